@@ -1,0 +1,32 @@
+# Each target sets up what it needs; nothing has to be installed before but Python 3.11+ and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## seeds an embedded database, asks three questions, prints three grounded answers
+	$(BIN)/arcpoint demo
+
+test: $(READY) lint  ## lint, then every test with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(READY)  ## style, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## build time, CPU per context, packing; ratios within one run
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .arcpoint

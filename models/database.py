@@ -1,0 +1,166 @@
+"""One database: a read engine, a write engine, and errors that say what to do.
+
+Reads and writes have their own connections. Readers cannot write (the database refuses), and writers
+cannot starve readers of connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+BUSY_TIMEOUT_S = 10
+"""How long a SQLite writer waits for another process that is writing."""
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is."""
+
+
+class DatabaseUnreachable(DatabaseError):
+    """Nothing answers at the URL, or it refuses us; check ARCPOINT_DATABASE_URL."""
+
+
+class DatabaseNotMigrated(DatabaseError):
+    """The schema is missing or of another version; run `arcpoint db upgrade`."""
+
+
+class ReadSession(AsyncSession):
+    """A session of one task on one snapshot; the database refuses writes."""
+
+
+class WriteSession(AsyncSession):
+    """A session whose transaction commits when its block ends, and rolls back when it fails."""
+
+
+def parse_url(url: str) -> URL:
+    """A database URL with its async driver filled in. Raises DatabaseError naming what is accepted."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError(
+            f"not a database URL: {url!r}; expected sqlite:///path/to/file.db or "
+            "postgresql://user:password@host/name"
+        ) from None
+    driver = _DRIVERS.get(parsed.get_backend_name())
+    if driver is None:
+        raise DatabaseError(
+            f"database {parsed.get_backend_name()!r} is not supported; use sqlite:///... or postgresql://..."
+        )
+    if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise DatabaseError("SQLite needs a file, for example sqlite:///arcpoint.db")
+    return parsed.set(drivername=driver)
+
+
+class Database:
+    """Owns the engines of one database; `close` it when done."""
+
+    def __init__(self, url: str, *, connections: int = 24) -> None:
+        """`connections` bounds the read connections of this process."""
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.connections = connections
+        self.read_engine = self._engine(read_only=True, connections=connections)
+        self.write_engine = self._engine(read_only=False, connections=1 if self.is_sqlite else 5)
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    def _engine(self, *, read_only: bool, connections: int) -> AsyncEngine:
+        pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30}
+        if self.is_sqlite:
+            engine = create_async_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
+            _use_explicit_transactions(engine, read_only=read_only)
+            return engine
+        return create_async_engine(
+            self.url,
+            # Only REPEATABLE READ can import an exported snapshot.
+            isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+            execution_options={"postgresql_readonly": read_only},
+            connect_args={"timeout": 10},
+            pool_pre_ping=True,
+            **pool,
+        )
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteSession]:
+        """One transaction: committed at the end of the block, rolled back if it raises."""
+        async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def revision(self) -> str | None:
+        """The migration that the schema is at, None for an empty database.
+
+        Raises DatabaseUnreachable when nothing answers.
+        """
+        if self.is_sqlite and not await asyncio.to_thread(Path(self.url.database or "").exists):
+            # Connecting would create an empty file, which then looks like a database.
+            return None
+        try:
+            async with self.read_engine.connect() as connection:
+                rows = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                return rows.scalar()
+        except DBAPIError as error:
+            if _is_missing_table(error):
+                return None
+            raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
+        except (OSError, TimeoutError, NoSuchModuleError) as error:
+            raise DatabaseUnreachable(self._unreachable(error)) from error
+
+    async def require_revision(self, expected: str) -> None:
+        """Raises DatabaseNotMigrated unless the schema is at `expected`."""
+        actual = await self.revision()
+        if actual != expected:
+            found = "has no Arcpoint schema" if actual is None else f"is at schema {actual}"
+            raise DatabaseNotMigrated(
+                f"{self.url.render_as_string()} {found}, this version needs {expected}; "
+                "run `arcpoint db upgrade`"
+            )
+
+    def _unreachable(self, error: BaseException) -> str:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"cannot use the database {self.url.render_as_string()}: {reason}"
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.read_engine.dispose()
+        await self.write_engine.dispose()
+
+
+def _is_missing_table(error: DBAPIError) -> bool:
+    return "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "42P01"
+
+
+def _use_explicit_transactions(engine: AsyncEngine, *, read_only: bool) -> None:
+    """Makes SQLite transactions real: the driver's own mode gives a reader no snapshot."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        else:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Any) -> None:
+        # A writer takes its lock at once: upgrading a read lock later can fail without waiting.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,58 @@
+"""Brings a database to the schema of this version."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from models.database import Database, DatabaseUnreachable
+
+_HERE = Path(__file__).resolve().parent
+_FOLDERS = (_HERE / "alembic_scripts", _HERE.parent / "alembic")
+"""Inside an installed wheel, and in a checkout."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(next(folder for folder in _FOLDERS if folder.is_dir())))
+    return config
+
+
+def head_revision() -> str:
+    """The schema that this version of the code needs."""
+    (head,) = ScriptDirectory.from_config(_config()).get_heads()
+    return head
+
+
+async def upgrade(database: Database) -> None:
+    """Applies the missing migrations in one transaction. Raises DatabaseUnreachable."""
+
+    def run(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    if database.is_sqlite and database.url.database:
+        await asyncio.to_thread(_make_folder, Path(database.url.database).parent)
+    try:
+        async with database.write_engine.begin() as connection:
+            await connection.run_sync(run)
+    except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement is not None:
+            raise
+        raise DatabaseUnreachable(
+            f"cannot use the database {database.url.render_as_string()}: {error}"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnreachable(f"cannot create the folder {folder}: {error.strerror}") from error

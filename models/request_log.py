@@ -1,0 +1,149 @@
+"""The only way into the request log: appends requests and keeps their rollups true."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from models.database import WriteSession
+from models.histogram import Histogram, bucket_of
+from models.requests import Request
+from models.rollups import RequestRollup, Resolution, UserSpend
+
+Rolled = TypeVar("Rolled", RequestRollup, UserSpend)
+Key = tuple[Any, ...]
+
+_ROLLUP_KEY = (
+    "resolution", "bucket_start", "deployment_id", "tier", "router_version", "task_type",
+    "status", "error_code",
+)  # fmt: skip
+_SPEND_KEY = ("resolution", "bucket_start", "user_id")
+_KEYS_PER_SELECT = 500
+"""SQLite and PostgreSQL both take at least 32,000 bound values in a statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRequest:
+    """A request to append; the same `public_id` is never appended twice."""
+
+    public_id: str
+    created_at: datetime
+    user_id: int
+    deployment_id: int
+    tier: str
+    """Tier of the user when the request was made; the rollups keep it."""
+    status: str
+    error_code: str | None = None
+    latency_ms: int | None = None
+    cost_usd: Decimal = Decimal(0)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    task_type: str | None = None
+    router_version: str | None = None
+    routing_reason: dict[str, Any] | None = None
+
+
+_COLUMNS = tuple(field.name for field in fields(NewRequest) if field.name != "tier")
+
+
+async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[str, int]:
+    """Appends the requests that are new; gives the database ids of those by public id."""
+    if not requests:
+        return {}
+    by_public_id = {request.public_id: request for request in requests}
+    rows = [{name: getattr(request, name) for name in _COLUMNS} for request in by_public_id.values()]
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Request).on_conflict_do_nothing(index_elements=["public_id"])
+    returned = await session.execute(statement.returning(Request.id, Request.public_id), rows)
+    added = {public_id: row_id for row_id, public_id in returned}
+    new = [(row_id, by_public_id[public_id]) for public_id, row_id in sorted(added.items())]
+    await _roll_up(session, RequestRollup, _ROLLUP_KEY, _rollups_of(new))
+    await _roll_up(session, UserSpend, _SPEND_KEY, _spend_of(new))
+    return added
+
+
+def bucket_start(moment: datetime, resolution: Resolution) -> datetime:
+    """The start of the UTC bucket that holds a moment."""
+    minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
+    return minute if resolution is Resolution.MINUTE else minute.replace(minute=0)
+
+
+def _rollups_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]]:
+    groups: defaultdict[Key, list[tuple[int, NewRequest]]] = defaultdict(list)
+    for row_id, request in new:
+        for resolution in Resolution:
+            key = (
+                resolution, bucket_start(request.created_at, resolution), request.deployment_id,
+                request.tier, request.router_version or "", request.task_type or "",
+                request.status, request.error_code or "",
+            )  # fmt: skip
+            groups[key].append((row_id, request))
+    return {key: _sums(members) for key, members in groups.items()}
+
+
+def _sums(members: Sequence[tuple[int, NewRequest]]) -> dict[str, Any]:
+    timed = [(request.latency_ms, row_id) for row_id, request in members if request.latency_ms is not None]
+    slowest_ms, slowest_id = max(timed, default=(None, None))
+    counts = Counter(bucket_of(latency) for latency, _ in timed)
+    return {
+        "requests": len(members),
+        "latency_sum_ms": sum(latency for latency, _ in timed),
+        "latency_histogram": Histogram(dict(counts)).to_bytes(),
+        "slowest_ms": slowest_ms,
+        "slowest_request_id": slowest_id,
+        "cost_usd": sum((request.cost_usd for _, request in members), Decimal(0)),
+        "prompt_tokens": sum(request.prompt_tokens or 0 for _, request in members),
+        "completion_tokens": sum(request.completion_tokens or 0 for _, request in members),
+    }
+
+
+def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]]:
+    spend: defaultdict[Key, dict[str, Any]] = defaultdict(lambda: {"requests": 0, "cost_usd": Decimal(0)})
+    for _, request in new:
+        for resolution in Resolution:
+            cell = spend[resolution, bucket_start(request.created_at, resolution), request.user_id]
+            cell["requests"] += 1
+            cell["cost_usd"] += request.cost_usd
+    return dict(spend)
+
+
+async def _roll_up(
+    session: WriteSession, table: type[Rolled], key: tuple[str, ...], additions: Mapping[Key, dict[str, Any]]
+) -> None:
+    """Adds to existing buckets and inserts the others; bucket rows are locked in one fixed order."""
+    columns = [getattr(table, name) for name in key]
+    existing: dict[Key, Rolled] = {}
+    keys = sorted(additions)
+    for start in range(0, len(keys), _KEYS_PER_SELECT):
+        chosen: ColumnElement[bool] = tuple_(*columns).in_(keys[start : start + _KEYS_PER_SELECT])
+        found = await session.scalars(select(table).where(chosen).order_by(*columns).with_for_update())
+        existing |= {tuple(getattr(row, name) for name in key): row for row in found}
+    changed = [{"id": row.id} | _added(row, additions[found]) for found, row in existing.items()]
+    if changed:
+        await session.execute(update(table), changed)
+    missing = [
+        dict(zip(key, found, strict=True)) | additions[found] for found in keys if found not in existing
+    ]
+    if missing:
+        await session.execute(insert(table), missing)
+
+
+def _added(row: RequestRollup | UserSpend, addition: Mapping[str, Any]) -> dict[str, Any]:
+    """The bucket's values after an addition."""
+    result: dict[str, Any] = {}
+    for name, value in addition.items():
+        present = getattr(row, name)
+        if name == "latency_histogram":
+            result[name] = Histogram.merged([present, value]).to_bytes()
+        elif name not in ("slowest_ms", "slowest_request_id"):
+            result[name] = present + value
+    if isinstance(row, RequestRollup) and (addition["slowest_ms"] or 0) > (row.slowest_ms or 0):
+        result |= {name: addition[name] for name in ("slowest_ms", "slowest_request_id")}
+    return result

@@ -1,0 +1,98 @@
+"""One consistent view of the database, read by several tasks at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.database import Database, ReadSession
+
+_CHECK_EVERY_STEPS = 20_000
+"""SQLite virtual machine steps between two looks at the task: well under a millisecond."""
+
+
+class Snapshots:
+    """Opens snapshots of one database, never more at once than its connections allow.
+
+    A snapshot takes all its connections in one step: taking them one by one could deadlock
+    two questions that each hold half of the pool.
+    """
+
+    def __init__(self, database: Database, *, readers: int) -> None:
+        """`readers` is how many tasks read one snapshot at the same time."""
+        self.database = database
+        self.readers = min(readers, database.connections)
+        self._turns = asyncio.Semaphore(max(1, database.connections // self.readers))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Snapshot]:
+        """A snapshot of what is committed now; later commits are invisible in it."""
+        async with self._turns, AsyncExitStack() as stack:
+            connections = [
+                await stack.enter_async_context(self.database.read_engine.connect())
+                for _ in range(self.readers)
+            ]
+            if self.database.is_sqlite:
+                await self._align_sqlite(connections)
+            else:
+                await self._align_postgresql(connections)
+            yield Snapshot(connections)
+
+    async def _align_sqlite(self, connections: list[AsyncConnection]) -> None:
+        """Lets every connection begin between two commits.
+
+        SQLite cannot export a snapshot. Holding the write lock while the readers take theirs keeps
+        any commit, of this process or another, from falling between them.
+        """
+        async with self.database.write_engine.begin():
+            for connection in connections:
+                # BEGIN alone takes no snapshot; the first read does.
+                await connection.execute(text("SELECT 1 FROM sqlite_master LIMIT 1"))
+
+    async def _align_postgresql(self, connections: list[AsyncConnection]) -> None:
+        """Imports the leader's exported snapshot into every follower."""
+        leader, *followers = connections
+        exported = (await leader.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+        # The id is made by the server; SET TRANSACTION takes no bound parameter.
+        await asyncio.gather(
+            *(follower.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'") for follower in followers)
+        )
+
+
+class Snapshot:
+    """Hands each task a session of its own on the same view of the data."""
+
+    def __init__(self, connections: list[AsyncConnection]) -> None:
+        self._free: asyncio.LifoQueue[AsyncConnection] = asyncio.LifoQueue()
+        for connection in connections:
+            self._free.put_nowait(connection)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[ReadSession]:
+        """A session for the current task; cancelling the task stops its running statement.
+
+        After an error the connection is not handed out again: its transaction may be aborted,
+        and a new one could not join the snapshot.
+        """
+        connection = await self._free.get()
+        if connection.dialect.name == "sqlite":
+            await _stop_statement_on_cancel(connection)
+        async with ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session:
+            yield session
+        self._free.put_nowait(connection)
+
+
+async def _stop_statement_on_cancel(connection: AsyncConnection) -> None:
+    """Makes SQLite give up its statement when the current task is cancelled.
+
+    Without this the cancelled task only returns when the statement has finished. PostgreSQL's
+    driver cancels at the server by itself.
+    """
+    task = asyncio.current_task()
+    driver = (await connection.get_raw_connection()).driver_connection
+    if task is not None and driver is not None:
+        await driver.set_progress_handler(lambda: task.cancelling() > 0, _CHECK_EVERY_STEPS)

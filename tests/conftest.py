@@ -1,0 +1,85 @@
+"""Fixtures for every test: real databases built by the migrations, and an event loop that must not block."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from models.database import Database
+from postgres import PostgresServer, migrate
+
+# No test reaches a model hub or a real API, whatever the shell that starts it has set.
+os.environ["HF_HUB_OFFLINE"] = "1"
+for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
+    del os.environ[name]
+
+PACKAGES = ["models", "memory", "context_builder", "api"]
+
+
+@pytest.fixture(autouse=True)
+def event_loop_must_not_block() -> Iterator[BlockBuster]:
+    """Any blocking call of ours on the event loop fails the test that made it."""
+    with blockbuster_ctx(PACKAGES) as blockbuster:
+        for function in blockbuster.functions.values():
+            # Alembic reads files as it goes; nothing else runs while a schema is upgraded.
+            function.can_block_in("models/migrations.py", {"run", "head_revision"})
+            # The driver looks for certificate files whenever it connects.
+            function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
+        blockbuster.functions["os.path.abspath"].deactivate()  # puts two strings together
+        yield blockbuster
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    # A socket path may have 107 characters; pytest's own folders can be longer.
+    folder = Path(tempfile.mkdtemp(prefix="arcpoint-pg-"))
+    server = PostgresServer(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "arcpoint.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    name = postgres.clone()
+    yield postgres.url(name)
+    postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty database of each kind."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parent.parent

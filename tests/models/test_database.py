@@ -1,0 +1,174 @@
+"""Reading is read-only, consistent and parallel; errors say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from models import User
+from models.database import Database, DatabaseError, DatabaseNotMigrated, DatabaseUnreachable, parse_url
+from models.migrations import head_revision, upgrade
+from models.snapshot import Snapshot, Snapshots
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def user(public_id: str) -> User:
+    return User(public_id=public_id, tier="premium", created_at=NOW, updated_at=NOW)
+
+
+async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goes_on(
+    database: Database,
+) -> None:
+    """Law 3: whatever is committed after the snapshot opened is invisible in every one of its sessions."""
+    snapshots = Snapshots(database, readers=4)
+    stop = asyncio.Event()
+
+    async def keep_writing() -> None:
+        number = 0
+        while not stop.is_set():
+            async with database.write() as session:
+                session.add(user(f"u{number}"))
+            number += 1
+
+    writer = asyncio.create_task(keep_writing())
+    try:
+        for _ in range(10):
+            async with snapshots.open() as snapshot, asyncio.TaskGroup() as group:
+                counts = [group.create_task(_count_users_twice(snapshot)) for _ in range(4)]
+            seen = {count for task in counts for count in task.result()}
+            assert len(seen) == 1
+    finally:
+        stop.set()
+        await writer
+
+
+async def _count_users_twice(snapshot: Snapshot) -> set[int]:
+    async with snapshot.session() as session:
+        first = await session.scalar(select(func.count()).select_from(User))
+        await asyncio.sleep(0.01)
+        return {first, await session.scalar(select(func.count()).select_from(User))}
+
+
+async def test_sessions_of_one_snapshot_really_overlap(postgres_url: str) -> None:
+    """Law 2 and 3: statements of different tasks run at the same time, not one after another."""
+    database = Database(postgres_url)
+    async with Snapshots(database, readers=6).open() as snapshot:
+        running = 0
+        most = 0
+
+        async def read() -> None:
+            nonlocal running, most
+            async with snapshot.session() as session:
+                running += 1
+                most = max(most, running)
+                await session.execute(text("SELECT pg_sleep(0.1)"))
+                running -= 1
+
+        started = time.perf_counter()
+        await asyncio.gather(*(read() for _ in range(6)))
+        elapsed = time.perf_counter() - started
+    await database.close()
+    assert most == 6
+    assert elapsed < 0.6  # one after another would take at least this
+
+
+async def test_more_snapshots_than_connections_wait_instead_of_deadlocking(database_url: str) -> None:
+    """Snapshots take their connections in one step, so any number of them can be asked for at once."""
+    database = Database(database_url, connections=6)
+    snapshots = Snapshots(database, readers=4)
+
+    async def read() -> int | None:
+        async with snapshots.open() as snapshot, snapshot.session() as session:
+            return await session.scalar(select(func.count()).select_from(User))
+
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*(read() for _ in range(30))) == [0] * 30
+    await database.close()
+
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000) "
+    "SELECT count(*) FROM c",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+async def test_a_deadline_stops_the_statement_and_leaves_the_snapshot_usable(database: Database) -> None:
+    """Law 2: a statement that hangs costs its deadline on both databases, and others read on."""
+    async with Snapshots(database, readers=2).open() as snapshot:
+        started = time.perf_counter()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), snapshot.session() as session:
+                await session.execute(text(SLOW[database.url.get_backend_name()]))
+        assert time.perf_counter() - started < 2
+        async with snapshot.session() as session:
+            assert await session.scalar(select(func.count()).select_from(User)) == 0
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    """The database itself refuses a write through a read session."""
+    async with Snapshots(database, readers=1).open() as snapshot, snapshot.session() as session:
+        with pytest.raises(DBAPIError, match=r"read-?only"):
+            await session.execute(text("DELETE FROM users"))
+
+
+async def test_a_failed_write_block_leaves_nothing(database: Database) -> None:
+    """Law 10: a transaction is all or nothing."""
+    with pytest.raises(RuntimeError):
+        async with database.write() as session:
+            session.add(user("u1"))
+            await session.flush()
+            raise RuntimeError
+    async with Snapshots(database, readers=1).open() as snapshot, snapshot.session() as session:
+        assert await session.scalar(select(func.count()).select_from(User)) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("not a url", "expected sqlite:///"),
+        ("mysql://host/db", "not supported"),
+        ("sqlite://", "needs a file"),
+        ("", "expected sqlite:///"),
+    ],
+)
+def test_a_wrong_url_names_what_is_accepted(url: str, says: str) -> None:
+    """Law 10."""
+    with pytest.raises(DatabaseError, match=says):
+        parse_url(url)
+
+
+async def test_an_unmigrated_database_is_told_from_an_unreachable_one(tmp_path: Path) -> None:
+    """Law 10: each case names its own remedy, and asking does not create a file."""
+    missing = Database(f"sqlite:///{tmp_path}/none.db")
+    with pytest.raises(DatabaseNotMigrated, match="arcpoint db upgrade"):
+        await missing.require_revision(head_revision())
+    assert not (tmp_path / "none.db").exists()
+
+    (tmp_path / "text.db").write_text("this is not a database, it is a text of some length" * 40)
+    foreign = Database(f"sqlite:///{tmp_path}/text.db")
+    with pytest.raises(DatabaseUnreachable, match="not a database"):
+        await foreign.revision()
+
+    nobody = Database("postgresql://user:secret@127.0.0.1:1/none")
+    with pytest.raises(DatabaseUnreachable) as caught:
+        await nobody.revision()
+    assert "secret" not in str(caught.value)
+    for database in (missing, foreign, nobody):
+        await database.close()
+
+
+async def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
+    """Law 10."""
+    (tmp_path / "file").write_text("")
+    database = Database(f"sqlite:///{tmp_path}/file/arcpoint.db")
+    with pytest.raises(DatabaseUnreachable, match="cannot create the folder"):
+        await upgrade(database)
+    await database.close()
