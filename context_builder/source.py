@@ -1,0 +1,68 @@
+"""The contract of a context source: what it is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from context_builder.request import ContextRequest, Topic
+from memory.incident_memory import IncidentMemory
+from models.snapshot import Snapshot
+
+
+class Status(StrEnum):
+    """How reading a source ended."""
+
+    OK = "ok"
+    EMPTY = "empty"
+    STALE = "stale"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is true at `as_of`, in a sentence that stands alone."""
+
+    text: str
+    short: str = ""
+    """The same with less detail; empty where the text cannot be shortened."""
+    importance: float = 0.5
+    """From 0 to 1 within its source."""
+    topics: frozenset[Topic] = frozenset()
+    """What the fact is about where that is narrower than its source's topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Everything one source has to say. The header is always shown; facts compete for the budget."""
+
+    header: str
+    facts: tuple[Fact, ...] = ()
+    status: Status = Status.OK
+    gaps: tuple[str, ...] = ()
+    """What cannot be known for this moment, each a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a source may read: one snapshot of the database, and incident memory."""
+
+    snapshot: Snapshot
+    memory: IncidentMemory
+
+
+Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    """A source: one file that defines `source`, discovered by its file's name."""
+
+    name: str
+    prefix: str
+    """Upper-case letters that begin the references of its facts, unique among the sources."""
+    topics: frozenset[Topic]
+    deadline_s: float
+    read: Read
