@@ -1,0 +1,11 @@
+"""Why incident memory cannot answer."""
+
+from __future__ import annotations
+
+
+class MemoryUnavailable(Exception):
+    """Memory cannot be used now; the message says in one line why and what to do."""
+
+
+class MemoryCorrupt(MemoryUnavailable):
+    """What the index has stored cannot be read; a rebuild makes it anew from the database."""

@@ -1,0 +1,84 @@
+"""The contract of a vector index: a derived store that can be lost and rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from memory.embedder import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A stored vector that is close to a queried one."""
+
+    incident_id: int
+    similarity: float
+    """Cosine, rounded so that the same vectors give the same number in any copy of the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRows:
+    """Rows to store, column by column; all four have the same length."""
+
+    incident_ids: Sequence[int]
+    vectors: Vectors
+    stamps: Sequence[str]
+    """Says which version of the row is stored; compared, never interpreted."""
+    resolved_at: Sequence[datetime]
+
+
+class VectorIndex(Protocol):
+    """Named collections of vectors. Every method raises MemoryUnavailable, and nothing else, on failure."""
+
+    async def open(self) -> None:
+        """Makes the index ready; quick when it is already. Other methods do this by themselves."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the index; harmless when it is not open."""
+        ...
+
+    async def start_anew(self) -> None:
+        """Moves what is stored aside, and opens an empty index in its place."""
+        ...
+
+    async def collections(self) -> frozenset[str]:
+        """The names of all collections."""
+        ...
+
+    async def create(self, collection: str) -> None:
+        """Makes an empty collection that compares by cosine; one of that name must not exist."""
+        ...
+
+    async def rename(self, collection: str, name: str) -> None:
+        """Gives a collection a name that none has."""
+        ...
+
+    async def drop(self, collection: str) -> None:
+        """Removes a collection; harmless when there is none of that name."""
+        ...
+
+    async def upsert(self, collection: str, rows: IndexRows) -> None:
+        """Stores rows, replacing those of the same incident."""
+        ...
+
+    async def delete(self, collection: str, incident_ids: Sequence[int]) -> None:
+        """Removes rows; ids that are not stored are ignored."""
+        ...
+
+    async def query(
+        self, collection: str, vectors: Vectors, *, limit: int, resolved_before: datetime | None = None
+    ) -> list[list[Hit]]:
+        """For each vector the closest rows, closest first, of incidents resolved before the moment."""
+        ...
+
+    async def stamps(self, collection: str) -> Mapping[int, str]:
+        """The stamp of every stored row by incident."""
+        ...
+
+    async def count(self, collection: str) -> int:
+        """How many rows are stored."""
+        ...
