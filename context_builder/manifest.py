@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from context_builder.request import UnknownName, Window
 from context_builder.source import Status
@@ -37,21 +40,25 @@ class SourceEntry:
     """How reading one source went."""
 
     name: str
+    ref: str
+    """Reference of the header line."""
     status: Status
     milliseconds: int
     header: str
     kept: int
     cut: int
     gaps: tuple[str, ...] = ()
+    """What the source says cannot be known for this moment."""
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything that decided the prompt; with it the prompt can be made again, byte for byte."""
+    """Everything that decides the prompt: `render` makes it again from this alone, byte for byte."""
 
     question: str
     as_of: datetime
+    live: bool
     window: Window
     scope: tuple[str, ...]
     unknown_names: tuple[UnknownName, ...]
@@ -61,4 +68,24 @@ class Manifest:
     build_ms: int
     sources: tuple[SourceEntry, ...]
     facts: tuple[FactEntry, ...]
+    """In order of utility, the cut ones too."""
     prompt_sha256: str
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Text by reference of everything citable in the prompt: headers and kept facts."""
+        headers = {source.ref: source.header for source in self.sources}
+        return headers | {fact.ref: fact.text for fact in self.facts if fact.detail is not Detail.CUT}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, from which `from_json` makes an equal manifest."""
+        document: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Manifest:
+        """The manifest that `to_json` stored."""
+        return _ADAPTER.validate_python(document)
+
+
+_ADAPTER = TypeAdapter(Manifest)

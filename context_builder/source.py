@@ -66,3 +66,15 @@ class ContextSource:
     topics: frozenset[Topic]
     deadline_s: float
     read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading one source."""
+
+    source: ContextSource
+    section: Section
+    status: Status
+    milliseconds: int
+    error: str | None = None
+    """One line that says what went wrong, where something did."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _RUN = re.compile(
@@ -22,10 +23,12 @@ _RUN = re.compile(
     """,
     re.VERBOSE,
 )
-_LOWER_VOWELS = frozenset("aeiouyAEIOUY")
+_VOWELS = frozenset("aeiouyAEIOUY")
 _OPAQUE_PER_CHARACTER = 0.75
 _LETTERS_PER_TOKEN = 4
+_CAPITALS_PER_TOKEN = 2
 _DIGITS_PER_TOKEN = 2
+_SHORTEST_OPAQUE = 3
 _SPACES_PER_TOKEN = 8
 
 FRAMING_TOKENS = 32
@@ -35,25 +38,31 @@ DEFAULT_FACTOR = 1.3
 """Models from Opus 4.7 on use a tokenizer that makes up to this much more of prose."""
 
 
-def _cost(kind: str, run: str) -> float:
-    length = len(run)
-    match kind:
-        case "word":
-            letters = run.lstrip(" ")
-            if len(letters) > 2 and _LOWER_VOWELS.isdisjoint(letters):
-                return math.ceil(len(letters) * _OPAQUE_PER_CHARACTER)
-            return math.ceil(len(letters) / _LETTERS_PER_TOKEN)
-        case "digits":
-            return math.ceil(length / _DIGITS_PER_TOKEN)
-        case "opaque":
-            return math.ceil(length * _OPAQUE_PER_CHARACTER)
-        case "spaces":
-            return math.ceil(length / _SPACES_PER_TOKEN)
-        case "other":
-            # A byte-level vocabulary never takes more tokens than bytes.
-            return len(run.encode("utf-8", "surrogatepass"))
-        case _:
-            return 1
+def _word(run: str) -> int:
+    letters = run.lstrip(" ")
+    if len(letters) >= _SHORTEST_OPAQUE and _VOWELS.isdisjoint(letters):
+        return _opaque(letters)
+    return math.ceil(len(letters) / (_CAPITALS_PER_TOKEN if letters.isupper() else _LETTERS_PER_TOKEN))
+
+
+def _opaque(run: str) -> int:
+    return math.ceil(len(run) * _OPAQUE_PER_CHARACTER)
+
+
+def _bytes(run: str) -> int:
+    """A byte-level vocabulary never takes more tokens than bytes."""
+    return len(run.encode("utf-8", "surrogatepass"))
+
+
+_COSTS: dict[str, Callable[[str], int]] = {
+    "word": _word,
+    "digits": lambda run: math.ceil(len(run) / _DIGITS_PER_TOKEN),
+    "opaque": _opaque,
+    "newline": len,
+    "spaces": lambda run: math.ceil(len(run) / _SPACES_PER_TOKEN),
+    "ascii": len,
+    "other": _bytes,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +73,7 @@ class TokenBound:
 
     def of(self, text: str) -> int:
         """A bound of the tokens in a text; joining texts at a newline never costs more than the sum."""
-        classes = sum(_cost(match.lastgroup or "", match.group()) for match in _RUN.finditer(text))
-        return min(math.ceil(classes * self.factor), len(text.encode("utf-8", "surrogatepass")))
+        return math.ceil(
+            self.factor
+            * sum(_COSTS[match.lastgroup or "ascii"](match.group()) for match in _RUN.finditer(text))
+        )

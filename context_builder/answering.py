@@ -1,0 +1,138 @@
+"""Answers a question: builds its context, makes one model call, checks and records what came back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from context_builder.answer import Answer, Usage
+from context_builder.brief import write_brief
+from context_builder.builder import BuiltContext, ContextBuilder, utc_now
+from context_builder.chat_model import ChatModel, Delta, ModelUnavailable, Reply
+from context_builder.grounding import ground
+from context_builder.manifest import Manifest
+from context_builder.pricing import PriceList
+from context_builder.question_log import QuestionLog
+from context_builder.request import Ask
+
+log = structlog.get_logger(__name__)
+
+Event = BuiltContext | Delta | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text and who wrote it."""
+
+    text: str
+    model: str | None = None
+    no_model_reason: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+
+
+class Answerer:
+    """Answers questions with at most one model call each."""
+
+    def __init__(
+        self,
+        builder: ContextBuilder,
+        questions: QuestionLog,
+        prices: PriceList,
+        model: ChatModel | None,
+        *,
+        no_model_reason: str = "no model is configured",
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Without a model every answer is a brief; `no_model_reason` says why there is none."""
+        self.builder = builder
+        self._questions = questions
+        self._prices = prices
+        self._model = model
+        self._no_model_reason = no_model_reason
+        self._clock = clock
+
+    async def answer(self, ask: Ask) -> Answer:
+        """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief."""
+        async with aclosing(self.stream(ask)) as events:
+            async for event in events:
+                if isinstance(event, Answer):
+                    return event
+        raise AssertionError("the stream ends with an answer")
+
+    async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """The built context, the model's words as they come, and last the checked answer.
+
+        Closing the generator ends the model call.
+        """
+        started, asked_at = time.perf_counter(), self._clock()
+        built = await self.builder.build(ask)
+        yield built
+        written = Written(write_brief(built.manifest, self._no_model_reason), None, self._no_model_reason)
+        if self._model is not None:
+            async with aclosing(self._write(self._model, built)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        yield piece
+                    else:
+                        written = piece
+        answer = self._checked(built, written, round((time.perf_counter() - started) * 1000))
+        await self._record(answer, ask.asker, asked_at)
+        yield answer
+
+    async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | Written, None]:
+        """The one call; when it fails, the brief instead."""
+        try:
+            async with aclosing(model.stream(built.prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Reply):
+                        yield Written(piece.text, piece.model, None, piece.stop_reason, piece.usage)
+                    else:
+                        yield piece
+        except ModelUnavailable as error:
+            log.warning("model unavailable", model=model.model, reason=error.reason)
+            brief = write_brief(built.manifest, error.reason, called=error.usage is not None)
+            yield Written(brief, None, error.reason, None, error.usage)
+
+    def _checked(self, built: BuiltContext, written: Written, latency_ms: int) -> Answer:
+        manifest = built.manifest
+        checked = ground(written.text, manifest.shown, source_names(manifest), manifest.question)
+        cost = Decimal(0)
+        if written.usage is not None and self._model is not None:
+            cost = self._prices.cost(written.model or self._model.model, written.usage)
+        return Answer(
+            id=f"ans_{uuid4().hex}",
+            question=built.request.question,
+            as_of=built.request.as_of,
+            text=written.text,
+            citations=checked.citations,
+            unsupported=checked.unsupported if written.model else (),
+            manifest=manifest,
+            model=written.model,
+            no_model_reason=written.no_model_reason,
+            stop_reason=written.stop_reason,
+            usage=written.usage,
+            cost_usd=cost,
+            latency_ms=latency_ms,
+        )
+
+    async def _record(self, answer: Answer, asker: str | None, asked_at: datetime) -> None:
+        """Logs the question; an answer that was paid for is given even when the log cannot be written."""
+        try:
+            await self._questions.record(answer, asker=asker, asked_at=asked_at)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("question not logged", question=answer.id, error=str(error).splitlines()[0])
+
+
+def source_names(manifest: Manifest) -> dict[str, str]:
+    """The source of every reference in the prompt."""
+    headers = {source.ref: source.name for source in manifest.sources}
+    return headers | {fact.ref: fact.source for fact in manifest.facts}

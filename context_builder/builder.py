@@ -1,0 +1,108 @@
+"""Builds the context of a question: one snapshot, all sources at once, each under its own deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from context_builder.manifest import Manifest
+from context_builder.packing import pack
+from context_builder.prompt import Prompt
+from context_builder.render import render
+from context_builder.request import Ask, ContextRequest
+from context_builder.resolve import check_question, resolve
+from context_builder.source import ContextSource, Reading, Section, Status, Stores
+from context_builder.tokens import TokenBound
+from memory.incident_memory import IncidentMemory
+from models.database import Database
+from models.snapshot import Snapshots
+
+log = structlog.get_logger(__name__)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltContext:
+    """A question, resolved and packed, ready to be sent."""
+
+    request: ContextRequest
+    manifest: Manifest
+    prompt: Prompt
+
+
+class ContextBuilder:
+    """From a question to its prompt."""
+
+    def __init__(
+        self,
+        database: Database,
+        memory: IncidentMemory,
+        sources: Sequence[ContextSource],
+        *,
+        default_budget: int,
+        bound: TokenBound | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`default_budget` is the token budget of questions that set none."""
+        self.sources = tuple(sources)
+        self._memory = memory
+        self._snapshots = Snapshots(database, readers=len(self.sources))
+        self._default_budget = default_budget
+        self._bound = bound or TokenBound()
+        self._clock = clock
+
+    async def build(self, ask: Ask) -> BuiltContext:
+        """The context of a question. Raises QuestionError and DatabaseError, never for a failed source."""
+        started = time.perf_counter()
+        check_question(ask.question)
+        async with self._snapshots.open() as snapshot:
+            now = self._clock()
+            async with snapshot.session() as session:
+                request = await resolve(ask, session, now=now, default_budget=self._default_budget)
+            stores = Stores(snapshot, self._memory)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
+        # A flood of facts takes a while to bound and to hash; other questions go on meanwhile.
+        manifest, prompt = await asyncio.to_thread(self._pack, request, [task.result() for task in tasks])
+        build_ms = round((time.perf_counter() - started) * 1000)
+        return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
+
+    def _pack(self, request: ContextRequest, readings: Sequence[Reading]) -> tuple[Manifest, Prompt]:
+        manifest = pack(request, readings, self._bound)
+        prompt = render(manifest)
+        digest = hashlib.sha256((prompt.system + prompt.user).encode()).hexdigest()
+        return replace(manifest, prompt_sha256=digest), prompt
+
+    async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> Reading:
+        """Reads one source; whatever goes wrong in it becomes its status."""
+        started = time.perf_counter()
+
+        def reading(section: Section, status: Status, error: str | None = None) -> Reading:
+            return Reading(source, section, status, round((time.perf_counter() - started) * 1000), error)
+
+        try:
+            async with asyncio.timeout(source.deadline_s):
+                section = await source.read(request, stores)
+        except TimeoutError:
+            log.warning("source timed out", source=source.name, deadline_s=source.deadline_s)
+            return reading(Section(""), Status.TIMEOUT, f"gave no answer within {source.deadline_s:g} s")
+        except Exception as error:  # noqa: BLE001  the one broad except: no source may fail the question
+            log.warning("source failed", source=source.name, error=repr(error))
+            return reading(Section(""), Status.ERROR, _reason(error))
+        return reading(section, section.status)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an error says; the log has the rest."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,255 @@
+"""The resolver: names and times in a question become ids and a window, once per question."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+
+from sqlalchemy import select
+
+from context_builder.names import (
+    DeploymentName,
+    find_deployments,
+    find_tiers,
+    possible_ids,
+    unknown_names,
+)
+from context_builder.request import Ask, ContextRequest, QuestionError, Scope, ScopeNames, UnknownName, Window
+from context_builder.time_phrases import find_window, whole_minutes
+from context_builder.topics import topics_of
+from models import Deployment, Incident, Request, Tier, User
+from models.database import ReadSession
+
+MAX_QUESTION_CHARACTERS = 4_000
+MIN_TOKEN_BUDGET = 500
+MAX_TOKEN_BUDGET = 1_000_000
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NEAR_USERS = 5_000
+"""How many user ids are compared when one is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Rows of one table that a text names: ids and public ids side by side."""
+
+    ids: tuple[int, ...]
+    public_ids: tuple[str, ...]
+
+
+def check_question(text: object) -> str:
+    """The question without outer white space. Raises QuestionError."""
+    if not isinstance(text, str):
+        raise QuestionError(f"a question is text, not {type(text).__name__}")
+    question = text.strip()
+    if not question:
+        raise QuestionError("the question is empty; ask for example: Which deployments are unhealthy?")
+    if len(question) > MAX_QUESTION_CHARACTERS:
+        raise QuestionError(
+            f"the question has {len(question):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are accepted"
+        )
+    control = _CONTROL.search(question)
+    if control:
+        raise QuestionError(
+            f"the question holds the control character U+{ord(control.group()):04X} "
+            f"at position {control.start()}; only text is accepted"
+        )
+    if not any(character.isalnum() for character in question):
+        raise QuestionError("the question holds no word; ask for example: Why are premium users slow?")
+    return question
+
+
+def check_moment(moment: datetime | None, *, name: str, now: datetime) -> datetime | None:
+    """An aware moment that is not in the future, in UTC. Raises QuestionError naming the argument."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise QuestionError(
+            f"{name} {moment.isoformat()} has no time zone; write for example 2026-11-20T08:00Z"
+        )
+    if moment > now:
+        raise QuestionError(
+            f"{name} {moment.isoformat()} is in the future; it is {now.isoformat(timespec='seconds')}"
+        )
+    return moment.astimezone(UTC)
+
+
+async def resolve(ask: Ask, session: ReadSession, *, now: datetime, default_budget: int) -> ContextRequest:
+    """Resolves a question at the moment `now`. Raises QuestionError on what cannot be used."""
+    question = check_question(ask.question)
+    as_of = check_moment(ask.as_of, name="as_of", now=now) or now
+    budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
+    window = await _window(ask, question, as_of, now)
+    scope, unknown = await _scope(ask.scope, question, as_of, session)
+    if (
+        ask.asker is not None
+        and await session.scalar(select(User.id).where(User.public_id == ask.asker)) is None
+    ):
+        unknown = (*unknown, UnknownName(ask.asker))
+    return ContextRequest(
+        question=question,
+        as_of=as_of,
+        live=ask.as_of is None,
+        window=window,
+        token_budget=budget,
+        scope=scope,
+        topics=topics_of(question),
+        unknown_names=unknown,
+        asker=ask.asker,
+    )
+
+
+def check_budget(tokens: int) -> int:
+    """A usable token budget. Raises QuestionError."""
+    if not MIN_TOKEN_BUDGET <= tokens <= MAX_TOKEN_BUDGET:
+        raise QuestionError(
+            f"a token budget of {tokens:,} cannot be used; "
+            f"accepted are {MIN_TOKEN_BUDGET:,} to {MAX_TOKEN_BUDGET:,}"
+        )
+    return tokens
+
+
+async def _window(ask: Ask, question: str, as_of: datetime, now: datetime) -> Window:
+    since = check_moment(ask.since, name="since", now=now)
+    until = check_moment(ask.until, name="until", now=now)
+    if since is None and until is None:
+        # The date parser is slow enough to hold up other questions.
+        return await asyncio.to_thread(find_window, question, as_of)
+    end = whole_minutes(min(until or as_of, as_of))
+    start = whole_minutes(since) if since else find_window("", end).start
+    if start >= end:
+        raise QuestionError(
+            f"the window from {start.isoformat()} to {end.isoformat()} is empty; "
+            "since must be before until and before as_of, by a minute at least"
+        )
+    return Window(start, end, origin="given as an argument")
+
+
+async def _scope(
+    given: ScopeNames, question: str, as_of: datetime, session: ReadSession
+) -> tuple[Scope, tuple[UnknownName, ...]]:
+    deployments = await _known_deployments(session, as_of)
+    if given != ScopeNames():
+        return await _given_scope(given, deployments, as_of, session), ()
+    in_text = find_deployments(question, deployments)
+    tiers = find_tiers(question)
+    words = possible_ids(question)
+    users = await _named(session, User, words, as_of)
+    incidents = await _named(session, Incident, words, as_of)
+    requests = await _named(session, Request, words, as_of)
+    scope = Scope(
+        deployment_ids=in_text.ids,
+        tiers=tiers,
+        user_ids=users.ids,
+        incident_ids=incidents.ids,
+        request_ids=requests.ids,
+        labels=(
+            *in_text.labels,
+            *(f"tier {tier}" for tier in tiers),
+            *(f"user {name}" for name in users.public_ids),
+            *(f"incident {name}" for name in incidents.public_ids),
+            *(f"request {name}" for name in requests.public_ids),
+        ),
+    )
+    understood = {*in_text.consumed, *users.public_ids, *incidents.public_ids, *requests.public_ids}
+    unknown = unknown_names(question, understood, _names_of(deployments))
+    if any(not name.near for name in unknown):
+        known = [*_names_of(deployments), *await _some_public_ids(session, as_of)]
+        unknown = unknown_names(question, understood, known)
+    return scope, unknown
+
+
+async def _given_scope(
+    given: ScopeNames, deployments: list[DeploymentName], as_of: datetime, session: ReadSession
+) -> Scope:
+    """The scope that a caller named exactly. Raises QuestionError for a name that is not known."""
+    _require("deployment", given.deployments, [d.public_id for d in deployments])
+    _require("model", given.models, [d.model for d in deployments])
+    _require("backend", given.backends, [d.backend for d in deployments])
+    _require("tier", given.tiers, list(Tier))
+    users = await _named(session, User, frozenset(given.users), as_of)
+    _require("user", given.users, users.public_ids, near=await _some_public_ids(session, as_of))
+    incidents = await _named(session, Incident, frozenset(given.incidents), as_of)
+    _require("incident", given.incidents, incidents.public_ids)
+    chosen = [
+        deployment
+        for deployment in deployments
+        if (not given.deployments or deployment.public_id in given.deployments)
+        and (not given.models or deployment.model in given.models)
+        and (not given.backends or deployment.backend in given.backends)
+    ]
+    restricted = bool(given.deployments or given.models or given.backends)
+    if restricted and not chosen:
+        raise QuestionError("no deployment has all of the given deployments, models and backends")
+    return Scope(
+        deployment_ids=tuple(deployment.id for deployment in chosen) if restricted else (),
+        tiers=given.tiers,
+        user_ids=users.ids,
+        incident_ids=incidents.ids,
+        labels=(
+            *(f"deployment {deployment.public_id}" for deployment in chosen if restricted),
+            *(f"tier {name}" for name in given.tiers),
+            *(f"user {name}" for name in users.public_ids),
+            *(f"incident {name}" for name in incidents.public_ids),
+        ),
+    )
+
+
+def _require(
+    kind: str, names: Sequence[str], known: Iterable[str], near: Iterable[str] | None = None
+) -> None:
+    accepted = list(dict.fromkeys(known))
+    for name in names:
+        if name not in accepted:
+            candidates = accepted if near is None else list(near)
+            alike = get_close_matches(name, candidates, n=3, cutoff=0.6) or sorted(candidates)[:5]
+            hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
+            raise QuestionError(f"{kind} {name!r} is not known{hint}")
+
+
+def _names_of(deployments: Iterable[DeploymentName]) -> list[str]:
+    return [name for d in deployments for name in (d.public_id, d.model, d.backend)]
+
+
+async def _known_deployments(session: ReadSession, as_of: datetime) -> list[DeploymentName]:
+    rows = await session.execute(
+        select(Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend)
+        .where(Deployment.created_at <= as_of)
+        .order_by(Deployment.public_id)
+    )
+    return [DeploymentName(*row) for row in rows]
+
+
+async def _named(
+    session: ReadSession, table: type[User | Incident | Request], words: frozenset[str], as_of: datetime
+) -> Named:
+    """Rows whose public id is one of the words, in the usual spellings; found by the unique index."""
+    spelled = {variant for word in words for variant in (word, word.lower(), word.upper())}
+    if not spelled:
+        return Named((), ())
+    since = Incident.started_at if table is Incident else getattr(table, "created_at")  # noqa: B009
+    found = await session.execute(
+        select(table.id, table.public_id)
+        .where(table.public_id.in_(spelled), since <= as_of)
+        .order_by(table.public_id)
+    )
+    rows = list(found)
+    return Named(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
+
+
+async def _some_public_ids(session: ReadSession, as_of: datetime) -> list[str]:
+    """Known users and incidents, for near matches."""
+    users = await session.scalars(
+        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_USERS)
+    )
+    incidents = await session.scalars(
+        select(Incident.public_id)
+        .where(Incident.started_at <= as_of)
+        .order_by(Incident.started_at.desc())
+        .limit(_NEAR_USERS)
+    )
+    return [*users, *incidents]

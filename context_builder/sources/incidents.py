@@ -1,0 +1,89 @@
+"""Incidents: answers "what is broken now, and what was mended lately?".
+
+Columns: title, target, severity (critical to low), started and resolved (UTC), symptoms, and, once resolved
+by `as_of`, root cause and resolution. At a past moment an incident that was resolved later is active.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import or_, select
+
+from context_builder.figures import duration, moment
+from context_builder.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.untrusted import quoted
+from models import Deployment, Incident, Severity
+from models.database import ReadSession
+
+RECENT = timedelta(days=7)
+"""How far back resolved incidents are shown when the window is shorter."""
+MOST = 40
+
+_SEVERITY = {Severity.CRITICAL: 1.0, Severity.HIGH: 0.9, Severity.MEDIUM: 0.75, Severity.LOW: 0.6}
+_RESOLVED_SHARE = 0.6
+_OUT_OF_SCOPE_SHARE = 0.4
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """Active incidents, then those that were resolved in the window or the last RECENT days."""
+    oldest = min(request.window.start, request.as_of - RECENT)
+    is_open = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    async with stores.snapshot.session() as session:
+        rows = await session.execute(
+            select(Incident, is_open)
+            .where(Incident.started_at <= request.as_of, or_(is_open, Incident.resolved_at >= oldest))
+            .order_by(is_open.desc(), Incident.started_at.desc(), Incident.id)
+            .limit(MOST)
+        )
+        incidents = [(incident, bool(active)) for incident, active in rows]
+        in_scope = await _names_in_scope(session, request)
+    if not incidents:
+        return Section(f"none active, none resolved since {moment(oldest)}", status=Status.EMPTY)
+    facts = [_fact(incident, active, request, in_scope) for incident, active in incidents]
+    active_count = sum(active for _, active in incidents)
+    return Section(
+        f"{active_count} active, {len(incidents) - active_count} resolved since {moment(oldest)}"
+        + (f"; the newest {MOST} are listed" if len(incidents) == MOST else ""),
+        tuple(sorted(facts, key=lambda fact: -fact.importance)),
+    )
+
+
+async def _names_in_scope(session: ReadSession, request: ContextRequest) -> frozenset[str]:
+    """Targets that an incident in scope may name: deployments, their models and their backends."""
+    if not request.scope.deployment_ids:
+        return frozenset()
+    rows = await session.execute(
+        select(Deployment.public_id, Deployment.model, Deployment.backend).where(
+            Deployment.id.in_(request.scope.deployment_ids)
+        )
+    )
+    return frozenset(name for row in rows for name in row)
+
+
+def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: frozenset[str]) -> Fact:
+    importance = _SEVERITY[Severity(incident.severity)] * (1.0 if active else _RESOLVED_SHARE)
+    if incident.id in request.scope.incident_ids:
+        importance = 1.0
+    elif in_scope and incident.target not in in_scope:
+        importance *= _OUT_OF_SCOPE_SHARE
+    target = f" on {quoted(incident.target, limit=100)}" if incident.target else ""
+    head = f"{incident.public_id} ({incident.severity}){target}: {quoted(incident.title)}"
+    started = f"started {moment(incident.started_at)}"
+    if active or incident.resolved_at is None:
+        state = f"ACTIVE, {started}, {duration(request.as_of - incident.started_at)} so far"
+        return Fact(f"{head}; {state}{_said('symptoms', incident.symptoms)}", f"{head}; {state}", importance)
+    lasted = duration(incident.resolved_at - incident.started_at)
+    state = f"resolved {moment(incident.resolved_at)}, {started}, lasted {lasted}"
+    known = _said("cause", incident.root_cause) + _said("fix", incident.resolution)
+    return Fact(
+        f"{head}; {state}{_said('symptoms', incident.symptoms)}{known}", f"{head}; {state}", importance
+    )
+
+
+def _said(what: str, text: str | None) -> str:
+    return f"; {what}: {quoted(text)}" if text else ""
+
+
+source = ContextSource("incidents", "I", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

@@ -1,0 +1,97 @@
+"""Similar past incidents: answers "has this happened before, and what mended it?".
+
+Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, and how often it
+recurred. Only incidents resolved before `as_of`; asked with every active incident, and with the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+
+from context_builder.figures import count, moment
+from context_builder.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.untrusted import quoted
+from memory.recall import Miss, RecallQuery, Recollection
+from memory.recipe import query_text
+from models import Incident, Severity
+from models.database import ReadSession
+
+MOST_QUERIES = 4
+MOST_RECALLED = 4
+_SEVERITIES = list(Severity)
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """What memory holds that resembles what is going on, or that it holds nothing alike."""
+    async with stores.snapshot.session() as session:
+        ongoing = await _ongoing(session, request)
+        queries = [
+            RecallQuery(
+                text=query_text(title=incident.title, symptoms=incident.symptoms, target=incident.target),
+                target=incident.target,
+                exclude_incident_id=incident.id,
+            )
+            for incident in ongoing
+        ]
+        queries.append(RecallQuery(text=request.question))
+        recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MOST_RECALLED)
+    names = {query.text: incident.public_id for query, incident in zip(queries, ongoing, strict=False)}
+    if not recall.recollections:
+        return Section(_nothing(recall.misses), status=Status.EMPTY)
+    facts = tuple(_fact(recollection, names) for recollection in recall.recollections)
+    missed = [names[miss.query.text] for miss in recall.misses if miss.query.text in names]
+    novel = f"; nothing similar to {', '.join(missed)}" if missed else ""
+    return Section(f"{count(len(facts), 'similar past incident')} in memory{novel}", facts)
+
+
+async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[Incident]:
+    """The incidents to find precedents for: those the question names, else the active ones, worst first."""
+    chosen: ColumnElement[bool]
+    if request.scope.incident_ids:
+        chosen = Incident.id.in_(request.scope.incident_ids)
+    else:
+        chosen = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    incidents = (
+        await session.scalars(
+            select(Incident)
+            .where(Incident.started_at <= request.as_of, chosen)
+            .order_by(Incident.started_at.desc(), Incident.id)
+            .limit(20)
+        )
+    ).all()
+    worst_first = sorted(incidents, key=lambda incident: _SEVERITIES.index(Severity(incident.severity)))
+    return worst_first[: MOST_QUERIES - 1]
+
+
+def _fact(recollection: Recollection, names: dict[str, str]) -> Fact:
+    like = names.get(recollection.query.text, "the question")
+    head = (
+        f"{recollection.public_id} resembles {like} (similarity {recollection.similarity:.2f}): "
+        f"{quoted(recollection.title)}, started {moment(recollection.started_at)}"
+    )
+    if recollection.target:
+        head += f", on {quoted(recollection.target, limit=100)}"
+    if recollection.recurrences > 1:
+        head += f"; {recollection.recurrences} times in all, last {moment(recollection.last_seen)}"
+    cause = f"; cause then: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
+    fix = f"; fix then: {quoted(recollection.resolution)}" if recollection.resolution else ""
+    return Fact(f"{head}{cause}{fix}", f"{head}{fix}" if cause else "", _importance(recollection))
+
+
+def _importance(recollection: Recollection) -> float:
+    return min(0.85, 0.3 + 0.6 * max(0.0, recollection.similarity))
+
+
+def _nothing(misses: Sequence[Miss]) -> str:
+    best = max((miss.best_similarity for miss in misses if miss.best_similarity is not None), default=None)
+    if best is None:
+        return "memory holds no incident that was resolved by then"
+    return f"nothing similar in memory (closest similarity {best:.2f})"
+
+
+source = ContextSource(
+    "recall", "M", frozenset({Topic.HISTORY, Topic.INCIDENTS, Topic.HEALTH, Topic.ERRORS}), 6.0, read
+)

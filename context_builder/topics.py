@@ -1,0 +1,52 @@
+"""Which topics a question is about, by its words; no model is asked."""
+
+from __future__ import annotations
+
+import re
+
+from context_builder.request import Topic
+
+_WORDS: dict[Topic, tuple[str, ...]] = {
+    Topic.HEALTH: (
+        r"health\w*", "unhealthy", "down", "up", "status", "degraded", "outages?", "offline", "available",
+        "availability", "broken", "stale", "wrong",
+    ),
+    Topic.INCIDENTS: (
+        "incidents?", "outages?", "postmortems?", "severity", "alerts?", "pages?", "wrong", r"happen\w*",
+        "unhealthy",
+    ),
+    Topic.ERRORS: (
+        "errors?", r"fail\w*", r"50\d", "5xx", "4xx", "429", "timeouts?", "timing out", r"reject\w*",
+        r"rate.?limit\w*", "broken", "wrong", r"drop\w*",
+    ),
+    Topic.LATENCY: (
+        r"slow\w*", r"latenc\w+", r"fast\w*", "p50", r"p9\d", "response times?", "delays?", r"lag\w*",
+        r"regress\w*", "performance", "waiting",
+    ),
+    Topic.COST: (
+        "costs?", r"spen[dt]\w*", "budgets?", "dollars?", "money", r"expens\w+", r"\$", "usd", r"price\w*",
+        r"bill\w*", r"overspen\w+", "quota",
+    ),
+    Topic.VOLUME: (
+        "how many", "requests?", "traffic", "volume", "load", r"count\w*", "throughput", "usage", "rps",
+        "busy", "busiest", "capacity", "trends?",
+    ),
+    Topic.QUALITY: ("quality", "scores?", r"accura\w+", r"hallucinat\w+", "wrong answers?"),
+    Topic.HISTORY: (
+        "before", "history", "similar", "again", r"previous\w*", "last time", "ever", r"recurr\w+",
+        "root causes?", "how (was|did|were)",
+    ),
+}  # fmt: skip
+_PATTERNS = {
+    topic: re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
+    for topic, words in _WORDS.items()
+}
+
+GENERAL = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY})
+"""What matters when a question names nothing: is anything wrong right now?"""
+
+
+def topics_of(question: str) -> frozenset[Topic]:
+    """The topics that the words of a question name, or GENERAL."""
+    found = frozenset(topic for topic, pattern in _PATTERNS.items() if pattern.search(question))
+    return found or GENERAL
