@@ -1,0 +1,40 @@
+"""A batch as one transaction that is tried again where another writer got in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from models.database import Database, WriteSession
+
+ATTEMPTS = 6
+FIRST_PAUSE_S = 0.05
+
+_PASSING = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "23505",  # another writer created the same row, for example a rollup's bucket, a moment earlier
+}
+
+Result = TypeVar("Result")
+
+
+async def commit(database: Database, work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+    """Runs `work` in one transaction; what it changed is undone and tried again when others interfere."""
+    attempt = 1
+    while True:
+        try:
+            async with database.write() as session:
+                return await work(session)
+        except DBAPIError as error:
+            if attempt == ATTEMPTS or not _is_passing(error):
+                raise
+        await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
+        attempt += 1
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _PASSING or "database is locked" in str(error.orig)
