@@ -1,1 +1,43 @@
-"""Placeholder."""
+"""Every surface of Arcpoint: `from api import query_ai`, the HTTP service and the command line."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+def _refuse_shadowed_packages() -> None:
+    """Fails at once when another installed package hides one of ours: the names are generic."""
+    home = Path(__file__).resolve().parent.parent
+    for name in ("models", "memory", "context_builder"):
+        spec = find_spec(name)
+        if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != home:
+            found = "nothing" if spec is None else spec.origin or "a folder without code"
+            raise ImportError(
+                f"Arcpoint needs its own package {name!r} in {home}, but Python finds {found}; "
+                "install Arcpoint in an environment of its own"
+            )
+
+
+_refuse_shadowed_packages()
+
+_HOMES = {
+    "Answer": "context_builder.answer",
+    "QuestionError": "context_builder.request",
+    "ScopeNames": "context_builder.request",
+    "query_ai": "api.query",
+}
+
+if TYPE_CHECKING:
+    from api.query import query_ai
+    from context_builder.answer import Answer
+    from context_builder.request import QuestionError, ScopeNames
+
+__all__ = ["Answer", "QuestionError", "ScopeNames", "query_ai"]
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is first used, so that `arcpoint --help` need not load everything."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'api' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

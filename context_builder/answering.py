@@ -60,15 +60,23 @@ class Answerer:
         self._no_model_reason = no_model_reason
         self._clock = clock
 
-    async def answer(self, ask: Ask) -> Answer:
-        """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief."""
-        async with aclosing(self.stream(ask)) as events:
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is configured."""
+        return self._model is not None
+
+    async def answer(self, ask: Ask, *, record: bool = True) -> Answer:
+        """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief.
+
+        With `record=False` the caller keeps the answer in the question log itself.
+        """
+        async with aclosing(self.stream(ask, record=record)) as events:
             async for event in events:
                 if isinstance(event, Answer):
                     return event
         raise AssertionError("the stream ends with an answer")
 
-    async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
+    async def stream(self, ask: Ask, *, record: bool = True) -> AsyncGenerator[Event, None]:
         """The built context, the model's words as they come, and last the checked answer.
 
         Closing the generator ends the model call.
@@ -85,7 +93,8 @@ class Answerer:
                     else:
                         written = piece
         answer = self._checked(built, written, round((time.perf_counter() - started) * 1000))
-        await self._record(answer, ask.asker, asked_at)
+        if record:
+            await self._record(answer, ask.asker, asked_at)
         yield answer
 
     async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | Written, None]:

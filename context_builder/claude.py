@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import anthropic
 import httpx2
@@ -199,7 +198,8 @@ class Claude:
         return reason.replace(self._api_key, "[key]") if len(self._api_key) >= _SHORTEST_SECRET else reason
 
     def _unreachable(self, error: anthropic.APIConnectionError) -> str:
-        return f"cannot reach {self._base_url}: {_cause(error)}; check the network and ARCPOINT_ANTHROPIC_BASE_URL"
+        remedy = "check the network and ARCPOINT_ANTHROPIC_BASE_URL"
+        return f"cannot reach {self._base_url}: {_cause(error)}; {remedy}"
 
 
 async def _events(response: AsyncAPIResponse[Any]) -> AsyncGenerator[object, None]:
@@ -234,12 +234,17 @@ def _cause(error: BaseException) -> str:
 def _checked_key(key: str) -> str:
     """The key, if it can be sent in a header."""
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError("the API key is empty or holds spaces or characters that no key has")
+        raise ValueError("the API key is empty, or holds spaces or other characters that no key has")
     return key
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"the API's address is {url!r}, but should be like {API_URL}")
+    """The address, if a request can go there and no reason gives a password away with it."""
+    try:
+        parts = httpx2.URL(url)
+        usable = parts.scheme in ("http", "https") and parts.host and not parts.userinfo
+    except httpx2.InvalidURL:
+        usable = False
+    if not usable:
+        raise ValueError(f"the API's address must be like {API_URL}: http or https, a host, no user name")
     return url

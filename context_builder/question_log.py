@@ -53,6 +53,6 @@ class QuestionLog:
 
     async def manifest(self, public_id: str) -> Manifest | None:
         """The manifest of a logged question, from which `render` makes its prompt again."""
-        async with self._database.write() as session:
+        async with self._database.read() as session:
             stored = await session.scalar(select(Question.manifest).where(Question.public_id == public_id))
         return None if stored is None else Manifest.from_json(stored)

@@ -12,8 +12,7 @@ from http import HTTPStatus
 _MESSAGE_CHARACTERS = 300
 """How much of a text from outside is repeated."""
 _REASONS_BY_CLASS = {
-    1: "the API answered with status {status}; check ARCPOINT_ANTHROPIC_BASE_URL",
-    3: "the API's address redirects elsewhere ({status}); set ARCPOINT_ANTHROPIC_BASE_URL to the final address",
+    3: "the API's address redirects ({status}); set ARCPOINT_ANTHROPIC_BASE_URL to the final address",
     4: "the API refused the request ({status}){said}",
     5: "the API failed ({status}){said}; {when}",
 }
@@ -42,7 +41,9 @@ class Refusal:
         """The refusal of a call to this model at this address, in one line."""
         if self.status == HTTPStatus.NOT_FOUND and not self.kind:
             return f"there is no Messages API at {base_url} (404); check ARCPOINT_ANTHROPIC_BASE_URL"
-        template = _REASONS.get(self.status) or _REASONS_BY_CLASS[self.status // 100]
+        template = _REASONS.get(self.status) or _REASONS_BY_CLASS.get(
+            self.status // 100, _REASONS_BY_CLASS[5]
+        )
         return template.format(
             model=model,
             status=self.status,

@@ -41,10 +41,8 @@ def render(manifest: Manifest) -> Prompt:
     """The prompt of a manifest; equal manifests give equal bytes."""
     body = "\n".join(_body(manifest))
     fence = fence_of(body + manifest.question)
-    return Prompt(
-        system=SYSTEM,
-        user=f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ===\n\nQuestion: {manifest.question}\n",
-    )
+    facts = f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ==="
+    return Prompt(system=SYSTEM, user=f"{facts}\n\nQuestion: {manifest.question}\n")
 
 
 def fence_of(text: str) -> str:

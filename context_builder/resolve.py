@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
@@ -85,6 +85,7 @@ async def resolve(ask: Ask, session: ReadSession, *, now: datetime, default_budg
     budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
     window = await _window(ask, question, as_of, now)
     scope, unknown = await _scope(ask.scope, question, as_of, session)
+    scope = await _with_incident_targets(scope, session)
     if (
         ask.asker is not None
         and await session.scalar(select(User.id).where(User.public_id == ask.asker)) is None
@@ -161,6 +162,22 @@ async def _scope(
         known = [*_names_of(deployments), *await _some_public_ids(session, as_of)]
         unknown = unknown_names(question, understood, known)
     return scope, unknown
+
+
+async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
+    """An incident that is asked about brings the deployment that it hit along."""
+    if not scope.incident_ids or scope.deployment_ids:
+        return scope
+    rows = await session.execute(
+        select(Deployment.id, Deployment.public_id)
+        .join(Incident, Incident.deployment_id == Deployment.id)
+        .where(Incident.id.in_(scope.incident_ids))
+        .distinct()
+        .order_by(Deployment.public_id)
+    )
+    hit = list(rows)
+    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in hit))
+    return replace(scope, deployment_ids=tuple(row.id for row in hit), labels=labels)
 
 
 async def _given_scope(

@@ -102,6 +102,12 @@ class Database:
         async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """One session on what is committed now; for several tasks at once see `models.snapshot`."""
+        async with ReadSession(self.read_engine, autoflush=False) as session:
+            yield session
+
     async def revision(self) -> str | None:
         """The migration that the schema is at, None for an empty database.
 

@@ -115,7 +115,8 @@ def _fact(example: Example, why: str, importance: float, topics: frozenset[Topic
     outcome = request.status + (f" {request.error_code}" if request.error_code else "")
     latency = f", {milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
     head = one_line(
-        f"{request.public_id} ({why}) at {moment(request.created_at)} on {example.deployment}: {outcome}{latency}"
+        f"{request.public_id} ({why}) at {moment(request.created_at)} on {example.deployment}: "
+        f"{outcome}{latency}"
     )
     details = [f"user {example.user}, tier {example.tier}"]
     if request.router_version:

@@ -1,0 +1,92 @@
+"""`query_ai`: the programmatic surface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from api.services import Services, open_services
+from api.settings import Settings, load_settings
+from context_builder.answer import Answer
+from context_builder.request import Ask, ScopeNames
+
+
+async def query_ai(
+    question: str,
+    *,
+    user: str | None = None,
+    as_of: datetime | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    scope: ScopeNames | None = None,
+    token_budget: int | None = None,
+) -> Answer:
+    """Answers a question about the gateway with at most one model call.
+
+    `user` is who asks; `as_of` an aware moment to ask about instead of now; `since` and `until` a window and
+    `scope` names that win over what the text says. The first call of an event loop opens the database and
+    memory that the environment names; later calls share them, as do calls inside a running service.
+
+    Raises QuestionError, SettingsError, PriceFileError and DatabaseError, each with a one-line message.
+    """
+    ask = Ask(
+        question=question,
+        asker=user,
+        as_of=as_of,
+        since=since,
+        until=until,
+        scope=scope or ScopeNames(),
+        token_budget=token_budget,
+    )
+    services = await _services_of_this_loop()
+    return await services.answerer.answer(ask)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Services]:
+    """Opens services that `query_ai` uses, too, wherever it is called in this event loop."""
+    loop = asyncio.get_running_loop()
+    async with open_services(settings) as services:
+        _opened[loop] = loop.create_future()
+        _opened[loop].set_result(services)
+        try:
+            yield services
+        finally:
+            del _opened[loop]
+
+
+_opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] = WeakKeyDictionary()
+_keepers: set[asyncio.Task[None]] = set()
+
+
+async def _services_of_this_loop() -> Services:
+    loop = asyncio.get_running_loop()
+    if loop not in _opened:
+        opened = _opened[loop] = loop.create_future()
+        keeper = loop.create_task(_keep_open(opened))
+        _keepers.add(keeper)
+        keeper.add_done_callback(lambda task: _forget(task, opened))
+    return await asyncio.shield(_opened[loop])
+
+
+async def _keep_open(opened: asyncio.Future[Services]) -> None:
+    """Holds services open until the loop ends: `asyncio.run` cancels this task and waits for it."""
+    async with open_services(await asyncio.to_thread(load_settings)) as services:
+        opened.set_result(services)
+        await asyncio.get_running_loop().create_future()
+
+
+def _forget(keeper: asyncio.Task[None], opened: asyncio.Future[Services]) -> None:
+    """Gives an opening that failed to those who wait for it; the next call tries again."""
+    _keepers.discard(keeper)
+    _opened.pop(opened.get_loop(), None)
+    error = None if keeper.cancelled() else keeper.exception()
+    if opened.done():
+        return
+    if error is None:
+        opened.cancel()
+    else:
+        opened.set_exception(error)

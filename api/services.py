@@ -1,0 +1,105 @@
+"""The composition root: the only place where concrete classes meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from api.settings import Settings
+from context_builder.answering import Answerer
+from context_builder.builder import ContextBuilder
+from context_builder.chat_model import ChatModel
+from context_builder.claude import Claude
+from context_builder.postmortem import PostmortemWriter
+from context_builder.pricing import PriceList
+from context_builder.question_log import QuestionLog
+from context_builder.sources import discover
+from memory.chroma import ChromaIndex
+from memory.embedder import Embedder
+from memory.hashing import HashingEmbedder
+from memory.incident_memory import IncidentMemory
+from memory.sentence_transformer import SentenceTransformerEmbedder
+from models.database import Database
+from models.migrations import head_revision
+
+NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a surface calls; shared by all questions of a process."""
+
+    settings: Settings
+    database: Database
+    memory: IncidentMemory
+    answerer: Answerer
+    postmortems: PostmortemWriter
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database, checked to be reachable and of this version's schema. Raises DatabaseError."""
+    database = Database(settings.database_url, connections=settings.database_connections)
+    try:
+        await database.require_revision(await asyncio.to_thread(head_revision))
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_memory(settings: Settings, database: Database) -> AsyncIterator[IncidentMemory]:
+    """Incident memory, loading in the background; what is wrong with it shows when it is used."""
+    memory = IncidentMemory(
+        database,
+        make_embedder(settings),
+        ChromaIndex(settings.memory_path),
+        deadline_s=settings.memory_deadline_s,
+    )
+    await memory.start()
+    try:
+        yield memory
+    finally:
+        await memory.close()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """All services over one database and one memory. Raises DatabaseError and PriceFileError."""
+    async with AsyncExitStack() as stack:
+        prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
+        database = await stack.enter_async_context(open_database(settings))
+        memory = await stack.enter_async_context(open_memory(settings, database))
+        model = make_model(settings)
+        if model is not None:
+            stack.push_async_callback(model.close)
+        builder = ContextBuilder(database, memory, discover(), default_budget=settings.token_budget)
+        questions = QuestionLog(database)
+        answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
+        postmortems = PostmortemWriter(database, answerer, questions)
+        yield Services(settings, database, memory, answerer, postmortems)
+
+
+def make_embedder(settings: Settings) -> Embedder:
+    """The embedder that the settings choose."""
+    if settings.embedder == "hashing":
+        return HashingEmbedder()
+    if settings.embedder_path is None:
+        return SentenceTransformerEmbedder()
+    return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
+
+
+def make_model(settings: Settings) -> ChatModel | None:
+    """Claude, or None without a key: then nothing leaves this machine."""
+    if settings.anthropic_api_key is None:
+        return None
+    return Claude(
+        api_key=settings.anthropic_api_key.get_secret_value(),
+        model=settings.model,
+        max_output_tokens=settings.max_output_tokens,
+        deadline_s=settings.model_deadline_s,
+        base_url=settings.anthropic_base_url,
+        max_retries=settings.model_retries,
+    )
