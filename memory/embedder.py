@@ -30,6 +30,11 @@ class Embedder(Protocol):
         """Numbers in one vector; known once loaded."""
         ...
 
+    @property
+    def background(self) -> float:
+        """Cosine that texts on different subjects still reach: no sign of likeness up to here."""
+        ...
+
     async def load(self) -> None:
         """Makes the model ready; quick when it is already. Raises MemoryUnavailable."""
         ...

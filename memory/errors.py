@@ -1,4 +1,9 @@
-"""Why incident memory cannot answer."""
+"""Why incident memory cannot answer.
+
+MemoryUnavailable
+    MemoryCorrupt
+    CollectionMissing
+"""
 
 from __future__ import annotations
 
@@ -9,3 +14,7 @@ class MemoryUnavailable(Exception):
 
 class MemoryCorrupt(MemoryUnavailable):
     """What the index has stored cannot be read; a rebuild makes it anew from the database."""
+
+
+class CollectionMissing(MemoryUnavailable):
+    """The index has no collection of that name; a rebuild makes one from the database."""

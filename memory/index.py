@@ -31,14 +31,18 @@ class IndexRows:
 
 
 class VectorIndex(Protocol):
-    """Named collections of vectors. Every method raises MemoryUnavailable, and nothing else, on failure."""
+    """Named collections of vectors compared by cosine.
+
+    Every method raises MemoryUnavailable, and nothing else, on failure; those that are given the name
+    of a collection raise CollectionMissing when there is none. All of them can be repeated safely.
+    """
 
     async def open(self) -> None:
         """Makes the index ready; quick when it is already. Other methods do this by themselves."""
         ...
 
     async def close(self) -> None:
-        """Lets go of the index; harmless when it is not open."""
+        """Lets go of the index; harmless when it is not open. Only `open` makes it usable again."""
         ...
 
     async def start_anew(self) -> None:
@@ -50,11 +54,11 @@ class VectorIndex(Protocol):
         ...
 
     async def create(self, collection: str) -> None:
-        """Makes an empty collection that compares by cosine; one of that name must not exist."""
+        """Makes an empty collection; one of that name stays as it is."""
         ...
 
     async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection a name that none has."""
+        """Gives a collection a name that no other has, in one step."""
         ...
 
     async def drop(self, collection: str) -> None:
