@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from context_builder.manifest import Detail, Manifest, SourceEntry
+from context_builder.figures import moment
+from context_builder.manifest import Detail, FactEntry, Manifest, SourceEntry
 from context_builder.source import Status
 
-MAX_FACTS = 12
+MOST_ON_TOPIC = 8
+MOST_BESIDE = 3
+"""What else is going on, for a reader who may have asked about a symptom."""
 _NOT_READ = (Status.TIMEOUT, Status.ERROR)
 
 
@@ -16,44 +19,47 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
 
     `reason` says why there is no model's answer; `called` that there was a call which came to nothing.
     """
+    kept = [fact for fact in manifest.facts if fact.detail is not Detail.CUT]
+    on_topic = [fact for fact in kept if fact.on_topic]
+    beside = [fact for fact in kept if not fact.on_topic]
+    about = {fact.source for fact in manifest.facts if fact.on_topic}
+    window = f"From {moment(manifest.window.start)} to {moment(manifest.window.end)} UTC"
     return "\n".join(
         [
             f"**{'The model gave no whole answer' if called else 'No model was called'}:** {reason}",
             "",
-            "What the data says, most relevant first:",
+            f"{window}, {', '.join(manifest.scope) or 'the whole gateway'}:",
             "",
-            *(f"- {text} [{ref}]" for ref, text in _leading_facts(manifest)),
-            *_limits(manifest),
+            *(_header(source) for source in manifest.sources if source.name in about),
+            *_facts(on_topic[:MOST_ON_TOPIC]),
+            *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MOST_BESIDE])),
+            *_listed("Not known:", _limits(manifest)),
         ]
     )
 
 
-def _leading_facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    kept = [fact for fact in manifest.facts if fact.detail is not Detail.CUT][:MAX_FACTS]
-    yield from ((fact.ref, fact.text) for fact in kept)
-    if not kept:
-        yield from (
-            (source.ref, source.header)
-            for source in manifest.sources
-            if source.status not in _NOT_READ and source.header
-        )
+def _header(source: SourceEntry) -> str:
+    return f"- {source.name}: {source.header} [{source.ref}]"
+
+
+def _facts(facts: list[FactEntry]) -> Iterator[str]:
+    return (f"- {fact.text} [{fact.ref}]" for fact in facts)
+
+
+def _listed(title: str, lines: Iterator[str]) -> Iterator[str]:
+    found = list(lines)
+    if found:
+        yield from ("", title, "", *found)
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
     """What the reader must not take for complete."""
-    missing = [source for source in manifest.sources if source.status in _NOT_READ]
-    gaps = [f"{source.name}: {gap}" for source in manifest.sources for gap in source.gaps]
-    unknown = [_unknown(name.name, name.near) for name in manifest.unknown_names]
-    if missing or gaps or unknown:
-        yield ""
-        yield "Not known:"
-        yield ""
-        yield from (f"- {line}" for line in [*map(_not_read, missing), *unknown, *gaps])
-
-
-def _not_read(source: SourceEntry) -> str:
-    return f"{source.name} could not be read ({source.status}): {source.error} [{source.ref}]"
-
-
-def _unknown(name: str, near: tuple[str, ...]) -> str:
-    return f"nothing is called {name} here" + (f"; near: {', '.join(near)}" if near else "")
+    for source in manifest.sources:
+        if source.status in _NOT_READ:
+            yield f"- {source.name} could not be read ({source.status}): {source.error} [{source.ref}]"
+        elif source.status is Status.EMPTY:
+            yield f"- {source.name}: {source.header} [{source.ref}]"
+        yield from (f"- {source.name}: {gap}" for gap in source.gaps)
+    for unknown in manifest.unknown_names:
+        near = f"; near: {', '.join(unknown.near)}" if unknown.near else ""
+        yield f"- nothing is called {unknown.name} here{near}"

@@ -67,6 +67,7 @@ class Claude:
     ) -> None:
         """`deadline_s` bounds a whole call: connecting, retries and their waits, the stream to its end.
 
+        Reads certificates and imports modules: make it outside the event loop, or in a thread of its own.
         Raises ValueError for a key or an address that no call could use.
         """
         self.model = model
@@ -92,7 +93,7 @@ class Claude:
             ),
         )
         self._client._custom_headers = {}  # noqa: SLF001 - no argument keeps ANTHROPIC_CUSTOM_HEADERS out
-        # The first look-up imports modules, which would block the event loop.
+        # Looked up here because the first time imports modules.
         self._messages = self._client.messages.with_streaming_response
 
     async def close(self) -> None:

@@ -27,6 +27,8 @@ class FactEntry:
 
     ref: str
     source: str
+    on_topic: bool
+    """Whether it shares a topic with the question."""
     detail: Detail
     tokens: int
     """Bound of what is shown; 0 when cut."""

@@ -41,6 +41,7 @@ class Candidate:
     ref: str
     source: str
     fact: Fact
+    on_topic: bool
     utility: float
 
 
@@ -68,10 +69,10 @@ def prompt_bound(manifest: Manifest, bound: TokenBound) -> int:
 def _candidates(topics: frozenset[Topic], readings: Sequence[Reading]) -> Iterator[Candidate]:
     for reading in readings:
         for rank, fact in enumerate(reading.section.facts):
-            relevant = not topics.isdisjoint(fact.topics or reading.source.topics)
-            worth = fact.importance * (1.0 if relevant else OFF_TOPIC)
-            utility = worth / (1 + rank / CROWDING)
-            yield Candidate(f"{reading.source.prefix}{rank + 1}", reading.source.name, fact, utility)
+            on_topic = not topics.isdisjoint(fact.topics or reading.source.topics)
+            utility = fact.importance * (1.0 if on_topic else OFF_TOPIC) / (1 + rank / CROWDING)
+            ref = f"{reading.source.prefix}{rank + 1}"
+            yield Candidate(ref, reading.source.name, fact, on_topic, utility)
 
 
 def _best_utility(candidates: Sequence[Candidate], source: str) -> float:
@@ -104,7 +105,7 @@ def _place(candidate: Candidate, left: int, bound: TokenBound) -> FactEntry:
             if entry.tokens <= left:
                 return entry
     reason = f"utility {candidate.utility:.2f}, no room: {left} tokens were left"
-    return FactEntry(candidate.ref, candidate.source, Detail.CUT, 0, reason, candidate.fact.text)
+    return _entry(candidate, Detail.CUT, 0, reason, candidate.fact.text)
 
 
 def _details(candidate: Candidate) -> tuple[Detail, ...]:
@@ -118,9 +119,11 @@ def _details(candidate: Candidate) -> tuple[Detail, ...]:
 def _shown(candidate: Candidate, detail: Detail, bound: TokenBound) -> FactEntry:
     text = one_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
     tokens = bound.of(fact_line(candidate.ref, text) + "\n")
-    return FactEntry(
-        candidate.ref, candidate.source, detail, tokens, f"utility {candidate.utility:.2f}", text
-    )
+    return _entry(candidate, detail, tokens, f"utility {candidate.utility:.2f}", text)
+
+
+def _entry(candidate: Candidate, detail: Detail, tokens: int, reason: str, text: str) -> FactEntry:
+    return FactEntry(candidate.ref, candidate.source, candidate.on_topic, detail, tokens, reason, text)
 
 
 def _manifest(

@@ -246,6 +246,8 @@ async def _named(
 ) -> Named:
     """Rows whose public id is one of the words, in the usual spellings; found by the unique index."""
     spelled = {variant for word in words for variant in (word, word.lower(), word.upper())}
+    if table is User:
+        spelled |= {f"user_{word.lower()}" for word in words}
     if not spelled:
         return Named((), ())
     since = Incident.started_at if table is Incident else getattr(table, "created_at")  # noqa: B009

@@ -90,7 +90,9 @@ def _by(buckets: Iterable[Bucket], dimension: str, importance: float) -> Iterato
         text = f"{dimension} {name}: {_figures(now)}; the 7 days before: {_figures(before)}"
         if change:
             text += f"; p95 is {times(_p(now, 95), _p(before, 95))} what it was"
-        weight = importance + (0.15 if change and abs(change - 1) >= NOTABLE - 1 else 0.0)
+        weight = importance if now.total >= FEWEST else importance / 2
+        if change and max(change, 1 / change) >= NOTABLE:
+            weight += 0.15
         yield Fact(one_line(text), one_line(f"{dimension} {name}: p95 {milliseconds(_p(now, 95))}"), weight)
 
 
