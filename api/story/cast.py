@@ -1,0 +1,171 @@
+"""Who takes part in the story: deployments as they stand at the anchor, and users with their habits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from models import DeploymentStatus, Tier
+
+_TOKENS_PER_PRICE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRole:
+    """A deployment, its health at the anchor and how it answers on an ordinary day."""
+
+    public_id: str
+    region: str
+    status: DeploymentStatus
+    status_reason: str
+    status_age: timedelta
+    """How long before the anchor it entered its status."""
+    report_age: timedelta
+    """How long before the anchor its health was last reported."""
+    median_ms: int
+    """Median latency of an undisturbed chat request."""
+    input_price: Decimal
+    """US dollars for a million prompt tokens."""
+    output_price: Decimal
+    """US dollars for a million completion tokens."""
+    quality: float
+    """Mean score of an undisturbed answer, in [0, 1]."""
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """US dollars for one answered request, exact."""
+        return (prompt_tokens * self.input_price + completion_tokens * self.output_price) / _TOKENS_PER_PRICE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRole:
+    """A user, what it may spend in a UTC day and what it sends in a week."""
+
+    public_id: str
+    tier: Tier
+    daily_budget_usd: Decimal
+    weekly_requests: int
+    routes: Mapping[str, float]
+    """Share of its requests by preferred deployment; the order is the order of the candidates."""
+    daily_swing: float = 0.55
+    """How far its rate rises at 14:00 UTC and falls at 02:00 UTC; 0 for a job that never sleeps."""
+
+
+DEPLOYMENTS = (
+    DeploymentRole(
+        public_id="gpt-4/aws",
+        region="us-east-1",
+        status=DeploymentStatus.HEALTHY,
+        status_reason="all health checks pass",
+        status_age=timedelta(days=23, hours=4),
+        report_age=timedelta(seconds=38),
+        median_ms=1900,
+        input_price=Decimal(10),
+        output_price=Decimal(30),
+        quality=0.90,
+    ),
+    DeploymentRole(
+        public_id="gpt-4/k8s",
+        region="eu-central-1",
+        status=DeploymentStatus.DEGRADED,
+        status_reason="4 of 6 replicas ready; two GPU nodes are still being rebuilt",
+        status_age=timedelta(hours=10, minutes=51),
+        report_age=timedelta(seconds=52),
+        median_ms=2300,
+        input_price=Decimal(8),
+        output_price=Decimal(24),
+        quality=0.89,
+    ),
+    DeploymentRole(
+        public_id="llama-70b/k8s",
+        region="eu-central-1",
+        status=DeploymentStatus.HEALTHY,
+        status_reason="all health checks pass",
+        status_age=timedelta(days=31, hours=7),
+        report_age=timedelta(seconds=47),
+        median_ms=1150,
+        input_price=Decimal("0.60"),
+        output_price=Decimal("0.80"),
+        quality=0.81,
+    ),
+    DeploymentRole(
+        public_id="llama-70b/neocloud",
+        region="fra-2",
+        status=DeploymentStatus.DOWN,
+        status_reason="3 consecutive health checks failed: connection refused on port 8443",
+        status_age=timedelta(minutes=44),
+        report_age=timedelta(seconds=25),
+        median_ms=950,
+        input_price=Decimal("0.45"),
+        output_price=Decimal("0.60"),
+        quality=0.81,
+    ),
+    DeploymentRole(
+        public_id="claude-sonnet/aws",
+        region="us-west-2",
+        status=DeploymentStatus.HEALTHY,
+        status_reason="all health checks pass",
+        status_age=timedelta(days=40, hours=2),
+        report_age=timedelta(seconds=33),
+        median_ms=1600,
+        input_price=Decimal(3),
+        output_price=Decimal(15),
+        quality=0.91,
+    ),
+    DeploymentRole(
+        public_id="mistral-large/gcp",
+        region="europe-west4",
+        status=DeploymentStatus.HEALTHY,
+        status_reason="all health checks pass",
+        status_age=timedelta(days=5),
+        report_age=timedelta(seconds=59),
+        median_ms=1350,
+        input_price=Decimal(2),
+        output_price=Decimal(6),
+        quality=0.86,
+    ),
+)
+
+_PREMIUM = {"gpt-4/aws": 0.94, "claude-sonnet/aws": 0.06}
+_STANDARD = {
+    "gpt-4/k8s": 0.33,
+    "claude-sonnet/aws": 0.24,
+    "mistral-large/gcp": 0.21,
+    "llama-70b/k8s": 0.10,
+    "gpt-4/aws": 0.12,
+}
+_BUDGET = {"llama-70b/k8s": 0.82, "llama-70b/neocloud": 0.12, "mistral-large/gcp": 0.06}
+
+
+def _user(name: str, tier: Tier, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
+    """People, who mostly work by day."""
+    return UserRole(
+        public_id=f"user_{name}",
+        tier=tier,
+        daily_budget_usd=Decimal(budget),
+        weekly_requests=requests,
+        routes=routes,
+    )
+
+
+def _job(name: str, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
+    """A standard user's pipeline, which sends day and night."""
+    return replace(_user(name, Tier.STANDARD, budget, requests, routes), daily_swing=0)
+
+
+BATCH_USER = _user("papertrail", Tier.BUDGET, "1.00", 560, _BUDGET)
+"""Runs a batch of long documents on the last day, which takes it close to its daily budget."""
+
+USERS = (
+    _user("acme", Tier.PREMIUM, "6.00", 640, _PREMIUM),
+    _user("northwind", Tier.PREMIUM, "5.00", 560, _PREMIUM),
+    _user("halcyon", Tier.PREMIUM, "5.00", 500, _PREMIUM),
+    _user("brightleaf", Tier.STANDARD, "3.00", 480, _STANDARD),
+    _user("marlow", Tier.STANDARD, "2.50", 420, _STANDARD),
+    _job("quarry", "3.00", 680, {"gpt-4/k8s": 0.75, "mistral-large/gcp": 0.25}),
+    _job("tidepool", "0.50", 920, {"llama-70b/neocloud": 0.95, "llama-70b/k8s": 0.05}),
+    _user("sparrow", Tier.BUDGET, "0.25", 720, _BUDGET),
+    _user("kite", Tier.BUDGET, "0.25", 600, _BUDGET),
+    BATCH_USER,
+)
