@@ -1,7 +1,7 @@
 """Request volume of the window: answers "how many requests, by whom and where, and how many failed?".
 
 Columns: requests, share of the window (%), failed (error, timeout, rate_limited) with their rate (%), and
-requests per day in the 7 days before the window; by tier, model, backend, deployment, status and error code.
+requests per day in up to 7 days before; by tier, model, backend, deployment, status and error code.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import case, func, or_, select
 
-from context_builder.figures import count, percent
+from context_builder.figures import count, moment, percent
 from context_builder.request import ContextRequest, Topic, Window
 from context_builder.rollup_query import baseline_of, rollups_in, user_gap, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import one_line
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
+from models.schema import UtcDateTime
 
 MOST_GROUPS = 10
 SHORT_GROUPS = 3
 _VOLUME = frozenset({Topic.VOLUME})
 _ERRORS = frozenset({Topic.ERRORS})
 _DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Cell:
     error_code: str
     in_window: bool
     requests: int
+    first_bucket: datetime
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -46,17 +49,15 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     cells = await _cells(request, stores)
     now = [cell for cell in cells if cell.in_window]
     total = _sum(now)
-    before = _per_day([cell for cell in cells if not cell.in_window], baseline_of(request.window))
+    before = _before([cell for cell in cells if not cell.in_window], request.window)
     if not total:
-        return Section(
-            f"no requests in the window; {before} per day in the 7 days before", status=Status.EMPTY
-        )
+        return Section(f"no requests in the window; {before}", status=Status.EMPTY)
     failed = _sum(cell for cell in now if cell.status in FAILED_STATUSES)
     pending = _sum(cell for cell in now if cell.status == RequestStatus.PENDING)
     header = (
         f"{count(total, 'request')} in the window, {failed:,} failed ({percent(failed, total)})"
         + (f", {pending:,} pending" if pending else "")
-        + f"; {before} per day in the 7 days before"
+        + f"; {before}"
     )
     return Section(header, tuple(_facts(now, total, failed)), gaps=user_gap(request.scope))
 
@@ -69,7 +70,11 @@ async def _cells(request: ContextRequest, stores: Stores) -> list[Cell]:
         RequestRollup.status, RequestRollup.error_code, in_window,
     )  # fmt: skip
     statement = (
-        select(*dimensions, func.sum(RequestRollup.requests))
+        select(
+            *dimensions,
+            func.sum(RequestRollup.requests),
+            func.min(RequestRollup.bucket_start, type_=UtcDateTime),
+        )
         .join(Deployment, Deployment.id == RequestRollup.deployment_id)
         .where(
             or_(within(RequestRollup, request.window), within(RequestRollup, baseline)),
@@ -81,7 +86,8 @@ async def _cells(request: ContextRequest, stores: Stores) -> list[Cell]:
     async with stores.snapshot.session() as session:
         rows = await session.execute(statement)
         return [
-            Cell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7])) for row in rows
+            Cell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7]), row[8])
+            for row in rows
         ]
 
 
@@ -133,8 +139,13 @@ def _sum(cells: Iterable[Cell]) -> int:
     return sum(cell.requests for cell in cells)
 
 
-def _per_day(cells: list[Cell], baseline: Window) -> str:
-    return f"{round(_sum(cells) / (baseline.length / _DAY)):,}"
+def _before(cells: list[Cell], window: Window) -> str:
+    """The daily rate of the baseline, over the part of it that has data."""
+    if not cells:
+        return "none in the 7 days before"
+    first = min(cell.first_bucket for cell in cells)
+    days = max(baseline_of(window).end - first, _HOUR) / _DAY
+    return f"from {moment(first)} until then {round(_sum(cells) / days):,} per day"
 
 
 source = ContextSource("volume", "V", frozenset({Topic.VOLUME, Topic.ERRORS}), 3.0, read)
