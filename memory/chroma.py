@@ -95,7 +95,7 @@ class ChromaIndex:
         await self._call("create", collection=collection)
 
     async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection a name that no other has."""
+        """Gives a collection another name; if there is one of that name, drops it instead."""
         await self._call("rename", collection=collection, name=name)
 
     async def drop(self, collection: str) -> None:

@@ -91,8 +91,10 @@ class ChromaStore:
     def _rename(self, request: Document) -> Document:
         old, new = request["collection"], request["name"]
         names = self._names()
-        if old in names or new not in names:  # otherwise it was renamed before, and only the answer got lost
+        if new not in names:
             self._collection(request).modify(name=new)
+        elif old in names:
+            self._client.delete_collection(old)
         self._open.pop(old, None)
         return {}
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from memory.embedder import Embedder
-from memory.index import VectorIndex
+from sqlalchemy import func, select
+
+from memory import collection
+from memory.active_index import ActiveIndex, activate, find_active, require_active, superseded
+from memory.collection import RowChanges
+from memory.embedder import Embedder, Vectors
+from memory.entries import Entries, Progress, Redact, resolved
+from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
+from memory.index import Hit, VectorIndex
+from memory.past_incidents import load_recollections, rank_hits
 from memory.recall import Recall, RecallQuery
+from models import Incident, MemoryEntry
 from models.database import Database, ReadSession
 
-Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
-
-Redact = Callable[[str], str]
-"""Replaces secrets in a text before it is embedded or stored."""
+_CANDIDATES = 50
+"""Close incidents that are looked at per query. The right ones were among them in every measured case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,7 @@ class SyncReport:
     """Entries of incidents that are no longer resolved."""
     upserted: int
     deleted: int
-    """Rows of the index that no entry stands behind."""
+    """Rows of the index that no entry stood behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +50,12 @@ class MemoryStatus:
     collection: str | None
     model_id: str | None
     entries: int
+    """Resolved incidents whose text and embedding are in the database."""
     vectors: int | None
     lag: int
     """Resolved incidents that a recall cannot find yet."""
     self_hit_rate: float | None
-    """Share of sampled entries that their own vector finds first; less than 1 calls for a rebuild."""
+    """Share of sampled entries that their own vector finds; less than 1 calls for a rebuild."""
 
 
 class IncidentMemory:
@@ -62,14 +71,29 @@ class IncidentMemory:
         redact: Redact = str,
     ) -> None:
         """`deadline_s` bounds every recall; `redact` sees each text before it is embedded or stored."""
+        self._database = database
+        self._embedder = embedder
+        self._index = index
+        self._deadline_s = deadline_s
+        self._redact = redact
+        self._entries = Entries(database, embedder, redact)
+        self._starting: asyncio.Task[None] | None = None
+        self._one_writer = asyncio.Lock()
+        self._latest: ActiveIndex | None = None
 
     async def start(self) -> None:
         """Begins to load the model and to open the index, in the background; never raises."""
-        raise NotImplementedError
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._warm_up())
 
     async def close(self) -> None:
         """Stops the background work and lets go of the model and the index."""
-        raise NotImplementedError
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+            self._starting = None
+        await self._index.close()
+        await self._embedder.close()
 
     async def recall(
         self, session: ReadSession, queries: Sequence[RecallQuery], *, as_of: datetime, limit: int = 3
@@ -78,16 +102,177 @@ class IncidentMemory:
 
         Raises MemoryUnavailable, at the latest when the deadline is over.
         """
-        raise NotImplementedError
+        if as_of.tzinfo is None:
+            raise ValueError(f"as_of={as_of.isoformat()} has no time zone; pass an aware datetime")
+        if not queries:
+            return Recall((), ())
+        try:
+            async with asyncio.timeout(self._deadline_s) as deadline:
+                return await self._recall(session, queries, as_of, limit)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+        starting = self._starting is not None and not self._starting.done()
+        raise MemoryUnavailable(
+            f"incident memory did not answer within {self._deadline_s:g} s"
+            + ("; it is still starting, ask again in a moment" if starting else "")
+        )
 
     async def sync(self, progress: Progress | None = None) -> SyncReport:
-        """Brings entries and the active collection up to date. Raises MemoryUnavailable."""
-        raise NotImplementedError
+        """Brings entries and the active collection up to date, making the first one if there is none.
+
+        Safe to kill, to repeat and to run twice at the same time. Raises MemoryUnavailable.
+        """
+        first, second = _halves(progress)
+        async with self._one_writer:
+            await self._embedder.load()
+            active = await self._active()
+            if active is not None:
+                active.require_fit(self._embedder)
+            changes = await self._entries.refresh(first)
+            await self._drop_leftovers()
+            if active is None:
+                active, rows = await self._replace(None, second)
+            else:
+                rows = await self._update(active, second)
+        return _report(active, changes.embedded, changes.removed, rows)
 
     async def rebuild(self, progress: Progress | None = None) -> SyncReport:
-        """Builds and verifies a new collection, then lets it serve. Raises MemoryUnavailable."""
-        raise NotImplementedError
+        """Builds and verifies a new collection from the entries, lets it serve, then drops the old one.
+
+        The old one serves until then. What cannot be read is moved aside. Raises MemoryUnavailable.
+        """
+        first, second = _halves(progress)
+        async with self._one_writer:
+            await self._open_or_start_anew()
+            await self._embedder.load()
+            changes = await self._entries.refresh(first)
+            old = await self._active()
+            try:
+                await self._drop_leftovers()
+                active, rows = await self._replace(old, second)
+            except MemoryCorrupt:
+                await self._index.start_anew()
+                active, rows = await self._replace(old, second)
+        return _report(active, changes.embedded, changes.removed, rows)
 
     async def status(self) -> MemoryStatus:
         """How memory is doing; never raises MemoryUnavailable."""
-        raise NotImplementedError
+        async with ReadSession(self._database.read_engine) as session:
+            active = await find_active(session)
+            incidents = await session.scalar(select(func.count()).select_from(Incident).where(resolved()))
+            entries = await session.scalar(select(func.count()).select_from(MemoryEntry))
+        name = active.collection if active is not None else None
+        vectors = rate = unavailable = None
+        current = 0
+        try:
+            await self._embedder.load()
+            name = require_active(active).collection
+            require_active(active).require_fit(self._embedder)
+            stored = await self._index.stamps(name)
+            current = len((await self._entries.stamps()).items() & stored.items())
+            vectors = await self._index.count(name)
+            rate = await collection.self_hit_rate(self._index, name, self._entries)
+        except MemoryUnavailable as error:
+            unavailable = str(error)
+        return MemoryStatus(
+            unavailable=unavailable,
+            collection=name,
+            model_id=active.model_id if active is not None else None,
+            entries=entries or 0,
+            vectors=vectors,
+            lag=(incidents or 0) - current,
+            self_hit_rate=rate,
+        )
+
+    async def _warm_up(self) -> None:
+        # What fails here fails again, and is reported, when memory is used.
+        await asyncio.gather(self._embedder.load(), self._index.open(), return_exceptions=True)
+
+    async def _recall(
+        self, session: ReadSession, queries: Sequence[RecallQuery], as_of: datetime, limit: int
+    ) -> Recall:
+        await self._embedder.load()
+        active = require_active(await find_active(session))
+        active.require_fit(self._embedder)
+        vectors = await self._embedder.embed([self._redact(query.text) for query in queries])
+        hits = await self._search(active, vectors, as_of)
+        chosen, misses = await rank_hits(
+            session, queries, hits, as_of=as_of, background=self._embedder.background, limit=limit
+        )
+        return Recall(await load_recollections(session, chosen), misses)
+
+    async def _search(self, active: ActiveIndex, vectors: Vectors, as_of: datetime) -> list[list[Hit]]:
+        # One more than are looked at, since the incident asked about may be among them.
+        limit = _CANDIDATES + 1
+        try:
+            return await self._index.query(active.collection, vectors, limit=limit, resolved_before=as_of)
+        except CollectionMissing:
+            # The session may see the database as it was before a rebuild that we have finished since.
+            if self._latest is None or self._latest == active:
+                raise
+            self._latest.require_fit(self._embedder)
+            return await self._index.query(
+                self._latest.collection, vectors, limit=limit, resolved_before=as_of
+            )
+
+    async def _active(self) -> ActiveIndex | None:
+        async with ReadSession(self._database.read_engine) as session:
+            return await find_active(session)
+
+    async def _drop_leftovers(self) -> None:
+        async with ReadSession(self._database.read_engine) as session:
+            old = await superseded(session)
+        await collection.drop_leftovers(self._index, old)
+
+    async def _open_or_start_anew(self) -> None:
+        try:
+            await self._index.open()
+        except MemoryCorrupt:
+            await self._index.start_anew()
+
+    async def _update(self, active: ActiveIndex, progress: Progress) -> RowChanges:
+        """Brings the active collection up to date; makes it where this copy of the index lacks it."""
+        if active.collection not in await self._index.collections():
+            return await collection.build(self._index, active.collection, self._entries, progress)
+        return await collection.update(self._index, active.collection, self._entries, progress)
+
+    async def _replace(self, old: ActiveIndex | None, progress: Progress) -> tuple[ActiveIndex, RowChanges]:
+        """Builds a collection and lets it serve; if another process was faster, keeps theirs."""
+        new = ActiveIndex.named_anew(self._embedder)
+        rows = await collection.build(self._index, new.collection, self._entries, progress)
+        if not await activate(self._database, new, instead_of=old):
+            await self._index.drop(new.collection)
+            winner = require_active(await self._active())
+            winner.require_fit(self._embedder)
+            return winner, await self._update(winner, progress)
+        self._latest = new
+        if old is not None:
+            with contextlib.suppress(MemoryUnavailable):  # the next sync drops it
+                await self._index.drop(old.collection)
+        return new, rows
+
+
+def _halves(progress: Progress | None) -> tuple[Progress, Progress]:
+    """Progress of embedding and of indexing, which go over the same incidents one after the other."""
+
+    def first(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, 2 * total)
+
+    def second(done: int, total: int) -> None:
+        if progress is not None:
+            progress(total + done, 2 * total)
+
+    return first, second
+
+
+def _report(active: ActiveIndex, embedded: int, removed: int, rows: RowChanges) -> SyncReport:
+    return SyncReport(
+        collection=active.collection,
+        entries=rows.rows,
+        embedded=embedded,
+        removed=removed,
+        upserted=rows.upserted,
+        deleted=rows.deleted,
+    )

@@ -58,7 +58,7 @@ class VectorIndex(Protocol):
         ...
 
     async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection a name that no other has, in one step."""
+        """Gives a collection another name in one step; if there is one of that name, drops it instead."""
         ...
 
     async def drop(self, collection: str) -> None:

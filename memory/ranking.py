@@ -52,8 +52,8 @@ class Ranked:
 
     candidate: Candidate
     score: float
-    recurrences: int
-    """Candidates in the cluster, itself included."""
+    members: frozenset[int]
+    """Incidents of the cluster, its best included."""
     last_seen: datetime
     """When the newest of them started."""
 
@@ -91,12 +91,36 @@ def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float,
     return [_ranked(cluster) for cluster in clusters[:limit]]
 
 
+def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
+    """One list of the best, with the number of the query that each answers.
+
+    Every query's best comes before any query's second. What answers several queries is listed once,
+    for the one that it answers best.
+    """
+    offered = sorted(
+        (
+            (place, -found.score, query)
+            for query, answer in enumerate(answers)
+            for place, found in enumerate(answer)
+        )
+    )
+    chosen: list[tuple[int, Ranked]] = []
+    for place, _, query in offered:
+        found = answers[query][place]
+        same = next((at for at, (_, other) in enumerate(chosen) if found.members & other.members), None)
+        if same is None:
+            chosen.append((query, found))
+        elif found.score > chosen[same][1].score:
+            chosen[same] = query, found
+    return chosen[:limit]
+
+
 def _ranked(cluster: Sequence[tuple[float, Candidate]]) -> Ranked:
     score, best = cluster[0]
     return Ranked(
         candidate=best,
         score=score,
-        recurrences=len(cluster),
+        members=frozenset(candidate.incident_id for _, candidate in cluster),
         last_seen=max(candidate.started_at for _, candidate in cluster),
     )
 
