@@ -54,7 +54,7 @@ async def open_memory(settings: Settings, database: Database) -> AsyncIterator[I
     """Incident memory, loading in the background; what is wrong with it shows when it is used."""
     memory = IncidentMemory(
         database,
-        make_embedder(settings),
+        await asyncio.to_thread(make_embedder, settings),
         ChromaIndex(settings.memory_path),
         deadline_s=settings.memory_deadline_s,
     )
@@ -72,10 +72,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
         database = await stack.enter_async_context(open_database(settings))
         memory = await stack.enter_async_context(open_memory(settings, database))
-        model = make_model(settings)
+        model = await asyncio.to_thread(make_model, settings)
         if model is not None:
             stack.push_async_callback(model.close)
-        builder = ContextBuilder(database, memory, discover(), default_budget=settings.token_budget)
+        sources = await asyncio.to_thread(discover)
+        builder = ContextBuilder(database, memory, sources, default_budget=settings.token_budget)
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)

@@ -96,6 +96,10 @@ class ContextBuilder:
         except TimeoutError:
             log.warning("source timed out", source=source.name, deadline_s=source.deadline_s)
             return reading(Section(""), Status.TIMEOUT, f"gave no answer within {source.deadline_s:g} s")
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise  # the question itself was cancelled
+            return reading(Section(""), Status.ERROR, "gave up: it cancelled itself")
         except Exception as error:  # noqa: BLE001  the one broad except: no source may fail the question
             log.warning("source failed", source=source.name, error=repr(error))
             return reading(Section(""), Status.ERROR, _reason(error))

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from loopback.fixtures import make_claude, messages_api, messages_api_server  # noqa: F401 - for any test
 from models.database import Database
-from postgres import PostgresServer, migrate
+from prepared_databases import PostgresServer, migrate, seed_story
 
 # No test reaches a model hub or a real API, whatever the shell that starts it has set.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -37,8 +38,15 @@ def event_loop_must_not_block() -> Iterator[BlockBuster]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
     migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sqlite_story_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "story.db"
+    seed_story(f"sqlite:///{path}")
     return path
 
 
@@ -61,7 +69,21 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    name = postgres.clone()
+    name = postgres.clone(migrate)
+    yield postgres.url(name)
+    postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_story_url(sqlite_story_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "story.db"
+    shutil.copyfile(sqlite_story_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_story_url(postgres: PostgresServer) -> Iterator[str]:
+    name = postgres.clone(seed_story)
     yield postgres.url(name)
     postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -76,6 +98,21 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def story_url(request: pytest.FixtureRequest) -> str:
+    """A database of each kind that holds the demo story, which ends at `prepared_databases.STORY_ANCHOR`."""
+    kind = "sqlite_story_url" if request.param == "sqlite" else "postgres_story_url"
+    url: str = request.getfixturevalue(kind)
+    return url
+
+
+@pytest.fixture
+async def story(story_url: str) -> AsyncIterator[Database]:
+    database = Database(story_url)
     yield database
     await database.close()
 

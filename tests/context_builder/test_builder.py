@@ -1,0 +1,224 @@
+"""Law 2: max, not sum, and no source fails the question. Law 3: one snapshot. Law 6: reproducible."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import pytest
+from sqlalchemy import func, select
+
+from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.manifest import Manifest
+from context_builder.render import render
+from context_builder.request import Ask, ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.sources import discover
+from memory.errors import MemoryUnavailable
+from models import User
+from models.database import Database
+from prepared_databases import STORY_ANCHOR
+
+SOURCES = discover()
+
+
+class NoMemory:
+    """Memory that is down."""
+
+    async def recall(self, *_: object, **__: object) -> None:
+        raise MemoryUnavailable("memory is down for this test")
+
+
+Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
+
+
+def source(name: str, read: Read, *, prefix: str | None = None, deadline_s: float = 5.0) -> ContextSource:
+    return ContextSource(name, prefix or name[0].upper(), frozenset({Topic.HEALTH}), deadline_s, read)
+
+
+def builder(database: Database, *sources: ContextSource, clock: datetime = STORY_ANCHOR) -> ContextBuilder:
+    return ContextBuilder(
+        database,
+        NoMemory(),  # type: ignore[arg-type]
+        sources or SOURCES,
+        default_budget=4000,
+        clock=lambda: clock,
+    )
+
+
+async def build(database: Database, *sources: ContextSource, question: str = "What is down?") -> BuiltContext:
+    return await builder(database, *sources).build(Ask(question=question))
+
+
+async def one_fact(_request: ContextRequest, _stores: Stores) -> Section:
+    return Section("fine", (Fact("all is well"),))
+
+
+async def test_all_sources_run_at_the_same_time(database: Database) -> None:
+    """Law 2: no source is finished before every other has begun."""
+    everyone = asyncio.Barrier(8)
+
+    async def read(_request: ContextRequest, stores: Stores) -> Section:
+        async with stores.snapshot.session() as session:
+            await session.scalar(select(func.count()).select_from(User))
+            await everyone.wait()
+        return Section("met all the others")
+
+    built = await build(database, *(source(name, read) for name in "abcdefgh"))
+    assert [entry.status for entry in built.manifest.sources] == [Status.OK] * 8
+
+
+async def hang(_request: ContextRequest, _stores: Stores) -> Section:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def fail(_request: ContextRequest, _stores: Stores) -> Section:
+    raise RuntimeError("the disk is on fire\nsecond line")
+
+
+async def cancel_itself(_request: ContextRequest, _stores: Stores) -> Section:
+    raise asyncio.CancelledError
+
+
+async def hang_in_the_database(_request: ContextRequest, stores: Stores) -> Section:
+    slow = {
+        "sqlite": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000) "
+        "SELECT count(*) FROM c",
+        "postgresql": "SELECT pg_sleep(60)",
+    }
+    async with stores.snapshot.session() as session:
+        await (await session.connection()).exec_driver_sql(slow[session.get_bind().dialect.name])
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("broken", "status", "says"),
+    [
+        (hang, Status.TIMEOUT, "within 0.2 s"),
+        (hang_in_the_database, Status.TIMEOUT, "within 0.2 s"),
+        (fail, Status.ERROR, "the disk is on fire"),
+        (cancel_itself, Status.ERROR, "gave up"),
+    ],
+)
+async def test_a_broken_source_costs_its_deadline_and_is_named_everywhere(
+    database: Database, broken: Read, status: Status, says: str
+) -> None:
+    """Law 2: the others are read, the question is built, prompt and manifest name source and status."""
+    started = time.perf_counter()
+    built = await build(database, source("bad", broken, deadline_s=0.2), source("good", one_fact))
+    assert time.perf_counter() - started < 3
+    bad, good = sorted(built.manifest.sources, key=lambda entry: entry.name)
+    assert (bad.status, good.status) == (status, Status.OK)
+    assert says in (bad.error or "")
+    assert f"[B0] bad ({status}): {bad.error}" in built.prompt.user
+    assert "[G1] all is well" in built.prompt.user
+    assert "second line" not in built.prompt.user
+
+
+async def test_every_real_source_may_fail_at_once(story: Database) -> None:
+    """Law 2: with no source left there is still a prompt that says so."""
+    sources = [source(s.name, fail, prefix=s.prefix) for s in SOURCES]
+    built = await build(story, *sources)
+    assert {entry.status for entry in built.manifest.sources} == {Status.ERROR}
+    for entry in built.manifest.sources:
+        assert f"[{entry.ref}] {entry.name} (error)" in built.prompt.user
+
+
+async def test_all_sources_of_a_question_read_one_snapshot(database: Database) -> None:
+    """Law 3: a commit between two sources is seen by both or by neither."""
+    first_read = asyncio.Event()
+    committed = asyncio.Event()
+
+    async def count(stores: Stores) -> Section:
+        async with stores.snapshot.session() as session:
+            return Section(f"{await session.scalar(select(func.count()).select_from(User))} users")
+
+    async def early(_request: ContextRequest, stores: Stores) -> Section:
+        section = await count(stores)
+        first_read.set()
+        return section
+
+    async def late(_request: ContextRequest, stores: Stores) -> Section:
+        await committed.wait()
+        return await count(stores)
+
+    async def commit() -> None:
+        await first_read.wait()
+        async with database.write() as session:
+            session.add(User(public_id="u", tier="budget", created_at=STORY_ANCHOR, updated_at=STORY_ANCHOR))
+        committed.set()
+
+    writer = asyncio.create_task(commit())
+    built = await build(database, source("early", early), source("late", late))
+    await writer
+    assert {entry.header for entry in built.manifest.sources} == {"0 users"}
+
+
+async def test_a_cancelled_question_gives_its_connections_back(database: Database) -> None:
+    """A client that leaves costs nothing: no connection stays taken, and the next question is answered."""
+    asking = asyncio.create_task(build(database, source("bad", hang_in_the_database, deadline_s=60)))
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert database.read_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert (await build(database, source("good", one_fact))).manifest.sources[0].status is Status.OK
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which deployments are unhealthy?",
+        "Why are premium users slow?",
+        "How many requests did each tier send this week?",
+        "Was llama-70b/neocloud broken before, and is user_acme over budget since Tuesday?",
+    ],
+)
+async def test_same_data_moment_and_question_give_the_same_bytes(story: Database, question: str) -> None:
+    """Law 6: twice the same prompt, and the stored manifest makes it once more."""
+    first, second = [await builder(story).build(Ask(question=question)) for _ in range(2)]
+    assert first.prompt == second.prompt
+    stored = json.loads(json.dumps(first.manifest.to_json()))
+    assert render(Manifest.from_json(stored)) == first.prompt
+
+
+async def test_both_databases_give_the_same_prompt(sqlite_story_url: str, postgres_story_url: str) -> None:
+    """Law 6: the prompt depends on the data, not on the database that holds it."""
+    prompts = []
+    for url in (sqlite_story_url, postgres_story_url):
+        database = Database(url)
+        prompts.append((await build(database, question="Why are premium users slow?")).prompt)
+        await database.close()
+    assert prompts[0] == prompts[1]
+
+
+async def test_the_bound_holds_for_real_sources_at_any_budget(story: Database) -> None:
+    """Law 1, on the story: whatever the budget, the bound is within it."""
+    for budget in (1500, 2000, 4000, 8000, 50_000):
+        built = await builder(story).build(Ask(question="What is wrong?", token_budget=budget))
+        assert built.manifest.token_bound <= budget
+
+
+@pytest.mark.parametrize(
+    ("question", "needed"),
+    [
+        (
+            "Which deployments are unhealthy?",
+            ["llama-70b/neocloud (", "DOWN", "gpt-4/k8s (", "DEGRADED"],
+        ),
+        ("Why are premium users slow?", ["gpt-4/aws by router version", "v2.3.1", "v2.4.0"]),
+        ("How many requests did each tier send this week?", ["premium ", "standard ", "budget "]),
+    ],
+)
+async def test_the_story_s_questions_find_their_facts_first(
+    story: Database, question: str, needed: list[str]
+) -> None:
+    """The facts that answer a demo question are among the three most useful ones."""
+    built = await build(story, *SOURCES, question=question)
+    leading = " ".join(fact.text for fact in built.manifest.facts[:3])
+    for text in needed:
+        assert text in leading
