@@ -26,7 +26,7 @@ lint: $(READY)  ## style, types, direction of imports
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## build time, CPU per context, packing; ratios within one run
-	$(BIN)/python -m tests.bench
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 clean:
 	rm -rf $(VENV) .arcpoint

@@ -17,19 +17,12 @@ from context_builder.render import render
 from context_builder.request import Ask, ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.sources import discover
-from memory.errors import MemoryUnavailable
 from models import User
 from models.database import Database
+from no_memory import NO_MEMORY
 from prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
-
-
-class NoMemory:
-    """Memory that is down."""
-
-    async def recall(self, *_: object, **__: object) -> None:
-        raise MemoryUnavailable("memory is down for this test")
 
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
@@ -42,7 +35,7 @@ def source(name: str, read: Read, *, prefix: str | None = None, deadline_s: floa
 def builder(database: Database, *sources: ContextSource, clock: datetime = STORY_ANCHOR) -> ContextBuilder:
     return ContextBuilder(
         database,
-        NoMemory(),  # type: ignore[arg-type]
+        NO_MEMORY,
         sources or SOURCES,
         default_budget=4000,
         clock=lambda: clock,

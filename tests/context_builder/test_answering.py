@@ -1,0 +1,214 @@
+"""Law 4: one call per question. What comes back is checked, recorded, and never worse than a brief."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from context_builder.answer import Answer, Doubt
+from context_builder.answering import Answerer
+from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.chat_model import Delta
+from context_builder.claude import Claude
+from context_builder.pricing import PriceList
+from context_builder.question_log import QuestionLog
+from context_builder.render import render
+from context_builder.request import Ask, QuestionError
+from context_builder.sources import discover
+from loopback.behaviour import Cut, Fail, Hang, Reply
+from loopback.fixtures import MakeClaude
+from loopback.messages_api import MessagesApi
+from models import Question
+from models.database import Database
+from no_memory import NO_MEMORY
+from prepared_databases import STORY_ANCHOR
+
+SOURCES = discover()
+PRICES = PriceList.load()
+ASK = Ask(question="Which deployments are unhealthy?")
+
+
+MakeAnswerer = Callable[[Claude | None], Answerer]
+
+
+@pytest.fixture
+def make_answerer(story: Database) -> MakeAnswerer:
+    def make(model: Claude | None) -> Answerer:
+        builder = ContextBuilder(
+            story,
+            NO_MEMORY,
+            SOURCES,
+            default_budget=4000,
+            clock=lambda: STORY_ANCHOR,
+        )
+        return Answerer(builder, QuestionLog(story), PRICES, model, clock=lambda: STORY_ANCHOR)
+
+    return make
+
+
+async def logged(database: Database) -> list[Question]:
+    async with database.read() as session:
+        return list(await session.scalars(select(Question).order_by(Question.id)))
+
+
+async def test_one_question_is_one_request_without_tools(
+    make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Law 4: exactly one request, streamed, no tools, no sampling parameters, facts and question in it."""
+    answer = await make_answerer(await make_claude()).answer(ASK)
+    (sent,) = messages_api.journal.requests
+    assert sent.body["stream"] is True
+    assert not {"tools", "temperature", "top_p", "top_k"} & sent.body.keys()
+    assert ASK.question in str(sent.body["messages"])
+    assert answer.model is not None
+    assert answer.no_model_reason is None
+    assert answer.citations
+    assert answer.unsupported == ()
+
+
+async def test_the_log_holds_what_replays_and_what_it_cost(
+    story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Laws 1 and 6: bound and billed tokens stand side by side, and the manifest replays the prompt."""
+    messages_api.script(
+        Reply(usage={"input_tokens": 700, "cache_read_input_tokens": 300, "output_tokens": 50})
+    )
+    answer = await make_answerer(await make_claude()).answer(ASK)
+    (row,) = await logged(story)
+    manifest = await QuestionLog(story).manifest(answer.id)
+    (sent,) = messages_api.journal.requests
+    assert manifest is not None
+    assert render(manifest).user == sent.body["messages"][0]["content"]
+    assert (row.token_bound, row.input_tokens, row.output_tokens) == (answer.manifest.token_bound, 1000, 50)
+    assert row.cost_usd == answer.cost_usd == (700 * 2 + 300 * Decimal("0.2") + 50 * 10) / Decimal(1_000_000)
+    assert row.answer == answer.text
+
+
+async def test_the_context_comes_first_then_the_words_then_the_answer(
+    make_answerer: MakeAnswerer, make_claude: MakeClaude
+) -> None:
+    """The stream's pieces are the answer's text."""
+    events = [event async for event in make_answerer(await make_claude()).stream(ASK)]
+    assert isinstance(events[0], BuiltContext)
+    assert isinstance(events[-1], Answer)
+    pieces = [event.text for event in events[1:-1] if isinstance(event, Delta)]
+    assert len(pieces) == len(events) - 2
+    assert "".join(pieces) == events[-1].text
+
+
+async def test_a_claim_that_the_facts_do_not_hold_is_marked(
+    make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Law 5: an invented reference, number and name each come back as unsupported, in the text unchanged."""
+    text = "llama-70b/neocloud is DOWN [H1]. It lost 987,654 requests [H1]. gpt-9/moon failed too [H99]."
+    messages_api.script(Reply(text=text))
+    answer = await make_answerer(await make_claude()).answer(ASK)
+    assert answer.text == text
+    assert {(claim.doubt, claim.detail) for claim in answer.unsupported} == {
+        (Doubt.NUMBER_NOT_IN_FACTS, "987,654"),
+        (Doubt.UNKNOWN_REFERENCE, "H99"),
+        (Doubt.UNKNOWN_NAME, "gpt-9/moon"),
+    }
+    assert [citation.ref for citation in answer.citations] == ["H1"]
+
+
+@pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens"])
+async def test_an_answer_that_is_not_whole_says_so(
+    make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi, stop_reason: str
+) -> None:
+    """A stop reason other than end_turn is reported as it is."""
+    messages_api.script(Reply(text="I cannot", stop_reason=stop_reason))
+    answer = await make_answerer(await make_claude()).answer(ASK)
+    assert (answer.stop_reason, answer.text) == (stop_reason, "I cannot")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says", "starts"),
+    [
+        (Fail(status=401), "ARCPOINT_ANTHROPIC_API_KEY", "**No model was called:**"),
+        (Fail(status=529), "overloaded", "**No model was called:**"),
+        (Cut(after_pieces=2), "", "**The model gave no whole answer:**"),
+    ],
+)
+async def test_when_the_model_fails_the_facts_still_answer(
+    story: Database,
+    make_answerer: MakeAnswerer,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+    behaviour: Any,
+    says: str,
+    starts: str,
+) -> None:
+    """An outage of the API gives a brief with the reason, whose every claim is grounded, and is logged."""
+    messages_api.script(behaviour)
+    answer = await make_answerer(await make_claude(max_retries=0)).answer(ASK)
+    assert answer.model is None
+    assert says in (answer.no_model_reason or "")
+    assert answer.text.startswith(starts)
+    assert "llama-70b/neocloud" in answer.text
+    assert answer.citations
+    assert (await logged(story))[0].no_model_reason == answer.no_model_reason
+
+
+async def test_without_a_model_nothing_is_sent(
+    make_answerer: MakeAnswerer, messages_api: MessagesApi
+) -> None:
+    """No key, no call: the answer is the brief and costs nothing."""
+    answer = await make_answerer(None).answer(ASK)
+    assert answer.model is None
+    assert answer.cost_usd == 0
+    assert messages_api.journal.requests == []
+
+
+async def test_a_failed_source_is_named_in_the_answer(make_answerer: MakeAnswerer) -> None:
+    """Law 2: the answer names the source that could not be read, with its status."""
+    answer = await make_answerer(None).answer(ASK)
+    assert "recall could not be read (error): memory is down for this test" in answer.text
+
+
+async def test_leaving_early_ends_the_call(
+    make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Closing the stream closes the connection to the API."""
+    messages_api.script(Hang(seconds=30, after_pieces=1))
+    async with aclosing(make_answerer(await make_claude(deadline_s=60)).stream(ASK)) as events:
+        await first_delta(events)
+    async with asyncio.timeout(5):
+        while messages_api.journal.open_streams:  # noqa: ASYNC110  the server runs in another thread
+            await asyncio.sleep(0.01)
+    assert messages_api.journal.disconnects == 1
+
+
+async def first_delta(events: AsyncIterator[object]) -> None:
+    async for event in events:
+        if isinstance(event, Delta):
+            return
+
+
+async def test_an_unusable_question_reaches_neither_model_nor_log(
+    story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Law 10."""
+    with pytest.raises(QuestionError, match="empty"):
+        await make_answerer(await make_claude()).answer(Ask(question="  "))
+    assert messages_api.journal.requests == []
+    assert await logged(story) == []
+
+
+async def test_fifty_questions_at_once_are_fifty_calls(
+    story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Concurrency neither loses, doubles nor mixes up answers."""
+    answerer = make_answerer(await make_claude(deadline_s=60))
+    asks = [Ask(question=f"Which deployments are unhealthy? Ticket number {number}") for number in range(50)]
+    answers = await asyncio.gather(*(answerer.answer(ask) for ask in asks))
+    assert [answer.question for answer in answers] == [ask.question for ask in asks]
+    assert len(messages_api.journal.requests) == 50
+    assert len(await logged(story)) == 50
+    assert all(answer.model for answer in answers)
