@@ -176,7 +176,7 @@ class Claude:
 
     def _reason(self, error: Exception, call: _Call, transcript: Transcript) -> str:
         """One line that says what to do, without the key, should the other side have repeated it."""
-        said = one_line(str(error))
+        said = one_line(str(error)) or type(error).__name__
         then = "ask again" if transcript.accepted else "check ARCPOINT_ANTHROPIC_BASE_URL"
         match error:
             case TimeoutError() if call.failure:

@@ -101,6 +101,6 @@ def _count(usage: Mapping[str, Any], name: str, known: int) -> int:
     value = usage.get(name)
     if value is None:
         return known
-    if not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise MalformedStream(f"{name} is {value!r:.40}, not a number of tokens")
     return value

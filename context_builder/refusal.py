@@ -41,32 +41,37 @@ class Refusal:
         """The refusal of a call to this model at this address, in one line."""
         if self.status == HTTPStatus.NOT_FOUND and not self.kind:
             return f"there is no Messages API at {base_url} (404); check ARCPOINT_ANTHROPIC_BASE_URL"
-        template = _REASONS.get(self.status) or _REASONS_BY_CLASS.get(
-            self.status // 100, _REASONS_BY_CLASS[5]
-        )
-        return template.format(
+        by_class = _REASONS_BY_CLASS.get(self.status // 100, _REASONS_BY_CLASS[5])
+        return _REASONS.get(self.status, by_class).format(
             model=model,
             status=self.status,
             said=f": {one_line(self.message).rstrip('.')}" if self.message else "",
-            when=f"try again in {math.ceil(self.retry_after_s)} s"
-            if self.retry_after_s
-            else "try again later",
+            when=self._when(),
         )
+
+    def _when(self) -> str:
+        if self.retry_after_s is None or math.isinf(self.retry_after_s):
+            return "try again later"
+        return f"try again in {math.ceil(self.retry_after_s)} s"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long an answer asks to wait, in seconds; None: it does not say, or nothing that makes sense."""
-    for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
-            seconds = float(headers.get(name, "")) / scale
-        except ValueError:
-            continue
-        return seconds if seconds > 0 else None
+    """How long an answer asks to wait, in seconds above 0; None: it does not say, or makes no sense."""
+    seconds = _seconds(headers.get("retry-after-ms", "")) / 1000 or _seconds(headers.get("retry-after", ""))
+    return seconds if seconds > 0 else None
+
+
+def _seconds(text: str) -> float:
+    """A number, or the time until a date; 0 for anything else."""
     try:
-        date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-        return None if date is None else email.utils.mktime_tz(date) - time.time()
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        date = email.utils.parsedate_tz(text)
+        return 0.0 if date is None else email.utils.mktime_tz(date) - time.time()
     except (ValueError, OverflowError):
-        return None
+        return 0.0
 
 
 def one_line(text: str) -> str:

@@ -1,0 +1,48 @@
+"""Fixtures that start the loopback server and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from context_builder.claude import Claude
+from loopback.messages_api import API_KEY, MessagesApi
+
+MakeClaude = Callable[..., Awaitable[Claude]]
+
+
+@pytest.fixture(scope="session")
+def messages_api_server() -> Iterator[MessagesApi]:
+    with MessagesApi() as api:
+        yield api
+
+
+@pytest.fixture
+def messages_api(messages_api_server: MessagesApi) -> MessagesApi:
+    """A Messages API that cites the prompt's first facts until it is scripted; fresh for each test."""
+    messages_api_server.reset()
+    return messages_api_server
+
+
+@pytest.fixture
+async def make_claude(messages_api: MessagesApi) -> AsyncIterator[MakeClaude]:
+    """Makes clients of the loopback API, with any argument changed, and closes them in the end."""
+    clients: list[Claude] = []
+
+    async def make(**changes: Any) -> Claude:
+        values: dict[str, Any] = {
+            "api_key": API_KEY,
+            "model": "claude-sonnet-5-5",
+            "max_output_tokens": 500,
+            "deadline_s": 5.0,
+            "base_url": messages_api.url,
+        }
+        clients.append(await asyncio.to_thread(Claude, **(values | changes)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
