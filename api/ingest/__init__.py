@@ -2,7 +2,6 @@
 
 from api.ingest.errors import IngestError, InputError, LoadStopped, MappingError
 from api.ingest.fields import INCIDENTS, REQUESTS
-from api.ingest.flags import MappingFlags
 from api.ingest.incidents import ingest_incidents
 from api.ingest.mapping import ColumnMapping, load_mapping
 from api.ingest.requests import ingest_requests
@@ -17,7 +16,6 @@ __all__ = [
     "InputError",
     "LoadStopped",
     "MappingError",
-    "MappingFlags",
     "Progress",
     "ingest_incidents",
     "ingest_requests",

@@ -63,7 +63,7 @@ async def _store(session: WriteSession, records: Sequence[Record]) -> Outcome:
     known = await session.execute(
         select(Deployment.public_id, Deployment.id).where(Deployment.public_id.in_(targets))
     )
-    changes = plan_changes(records, stored, dict(known.tuples().all()))
+    changes = plan_changes(records, stored, {row.public_id: row.id for row in known})
     if changes.added:
         await session.execute(
             insert(Incident), [{"public_id": name, **content} for name, content in changes.added.items()]

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from api.ingest.errors import InputError, MappingError, shown
 from api.ingest.fields import Kind
-from api.ingest.flags import MappingFlags
+from api.ingest.overrides import override
 from api.ingest.zones import parse_zone
 
 MAX_MAPPING_BYTES = 1_000_000
 
-Checked = TypeVar("Checked", bound=BaseModel)
-
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_character(value: object) -> object:
+    return "\t" if value in ("tab", "\\t") else value
 
 
 def _as_table(value: object) -> object:
@@ -62,7 +64,8 @@ class FileOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format: Literal["csv", "jsonl"] | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, BeforeValidator(_as_character), Field(min_length=1, max_length=1)] | None = None
+    """One character, or `tab`."""
     zone: str | None = None
     """What times mean that carry no zone: `UTC`, `Europe/Paris` or `+02:00`."""
 
@@ -88,25 +91,27 @@ class ColumnMapping:
     """Whether a field that is not mapped takes the column of its own name, if there is one."""
 
 
-def load_mapping(kind: Kind, path: Path | None = None, flags: MappingFlags | None = None) -> ColumnMapping:
-    """The mapping for one kind from a TOML file and flags; blocks while it reads the file.
+def load_mapping(kind: Kind, path: Path | None = None, settings: Sequence[str] = ()) -> ColumnMapping:
+    """The mapping for one kind from a TOML file and `key=value` settings that win over it; blocks.
 
-    Raises InputError when the file cannot be read, MappingError when it or a flag makes no sense.
+    Raises InputError when the file cannot be read, MappingError when it or a setting makes no sense.
     """
-    flags = flags or MappingFlags()
-    stated = _checked(MappingFile, {} if path is None else _read_toml(path), f"{path}: ")
-    given: dict[str, FieldMapping] = getattr(stated, kind.name)
-    if path is not None and not given:
+    document = {} if path is None else _read_toml(path)
+    # Before settings are put into it, so that an error is blamed on whom it belongs to.
+    _checked(document, f"{path}: ")
+    if path is not None and not document.get(kind.name):
         raise MappingError(f"{path}: has no [{kind.name}] table")
-    raw = {name: mapped.model_dump() for name, mapped in given.items()}
-    flags.apply(raw)
-    _refuse_unknown(raw, kind)
-    options = stated.file.model_dump() | {name: value for name, value in flags.file.items() if value}
-    file = _checked(FileOptions, options, "")
-    if file.zone is not None:
-        parse_zone(file.zone)
-    fields = {name: _checked(FieldMapping, values, f"field {name}: ") for name, values in raw.items()}
-    return ColumnMapping(kind, fields, file, by_name=path is None)
+    stated = _checked(override(document, kind, settings), "--set: ")
+    fields: dict[str, FieldMapping] = getattr(stated, kind.name)
+    for name in fields:
+        if name not in kind.names():
+            raise MappingError(
+                f"{kind.name} have no field {shown(name)}{near(name, kind.names())} "
+                f"(fields: {', '.join(kind.names())})"
+            )
+    if stated.file.zone is not None:
+        parse_zone(stated.file.zone)
+    return ColumnMapping(kind, fields, stated.file, by_name=path is None)
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -114,15 +119,6 @@ def near(name: str, known: Iterable[str]) -> str:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     matches = get_close_matches(name.casefold(), by_folded, n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(shown(by_folded[match]) for match in matches)}?" if matches else ""
-
-
-def _refuse_unknown(fields: Iterable[str], kind: Kind) -> None:
-    for name in fields:
-        if name not in kind.names():
-            raise MappingError(
-                f"{kind.name} have no field {shown(name)}{near(name, kind.names())} "
-                f"(fields: {', '.join(kind.names())})"
-            )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -139,16 +135,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise MappingError(f"{path}: not TOML: {str(error).splitlines()[0]}") from None
 
 
-def _checked(model: type[Checked], values: object, where: str) -> Checked:
+def _checked(document: dict[str, Any], where: str) -> MappingFile:
     try:
-        return model.model_validate(values)
+        return MappingFile.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        # A key can be any text; it is shown like a value.
-        place = ".".join(
-            part if str(part).isidentifier() else shown(str(part)) for part in map(str, first["loc"])
-        )
+        keys = (str(key) for key in first["loc"])
+        place = ".".join(key if key.isidentifier() else shown(key) for key in keys)
         problem = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            problem = "is not known here"
-        raise MappingError(f"{where}{place + ': ' if place else ''}{problem}") from None
+            problem = "is not a setting"
+        raise MappingError(f"{where}{place}: {problem}") from None

@@ -1,0 +1,176 @@
+"""`arcpoint ingest`: loads request logs and incidents from files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from api.ingest import (
+    INCIDENTS,
+    REQUESTS,
+    IngestError,
+    IngestSummary,
+    MappingError,
+    Progress,
+    ingest_incidents,
+    ingest_requests,
+    load_mapping,
+)
+from api.ingest.fields import Kind
+from api.ingest.summary import Report
+from api.settings import SettingsError, load_settings
+from models.database import Database, DatabaseError
+from models.migrations import head_revision
+
+app = typer.Typer(help="Load request logs and incidents from files.", no_args_is_help=True)
+
+NOTHING_LOADED = 1
+WRONG_USE = 2
+INTERRUPTED = 130
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8.")]
+Mapping = Annotated[
+    Path | None, typer.Option("--mapping", "-m", metavar="TOML", help="Which column fills which field.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        help="One setting of the mapping: user=groupId, tier.constant=standard, latency_ms.unit=s, "
+        "status.values.OK=success, file.zone=UTC and so on. Can be repeated.",
+    ),
+]
+Rejects = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where rejected rows go, by default NAME.rejects.jsonl.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+@app.command()
+def requests(
+    file: File,
+    mapping: Mapping = None,
+    settings: Settings = None,
+    rejects: Rejects = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Append a request log; rows that were loaded before are left out."""
+    _run(_Load(REQUESTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+
+
+@app.command()
+def incidents(
+    file: File,
+    mapping: Mapping = None,
+    settings: Settings = None,
+    rejects: Rejects = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Add incidents, and bring those that were loaded before up to date."""
+    _run(_Load(INCIDENTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """One command as it was given."""
+
+    kind: Kind
+    file: Path
+    mapping: Path | None
+    settings: tuple[str, ...]
+    rejects: Path | None
+
+    async def run(self, report: Report) -> IngestSummary:
+        mapping = await asyncio.to_thread(load_mapping, self.kind, self.mapping, self.settings)
+        rejects = self.rejects or Path(f"{self.file.stem}.rejects.jsonl")
+        ingest = ingest_requests if self.kind is REQUESTS else ingest_incidents
+        database = Database(load_settings().database_url)
+        try:
+            await database.require_revision(await asyncio.to_thread(head_revision))
+            return await ingest(database, self.file, mapping, rejects=rejects, progress=report)
+        finally:
+            await database.close()
+
+
+def _run(load: _Load, *, as_json: bool) -> None:
+    """Runs the load and leaves with its exit code."""
+    seen = IngestSummary()
+    try:
+        with _progress_bar(load.file.name) as show:
+
+            def report(progress: Progress) -> None:
+                nonlocal seen
+                seen = progress.summary
+                show(progress)
+
+            summary = asyncio.run(load.run(report))
+    except KeyboardInterrupt:
+        stored = f"{seen.stored:,} rows of {load.file} are stored"
+        typer.echo(f"interrupted: {stored}; the same command again continues", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except (IngestError, DatabaseError, SettingsError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(WRONG_USE if isinstance(error, MappingError) else NOTHING_LOADED) from None
+    typer.echo(json.dumps(summary.as_dict(), indent=2) if as_json else _text(summary))
+    if not summary.stored:
+        raise typer.Exit(NOTHING_LOADED)
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Report]:
+    """Shows rows, rate and the time left; nothing where standard error is no terminal."""
+    console = Console(stderr=True)
+    bar = ProgressBar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(name, total=None, rows=0, rate=0.0)
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.position,
+                total=progress.size,
+                rows=progress.summary.rows,
+                rate=progress.summary.rows_per_second,
+            )
+
+        yield show
+
+
+def _text(summary: IngestSummary) -> str:
+    rate = f"{summary.rows_per_second:,.0f} rows/s"
+    updated = f"{summary.updated:,} updated, " if summary.updated else ""
+    present = f"{summary.already_present:,} already present"
+    lines = [
+        f"{summary.rows:,} rows read in {summary.seconds:,.1f} s ({rate})",
+        f"{summary.added:,} added, {updated}{present}, {summary.rejected:,} rejected",
+    ]
+    if summary.deployments_created or summary.users_created:
+        deployments, users = summary.deployments_created, summary.users_created
+        lines.append(f"created: {deployments:,} deployments, {users:,} users")
+    if summary.rejected:
+        lines.append(f"rejected rows are in {summary.rejects_file}:")
+        lines += [f"  {count:,}  {reason}" for reason, count in summary.reasons.items()]
+    return "\n".join(lines)
