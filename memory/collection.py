@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,7 @@ async def update(index: VectorIndex, name: str, entries: Entries, progress: Prog
     stored = await index.stamps(name)
     surplus = sorted(stored.keys() - wanted.keys())
     stale = sorted(incident_id for incident_id, stamp in wanted.items() if stored.get(incident_id) != stamp)
+    held = {incident_id: stamp for incident_id, stamp in stored.items() if incident_id in wanted}
     await index.delete(name, surplus)
     done = len(wanted) - len(stale)
     progress(done, len(wanted))
@@ -59,9 +61,10 @@ async def update(index: VectorIndex, name: str, entries: Entries, progress: Prog
         found = await entries.load(batch)
         if found:
             await index.upsert(name, _rows(found))
+        held |= {entry.incident_id: entry.stamp for entry in found}
         progress(done + start + len(batch), len(wanted))
-    await _verify(index, name, entries, len(wanted))
-    return RowChanges(rows=len(wanted), upserted=len(stale), deleted=len(surplus))
+    await _verify(index, name, entries, held)
+    return RowChanges(rows=len(held), upserted=len(stale), deleted=len(surplus))
 
 
 async def drop_leftovers(index: VectorIndex, superseded: frozenset[str]) -> None:
@@ -72,11 +75,16 @@ async def drop_leftovers(index: VectorIndex, superseded: frozenset[str]) -> None
             await index.drop(name)
 
 
-async def self_hit_rate(index: VectorIndex, name: str, entries: Entries) -> float:
-    """Share of an even sample of entries that the index finds by their own vector; 1.0 for no entries."""
-    incident_ids = list(await entries.stamps())
+async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: Mapping[int, str]) -> float:
+    """Share of an even sample of the rows held that the index finds by their own vector.
+
+    `held` is the stamp of each row. Rows whose entry has changed since are passed over; 1.0 when none
+    is left.
+    """
+    incident_ids = sorted(held)
     step = max(1, len(incident_ids) // _SAMPLE)
-    sample = await entries.load(incident_ids[::step][:_SAMPLE])
+    loaded = await entries.load(incident_ids[::step][:_SAMPLE])
+    sample = [entry for entry in loaded if entry.stamp == held[entry.incident_id]]
     if not sample:
         return 1.0
     answers = await index.query(name, np.stack([entry.vector for entry in sample]), limit=_ALIKE)
@@ -90,15 +98,17 @@ def _finds_itself(entry: StoredEntry, hits: list[Hit]) -> bool:
     return len(identical) == _ALIKE or any(hit.incident_id == entry.incident_id for hit in identical)
 
 
-async def _verify(index: VectorIndex, name: str, entries: Entries, expected: int) -> None:
-    """Raises MemoryUnavailable when the index has lost rows, which its own counts may not show."""
-    count = await index.count(name)
-    rate = await self_hit_rate(index, name, entries)
-    # Another writer may have added or removed some since; it leaves the index right too.
-    if rate < 1.0 or (count != expected and count != len(await entries.stamps())):
+async def _verify(index: VectorIndex, name: str, entries: Entries, held: Mapping[int, str]) -> None:
+    """Raises MemoryUnavailable when the index has lost rows, which its own counts need not show."""
+    rate = await self_hit_rate(index, name, entries, held)
+    lost: set[int] = set()
+    if await index.count(name) != len(held):
+        # Another sync may have removed rows of incidents that are no longer resolved: those are not lost.
+        lost = (held.keys() & (await entries.stamps()).keys()) - (await index.stamps(name)).keys()
+    if rate < 1.0 or lost:
         raise MemoryUnavailable(
-            f"the memory index has lost rows ({count} of {expected} are there, {rate:.0%} of a sample can be "
-            "found); run `arcpoint memory rebuild`"
+            f"the memory index has lost rows ({len(lost)} of {len(held)} are gone, {rate:.0%} of a sample "
+            "can be found); run `arcpoint memory rebuild`"
         )
 
 

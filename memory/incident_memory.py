@@ -172,7 +172,7 @@ class IncidentMemory:
             stored = await self._index.stamps(name)
             current = len((await self._entries.stamps()).items() & stored.items())
             vectors = await self._index.count(name)
-            rate = await collection.self_hit_rate(self._index, name, self._entries)
+            rate = await collection.self_hit_rate(self._index, name, self._entries, stored)
         except MemoryUnavailable as error:
             unavailable = str(error)
         return MemoryStatus(

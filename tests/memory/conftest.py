@@ -1,0 +1,59 @@
+"""A real Chroma for the tests of memory: one worker for all that do not break it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from incident_world import World
+
+from memory.chroma import ChromaIndex
+from models.database import Database
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def shared_index(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ChromaIndex]:
+    index = ChromaIndex(tmp_path_factory.mktemp("memory"))
+    yield index
+    await index.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """As elsewhere, but on the event loop that the shared worker lives on."""
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
+    database = Database(sqlite_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for an index of the test's own; not made yet."""
+    return tmp_path / "deep" / "memory"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_index(folder: Path) -> AsyncIterator[ChromaIndex]:
+    index = ChromaIndex(folder)
+    yield index
+    await index.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(database: Database, shared_index: ChromaIndex) -> World:
+    return World(database, shared_index)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_world(sqlite: Database, own_index: ChromaIndex) -> World:
+    """A world on an index that the test may break."""
+    return World(sqlite, own_index)

@@ -1,0 +1,204 @@
+"""Recalls: the right incident, never from the future, never itself, and nothing when nothing is alike."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
+
+from memory.embedder import Vectors
+from memory.errors import MemoryUnavailable
+from memory.hashing import HashingEmbedder
+from memory.recall import Miss, RecallQuery
+from memory.recipe import query_text
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_an_incident_like_a_past_one_finds_it_with_the_values_of_the_database(world: World) -> None:
+    """A recollection is the row of the incident, with how alike it is and which query it answers."""
+    stored = [incident(number, number) for number in range(len(SCENES))]
+    await world.add(*stored)
+    await world.memory().sync()
+    query = RecallQuery(text=query_text(title="Pool of the router exhausted again, 504", target="gpt-4/aws"))
+    recall = await world.recall(query)
+    first = recall.recollections[0]
+    assert first.query is query
+    for name in ("public_id", "title", "symptoms", "target", "severity", "started_at", "resolved_at",
+                 "root_cause", "resolution"):  # fmt: skip
+        assert getattr(first, name) == getattr(stored[0], name), name
+    assert 0.3 < first.similarity < 1
+    assert (first.recurrences, first.last_seen) == (1, EPOCH)
+    assert recall.misses == ()
+
+
+async def test_nothing_is_recalled_that_was_not_resolved_before_the_moment_asked_about(world: World) -> None:
+    """The leak test: for any `as_of`, what is recalled, counted or last seen was over strictly before it."""
+    chance = random.Random(7)  # noqa: S311  repeatable, not secret
+    lasting = [timedelta(minutes=chance.randrange(1, 5000)) for _ in range(40)]
+    stored = [
+        incident(number, number % 2, resolved_at=EPOCH + timedelta(hours=number) + lasting[number])
+        for number in range(40)
+    ]
+    await world.add(*stored)
+    memory = world.memory()
+    await memory.sync()
+    text = f"{SCENES[0][0]} {SCENES[0][2]}"
+    ends = [one.resolved_at for one in stored if one.resolved_at is not None]
+    moments = [*chance.sample(ends, 8), EPOCH - timedelta(days=1), LATER]
+    moments += [EPOCH + timedelta(minutes=chance.randrange(5000)) for _ in range(8)]
+    for as_of in moments:
+        over = [
+            one
+            for one in stored
+            if one.target == SCENES[0][1] and one.resolved_at and one.resolved_at < as_of
+        ]
+        recall = await world.recall(text, as_of=as_of, memory=memory)
+        alike = [one for one in recall.recollections if one.target == SCENES[0][1]]
+        assert all(one.resolved_at < as_of for one in recall.recollections)
+        assert [one.recurrences for one in alike] == ([len(over)] if over else [])
+        assert [one.last_seen for one in alike] == ([max(one.started_at for one in over)] if over else [])
+
+
+async def test_the_database_decides_even_where_the_index_is_behind(world: World) -> None:
+    """An incident that was reopened, or whose resolution moved, is judged by its row, not by the index."""
+    reopened, moved, kept = await world.add(distinct(1), distinct(2), distinct(3))
+    memory = world.memory()
+    await memory.sync()
+    await world.change(reopened, status="active", resolved_at=None)
+    await world.change(moved, resolved_at=LATER)
+    texts = [distinct(number).title for number in (1, 2, 3)]
+    assert ids(await world.recall(*texts, memory=memory)) == [kept]
+
+
+async def test_an_incident_never_recalls_itself(world: World) -> None:
+    """Excluded, an incident is not found by its own words, and not counted among its recurrences."""
+    first, again, _ = await world.add(incident(1), incident(2), distinct(3))
+    memory = world.memory()
+    await memory.sync()
+    text = (await world.entries())[0][1]
+    recall = await world.recall(RecallQuery(text=text, exclude_incident_id=first), memory=memory)
+    assert ids(recall) == [again]
+    assert recall.recollections[0].recurrences == 1
+
+
+async def test_unrelated_text_recalls_nothing_and_says_how_close_the_closest_was(world: World) -> None:
+    """Nothing similar is an answer: a miss per query, with the best similarity there was."""
+    await world.add(*(incident(number, number) for number in range(len(SCENES))))
+    await world.memory().sync()
+    recall = await world.recall("how do I bake sourdough bread with rye flour", "", "🍞 面包 хлеб")
+    assert recall.recollections == ()
+    assert [miss.query.text[:3] for miss in recall.misses] == ["how", "", "🍞 面"]
+    assert all(miss.best_similarity is not None and miss.best_similarity < 0.2 for miss in recall.misses)
+
+
+async def test_a_memory_without_incidents_answers_that_it_has_nothing(world: World) -> None:
+    """An empty database is a state like any other: syncing and recalling work, and find nothing."""
+    memory = world.memory()
+    report = await memory.sync()
+    assert (report.entries, report.embedded, report.upserted) == (0, 0, 0)
+    query = RecallQuery(text="anything")
+    assert (await world.recall(query, memory=memory)).misses == (Miss(query, None),)
+    assert (await world.recall(memory=memory)).misses == ()
+
+
+async def test_recurrences_are_one_result_and_each_query_gets_its_best_first(world: World) -> None:
+    """With room for two, two queries get one result each, though one of them has many close matches."""
+    stored = [incident(number, 0) for number in range(5)] + [incident(number, 1) for number in (5, 6)]
+    numbers = await world.add(*stored)
+    await world.memory().sync()
+    pool, limits = (f"{title} {symptoms}" for title, _, symptoms, _, _ in SCENES[:2])
+    recall = await world.recall(pool, limits, limit=2)
+    assert {one.query.text: one.recurrences for one in recall.recollections} == {pool: 5, limits: 2}
+    twice = await world.recall(pool, pool.upper(), limit=3)
+    assert [one.recurrences for one in twice.recollections] == [5]
+    assert set(ids(recall)) <= set(numbers)
+
+
+async def test_hostile_texts_are_remembered_and_recalled(world: World) -> None:
+    """Megabytes, control characters and any script go in, and come out as they are in the database."""
+    hostile = [
+        "x" * 2_000_000,
+        "слово " * 300_000,
+        "数据库连接池耗尽 😀 \u202eevil\u200b",
+        "' ; DROP TABLE incidents -- {}%s\\",
+        "   \n\t  ",
+    ]
+    numbers = await world.add(*(distinct(at, symptoms=text) for at, text in enumerate(hostile)))
+    memory = world.memory()
+    await memory.sync()
+    for number, text in zip(numbers, hostile, strict=True):
+        recall = await world.recall(f"{distinct(numbers.index(number)).title} {text}", memory=memory)
+        found = recall.recollections[0]
+        assert (found.incident_id, found.symptoms) == (number, text)
+    assert max(len(text) for _, text, _ in await world.entries()) < 6_000
+
+
+async def test_another_model_or_no_index_is_refused_with_what_to_do(world: World) -> None:
+    """Vectors of different models are never compared: recall and sync say to rebuild, status says why."""
+    await world.add(distinct(1))
+    with pytest.raises(MemoryUnavailable, match="no memory index has been built yet; run `arcpoint memory"):
+        await world.recall("anything")
+    await world.memory().sync()
+    before = await world.entries()
+    other = world.memory(embedder=HashingEmbedder(256))
+    for refused in (world.recall("anything", memory=other), other.sync()):
+        with pytest.raises(MemoryUnavailable, match="model is hashing-512 instead of hashing-256; run"):
+            await refused
+    assert await world.entries() == before
+    status = await other.status()
+    assert "instead of hashing-256" in (status.unavailable or "")
+    assert (status.entries, status.lag) == (1, 1)
+    await other.rebuild()
+    assert len((await world.recall(distinct(1).title, memory=other)).recollections) == 1
+
+
+async def test_the_same_name_with_other_weights_is_refused(world: World) -> None:
+    """A model is its weights, not its name."""
+    await world.memory().sync()
+    changed = HashingEmbedder()
+    changed.weights_hash = "0" * 64
+    with pytest.raises(MemoryUnavailable, match=r"weights hash is .* instead of 000000000000; run"):
+        await world.recall("anything", memory=world.memory(embedder=changed))
+
+
+class SlowEmbedder(HashingEmbedder):
+    """Takes its time over every text."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        await asyncio.sleep(30)
+        return await super().embed(texts)
+
+
+async def test_a_slow_model_costs_a_recall_its_deadline_and_no_more(world: World) -> None:
+    """Law 2: a recall ends at its deadline, with a reason."""
+    await world.memory().sync()
+    slow = world.memory(embedder=SlowEmbedder(), deadline_s=0.3)
+    started = time.perf_counter()
+    with pytest.raises(MemoryUnavailable, match=r"did not answer within 0\.3 s$"):
+        await world.recall("anything", memory=slow)
+    assert time.perf_counter() - started < 1
+
+
+async def test_a_moment_without_time_zone_is_refused(world: World) -> None:
+    """Law 10: a naive `as_of` is an error that says what is accepted."""
+    with pytest.raises(ValueError, match="no time zone; pass an aware datetime"):
+        await world.recall("anything", as_of=LATER.replace(tzinfo=None))
+
+
+async def test_the_same_question_gets_the_same_answer(world: World) -> None:
+    """Law 6: recalls do not depend on when, how often, or beside which other queries they are made."""
+    await world.add(*(incident(number, number % 6) for number in range(30)))
+    memory = world.memory()
+    await memory.sync()
+    texts = [f"{title} {cause}" for title, _, _, cause, _ in SCENES]
+    alone = {text: (await world.recall(text, memory=memory, limit=1)).recollections for text in texts}
+    together = (await world.recall(*texts, memory=memory, limit=6)).recollections
+    assert sorted(together, key=lambda one: one.incident_id) == sorted(
+        (one for found in alone.values() for one in found), key=lambda one: one.incident_id
+    )
