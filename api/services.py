@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.chat_model import ChatModel
@@ -33,6 +33,7 @@ class Services:
 
     settings: Settings
     database: Database
+    embedder: Embedder
     memory: IncidentMemory
     answerer: Answerer
     postmortems: PostmortemWriter
@@ -50,11 +51,15 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings, database: Database) -> AsyncIterator[IncidentMemory]:
+async def open_memory(
+    settings: Settings, database: Database, embedder: Embedder | None = None
+) -> AsyncIterator[IncidentMemory]:
     """Incident memory, loading in the background; what is wrong with it shows when it is used."""
+    if embedder is None:
+        embedder = await asyncio.to_thread(make_embedder, settings)
     memory = IncidentMemory(
         database,
-        await asyncio.to_thread(make_embedder, settings),
+        embedder,
         ChromaIndex(settings.memory_path),
         deadline_s=settings.memory_deadline_s,
     )
@@ -67,11 +72,15 @@ async def open_memory(settings: Settings, database: Database) -> AsyncIterator[I
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """All services over one database and one memory. Raises DatabaseError and PriceFileError."""
+    """All services over one database and one memory.
+
+    Raises DatabaseError, PriceFileError and SettingsError.
+    """
     async with AsyncExitStack() as stack:
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
         database = await stack.enter_async_context(open_database(settings))
-        memory = await stack.enter_async_context(open_memory(settings, database))
+        embedder = await asyncio.to_thread(make_embedder, settings)
+        memory = await stack.enter_async_context(open_memory(settings, database, embedder))
         model = await asyncio.to_thread(make_model, settings)
         if model is not None:
             stack.push_async_callback(model.close)
@@ -80,7 +89,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)
-        yield Services(settings, database, memory, answerer, postmortems)
+        yield Services(settings, database, embedder, memory, answerer, postmortems)
 
 
 def make_embedder(settings: Settings) -> Embedder:
@@ -93,14 +102,19 @@ def make_embedder(settings: Settings) -> Embedder:
 
 
 def make_model(settings: Settings) -> ChatModel | None:
-    """Claude, or None without a key: then nothing leaves this machine."""
+    """Claude, or None without a key: then nothing leaves this machine. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         return None
-    return Claude(
-        api_key=settings.anthropic_api_key.get_secret_value(),
-        model=settings.model,
-        max_output_tokens=settings.max_output_tokens,
-        deadline_s=settings.model_deadline_s,
-        base_url=settings.anthropic_base_url,
-        max_retries=settings.model_retries,
-    )
+    try:
+        return Claude(
+            api_key=settings.anthropic_api_key.get_secret_value(),
+            model=settings.model,
+            max_output_tokens=settings.max_output_tokens,
+            deadline_s=settings.model_deadline_s,
+            base_url=settings.anthropic_base_url,
+            max_retries=settings.model_retries,
+        )
+    except ValueError as error:
+        raise SettingsError(
+            f"ARCPOINT_ANTHROPIC_API_KEY or ARCPOINT_ANTHROPIC_BASE_URL cannot be used: {error}"
+        ) from None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from context_builder.request import ContextRequest, Topic
-from memory.incident_memory import IncidentMemory
-from models.snapshot import Snapshot
+
+if TYPE_CHECKING:  # so that packing and rendering, which know facts, stay free of databases
+    from memory.incident_memory import IncidentMemory
+    from models.snapshot import Snapshot
 
 
 class Status(StrEnum):
