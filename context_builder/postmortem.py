@@ -17,7 +17,7 @@ from context_builder.postmortem_document import instruction, summary_of, write_d
 from context_builder.question_log import QuestionLog
 from context_builder.request import Ask, QuestionError, ScopeNames
 from models import Incident, IncidentStatus, Postmortem, PostmortemStatus
-from models.database import Database
+from models.database import Database, WriteSession
 
 LEAD_IN = timedelta(minutes=30)
 """The window begins this long before the incident, to hold what led to it."""
@@ -117,7 +117,7 @@ class PostmortemWriter:
 
     async def _store(self, incident_id: int, answer: Answer, markdown: str, asked_at: datetime) -> None:
         """Replaces a draft that no model wrote; what a model or a person wrote stays."""
-        values = Postmortem(
+        postmortem = Postmortem(
             incident_id=incident_id,
             markdown=markdown,
             summary=summary_of(markdown),
@@ -127,19 +127,15 @@ class PostmortemWriter:
         )
         try:
             async with self._database.write() as session:
-                values.question_id = await self._questions.record_in(
+                postmortem.question_id = await self._questions.record_in(
                     session, answer, asker=None, asked_at=asked_at
                 )
-                existing = await session.scalar(
-                    select(Postmortem).where(Postmortem.incident_id == incident_id).with_for_update()
-                )
-                if existing is not None and existing.model is None:
-                    await session.delete(existing)
-                    await session.flush()
-                if existing is None or existing.model is None:
-                    session.add(values)
-        except IntegrityError as error:
-            raise PostmortemFailed("another run has just written it") from error
+                stored = await _replace(session, postmortem)
+        except IntegrityError:
+            await self._questions.record(answer, asker=None, asked_at=asked_at)
+            stored = False
+        if not stored:
+            raise PostmortemFailed("another run has just written it")
 
     async def written(self, incidents: Sequence[str] = ()) -> tuple[PostmortemText, ...]:
         """The stored postmortems, all or of some incidents, oldest incident first."""
@@ -167,3 +163,17 @@ def _ask(incident: Incident, resolved_at: datetime) -> Ask:
         until=resolved_at,
         scope=ScopeNames(incidents=(incident.public_id,)),
     )
+
+
+async def _replace(session: WriteSession, postmortem: Postmortem) -> bool:
+    """Puts a postmortem in the place of none or of a draft by nobody; whether it could."""
+    existing = await session.scalar(
+        select(Postmortem).where(Postmortem.incident_id == postmortem.incident_id).with_for_update()
+    )
+    if existing is not None:
+        if existing.model is not None or existing.status != PostmortemStatus.DRAFT:
+            return False
+        await session.delete(existing)
+        await session.flush()
+    session.add(postmortem)
+    return True
