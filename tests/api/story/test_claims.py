@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
 from sqlalchemy import Row, select
 
-from api.story import seed
 from models import Deployment, Incident, QualityScore, Request, RequestRollup, Resolution, User, UserSpend
 from models.database import Database
 from models.histogram import Histogram
 from models.snapshot import Snapshots
+from prepared_databases import STORY_ANCHOR as ANCHOR
+from prepared_databases import PostgresServer, seed_story
 
-ANCHOR = datetime(2026, 3, 10, 13, 37, tzinfo=UTC)
 ROUTER_CHANGE = ANCHOR - timedelta(days=3, hours=12)
 FAILED = ("error", "timeout", "rate_limited")
 
@@ -46,9 +46,8 @@ class Week:
         return max(found, key=lambda row: row.started_at)
 
 
-async def _seeded(url: str) -> Week:
+async def _read(url: str) -> Week:
     database = Database(url)
-    await seed(database, seed=20, anchor=ANCHOR)
     requests = (
         select(
             *Request.__table__.columns,
@@ -79,14 +78,13 @@ async def _seeded(url: str) -> Week:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def week(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     if request.param == "sqlite":
-        template: Path = request.getfixturevalue("sqlite_template")
-        path = tmp_path_factory.mktemp("story") / "arcpoint.db"
-        path.write_bytes(template.read_bytes())
-        yield asyncio.run(_seeded(f"sqlite:///{path}"))
+        path = tmp_path_factory.mktemp("claims") / "story.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_story_template"), path)
+        yield asyncio.run(_read(f"sqlite:///{path}"))
         return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.clone()
-    yield asyncio.run(_seeded(postgres.url(name)))
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    name = postgres.clone(seed_story)
+    yield asyncio.run(_read(postgres.url(name)))
     postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -18,8 +18,9 @@ from models import Deployment, Incident, Request, RequestRollup, User
 from models.database import Database, DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.schema import Table as Mapped
+from prepared_databases import STORY_ANCHOR as ANCHOR
+from prepared_databases import STORY_SEED as SEED
 
-ANCHOR = datetime(2026, 3, 10, 13, 37, tzinfo=UTC)
 EXIT_CODE = 9
 KILLED_HALF_WAY = """
 import asyncio, os, sys
@@ -65,51 +66,47 @@ async def count(database: Database, table: type[Mapped]) -> int:
         return (await session.execute(select(func.count()).select_from(table))).scalar_one()
 
 
-async def test_the_same_seed_and_minute_give_the_same_rows_in_every_database(
-    sqlite_url: str, postgres_url: str
-) -> None:
-    """Rows follow from seed and anchor alone: not from the database, the seconds or the time zone given."""
-    sqlite, postgresql = Database(sqlite_url), Database(postgres_url)
+def test_the_same_seed_and_minute_give_the_same_story() -> None:
+    """The seconds of the anchor and the time zone that it is given in change nothing."""
     elsewhere = ANCHOR.astimezone(timezone(timedelta(hours=-5))) + timedelta(seconds=59, microseconds=7)
-    first = await seed(sqlite, seed=7, anchor=ANCHOR)
-    second = await seed(postgresql, seed=7, anchor=elsewhere)
-    assert first == second
-    assert first.anchor == ANCHOR
+    assert tell(SEED, ANCHOR) == tell(SEED, elsewhere)
+
+
+async def test_both_kinds_of_database_hold_the_same_rows(
+    sqlite_story_url: str, postgres_story_url: str
+) -> None:
+    """Every row follows from seed and anchor alone, whatever database it was written to."""
+    sqlite, postgresql = Database(sqlite_story_url), Database(postgres_story_url)
     rows = await contents(sqlite)
     assert rows == await contents(postgresql)
-    assert first.requests == len(rows["requests"]) > 5_000
-    assert first.quality_scores == len(rows["quality_scores"])
-    assert (first.deployments, first.users, first.incidents) == (6, 10, len(rows["incidents"]))
+    assert len(rows["requests"]) > 5_000
     await sqlite.close()
     await postgresql.close()
 
 
 def test_another_seed_is_another_week() -> None:
     """The seed decides every request and score; incidents stay. A negative seed is a seed of its own."""
-    one, other = tell(7, ANCHOR), tell(-7, ANCHOR)
+    one, other = tell(SEED, ANCHOR), tell(-SEED, ANCHOR)
     assert not {sent.public_id for sent in one.requests} & {sent.public_id for sent in other.requests}
     assert [given.score for given in one.scores] != [given.score for given in other.scores]
     assert one.incidents == other.incidents
 
 
-async def test_seeding_twice_adds_nothing(database: Database) -> None:
-    """The second run finds the story, says so and changes no row; progress ends at the total."""
-    seen: list[tuple[int, int]] = []
-    first = await seed(
-        database, seed=7, anchor=ANCHOR, progress=lambda done, total: seen.append((done, total))
-    )
-    before = await contents(database)
-    second = await seed(database, seed=7, anchor=ANCHOR + timedelta(seconds=30))
-    assert (first.written, second.written) == (True, False)
-    assert await contents(database) == before
-    assert seen == sorted(set(seen))
-    assert seen[-1] == (first.requests, first.requests)
+async def test_seeding_twice_adds_nothing(story: Database) -> None:
+    """The second run finds the story, says so, reports its size and changes no row."""
+    before = await contents(story)
+    summary = await seed(story, seed=SEED, anchor=ANCHOR + timedelta(seconds=30), progress=pytest.fail)
+    assert not summary.written
+    assert await contents(story) == before
+    sizes = {name: len(rows) for name, rows in before.items() if hasattr(summary, name)}
+    assert sizes == {name: getattr(summary, name) for name in sizes}
+    assert set(sizes) == {"deployments", "users", "incidents", "requests", "quality_scores"}
 
 
 async def test_of_two_seeders_at_once_one_writes_and_one_finds(database_url: str) -> None:
     """Two processes that start together leave one story."""
     databases = [Database(database_url), Database(database_url)]
-    told = await asyncio.gather(*(seed(database, seed=7, anchor=ANCHOR) for database in databases))
+    told = await asyncio.gather(*(seed(database, seed=SEED, anchor=ANCHOR) for database in databases))
     assert sorted(summary.written for summary in told) == [False, True]
     assert await count(databases[0], Request) == told[0].requests
     for database in databases:
@@ -119,7 +116,7 @@ async def test_of_two_seeders_at_once_one_writes_and_one_finds(database_url: str
 async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
     database: Database, repository: Path
 ) -> None:
-    """A process that dies between two batches leaves an empty database, which takes the story whole."""
+    """A process that dies between two batches leaves an empty database, which then takes the story whole."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -130,8 +127,13 @@ async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
     )
     assert await process.wait() == EXIT_CODE
     assert not any((await contents(database)).values())
-    summary = await seed(database, seed=7, anchor=ANCHOR)
+    seen: list[tuple[int, int]] = []
+    summary = await seed(
+        database, seed=SEED, anchor=ANCHOR, progress=lambda done, total: seen.append((done, total))
+    )
     assert summary.written
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (summary.requests, summary.requests)
     assert await count(database, Request) == summary.requests
     async with database.write() as session:
         rolled = await session.scalar(select(func.sum(RequestRollup.requests)))
@@ -153,19 +155,18 @@ async def test_a_database_that_holds_other_data_is_refused(database: Database, f
         session.add(foreign())
     before = await contents(database)
     with pytest.raises(StoryError, match=r"the database already holds data; use an empty one \(found 1 "):
-        await seed(database, seed=7, anchor=ANCHOR)
+        await seed(database, seed=SEED, anchor=ANCHOR)
     assert await contents(database) == before
 
 
-async def test_a_story_that_is_not_this_one_is_refused(database: Database) -> None:
+async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
     """Another seed, another anchor, and this story with one request of somebody else's are other data."""
-    await seed(database, seed=7, anchor=ANCHOR)
     refused = "the database already holds data; use an empty one"
     with pytest.raises(StoryError, match=refused):
-        await seed(database, seed=8, anchor=ANCHOR)
+        await seed(story, seed=SEED + 1, anchor=ANCHOR)
     with pytest.raises(StoryError, match=refused):
-        await seed(database, seed=7, anchor=ANCHOR + timedelta(minutes=1))
-    async with database.write() as session:
+        await seed(story, seed=SEED, anchor=ANCHOR + timedelta(minutes=1))
+    async with story.write() as session:
         request = (await session.scalars(select(Request).limit(1))).one()
         await append(
             session,
@@ -181,10 +182,10 @@ async def test_a_story_that_is_not_this_one_is_refused(database: Database) -> No
                 )
             ],
         )
-    before = await contents(database)
+    before = await contents(story)
     with pytest.raises(StoryError, match=refused):
-        await seed(database, seed=7, anchor=ANCHOR)
-    assert await contents(database) == before
+        await seed(story, seed=SEED, anchor=ANCHOR)
+    assert await contents(story) == before
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ async def test_an_anchor_that_cannot_be_used_is_refused(
     """Law 10: one sentence that says what is wrong, and no row."""
     database = Database(sqlite_url)
     with pytest.raises(StoryError, match=complaint):
-        await seed(database, seed=7, anchor=anchor)
+        await seed(database, seed=SEED, anchor=anchor)
     assert await count(database, Deployment) == 0
     await database.close()
 
@@ -211,6 +212,6 @@ async def test_a_database_without_the_schema_is_not_touched(tmp_path: Path) -> N
     path = tmp_path / "absent.db"
     database = Database(f"sqlite:///{path}")
     with pytest.raises(DatabaseNotMigrated, match="arcpoint db upgrade"):
-        await seed(database, seed=7, anchor=ANCHOR)
+        await seed(database, seed=SEED, anchor=ANCHOR)
     assert not await asyncio.to_thread(path.exists)
     await database.close()
