@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
@@ -27,10 +27,16 @@ from models.database import ReadSession
 MAX_QUESTION_CHARACTERS = 4_000
 MIN_TOKEN_BUDGET = 500
 MAX_TOKEN_BUDGET = 1_000_000
+MAX_NAMES = 100
+"""How many names one field of a scope may hold."""
+MAX_NAME_CHARACTERS = 200
+MAX_USER_CHARACTERS = 100
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Moments before it are slips of the pen, and some so early that no window lies before them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_NEAR_USERS = 5_000
-"""How many user ids are compared when one is not known."""
+_NEAR_NAMES = 5_000
+"""How many known ids of a kind are compared when one is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ def check_moment(moment: datetime | None, *, name: str, now: datetime) -> dateti
         raise QuestionError(
             f"{name} {moment.isoformat()} is in the future; it is {now.isoformat(timespec='seconds')}"
         )
+    if moment < EARLIEST:
+        raise QuestionError(f"{name} {moment.isoformat()} is too early; accepted are moments from 1970 on")
     return moment.astimezone(UTC)
 
 
@@ -83,6 +91,9 @@ async def resolve(ask: Ask, session: ReadSession, *, now: datetime, default_budg
     question = check_question(ask.question)
     as_of = check_moment(ask.as_of, name="as_of", now=now) or now
     budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
+    if ask.asker is not None:
+        check_name(ask.asker, kind="user", longest=MAX_USER_CHARACTERS)
+    check_scope(ask.scope)
     window = await _window(ask, question, as_of, now)
     scope, unknown = await _scope(ask.scope, question, as_of, session)
     scope = await _with_incident_targets(scope, session)
@@ -112,6 +123,26 @@ def check_budget(tokens: int) -> int:
             f"accepted are {MIN_TOKEN_BUDGET:,} to {MAX_TOKEN_BUDGET:,}"
         )
     return tokens
+
+
+def check_name(name: str, *, kind: str, longest: int = MAX_NAME_CHARACTERS) -> None:
+    """Raises QuestionError for a text that can be nobody's public id, whatever the database holds."""
+    if not name.strip() or len(name) > longest or _CONTROL.search(name):
+        raise QuestionError(
+            f"{kind} {name[:40]!r} cannot be a name; accepted are 1 to {longest} characters of plain text"
+        )
+
+
+def check_scope(scope: ScopeNames) -> None:
+    """Raises QuestionError for more names than a question can be about, and for what is no name."""
+    for field in fields(scope):
+        names: tuple[str, ...] = getattr(scope, field.name)
+        if len(names) > MAX_NAMES:
+            raise QuestionError(
+                f"the scope names {len(names):,} {field.name}; at most {MAX_NAMES} are accepted"
+            )
+        for name in names:
+            check_name(name, kind=field.name.removesuffix("s"))
 
 
 async def _window(ask: Ask, question: str, as_of: datetime, now: datetime) -> Window:
@@ -159,7 +190,11 @@ async def _scope(
     understood = {*in_text.consumed, *users.public_ids, *incidents.public_ids, *requests.public_ids}
     unknown = unknown_names(question, understood, _names_of(deployments))
     if any(not name.near for name in unknown):
-        known = [*_names_of(deployments), *await _some_public_ids(session, as_of)]
+        known = [
+            *_names_of(deployments),
+            *await _some_users(session, as_of),
+            *await _some_incidents(session, as_of),
+        ]
         unknown = unknown_names(question, understood, known)
     return scope, unknown
 
@@ -189,9 +224,10 @@ async def _given_scope(
     _require("backend", given.backends, [d.backend for d in deployments])
     _require("tier", given.tiers, list(Tier))
     users = await _named(session, User, frozenset(given.users), as_of)
-    _require("user", given.users, users.public_ids, near=await _some_public_ids(session, as_of))
+    _require("user", given.users, users.public_ids, near=await _some_users(session, as_of))
     incidents = await _named(session, Incident, frozenset(given.incidents), as_of)
-    _require("incident", given.incidents, incidents.public_ids)
+    near = await _some_incidents(session, as_of)
+    _require("incident", given.incidents, incidents.public_ids, near=near)
     chosen = [
         deployment
         for deployment in deployments
@@ -260,15 +296,20 @@ async def _named(
     return Named(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
 
 
-async def _some_public_ids(session: ReadSession, as_of: datetime) -> list[str]:
-    """Known users and incidents, for near matches."""
-    users = await session.scalars(
-        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_USERS)
+async def _some_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
+    """Known users, for near matches."""
+    found = await session.scalars(
+        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_NAMES)
     )
-    incidents = await session.scalars(
+    return found.all()
+
+
+async def _some_incidents(session: ReadSession, as_of: datetime) -> Sequence[str]:
+    """Known incidents, for near matches."""
+    found = await session.scalars(
         select(Incident.public_id)
         .where(Incident.started_at <= as_of)
         .order_by(Incident.started_at.desc())
-        .limit(_NEAR_USERS)
+        .limit(_NEAR_NAMES)
     )
-    return [*users, *incidents]
+    return found.all()

@@ -1,0 +1,59 @@
+"""The HTTP service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from api.middleware.body_limit import BodyLimit
+from api.middleware.disconnect import CancelOnDisconnect
+from api.middleware.request_id import RequestId
+from api.openapi import DescribedApp
+from api.problem import answer_problem
+from api.query import serving
+from api.routes import context, health, query
+from api.settings import Settings, load_settings
+from context_builder.request import QuestionError
+from models.database import DatabaseError
+
+_TOLD = (HTTPException, RequestValidationError, QuestionError, DatabaseError, Exception)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service; without settings it reads them from the environment. Raises SettingsError.
+
+    Starting it raises what `api.services.open_services` does.
+    """
+    app = DescribedApp(
+        title="Arcpoint",
+        summary="Answers questions about an LLM gateway: one model call, checked citations.",
+        version=_version(),
+        lifespan=_lifespan,
+        middleware=[Middleware(RequestId), Middleware(CancelOnDisconnect), Middleware(BodyLimit)],
+        exception_handlers=dict.fromkeys(_TOLD, answer_problem),
+        redoc_url=None,
+    )
+    app.state.settings = settings or load_settings()
+    for resource in (query, context, health):
+        app.include_router(resource.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    async with serving(app.state.settings) as services:
+        app.state.services = services
+        yield
+
+
+def _version() -> str:
+    try:
+        return version("arcpoint")
+    except PackageNotFoundError:
+        return "0+checkout"

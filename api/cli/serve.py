@@ -1,0 +1,107 @@
+"""`arcpoint serve`: runs the HTTP service."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from api.app import create_app
+from api.log_setup import configure_logging
+from api.settings import Settings, SettingsError, load_settings
+from context_builder.pricing import PriceFileError
+from models.database import DatabaseError, parse_url
+
+CANNOT_SERVE = 1
+INTERRUPTED = 130
+
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, instead of ARCPOINT_HOST.")
+]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port to listen on, instead of ARCPOINT_PORT; 0 takes a free one."),
+]
+
+
+def serve(host: Host = None, port: Port = None) -> None:
+    """Serve questions over HTTP until the process is told to stop; calls in flight are finished first."""
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    try:
+        settings = load_settings().model_copy(update=given)
+        configure_logging(settings.log_format)
+        asyncio.run(run(settings))
+    except (SettingsError, PriceFileError, DatabaseError, CannotListen) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(CANNOT_SERVE) from None
+    except KeyboardInterrupt:  # before there was anything to stop
+        raise typer.Exit(INTERRUPTED) from None
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; choose another with --host and --port."""
+
+
+class StoppableServer(uvicorn.Server):
+    """A server that ends normally when it is told to stop; uvicorn's own dies of the signal in the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Takes SIGINT and SIGTERM as requests to stop."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGINT or SIGTERM. Raises CannotListen and what opening the services raises."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        # Entered below, where an error keeps its type; the server would log it and exit.
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        ws="none",
+    )
+    async with app.router.lifespan_context(app):
+        with _listening(settings.host, settings.port) as listener:
+            typer.echo(f"Arcpoint listens on {_address(listener)}, described at /openapi.json")
+            typer.echo(_configured(settings))
+            await StoppableServer(config).serve(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; try --host and --port") from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _configured(settings: Settings) -> str:
+    """What the service works with, in one line without secrets."""
+    if settings.anthropic_api_key is None:
+        model = "no model (ARCPOINT_ANTHROPIC_API_KEY is not set: answers are briefs)"
+    else:
+        model = settings.model + (f" at {settings.anthropic_base_url}" if settings.anthropic_base_url else "")
+    database = parse_url(settings.database_url).render_as_string(hide_password=True)
+    return f"model: {model}; database: {database}; memory: {settings.memory_path}"

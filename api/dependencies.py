@@ -1,0 +1,27 @@
+"""What routes are handed by FastAPI."""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+
+from api.services import Services
+
+
+async def running_services(request: Request) -> Services:
+    """The services that the application opened when it started."""
+    services: Services = request.app.state.services
+    return services
+
+
+RunningServices = Annotated[Services, Depends(running_services)]
+
+
+async def require_json(request: Request) -> None:
+    """Refuses bodies of another type: raises HTTPException with status 415."""
+    given = Message()
+    given["content-type"] = request.headers.get("content-type", "none")
+    if given.get_content_type() != "application/json":
+        raise HTTPException(415, "the body must be JSON, with the header Content-Type: application/json")

@@ -1,0 +1,77 @@
+"""The description of the HTTP interface, with an example for everything that is sent or received."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from api.problem import MEDIA_TYPE, RETRY_AFTER_S, Problem
+
+_REF = "#/components/schemas/{model}"
+_EXAMPLES: dict[int, dict[str, Any]] = {
+    400: {
+        "type": "urn:arcpoint:problem:malformed-json",
+        "title": "The body is not JSON",
+        "detail": "the body is not JSON: expecting value at character 13",
+    },
+    413: {"detail": "the body is too large; at most 1,000,000 bytes are accepted"},
+    415: {"detail": "the body must be JSON, with the header Content-Type: application/json"},
+    422: {
+        "type": "urn:arcpoint:problem:body",
+        "title": "The body cannot be used",
+        "detail": "scope.tier: unknown field",
+        "errors": [
+            {
+                "field": "scope.tier",
+                "message": "unknown field",
+                "accepted": ["deployments", "models", "backends", "tiers", "users", "incidents"],
+            }
+        ],
+    },
+    500: {"detail": "a fault of the service; its log has the details under this request_id"},
+    503: {
+        "type": "urn:arcpoint:problem:database",
+        "title": "The database cannot be used",
+        "detail": "cannot use the database postgresql+asyncpg://arcpoint:***@db/arcpoint: connection refused",
+    },
+}
+
+
+class DescribedApp(FastAPI):
+    """A FastAPI application whose description knows the schema of problem documents."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description; made once."""
+        if self.openapi_schema is None:
+            description = super().openapi()
+            _, problem = models_json_schema([(Problem, "serialization")], ref_template=_REF)
+            description["components"]["schemas"] |= problem["$defs"]
+        return super().openapi()
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses with which a route refuses or fails."""
+    return {status: _response(status) for status in statuses}
+
+
+def _response(status: int) -> dict[str, Any]:
+    phrase = HTTPStatus(status).phrase
+    example = {
+        "type": "about:blank",
+        "title": phrase,
+        "status": status,
+        "detail": "",
+        "instance": "/v1/query",
+        "request_id": "5b2d9c1f7a4e4a0f8f0f4f5a6c7d8e9f",
+    } | _EXAMPLES[status]
+    response: dict[str, Any] = {
+        "description": example["title"],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = {"schema": {"type": "integer"}, "example": RETRY_AFTER_S}
+        response["headers"] = {"Retry-After": {"description": "Seconds to wait."} | seconds}
+    return response

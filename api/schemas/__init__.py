@@ -1,0 +1,1 @@
+"""The JSON that the service accepts and gives, each with an example."""

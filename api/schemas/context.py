@@ -1,0 +1,39 @@
+"""A built prompt that was not sent."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas import manifest
+from api.schemas.manifest import ManifestBody
+
+
+class PromptBody(BaseModel):
+    """What a model would be sent."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    system: str = Field(description="The rules, the same for every question.")
+    user: str = Field(description="The facts and the question.")
+
+
+class ContextBody(BaseModel):
+    """The prompt of a question and its record."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "prompt": {
+                        "system": "Answer from the facts alone.",
+                        "user": "[H1] gpt-4/aws is unhealthy\n\nWhich deployments are unhealthy?",
+                    },
+                    "manifest": manifest.EXAMPLE,
+                }
+            ]
+        },
+    )
+
+    prompt: PromptBody
+    manifest: ManifestBody

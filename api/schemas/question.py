@@ -1,0 +1,88 @@
+"""A question as a client sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+
+from context_builder.request import Ask, ScopeNames
+
+
+def _moment(value: object) -> datetime:
+    """Takes ISO 8601 alone: a number could be seconds or milliseconds."""
+    try:
+        return datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("a moment is text such as 2026-11-20T08:00:00Z") from None
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Names = tuple[str, ...]
+
+
+class ScopeBody(BaseModel):
+    """What the question is restricted to, in public ids; wins over what its text names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deployments: Names = Field((), description="Deployments, such as `gpt-4/aws`.")
+    models: Names = Field((), description="Models, such as `gpt-4`.")
+    backends: Names = Field((), description="Backends, such as `aws`.")
+    tiers: Names = Field((), description="Tiers: `premium`, `standard`, `budget`.")
+    users: Names = Field((), description="Users, by public id.")
+    incidents: Names = Field((), description="Incidents, by public id.")
+
+
+class QuestionBody(BaseModel):
+    """A question about the gateway. All but `question` may be left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"question": "Which deployments are unhealthy?"},
+                {
+                    "question": "Why are premium users slow?",
+                    "user": "user_alice",
+                    "since": "2026-11-20T06:00:00Z",
+                    "until": "2026-11-20T08:00:00Z",
+                    "scope": {"deployments": ["gpt-4/aws"], "tiers": ["premium"]},
+                    "token_budget": 4000,
+                },
+            ]
+        },
+    )
+
+    question: str = Field(description="The question in plain words.")
+    user: str | None = Field(None, description="Public id of the user who asks.")
+    as_of: Moment | None = Field(
+        None, description="A moment to ask about instead of now, with its time zone."
+    )
+    since: Moment | None = Field(None, description="Start of the window; wins over times in the question.")
+    until: Moment | None = Field(None, description="End of the window, which does not belong to it.")
+    scope: ScopeBody | None = Field(None, description="What the question is restricted to.")
+    token_budget: StrictInt | None = Field(
+        None, description="Bound of the whole prompt, in tokens; by default the one of the service."
+    )
+
+    def to_ask(self) -> Ask:
+        """The question as the context builder takes it, which checks what the values say."""
+        names = {} if self.scope is None else self.scope.model_dump()
+        return Ask(
+            question=self.question,
+            asker=self.user,
+            as_of=self.as_of,
+            since=self.since,
+            until=self.until,
+            scope=ScopeNames(**names),
+            token_budget=self.token_budget,
+        )
+
+
+def accepted_fields(path: Sequence[object]) -> list[str]:
+    """The fields of the body, or of the object in it that the path leads to."""
+    return list((ScopeBody if tuple(path) == ("scope",) else QuestionBody).model_fields)
