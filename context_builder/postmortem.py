@@ -137,8 +137,10 @@ class PostmortemWriter:
         if not stored:
             raise PostmortemFailed("another run has just written it")
 
-    async def written(self, incidents: Sequence[str] = ()) -> tuple[PostmortemText, ...]:
-        """The stored postmortems, all or of some incidents, oldest incident first."""
+    async def written(
+        self, incidents: Sequence[str] = (), *, since: datetime | None = None
+    ) -> tuple[PostmortemText, ...]:
+        """The stored postmortems of the incidents that `pending` chooses from, oldest incident first."""
         statement = (
             select(Incident.public_id, Postmortem)
             .join(Postmortem, Postmortem.incident_id == Incident.id)
@@ -146,6 +148,8 @@ class PostmortemWriter:
         )
         if incidents:
             statement = statement.where(Incident.public_id.in_(incidents))
+        if since is not None:
+            statement = statement.where(Incident.resolved_at >= since)
         async with self._database.read() as session:
             rows = await session.execute(statement)
             return tuple(

@@ -1,0 +1,113 @@
+"""What stands below an answer: doubts, references, what is missing, what was cut and what it cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from api.cli.sheet import Row, Sheet
+from context_builder.answer import Answer, Doubt
+from context_builder.figures import count, dollars, moment
+from context_builder.manifest import Manifest, SourceEntry
+from context_builder.source import Status
+
+_NOT_READ = (Status.TIMEOUT, Status.ERROR)
+_WHOLE = "end_turn"
+
+
+def notes(answer: Answer) -> list[Sheet]:
+    """The sheets that are not empty, in the order in which they matter.
+
+    A brief, which no model wrote, is made of the facts itself and says what could not be read.
+    """
+    written = answer.model is not None
+    sheets = [
+        Sheet(title="The answer is not whole", rows=tuple(_cut_off(answer)), warns=True),
+        Sheet(title="Not supported by the facts", rows=tuple(_unsupported(answer)), warns=True),
+        Sheet(title="References", rows=tuple(_references(answer)) if written else ()),
+        Sheet(title="Not known", rows=tuple(_not_known(answer.manifest, brief=not written)), warns=True),
+        Sheet(title="Left out to keep the token budget", rows=tuple(_cut(answer.manifest))),
+    ]
+    return [sheet for sheet in sheets if sheet.rows]
+
+
+def footer(answer: Answer) -> list[str]:
+    """How the question was understood, and what the answer cost."""
+    manifest = answer.manifest
+    window = manifest.window
+    understood = [
+        f"{moment(window.start)} to {moment(window.end)} UTC ({window.origin})",
+        ", ".join(manifest.scope) or "the whole gateway",
+    ]
+    if not manifest.live:
+        understood.insert(0, f"as of {moment(answer.as_of)} UTC")
+    return [" · ".join(understood), " · ".join(_cost(answer))]
+
+
+def _cut_off(answer: Answer) -> Iterator[Row]:
+    if answer.model is not None and answer.stop_reason != _WHOLE:
+        remedy = "; raise ARCPOINT_MAX_OUTPUT_TOKENS" if answer.stop_reason == "max_tokens" else ""
+        yield (f"the model stopped early ({answer.stop_reason}){remedy}",)
+
+
+def _unsupported(answer: Answer) -> Iterator[Row]:
+    for claim in answer.unsupported:
+        yield f"✗ {claim.detail}", f"{_DOUBTS[claim.doubt]}: “{claim.sentence}”"
+
+
+_DOUBTS = {
+    Doubt.UNKNOWN_REFERENCE: "no such reference was in the prompt",
+    Doubt.NUMBER_NOT_IN_FACTS: "the cited facts do not hold this number",
+    Doubt.NUMBER_WITHOUT_REFERENCE: "a number without a reference",
+    Doubt.UNKNOWN_NAME: "nothing in the prompt has this name",
+}
+
+
+def _references(answer: Answer) -> Iterator[Row]:
+    for citation in answer.citations:
+        yield f"[{citation.ref}]", citation.source, citation.text
+
+
+def _not_known(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
+    """What the reader must not take for complete; of a brief only what its text does not say."""
+    for source in manifest.sources:
+        if source.status is Status.EMPTY or source.status is Status.STALE:
+            yield source.name, f"{source.status}: {source.header}"
+        elif source.status in _NOT_READ and not brief:
+            yield source.name, f"{source.status}: {source.error or 'could not be read'}"
+        if not brief:
+            yield from ((source.name, gap) for gap in source.gaps)
+    if not brief:
+        for unknown in manifest.unknown_names:
+            near = f"; spelled alike: {', '.join(unknown.near)}" if unknown.near else ""
+            yield unknown.name, f"nothing here has this name{near}"
+
+
+def _cut(manifest: Manifest) -> Iterator[Row]:
+    cut = [source for source in manifest.sources if source.cut]
+    if cut:
+        total = sum(source.cut for source in cut)
+        by_source = ", ".join(map(_share, cut))
+        yield (f"{count(total, 'fact')} ({by_source}); --why lists them",)
+
+
+def _share(source: SourceEntry) -> str:
+    return f"{source.name} {source.cut} of {source.kept + source.cut}"
+
+
+def _cost(answer: Answer) -> Iterator[str]:
+    manifest = answer.manifest
+    bound = f"bound {manifest.token_bound:,}, budget {manifest.token_budget:,}"
+    yield answer.model or "no model"
+    if answer.usage is None:
+        yield f"prompt of at most {manifest.token_bound:,} tokens, budget {manifest.token_budget:,}"
+    else:
+        yield dollars(answer.cost_usd)
+        yield f"prompt {count(answer.usage.prompt_tokens, 'token')} ({bound})"
+        yield f"reply {count(answer.usage.output_tokens, 'token')}"
+    yield f"{_seconds(answer.latency_ms)}, of which context {_seconds(manifest.build_ms)}"
+    yield answer.id
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{timedelta(milliseconds=milliseconds).total_seconds():.1f} s"

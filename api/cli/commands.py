@@ -1,0 +1,121 @@
+"""The commands, each loaded only when it is used, so that `arcpoint --help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+from typer.main import get_group
+from typing_extensions import override
+
+from api.cli.streams import complain, prepare_streams, settle_streams, unreadable_argument
+
+WRONG_USE = 2
+
+SUMMARIES = {
+    "ask": "Ask one question about the gateway.",
+    "chat": "Ask question after question over one connection.",
+    "demo": "Make a week of example data and ask three questions about it.",
+    "serve": "Run the HTTP service.",
+    "ingest": "Load request logs and incidents from files.",
+    "postmortem": "Write the postmortems of resolved incidents.",
+    "memory": "Search incident memory and keep it up to date.",
+    "db": "Create, fill and inspect the database.",
+}
+"""What `arcpoint --help` says; each is a module here that defines `app` or a function of its name."""
+
+
+def load(name: str) -> Any:
+    """The command of that name, with all its options."""
+    module = import_module(f"api.cli.{name}")
+    home = typer.Typer(rich_markup_mode=None)
+    if hasattr(module, "app"):
+        home.add_typer(module.app, name=name, help=SUMMARIES[name])
+    else:
+        home.command(name)(getattr(module, name))
+    return get_group(home).commands[name]
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command by its summary and loads the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, summary in SUMMARIES.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    @override
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else load(name), rest
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        from api.cli.failure import reported  # noqa: PLC0415  knows every error, so it imports every part
+
+        with reported():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Settings come from variables such as ARCPOINT_DATABASE_URL and ARCPOINT_ANTHROPIC_API_KEY.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from api.cli.version import version  # noqa: PLC0415  most commands do not need it
+
+        typer.echo(f"arcpoint {version()}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def arcpoint(
+    *,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show warnings, such as why a source failed.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Answers questions about an LLM gateway with one model call each."""
+    from api.cli.log_output import configure_logs  # noqa: PLC0415  not needed for --help
+
+    configure_logs(verbose=verbose)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line; gives its exit code."""
+    prepare_streams()
+    if fault := unreadable_argument(arguments):
+        complain(fault)
+        return WRONG_USE
+    try:
+        code = app(args=list(arguments), prog_name="arcpoint", standalone_mode=False)
+    except TyperException as error:
+        code = _refuse(error)
+    return settle_streams(code if isinstance(code, int) else 0)
+
+
+def _refuse(error: TyperException) -> int:
+    """Says what is wrong with the command line."""
+    message = error.format_message()
+    if "\n" in message:
+        # A group that was given no command answers with its help.
+        sys.stderr.write(f"{message}\n")
+        return error.exit_code
+    path = getattr(getattr(error, "ctx", None), "command_path", "arcpoint")
+    complain(f"{message.rstrip('.')} (see `{path} --help`)")
+    return error.exit_code

@@ -1,0 +1,145 @@
+"""`arcpoint db`: creates, fills and inspects the database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import func, select
+
+from api.cli.failure import TROUBLE
+from api.cli.json_output import say_json
+from api.cli.options import EXAMPLE, AsJson, moment_option
+from api.cli.progress_bar import progress_bar
+from api.cli.sheet import Sheet, plain_lines
+from api.cli.streams import say
+from api.services import open_database
+from api.settings import Settings, load_settings
+from api.story import StorySummary
+from api.story import seed as write_story
+from context_builder.figures import count, moment
+from models import (
+    Deployment,
+    Incident,
+    MemoryEntry,
+    Postmortem,
+    Question,
+    Request,
+    RequestRollup,
+    Resolution,
+    User,
+)
+from models.database import Database
+from models.migrations import head_revision
+from models.migrations import upgrade as migrate
+
+app = typer.Typer(no_args_is_help=True)
+
+_COUNTED = (Deployment, User, Incident, Postmortem, Question, MemoryEntry)
+
+
+@app.command()
+def upgrade() -> None:
+    """Create the database, or bring it to the schema of this version."""
+    asyncio.run(_upgrade(load_settings()))
+
+
+@app.command()
+def seed(
+    seed: Annotated[int, typer.Option(metavar="N", help="Another number tells another week.")] = 1,
+    anchor: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="ISO", parser=moment_option, help=f"When the week ends, by default now: {EXAMPLE}."
+        ),
+    ] = None,
+) -> None:
+    """Fill an empty database with a week of example data."""
+    story = asyncio.run(_seed(load_settings(), seed, anchor or datetime.now(UTC)))
+    what = ", ".join(
+        [
+            count(story.deployments, "deployment"),
+            count(story.users, "user"),
+            count(story.requests, "request"),
+            count(story.incidents, "incident"),
+        ]
+    )
+    until = f"a week until {moment(story.anchor)} UTC"
+    say(f"{'written' if story.written else 'already there'}: {what}, {until}")
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Show which database is used, its schema and how much it holds."""
+    report = asyncio.run(_status(load_settings()))
+    if as_json:
+        say_json(report)
+    else:
+        for line in plain_lines(_sheet(report)):
+            say(line)
+    if report["schema"] != report["needed_schema"]:
+        raise typer.Exit(TROUBLE)
+
+
+async def _upgrade(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    try:
+        before = await database.revision()
+        await migrate(database)
+        head = await asyncio.to_thread(head_revision)
+        change = "already at" if before == head else f"brought from {before or 'nothing'} to"
+        say(f"{database.url.render_as_string()}: {change} schema {head}")
+    finally:
+        await database.close()
+
+
+async def _seed(settings: Settings, number: int, anchor: datetime) -> StorySummary:
+    async with open_database(settings) as database:
+        with progress_bar("writing requests") as progress:
+            return await write_story(database, seed=number, anchor=anchor, progress=progress)
+
+
+async def _status(settings: Settings) -> dict[str, Any]:
+    database = Database(settings.database_url)
+    try:
+        head = await asyncio.to_thread(head_revision)
+        revision = await database.revision()
+        report: dict[str, Any] = {
+            "url": database.url.render_as_string(),
+            "schema": revision,
+            "needed_schema": head,
+        }
+        if revision == head:
+            report |= await _contents(database)
+        return report
+    finally:
+        await database.close()
+
+
+async def _contents(database: Database) -> dict[str, Any]:
+    rows = {}
+    async with database.read() as session:
+        for table in _COUNTED:
+            rows[table.__tablename__] = await session.scalar(select(func.count()).select_from(table)) or 0
+        # The log can be far larger than its rollups, which count each request once in every resolution.
+        total = await session.scalar(
+            select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == Resolution.HOUR)
+        )
+        rows[Request.__tablename__] = int(total or 0)
+        newest = await session.scalar(select(func.max(Request.created_at)))
+    return {"rows": rows, "newest_request": None if newest is None else newest.isoformat()}
+
+
+def _sheet(report: dict[str, Any]) -> Sheet:
+    schema, needed = report["schema"], report["needed_schema"]
+    if schema == needed:
+        state = f"{schema}, as needed"
+    else:
+        state = f"{schema or 'none'}, this version needs {needed}; run `arcpoint db upgrade`"
+    rows = [("schema", state)]
+    rows += [(table.replace("_", " "), f"{number:,}") for table, number in report.get("rows", {}).items()]
+    if "rows" in report:
+        rows.append(("newest request", report["newest_request"] or "none"))
+    return Sheet(title=report["url"], rows=tuple(rows))

@@ -1,0 +1,95 @@
+"""`arcpoint demo`: a database of its own, a week of example data, three questions."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.rule import Rule
+from rich.text import Text
+
+from api.cli.answer_output import Extras, TerminalOutput, show_answer, text_output
+from api.cli.demo_files import fresh_demo
+from api.cli.progress_bar import progress_bar
+from api.cli.streams import complain, say
+from api.services import Services, open_database, open_services
+from api.settings import Settings, load_settings
+from api.story import seed
+from context_builder.builder import utc_now
+from context_builder.figures import count, moment
+from context_builder.request import Ask
+from memory.errors import MemoryUnavailable
+from models.database import Database
+from models.migrations import upgrade
+
+QUESTIONS = (
+    "Which deployments are unhealthy?",
+    "Why are premium users slow?",
+    "How many requests did each tier send this week?",
+)
+_SEED = 1
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the demo's database and memory are kept.")
+    ] = Path(".arcpoint/demo"),
+) -> None:
+    """Make a week of example data that ends now and ask three questions about it.
+
+    Each run makes the demo's own database and memory anew; yours are not touched.
+    """
+    own = load_settings()
+    with fresh_demo(folder) as files:
+        settings = own.model_copy(update={"database_url": files.database_url, "memory_path": files.memory})
+        asyncio.run(_demo(settings))
+    variables = {"ARCPOINT_DATABASE_URL": files.database_url, "ARCPOINT_MEMORY_PATH": str(files.memory)}
+    where = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    say(f"To ask your own questions about this week:\n\n  {where} arcpoint chat\n")
+    if settings.anthropic_api_key is None:
+        say("With ARCPOINT_ANTHROPIC_API_KEY set, Claude writes the answers from the same facts.")
+    say("For your own data: arcpoint db upgrade, then arcpoint ingest --help")
+
+
+async def _demo(settings: Settings) -> None:
+    await _make_data(settings)
+    async with open_services(settings) as services:
+        try:
+            with progress_bar("remembering incidents") as progress:
+                await services.memory.sync(progress)
+        except MemoryUnavailable as error:
+            complain(f"warning: the answers do without past incidents: {error}")
+        for question in QUESTIONS:
+            await _ask(services, question)
+
+
+async def _make_data(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    try:
+        await upgrade(database)
+    finally:
+        await database.close()
+    async with open_database(settings) as database:
+        with progress_bar("writing a week of requests") as progress:
+            story = await seed(database, seed=_SEED, anchor=utc_now(), progress=progress)
+    parts = [
+        count(story.requests, "request"),
+        count(story.deployments, "deployment"),
+        count(story.users, "user"),
+        count(story.incidents, "incident"),
+    ]
+    say(f"A week of a gateway until {moment(story.anchor)} UTC: {', '.join(parts)}.")
+
+
+async def _ask(services: Services, question: str) -> None:
+    output = text_output(Extras())
+    if isinstance(output, TerminalOutput):
+        output.console.print()
+        output.console.print(Rule(Text(question, style="bold"), align="left", style="dim"))
+    else:
+        say(f"\n## {question}\n")
+    with output:
+        await show_answer(services, Ask(question=question), output)

@@ -1,0 +1,31 @@
+"""Stopping on request: the work is cancelled, what follows it still runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Runs it until its end, or until Ctrl-C or SIGTERM cancels it; whether it was stopped.
+
+    A second signal after that ends the process in the usual way.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    for number in _SIGNALS:
+        # Cancelled once only: what it does to end cleanly must not be cut off.
+        loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
+    try:
+        await asyncio.wait([task])
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    if task.cancelled():
+        return True
+    task.result()
+    return False

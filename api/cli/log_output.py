@@ -1,0 +1,17 @@
+"""Where log lines go: nowhere by default, since answers name what failed; to standard error on request."""
+
+from __future__ import annotations
+
+import logging
+
+from api.log_setup import configure_logging
+
+_OURS = ("models", "memory", "context_builder", "api")
+
+
+def configure_logs(*, verbose: bool) -> None:
+    """Shows warnings on standard error, or nothing."""
+    configure_logging("console")
+    for name in ("", *_OURS):
+        logging.getLogger(name).setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,142 @@
+"""`arcpoint memory`: searches incident memory and keeps it up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter
+
+from api.cli.failure import TROUBLE
+from api.cli.json_output import say_json
+from api.cli.options import AsJson, AsOf
+from api.cli.progress_bar import Report, progress_bar
+from api.cli.sheet import Row, Sheet, plain_lines
+from api.cli.streams import say
+from api.services import open_database, open_memory
+from api.settings import load_settings
+from context_builder.builder import utc_now
+from context_builder.figures import count, moment
+from context_builder.resolve import check_moment, check_question
+from memory.incident_memory import IncidentMemory, MemoryStatus, SyncReport
+from memory.recall import Recall, RecallQuery, Recollection
+from models.database import Database
+
+app = typer.Typer(no_args_is_help=True)
+
+_PATIENCE_S = 120.0
+"""Nobody waits for the next source here, so the model may take its time to load."""
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to find past incidents for, in plain words.")],
+    as_of: AsOf = None,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many to show at most.")] = 5,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Find resolved incidents that resemble a text."""
+    recall = asyncio.run(_search(text, as_of, limit))
+    if as_json:
+        say_json(TypeAdapter(Recall).dump_python(recall, mode="json"))
+        return
+    for recollection in recall.recollections:
+        for line in plain_lines(_recollection(recollection)):
+            say(line)
+        say()
+    if not recall.recollections:
+        best = recall.misses[0].best_similarity if recall.misses else None
+        closest = "memory holds no resolved incident" if best is None else f"closest similarity {best:.2f}"
+        say(f"nothing similar ({closest})")
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Show whether memory works, and how much of the database it knows."""
+    found = asyncio.run(_status())
+    if as_json:
+        say_json(asdict(found))
+    else:
+        for line in plain_lines(_status_sheet(found)):
+            say(line)
+    if found.unavailable is not None:
+        raise typer.Exit(TROUBLE)
+
+
+@app.command()
+def sync() -> None:
+    """Bring memory up to date with the incidents in the database."""
+    _say_report(asyncio.run(_change("remembering incidents", lambda memory, progress: memory.sync(progress))))
+
+
+@app.command()
+def rebuild() -> None:
+    """Build memory anew from the database; the old one serves until the new one is verified."""
+    _say_report(asyncio.run(_change("rebuilding memory", lambda memory, progress: memory.rebuild(progress))))
+
+
+@asynccontextmanager
+async def _opened() -> AsyncIterator[tuple[Database, IncidentMemory]]:
+    settings = load_settings().model_copy(update={"memory_deadline_s": _PATIENCE_S})
+    async with open_database(settings) as database, open_memory(settings, database) as memory:
+        yield database, memory
+
+
+async def _search(text: str, as_of: datetime | None, limit: int) -> Recall:
+    now = utc_now()
+    query = RecallQuery(text=check_question(text))
+    moment_asked = check_moment(as_of, name="as_of", now=now) or now
+    async with _opened() as (database, memory), database.read() as session:
+        return await memory.recall(session, [query], as_of=moment_asked, limit=limit)
+
+
+async def _status() -> MemoryStatus:
+    async with _opened() as (_, memory):
+        return await memory.status()
+
+
+async def _change(what: str, change: Callable[[IncidentMemory, Report], Awaitable[SyncReport]]) -> SyncReport:
+    async with _opened() as (_, memory):
+        with progress_bar(what) as progress:
+            return await change(memory, progress)
+
+
+def _say_report(report: SyncReport) -> None:
+    say(
+        f"{count(report.entries, 'incident')} in memory: {report.embedded:,} embedded, "
+        f"{report.removed:,} removed; index {report.collection}: {report.upserted:,} written, "
+        f"{report.deleted:,} deleted"
+    )
+
+
+def _recollection(found: Recollection) -> Sheet:
+    rows: list[Row] = [
+        ("target", found.target or "not recorded"),
+        ("when", f"{moment(found.started_at)} to {moment(found.resolved_at)} UTC, {found.severity}"),
+        ("symptoms", found.symptoms),
+        ("cause", found.root_cause or "not recorded"),
+        ("fix", found.resolution or "not recorded"),
+    ]
+    if found.recurrences > 1:
+        rows.append(("seen", f"{found.recurrences} times, last {moment(found.last_seen)} UTC"))
+    title = f"{found.similarity:.2f}  {found.public_id}  {' '.join(found.title.split())}"
+    return Sheet(title=title, rows=tuple(row for row in rows if row[1]))
+
+
+def _status_sheet(status: MemoryStatus) -> Sheet:
+    rows = [
+        ("entries", f"{status.entries:,}"),
+        ("not found yet", f"{status.lag:,}"),
+        ("vectors", "unknown" if status.vectors is None else f"{status.vectors:,}"),
+        ("index", status.collection or "none"),
+        ("model", status.model_id or "none"),
+    ]
+    if status.self_hit_rate is not None:
+        rows.append(("find themselves", f"{status.self_hit_rate:.0%}"))
+    return Sheet(title=f"memory: {status.unavailable or 'ok'}", rows=tuple(rows))

@@ -1,0 +1,61 @@
+"""Progress on standard error: how far, how fast, how long still. Nothing where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+from typing_extensions import override
+
+Report = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+_MINUTE = 60
+
+
+class _Rate(ProgressColumn):
+    """How many are done in a second, or in a minute where that is more telling."""
+
+    @override
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:,.0f}/s" if speed >= 1 else f"{speed * _MINUTE:.1f}/min", style="dim")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Report]:
+    """A bar that goes away when its block ends."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # Lines on standard output go above the bar, or into a pipe as they are.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report

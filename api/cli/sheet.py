@@ -1,0 +1,80 @@
+"""A titled table of text, for a terminal or as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.streams import printable
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Rows of equal length; columns that hold numbers only are aligned to the right."""
+
+    title: str
+    rows: tuple[Row, ...]
+    columns: Row = ()
+    """Headings; empty for none."""
+    warns: bool = False
+    """Whether the reader must not overlook it."""
+
+
+def plain_lines(sheet: Sheet) -> Iterator[str]:
+    """One line per row, never wrapped."""
+    yield sheet.title
+    rows = [tuple(_flat(cell) for cell in row) for row in (sheet.columns, *sheet.rows) if row]
+    if not rows:
+        return
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    right = _numeric_columns(sheet)
+    for row in rows:
+        cells = (
+            _padded(cell, width, right=place in right)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def renderable(sheet: Sheet) -> RenderableType:
+    """The same for a terminal: what is too long goes on below, nothing is cut off."""
+    accent = "yellow" if sheet.warns else "cyan"
+    title = Text(sheet.title, style="bold yellow" if sheet.warns else "bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(sheet.columns), pad_edge=False)
+    right = _numeric_columns(sheet)
+    for place in range(len(sheet.rows[0]) if sheet.rows else 0):
+        table.add_column(
+            Text(sheet.columns[place] if sheet.columns else "", style="dim"),
+            overflow="fold",
+            justify="right" if place in right else "left",
+            style=accent if place == 0 else "",
+        )
+    for row in sheet.rows:
+        table.add_row(*(Text(_flat(cell)) for cell in row))
+    return Group(title, Padding(table, (0, 0, 0, 2)))
+
+
+def _numeric_columns(sheet: Sheet) -> set[int]:
+    width = len(sheet.rows[0]) if sheet.rows else 0
+    return {
+        place
+        for place in range(width)
+        if all(row[place].replace(",", "").replace(".", "", 1).isdigit() for row in sheet.rows)
+    }
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    space = " " * (width - cell_len(cell))
+    return space + cell if right else cell + space
+
+
+def _flat(cell: str) -> str:
+    return " ".join(printable(cell).split())
