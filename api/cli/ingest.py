@@ -18,6 +18,7 @@ from rich.progress import Progress as ProgressBar
 from api.ingest import (
     INCIDENTS,
     REQUESTS,
+    ColumnMapping,
     IngestError,
     IngestSummary,
     MappingError,
@@ -94,13 +95,18 @@ class _Load:
     settings: tuple[str, ...]
     rejects: Path | None
 
-    async def run(self, report: Report) -> IngestSummary:
-        mapping = await asyncio.to_thread(load_mapping, self.kind, self.mapping, self.settings)
-        rejects = self.rejects or Path(f"{self.file.stem}.rejects.jsonl")
-        ingest = ingest_requests if self.kind is REQUESTS else ingest_incidents
+    def run(self, report: Report) -> IngestSummary:
+        mapping = load_mapping(self.kind, self.mapping, self.settings)
         database = Database(load_settings().database_url)
+        return asyncio.run(self._run(database, head_revision(), mapping, report))
+
+    async def _run(
+        self, database: Database, revision: str, mapping: ColumnMapping, report: Report
+    ) -> IngestSummary:
+        ingest = ingest_requests if self.kind is REQUESTS else ingest_incidents
+        rejects = self.rejects or Path(f"{self.file.stem}.rejects.jsonl")
         try:
-            await database.require_revision(await asyncio.to_thread(head_revision))
+            await database.require_revision(revision)
             return await ingest(database, self.file, mapping, rejects=rejects, progress=report)
         finally:
             await database.close()
@@ -117,7 +123,7 @@ def _run(load: _Load, *, as_json: bool) -> None:
                 seen = progress.summary
                 show(progress)
 
-            summary = asyncio.run(load.run(report))
+            summary = load.run(report)
     except KeyboardInterrupt:
         stored = f"{seen.stored:,} rows of {load.file} are stored"
         typer.echo(f"interrupted: {stored}; the same command again continues", err=True)
@@ -169,7 +175,7 @@ def _text(summary: IngestSummary) -> str:
     ]
     if summary.deployments_created or summary.users_created:
         deployments, users = summary.deployments_created, summary.users_created
-        lines.append(f"created: {deployments:,} deployments, {users:,} users")
+        lines.append(f"deployments created: {deployments:,}, users created: {users:,}")
     if summary.rejected:
         lines.append(f"rejected rows are in {summary.rejects_file}:")
         lines += [f"  {count:,}  {reason}" for reason, count in summary.reasons.items()]

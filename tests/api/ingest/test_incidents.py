@@ -26,9 +26,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 HEADER = "id,title,symptoms,target,severity,started_at,resolved_at,root_cause,resolution"
 OPEN = "inc_1,Slow answers,p95 up,gpt-4/aws,high,2026-01-01T12:00:00Z,,,"
-RESOLVED = (
-    "inc_1,Slow answers,p95 up,gpt-4/aws,high,2026-01-01T12:00:00Z,2026-01-01T13:00:00Z,Quota,Raised it"
-)
+RESOLVED = OPEN.removesuffix(",,") + "2026-01-01T13:00:00Z,Quota,Raised it"
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def numbers(summary: IngestSummary) -> tuple[int, int, int, int]:
 
 
 async def test_an_incident_follows_its_row(database: Database, write_file: WriteFile, load: Load) -> None:
-    """A second load of the same row changes nothing; a resolved one resolves it, a reopened one reopens it."""
+    """The same row again changes nothing; a resolved one resolves it, a reopened one reopens it."""
     path = write_file(HEADER, OPEN)
     assert numbers(await load(path)) == (1, 0, 0, 0)
     assert numbers(await load(path)) == (0, 0, 1, 0)
