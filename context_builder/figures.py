@@ -1,12 +1,19 @@
-"""How numbers, money and times are written in facts: one way, so that they can be checked. Pure."""
+"""How numbers, money, times and names are written in facts: one way, so that they can be checked. Pure."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from context_builder.untrusted import quoted
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_DIME = Decimal("0.1")
 _CENT = Decimal("0.01")
+_FOUR_DIGITS = Decimal("0.0001")
+_NANO = Decimal("1e-9")
+_PLAIN_NAME = re.compile(r"[\w.:/@+#-]{1,100}")
 
 
 def count(number: int, noun: str) -> str:
@@ -19,21 +26,32 @@ def milliseconds(value: float) -> str:
     return f"{round(value):,} ms"
 
 
-def percent(part: int, whole: int) -> str:
-    """A share with one decimal; `0 %` of nothing."""
-    return "0 %" if not whole else f"{100 * part / whole:.1f} %"
+def percent(part: int | Decimal, whole: int | Decimal) -> str:
+    """A share with one decimal; little is not rounded to nothing, nor almost all to all. `0 %` of nothing."""
+    if not whole or not part:
+        return "0 %"
+    if part == whole:
+        return "100 %"
+    written = f"{100 * part / whole:.1f}"
+    if written == "0.0":
+        return "<0.1 %"
+    return ">99.9 %" if written == "100.0" and part < whole else f"{written} %"
 
 
 def dollars(amount: Decimal) -> str:
-    """An amount to the cent, or to four digits below a dime so that small spending shows."""
-    if abs(amount) >= Decimal("0.1") or amount == 0:
-        return f"${amount.quantize(_CENT):,}"
-    return f"${amount.quantize(Decimal('0.0001'))}"
+    """An amount to the cent, with four digits below a dime and nine where those would show nothing."""
+    sign, size = "-" if amount < 0 else "", abs(amount)
+    if size >= _DIME or size == 0:
+        return f"{sign}${size.quantize(_CENT):,}"
+    if size >= _FOUR_DIGITS:
+        return f"{sign}${size.quantize(_FOUR_DIGITS)}"
+    return f"{sign}${size.quantize(_NANO):f}"
 
 
 def times(new: float, old: float) -> str:
-    """How many times as much, with one decimal."""
-    return f"{new / old:.1f} times"
+    """How many times as much, with one decimal, or two below once as much; `old` is above 0."""
+    ratio = new / old
+    return f"{ratio:.1f} times" if ratio >= 1 else f"{ratio:.2f} times"
 
 
 def moment(value: datetime) -> str:
@@ -51,3 +69,8 @@ def duration(span: timedelta) -> str:
     if seconds < _DAY:
         return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE} min"
     return f"{seconds // _DAY} d {seconds % _DAY // _HOUR} h"
+
+
+def named(text: str) -> str:
+    """A name that someone else gave: bare where it is spelled like one, else quoted."""
+    return text if _PLAIN_NAME.fullmatch(text) else quoted(text, limit=100)

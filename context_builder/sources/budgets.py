@@ -1,31 +1,48 @@
 """Daily budgets: answers "who is over budget, and who will be by the end of the day?".
 
-Columns: daily budget, spent and remaining since midnight UTC, and spent by next midnight if the rest of the
-day goes on like the part before (US dollars).
+Columns: daily budget, spent and remaining since midnight UTC on all deployments, and spent by next midnight
+if the rest of the day goes on like the part before (US dollars).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Numeric,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+    type_coerce,
+)  # fmt: skip
 
-from context_builder.figures import count, dollars
+from context_builder.figures import count, dollars, named, percent
 from context_builder.request import ContextRequest, Topic, Window
 from context_builder.rollup_query import within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.time_phrases import whole_minutes
-from context_builder.untrusted import one_line
 from models import User, UserSpend
 from models.schema import Money
 
 SOON = timedelta(hours=1)
 """Earlier in the day a projection would say more about chance than about the user."""
-NEAR = Decimal("0.8")
+NEAR_PERCENT = 80
 """From this share of the budget on, a user is near it."""
 MOST = 30
+_DAY = timedelta(days=1)
+_Exact = Numeric(38, 0).with_variant(BigInteger(), "sqlite")
+"""Nano-dollars that may be multiplied by the seconds of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,87 +57,139 @@ class Spending:
 
     @property
     def used(self) -> Decimal:
-        """Share of the budget that is spent; 1 and more is over."""
-        return self.spent / self.budget if self.budget else Decimal(int(self.spent > 0))
+        """Share of the budget that is spent; above 1 is over."""
+        if not self.budget:
+            return Decimal("Infinity") if self.spent else Decimal(0)
+        return self.spent / self.budget
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Users with a budget, those nearest to it first."""
     midnight = request.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     today = Window(midnight, whole_minutes(request.as_of))
+    usage = _usage(request, today)
     async with stores.snapshot.session() as session:
-        spent = func.coalesce(func.sum(UserSpend.cost_usd, type_=Money), 0, type_=Money).label("spent")
-        rows = await session.execute(
-            select(User.public_id, User.tier, User.daily_budget_usd, User.updated_at, spent)
-            .outerjoin(UserSpend, and_(UserSpend.user_id == User.id, within(UserSpend, today)))
-            .where(User.created_at <= request.as_of, User.daily_budget_usd.is_not(None), _in_scope(request))
-            .group_by(User.id, User.public_id, User.tier, User.daily_budget_usd, User.updated_at)
-            .order_by(User.public_id)
-        )
-        users = rows.all()
-    known = [row for row in users if row.updated_at <= request.as_of]
-    gaps = _gap(len(users) - len(known))
-    if not known:
+        totals = (await session.execute(_totals(usage, today))).one()
+        rows = (await session.execute(_nearest(usage))).all()
+        changed = await session.scalar(_changed_later(request)) or 0
+    gaps = _gap(changed)
+    if not rows:
         return Section("no user in scope has a known daily budget", status=Status.EMPTY, gaps=gaps)
     spendings = sorted(
-        (_spending(row.public_id, row.tier, row.daily_budget_usd, row.spent, today) for row in known),
+        (Spending(*row, projected=_projected(row.spent, today)) for row in rows),
         key=lambda spending: (-spending.used, spending.user),
     )
-    return Section(_header(spendings), tuple(_fact(spending) for spending in spendings[:MOST]), gaps=gaps)
+    number, spent, over, near, will = totals
+    will_pass = f"{will:,} projected to pass it today" if today.length >= SOON else "too early to project"
+    listed = f"; the {MOST} who used most of it are listed" if number > MOST else ""
+    return Section(
+        f"{count(number, 'user')} with a daily budget, {dollars(spent)} spent since midnight; "
+        f"{over:,} over budget, {near:,} near it, {will_pass}{listed}",
+        tuple(_fact(spending) for spending in spendings),
+        gaps=gaps,
+    )
+
+
+def _usage(request: ContextRequest, today: Window) -> Subquery:
+    """Budget and spending of every user in scope whose budget at `as_of` is known, in nano-dollars."""
+    scope = request.scope
+    only_users = UserSpend.user_id.in_(scope.user_ids) if scope.user_ids and not scope.tiers else true()
+    spent = (
+        select(UserSpend.user_id, func.sum(type_coerce(UserSpend.cost_usd, BigInteger)).label("nano"))
+        .where(within(UserSpend, today), only_users)
+        .group_by(UserSpend.user_id)
+        .subquery()
+    )
+    return (
+        select(
+            User.id,
+            User.public_id,
+            User.tier,
+            cast(type_coerce(User.daily_budget_usd, BigInteger), _Exact).label("budget"),
+            cast(func.coalesce(spent.c.nano, 0), _Exact).label("spent"),
+        )
+        .outerjoin(spent, spent.c.user_id == User.id)
+        .where(
+            User.created_at <= request.as_of,
+            User.updated_at <= request.as_of,
+            User.daily_budget_usd.is_not(None),
+            _in_scope(request),
+        )
+        .subquery()
+    )
 
 
 def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [true()]
-    if request.scope.user_ids:
-        conditions.append(User.id.in_(request.scope.user_ids))
-    if request.scope.tiers:
-        conditions.append(User.tier.in_(request.scope.tiers))
-    return and_(*conditions)
+    """Users who are named, and users of the tiers that are named."""
+    scope = request.scope
+    if not scope.user_ids and not scope.tiers:
+        return true()
+    return or_(User.id.in_(scope.user_ids), User.tier.in_(scope.tiers))
+
+
+def _changed_later(request: ContextRequest) -> Select[int]:
+    """How many users may be in scope, but have a tier and budget of later than `as_of`."""
+    changed = select(func.count()).where(User.created_at <= request.as_of, User.updated_at > request.as_of)
+    if request.scope.user_ids and not request.scope.tiers:
+        return changed.where(User.id.in_(request.scope.user_ids))
+    return changed
+
+
+def _totals(usage: Subquery, today: Window) -> Select[int, Decimal, int, int, int]:
+    """Users, what they spent, and how many are over budget, near it, and on the way to pass it."""
+    budget, spent = usage.c.budget, usage.c.spent
+    near = and_(spent <= budget, budget > 0, spent * 100 >= budget * NEAR_PERCENT)
+    will = and_(spent <= budget, spent * _seconds(_DAY) > budget * _seconds(today.length))
+    return select(
+        func.count(),
+        type_coerce(func.coalesce(func.sum(spent), 0), Money),
+        func.count().filter(spent > budget),
+        func.count().filter(near),
+        func.count().filter(will),
+    ).select_from(usage)
+
+
+def _nearest(usage: Subquery) -> Select[str, str, Decimal, Decimal]:
+    budget, spent = usage.c.budget, usage.c.spent
+    used = case((budget > 0, cast(spent, Float) / cast(budget, Float)), (spent > 0, 1e30), else_=0.0)
+    return (
+        select(
+            usage.c.public_id,
+            usage.c.tier,
+            type_coerce(budget, Money).label("budget"),
+            type_coerce(spent, Money).label("spent"),
+        )
+        .order_by(used.desc(), usage.c.id)
+        .limit(MOST)
+    )
+
+
+def _seconds(span: timedelta) -> int:
+    return span // timedelta(seconds=1)
+
+
+def _projected(spent: Decimal, today: Window) -> Decimal | None:
+    return spent * _seconds(_DAY) / _seconds(today.length) if today.length >= SOON else None
 
 
 def _gap(changed_later: int) -> tuple[str, ...]:
     if not changed_later:
         return ()
-    return (
-        f"the budget at this moment of {count(changed_later, 'user')} whose tier or budget changed later",
-    )
-
-
-def _spending(user: str, tier: str, budget: Decimal, spent: Decimal, today: Window) -> Spending:
-    return Spending(user, tier, budget, spent, _projected(spent, today.start, today.end))
-
-
-def _projected(spent: Decimal, start: datetime, end: datetime) -> Decimal | None:
-    if end - start < SOON:
-        return None
-    return spent * Decimal(timedelta(days=1) / (end - start)).quantize(Decimal("0.0001"))
-
-
-def _header(spendings: list[Spending]) -> str:
-    over = sum(spending.used >= 1 for spending in spendings)
-    near = sum(NEAR <= spending.used < 1 for spending in spendings)
-    will = sum(
-        spending.used < 1 and spending.projected is not None and spending.projected > spending.budget
-        for spending in spendings
-    )
-    total = sum((spending.spent for spending in spendings), Decimal(0))
-    return (
-        f"{count(len(spendings), 'user')} with a daily budget, {dollars(total)} spent since midnight; "
-        f"{over} over budget, {near} near it, {will} projected to pass it today"
-    )
+    return (f"tier and budget at this moment of {count(changed_later, 'user')} who were changed later",)
 
 
 def _fact(spending: Spending) -> Fact:
-    remaining = spending.budget - spending.spent
+    user, remaining = named(spending.user), spending.budget - spending.spent
+    share = f" ({percent(spending.spent, spending.budget)})" if spending.budget else ""
     left = f"{dollars(remaining)} remaining" if remaining >= 0 else f"OVER by {dollars(-remaining)}"
+    short = f"{user}: {dollars(spending.spent)} of the daily {dollars(spending.budget)} spent{share}"
     text = (
-        f"{spending.user} ({spending.tier}): {dollars(spending.spent)} of {dollars(spending.budget)} "
-        f"spent today ({100 * spending.used:.0f} %), {left}"
+        f"{user} ({spending.tier}): {dollars(spending.spent)} of {dollars(spending.budget)} "
+        f"spent today{share}, {left}"
     )
     if spending.projected is not None:
         text += f"; projected {dollars(spending.projected)} by midnight"
-    short = f"{spending.user}: {100 * spending.used:.0f} % of the daily budget"
-    return Fact(one_line(text), one_line(short), min(1.0, 0.4 + float(min(spending.used, Decimal(1))) * 0.6))
+    return Fact(text, short, 0.4 + 0.6 * float(min(spending.used, Decimal(1))))
 
 
 source = ContextSource("budgets", "B", frozenset({Topic.COST}), 2.0, read)

@@ -6,107 +6,150 @@ reported (minutes). A report older than STALE_AFTER is stale: the deployment may
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from context_builder.figures import count, duration, moment
+from context_builder.figures import count, duration, moment, named
 from context_builder.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
 from models import Deployment, DeploymentStatus
 
 STALE_AFTER = timedelta(minutes=15)
+CLOCK_SKEW = timedelta(minutes=1)
+"""How far ahead the clock of whoever reports health may be when the question is about now."""
+MOST_SINGLY = 30
+"""Unhealthy and stale deployments that get a fact of their own; the others are listed together."""
+_LISTED = 30
+"""Names that one collective fact lists at the most."""
+_LISTED_IN_GAP = 8
 _IMPORTANCE = {
     DeploymentStatus.DOWN: 1.0,
     DeploymentStatus.DEGRADED: 0.9,
     DeploymentStatus.UNKNOWN: 0.3,
     DeploymentStatus.HEALTHY: 0.25,
 }
-_LISTED = 30
-"""Names that one collective fact lists at the most."""
+_STALE_IMPORTANCE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The last health report of a deployment, as it looked at one moment."""
+
+    deployment: Deployment
+    status: DeploymentStatus
+    age: timedelta
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is too old to be believed."""
+        return self.age > STALE_AFTER
+
+    @property
+    def well(self) -> bool:
+        """Healthy by a report that can be believed."""
+        return self.status == DeploymentStatus.HEALTHY and not self.stale
+
+    @property
+    def importance(self) -> float:
+        """From 0 to 1: how much an engineer wants to know of it."""
+        importance = _IMPORTANCE[self.status]
+        return max(importance, _STALE_IMPORTANCE) if self.stale else importance
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Unhealthy and stale deployments one by one, the others together."""
-    statement = (
-        select(Deployment).where(Deployment.created_at <= request.as_of).order_by(Deployment.public_id)
-    )
+    statement = select(Deployment).where(Deployment.created_at <= request.as_of)
     if request.scope.deployment_ids:
         statement = statement.where(Deployment.id.in_(request.scope.deployment_ids))
     async with stores.snapshot.session() as session:
-        deployments = (await session.scalars(statement)).all()
+        deployments = sorted(await session.scalars(statement), key=lambda d: d.public_id)
     if not deployments:
         return Section("no deployments are known", status=Status.EMPTY)
-    known = [d for d in deployments if d.updated_at is not None and d.updated_at <= request.as_of]
-    later = [d for d in deployments if d.updated_at is not None and d.updated_at > request.as_of]
-    never = [d for d in deployments if d.updated_at is None]
-    stale = [d for d in known if is_stale(d, request.as_of)]
-    facts = [_fact(d, request.as_of) for d in known if d.status != DeploymentStatus.HEALTHY or d in stale]
-    well = [d for d in known if d.status == DeploymentStatus.HEALTHY and d not in stale]
-    if well:
-        facts.append(_together(well, "healthy", _IMPORTANCE[DeploymentStatus.HEALTHY]))
+    horizon = request.as_of + (CLOCK_SKEW if request.live else timedelta(0))
+    reports, never, later = [], [], []
+    for deployment in deployments:
+        if deployment.updated_at is None:
+            never.append(deployment.public_id)
+        elif deployment.updated_at > horizon:
+            later.append(deployment.public_id)
+        else:
+            age = max(request.as_of - deployment.updated_at, timedelta(0))
+            reports.append(Report(deployment, DeploymentStatus(deployment.status), age))
+    facts = list(_facts(reports, request.as_of))
     if never:
         facts.append(
             _together(never, "of unknown health (never reported)", _IMPORTANCE[DeploymentStatus.UNKNOWN])
         )
-    gaps = [f"health at this moment of {_names(later)}: the recorded status is a later one"] if later else []
     return Section(
-        _header(deployments, known, stale),
+        _header(reports, unknown=len(never) + len(later)),
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
-        Status.STALE if stale else Status.OK,
-        tuple(gaps),
+        Status.STALE if any(report.stale for report in reports) else Status.OK,
+        _gap(later),
     )
 
 
-def is_stale(deployment: Deployment, as_of: datetime) -> bool:
-    """Whether the last report is too old to be believed at `as_of`."""
-    return deployment.updated_at is not None and as_of - deployment.updated_at > STALE_AFTER
-
-
-def _header(
-    deployments: Sequence[Deployment], known: Sequence[Deployment], stale: Sequence[Deployment]
-) -> str:
+def _header(reports: Sequence[Report], *, unknown: int) -> str:
     parts = [
-        f"{sum(d.status == status for d in known)} {status}"
+        f"{sum(report.status == status for report in reports)} {status}"
         for status in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED, DeploymentStatus.HEALTHY)
     ]
-    unknown = len(deployments) - len(known) + sum(d.status == DeploymentStatus.UNKNOWN for d in known)
+    stale = sum(report.stale for report in reports)
+    total = len(reports) + unknown
+    unknown += sum(report.status == DeploymentStatus.UNKNOWN for report in reports)
     if unknown:
         parts.append(f"{unknown} unknown")
     if stale:
-        parts.append(f"{len(stale)} with a stale report")
-    return f"{count(len(deployments), 'deployment')}: {', '.join(parts)}"
+        parts.append(f"{stale} with a stale report")
+    return f"{count(total, 'deployment')}: {', '.join(parts)}"
 
 
-def _fact(deployment: Deployment, as_of: datetime) -> Fact:
-    assert deployment.updated_at is not None  # noqa: S101  chosen so by the caller; tells mypy
-    place = f" ({deployment.region})" if deployment.region else ""
-    text = f"{deployment.public_id}{place} is {deployment.status.upper()}"
-    short = text
+def _facts(reports: Sequence[Report], as_of: datetime) -> Iterator[Fact]:
+    """The worst reports one by one, then the others by what they say."""
+    trouble = sorted((r for r in reports if not r.well), key=lambda report: -report.importance)
+    for report in trouble[:MOST_SINGLY]:
+        yield _fact(report, as_of)
+    together: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
+    for report in trouble[MOST_SINGLY:]:
+        state = f"more {report.status.upper()}{' by a stale report' if report.stale else ''}"
+        together[state, report.importance].append(report.deployment.public_id)
+    well = [report.deployment.public_id for report in reports if report.well]
+    if well:
+        together["healthy", _IMPORTANCE[DeploymentStatus.HEALTHY]] = well
+    for (state, importance), names in together.items():
+        yield _together(names, state, importance)
+
+
+def _fact(report: Report, as_of: datetime) -> Fact:
+    deployment = report.deployment
+    place = f" ({named(deployment.region)})" if deployment.region else ""
+    text = short = f"{named(deployment.public_id)}{place} is {report.status.upper()}"
     if deployment.status_since is not None and deployment.status_since <= as_of:
         text += f" since {moment(deployment.status_since)} ({duration(as_of - deployment.status_since)})"
     if deployment.status_reason:
         text += f": {quoted(deployment.status_reason)}"
-    age = duration(as_of - deployment.updated_at)
-    stale = is_stale(deployment, as_of)
-    text += f"; STALE, last reported {age} ago" if stale else f"; reported {age} ago"
-    importance = _IMPORTANCE[DeploymentStatus(deployment.status)]
-    return Fact(text, short, max(importance, 0.6) if stale else importance)
+    said = f"{'STALE, last ' if report.stale else ''}reported {duration(report.age)} ago"
+    return Fact(f"{text}; {said}", f"{short}; {said}" if report.stale else short, report.importance)
 
 
-def _together(deployments: Sequence[Deployment], state: str, importance: float) -> Fact:
-    return Fact(
-        f"{count(len(deployments), 'deployment')} {state}: {_names(deployments)}",
-        f"{count(len(deployments), 'deployment')} {state}",
-        importance,
-    )
+def _together(names: Sequence[str], state: str, importance: float) -> Fact:
+    head = f"{count(len(names), 'deployment')} {state}"
+    return Fact(f"{head}: {_listed(names, _LISTED)}", head, importance)
 
 
-def _names(deployments: Sequence[Deployment]) -> str:
-    names = ", ".join(deployment.public_id for deployment in deployments[:_LISTED])
-    return names if len(deployments) <= _LISTED else f"{names} and {len(deployments) - _LISTED} more"
+def _gap(later: Sequence[str]) -> tuple[str, ...]:
+    if not later:
+        return ()
+    return (f"health at this moment of {_listed(later, _LISTED_IN_GAP)}: the recorded status is a later one",)
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    listed = ", ".join(named(name) for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
 source = ContextSource("health", "H", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

@@ -1,16 +1,17 @@
 """Incidents: answers "what is broken now, and what was mended lately?".
 
 Columns: title, target, severity (critical to low), started and resolved (UTC), symptoms, and, once resolved
-by `as_of`, root cause and resolution. At a past moment an incident that was resolved later is active.
+by `as_of`, root cause and resolution. At a past moment an incident that was resolved later is active. Those
+that hit something else than what is asked about come last: they may still be the reason.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, case, func, or_, select
 
-from context_builder.figures import duration, moment
+from context_builder.figures import duration, moment, named
 from context_builder.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
@@ -22,36 +23,53 @@ RECENT = timedelta(days=7)
 MOST = 40
 
 _SEVERITY = {Severity.CRITICAL: 1.0, Severity.HIGH: 0.9, Severity.MEDIUM: 0.75, Severity.LOW: 0.6}
+_RANK = {severity.value: rank for rank, severity in enumerate(Severity)}
 _RESOLVED_SHARE = 0.6
 _OUT_OF_SCOPE_SHARE = 0.4
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Active incidents, then those that were resolved in the window or the last RECENT days."""
+    """Active incidents, then those resolved in the window or the last RECENT days; named ones before all."""
     oldest = min(request.window.start, request.as_of - RECENT)
+    begun = Incident.started_at <= request.as_of
     is_open = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    is_recent = and_(Incident.resolved_at <= request.as_of, Incident.resolved_at >= oldest)
+    is_named = Incident.id.in_(request.scope.incident_ids)
+    severity = case(_RANK, value=Incident.severity)
     async with stores.snapshot.session() as session:
+        counts = await session.execute(
+            select(func.count().filter(is_open), func.count().filter(is_recent)).where(
+                begun, or_(is_open, is_recent)
+            )
+        )
+        active_count, recent_count = counts.one()
         rows = await session.execute(
             select(Incident, is_open)
-            .where(Incident.started_at <= request.as_of, or_(is_open, Incident.resolved_at >= oldest))
-            .order_by(is_open.desc(), Incident.started_at.desc(), Incident.id)
+            .where(begun, or_(is_named, is_open, is_recent))
+            .order_by(
+                is_named.desc(),
+                is_open.desc(),
+                case((is_open, severity), else_=0),
+                Incident.started_at.desc(),
+                Incident.id,
+            )
             .limit(MOST)
         )
         incidents = [(incident, bool(active)) for incident, active in rows]
-        in_scope = await _names_in_scope(session, request)
+        hit = await _targets_in_scope(session, request)
     if not incidents:
         return Section(f"none active, none resolved since {moment(oldest)}", status=Status.EMPTY)
-    facts = [_fact(incident, active, request, in_scope) for incident, active in incidents]
-    active_count = sum(active for _, active in incidents)
+    facts = [_fact(incident, active, request, hit) for incident, active in incidents]
+    total = active_count + recent_count
+    listed = f"; the worst and newest {MOST} are listed" if total > MOST else ""
     return Section(
-        f"{active_count} active, {len(incidents) - active_count} resolved since {moment(oldest)}"
-        + (f"; the newest {MOST} are listed" if len(incidents) == MOST else ""),
+        f"{active_count:,} active, {recent_count:,} resolved since {moment(oldest)}{listed}",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
     )
 
 
-async def _names_in_scope(session: ReadSession, request: ContextRequest) -> frozenset[str]:
-    """Targets that an incident in scope may name: deployments, their models and their backends."""
+async def _targets_in_scope(session: ReadSession, request: ContextRequest) -> frozenset[str]:
+    """What an incident in scope may have hit: deployments, their models and their backends."""
     if not request.scope.deployment_ids:
         return frozenset()
     rows = await session.execute(
@@ -62,14 +80,23 @@ async def _names_in_scope(session: ReadSession, request: ContextRequest) -> froz
     return frozenset(name for row in rows for name in row)
 
 
-def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: frozenset[str]) -> Fact:
+def _is_elsewhere(incident: Incident, request: ContextRequest, hit: frozenset[str]) -> bool:
+    """Whether the question is about deployments, and the incident hit none of them."""
+    return (
+        bool(hit)
+        and incident.target not in hit
+        and incident.deployment_id not in request.scope.deployment_ids
+    )
+
+
+def _fact(incident: Incident, active: bool, request: ContextRequest, hit: frozenset[str]) -> Fact:
     importance = _SEVERITY[Severity(incident.severity)] * (1.0 if active else _RESOLVED_SHARE)
     if incident.id in request.scope.incident_ids:
         importance = 1.0
-    elif in_scope and incident.target not in in_scope:
+    elif _is_elsewhere(incident, request, hit):
         importance *= _OUT_OF_SCOPE_SHARE
     target = f" on {quoted(incident.target, limit=100)}" if incident.target else ""
-    head = f"{incident.public_id} ({incident.severity}){target}: {quoted(incident.title)}"
+    head = f"{named(incident.public_id)} ({incident.severity}){target}: {quoted(incident.title)}"
     started = f"started {moment(incident.started_at)}"
     if active or incident.resolved_at is None:
         state = f"ACTIVE, {started}, {duration(request.as_of - incident.started_at)} so far"

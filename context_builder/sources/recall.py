@@ -8,43 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.figures import count, moment
+from context_builder.figures import count, moment, named
 from context_builder.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
-from memory.recall import Miss, RecallQuery, Recollection
+from memory.recall import Recall, RecallQuery, Recollection
 from memory.recipe import query_text
 from models import Incident, Severity
 from models.database import ReadSession
 
 MOST_QUERIES = 4
 MOST_RECALLED = 4
-_SEVERITIES = list(Severity)
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """What memory holds that resembles what is going on, or that it holds nothing alike."""
     async with stores.snapshot.session() as session:
-        ongoing = await _ongoing(session, request)
-        queries = [
-            RecallQuery(
-                text=query_text(title=incident.title, symptoms=incident.symptoms, target=incident.target),
-                target=incident.target,
-                exclude_incident_id=incident.id,
-            )
-            for incident in ongoing
-        ]
-        queries.append(RecallQuery(text=request.question))
+        names = {_query(incident): incident.public_id for incident in await _ongoing(session, request)}
+        queries = [*names, RecallQuery(text=request.question)]
         recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MOST_RECALLED)
-    names = {query.text: incident.public_id for query, incident in zip(queries, ongoing, strict=False)}
-    if not recall.recollections:
-        return Section(_nothing(recall.misses), status=Status.EMPTY)
-    facts = tuple(_fact(recollection, names) for recollection in recall.recollections)
-    missed = [names[miss.query.text] for miss in recall.misses if miss.query.text in names]
+    # The question may find an incident that it names itself.
+    found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
+    if not found:
+        return Section(_nothing(recall), status=Status.EMPTY)
+    facts = tuple(_fact(recollection, names.get(recollection.query)) for recollection in found)
+    missed = [named(names[miss.query]) for miss in recall.misses if miss.query in names]
     novel = f"; nothing similar to {', '.join(missed)}" if missed else ""
     return Section(f"{count(len(facts), 'similar past incident')} in memory{novel}", facts)
+
+
+def _query(incident: Incident) -> RecallQuery:
+    return RecallQuery(
+        text=query_text(title=incident.title, symptoms=incident.symptoms, target=incident.target),
+        target=incident.target,
+        exclude_incident_id=incident.id,
+    )
 
 
 async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[Incident]:
@@ -54,22 +54,21 @@ async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[In
         chosen = Incident.id.in_(request.scope.incident_ids)
     else:
         chosen = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
-    incidents = (
-        await session.scalars(
-            select(Incident)
-            .where(Incident.started_at <= request.as_of, chosen)
-            .order_by(Incident.started_at.desc(), Incident.id)
-            .limit(20)
-        )
-    ).all()
-    worst_first = sorted(incidents, key=lambda incident: _SEVERITIES.index(Severity(incident.severity)))
-    return worst_first[: MOST_QUERIES - 1]
+    severity = case({severity.value: rank for rank, severity in enumerate(Severity)}, value=Incident.severity)
+    found = await session.scalars(
+        select(Incident)
+        .where(Incident.started_at <= request.as_of, chosen)
+        .order_by(severity, Incident.started_at.desc(), Incident.id)
+        .limit(MOST_QUERIES - 1)
+    )
+    return found.all()
 
 
-def _fact(recollection: Recollection, names: dict[str, str]) -> Fact:
-    like = names.get(recollection.query.text, "the question")
+def _fact(recollection: Recollection, asked: str | None) -> Fact:
+    """`asked` is the public id of the incident that it was found by; None: the question."""
+    like = "the question" if asked is None else named(asked)
     head = (
-        f"{recollection.public_id} resembles {like} (similarity {recollection.similarity:.2f}): "
+        f"{named(recollection.public_id)} resembles {like} (similarity {recollection.similarity:.2f}): "
         f"{quoted(recollection.title)}, started {moment(recollection.started_at)}"
     )
     if recollection.target:
@@ -85,11 +84,13 @@ def _importance(recollection: Recollection) -> float:
     return min(0.85, 0.3 + 0.6 * max(0.0, recollection.similarity))
 
 
-def _nothing(misses: Sequence[Miss]) -> str:
-    best = max((miss.best_similarity for miss in misses if miss.best_similarity is not None), default=None)
-    if best is None:
+def _nothing(recall: Recall) -> str:
+    if recall.recollections:
+        return "nothing similar in memory but what the question names"
+    seen = [miss.best_similarity for miss in recall.misses if miss.best_similarity is not None]
+    if not seen:
         return "memory holds no incident that was resolved by then"
-    return f"nothing similar in memory (closest similarity {best:.2f})"
+    return f"nothing similar in memory (closest similarity {max(seen):.2f})"
 
 
 source = ContextSource(

@@ -1,129 +1,198 @@
 """Single requests to look at: answers "which request failed or was slow, and why was it routed there?".
 
 Columns: request id, time (UTC), deployment, tier, user, status, error code, latency (ms), router version and
-routing reason. The newest failed ones by index, the slowest by the examples that the rollups keep: the log
-itself is never scanned.
+routing reason. The newest failed ones by index; slow ones by the examples that the rollups keep, each the
+slowest of its hour and kind. The log itself is never scanned.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select, true, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.figures import count, milliseconds, moment
+from context_builder.figures import count, milliseconds, moment, named
 from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import rollups_in, within
+from context_builder.rollup_query import rollup_scope, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import one_line, quoted
+from context_builder.untrusted import quoted
 from models import FAILED_STATUSES, Deployment, Request, RequestRollup, User
 from models.database import ReadSession
 
 FAILED_SHOWN = 8
 SLOW_SHOWN = 5
+NAMED_SHOWN = 20
+NEWEST_OF_USERS = 500
+"""Rollups know no users: the slow requests of named users are looked for among so many of their newest."""
+MOST_RANGES = 20
+"""Deployments whose failed requests are looked up one deployment at a time, each by its own index range."""
 _LATENCY = frozenset({Topic.LATENCY})
 _ERRORS = frozenset({Topic.ERRORS})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Example:
-    """A request with the names behind its ids."""
+    """A request with the names behind its ids, and why it is shown."""
 
     request: Request
     deployment: str
-    user: str
-    tier: str
+    user: User
+    reasons: list[str] = field(default_factory=list)
+    topics: frozenset[Topic] = frozenset()
+    importance: float = 0.0
+
+    @property
+    def tier(self) -> str | None:
+        """The user's tier when the request was made; None: tier or budget changed later."""
+        return self.user.tier if self.user.updated_at <= self.request.created_at else None
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """The requests the question names, the newest failed ones and the slowest ones of the window."""
+    """The requests that the question names, the newest failed ones and slow ones of the window."""
     async with stores.snapshot.session() as session:
-        named = await _named(session, request)
-        failed = await _newest_failed(session, request)
-        slow = await _slowest(session, request)
-    facts = [
-        *(_fact(example, "named in the question", 1.0, _LATENCY | _ERRORS) for example in named),
-        *(_fact(example, "failed", 0.7 - 0.03 * rank, _ERRORS) for rank, example in enumerate(failed)),
-        *(
-            _fact(example, "among the slowest", 0.6 - 0.03 * rank, _LATENCY)
-            for rank, example in enumerate(slow)
-        ),
-    ]
-    if not facts:
-        return Section("no failed or timed requests in the window", status=Status.EMPTY)
-    header = (
-        f"examples from the window: the newest {count(len(failed), 'failed request')}, "
-        f"the slowest {count(len(slow), 'request')}"
-    )
-    return Section(header, tuple(facts))
-
-
-def _rows() -> Select[Request, str, str, str]:
-    return (
-        select(Request, Deployment.public_id, User.public_id, User.tier)
-        .join(Deployment, Deployment.id == Request.deployment_id)
-        .join(User, User.id == Request.user_id)
-    )
-
-
-async def _named(session: ReadSession, request: ContextRequest) -> list[Example]:
-    if not request.scope.request_ids:
-        return []
-    statement = _rows().where(Request.id.in_(request.scope.request_ids)).order_by(Request.id)
-    return [Example(*row) for row in await session.execute(statement)]
-
-
-async def _newest_failed(session: ReadSession, request: ContextRequest) -> list[Example]:
-    scope = request.scope
-    statement = (
-        _rows()
-        .where(
-            Request.status.in_(FAILED_STATUSES),
-            Request.created_at >= request.window.start,
-            Request.created_at < request.window.end,
+        chosen = (
+            ("named in the question", request.scope.request_ids[:NAMED_SHOWN], 1.0, _LATENCY | _ERRORS),
+            ("failed", (await session.scalars(_newest_failed(request))).all(), 0.7, _ERRORS),
+            ("slow", await _slow(session, request), 0.6, _LATENCY),
         )
-        .order_by(Request.created_at.desc(), Request.id.desc())
-        .limit(FAILED_SHOWN)
+        examples = await _examples(session, {number for _, ids, *_ in chosen for number in ids})
+        hidden = await _hidden_users(session, request)
+    for reason, ids, importance, topics in chosen:
+        for rank, number in enumerate(ids):
+            example = examples[number]
+            example.reasons.append(reason)
+            example.topics |= topics
+            example.importance = max(example.importance, importance - 0.02 * rank)
+    gaps = _gaps(examples.values(), hidden)
+    if not examples:
+        return Section("no failed or timed requests in the window", status=Status.EMPTY, gaps=gaps)
+    ranked = sorted(examples.values(), key=lambda example: (-example.importance, example.request.id))
+    header = (
+        f"examples from the window: the newest {count(len(chosen[1][1]), 'failed request')}, "
+        f"{count(len(chosen[2][1]), 'slow request')}"
     )
-    if scope.deployment_ids:
-        statement = statement.where(Request.deployment_id.in_(scope.deployment_ids))
+    return Section(header, tuple(_fact(example) for example in ranked), gaps=gaps)
+
+
+def _newest_failed(request: ContextRequest) -> Select[int]:
+    scope = request.scope
+    who: list[ColumnElement[bool]] = []
     if scope.user_ids:
-        statement = statement.where(Request.user_id.in_(scope.user_ids))
+        who.append(Request.user_id.in_(scope.user_ids))
     if scope.tiers:
-        statement = statement.where(User.tier.in_(scope.tiers))
-    return [Example(*row) for row in await session.execute(statement)]
+        who.append(and_(User.tier.in_(scope.tiers), User.updated_at <= Request.created_at))
+    failed = [Request.status == status for status in FAILED_STATUSES]
+    ranges = product(failed, _each(Request.deployment_id, scope.deployment_ids))
+    newest = _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, FAILED_SHOWN)
+    return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(FAILED_SHOWN)
 
 
-async def _slowest(session: ReadSession, request: ContextRequest) -> list[Example]:
-    examples = await session.scalars(
+async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
+    """The slowest by the rollups' examples; of named users, whom rollups do not know, among the newest."""
+    scope = request.scope
+    if scope.user_ids:
+        timed = and_(Request.latency_ms.is_not(None), *_in(Request.deployment_id, scope.deployment_ids))
+        ranges = [and_(one, timed) for one in _each(Request.user_id, scope.user_ids)]
+        newest = _newest(ranges, request, NEWEST_OF_USERS)
+        return (
+            await session.scalars(
+                select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(SLOW_SHOWN)
+            )
+        ).all()
+    rollups = await rollup_scope(session, request)
+    found = await session.scalars(
         select(RequestRollup.slowest_request_id)
         .where(
             within(RequestRollup, request.window),
-            rollups_in(request.scope),
+            rollups.condition,
             RequestRollup.slowest_request_id.is_not(None),
         )
         .order_by(RequestRollup.slowest_ms.desc(), RequestRollup.slowest_request_id)
         .limit(SLOW_SHOWN)
     )
-    statement = _rows().where(Request.id.in_(examples.all())).order_by(Request.latency_ms.desc(), Request.id)
-    return [Example(*row) for row in await session.execute(statement)]
+    return [number for number in found if number is not None]
 
 
-def _fact(example: Example, why: str, importance: float, topics: frozenset[Topic]) -> Fact:
-    request = example.request
-    outcome = request.status + (f" {request.error_code}" if request.error_code else "")
-    latency = f", {milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
-    head = one_line(
-        f"{request.public_id} ({why}) at {moment(request.created_at)} on {example.deployment}: "
-        f"{outcome}{latency}"
+def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most: int) -> Subquery:
+    """The newest requests of each range of an index; sorting all ranges together would read them whole."""
+    parts = [
+        select(Request.id, Request.created_at, Request.latency_ms)
+        .join(User, User.id == Request.user_id)
+        .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
+        .order_by(Request.created_at.desc(), Request.id.desc())
+        .limit(most)
+        for one in ranges
+    ]
+    return union_all(*(select(part.subquery()) for part in parts)).subquery()
+
+
+def _each(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
+    """One condition per id, so that each is a range of an index; all in one where there are many."""
+    if 0 < len(ids) <= MOST_RANGES:
+        return [column == number for number in ids]
+    return _in(column, ids) or [true()]
+
+
+def _in(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
+    return [column.in_(ids)] if ids else []
+
+
+async def _examples(session: ReadSession, ids: Collection[int]) -> dict[int, Example]:
+    rows = await session.execute(
+        select(Request, Deployment.public_id, User)
+        .join(Deployment, Deployment.id == Request.deployment_id)
+        .join(User, User.id == Request.user_id)
+        .where(Request.id.in_(sorted(ids)))
     )
-    details = [f"user {example.user}, tier {example.tier}"]
+    return {row[0].id: Example(row[0], row[1], row[2]) for row in rows}
+
+
+async def _hidden_users(session: ReadSession, request: ContextRequest) -> int:
+    """Users whose tier when they made their requests is not known, where only some tiers are asked about."""
+    if not request.scope.tiers:
+        return 0
+    changed = select(func.count()).where(
+        User.updated_at > request.window.start,
+        User.updated_at > User.created_at,
+        User.created_at <= request.as_of,
+    )
+    return await session.scalar(changed) or 0
+
+
+def _gaps(examples: Iterable[Example], hidden: int) -> tuple[str, ...]:
+    gaps = []
+    unknown = sorted({example.user.public_id for example in examples if example.tier is None})
+    if unknown:
+        names = ", ".join(named(name) for name in unknown)
+        gaps.append(f"the tier of {names} when these requests were made: tier or budget changed later")
+    if hidden:
+        gaps.append(
+            f"failed requests by tier of {count(hidden, 'user')} whose tier or budget changed "
+            "after the window began"
+        )
+    return tuple(gaps)
+
+
+def _fact(example: Example) -> Fact:
+    request = example.request
+    outcome = request.status + (f" {named(request.error_code)}" if request.error_code else "")
+    latency = f", {milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
+    head = (
+        f"{named(request.public_id)} ({', '.join(example.reasons)}) at {moment(request.created_at)} "
+        f"on {named(example.deployment)}: {outcome}{latency}"
+    )
+    details = [f"user {named(example.user.public_id)}"]
+    if example.tier:
+        details.append(f"tier {example.tier}")
     if request.router_version:
-        details.append(f"router {request.router_version}")
+        details.append(f"router {named(request.router_version)}")
     if request.routing_reason:
         details.append(f"routing reason {quoted(_compact(request.routing_reason))}")
-    return Fact(one_line(f"{head}; {'; '.join(details)}"), head, importance, topics)
+    return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics)
 
 
 def _compact(reason: object) -> str:

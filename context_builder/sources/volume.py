@@ -1,23 +1,22 @@
 """Request volume of the window: answers "how many requests, by whom and where, and how many failed?".
 
-Columns: requests, share of the window (%), failed (error, timeout, rate_limited) with their rate (%), and
-requests per day in up to 7 days before; by tier, model, backend, deployment, status and error code.
+Columns: requests, share of the window (%), failed (error, timeout, rate_limited) with their rate (%), and the
+same in (up to) 7 days before, per day; by tier, model, backend, deployment, status and error code.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, func, or_, select
 
-from context_builder.figures import count, moment, percent
+from context_builder.figures import count, duration, moment, named, percent
 from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import baseline_of, rollups_in, user_gap, within
+from context_builder.rollup_query import baseline_of, rollup_scope, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import one_line
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.schema import UtcDateTime
 
@@ -43,109 +42,120 @@ class Cell:
     requests: int
     first_bucket: datetime
 
+    @property
+    def failed(self) -> int:
+        """How many of them failed: all or none."""
+        return self.requests if self.status in FAILED_STATUSES else 0
+
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Counts and failure rates of the window by each dimension, beside the days before it."""
-    cells = await _cells(request, stores)
+    cells, gaps = await _cells(request, stores)
     now = [cell for cell in cells if cell.in_window]
-    total = _sum(now)
-    before = _before([cell for cell in cells if not cell.in_window], request.window)
+    before = [cell for cell in cells if not cell.in_window]
+    total, failed = _sums(now)
+    past = _before(before, request.window)
     if not total:
-        return Section(f"no requests in the window; {before}", status=Status.EMPTY)
-    failed = _sum(cell for cell in now if cell.status in FAILED_STATUSES)
-    pending = _sum(cell for cell in now if cell.status == RequestStatus.PENDING)
+        return Section(f"no requests in the window; {past}", status=Status.EMPTY, gaps=gaps)
+    pending = sum(cell.requests for cell in now if cell.status == RequestStatus.PENDING)
     header = (
         f"{count(total, 'request')} in the window, {failed:,} failed ({percent(failed, total)})"
         + (f", {pending:,} pending" if pending else "")
-        + f"; {before}"
+        + f"; {past}"
     )
-    return Section(header, tuple(_facts(now, total, failed)), gaps=user_gap(request.scope))
+    return Section(header, tuple(_facts(now, before)), gaps=gaps)
 
 
-async def _cells(request: ContextRequest, stores: Stores) -> list[Cell]:
-    baseline = baseline_of(request.window)
-    in_window = case((within(RequestRollup, request.window), 1), else_=0)
+async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], tuple[str, ...]]:
+    now, before = within(RequestRollup, request.window), within(RequestRollup, baseline_of(request.window))
     dimensions = (
         RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id,
-        RequestRollup.status, RequestRollup.error_code, in_window,
+        RequestRollup.status, RequestRollup.error_code, case((now, 1), else_=0),
     )  # fmt: skip
-    statement = (
-        select(
-            *dimensions,
-            func.sum(RequestRollup.requests),
-            func.min(RequestRollup.bucket_start, type_=UtcDateTime),
-        )
-        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(
-            or_(within(RequestRollup, request.window), within(RequestRollup, baseline)),
-            rollups_in(request.scope),
-        )
-        .group_by(*dimensions)
-        .order_by(*dimensions)
-    )
     async with stores.snapshot.session() as session:
-        rows = await session.execute(statement)
-        return [
+        scope = await rollup_scope(session, request)
+        rows = await session.execute(
+            select(
+                *dimensions,
+                func.sum(RequestRollup.requests),
+                func.min(RequestRollup.bucket_start, type_=UtcDateTime),
+            )
+            .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+            .where(or_(now, before), scope.condition)
+            .group_by(*dimensions)
+        )
+        cells = [
             Cell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7]), row[8])
             for row in rows
         ]
+    return cells, scope.gaps
 
 
-def _facts(cells: list[Cell], total: int, failed: int) -> Iterable[Fact]:
+def _facts(now: list[Cell], before: list[Cell]) -> Iterator[Fact]:
+    total, failed = _sums(now)
     for dimension, importance in (("tier", 0.95), ("model", 0.8), ("backend", 0.7), ("deployment", 0.6)):
-        by_group = _counts(cells, dimension)
-        shares = [f"{name} {number:,} ({percent(number, total)})" for name, number in by_group.most_common()]
+        ranked = _ranked(now, dimension)
+        shares = [f"{named(name)} {number:,} ({percent(number, total)})" for name, number in ranked]
         yield _listing(f"requests by {dimension}", shares, importance, _VOLUME)
         if failed:
-            yield _failures(cells, dimension, by_group, importance)
-    statuses = _counts(cells, "status")
-    yield _listing(
-        "requests by status", [f"{name} {number:,}" for name, number in statuses.most_common()], 0.6,
-        _VOLUME | _ERRORS,
-    )  # fmt: skip
-    codes = _counts((cell for cell in cells if cell.error_code), "error_code")
+            yield _failures(now, before, dimension, importance)
+    statuses = [f"{name} {number:,}" for name, number in _ranked(now, "status")]
+    yield _listing("requests by status", statuses, 0.6, _VOLUME | _ERRORS)
+    codes = _ranked((cell for cell in now if cell.failed and cell.error_code), "error_code")
     if codes:
-        ranked = [f"{name} {number:,}" for name, number in codes.most_common()]
-        yield _listing("failed requests by error code", ranked, 0.85, _ERRORS)
+        listed = [f"{named(name)} {number:,}" for name, number in codes]
+        yield _listing("failed requests by error code", listed, 0.85, _ERRORS)
 
 
-def _failures(cells: list[Cell], dimension: str, totals: Mapping[str, int], importance: float) -> Fact:
-    failures = _counts((cell for cell in cells if cell.status in FAILED_STATUSES), dimension)
-    ranked = [
-        f"{name} {number:,} of {totals[name]:,} ({percent(number, totals[name])})"
-        for name, number in failures.most_common()
-    ]
-    return _listing(f"failed requests by {dimension}, most failures first", ranked, importance, _ERRORS)
+def _failures(now: list[Cell], before: list[Cell], dimension: str, importance: float) -> Fact:
+    totals, past = _counts(now, dimension), _counts(before, dimension)
+    past_failed = _counts([cell for cell in before if cell.failed], dimension)
+    groups = []
+    for name, number in _ranked((cell for cell in now if cell.failed), dimension):
+        was = f", before {percent(past_failed[name], past[name])}" if past[name] else ""
+        groups.append(f"{named(name)} {number:,} of {totals[name]:,} ({percent(number, totals[name])}{was})")
+    return _listing(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
 
 
 def _counts(cells: Iterable[Cell], dimension: str) -> Counter[str]:
-    """Requests by group; names in order, so that ties come out the same everywhere."""
+    """Requests by group."""
     counts: Counter[str] = Counter()
     for cell in cells:
         counts[getattr(cell, dimension)] += cell.requests
-    return Counter(dict(sorted(counts.items())))
+    return counts
+
+
+def _ranked(cells: Iterable[Cell], dimension: str) -> list[tuple[str, int]]:
+    """Groups, most requests first; ties by name, so that they come out the same everywhere."""
+    return sorted(_counts(cells, dimension).items(), key=lambda item: (-item[1], item[0]))
 
 
 def _listing(title: str, items: list[str], importance: float, topics: frozenset[Topic]) -> Fact:
     def listed(most: int) -> str:
         rest = f", and {len(items) - most} more groups" if len(items) > most else ""
-        return one_line(f"{title}: {', '.join(items[:most])}{rest}")
+        return f"{title}: {', '.join(items[:most])}{rest}"
 
     short = listed(SHORT_GROUPS) if len(items) > SHORT_GROUPS else ""
     return Fact(listed(MOST_GROUPS), short, importance, topics)
 
 
-def _sum(cells: Iterable[Cell]) -> int:
-    return sum(cell.requests for cell in cells)
+def _sums(cells: Iterable[Cell]) -> tuple[int, int]:
+    """Requests, and those that failed."""
+    counted = [(cell.requests, cell.failed) for cell in cells]
+    return sum(requests for requests, _ in counted), sum(failed for _, failed in counted)
 
 
 def _before(cells: list[Cell], window: Window) -> str:
-    """The daily rate of the baseline, over the part of it that has data."""
+    """Daily rate and failure rate of the baseline, over the part of it that has data."""
     if not cells:
         return "none in the 7 days before"
     first = min(cell.first_bucket for cell in cells)
-    days = max(baseline_of(window).end - first, _HOUR) / _DAY
-    return f"from {moment(first)} until then {round(_sum(cells) / days):,} per day"
+    span = max(baseline_of(window).end - first, _HOUR)
+    total, failed = _sums(cells)
+    rate = f"{round(total * (_DAY / span)):,} per day"
+    if window.length != _DAY:
+        rate += f" ({round(total * (window.length / span)):,} in {duration(window.length)})"
+    return f"from {moment(first)} until then {rate}, {percent(failed, total)} failed"
 
 
 source = ContextSource("volume", "V", frozenset({Topic.VOLUME, Topic.ERRORS}), 3.0, read)
