@@ -1,0 +1,318 @@
+"""The index in a Chroma folder: what it stores, and what it says when the folder or its worker fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from incident_world import EPOCH
+
+from memory import chroma
+from memory.chroma import ChromaIndex
+from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
+from memory.index import Hit, IndexRows
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DIMENSION = 16
+
+
+def rows(numbers: range, *, stamp: str = "s") -> IndexRows:
+    """Rows whose vectors are unlike each other; incident n is resolved in hour n."""
+    vectors = np.random.default_rng(numbers.start).normal(size=(len(numbers), DIMENSION)).astype(np.float32)
+    return IndexRows(
+        incident_ids=list(numbers),
+        vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        stamps=[f"{stamp}{number}" for number in numbers],
+        resolved_at=[EPOCH + timedelta(hours=number) for number in numbers],
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+async def gone(pid: int, *, within_s: float = 10) -> bool:
+    end = time.monotonic() + within_s
+    while await asyncio.to_thread(alive, pid):
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+async def test_rows_are_found_by_cosine_before_their_moment(shared_index: ChromaIndex) -> None:
+    """A query gives rows by falling cosine, of any length of vector, resolved strictly before the moment."""
+    name = "found-by-cosine"
+    await shared_index.create(name)
+    stored = rows(range(250))
+    await shared_index.upsert(name, stored)
+    cosines = stored.vectors[7] @ stored.vectors.T
+    expected = sorted(range(250), key=lambda number: -cosines[number])
+    [hits] = await shared_index.query(name, stored.vectors[7:8] * 3, limit=5)
+    assert [hit.incident_id for hit in hits] == expected[:5]
+    assert hits[0] == Hit(7, 1.0)
+    assert [hit.similarity for hit in hits] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
+    for before in (0, 1, 7, 8):
+        moment = EPOCH + timedelta(hours=before)
+        [hits] = await shared_index.query(name, stored.vectors[7:8], limit=9, resolved_before=moment)
+        assert sorted(hit.incident_id for hit in hits) == list(range(before))
+
+
+async def test_rows_can_be_replaced_and_removed(shared_index: ChromaIndex) -> None:
+    """Upserting is replacing, deleting what is not there is nothing, and stamps show what is stored."""
+    name = "replaced-and-removed"
+    await shared_index.create(name)
+    await shared_index.upsert(name, rows(range(6000)))
+    await shared_index.create(name)  # a repeated request
+    await shared_index.upsert(name, rows(range(3), stamp="new"))
+    await shared_index.delete(name, [2, 7000, *range(4, 6000)])
+    assert await shared_index.stamps(name) == {0: "new0", 1: "new1", 3: "s3"}
+    assert await shared_index.count(name) == 3
+
+
+async def test_renaming_and_dropping_can_be_repeated(shared_index: ChromaIndex) -> None:
+    """A request whose answer was lost can be made again; a name that is taken keeps its collection."""
+    for name in ("first-name", "taken-name"):
+        await shared_index.create(name)
+    await shared_index.upsert("taken-name", rows(range(2)))
+    for _ in range(2):
+        await shared_index.rename("first-name", "other-name")
+        await shared_index.drop("never-there")
+    await shared_index.rename("other-name", "taken-name")
+    names = await shared_index.collections()
+    assert not names & {"first-name", "other-name"}
+    assert await shared_index.count("taken-name") == 2
+    with pytest.raises(
+        CollectionMissing, match=r"has no collection first-name; run `arcpoint memory rebuild`"
+    ):
+        await shared_index.count("first-name")
+
+
+async def test_calls_of_many_tasks_get_their_own_answers(shared_index: ChromaIndex) -> None:
+    """Answers go to those who asked, also when others that asked before them have given up."""
+    name = "many-tasks"
+    await shared_index.create(name)
+    stored = rows(range(100))
+    await shared_index.upsert(name, stored)
+
+    async def find(number: int) -> int:
+        [[hit]] = await shared_index.query(name, stored.vectors[number : number + 1], limit=1)
+        return hit.incident_id
+
+    tasks = [asyncio.create_task(find(number)) for number in range(100)]
+    await asyncio.sleep(0)
+    for task in tasks[::3]:
+        task.cancel()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [found[number] for number in range(100) if number % 3] == [n for n in range(100) if n % 3]
+    assert await shared_index.count(name) == 100
+
+
+async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaIndex) -> None:
+    """Whether it dies between calls or under one, the caller gets the answer and nothing stored is lost."""
+    await own_index.create("survivor")
+    await own_index.upsert("survivor", rows(range(150)))
+    first = own_index.worker_pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert await own_index.count("survivor") == 150
+    second = own_index.worker_pid
+    assert second not in (None, first)
+    assert second is not None
+    os.kill(second, signal.SIGSTOP)
+    calls = [asyncio.create_task(own_index.count("survivor")) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    os.kill(second, signal.SIGKILL)
+    assert await asyncio.gather(*calls) == [150] * 5
+
+
+async def test_a_hung_worker_costs_the_deadline_and_is_replaced(folder: Path) -> None:
+    """A worker that stands still is killed at the deadline, even if no caller waits so long."""
+    index = ChromaIndex(folder, call_deadline_s=1.0)
+    await index.create("hung")
+    for patience_s in (5.0, 0.1):
+        hung = index.worker_pid
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises((MemoryUnavailable, TimeoutError)) as caught:
+            await asyncio.wait_for(index.count("hung"), patience_s)
+        assert time.monotonic() - started < 2.5
+        if isinstance(caught.value, MemoryUnavailable):
+            assert str(caught.value) == (
+                "the memory worker did not answer within 1 s and was stopped; the next use starts another"
+            )
+        assert await gone(hung, within_s=2.5)
+        index._call_deadline_s = 30.0
+        assert await index.count("hung") == 0
+        index._call_deadline_s = 1.0
+    await index.close()
+
+
+async def test_a_second_owner_of_a_folder_is_refused(own_index: ChromaIndex, folder: Path) -> None:
+    """Two processes on one folder would corrupt it: the second is told who has it, and the first goes on."""
+    await own_index.create("owned")
+    other = ChromaIndex(folder)
+    refusal = f"memory folder {folder} is in use by process {os.getpid()}; stop it or use another folder"
+    with pytest.raises(MemoryUnavailable) as caught:
+        await other.open()
+    assert str(caught.value) == f"{refusal} (ARCPOINT_MEMORY_PATH)"
+    started = time.monotonic()
+    with pytest.raises(MemoryUnavailable, match="is in use by process"):
+        await other.count("owned")
+    assert time.monotonic() - started < 0.5  # not tried again with every question
+    assert await own_index.count("owned") == 0
+    await own_index.close()
+    await other.open()
+    assert await other.count("owned") == 0
+    await other.close()
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from memory.chroma import ChromaIndex
+
+async def own():
+    index = ChromaIndex(Path(sys.argv[2]))
+    await index.open()
+    print(index.worker_pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(own())
+"""
+
+
+async def test_a_worker_ends_with_its_owner(
+    own_index: ChromaIndex, folder: Path, repository: Path, tmp_path: Path
+) -> None:
+    """An owner that is killed leaves no worker behind, and its folder is free again."""
+    # In a folder of modules that would shadow ours, or the standard library's, if it were looked into.
+    trap = tmp_path / "trap"
+    await asyncio.to_thread(trap.mkdir)
+    for name in ("memory", "json", "numpy"):
+        await asyncio.to_thread((trap / f"{name}.py").write_text, "raise ImportError('shadowed')")
+    command = [sys.executable, "-P", "-c", OWNER, str(repository), str(folder)]
+    owner = await asyncio.create_subprocess_exec(*command, cwd=trap, stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    worker = int(await owner.stdout.readline())
+    owner.kill()
+    await owner.wait()
+    assert await gone(worker)
+    await own_index.open()
+    assert await own_index.collections() == frozenset()
+
+
+async def test_a_folder_of_other_files_is_left_alone(own_index: ChromaIndex, folder: Path) -> None:
+    """A folder that holds something else is refused, by a rebuild too, and not a byte in it changes."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    await asyncio.to_thread((folder / "thesis.tex").write_text, "years of work")
+    expected = f"memory folder {folder} holds other files (thesis.tex) and no memory; use another folder"
+    for refused in (own_index.open, own_index.start_anew, own_index.collections):
+        with pytest.raises(MemoryUnavailable) as caught:
+            await refused()
+        assert str(caught.value).startswith(expected)
+        assert not isinstance(caught.value, MemoryCorrupt)
+    assert await asyncio.to_thread(os.listdir, folder) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, below: str) -> None:
+    """A path that cannot become a folder is named, with the reason and what to do."""
+    file = tmp_path / "file"
+    await asyncio.to_thread(file.write_text, "in the way")
+    index = ChromaIndex(file / below)
+    with pytest.raises(MemoryUnavailable, match=r"^memory folder .*/file.* cannot be used: .*; use another"):
+        await index.open()
+    await index.close()
+    assert await asyncio.to_thread(file.read_text) == "in the way"
+
+
+async def test_damage_is_told_from_other_trouble_and_moved_aside(
+    own_index: ChromaIndex, folder: Path
+) -> None:
+    """A folder that Chroma cannot read is MemoryCorrupt; starting anew keeps its files."""
+    for number in (1, 2):
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread((folder / "chroma.sqlite3").write_bytes, b"nonsense" * 999)
+        with pytest.raises(MemoryCorrupt, match=rf"^memory folder {folder} is damaged \(.*not a database"):
+            await own_index.open()
+        await own_index.start_anew()
+        assert await own_index.collections() == frozenset()
+        aside = folder.with_name(f"memory.corrupt-{number}") / "chroma.sqlite3"
+        assert await asyncio.to_thread(aside.read_bytes) == b"nonsense" * 999
+        await own_index.close()
+
+
+async def test_a_collection_that_does_not_compare_by_cosine_is_refused(
+    own_index: ChromaIndex, folder: Path
+) -> None:
+    """Distances of another kind are never taken for cosines."""
+    await own_index.open()
+    await own_index.close()
+    code = (
+        "import sys, chromadb; "
+        "chromadb.PersistentClient(sys.argv[1]).create_collection('euclid', embedding_function=None)"
+    )
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(folder))
+    assert await other.wait() == 0
+    await own_index.open()
+    with pytest.raises(MemoryCorrupt, match="euclid compares by l2 instead of cosine"):
+        await own_index.count("euclid")
+
+
+async def test_an_interpreter_that_cannot_start_the_worker_is_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that cannot be started, or that fails as it starts, is reported with its last words."""
+    with pytest.raises(MemoryUnavailable, match=r"did not start: .*No such file"):
+        await ChromaIndex(folder, python=str(tmp_path / "python")).open()
+    monkeypatch.setattr(chroma, "_BOOTSTRAP", "import module_that_is_not_there")
+    with pytest.raises(MemoryUnavailable) as caught:
+        await ChromaIndex(folder).open()
+    assert str(caught.value) == (
+        "the memory worker did not start: it ended with code 1: "
+        "ModuleNotFoundError: No module named 'module_that_is_not_there'"
+    )
+
+
+async def test_what_a_library_prints_does_not_disturb_the_answers(
+    own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only answers go over the pipe: output of anything in the worker, however much, goes elsewhere."""
+    noisy = chroma._BOOTSTRAP.replace(
+        "main(sys.argv[1:])",
+        "import chromadb; count = chromadb.Collection.count; "
+        "chromadb.Collection.count = lambda self: (print('noise' * 50_000, flush=True), count(self))[1]; "
+        "main(sys.argv[1:])",
+    )
+    monkeypatch.setattr(chroma, "_BOOTSTRAP", noisy)
+    await own_index.create("noisy")
+    assert [await own_index.count("noisy") for _ in range(3)] == [0, 0, 0]
+
+
+async def test_a_closed_index_starts_nothing_until_it_is_opened(own_index: ChromaIndex) -> None:
+    """Closing while it starts leaves no worker, and a call after it is refused."""
+    opening = asyncio.create_task(own_index.open())
+    await asyncio.sleep(0.05)
+    await own_index.close()
+    await asyncio.wait([opening])
+    assert own_index.worker_pid is None
+    with pytest.raises(MemoryUnavailable, match="incident memory is closed"):
+        await own_index.collections()
+    await own_index.open()
+    assert own_index.worker_pid is not None

@@ -1,0 +1,50 @@
+"""Law 9: the event loop is never blocked by embedding, hashing or writing to the index."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from incident_world import World, distinct
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+INCIDENTS = 1_000
+MOST_LAG_S = 0.1
+
+
+class Ticker:
+    """Measures by how much a task that wants to run every few milliseconds is late."""
+
+    interval_s = 0.002
+
+    def __init__(self) -> None:
+        self.lags: list[float] = []
+
+    async def run(self) -> None:
+        """Ticks until it is cancelled."""
+        while True:
+            due = time.perf_counter() + self.interval_s
+            await asyncio.sleep(self.interval_s)
+            self.lags.append(time.perf_counter() - due)
+
+
+async def test_the_loop_stays_quick_while_a_thousand_incidents_are_indexed(own_world: World) -> None:
+    """Law 9: other tasks run on time while memory embeds, stores and indexes, and recalls go on meanwhile."""
+    await own_world.add(*(distinct(number) for number in range(INCIDENTS)))
+    memory = own_world.memory()
+    ticker = Ticker()
+    ticking = asyncio.create_task(ticker.run())
+    first = await memory.sync()
+    rebuilding = asyncio.create_task(memory.rebuild())
+    answered = 0
+    while not rebuilding.done():
+        recall = await own_world.recall(distinct(answered).title, memory=memory, limit=1)
+        assert [one.title for one in recall.recollections] == [distinct(answered).title]
+        answered += 1
+    ticking.cancel()
+    assert (first.embedded, first.upserted, (await rebuilding).upserted) == (INCIDENTS,) * 3
+    assert answered > 3
+    assert len(ticker.lags) > 100
+    assert max(ticker.lags) < MOST_LAG_S

@@ -1,0 +1,144 @@
+"""Ranking: laws that hold for any scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from incident_world import LATER
+
+from memory.ranking import DECAY_FLOOR, MARGIN, Candidate, Ranked, decay, merge, rank, relevance
+
+BACKGROUND = 0.3
+
+ages = st.integers(1, 5000).map(lambda hours: timedelta(hours=hours))
+targets = st.sampled_from([None, "gpt-4/aws", "llama-3/azure"])
+
+
+@st.composite
+def candidates(draw: st.DrawFn, incident_id: int = 1) -> Candidate:
+    resolved_at = LATER - draw(ages)
+    return Candidate(
+        incident_id=incident_id,
+        similarity=draw(st.floats(-1, 1)),
+        lexical=draw(st.floats(0, 1)),
+        target=draw(targets),
+        same_target=draw(st.booleans()),
+        started_at=resolved_at - draw(ages),
+        resolved_at=resolved_at,
+        gist=draw(
+            st.sampled_from(["pool exhausted", "pool exhausted at 12:31", "429 from provider", "", "504"])
+        ),
+    )
+
+
+@st.composite
+def many(draw: st.DrawFn) -> list[Candidate]:
+    return [draw(candidates(number)) for number in range(draw(st.integers(0, 12)))]
+
+
+def ranked(found: Sequence[Candidate], limit: int = 100) -> list[Ranked]:
+    return rank(found, as_of=LATER, background=BACKGROUND, limit=limit)
+
+
+def alike(one: Candidate, **values: object) -> Candidate:
+    """Another incident with the same scores that is not a recurrence of it."""
+    return replace(one, **{"incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
+
+
+@given(many(), st.integers(1, 5))
+def test_the_result_is_at_most_the_limit_best_first_whatever_the_order_of_input(
+    found: list[Candidate], limit: int
+) -> None:
+    """The input's order does not matter, and a smaller limit cuts the end of a longer answer."""
+    answer = ranked(found, limit)
+    assert answer == ranked(found[::-1], limit) == ranked(found)[:limit]
+    assert [one.score for one in answer] == sorted((one.score for one in answer), reverse=True)
+
+
+@given(many())
+def test_every_relevant_candidate_is_in_exactly_one_cluster(found: list[Candidate]) -> None:
+    """Nothing relevant is lost, nothing else gets in, and a cluster knows when it was last seen."""
+    answer = ranked(found)
+    members = [incident_id for one in answer for incident_id in one.members]
+    relevant = [one.incident_id for one in found if relevance(one) >= BACKGROUND + MARGIN]
+    assert sorted(members) == relevant
+    for one in answer:
+        cluster = [each for each in found if each.incident_id in one.members]
+        assert one.last_seen == max(each.started_at for each in cluster)
+        assert {each.target for each in cluster} == {one.candidate.target}
+
+
+@given(candidates(), st.floats(0, 1), st.floats(0, 1))
+def test_more_likeness_never_ranks_lower(one: Candidate, more_similar: float, more_lexical: float) -> None:
+    """Raising the cosine or the lexical score, all else equal, never makes a candidate lose."""
+    better = alike(one, similarity=one.similarity + more_similar, lexical=one.lexical + more_lexical)
+    answer = ranked([one, better])
+    assume(answer)
+    assert answer[0].score == relevance(better) * decay(LATER - better.resolved_at)
+
+
+@given(candidates(), ages)
+def test_of_two_equally_alike_the_newer_and_the_same_target_win(one: Candidate, older: timedelta) -> None:
+    """Age and target decide between equals."""
+    assume(relevance(one) > BACKGROUND + 2 * MARGIN)
+    older_one = alike(one, resolved_at=one.resolved_at - older, started_at=one.started_at - older)
+    answer = ranked([older_one, one])
+    assert answer[0].score >= answer[-1].score
+    assert (answer[0].candidate == one) or answer[0].score == answer[1].score
+    here, elsewhere = replace(one, same_target=True), alike(one, same_target=False)
+    assert ranked([elsewhere, here])[0].candidate == here
+
+
+@given(candidates(), candidates(2), ages)
+def test_a_clear_match_wins_however_old_it_is(old: Candidate, fresh: Candidate, age: timedelta) -> None:
+    """Time decay has a floor: years cannot make a good match worse than a mediocre one."""
+    old = replace(old, resolved_at=LATER - 100 * age, started_at=LATER - 101 * age)
+    assume(relevance(old) * DECAY_FLOOR > max(relevance(fresh), 0))
+    assume(relevance(old) >= BACKGROUND + MARGIN)
+    assert ranked([fresh, old])[0].candidate == old
+
+
+def test_an_exact_match_of_two_years_ago_beats_a_mediocre_one_of_today() -> None:
+    """The case that the floor is for, in figures."""
+    resolved_at = LATER - timedelta(days=730)
+    exact = Candidate(
+        incident_id=1, similarity=0.95, lexical=0.5, target=None, same_target=False,
+        started_at=resolved_at, resolved_at=resolved_at, gist="exact",
+    )  # fmt: skip
+    fresh = alike(
+        exact, similarity=0.6, lexical=0.2, same_target=True, resolved_at=LATER - timedelta(hours=1)
+    )
+    assert [one.candidate for one in ranked([fresh, exact])] == [exact, fresh]
+
+
+def test_recurrences_differ_in_figures_but_not_in_words_or_target() -> None:
+    """Times and counts in a title do not hide a recurrence; another cause or target is another incident."""
+    base = Candidate(
+        incident_id=1, similarity=0.9, lexical=0.5, target="a", same_target=True, started_at=LATER,
+        resolved_at=LATER, gist="pool of 50 exhausted at 12:31\nrollout 3.2 capped the pool",
+    )  # fmt: skip
+    again = replace(base, incident_id=2, gist="pool of 80 exhausted at 04:10\nrollout 3.9 capped the pool")
+    caused = replace(base, incident_id=3, gist="pool of 50 exhausted at 12:31\nclients leak connections")
+    elsewhere = replace(base, incident_id=4, target="b")
+    clusters = [one.members for one in ranked([base, again, caused, elsewhere])]
+    assert clusters == [{1, 2}, {3}, {4}]
+
+
+@given(st.lists(many(), max_size=4), st.integers(1, 6))
+def test_merging_lists_each_cluster_once_and_starves_no_query(
+    answers: list[list[Candidate]], limit: int
+) -> None:
+    """Merged answers overlap nowhere, and each query's best is there, itself or as part of another's."""
+    per_query = [ranked(found) for found in answers]
+    merged = merge(per_query, limit=100)
+    assert merge(per_query, limit=limit) == merged[:limit]
+    bests = [answer[0] for answer in per_query if answer]
+    first = merged[: len(bests)]
+    for best in bests:
+        assert any(best.members & found.members for _, found in first)
+    for query, found in merged:
+        assert found in per_query[query]
