@@ -53,6 +53,14 @@ class SourceEntry:
     """What the source says cannot be known for this moment."""
     error: str | None = None
 
+    @property
+    def text(self) -> str:
+        """What the prompt says of the source as a whole, under its reference."""
+        total = self.kept + self.cut
+        shown = f", {self.kept} of {total} facts shown" if total else ""
+        said = (self.error or "") if self.status in (Status.TIMEOUT, Status.ERROR) else self.header
+        return "; not known: ".join([f"{self.name} ({self.status}{shown}): {said}", *self.gaps])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -75,8 +83,8 @@ class Manifest:
 
     @property
     def shown(self) -> dict[str, str]:
-        """Text by reference of everything citable in the prompt: headers and kept facts."""
-        headers = {source.ref: source.header for source in self.sources}
+        """Text by reference of everything citable in the prompt: summaries of sources and kept facts."""
+        headers = {source.ref: source.text for source in self.sources}
         return headers | {fact.ref: fact.text for fact in self.facts if fact.detail is not Detail.CUT}
 
     def to_json(self) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Chooses what the prompt shows: the most useful facts whose token bound fits the budget. Pure.
 
-Facts are taken in the order of their utility: relevance of the topic, times importance within the
-source, discounted by how many facts of the same source came before, so that a flood in one source
-never evicts the others.
+The best fact of every source comes first, so that a flood in one source never evicts what another has to
+say. The others follow in the order of their utility: relevance of the topic, times importance within the
+source, discounted by how many facts of the same source came before.
+
+Each step shows one fact, short at first, or shows a short one in full, and is taken if it fits. So with a
+larger budget the first step that is decided otherwise is one more that is taken.
 """
 
 from __future__ import annotations
@@ -23,11 +26,18 @@ OFF_TOPIC = 0.35
 CROWDING = 8
 """After this many facts of one source the next is worth half."""
 SHORT_BELOW = 0.3
-"""Facts of less utility are first shown short, so that more of them fit."""
+"""Facts of less utility are shown in full only when all that fit are shown."""
 SMALLEST_LINE = 6
 """No line costs fewer tokens; with less left, nothing more is tried."""
+LEAST_PER_CHARACTER = 0.2
+"""No line costs fewer tokens per character; longer ones need not be counted to be refused."""
+
+# What is always shown must stay small.
 MAX_HEADER_CHARACTERS = 300
-"""Headers are always shown, so they must stay small."""
+MAX_NAME_CHARACTERS = 220
+MOST_GAPS = 5
+MOST_LABELS = 20
+MOST_UNKNOWN_NAMES = 10
 
 
 class BudgetTooSmall(QuestionError):
@@ -40,6 +50,8 @@ class Candidate:
 
     ref: str
     source: str
+    rank: int
+    """Among the facts of its source, from 0."""
     fact: Fact
     on_topic: bool
     utility: float
@@ -47,8 +59,9 @@ class Candidate:
 
 def pack(request: ContextRequest, readings: Sequence[Reading], bound: TokenBound) -> Manifest:
     """The manifest of the best prompt within `request.token_budget`. Raises BudgetTooSmall."""
-    candidates = sorted(_candidates(request.topics, readings), key=lambda c: (-c.utility, c.ref))
-    ordered = sorted(readings, key=lambda r: (-_best_utility(candidates, r.source.name), r.source.name))
+    candidates = sorted(_candidates(request.topics, readings), key=_by_utility)
+    best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
+    ordered = sorted(readings, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
     fixed = prompt_bound(_manifest(request, ordered, None), bound)
     if fixed > request.token_budget:
         raise BudgetTooSmall(
@@ -70,56 +83,64 @@ def _candidates(topics: frozenset[Topic], readings: Sequence[Reading]) -> Iterat
     for reading in readings:
         for rank, fact in enumerate(reading.section.facts):
             on_topic = not topics.isdisjoint(fact.topics or reading.source.topics)
-            utility = fact.importance * (1.0 if on_topic else OFF_TOPIC) / (1 + rank / CROWDING)
+            importance = min(1.0, max(0.0, fact.importance))
+            utility = importance * (1.0 if on_topic else OFF_TOPIC) / (1 + rank / CROWDING)
             ref = f"{reading.source.prefix}{rank + 1}"
-            yield Candidate(ref, reading.source.name, fact, on_topic, utility)
+            yield Candidate(ref, reading.source.name, rank, fact, on_topic, utility)
 
 
-def _best_utility(candidates: Sequence[Candidate], source: str) -> float:
-    return max((candidate.utility for candidate in candidates if candidate.source == source), default=0.0)
+def _by_utility(candidate: Candidate) -> tuple[float, str, int]:
+    return -candidate.utility, candidate.source, candidate.rank
 
 
 def _choose(candidates: Sequence[Candidate], budget: int, bound: TokenBound) -> tuple[FactEntry, ...]:
-    """One entry per candidate, kept or cut, in order of utility."""
+    """One entry per candidate, kept or cut, in the order given."""
     left = budget
-    entries: list[FactEntry] = []
-    for candidate in candidates:
-        entry = _place(candidate, left, bound)
-        left -= entry.tokens
-        entries.append(entry)
-    for position, candidate in enumerate(candidates):
+    shown: dict[str, FactEntry] = {}
+    refused: dict[str, FactEntry] = {}
+    for candidate, detail in _steps(candidates):
         if left < SMALLEST_LINE:
             break
-        if entries[position].detail is Detail.SHORT:
-            entry = _shown(candidate, Detail.FULL, bound)
-            if entry.tokens - entries[position].tokens <= left:
-                left -= entry.tokens - entries[position].tokens
-                entries[position] = entry
-    return tuple(entries)
+        if candidate.ref in refused:
+            continue
+        before = shown[candidate.ref].tokens if candidate.ref in shown else 0
+        entry = _shown(candidate, detail, bound, before + left)
+        if entry is not None:
+            shown[candidate.ref] = entry
+            left -= entry.tokens - before
+        elif candidate.ref not in shown:
+            refused[candidate.ref] = _cut(candidate, left)
+    return tuple(shown.get(c.ref) or refused.get(c.ref) or _cut(c, left) for c in candidates)
 
 
-def _place(candidate: Candidate, left: int, bound: TokenBound) -> FactEntry:
-    if left >= SMALLEST_LINE:
-        for detail in _details(candidate):
-            entry = _shown(candidate, detail, bound)
-            if entry.tokens <= left:
-                return entry
-    reason = f"utility {candidate.utility:.2f}, no room: {left} tokens were left"
-    return _entry(candidate, Detail.CUT, 0, reason, candidate.fact.text)
+def _steps(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Detail]]:
+    """What is tried, in this order; `candidates` in the order of their utility."""
+    best = {candidate.source: candidate for candidate in reversed(candidates)}
+    others = (candidate for candidate in candidates if candidate is not best[candidate.source])
+    ordered = [*sorted(best.values(), key=_by_utility), *others]
+    for candidate in ordered:
+        if candidate.fact.short:
+            yield candidate, Detail.SHORT
+        if not candidate.fact.short or candidate.utility >= SHORT_BELOW:
+            yield candidate, Detail.FULL
+    for candidate in ordered:
+        if candidate.fact.short and candidate.utility < SHORT_BELOW:
+            yield candidate, Detail.FULL
 
 
-def _details(candidate: Candidate) -> tuple[Detail, ...]:
-    if not candidate.fact.short:
-        return (Detail.FULL,)
-    if candidate.utility < SHORT_BELOW:
-        return (Detail.SHORT,)
-    return (Detail.FULL, Detail.SHORT)
-
-
-def _shown(candidate: Candidate, detail: Detail, bound: TokenBound) -> FactEntry:
+def _shown(candidate: Candidate, detail: Detail, bound: TokenBound, room: int) -> FactEntry | None:
+    """The entry of a fact that is shown so, None where it does not fit."""
     text = one_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
+    if len(text) * LEAST_PER_CHARACTER > room:
+        return None
     tokens = bound.of(fact_line(candidate.ref, text) + "\n")
-    return _entry(candidate, detail, tokens, f"utility {candidate.utility:.2f}", text)
+    reason = f"utility {candidate.utility:.2f}"
+    return _entry(candidate, detail, tokens, reason, text) if tokens <= room else None
+
+
+def _cut(candidate: Candidate, left: int) -> FactEntry:
+    reason = f"utility {candidate.utility:.2f}, no room: {left} tokens were left"
+    return _entry(candidate, Detail.CUT, 0, reason, one_line(candidate.fact.text))
 
 
 def _entry(candidate: Candidate, detail: Detail, tokens: int, reason: str, text: str) -> FactEntry:
@@ -135,11 +156,11 @@ def _manifest(
         question=one_line(request.question, limit=len(request.question)),
         as_of=request.as_of,
         live=request.live,
-        window=replace(request.window, origin=one_line(request.window.origin)),
-        scope=tuple(one_line(label) for label in request.scope.labels),
+        window=replace(request.window, origin=_name(request.window.origin)),
+        scope=_first(MOST_LABELS, [_name(label) for label in request.scope.labels]),
         unknown_names=tuple(
-            UnknownName(one_line(unknown.name), tuple(one_line(near) for near in unknown.near))
-            for unknown in request.unknown_names
+            UnknownName(_name(unknown.name), tuple(_name(near) for near in unknown.near))
+            for unknown in request.unknown_names[:MOST_UNKNOWN_NAMES]
         ),
         topics=tuple(sorted(request.topics)),
         token_budget=request.token_budget,
@@ -160,9 +181,22 @@ def _source_entry(reading: Reading, kept: int) -> SourceEntry:
         ref=f"{reading.source.prefix}0",
         status=reading.status,
         milliseconds=reading.milliseconds,
-        header=one_line(reading.section.header, limit=MAX_HEADER_CHARACTERS),
+        header=_header(reading.section.header),
         kept=kept,
         cut=len(reading.section.facts) - kept,
-        gaps=tuple(one_line(gap, limit=MAX_HEADER_CHARACTERS) for gap in reading.section.gaps),
-        error=reading.error and one_line(reading.error, limit=MAX_HEADER_CHARACTERS),
+        gaps=_first(MOST_GAPS, [_header(gap) for gap in reading.section.gaps]),
+        error=reading.error and _header(reading.error),
     )
+
+
+def _header(text: str) -> str:
+    return one_line(text, limit=MAX_HEADER_CHARACTERS)
+
+
+def _name(text: str) -> str:
+    return one_line(text, limit=MAX_NAME_CHARACTERS)
+
+
+def _first(most: int, texts: Sequence[str]) -> tuple[str, ...]:
+    rest = len(texts) - most
+    return (*texts[:most], f"and {rest:,} more") if rest > 0 else tuple(texts)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from context_builder.manifest import Detail, Manifest, SourceEntry
+from context_builder.manifest import Detail, Manifest
 from context_builder.prompt import Prompt
 from context_builder.request import UnknownName
-from context_builder.source import Status
 
 SYSTEM = """\
 You answer questions about an LLM gateway (a router in front of deployments, each a model on a backend) \
@@ -65,27 +64,16 @@ def minutes(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _body(manifest: Manifest) -> list[str]:
+def stated(manifest: Manifest) -> list[str]:
+    """What the prompt says beside its facts: moment, window, scope, names that nothing has."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
     window = manifest.window
-    lines = [
+    return [
         f"as_of: {manifest.as_of:%Y-%m-%d %H:%M:%S} UTC ({moment})",
         f"window: {minutes(window.start)} to {minutes(window.end)} UTC ({window.origin})",
         f"scope: {', '.join(manifest.scope) or 'the whole gateway'}",
         *(_unknown_line(name) for name in manifest.unknown_names),
     ]
-    shown: dict[str, list[str]] = {source.name: [] for source in manifest.sources}
-    for fact in manifest.facts:
-        if fact.detail is not Detail.CUT:
-            shown[fact.source].append(fact_line(fact.ref, fact.text))
-    for source in manifest.sources:
-        lines += [
-            "",
-            _header_line(source),
-            *(f"not known: {gap}" for gap in source.gaps),
-            *shown[source.name],
-        ]
-    return lines
 
 
 def _unknown_line(unknown: UnknownName) -> str:
@@ -93,8 +81,12 @@ def _unknown_line(unknown: UnknownName) -> str:
     return f"unknown name in the question: {unknown.name}{near}"
 
 
-def _header_line(source: SourceEntry) -> str:
-    total = source.kept + source.cut
-    shown = f", {source.kept} of {total} facts shown" if total else ""
-    said = source.header if source.status not in (Status.TIMEOUT, Status.ERROR) else source.error or ""
-    return fact_line(source.ref, f"{source.name} ({source.status}{shown}): {said}")
+def _body(manifest: Manifest) -> list[str]:
+    shown: dict[str, list[str]] = {source.name: [] for source in manifest.sources}
+    for fact in manifest.facts:
+        if fact.detail is not Detail.CUT:
+            shown[fact.source].append(fact_line(fact.ref, fact.text))
+    lines = stated(manifest)
+    for source in manifest.sources:
+        lines += ["", fact_line(source.ref, source.text), *shown[source.name]]
+    return lines
