@@ -15,7 +15,11 @@ MOST_LAG_S = 0.1
 
 
 class Ticker:
-    """Measures by how much a task that wants to run every few milliseconds is late."""
+    """Measures by how much a task that wants to run every few milliseconds is late.
+
+    Late counts only as far as this process was busy meanwhile: on a machine with other work to do
+    the whole process waits at times, which is not what the law is about.
+    """
 
     interval_s = 0.002
 
@@ -25,9 +29,9 @@ class Ticker:
     async def run(self) -> None:
         """Ticks until it is cancelled."""
         while True:
-            due = time.perf_counter() + self.interval_s
+            due, busy = time.perf_counter() + self.interval_s, time.process_time()
             await asyncio.sleep(self.interval_s)
-            self.lags.append(time.perf_counter() - due)
+            self.lags.append(min(time.perf_counter() - due, time.process_time() - busy))
 
 
 async def test_the_loop_stays_quick_while_a_thousand_incidents_are_indexed(own_world: World) -> None:
