@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.text import Text
+from rich.theme import Theme
 from typing_extensions import override
 
 from api.cli.answer_view import footer, notes
@@ -32,6 +33,8 @@ from memory.errors import MemoryUnavailable
 
 _WIDEST = 120
 """Columns that text takes at most: longer lines are hard to read."""
+
+_CALM = Theme({"markdown.code": "cyan", "markdown.item.number": "dim", "markdown.item.bullet": "dim"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,7 @@ def text_output(extras: Extras) -> PlainOutput | TerminalOutput:
 def terminal() -> Console:
     """A console that prints text as it is, not wider than can be read."""
     columns = min(shutil.get_terminal_size().columns, _WIDEST)
-    return Console(width=columns, highlight=False, markup=False, emoji=False)
+    return Console(width=columns, highlight=False, markup=False, emoji=False, theme=_CALM)
 
 
 def say_prompt(prompt: Prompt) -> None:

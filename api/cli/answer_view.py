@@ -51,14 +51,17 @@ def _cut_off(answer: Answer) -> Iterator[Row]:
 
 
 def _unsupported(answer: Answer) -> Iterator[Row]:
+    details: dict[tuple[Doubt, str], list[str]] = {}
     for claim in answer.unsupported:
-        yield f"✗ {claim.detail}", f"{_DOUBTS[claim.doubt]}: “{claim.sentence}”"
+        details.setdefault((claim.doubt, claim.sentence), []).append(claim.detail)
+    for (doubt, sentence), found in details.items():
+        yield f"✗ {', '.join(found)}", f"{_DOUBTS[doubt]}: “{sentence}”"
 
 
 _DOUBTS = {
     Doubt.UNKNOWN_REFERENCE: "no such reference was in the prompt",
-    Doubt.NUMBER_NOT_IN_FACTS: "the cited facts do not hold this number",
-    Doubt.NUMBER_WITHOUT_REFERENCE: "a number without a reference",
+    Doubt.NUMBER_NOT_IN_FACTS: "not in the cited facts",
+    Doubt.NUMBER_WITHOUT_REFERENCE: "stated without a reference",
     Doubt.UNKNOWN_NAME: "nothing in the prompt has this name",
 }
 

@@ -21,6 +21,7 @@ def manifest_sheets(manifest: Manifest) -> list[Sheet]:
             title=f"Facts, the most useful first; the prompt takes at most {used}",
             columns=("ref", "source", "shown", "tokens", "reason", "text"),
             rows=tuple(map(_fact, manifest.facts)),
+            stacked=True,
         ),
     ]
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-from rich.segment import Segment
-from rich.spinner import Spinner
+from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType, Segment, Segments
+from rich.status import Status
 from rich.text import Text
 
 from api.cli.terminal_markdown import TerminalMarkdown, split_blocks
 
 _ROOM_BELOW = 2
+_FRAME_S = 0.08
+"""How long a picture of the growing block stays at least."""
+
+_ERASE_LINE = (ControlType.ERASE_IN_LINE, 2)
 
 
 class MarkdownStream:
@@ -23,52 +28,82 @@ class MarkdownStream:
         self.text = ""
         """Everything that was added."""
         self._console = console
+        self._status: Status | None = None
         self._pending = ""
         self._blocks = 0
-        self._live = Live(console=console, transient=True, refresh_per_second=10)
+        self._drawn_lines = 0
+        self._drawn_at = 0.0
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        # What was written until now stays, also when it was stopped.
+        self.end()
 
     def wait(self, what: str) -> None:
         """Says what is being waited for, until there is text."""
-        self._live.update(Spinner("dots", Text(what, style="dim"), style="dim"))
+        said = Text(what, style="dim")
+        if self._status is None:
+            self._status = Status(said, console=self._console, spinner_style="dim")
+            self._status.start()
+        else:
+            self._status.update(said)
 
     def add(self, piece: str) -> None:
         """The next piece of the text."""
+        self._stop_waiting()
         self.text += piece
         done, self._pending = split_blocks(self._pending + piece)
-        self._keep(done)
-        self._live.update(_Tail(self._pending))
+        if done.strip() or time.monotonic() - self._drawn_at >= _FRAME_S:
+            self._draw(done, self._pending)
 
     def end(self) -> None:
         """No more text: what is left is a block as well, whole or not."""
-        self._live.update(Text(""))
-        self._keep(self._pending)
+        self._stop_waiting()
+        self._draw(self._pending, "")
         self._pending = ""
 
-    def _keep(self, block: str) -> None:
-        if block.strip():
-            if self._blocks:
-                self._console.print()
-            self._console.print(TerminalMarkdown(block))
-            self._blocks += 1
+    def _stop_waiting(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def _draw(self, done: str, growing: str) -> None:
+        """Puts a finished block and a picture of the growing one in the place of the last picture."""
+        with self._console:  # everything is written at once, so that nothing flickers
+            self._erase()
+            if done.strip():
+                self._print_lines(self._spaced(done))
+                self._blocks += 1
+            if growing.strip():
+                lines = self._spaced(growing)[-max(1, self._console.height - _ROOM_BELOW) :]
+                self._print_lines(lines)
+                self._drawn_lines = len(lines)
+        self._drawn_at = time.monotonic()
+
+    def _erase(self) -> None:
+        if self._drawn_lines:
+            # From the start of the line, where Ctrl-C may have left its mark.
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, _ERASE_LINE))
+            for _ in range(self._drawn_lines):
+                self._console.control(Control((ControlType.CURSOR_UP, 1), _ERASE_LINE))
+            self._drawn_lines = 0
+
+    def _spaced(self, text: str) -> list[list[Segment]]:
+        """The lines of a block, with an empty one before it unless it is the first."""
+        lines = block_lines(self._console, text)
+        return [[], *lines] if self._blocks else lines
+
+    def _print_lines(self, lines: list[list[Segment]]) -> None:
+        for line in lines:
+            self._console.print(Segments([*line, Segment.line()]), end="")
 
 
-class _Tail:
-    """The last lines of a text, as many as the terminal has room for."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(TerminalMarkdown(self._text), options.update(height=None), pad=False)
-        for line in lines[-max(1, console.height - _ROOM_BELOW) :]:
-            yield from line
-            yield Segment.line()
+def block_lines(console: Console, text: str) -> list[list[Segment]]:
+    """The rendered lines of a block, without the empty ones that its kind may put around it."""
+    lines = console.render_lines(TerminalMarkdown(text), pad=False)
+    filled = [place for place, line in enumerate(lines) if any(part.text.strip() for part in line)]
+    return lines[filled[0] : filled[-1] + 1] if filled else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -24,6 +24,8 @@ class Sheet:
     rows: tuple[Row, ...]
     columns: Row = ()
     """Headings; empty for none."""
+    stacked: bool = False
+    """Whether a terminal shows the last cell of each row below the others; needs headings."""
     warns: bool = False
     """Whether the reader must not overlook it."""
 
@@ -31,23 +33,18 @@ class Sheet:
 def plain_lines(sheet: Sheet) -> Iterator[str]:
     """One line per row, never wrapped."""
     yield sheet.title
-    rows = [tuple(_flat(cell) for cell in row) for row in (sheet.columns, *sheet.rows) if row]
-    if not rows:
-        return
-    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    right = _numeric_columns(sheet)
-    for row in rows:
-        cells = (
-            _padded(cell, width, right=place in right)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield f"  {'  '.join(cells)}".rstrip()
+    yield from (f"  {line}".rstrip() for line in _aligned(sheet))
 
 
 def renderable(sheet: Sheet) -> RenderableType:
     """The same for a terminal: what is too long goes on below, nothing is cut off."""
-    accent = "yellow" if sheet.warns else "cyan"
     title = Text(sheet.title, style="bold yellow" if sheet.warns else "bold")
+    body = _stacked(sheet) if sheet.stacked else _table(sheet)
+    return Group(title, Padding(body, (0, 0, 0, 2)))
+
+
+def _table(sheet: Sheet) -> Table:
+    accent = "yellow" if sheet.warns else "cyan"
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(sheet.columns), pad_edge=False)
     right = _numeric_columns(sheet)
     for place in range(len(sheet.rows[0]) if sheet.rows else 0):
@@ -55,11 +52,34 @@ def renderable(sheet: Sheet) -> RenderableType:
             Text(sheet.columns[place] if sheet.columns else "", style="dim"),
             overflow="fold",
             justify="right" if place in right else "left",
-            style=accent if place == 0 else "",
+            style=accent if place == 0 and len(sheet.rows[0]) > 1 else "",
         )
     for row in sheet.rows:
         table.add_row(*(Text(_flat(cell)) for cell in row))
-    return Group(title, Padding(table, (0, 0, 0, 2)))
+    return table
+
+
+def _stacked(sheet: Sheet) -> Group:
+    """Each row's last cell below the others."""
+    short = replace(sheet, rows=tuple(row[:-1] for row in sheet.rows), columns=sheet.columns[:-1])
+    heading, *lines = _aligned(short)
+    parts: list[RenderableType] = [Text(heading, style="dim")]
+    for line, row in zip(lines, sheet.rows, strict=True):
+        parts += [Text(line, style="cyan"), Padding(Text(_flat(row[-1])), (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def _aligned(sheet: Sheet) -> Iterator[str]:
+    """The headings, where there are any, and the rows, in columns of equal width."""
+    rows = [tuple(_flat(cell) for cell in row) for row in (sheet.columns, *sheet.rows) if row]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    right = _numeric_columns(sheet)
+    for row in rows:
+        cells = (
+            _padded(cell, width, right=place in right)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def _numeric_columns(sheet: Sheet) -> set[int]:
