@@ -54,6 +54,12 @@ async def world(database: Database, shared_index: ChromaIndex) -> World:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def sqlite_world(sqlite: Database, shared_index: ChromaIndex) -> World:
+    """A world for what does not depend on the kind of database."""
+    return World(sqlite, shared_index)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def own_world(sqlite: Database, own_index: ChromaIndex) -> World:
     """A world on an index that the test may break."""
     return World(sqlite, own_index)

@@ -71,14 +71,19 @@ async def test_rows_are_found_by_cosine_before_their_moment(shared_index: Chroma
         assert sorted(hit.incident_id for hit in hits) == list(range(before))
 
 
-async def test_rows_can_be_replaced_and_removed(shared_index: ChromaIndex) -> None:
+async def test_rows_can_be_replaced_and_removed(
+    shared_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Upserting is replacing, deleting what is not there is nothing, and stamps show what is stored."""
+    monkeypatch.setattr(chroma, "_ROWS_PER_READ", 50)
+    monkeypatch.setattr(chroma, "_IDS_PER_DELETE", 50)
     name = "replaced-and-removed"
     await shared_index.create(name)
-    await shared_index.upsert(name, rows(range(6000)))
+    await shared_index.upsert(name, rows(range(200)))
     await shared_index.create(name)  # a repeated request
+    assert await shared_index.stamps(name) == {number: f"s{number}" for number in range(200)}
     await shared_index.upsert(name, rows(range(3), stamp="new"))
-    await shared_index.delete(name, [2, 7000, *range(4, 6000)])
+    await shared_index.delete(name, [2, 7000, *range(4, 200)])
     assert await shared_index.stamps(name) == {0: "new0", 1: "new1", 3: "s3"}
     assert await shared_index.count(name) == 3
 
@@ -246,24 +251,22 @@ async def test_damage_is_told_from_other_trouble_and_moved_aside(
     own_index: ChromaIndex, folder: Path
 ) -> None:
     """A folder that Chroma cannot read is MemoryCorrupt; starting anew keeps its files."""
-    for number in (1, 2):
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        await asyncio.to_thread((folder / "chroma.sqlite3").write_bytes, b"nonsense" * 999)
-        with pytest.raises(MemoryCorrupt, match=rf"^memory folder {folder} is damaged \(.*not a database"):
-            await own_index.open()
-        await own_index.start_anew()
-        assert await own_index.collections() == frozenset()
-        aside = folder.with_name(f"memory.corrupt-{number}") / "chroma.sqlite3"
-        assert await asyncio.to_thread(aside.read_bytes) == b"nonsense" * 999
-        await own_index.close()
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    await asyncio.to_thread(folder.with_name("memory.corrupt-1").mkdir)  # of an earlier accident
+    await asyncio.to_thread((folder / "chroma.sqlite3").write_bytes, b"nonsense" * 999)
+    with pytest.raises(MemoryCorrupt, match=rf"^memory folder {folder} is damaged \(.*not a database"):
+        await own_index.open()
+    await own_index.start_anew()
+    assert await own_index.collections() == frozenset()
+    aside = folder.with_name("memory.corrupt-2") / "chroma.sqlite3"
+    assert await asyncio.to_thread(aside.read_bytes) == b"nonsense" * 999
 
 
 async def test_a_collection_that_does_not_compare_by_cosine_is_refused(
     own_index: ChromaIndex, folder: Path
 ) -> None:
     """Distances of another kind are never taken for cosines."""
-    await own_index.open()
-    await own_index.close()
+    await asyncio.to_thread(folder.mkdir, parents=True)
     code = (
         "import sys, chromadb; "
         "chromadb.PersistentClient(sys.argv[1]).create_collection('euclid', embedding_function=None)"

@@ -34,17 +34,17 @@ class Ticker:
             self.lags.append(min(time.perf_counter() - due, time.process_time() - busy))
 
 
-async def test_the_loop_stays_quick_while_a_thousand_incidents_are_indexed(own_world: World) -> None:
+async def test_the_loop_stays_quick_while_a_thousand_incidents_are_indexed(sqlite_world: World) -> None:
     """Law 9: other tasks run on time while memory embeds, stores and indexes, and recalls go on meanwhile."""
-    await own_world.add(*(distinct(number) for number in range(INCIDENTS)))
-    memory = own_world.memory()
+    await sqlite_world.add(*(distinct(number) for number in range(INCIDENTS)))
+    memory = sqlite_world.memory()
     ticker = Ticker()
     ticking = asyncio.create_task(ticker.run())
     first = await memory.sync()
     rebuilding = asyncio.create_task(memory.rebuild())
     answered = 0
     while not rebuilding.done():
-        recall = await own_world.recall(distinct(answered).title, memory=memory, limit=1)
+        recall = await sqlite_world.recall(distinct(answered).title, memory=memory, limit=1)
         assert [one.title for one in recall.recollections] == [distinct(answered).title]
         answered += 1
     ticking.cancel()

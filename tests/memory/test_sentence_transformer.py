@@ -105,10 +105,10 @@ async def test_the_packaged_model_loads_quietly_and_embeds_off_the_loop(
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    texts = [" ".join(scene) for scene in SCENES] * 4
+    texts = [" ".join(scene) for scene in SCENES] * 2
     bulk = await embedder.embed([*texts, "", "\ud800", "слово " * 200_000])
     ticking.cancel()
-    assert ticks > 20
+    assert ticks > 10
     assert np.linalg.norm(bulk, axis=1) == pytest.approx(1, abs=1e-5)
     alone = await embedder.embed(texts[:1])
     assert alone[0] == pytest.approx(bulk[0], abs=1e-5)

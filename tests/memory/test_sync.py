@@ -140,36 +140,36 @@ async def _assert_no_leftovers(world: World) -> None:
     assert not [name for name in await world.index.collections() if "building" in name]
 
 
-async def test_a_copy_of_the_index_that_lacks_the_collection_gets_it(own_world: World) -> None:
+async def test_a_copy_of_the_index_that_lacks_the_collection_gets_it(sqlite_world: World) -> None:
     """A second service with a folder of its own fills it by syncing; the collection keeps its name."""
-    [number] = await own_world.add(distinct(1))
-    first = await own_world.memory().sync()
-    await own_world.index.drop(first.collection)
+    [number] = await sqlite_world.add(distinct(1))
+    first = await sqlite_world.memory().sync()
+    await sqlite_world.index.drop(first.collection)
     with pytest.raises(
         MemoryUnavailable, match=r"has no collection incidents-.*; run `arcpoint memory rebuild`"
     ):
-        await own_world.recall("anything")
-    second = await own_world.memory().sync()
+        await sqlite_world.recall("anything")
+    second = await sqlite_world.memory().sync()
     assert (second.collection, second.upserted, second.embedded) == (first.collection, 1, 0)
-    assert ids(await own_world.recall(distinct(1).title)) == [number]
+    assert ids(await sqlite_world.recall(distinct(1).title)) == [number]
 
 
-async def test_an_entry_with_a_damaged_embedding_is_made_again(own_world: World) -> None:
+async def test_an_entry_with_a_damaged_embedding_is_made_again(sqlite_world: World) -> None:
     """An embedding with too few numbers never reaches the index."""
-    await own_world.add(distinct(1), distinct(2))
-    memory = own_world.memory()
+    await sqlite_world.add(distinct(1), distinct(2))
+    memory = sqlite_world.memory()
     await memory.sync()
-    before = await own_world.entries()
-    async with own_world.database.write() as session:
+    before = await sqlite_world.entries()
+    async with sqlite_world.database.write() as session:
         connection = await session.connection()
         await connection.exec_driver_sql(
             "UPDATE memory_entries SET embedding = x'0000' WHERE incident_id = 1"
         )
     assert (await memory.sync()).embedded == 1
-    assert await own_world.entries() == before
+    assert await sqlite_world.entries() == before
 
 
-async def test_secrets_are_replaced_before_anything_is_embedded_or_stored(own_world: World) -> None:
+async def test_secrets_are_replaced_before_anything_is_embedded_or_stored(sqlite_world: World) -> None:
     """Law 7: what the redaction replaces is neither in an entry nor in what the embedder sees."""
     seen: list[str] = []
 
@@ -180,20 +180,20 @@ async def test_secrets_are_replaced_before_anything_is_embedded_or_stored(own_wo
 
     secret = "hunter2"
     texts = dict.fromkeys(("title", "symptoms", "target", "root_cause", "resolution"), f"password={secret}")
-    await own_world.add(incident(1, **texts))
-    memory = own_world.memory(embedder=Witness(), redact=lambda text: text.replace(secret, "[secret]"))
+    await sqlite_world.add(incident(1, **texts))
+    memory = sqlite_world.memory(embedder=Witness(), redact=lambda text: text.replace(secret, "[secret]"))
     await memory.sync()
-    await own_world.recall(f"password={secret}", memory=memory)
-    [(_, text, _)] = await own_world.entries()
+    await sqlite_world.recall(f"password={secret}", memory=memory)
+    [(_, text, _)] = await sqlite_world.entries()
     assert text.count("[secret]") == 5
     assert len(seen) == 2
     assert not any(secret in each for each in [text, *seen])
 
 
-async def test_progress_never_goes_back_and_ends_complete(own_world: World) -> None:
+async def test_progress_never_goes_back_and_ends_complete(sqlite_world: World) -> None:
     """What a progress bar is told rises to the total, on the first sync and on one with nothing to do."""
-    await own_world.add(*(distinct(number) for number in range(250)))
-    memory: IncidentMemory = own_world.memory()
+    await sqlite_world.add(*(distinct(number) for number in range(250)))
+    memory: IncidentMemory = sqlite_world.memory()
     for _ in range(2):
         told: list[tuple[int, int]] = []
         await memory.sync(lambda done, total, told=told: told.append((done, total)))
