@@ -105,5 +105,3 @@ INCIDENTS = Kind(
     "inc_",
     _check_incident,
 )
-
-KINDS = {kind.name: kind for kind in (REQUESTS, INCIDENTS)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from api.ingest.fields import Field
 from api.ingest.mapping import ColumnMapping, FieldMapping, near
 from api.ingest.rows import Row
 from api.ingest.source import Preview, Source
-from api.ingest.values import Convert, Reading
+from api.ingest.values import Convert, Moment, Reading
 from api.ingest.zones import parse_zone
 
 _LISTED_COLUMNS = 30
@@ -60,7 +60,7 @@ class Plan:
         self.constant_fields = frozenset(
             filling.field.name for filling in self._fillings if filling.column is None
         )
-        self._check_first(preview.rows)
+        self._check_times(preview.rows)
 
     def convert(self, row: Row) -> dict[str, Any]:
         """The row's values. Raises RowRejected."""
@@ -107,15 +107,26 @@ class Plan:
             f"({_listed(columns)})"
         )
 
-    def _check_first(self, rows: Iterable[Row]) -> None:
-        """A time that the mapping leaves open is found before anything is written."""
-        for row in rows:
-            try:
-                self.convert(row)
-            except ZoneOrUnitMissing as error:
-                raise MappingError(f"{self._place}: line {row.line}: {error.reason}") from None
-            except RowRejected:
-                continue
+    def _check_times(self, rows: Sequence[Row]) -> None:
+        for filling in self._fillings:
+            if isinstance(filling.field.type, Moment) and (unclear := _unclear_time(filling, rows)):
+                raise MappingError(f"{self._place}: {unclear}")
+
+
+def _unclear_time(filling: _Filling, rows: Sequence[Row]) -> str | None:
+    """The first time that leaves zone or unit open, if no row does better and the mapping is at fault."""
+    unclear = None
+    for row in rows:
+        try:
+            value = filling.value(row.values)
+        except ZoneOrUnitMissing as error:
+            unclear = unclear or f"line {row.line}: {filling.field.name}: {error.reason}"
+        except RowRejected:
+            continue
+        else:
+            if value is not filling.otherwise:
+                return None
+    return unclear
 
 
 def _fill(field: Field, given: FieldMapping, convert: Convert) -> _Filling:

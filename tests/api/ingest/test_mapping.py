@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from api.ingest import INCIDENTS, REQUESTS, InputError, MappingError, load_mapping
+from api.ingest.errors import RowRejected
 from api.ingest.plan import Plan
 from api.ingest.source import find_source, preview
 
@@ -182,10 +183,17 @@ def test_a_column_that_is_named_twice_cannot_be_mapped(write_file: WriteFile, wh
 def test_a_time_without_zone_or_unit_is_found_before_anything_is_written(
     write_file: WriteFile, header: str, request_line: Callable[..., str], when: str
 ) -> None:
-    """The line is named, with what the mapping should say."""
-    path = write_file(header, request_line(1), request_line(2), request_line(3, created_at=when))
-    with pytest.raises(MappingError, match=r"line 4: created_at: a (time|number) without a (zone|unit)"):
+    """The first line is named, with what the mapping should say; one such row among others is a bad row."""
+    lines = [
+        request_line(1, created_at=""),
+        request_line(2, created_at=when),
+        request_line(3, created_at=when),
+    ]
+    path = write_file(header, *lines)
+    with pytest.raises(MappingError, match=r"line 3: created_at: a (time|number) without a (zone|unit)"):
         convert(None, path)
+    with pytest.raises(RowRejected, match="without a"):
+        convert(None, write_file(header, *lines[1:], request_line(4)))
 
 
 def test_json_lines_may_lack_optional_columns_in_their_first_rows(write_file: WriteFile, whole: Path) -> None:
