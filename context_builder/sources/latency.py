@@ -137,13 +137,14 @@ def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
         (_, _, old), (newest, _, new) = enough[-2:]
         ratio = times(_p(new, 95), _p(old, 95))
         change = (
-            f"{named(deployment)}: under router {named(newest)} p95 is {ratio} that of the version before"
+            f"{named(deployment)} by router version: under {named(newest)} p95 is {ratio} that of the "
+            "version before"
         )
         parts = [
             f"{named(version)} ({_span(members)}): {_figures(histogram)}"
             for version, members, histogram in enough
         ]
-        text = f"{change}; by version, first to last hour seen: {'; '.join(parts)}"
+        text = f"{change}; first to last hour seen: {'; '.join(parts)}"
         yield Fact(text, change, 1.0 if _is_notable(new, old) else 0.5)
 
 

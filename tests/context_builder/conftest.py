@@ -1,0 +1,80 @@
+"""Gateways to build, a busy one to read, and a real memory, all on the event loop of the session."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from memory.chroma import ChromaIndex
+from memory.hashing import HashingEmbedder
+from memory.incident_memory import IncidentMemory
+from models.database import Database
+from prepared_databases import migrate
+
+_BATCH = 400
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateway(database_url: str) -> AsyncIterator[Gateway]:
+    """An empty one on each kind of database."""
+    database = Database(database_url)
+    yield Gateway(database)
+    await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def shared_index(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ChromaIndex]:
+    index = ChromaIndex(tmp_path_factory.mktemp("memory"))
+    yield index
+    await index.close()
+
+
+@pytest.fixture
+def memory(gateway: Gateway, shared_index: ChromaIndex) -> IncidentMemory:
+    """A real memory over the gateway's database; call its `sync` once the incidents are there."""
+    return IncidentMemory(gateway.database, HashingEmbedder(), shared_index, deadline_s=20)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("busy") / "busy.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.clone(migrate)
+    yield postgres.url(name)
+    postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def busy(busy_url: str) -> AsyncIterator[Gateway]:
+    """Nine days of the fleet's traffic until NOON, on each kind of database; only to be read."""
+    database = Database(busy_url)
+    gateway = Gateway(database)
+    await people(gateway)
+    sent = traffic(gateway, 1, _busy_moments())
+    for start in range(0, len(sent), _BATCH):
+        await gateway.append(sent[start : start + _BATCH])
+    yield gateway
+    await database.close()
+
+
+def _busy_moments() -> list[datetime]:
+    """Most of them in the last hours; some right on both sides of minutes, hours and midnights."""
+    chance = random.Random(3)  # noqa: S311  test data
+    recent = [NOON - 6 * HOUR * chance.random() for _ in range(900)]
+    before = [NOON - 9 * DAY * chance.random() for _ in range(1_300)]
+    edges = [
+        edge - one
+        for edge in (NOON, NOON - HOUR, NOON - 90 * MINUTE, NOON - DAY, NOON - 12 * HOUR, NOON - 8 * DAY)
+        for one in (timedelta(0), timedelta(microseconds=1), MINUTE, timedelta(seconds=1), -MINUTE)
+    ]
+    return sorted([*recent, *before, *edges])

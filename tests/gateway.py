@@ -1,0 +1,194 @@
+"""A gateway that a test builds in a few lines; what was sent is kept, to count it independently."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from context_builder.request import ContextRequest, Scope, Topic, Window
+from context_builder.source import ContextSource, Section, Stores
+from memory.incident_memory import IncidentMemory
+from models import Deployment, Incident, User
+from models.database import Database
+from models.request_log import NewRequest, append
+from models.snapshot import Snapshots
+from no_memory import NO_MEMORY
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+AGES_AGO = NOON - 400 * DAY
+
+
+def asking(
+    as_of: datetime = NOON,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    question: str = "What is wrong?",
+    live: bool = False,
+    **scope: tuple[Any, ...],
+) -> ContextRequest:
+    """A resolved question, by default about the day before `as_of`; `scope` holds the fields of Scope."""
+    end = until or as_of.replace(second=0, microsecond=0)
+    return ContextRequest(
+        question=question,
+        as_of=as_of,
+        live=live,
+        window=Window(since or end - DAY, end),
+        token_budget=100_000,
+        scope=Scope(**scope),
+        topics=frozenset(Topic),
+    )
+
+
+@dataclass(repr=False)
+class Gateway:
+    """Writes to one database; numbers and names are given out in order."""
+
+    database: Database
+    memory: IncidentMemory = NO_MEMORY
+    sent: list[NewRequest] = field(default_factory=list)
+    """Every request appended through this gateway."""
+    users: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Id and tier by public id."""
+    deployments: dict[str, int] = field(default_factory=dict)
+
+    async def deployment(self, public_id: str = "gpt-4/aws", **columns: Any) -> int:
+        """Adds a deployment that is healthy as of a minute before NOON; gives its id."""
+        model, _, backend = public_id.partition("/")
+        given = {
+            "public_id": public_id,
+            "model": model,
+            "backend": backend,
+            "status": "healthy",
+            "created_at": AGES_AGO,
+            "updated_at": NOON - MINUTE,
+        }
+        row = Deployment(**given | columns)
+        async with self.database.write() as session:
+            session.add(row)
+        self.deployments[public_id] = row.id
+        return row.id
+
+    async def user(self, public_id: str = "user_a", tier: str = "premium", **columns: Any) -> int:
+        """Adds a user who has been as he is for ages; gives his id."""
+        given = {"public_id": public_id, "tier": tier, "created_at": AGES_AGO, "updated_at": AGES_AGO}
+        row = User(**given | columns)
+        async with self.database.write() as session:
+            session.add(row)
+        self.users[public_id] = (row.id, tier)
+        return row.id
+
+    async def incident(self, public_id: str = "inc_1", **columns: Any) -> int:
+        """Adds an incident that began an hour before NOON and is active, unless it has a `resolved_at`."""
+        given = {
+            "public_id": public_id,
+            "title": f"Trouble number {public_id}",
+            "severity": "high",
+            "status": "resolved" if columns.get("resolved_at") else "active",
+            "started_at": NOON - HOUR,
+        }
+        row = Incident(**given | columns)
+        async with self.database.write() as session:
+            session.add(row)
+        return row.id
+
+    async def send(
+        self, *moments: datetime, user: str = "user_a", deployment: str = "gpt-4/aws", **columns: Any
+    ) -> list[str]:
+        """Appends one request per moment, alike in all else; gives their public ids."""
+        user_id, tier = self.users[user]
+        requests = [
+            NewRequest(
+                **{
+                    "public_id": f"req_{len(self.sent) + number}",
+                    "created_at": moment,
+                    "user_id": user_id,
+                    "deployment_id": self.deployments[deployment],
+                    "tier": tier,
+                    "status": "success",
+                    "latency_ms": 100,
+                }
+                | columns
+            )
+            for number, moment in enumerate(moments)
+        ]
+        await self.append(requests)
+        return [request.public_id for request in requests]
+
+    async def append(self, requests: list[NewRequest]) -> None:
+        """Appends requests and keeps them in `sent`."""
+        async with self.database.write() as session:
+            await append(session, requests)
+        self.sent += requests
+
+    async def change(self, table: type[Any], public_id: str, **columns: Any) -> None:
+        """Overwrites columns of one row."""
+        async with self.database.write() as session:
+            row = (await session.scalars(select(table).where(table.public_id == public_id))).one()
+            for name, value in columns.items():
+                setattr(row, name, value)
+
+    async def read(self, source: ContextSource, request: ContextRequest | None = None) -> Section:
+        """What a source says, on a snapshot of its own."""
+        async with Snapshots(self.database, readers=1).open() as snapshot:
+            return await source.read(request or asking(), Stores(snapshot, self.memory))
+
+    def sent_in(self, window: Window, **values: object) -> list[NewRequest]:
+        """What was sent in a window, with these values: counted from the list, not from the database."""
+        return [
+            request
+            for request in self.sent
+            if window.start <= request.created_at < window.end
+            and all(getattr(request, name) == value for name, value in values.items())
+        ]
+
+    def id_of(self, *names: str) -> tuple[int, ...]:
+        """Ids of deployments and users."""
+        return tuple(self.deployments.get(name) or self.users[name][0] for name in names)
+
+
+FLEET = ("gpt-4/aws", "gpt-4/k8s", "llama-70b/k8s", "llama-70b/gcp", "mistral/gcp")
+TIER_OF = {"user_a": "premium", "user_b": "premium", "user_c": "standard", "user_d": "budget"}
+
+
+async def people(gateway: Gateway) -> None:
+    """Adds the fleet and the users of TIER_OF."""
+    for name in FLEET:
+        await gateway.deployment(name)
+    for number, (name, tier) in enumerate(TIER_OF.items()):
+        await gateway.user(name, tier, daily_budget_usd=Decimal(number) / 10)
+
+
+def traffic(gateway: Gateway, seed: int, moments: Iterable[datetime]) -> list[NewRequest]:
+    """Requests of the fleet's users at these moments, with everything else drawn by chance."""
+    chance = random.Random(seed)  # noqa: S311  test data
+    return [
+        _request(gateway, chance, f"req_{seed}_{number}", moment) for number, moment in enumerate(moments)
+    ]
+
+
+def _request(gateway: Gateway, chance: random.Random, public_id: str, moment: datetime) -> NewRequest:
+    status = chance.choices(("success", "error", "timeout", "rate_limited", "pending"), (80, 8, 4, 4, 4))[0]
+    user_id, tier = gateway.users[chance.choice(list(gateway.users))]
+    failed = status in ("error", "timeout", "rate_limited")
+    return NewRequest(
+        public_id=public_id,
+        created_at=moment,
+        user_id=user_id,
+        deployment_id=chance.choice(list(gateway.deployments.values())),
+        tier=tier,
+        status=status,
+        error_code=chance.choice(("502", "504", None)) if failed else None,
+        latency_ms=None if status == "pending" else round(chance.lognormvariate(7, 1)),
+        cost_usd=Decimal(chance.randrange(10**8)).scaleb(-9),
+        task_type=chance.choice(("chat", "code", None)),
+        router_version="v2" if moment > NOON - 2 * DAY else "v1",
+        routing_reason={"policy": "tier-affinity"},
+    )
