@@ -28,7 +28,7 @@ _TOLD = (HTTPException, RequestValidationError, QuestionError, DatabaseError, Ex
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service; without settings it reads them from the environment. Raises SettingsError.
 
-    Starting it raises what `api.services.open_services` does.
+    Reads files: call it before the event loop runs. Starting the service raises what `open_services` does.
     """
     app = DescribedApp(
         title="Arcpoint",

@@ -54,7 +54,7 @@ class EventStream(Response):
                 async for event in events:
                     self._frames.put_nowait(frame_of(event))
         except Exception as error:  # noqa: BLE001  the status is sent: only an event can still say what broke
-            log_unforeseen(error, self._request)
+            await log_unforeseen(error, self._request)
             problem = problem_json(problem_of(error, self._request))
             self._frames.put_nowait(format_sse_event(data_str=problem, event="error"))
         self._frames.put_nowait(None)

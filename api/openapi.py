@@ -35,7 +35,7 @@ _EXAMPLES: dict[int, dict[str, Any]] = {
     503: {
         "type": "urn:arcpoint:problem:database",
         "title": "The database cannot be used",
-        "detail": "cannot use the database postgresql+asyncpg://arcpoint:***@db/arcpoint: connection refused",
+        "detail": "the database cannot be used now; try again soon, /readyz says when",
     },
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -77,10 +78,11 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     """The one exception handler; what nobody foresaw is logged with its traceback."""
     problem = problem_of(error, request)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if isinstance(error, DatabaseError):
+        log.warning("database unusable", reason=str(error))
         headers["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log_unforeseen(error, request)
+        await log_unforeseen(error, request)
         # This response is made outside the middleware that adds the header to all others.
         headers["x-request-id"] = problem.request_id
     return Response(problem_json(problem), problem.status, headers, MEDIA_TYPE)
@@ -91,9 +93,10 @@ def problem_json(problem: Problem) -> str:
     return problem.model_dump_json(exclude_none=True, ensure_ascii=True)
 
 
-def log_unforeseen(error: Exception, request: Request) -> None:
+async def log_unforeseen(error: Exception, request: Request) -> None:
     """Logs an error that is a fault of ours."""
-    log.error("request failed", exc_info=error, request_id=request.state.request_id)
+    # In a thread: a traceback quotes source files.
+    await asyncio.to_thread(log.error, "request failed", exc_info=error, request_id=request.state.request_id)
 
 
 def _told(error: Exception) -> tuple[int, str, str]:
@@ -104,7 +107,8 @@ def _told(error: Exception) -> tuple[int, str, str]:
         case RequestValidationError():
             return _told_of_body(error)
         case DatabaseError():
-            return 503, "database", str(error)
+            # Where the database is and who logs in there is for the log, and for /readyz.
+            return 503, "database", "the database cannot be used now; try again soon, /readyz says when"
         case HTTPException():
             return _told_of_http(error)
         case _:

@@ -7,14 +7,15 @@ cannot starve readers of connections.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 BUSY_TIMEOUT_S = 10
@@ -78,7 +79,12 @@ class Database:
         self.write_engine = self._engine(read_only=False, connections=1 if self.is_sqlite else 5)
 
     def __repr__(self) -> str:
-        return f"Database({self.url.render_as_string(hide_password=True)})"
+        return f"Database({self.shown_url})"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password, for messages."""
+        return self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
     def _engine(self, *, read_only: bool, connections: int) -> AsyncEngine:
         pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30}
@@ -124,8 +130,27 @@ class Database:
             if _is_missing_table(error):
                 return None
             raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
-        except (OSError, TimeoutError, NoSuchModuleError) as error:
+        except (OSError, TimeoutError, PoolTimeout, NoSuchModuleError) as error:
             raise DatabaseUnreachable(self._unreachable(error)) from error
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """For a block that only connects: whatever fails in it says that nothing answers."""
+        try:
+            yield
+        except (DBAPIError, OSError, TimeoutError, PoolTimeout) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else None
+            raise DatabaseUnreachable(self._unreachable(cause or error)) from error
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """For a block that reads or writes: a connection that breaks says that nothing answers any more."""
+        try:
+            yield
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
 
     async def require_revision(self, expected: str) -> None:
         """Raises DatabaseNotMigrated unless the schema is at `expected`."""
@@ -133,13 +158,12 @@ class Database:
         if actual != expected:
             found = "has no Arcpoint schema" if actual is None else f"is at schema {actual}"
             raise DatabaseNotMigrated(
-                f"{self.url.render_as_string()} {found}, this version needs {expected}; "
-                "run `arcpoint db upgrade`"
+                f"{self.shown_url} {found}, this version needs {expected}; run `arcpoint db upgrade`"
             )
 
     def _unreachable(self, error: BaseException) -> str:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"cannot use the database {self.url.render_as_string()}: {reason}"
+        return f"cannot use the database {self.shown_url}: {reason}"
 
     async def close(self) -> None:
         """Closes all connections."""

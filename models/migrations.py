@@ -46,9 +46,7 @@ async def upgrade(database: Database) -> None:
     except (DBAPIError, OSError) as error:
         if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement is not None:
             raise
-        raise DatabaseUnreachable(
-            f"cannot use the database {database.url.render_as_string()}: {error}"
-        ) from error
+        raise DatabaseUnreachable(f"cannot use the database {database.shown_url}: {error}") from error
 
 
 def _make_folder(folder: Path) -> None:

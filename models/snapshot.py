@@ -30,17 +30,22 @@ class Snapshots:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Snapshot]:
-        """A snapshot of what is committed now; later commits are invisible in it."""
+        """A snapshot of what is committed now; later commits are invisible in it.
+
+        Raises DatabaseUnreachable, also when the database goes away while the snapshot is used.
+        """
         async with self._turns, AsyncExitStack() as stack:
-            connections = [
-                await stack.enter_async_context(self.database.read_engine.connect())
-                for _ in range(self.readers)
-            ]
-            if self.database.is_sqlite:
-                await self._align_sqlite(connections)
-            else:
-                await self._align_postgresql(connections)
-            yield Snapshot(connections)
+            with self.database.reaching():
+                connections = [
+                    await stack.enter_async_context(self.database.read_engine.connect())
+                    for _ in range(self.readers)
+                ]
+                if self.database.is_sqlite:
+                    await self._align_sqlite(connections)
+                else:
+                    await self._align_postgresql(connections)
+            with self.database.staying():
+                yield Snapshot(connections)
 
     async def _align_sqlite(self, connections: list[AsyncConnection]) -> None:
         """Lets every connection begin between two commits.

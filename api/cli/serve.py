@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,14 +12,13 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.engine import make_url
 
 from api.app import create_app
 from api.log_setup import configure_logging
-from api.settings import Settings, SettingsError, load_settings
-from context_builder.pricing import PriceFileError
-from models.database import DatabaseError, parse_url
+from api.settings import Settings, load_settings
 
-CANNOT_SERVE = 1
 INTERRUPTED = 130
 
 Host = Annotated[
@@ -31,20 +31,18 @@ Port = Annotated[
 
 
 def serve(host: Host = None, port: Port = None) -> None:
-    """Serve questions over HTTP until the process is told to stop; calls in flight are finished first."""
+    """Serve questions over HTTP until told to stop, by Ctrl-C or SIGTERM; calls in flight are finished."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = load_settings().model_copy(update=given)
+    configure_logging(settings.log_format)
+    app = create_app(settings)
     try:
-        settings = load_settings().model_copy(update=given)
-        configure_logging(settings.log_format)
-        asyncio.run(run(settings))
-    except (SettingsError, PriceFileError, DatabaseError, CannotListen) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(CANNOT_SERVE) from None
+        asyncio.run(run(app, settings))
     except KeyboardInterrupt:  # before there was anything to stop
         raise typer.Exit(INTERRUPTED) from None
 
 
-class CannotListen(Exception):
+class CannotListen(OSError):
     """The address cannot be listened on; choose another with --host and --port."""
 
 
@@ -63,9 +61,8 @@ class StoppableServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def run(settings: Settings) -> None:
+async def run(app: FastAPI, settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM. Raises CannotListen and what opening the services raises."""
-    app = create_app(settings)
     config = uvicorn.Config(
         app,
         # Entered below, where an error keeps its type; the server would log it and exit.
@@ -88,8 +85,10 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; try --host and --port") from None
+        # A positive number is the system's own, of which the library says more than anyone needs.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; use --host and --port") from None
 
 
 def _address(listener: socket.socket) -> str:
@@ -103,5 +102,5 @@ def _configured(settings: Settings) -> str:
         model = "no model (ARCPOINT_ANTHROPIC_API_KEY is not set: answers are briefs)"
     else:
         model = settings.model + (f" at {settings.anthropic_base_url}" if settings.anthropic_base_url else "")
-    database = parse_url(settings.database_url).render_as_string(hide_password=True)
+    database = make_url(settings.database_url).difference_update_query(["password"]).render_as_string()
     return f"model: {model}; database: {database}; memory: {settings.memory_path}"

@@ -64,7 +64,6 @@ class AnswerBody(BaseModel):
                     ],
                     "unsupported": [],
                     "model": "claude-sonnet-5-5",
-                    "no_model_reason": None,
                     "stop_reason": "end_turn",
                     "usage": {
                         "input_tokens": 371,
@@ -89,7 +88,7 @@ class AnswerBody(BaseModel):
     model: str | None = Field(
         description="Who wrote the text; null: no model was called or it failed, see `no_model_reason`."
     )
-    no_model_reason: str | None
+    no_model_reason: str | None = Field(None, description="Why no model wrote the text.")
     stop_reason: str | None = Field(
         description="The model API's stop reason; anything but `end_turn` means that the text is not whole."
     )

@@ -45,7 +45,7 @@ class SourceBody(_Record):
     kept: int = Field(description="Facts that are in the prompt.")
     cut: int = Field(description="Facts that did not fit the token budget.")
     gaps: list[str] = Field(description="What it says cannot be known for this moment.")
-    error: str | None = Field(description="What went wrong, where something did.")
+    error: str | None = Field(None, description="What went wrong; null: nothing did.")
 
 
 class FactBody(_Record):
@@ -102,7 +102,6 @@ EXAMPLE: JsonDict = {
             "kept": 1,
             "cut": 0,
             "gaps": [],
-            "error": None,
         }
     ],
     "facts": [
