@@ -133,7 +133,7 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     run: Run, sqlite_url: str, write_log: WriteFile, request_line: Line, repository: Path
 ) -> None:
     """Ctrl-C in a terminal ends with code 130; the same command again continues to the end."""
-    path = write_log(*(request_line(number) for number in range(20_000)))
+    path = write_log(*(request_line(number) for number in range(10_000)))
     terminal, far_end = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "ARCPOINT_DATABASE_URL": sqlite_url}
     child = subprocess.Popen(
@@ -142,7 +142,7 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     )  # fmt: skip
     os.close(far_end)
     told = ""
-    while "4,000 rows" not in told:
+    while "2,000 rows" not in told:
         assert select.select([terminal], [], [], 30)[0], told
         told += os.read(terminal, 4096).decode()
     child.send_signal(signal.SIGINT)
@@ -158,5 +158,5 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     assert "Traceback" not in told
 
     document = json.loads(run("requests", path, "--json").stdout)
-    assert document["already_present"] >= 4000
-    assert document["added"] == 20_000 - document["already_present"] > 0
+    assert document["already_present"] >= 2000
+    assert document["added"] == 10_000 - document["already_present"] > 0
