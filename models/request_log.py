@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import ModuleType
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, insert, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from models.database import WriteSession
@@ -59,14 +60,18 @@ async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[
         return {}
     by_public_id = {request.public_id: request for request in requests}
     rows = [{name: getattr(request, name) for name in _COLUMNS} for request in by_public_id.values()]
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(Request).on_conflict_do_nothing(index_elements=["public_id"])
+    statement = _dialect(session).insert(Request).on_conflict_do_nothing(index_elements=["public_id"])
     returned = await session.execute(statement.returning(Request.id, Request.public_id), rows)
     added = {public_id: row_id for row_id, public_id in returned}
     new = [(row_id, by_public_id[public_id]) for public_id, row_id in sorted(added.items())]
     await _roll_up(session, RequestRollup, _ROLLUP_KEY, _rollups_of(new))
     await _roll_up(session, UserSpend, _SPEND_KEY, _spend_of(new))
     return added
+
+
+def _dialect(session: WriteSession) -> ModuleType:
+    """The database's own INSERT, which knows ON CONFLICT."""
+    return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
 
 
 def bucket_start(moment: datetime, resolution: Resolution) -> datetime:
@@ -117,22 +122,47 @@ def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]
 async def _roll_up(
     session: WriteSession, table: type[Rolled], key: tuple[str, ...], additions: Mapping[Key, dict[str, Any]]
 ) -> None:
-    """Adds to existing buckets and inserts the others; bucket rows are locked in one fixed order."""
+    """Adds to existing buckets and inserts the others; bucket rows are locked in one fixed order.
+
+    A bucket that another transaction has just inserted is added to in a further round.
+    """
+    left = sorted(additions)
+    while left:
+        existing = await _locked(session, table, key, left)
+        changed = [{"id": row.id} | _added(row, additions[found]) for found, row in existing.items()]
+        if changed:
+            await session.execute(update(table), changed)
+        missing = [found for found in left if found not in existing]
+        if not missing:
+            return
+        rows = [dict(zip(key, found, strict=True)) | additions[found] for found in missing]
+        columns = [getattr(table, name) for name in key]
+        statement = _dialect(session).insert(table).on_conflict_do_nothing(index_elements=key)
+        inserted = {tuple(row) for row in await session.execute(statement.returning(*columns), rows)}
+        left = [found for found in missing if found not in inserted]
+
+
+async def _locked(
+    session: WriteSession, table: type[Rolled], key: tuple[str, ...], keys: Sequence[Key]
+) -> dict[Key, Rolled]:
+    """The buckets that exist already, by key."""
     columns = [getattr(table, name) for name in key]
-    existing: dict[Key, Rolled] = {}
-    keys = sorted(additions)
+    found: dict[Key, Rolled] = {}
     for start in range(0, len(keys), _KEYS_PER_SELECT):
-        chosen: ColumnElement[bool] = tuple_(*columns).in_(keys[start : start + _KEYS_PER_SELECT])
-        found = await session.scalars(select(table).where(chosen).order_by(*columns).with_for_update())
-        existing |= {tuple(getattr(row, name) for name in key): row for row in found}
-    changed = [{"id": row.id} | _added(row, additions[found]) for found, row in existing.items()]
-    if changed:
-        await session.execute(update(table), changed)
-    missing = [
-        dict(zip(key, found, strict=True)) | additions[found] for found in keys if found not in existing
-    ]
-    if missing:
-        await session.execute(insert(table), missing)
+        chosen = keys[start : start + _KEYS_PER_SELECT]
+        statement = (
+            select(table)
+            # Implied by the keys, but without them a planner that has no statistics yet scans the table.
+            .where(table.resolution.in_({one[0] for one in chosen}))
+            .where(table.bucket_start.in_({one[1] for one in chosen}))
+            .where(tuple_(*columns).in_(chosen))
+            .order_by(*columns)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        rows = await session.scalars(statement)
+        found |= {tuple(getattr(row, name) for name in key): row for row in rows}
+    return found
 
 
 def _added(row: RequestRollup | UserSpend, addition: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -85,6 +86,21 @@ async def test_one_bad_request_in_a_batch_leaves_neither_rows_nor_rollups(databa
     async with database.write() as session:
         assert await session.scalar(select(func.count()).select_from(Request)) == 0
         assert await session.scalar(select(func.count()).select_from(RequestRollup)) == 0
+
+
+async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Database) -> None:
+    """Two transactions that make one bucket at the same time both count in it."""
+    await add_owner(database)
+
+    async def write(offset: int) -> None:
+        for number in range(offset, 60, 4):
+            await append_in_batches(database, [request(number)], 1)
+
+    await asyncio.gather(*(write(offset) for offset in range(4)))
+    async with database.read() as session:
+        for resolution in Resolution:
+            statement = select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == resolution)
+            assert await session.scalar(statement) == 60
 
 
 @given(st.lists(st.integers(0, 10_000_000), min_size=1), st.floats(0, 1), st.integers(1, 5))
