@@ -26,6 +26,7 @@ class Doubt(StrEnum):
     NUMBER_NOT_IN_FACTS = "states a number that the cited facts do not hold"
     NUMBER_WITHOUT_REFERENCE = "states a number without a reference"
     UNKNOWN_NAME = "names something that was not in the prompt"
+    NAME_NOT_IN_FACTS = "names something that the cited facts do not"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from context_builder.grounding import ground
 from context_builder.manifest import Manifest
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
+from context_builder.render import stated
 from context_builder.request import Ask
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class Answerer:
 
     def _checked(self, built: BuiltContext, written: Written, latency_ms: int) -> Answer:
         manifest = built.manifest
-        checked = ground(written.text, manifest.shown, source_names(manifest), manifest.question)
+        checked = ground(written.text, manifest.shown, source_names(manifest), stated(manifest))
         cost = Decimal(0)
         if written.usage is not None and self._model is not None:
             cost = self._prices.cost(written.model or self._model.model, written.usage)

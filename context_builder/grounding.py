@@ -1,38 +1,29 @@
-"""Checks an answer against the facts it was given: references, numbers and names. Pure.
+"""Checks an answer against the facts it was given: references, numbers, times and names. Pure.
 
-A sentence is supported when every reference in it was in the prompt, every number in it occurs in the
-facts it cites, and every name with a digit in it occurs somewhere in the prompt.
+A sentence is supported when every reference in it was in the prompt, every number, time and name in it
+occurs in the facts it cites, and it states no number without citing anything. Names and times without a
+reference, and whatever stands in a block of code, must occur somewhere in the prompt.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from context_builder.answer import Citation, Doubt, Unsupported
+from context_builder.claims import Claim, Moment, Name, Quantity, claims
+from context_builder.sentences import Sentence, sentences
 
-_BRACKET = re.compile(r"\[((?:\s*[A-Z]{1,3}\d+\s*(?:[,;]|-(?=\s*[A-Z])|–|to|and)?)+)\]")
-_REF = re.compile(r"([A-Z]{1,3})(\d+)")
-_RANGE = re.compile(r"([A-Z]{1,3})(\d+)\s*(?:-|–|to)\s*\1(\d+)")
-_MAX_RANGE = 50
+_LONGEST_SENTENCE = 600
+"""Longest sentence that is repeated beside a doubt about it."""
 
-_LATE_REFERENCE = re.compile(rf"([.!?])((?:\s*{_BRACKET.pattern})+)")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?<!approx\.)(?<!etc\.)\s+")
-_LIST_MARK = re.compile(r"^\s*(?:[-*+]|\d{1,2}[.)]|#+|>)\s+")
-_TABLE_RULE = re.compile(r"^[\s|:-]+$")
-
-_TIME = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?Z?)?|\d{1,2}:\d{2}(?::\d{2})?"
-_NAME = r"(?=[\w./:@-]*[A-Za-z_])(?=[\w./:@-]*\d)[A-Za-z_][\w./:@-]*\w|\d+[A-Za-z]+[-_/][\w./-]+"
-_NUMBER = r"\d{1,3}(?:[,  ]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
-_UNIT = r"\s?(?:%|percent\b|ms\b|seconds?\b|secs?\b|s\b|minutes?\b|min\b|m\b|hours?\b|h\b|x\b|×)?"
-_TOKEN = re.compile(rf"(?P<time>{_TIME})|(?P<name>{_NAME})|(?P<number>{_NUMBER})(?P<unit>{_UNIT})")
-
-_MEASURE = re.compile(r"p\d{2}(?:\.\d+)?|[45]xx", re.IGNORECASE)
-"""Words of the trade that name nothing in particular."""
-
-_MILLISECONDS = {"ms": 1, "s": 1000, "sec": 1000, "second": 1000}
+_NUMBER_IN_NAME = re.compile(r"[vp]?(\d+(?:\.\d+)?)[bk]?")
+"""The number of a name may be spoken of alone: `version 2.4`, `the 70B model`."""
+_SEPARATOR = re.compile(r"[-_/.:@+#]")
+_SAME_UNIT_ONLY = ("%", "times")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,126 +34,141 @@ class Grounding:
     unsupported: tuple[Unsupported, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number as written, with its unit where it has one."""
-
-    written: str
-    value: Decimal
-    unit: str
-
-    @property
-    def decimals(self) -> int:
-        """Digits after the point."""
-        return len(self.written.partition(".")[2])
-
-
-def ground(answer: str, shown: Mapping[str, str], sources: Mapping[str, str], question: str) -> Grounding:
+def ground(answer: str, shown: Mapping[str, str], sources: Mapping[str, str], stated: str) -> Grounding:
     """Checks every sentence of an answer.
 
-    `shown` gives the text and `sources` the source of each reference in the prompt. Numbers that the
-    question itself states may be repeated.
+    `shown` gives the text and `sources` the source of each reference in the prompt. What is `stated` beside
+    the facts, such as the question, may be repeated without a reference.
     """
     cited: dict[str, Citation] = {}
     unsupported: list[Unsupported] = []
-    everything = Evidence([*shown.values(), question])
+    evidence = _Evidences(shown, stated)
     for sentence in sentences(answer):
-        refs = references(sentence)
-        for ref in refs:
+        for ref in sentence.refs:
             if ref in shown:
                 cited.setdefault(ref, Citation(ref, sources[ref], shown[ref]))
             else:
-                unsupported.append(Unsupported(sentence, Doubt.UNKNOWN_REFERENCE, ref))
-        evidence = Evidence([*(shown[ref] for ref in refs if ref in shown), question])
-        unsupported += _unsupported(sentence, evidence, everything, cites=bool(refs))
+                unsupported.append(Unsupported(_clipped(sentence), Doubt.UNKNOWN_REFERENCE, ref))
+        for claim, doubt in evidence.doubts(sentence):
+            unsupported.append(Unsupported(_clipped(sentence), doubt, claim.written))
     return Grounding(tuple(cited.values()), tuple(dict.fromkeys(unsupported)))
 
 
-def _unsupported(
-    sentence: str, evidence: Evidence, everything: Evidence, *, cites: bool
-) -> Iterator[Unsupported]:
-    claim = _BRACKET.sub(" ", sentence)
-    for match in _TOKEN.finditer(claim):
-        written = match.group().strip()
-        if match.lastgroup == "name":
-            if not _MEASURE.fullmatch(written) and not everything.holds_name(written):
-                yield Unsupported(sentence, Doubt.UNKNOWN_NAME, written)
-        elif match.group("time"):
-            if not (evidence if cites else everything).holds_time(written):
-                doubt = Doubt.NUMBER_NOT_IN_FACTS if cites else Doubt.NUMBER_WITHOUT_REFERENCE
-                yield Unsupported(sentence, doubt, written)
-        elif not evidence.holds_number(_quantity(match)):
-            doubt = Doubt.NUMBER_NOT_IN_FACTS if cites else Doubt.NUMBER_WITHOUT_REFERENCE
-            yield Unsupported(sentence, doubt, written)
+def _clipped(sentence: Sentence) -> str:
+    text = sentence.text
+    return text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]} …"
+
+
+class _Evidences:
+    """The facts of a prompt, each read once."""
+
+    def __init__(self, shown: Mapping[str, str], stated: str) -> None:
+        self._shown = shown
+        self._stated = Evidence([stated])
+        self._everything = Evidence([*shown.values(), stated])
+        self._by_ref: dict[str, Evidence] = {}
+
+    def doubts(self, sentence: Sentence) -> Iterator[tuple[Claim, Doubt]]:
+        cited = [self._stated, *(self._of(ref) for ref in sentence.refs if ref in self._shown)]
+        for claim in claims(sentence.claim):
+            if any(evidence.holds(claim) for evidence in cited) or claim.written in self._shown:
+                continue
+            doubt = self._doubt(claim, sentence)
+            if doubt is not None:
+                yield claim, doubt
+
+    def _doubt(self, claim: Claim, sentence: Sentence) -> Doubt | None:
+        """What is wrong with a claim that the cited facts do not hold."""
+        known = self._everything.holds(claim)
+        if isinstance(claim, Name):
+            if not known:
+                return Doubt.UNKNOWN_NAME if self._everything.may_name(claim) else None
+            return Doubt.NAME_NOT_IN_FACTS if sentence.refs else None
+        if sentence.refs:
+            return Doubt.NUMBER_NOT_IN_FACTS
+        # A number is checked against what it is said of; a time, or what stands in code, against everything.
+        suffices = known and (sentence.is_code or isinstance(claim, Moment))
+        return None if suffices else Doubt.NUMBER_WITHOUT_REFERENCE
+
+    def _of(self, ref: str) -> Evidence:
+        if ref not in self._by_ref:
+            self._by_ref[ref] = Evidence([self._shown[ref]])
+        return self._by_ref[ref]
 
 
 class Evidence:
-    """The numbers, times and names that some facts hold."""
+    """The numbers, times and names that some texts hold."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._text = " ".join(texts)
-        self._folded = self._text.casefold()
-        tokens = list(_TOKEN.finditer(self._text))
-        self._quantities = [_quantity(token) for token in tokens if token.group("number")]
-        # The number of a name may be spoken of alone: `version 2.4`, `the 70B model`.
-        names = " ".join(token.group() for token in tokens if token.group("name"))
-        self._in_names = set(re.findall(r"\d+(?:\.\d+)*", names))
+        self._units: defaultdict[Decimal, set[str]] = defaultdict(set)
+        self._spans: set[Decimal] = set()
+        self._days: set[tuple[str | None, tuple[int, int] | None]] = {(None, None)}
+        self._clocks: set[tuple[int, ...]] = set()
+        self._dated: set[tuple[str | None, tuple[int, int] | None, tuple[int, ...]]] = set()
+        self._names: set[str] = set()
+        self._pair_parts: set[str] = set()
+        for text in texts:
+            for claim in claims(text):
+                self._add(claim)
 
-    def holds_name(self, name: str) -> bool:
-        """Whether the name occurs, in any case."""
-        return name.casefold().rstrip(".:/-") in self._folded
-
-    def holds_time(self, written: str) -> bool:
-        """Whether the time occurs, also without its date or seconds."""
-        return written.replace("T", " ").rstrip("Z") in self._text.replace("T", " ")
-
-    def holds_number(self, claimed: Quantity) -> bool:
-        """Whether some fact has this number, as it is or in seconds for milliseconds."""
-        return claimed.written in self._in_names or any(_same(claimed, known) for known in self._quantities)
-
-
-def _same(claimed: Quantity, known: Quantity) -> bool:
-    if (claimed.unit == "%") != (known.unit == "%"):
-        return False
-    if claimed.value == known.value:
-        return True
-    if claimed.unit not in _MILLISECONDS or known.unit not in _MILLISECONDS:
-        return False
-    converted = known.value * _MILLISECONDS[known.unit] / _MILLISECONDS[claimed.unit]
-    return round(converted, claimed.decimals) == claimed.value
-
-
-def _quantity(match: re.Match[str]) -> Quantity:
-    written = match.group("number")
-    value = Decimal(re.sub(r"[,  ]", "", written))
-    unit = (match.group("unit") or "").strip().casefold().replace("percent", "%")
-    return Quantity(written, value, unit if unit in ("s", "ms") else unit.removesuffix("s"))
-
-
-def references(text: str) -> list[str]:
-    """The references that a text cites, in order, ranges such as [H1-H3] written out."""
-    found: list[str] = []
-    for bracket in _BRACKET.finditer(text):
-        inner = bracket.group(1)
-        for prefix, first, last in _RANGE.findall(inner):
-            numbers = range(int(first), min(int(last), int(first) + _MAX_RANGE) + 1)
-            found += [f"{prefix}{number}" for number in numbers]
-        found += [prefix + number for prefix, number in _REF.findall(inner)]
-    return list(dict.fromkeys(found))
-
-
-def sentences(answer: str) -> Iterator[str]:
-    """The sentences, list items and table rows of a Markdown text, references with the one they follow."""
-    fenced = False
-    for line in answer.splitlines():
-        if line.lstrip().startswith("```"):
-            fenced = not fenced
-            continue
-        text = _LIST_MARK.sub("", line).strip()
-        if not text or _TABLE_RULE.fullmatch(text):
-            continue
-        if fenced or text.startswith("|"):
-            yield text
+    def _add(self, claim: Claim) -> None:
+        if isinstance(claim, Quantity):
+            self._units[claim.value].add(claim.unit)
+            if claim.milliseconds is not None:
+                self._spans.add(claim.milliseconds)
+        elif isinstance(claim, Moment):
+            self._add_moment(claim)
         else:
-            # "... is down. [H1] Next ..." cites H1 for what stands before it.
-            yield from _SENTENCE_END.split(_LATE_REFERENCE.sub(r"\2\1", text))
+            self._add_name(claim)
+
+    def _add_moment(self, moment: Moment) -> None:
+        for year in {moment.year, None}:
+            self._days.add((year, moment.day))
+            for clock in {moment.clock, moment.clock[:2]}:
+                self._dated.add((year, moment.day, clock))
+                self._clocks.add(clock)
+
+    def _add_name(self, name: Name) -> None:
+        self._names |= {_spelled(word) for word in (name.folded, *name.parts)}
+        if len(name.parts) > 1:
+            self._pair_parts |= set(name.parts)
+        pieces = set(_SEPARATOR.split(name.folded))
+        self._names |= {piece for piece in pieces if piece and not piece.isalpha()}
+        for number in filter(None, map(_NUMBER_IN_NAME.fullmatch, pieces | set(name.parts))):
+            self._units[Decimal(number.group(1))].add("")
+
+    def may_name(self, claim: Name) -> bool:
+        """Whether it can be meant as a name: `claude/gcp` is one where `claude/aws` is, `and/or` never."""
+        return not claim.is_pair_of_words or not self._pair_parts.isdisjoint(claim.parts)
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether some text says the same."""
+        if isinstance(claim, Quantity):
+            return self._holds_quantity(claim)
+        if isinstance(claim, Moment):
+            return self._holds_moment(claim)
+        return _spelled(claim.folded) in self._names
+
+    def _holds_quantity(self, claim: Quantity) -> bool:
+        """The number, with the same unit where both have one, or the same span in another unit."""
+        units = self._units.get(claim.value, set())
+        if claim.unit in units or (units and not claim.unit):
+            return True
+        if "" in units and claim.unit not in _SAME_UNIT_ONLY:
+            return True
+        return any(claim.rounds(span) for span in self._spans)
+
+    def _holds_moment(self, claim: Moment) -> bool:
+        """The date and the time as far as written; a time of day belongs to any date beside it."""
+        if not claim.clock:
+            return (claim.year, claim.day) in self._days
+        if claim.day is None:
+            return claim.clock in self._clocks
+        dated = (claim.year, claim.day, claim.clock) in self._dated
+        return dated or ((claim.year, claim.day) in self._days and (None, None, claim.clock) in self._dated)
+
+
+def _spelled(name: str) -> str:
+    """Hyphens and underscores are often left out, and so is the v of a version."""
+    bare = name.replace("-", "").replace("_", "")
+    return bare[1:] if bare[:1] == "v" and bare[1:2].isdigit() else bare

@@ -64,8 +64,13 @@ def minutes(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def stated(manifest: Manifest) -> list[str]:
-    """What the prompt says beside its facts: moment, window, scope, names that nothing has."""
+def stated(manifest: Manifest) -> str:
+    """What the prompt says beside its facts, which an answer may repeat without a reference."""
+    return "\n".join([*_preamble(manifest), manifest.question])
+
+
+def _preamble(manifest: Manifest) -> list[str]:
+    """Moment, window, scope, and names that nothing has."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
     window = manifest.window
     return [
@@ -86,7 +91,7 @@ def _body(manifest: Manifest) -> list[str]:
     for fact in manifest.facts:
         if fact.detail is not Detail.CUT:
             shown[fact.source].append(fact_line(fact.ref, fact.text))
-    lines = stated(manifest)
+    lines = _preamble(manifest)
     for source in manifest.sources:
         lines += ["", fact_line(source.ref, source.text), *shown[source.name]]
     return lines

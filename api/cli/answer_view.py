@@ -63,6 +63,7 @@ _DOUBTS = {
     Doubt.NUMBER_NOT_IN_FACTS: "not in the cited facts",
     Doubt.NUMBER_WITHOUT_REFERENCE: "stated without a reference",
     Doubt.UNKNOWN_NAME: "nothing in the prompt has this name",
+    Doubt.NAME_NOT_IN_FACTS: "the cited facts do not hold this name",
 }
 
 

@@ -1,0 +1,184 @@
+"""The numbers, times and names that a text states. Pure.
+
+Words such as "two" or "twice" are not read as numbers, and signs are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?"
+    "|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?"
+)
+_UNITS = {
+    "%": r"%|percent|per\ cent|percentage\ points?|pp",
+    "ms": r"ms|msecs?|milliseconds?",
+    "s": r"s|secs?|seconds?",
+    "min": r"m|mins?|minutes?",
+    "h": r"h|hrs?|hours?",
+    "d": r"d|days?",
+    "times": r"x|×|times",
+    "$": r"usd|dollars?",
+}
+_UNIT = "|".join(f"(?:{words})" for words in _UNITS.values())
+_MILLISECONDS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
+_NUMBER = r"\d{1,3}(?:[,\u00a0\u202f\u2009]\d{3}){1,6}+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
+# Every repetition is possessive or bounded: an answer is checked in time that grows with its length alone.
+_TOKEN = re.compile(
+    rf"""
+    (?P<date>\d{{4}}-\d{{2}}-\d{{2}}) (?:[T\ ](?P<time>{_CLOCK}))? (?:Z|\ ?UTC)? (?!\w)
+  | (?P<clock>{_CLOCK}) (?:Z|\ ?UTC)? (?!\w|:\d)
+  | (?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\ (?P<month>{_MONTH})
+      |(?P<month_first>{_MONTH})\.?\ (?P<day_last>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:.,]\d))
+    (?:,?\ (?P<year>\d{{4}}))? (?!\w)
+  | (?P<version>\d{{1,9}}(?:\.\d{{1,9}}){{2,8}}) (?!\w)
+  | (?P<spans>(?:\d{{1,9}}(?:ms|min|[dhms])){{2,5}}) (?!\w)
+  | (?P<currency>[$€£]\ ?)? (?P<number>{_NUMBER})
+    (?:[\ \u00a0\u202f-]?(?P<unit>(?i:{_UNIT})) (?!\w) | (?P<percent>[\ \u00a0\u202f]?%) | (?!\w))
+  | (?P<name>\w[\w./:@+\#-]*+)
+    """,
+    re.VERBOSE | re.ASCII,  # other scripts may stand right beside a number
+)
+_SPAN = re.compile(r"(\d+)(ms|min|[dhms])")
+
+_MARKUP_INSIDE = re.compile(r"(?<=\w)[*`~]++(?=\w)")
+_MARKUP = re.compile(r"[*`~]+|(?<![^\W_])_+|_+(?![^\W_])|\\(?=[!-/:-@\[-`{-~])")
+_LOOKALIKES = str.maketrans("\u2010\u2011\u2212", "---")
+
+_MEASURE = re.compile(
+    r"p\d{2}(?:\.\d+)?s?|[1-5]xxs?|\d+(?:st|nd|rd|th)|https?/\d(?:\.\d)?|ipv[46]|utf-?8|sha-?\d+|[pq]\d"
+    r"|(?:top|tier|level|step|phase|day|week|part|sev|option|priority)-?\d+",
+    re.IGNORECASE,
+)
+"""Words of the trade that name nothing in particular."""
+_AFFIXES = re.compile(
+    r"^(?:non|pre|post|mid)-|-(?:based|hosted|only|related|specific|backed|like|style|side|wide)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number as written, with its unit where it has one."""
+
+    written: str
+    value: Decimal
+    unit: str = ""
+
+    @property
+    def milliseconds(self) -> Decimal | None:
+        """A span of time in one unit; None for anything else."""
+        return self.value * _MILLISECONDS[self.unit] if self.unit in _MILLISECONDS else None
+
+    def rounds(self, span: Decimal) -> bool:
+        """Whether this is the span, in ms, as written in this unit with at least two digits."""
+        digits = self.value.as_tuple()
+        if self.unit not in _MILLISECONDS or (self.milliseconds != span and len(digits.digits) == 1):
+            return False
+        half = Decimal(1).scaleb(int(digits.exponent)) / 2
+        return abs(span / _MILLISECONDS[self.unit] - self.value) <= half
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date, a time of day or both, as far as written."""
+
+    written: str
+    year: str | None = None
+    day: tuple[int, int] | None = None
+    """Month and day."""
+    clock: tuple[int, ...] = ()
+    """Hour, minute and, where written, second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A word that is spelled like a name: with digits among letters, underscores or slashes."""
+
+    written: str
+
+    @property
+    def folded(self) -> str:
+        """The name in the spelling in which it is looked up."""
+        return self.written.casefold()
+
+    @property
+    def is_pair_of_words(self) -> bool:
+        """`claude/aws`, which may be a name, but also `and/or`."""
+        return "/" in self.written and self.written.replace("/", "").isalpha()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What stands between slashes."""
+        return tuple(part for part in self.folded.split("/") if part)
+
+
+Claim = Quantity | Moment | Name
+
+
+def claims(text: str) -> Iterator[Claim]:
+    """What a text states, in order; Markdown's emphasis and code marks are no part of it."""
+    plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", text)).translate(_LOOKALIKES)
+    for token in _TOKEN.finditer(plain):
+        if token["number"]:
+            yield _quantity(token)
+        elif token["name"] or token["version"]:
+            yield from _name(token.group().rstrip("./:@+#-"))
+        elif token["spans"]:
+            yield from (Quantity(s, Decimal(n), _unit(u)) for s, n, u in _spans(token["spans"]))
+        else:
+            yield _moment(token)
+
+
+def _quantity(token: re.Match[str]) -> Quantity:
+    digits = re.sub(r"[^\d.]", "", token["number"])
+    unit = "%" if token["percent"] else "$" if token["currency"] else _unit(token["unit"] or "")
+    return Quantity(token["number"], Decimal(digits), unit)
+
+
+def _unit(word: str) -> str:
+    folded = word.casefold()
+    return next((unit for unit, words in _UNITS.items() if word and re.fullmatch(words, folded)), "")
+
+
+def _spans(text: str) -> Iterator[tuple[str, str, str]]:
+    """`10h51m` is two spans."""
+    return ((span.group(), span.group(1), span.group(2)) for span in _SPAN.finditer(text))
+
+
+def _moment(token: re.Match[str]) -> Moment:
+    written = token.group().strip()
+    clock = tuple(int(part) for part in re.split(r"[:.]", token["time"] or token["clock"] or "")[:3] if part)
+    if token["date"]:
+        year, month, day = token["date"].split("-")
+        return Moment(written, year, (int(month), int(day)), clock)
+    if token["clock"]:
+        return Moment(written, clock=clock)
+    month_name = token["month"] or token["month_first"]
+    day_of_month = int(token["day"] or token["day_last"])
+    return Moment(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
+
+
+def _name(word: str) -> Iterator[Claim]:
+    """The word as a name, the numbers in it where it is none, nothing where it is an ordinary word."""
+    bare = _AFFIXES.sub("", word)
+    parts = [part for part in bare.split("/") if part]
+    is_pair = len(parts) > 1 and all(part.isalpha() for part in parts)
+    if "://" in bare or bare.startswith("www.") or is_pair or any(_is_name(part) for part in parts):
+        yield Name(bare)
+    elif not _MEASURE.fullmatch(bare):
+        yield from (Quantity(part, Decimal(part)) for part in parts if part.isdecimal())
+
+
+def _is_name(word: str) -> bool:
+    if _MEASURE.fullmatch(word):
+        return False
+    has_digit = any(character.isdigit() for character in word)
+    has_letter = any(character.isalpha() for character in word)
+    return (has_digit and (has_letter or word.count(".") > 1)) or (has_letter and "_" in word.strip("_"))
