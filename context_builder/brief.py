@@ -59,7 +59,7 @@ def _limits(manifest: Manifest) -> Iterator[str]:
             yield f"- {source.name} could not be read ({source.status}): {source.error} [{source.ref}]"
         elif source.status is Status.EMPTY:
             yield f"- {source.name}: {source.header} [{source.ref}]"
-        yield from (f"- {source.name}: {gap}" for gap in source.gaps)
+        yield from (f"- {source.name}: {gap} [{source.ref}]" for gap in source.gaps)
     for unknown in manifest.unknown_names:
         near = f"; near: {', '.join(unknown.near)}" if unknown.near else ""
         yield f"- nothing is called {unknown.name} here{near}"

@@ -15,6 +15,7 @@ _MONTH = (
     "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?"
     "|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?"
 )
+_SHORT_MONTH = "(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)"
 _UNITS = {
     "%": r"%|percent|per\ cent|percentage\ points?|pp",
     "ms": r"ms|msecs?|milliseconds?",
@@ -36,7 +37,7 @@ _TOKEN = re.compile(
     (?P<date>\d{{4}}-\d{{2}}-\d{{2}}) (?:[T\ ](?P<time>{_CLOCK}))? (?:Z|\ ?UTC)? (?!\w)
   | (?P<clock>{_CLOCK}) (?:Z|\ ?UTC)? (?!\w|:\d)
   | (?:(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\ (?P<month>{_MONTH})
-      |(?P<month_first>{_MONTH})\.?\ (?P<day_last>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:.,]\d))
+      |(?P<month_first>{_MONTH}|{_SHORT_MONTH}\.)\ (?P<day_last>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:.,]\d))
     (?:,?\ (?P<year>\d{{4}}))? (?!\w)
   | (?P<version>\d{{1,9}}(?:\.\d{{1,9}}){{2,8}}) (?!\w)
   | (?P<spans>(?:\d{{1,9}}(?:ms|min|[dhms])){{2,5}}) (?!\w)

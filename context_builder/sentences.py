@@ -24,26 +24,7 @@ _LATE = re.compile(rf"({_STOP})((?:\s*+{_BRACKET.pattern})++)(?!\()")
 _END = re.compile(rf"{_STOP}(?:\s++|(?<=[。！？]))")
 _LAST_WORD = re.compile(r"[\w.]{1,10}$")
 _NEVER_LAST = frozenset({"e.g", "i.e", "vs", "approx", "cf", "resp", "incl", "ca", "est"})
-_SELDOM_LAST = frozenset(
-    {
-        "etc",
-        "no",
-        "max",
-        "min",
-        "avg",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "oct",
-        "nov",
-        "dec",
-    }
-)
+_SELDOM_LAST = re.compile(r"etc|no|max|min|avg|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
 """Abbreviations after which only a capital begins a sentence."""
 
 
@@ -176,7 +157,7 @@ def _parts(text: str) -> Iterator[str]:
         before = _LAST_WORD.search(text[max(0, end.start() - 10) : end.start()])
         word = before.group().casefold() if before else ""
         is_capital = text[end.end() : end.end() + 1].isupper()
-        if word not in _NEVER_LAST and (is_capital or word not in _SELDOM_LAST):
+        if word not in _NEVER_LAST and (is_capital or not _SELDOM_LAST.fullmatch(word)):
             yield text[start : end.end()].strip()
             start = end.end()
     if text[start:].strip():
