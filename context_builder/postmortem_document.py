@@ -33,11 +33,10 @@ def instruction(incident: Incident) -> str:
     """The question that asks a model for the written sections."""
     sections = ", ".join(f"## {section}" for section in SECTIONS)
     return (
-        f"Write the postmortem of incident {one_line(incident.public_id)}. Format: Markdown with exactly these "
-        f"headings, in this order: {sections}. Blameless, for engineers. The summary is two sentences. "
+        f"Write the postmortem of incident {one_line(incident.public_id)}. Format: Markdown with exactly "
+        f"these headings, in this order: {sections}. Blameless, for engineers. The summary is two sentences. "
         "The timeline is a list of times with what happened. Where the facts do not tell, write that it is "
-        "not known. "
-        "Action items: at most five, each with 'owner: open'."
+        "not known. Action items: at most five, each with 'owner: open'."
     )
 
 
