@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from sqlalchemy import select
@@ -58,23 +59,20 @@ class Gateway:
     users: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Id and tier by public id."""
     deployments: dict[str, int] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
 
-    async def deployment(self, public_id: str = "gpt-4/aws", **columns: Any) -> int:
-        """Adds a deployment that is healthy as of a minute before NOON; gives its id."""
-        model, _, backend = public_id.partition("/")
-        given = {
-            "public_id": public_id,
-            "model": model,
-            "backend": backend,
-            "status": "healthy",
-            "created_at": AGES_AGO,
-            "updated_at": NOON - MINUTE,
-        }
-        row = Deployment(**given | columns)
+    async def deployment(self, *public_ids: str, **columns: Any) -> int:
+        """Adds deployments that are healthy as of a minute before NOON; gives the id of the last."""
+        given = {"status": "healthy", "created_at": AGES_AGO, "updated_at": NOON - MINUTE}
+        rows = []
+        for public_id in public_ids or ("gpt-4/aws",):
+            model, _, backend = public_id.partition("/")
+            names = {"public_id": public_id, "model": model, "backend": backend}
+            rows.append(Deployment(**given | names | columns))
         async with self.database.write() as session:
-            session.add(row)
-        self.deployments[public_id] = row.id
-        return row.id
+            session.add_all(rows)
+        self.deployments |= {row.public_id: row.id for row in rows}
+        return rows[-1].id
 
     async def user(self, public_id: str = "user_a", tier: str = "premium", **columns: Any) -> int:
         """Adds a user who has been as he is for ages; gives his id."""
@@ -99,26 +97,25 @@ class Gateway:
             session.add(row)
         return row.id
 
-    async def send(
-        self, *moments: datetime, user: str = "user_a", deployment: str = "gpt-4/aws", **columns: Any
-    ) -> list[str]:
-        """Appends one request per moment, alike in all else; gives their public ids."""
+    def request(
+        self, moment: datetime, *, user: str = "user_a", deployment: str = "gpt-4/aws", **columns: Any
+    ) -> NewRequest:
+        """A successful request that took 100 ms, to be appended."""
         user_id, tier = self.users[user]
-        requests = [
-            NewRequest(
-                **{
-                    "public_id": f"req_{len(self.sent) + number}",
-                    "created_at": moment,
-                    "user_id": user_id,
-                    "deployment_id": self.deployments[deployment],
-                    "tier": tier,
-                    "status": "success",
-                    "latency_ms": 100,
-                }
-                | columns
-            )
-            for number, moment in enumerate(moments)
-        ]
+        given = {
+            "public_id": f"req_{next(self._numbers)}",
+            "created_at": moment,
+            "user_id": user_id,
+            "deployment_id": self.deployments[deployment],
+            "tier": tier,
+            "status": "success",
+            "latency_ms": 100,
+        }
+        return NewRequest(**given | columns)
+
+    async def send(self, *moments: datetime, **columns: Any) -> list[str]:
+        """Appends one request per moment, alike in all else; gives their public ids."""
+        requests = [self.request(moment, **columns) for moment in moments]
         await self.append(requests)
         return [request.public_id for request in requests]
 
@@ -160,8 +157,7 @@ TIER_OF = {"user_a": "premium", "user_b": "premium", "user_c": "standard", "user
 
 async def people(gateway: Gateway) -> None:
     """Adds the fleet and the users of TIER_OF."""
-    for name in FLEET:
-        await gateway.deployment(name)
+    await gateway.deployment(*FLEET)
     for number, (name, tier) in enumerate(TIER_OF.items()):
         await gateway.user(name, tier, daily_budget_usd=Decimal(number) / 10)
 

@@ -1,0 +1,101 @@
+"""Health as it was at the moment asked about: what is down, what is stale, and what cannot be known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from context_builder.source import Section, Status
+from context_builder.sources.health import MOST_SINGLY, STALE_AFTER, source
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+SECOND = timedelta(seconds=1)
+
+
+def texts(section: Section) -> list[str]:
+    return [fact.text for fact in section.facts]
+
+
+async def test_the_worst_comes_first_with_reason_age_and_place(gateway: Gateway) -> None:
+    """Down before degraded before the rest; each unhealthy one has a fact, the healthy share one."""
+    await gateway.deployment("a/x")
+    await gateway.deployment("b/x")
+    await gateway.deployment("c/x", status="degraded", region="eu-1", updated_at=NOON)
+    await gateway.deployment("d/x", status="down", status_reason="no answer", status_since=NOON - 90 * MINUTE)
+    await gateway.deployment("e/x", status="unknown", updated_at=None)
+    section = await gateway.read(source)
+    assert section.header == "5 deployments: 1 down, 1 degraded, 2 healthy, 1 unknown"
+    assert texts(section) == [
+        "d/x is DOWN since 2026-03-10 10:30 (1 h 30 min): «no answer»; reported 1 min ago",
+        "c/x (eu-1) is DEGRADED; reported 0 s ago",
+        "1 deployment of unknown health (never reported): e/x",
+        "2 deployments healthy: a/x, b/x",
+    ]
+    assert (section.status, section.gaps) == (Status.OK, ())
+
+
+@pytest.mark.parametrize(
+    ("age", "stale"),
+    [(STALE_AFTER - SECOND, False), (STALE_AFTER, False), (STALE_AFTER + SECOND, True), (40 * DAY, True)],
+)
+async def test_a_report_is_stale_after_its_time(gateway: Gateway, age: timedelta, stale: bool) -> None:
+    """A healthy report that is too old is no good news: it has a fact of its own, the section is stale."""
+    await gateway.deployment("a/x", updated_at=NOON - age)
+    section = await gateway.read(source)
+    assert (section.status is Status.STALE) is stale
+    assert section.header.endswith("1 with a stale report") is stale
+    assert ("STALE, last reported" in section.facts[0].text) is stale
+    assert section.facts[0].short.startswith("a/x is HEALTHY; STALE" if stale else "1 deployment healthy")
+
+
+async def test_a_report_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> None:
+    """Law 3: the status that was overwritten is not known, and the one of later is not shown."""
+    await gateway.deployment("a/x", status="down", status_reason="secret of later", updated_at=NOON + SECOND)
+    await gateway.deployment("b/x", created_at=NOON + SECOND, updated_at=None)
+    section = await gateway.read(source)
+    assert section.header == "1 deployment: 0 down, 0 degraded, 0 healthy, 1 unknown"
+    assert section.facts == ()
+    assert section.gaps == ("health at this moment of a/x: the recorded status is a later one",)
+
+
+async def test_a_report_just_ahead_of_our_clock_counts_now(gateway: Gateway) -> None:
+    """The clocks of two machines differ; a fresh report must not make a deployment unknown."""
+    await gateway.deployment("a/x", status="down", updated_at=NOON + 30 * SECOND)
+    await gateway.deployment("b/x", status="down", updated_at=NOON + HOUR)
+    section = await gateway.read(source, asking(live=True))
+    assert texts(section) == ["a/x is DOWN; reported 0 s ago"]
+    assert "of b/x" in section.gaps[0]
+
+
+async def test_only_deployments_in_scope_are_read(gateway: Gateway) -> None:
+    """A question about one deployment is not told about another."""
+    await gateway.deployment("a/x", status="down")
+    await gateway.deployment("b/x", status="down")
+    section = await gateway.read(source, asking(deployment_ids=gateway.id_of("b/x")))
+    assert section.header == "1 deployment: 1 down, 0 degraded, 0 healthy"
+    assert len(section.facts) == 1
+    assert "a/x" not in str(section)
+
+
+async def test_a_fleet_that_is_down_as_a_whole_still_fits(gateway: Gateway) -> None:
+    """Facts stay bounded, nothing is left out of the counts, and order does not depend on the database."""
+    for number in range(120):
+        status = ("down", "degraded", "healthy")[number % 3]
+        age = STALE_AFTER + MINUTE if number % 2 else MINUTE
+        await gateway.deployment(f"M{number % 7}-m/{number:03}", status=status, updated_at=NOON - age)
+    section = await gateway.read(source)
+    assert section.header == "120 deployments: 40 down, 40 degraded, 40 healthy, 60 with a stale report"
+    assert len(section.facts) <= MOST_SINGLY + 6
+    singly = [fact.text.split(" ")[0] for fact in section.facts[:MOST_SINGLY]]
+    down = sorted(f"M{number % 7}-m/{number:03}" for number in range(0, 120, 3))
+    assert singly == down[:MOST_SINGLY]
+    together = [int(text.split(" ")[0]) for text in texts(section)[MOST_SINGLY:]]
+    assert sum(together) == 120 - MOST_SINGLY
+
+
+async def test_no_deployments_is_empty(gateway: Gateway) -> None:
+    """An empty table says so."""
+    section = await gateway.read(source)
+    assert (section.status, section.header) == (Status.EMPTY, "no deployments are known")

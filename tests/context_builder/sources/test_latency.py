@@ -1,0 +1,182 @@
+"""Percentiles are those of the requests that were sent, and a change is told only where there is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context_builder.request import Window
+from context_builder.rollup_query import baseline_of
+from context_builder.source import Fact, Section, Status
+from context_builder.sources.latency import FEWEST, MOST_DEPLOYMENTS, MOST_ROUTER_FACTS, source
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from models.histogram import RELATIVE_ERROR
+from models.request_log import NewRequest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FIGURES = re.compile(r"p50 ([\d,]+) ms, p95 ([\d,]+) ms, p99 ([\d,]+) ms over ([\d,]+) timed request")
+
+
+def agrees(written: str, sent: Sequence[NewRequest]) -> bool:
+    """Whether figures are the percentiles of what was sent: counts exact, latencies within the error."""
+    latencies = sorted(r.latency_ms for r in sent if r.latency_ms is not None)
+    if not latencies:
+        return written.strip() == "no timed requests"
+    found = FIGURES.search(written)
+    assert found is not None, written
+    *percentiles, total = (int(number.replace(",", "")) for number in found.groups())
+    exact = [latencies[int(fraction * (len(latencies) - 1))] for fraction in (0.5, 0.95, 0.99)]
+    # Half a millisecond more, since figures are whole milliseconds.
+    close = [abs(p - e) <= RELATIVE_ERROR * e + 0.5 for p, e in zip(percentiles, exact, strict=True)]
+    return total == len(latencies) and all(close)
+
+
+def about(section: Section, start: str) -> Fact:
+    (found,) = [fact for fact in section.facts if fact.text.startswith(start)]
+    return found
+
+
+@given(st.integers(0, 8 * 24 * 60), st.integers(1, 400) | st.integers(1, 3 * 24 * 60))
+@settings(max_examples=30, deadline=None)
+async def test_every_percentile_is_that_of_the_requests_sent(busy: Gateway, back: int, length: int) -> None:
+    """For windows that begin and end at any minute, over all and by tier and deployment, now and before."""
+    window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
+    section = await busy.read(source, asking(since=window.start, until=window.end))
+    sent, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    if not any(r.latency_ms is not None for r in sent):
+        assert section.status is Status.EMPTY
+        return
+    now, past = section.header.split("; the 7 days before: ")
+    assert agrees(now, sent)
+    assert agrees(past, before)
+    groups = {f"tier {tier}": ("tier", tier) for tier in ("premium", "standard", "budget")}
+    groups |= {f"deployment {name}": ("deployment_id", number) for name, number in busy.deployments.items()}
+    told = {fact.text.split(":")[0]: fact.text for fact in section.facts if " by router" not in fact.text}
+    for name, (field, value) in groups.items():
+        of_now, of_past = ([r for r in side if getattr(r, field) == value] for side in (sent, before))
+        timed = [r for r in of_now if r.latency_ms is not None]
+        assert (name in told) is bool(timed)
+        if timed:
+            now, past = told[name].split("; the 7 days before: ")
+            assert agrees(now, of_now)
+            assert agrees(past.split("; p95 is")[0], of_past)
+
+
+async def test_router_versions_are_compared_with_the_hours_of_each(busy: Gateway) -> None:
+    """Over window and baseline together, each version's percentiles are those of what it routed."""
+    section = await busy.read(source)
+    span = Window(NOON - 8 * DAY, NOON)
+    for name, number in busy.deployments.items():
+        text = about(section, f"{name} by router version: under v2 ").text
+        old, new = text.split("first to last hour seen: ")[1].split("; v2 ")
+        for version, figures in (("v1", old), ("v2", new)):
+            routed = busy.sent_in(span, deployment_id=number, router_version=version)
+            assert agrees(figures, routed)
+            assert f"({min(r.created_at for r in routed):%Y-%m-%d %H}:00 to " in figures
+
+
+async def steady(gateway: Gateway, latency_ms: int, start: datetime, number: int, **columns: str) -> None:
+    await gateway.send(*(start + n * MINUTE for n in range(number)), latency_ms=latency_ms, **columns)
+
+
+async def test_a_tier_that_became_slow_is_told_first(gateway: Gateway) -> None:
+    """What changed weighs more than what did not, and says by how much."""
+    await gateway.deployment()
+    for tier in ("premium", "standard"):
+        await gateway.user(f"user_{tier}", tier)
+        await steady(gateway, 1_000, NOON - 3 * DAY, 40, user=f"user_{tier}")
+    await steady(gateway, 2_000, NOON - HOUR, 40, user="user_premium")
+    await steady(gateway, 1_000, NOON - HOUR, 40, user="user_standard")
+    section = await gateway.read(source)
+    slow, same = about(section, "tier premium"), about(section, "tier standard")
+    assert slow.text.endswith("; p95 is 2.0 times what it was")
+    assert same.text.endswith("; p95 is 1.0 times what it was")
+    assert slow.importance > same.importance
+    assert 0 <= same.importance < slow.importance <= 1
+
+
+@pytest.mark.parametrize(("few", "compared"), [(FEWEST - 1, False), (FEWEST, True)])
+async def test_few_requests_are_not_compared(gateway: Gateway, few: int, compared: bool) -> None:
+    """Below the limit on one side a percentile is chance: neither tiers nor router versions are compared."""
+    await gateway.deployment()
+    await gateway.user()
+    await steady(gateway, 100, NOON - 2 * DAY, 50, router_version="v1")
+    await steady(gateway, 900, NOON - HOUR, few, router_version="v2")
+    section = await gateway.read(source)
+    assert ("times what it was" in about(section, "tier premium").text) is compared
+    assert any("by router version" in fact.text for fact in section.facts) is compared
+
+
+async def test_the_newest_versions_are_compared_where_there_were_many(gateway: Gateway) -> None:
+    """In the order they were first seen; the oldest are left out and the verdict is never cut off."""
+    await gateway.deployment()
+    await gateway.user()
+    for number in range(30):
+        await steady(gateway, 100 + number, NOON - (40 - number) * HOUR, 20, router_version=f"v{number}")
+    (fact,) = [f for f in (await gateway.read(source)).facts if "by router version" in f.text]
+    assert fact.text.startswith("gpt-4/aws by router version: under v29 p95 is 1.0 times that of")
+    assert re.findall(r"; (?:first to last hour seen: )?(v\d+) \(", fact.text) == ["v26", "v27", "v28", "v29"]
+    assert len(fact.text) < 1_000
+
+
+async def test_pending_requests_have_no_latency_yet(gateway: Gateway) -> None:
+    """They are not counted as timed; with nothing else the section is empty and says so."""
+    await gateway.deployment()
+    await gateway.user()
+    await gateway.send(NOON - HOUR, status="pending", latency_ms=None)
+    section = await gateway.read(source)
+    assert (section.status, section.header) == (Status.EMPTY, "no timed requests in the window")
+    await gateway.send(NOON - HOUR, latency_ms=0)
+    section = await gateway.read(source)
+    assert section.header.startswith(
+        "all requests in scope: p50 1 ms, p95 1 ms, p99 1 ms over 1 timed request;"
+    )
+    assert section.header.endswith("the 7 days before: no timed requests")
+
+
+async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) -> None:
+    """Half-open at the minute, with both edges in the middle of an hour."""
+    await gateway.deployment()
+    await gateway.user()
+    since, until = NOON - 3 * HOUR - 20 * MINUTE, NOON - 20 * MINUTE
+    tiny = timedelta(microseconds=1)
+    await gateway.send(since - tiny, until, latency_ms=9_000)
+    await gateway.send(since, until - tiny, latency_ms=10)
+    section = await gateway.read(source, asking(since=since, until=until))
+    assert section.header.startswith("all requests in scope: p50 10 ms, p95 10 ms, p99 10 ms over 2 timed")
+
+
+async def test_only_what_is_in_scope_is_timed(busy: Gateway) -> None:
+    """A tier on a deployment is told with no other tier or deployment in it."""
+    here = busy.id_of("llama-70b/gcp")
+    section = await busy.read(source, asking(deployment_ids=here, tiers=("standard",)))
+    sent = [r for r in busy.sent_in(asking().window, tier="standard") if r.deployment_id in here]
+    assert agrees(section.header.split(";")[0], sent)
+    assert not [name for name in ("gpt-4", "mistral", "k8s", "premium", "budget") if name in str(section)]
+
+
+async def test_very_many_deployments_are_bounded_to_the_busiest(gateway: Gateway) -> None:
+    """Of 200 models those with the most requests are told, by name where they are equal."""
+    await gateway.user()
+    names = [f"m{number:03}/b" for number in range(200)]
+    await gateway.deployment(*names)
+    requests = [gateway.request(NOON - 2 * HOUR, deployment=name) for name in names]
+    for busiest in names[::10]:
+        for start, latency_ms, version in ((NOON - DAY, 100, "v1"), (NOON - HOUR, 900, "v2")):
+            requests += [
+                gateway.request(
+                    start + n * MINUTE, deployment=busiest, latency_ms=latency_ms, router_version=version
+                )
+                for n in range(25)
+            ]
+    await gateway.append(requests)
+    section = await gateway.read(source)
+    assert len(section.facts) == 1 + MOST_DEPLOYMENTS + MOST_ROUTER_FACTS
+    told = [fact.text.split(":")[0] for fact in section.facts if fact.text.startswith("deployment ")]
+    assert told == [f"deployment {name}" for name in names[: 10 * MOST_DEPLOYMENTS : 10]]

@@ -1,0 +1,151 @@
+"""Counts are those of the requests that were sent, in any window, by every dimension."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context_builder.figures import count, percent
+from context_builder.request import Window
+from context_builder.rollup_query import baseline_of
+from context_builder.source import Section, Status
+from context_builder.sources.volume import MOST_GROUPS, source
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from models.request_log import NewRequest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FAILED = ("error", "timeout", "rate_limited")
+
+
+def fact(section: Section, title: str) -> str:
+    """What the fact with this title lists."""
+    (text,) = [fact.text for fact in section.facts if fact.text.startswith(f"{title}: ")]
+    return text.removeprefix(f"{title}: ")
+
+
+def ranked(names: Iterable[str]) -> list[tuple[str, int]]:
+    return sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
+
+
+def dimensions(gateway: Gateway) -> dict[str, Callable[[NewRequest], str]]:
+    names = {number: name for name, number in gateway.deployments.items()}
+    return {
+        "tier": lambda r: r.tier,
+        "model": lambda r: names[r.deployment_id].split("/")[0],
+        "backend": lambda r: names[r.deployment_id].split("/")[1],
+        "deployment": lambda r: names[r.deployment_id],
+    }
+
+
+@given(st.integers(0, 9 * 24 * 60 - 1), st.integers(1, 400) | st.integers(1, 3 * 24 * 60))
+@settings(max_examples=30, deadline=None)
+async def test_every_figure_is_that_of_the_requests_sent(busy: Gateway, back: int, length: int) -> None:
+    """For windows that begin and end at any minute: totals, shares, failures and their rate before."""
+    window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
+    section = await busy.read(source, asking(since=window.start, until=window.end))
+    now, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    failed, failed_before = ([r for r in sent if r.status in FAILED] for sent in (now, before))
+    if not now:
+        assert section.status is Status.EMPTY
+        return
+    rate = percent(len(failed), len(now))
+    head = f"{count(len(now), 'request')} in the window, {len(failed):,} failed ({rate})"
+    assert section.header.startswith(head)
+    pending = sum(r.status == "pending" for r in now)
+    assert (f", {pending:,} pending;" in section.header) is (pending > 0)
+    if before:
+        assert section.header.endswith(f"{percent(len(failed_before), len(before))} failed")
+    for dimension, name_of in dimensions(busy).items():
+        expected = [f"{n} {c:,} ({percent(c, len(now))})" for n, c in ranked(map(name_of, now))]
+        assert fact(section, f"requests by {dimension}") == ", ".join(expected)
+        if not failed:
+            continue
+        totals, past, past_failed = (Counter(map(name_of, sent)) for sent in (now, before, failed_before))
+        expected = [
+            f"{n} {c:,} of {totals[n]:,} ({percent(c, totals[n])}"
+            + (f", before {percent(past_failed[n], past[n])})" if past[n] else ")")
+            for n, c in ranked(map(name_of, failed))
+        ]
+        assert fact(section, f"failed requests by {dimension}, most failures first") == ", ".join(expected)
+    statuses = ", ".join(f"{n} {c:,}" for n, c in ranked(r.status for r in now))
+    assert fact(section, "requests by status") == statuses
+    codes = ", ".join(f"{n} {c:,}" for n, c in ranked(r.error_code for r in failed if r.error_code))
+    if codes:
+        assert fact(section, "failed requests by error code") == codes
+
+
+async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) -> None:
+    """Half-open at the minute, with edges within an hour."""
+    await gateway.deployment()
+    await gateway.user()
+    since, until = NOON - 100 * MINUTE, NOON - 20 * MINUTE
+    tiny = timedelta(microseconds=1)
+    await gateway.send(since - tiny, since, until - tiny, until)
+    section = await gateway.read(source, asking(since=since, until=until))
+    assert section.header.startswith("2 requests in the window")
+
+
+async def test_the_days_before_are_given_per_day_and_for_the_length_of_the_window(gateway: Gateway) -> None:
+    """Counted from the first hour that has data, so that a young gateway is not made to look idle."""
+    await gateway.deployment()
+    await gateway.user()
+    await gateway.send(*(NOON - 2 * DAY + number * HOUR for number in range(48)))
+    await gateway.send(NOON - 2 * DAY, status="error")
+    await gateway.send(*(NOON + number * MINUTE for number in range(30)))
+    section = await gateway.read(source, asking(NOON + HOUR, since=NOON))
+    assert section.header == (
+        "30 requests in the window, 0 failed (0 %); from 2026-03-08 12:00 until then 24 per day "
+        "(1 in 1 h 0 min), 2.0 % failed"
+    )
+    day = await gateway.read(source, asking(NOON))
+    assert day.header.startswith("24 requests in the window")
+    assert "from 2026-03-08 12:00 until then 25 per day, " in day.header
+
+
+async def test_what_is_older_than_the_baseline_or_younger_than_the_window_is_not_counted(
+    gateway: Gateway,
+) -> None:
+    """The seven days before the window, and nothing after it."""
+    await gateway.deployment()
+    await gateway.user()
+    await gateway.send(NOON - 9 * DAY, NOON, NOON + MINUTE)
+    section = await gateway.read(source)
+    assert (section.status, section.header) == (
+        Status.EMPTY,
+        "no requests in the window; none in the 7 days before",
+    )
+
+
+async def test_only_what_is_in_scope_is_counted(busy: Gateway) -> None:
+    """Deployments and tiers restrict window and baseline alike; no other name occurs."""
+    here = busy.id_of("gpt-4/k8s")
+    section = await busy.read(source, asking(deployment_ids=here, tiers=("budget",)))
+    sent = [r for r in busy.sent_in(asking().window, tier="budget") if r.deployment_id in here]
+    assert section.header.startswith(f"{count(len(sent), 'request')} in the window")
+    assert not [name for name in ("llama", "mistral", "aws", "premium", "standard") if name in str(section)]
+
+
+async def test_very_many_groups_are_bounded_and_tied_ones_keep_one_order(gateway: Gateway) -> None:
+    """Ten groups are listed, the others counted; equal counts are in order of name on both databases."""
+    await gateway.user()
+    names = [f"{'mM'[number % 2]}{number:03}/b" for number in reversed(range(60))]
+    await gateway.deployment(*names)
+    await gateway.append(
+        [
+            gateway.request(NOON - HOUR, deployment=name, status="error", error_code=f"E{name[1:4]}")
+            for name in names
+        ]
+    )
+    section = await gateway.read(source)
+    assert len(section.facts) == 10
+    first = ", ".join(f"M{number:03}/b 1 (1.7 %)" for number in range(1, 2 * MOST_GROUPS, 2))
+    assert fact(section, "requests by deployment") == f"{first}, and 50 more groups"
+    assert all(len(f.text) < 1_200 for f in section.facts)
+    short = [f.short for f in section.facts if f.text.startswith("requests by model")]
+    assert short == ["requests by model: M001 1 (1.7 %), M003 1 (1.7 %), M005 1 (1.7 %), and 57 more groups"]
