@@ -104,6 +104,8 @@ class IncidentMemory:
         """
         if as_of.tzinfo is None:
             raise ValueError(f"as_of={as_of.isoformat()} has no time zone; pass an aware datetime")
+        if limit < 1:
+            raise ValueError(f"limit={limit}; recall at least 1")
         if not queries:
             return Recall((), ())
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ class SentenceTransformerEmbedder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
         self._model: SentenceTransformer | None = None
         self._weights_hash: str | None = None
+        self._bulk_threads = 1
         self._cache: OrderedDict[str, Vectors] = OrderedDict()
 
     @property
@@ -106,6 +108,8 @@ class SentenceTransformerEmbedder:
             folder = self._folder or _package_folder()
             self._weights_hash = _checked_weights(folder, self._expected)
             self._model = _read_model(folder, self._device)
+            # One core stays free for the event loop.
+            self._bulk_threads = max(1, (os.cpu_count() or 1) - 1)
         return self._model
 
     def _embedded(self, texts: list[str]) -> Vectors:
@@ -115,20 +119,24 @@ class SentenceTransformerEmbedder:
         if not plain:
             return np.zeros((0, self.dimension), dtype=np.float32)
         if len(plain) >= _BULK:
-            return _encode(model, plain, _BULK_BATCH)
+            return _encode(model, plain, _BULK_BATCH, threads=self._bulk_threads)
         return np.stack([self._cached(model, text) for text in plain])
 
     def _cached(self, model: SentenceTransformer, text: str) -> Vectors:
         """One vector, computed alone: in a batch its last bits would depend on its neighbours."""
         if text not in self._cache:
-            self._cache[text] = _encode(model, [text], 1)[0]
+            self._cache[text] = _encode(model, [text], 1, threads=1)[0]
             if len(self._cache) > _CACHED_TEXTS:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(text)
         return self._cache[text]
 
 
-def _encode(model: SentenceTransformer, texts: list[str], batch_size: int) -> Vectors:
+def _encode(model: SentenceTransformer, texts: list[str], batch_size: int, *, threads: int) -> Vectors:
+    import torch  # noqa: PLC0415  imported with the model
+
+    # Several threads that wait for each other on busy cores took ten times as long over one text as one does.
+    torch.set_num_threads(threads)
     vectors = model.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
 

@@ -146,7 +146,7 @@ async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaInd
 
 async def test_a_hung_worker_costs_the_deadline_and_is_replaced(folder: Path) -> None:
     """A worker that stands still is killed at the deadline, even if no caller waits so long."""
-    index = ChromaIndex(folder, call_deadline_s=1.0)
+    index = ChromaIndex(folder, call_deadline_s=0.5)
     await index.create("hung")
     for patience_s in (5.0, 0.1):
         hung = index.worker_pid
@@ -158,12 +158,12 @@ async def test_a_hung_worker_costs_the_deadline_and_is_replaced(folder: Path) ->
         assert time.monotonic() - started < 2.5
         if isinstance(caught.value, MemoryUnavailable):
             assert str(caught.value) == (
-                "the memory worker did not answer within 1 s and was stopped; the next use starts another"
+                "the memory worker did not answer within 0.5 s and was stopped; the next use starts another"
             )
         assert await gone(hung, within_s=2.5)
         index._call_deadline_s = 30.0
         assert await index.count("hung") == 0
-        index._call_deadline_s = 1.0
+        index._call_deadline_s = 0.5
     await index.close()
 
 

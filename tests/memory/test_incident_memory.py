@@ -158,13 +158,13 @@ async def test_another_model_or_no_index_is_refused_with_what_to_do(world: World
     assert len((await world.recall(distinct(1).title, memory=other)).recollections) == 1
 
 
-async def test_the_same_name_with_other_weights_is_refused(world: World) -> None:
+async def test_the_same_name_with_other_weights_is_refused(sqlite_world: World) -> None:
     """A model is its weights, not its name."""
-    await world.memory().sync()
+    await sqlite_world.memory().sync()
     changed = HashingEmbedder()
     changed.weights_hash = "0" * 64
     with pytest.raises(MemoryUnavailable, match=r"weights hash is .* instead of 000000000000; run"):
-        await world.recall("anything", memory=world.memory(embedder=changed))
+        await sqlite_world.recall("anything", memory=sqlite_world.memory(embedder=changed))
 
 
 class SlowEmbedder(HashingEmbedder):
@@ -175,30 +175,32 @@ class SlowEmbedder(HashingEmbedder):
         return await super().embed(texts)
 
 
-async def test_a_slow_model_costs_a_recall_its_deadline_and_no_more(world: World) -> None:
+async def test_a_slow_model_costs_a_recall_its_deadline_and_no_more(sqlite_world: World) -> None:
     """Law 2: a recall ends at its deadline, with a reason."""
-    await world.memory().sync()
-    slow = world.memory(embedder=SlowEmbedder(), deadline_s=0.3)
+    await sqlite_world.memory().sync()
+    slow = sqlite_world.memory(embedder=SlowEmbedder(), deadline_s=0.3)
     started = time.perf_counter()
     with pytest.raises(MemoryUnavailable, match=r"did not answer within 0\.3 s$"):
-        await world.recall("anything", memory=slow)
+        await sqlite_world.recall("anything", memory=slow)
     assert time.perf_counter() - started < 1
 
 
-async def test_a_moment_without_time_zone_is_refused(world: World) -> None:
-    """Law 10: a naive `as_of` is an error that says what is accepted."""
+async def test_arguments_that_make_no_sense_are_refused(sqlite_world: World) -> None:
+    """Law 10: a naive `as_of` or room for nothing is an error that says what is accepted."""
+    with pytest.raises(ValueError, match="limit=0; recall at least 1"):
+        await sqlite_world.recall("anything", limit=0)
     with pytest.raises(ValueError, match="no time zone; pass an aware datetime"):
-        await world.recall("anything", as_of=LATER.replace(tzinfo=None))
+        await sqlite_world.recall("anything", as_of=LATER.replace(tzinfo=None))
 
 
-async def test_the_same_question_gets_the_same_answer(world: World) -> None:
+async def test_the_same_question_gets_the_same_answer(sqlite_world: World) -> None:
     """Law 6: recalls do not depend on when, how often, or beside which other queries they are made."""
-    await world.add(*(incident(number, number % 6) for number in range(30)))
-    memory = world.memory()
+    await sqlite_world.add(*(incident(number, number % 6) for number in range(30)))
+    memory = sqlite_world.memory()
     await memory.sync()
     texts = [f"{title} {cause}" for title, _, _, cause, _ in SCENES]
-    alone = {text: (await world.recall(text, memory=memory, limit=1)).recollections for text in texts}
-    together = (await world.recall(*texts, memory=memory, limit=6)).recollections
+    alone = {text: (await sqlite_world.recall(text, memory=memory, limit=1)).recollections for text in texts}
+    together = (await sqlite_world.recall(*texts, memory=memory, limit=6)).recollections
     assert sorted(together, key=lambda one: one.incident_id) == sorted(
         (one for found in alone.values() for one in found), key=lambda one: one.incident_id
     )
