@@ -7,6 +7,7 @@ cannot starve readers of connections.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -52,9 +53,10 @@ def parse_url(url: str) -> URL:
     """A database URL with its async driver filled in. Raises DatabaseError naming what is accepted."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        shown = re.sub(":.*@", ":***@", url)
         raise DatabaseError(
-            f"not a database URL: {url!r}; expected sqlite:///path/to/file.db or "
+            f"not a database URL: {shown!r}; expected sqlite:///path/to/file.db or "
             "postgresql://user:password@host/name"
         ) from None
     driver = _DRIVERS.get(parsed.get_backend_name())

@@ -90,7 +90,7 @@ async def _upgrade(settings: Settings) -> None:
         await migrate(database)
         head = await asyncio.to_thread(head_revision)
         change = "already at" if before == head else f"brought from {before or 'nothing'} to"
-        say(f"{database.url.render_as_string()}: {change} schema {head}")
+        say(f"{database.shown_url}: {change} schema {head}")
     finally:
         await database.close()
 
@@ -107,7 +107,7 @@ async def _status(settings: Settings) -> dict[str, Any]:
         head = await asyncio.to_thread(head_revision)
         revision = await database.revision()
         report: dict[str, Any] = {
-            "url": database.url.render_as_string(),
+            "url": database.shown_url,
             "schema": revision,
             "needed_schema": head,
         }

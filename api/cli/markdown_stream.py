@@ -103,7 +103,15 @@ class MarkdownStream:
 
 
 def block_lines(console: Console, text: str) -> list[list[Segment]]:
-    """The rendered lines of a block, without the empty ones that its kind may put around it."""
-    lines = console.render_lines(TerminalMarkdown(text), pad=False)
-    filled = [place for place, line in enumerate(lines) if any(part.text.strip() for part in line)]
-    return lines[filled[0] : filled[-1] + 1] if filled else []
+    """The rendered lines of Markdown, with one empty line at most between two others and none around."""
+    lines: list[list[Segment]] = []
+    gap = False
+    for line in console.render_lines(TerminalMarkdown(text), pad=False):
+        if not any(part.text.strip() for part in line):
+            gap = True
+            continue
+        if gap and lines:
+            lines.append([])
+        lines.append(line)
+        gap = False
+    return lines

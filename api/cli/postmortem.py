@@ -84,9 +84,9 @@ def _watched(*, quiet: bool) -> Iterator[Report]:
     """Shows a line for each incident, and a bar where standard error is a terminal."""
     with progress_bar("writing postmortems") as progress:
 
-        def report(outcome: Outcome, tally: Tally) -> None:
+        def report(outcome: Outcome | None, tally: Tally) -> None:
             progress(tally.tried, tally.total)
-            if not quiet:
+            if outcome is not None and not quiet:
                 say(_line(outcome))
 
         yield report

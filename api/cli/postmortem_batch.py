@@ -78,7 +78,8 @@ class Selection:
     since: datetime | None = None
 
 
-Report = Callable[[Outcome, Tally], None]
+Report = Callable[[Outcome | None, Tally], None]
+"""Called with None when it is known how many there are, then with each outcome."""
 
 _FAILURES = (PostmortemFailed, QuestionError, DatabaseError, SQLAlchemyError)
 """What costs one incident its postmortem; the others go on."""
@@ -102,6 +103,7 @@ class PostmortemBatch:
         pending = await self._writer.pending(incidents=selection.incidents, since=selection.since)
         await asyncio.to_thread(self._files.prepare)
         self.tally.total = len(pending)
+        self._report(None, self.tally)
         await self._restore(selection)
         waiting = iter(pending)
         async with asyncio.TaskGroup() as group:

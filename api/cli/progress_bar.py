@@ -42,15 +42,14 @@ def progress_bar(what: str) -> Iterator[Report]:
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan"),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
-        # Lines on standard output go above the bar, or into a pipe as they are.
-        redirect_stdout=sys.stdout.isatty(),
+        # Whoever reads a pipe would often see both on one screen.
+        disable=not (console.is_terminal and sys.stdout.isatty()),
     )
     with bar:
         task = bar.add_task(what, total=None)

@@ -39,6 +39,8 @@ def plain_lines(sheet: Sheet) -> Iterator[str]:
 def renderable(sheet: Sheet) -> RenderableType:
     """The same for a terminal: what is too long goes on below, nothing is cut off."""
     title = Text(sheet.title, style="bold yellow" if sheet.warns else "bold")
+    if not sheet.rows:
+        return title
     body = _stacked(sheet) if sheet.stacked else _table(sheet)
     return Group(title, Padding(body, (0, 0, 0, 2)))
 
@@ -47,7 +49,7 @@ def _table(sheet: Sheet) -> Table:
     accent = "yellow" if sheet.warns else "cyan"
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(sheet.columns), pad_edge=False)
     right = _numeric_columns(sheet)
-    for place in range(len(sheet.rows[0]) if sheet.rows else 0):
+    for place in range(len(sheet.rows[0])):
         table.add_column(
             Text(sheet.columns[place] if sheet.columns else "", style="dim"),
             overflow="fold",

@@ -11,10 +11,15 @@ BROKEN_PIPE = 141
 """What a shell reports for a program that was ended by a closed pipe."""
 UNWRITABLE = 1
 
+
 _KEPT = "\n\t"
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _DIRECTIONS = [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _REPLACED = {code: "\ufffd" for code in [*_CONTROLS, *_DIRECTIONS] if chr(code) not in _KEPT}
+
+
+class OutputFailed(OSError):
+    """Standard output takes no more, for example because a disk is full."""
 
 
 def printable(text: str) -> str:
@@ -23,8 +28,19 @@ def printable(text: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """Writes a line, or several, to standard output."""
-    sys.stdout.write(f"{printable(text)}\n")
+    """Writes a line, or several, to standard output. Raises OutputFailed and BrokenPipeError."""
+    write(f"{printable(text)}\n")
+
+
+def write(text: str) -> None:
+    """Writes text that is safe already. Raises OutputFailed and BrokenPipeError."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence_output()
+        raise OutputFailed(f"cannot write the output: {error.strerror}") from error
 
 
 def complain(message: str) -> None:
