@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,7 @@ class ServiceProcess:
 
     settings: Settings
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ("--port", "0")
     process: Process = field(init=False)
     url: str = field(init=False, default="")
     output: list[str] = field(init=False, default_factory=list)
@@ -105,7 +106,7 @@ class ServiceProcess:
         """Starts the process without waiting for the service to be ready."""
         command = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()", "serve"]
         self.process = await asyncio.create_subprocess_exec(
-            *command, "--port", "0", cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=PIPE
+            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=PIPE
         )
 
     async def ended(self) -> tuple[int, str]:

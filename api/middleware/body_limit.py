@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1_000_000
+_MAX_DISCARDED_BYTES = 20_000_000
+"""How much of a refused body is still taken: most clients hear an answer only when they have sent all."""
 
 
 class BodyLimit:
@@ -21,24 +22,25 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # What is announced counts at once, so that nothing of a body that is too large is read.
-        size = _announced(scope) if _announced(scope) > self._max_bytes else 0
+        size = 0
 
         async def receive_within_limit() -> Message:
             nonlocal size
-            message = await receive() if size <= self._max_bytes else {}
+            message = await receive()
             size += len(message.get("body", b""))
             if size > self._max_bytes:
-                limit = f"at most {self._max_bytes:,} bytes are accepted"
-                raise HTTPException(413, f"the body is too large; {limit}")
+                whole = await _discard_rest(message, receive)
+                detail = f"the body is too large; at most {self._max_bytes:,} bytes are accepted"
+                raise HTTPException(413, detail, headers={} if whole else {"connection": "close"})
             return message
 
         await self._app(scope, receive_within_limit, send)
 
 
-def _announced(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
-    try:
-        return int(length)
-    except ValueError:
-        return 0
+async def _discard_rest(message: Message, receive: Receive) -> bool:
+    """Reads what comes after a part of the body, within reason; whether that was all."""
+    discarded = 0
+    while message.get("more_body", False) and discarded < _MAX_DISCARDED_BYTES:
+        message = await receive()
+        discarded += len(message.get("body", b""))
+    return not message.get("more_body", False)

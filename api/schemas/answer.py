@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from api.schemas import manifest
 from api.schemas.manifest import ManifestBody
 from context_builder.answer import Doubt
+
+Usd = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
+"""Never in scientific notation, which is how Python writes tiny amounts."""
 
 
 class CitationBody(BaseModel):
@@ -93,6 +97,6 @@ class AnswerBody(BaseModel):
         description="The model API's stop reason; anything but `end_turn` means that the text is not whole."
     )
     usage: UsageBody | None
-    cost_usd: Decimal = Field(description="US dollars, exact, as text.")
+    cost_usd: Usd = Field(description="US dollars, exact, as text.")
     latency_ms: int
     manifest: ManifestBody
