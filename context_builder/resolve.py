@@ -19,7 +19,7 @@ from context_builder.names import (
     unknown_names,
 )
 from context_builder.request import Ask, ContextRequest, QuestionError, Scope, ScopeNames, UnknownName, Window
-from context_builder.time_phrases import find_window, whole_minutes
+from context_builder.time_phrases import EARLIEST, find_window, whole_minutes
 from context_builder.topics import topics_of
 from models import Deployment, Incident, Request, Tier, User
 from models.database import ReadSession
@@ -31,8 +31,6 @@ MAX_NAMES = 100
 """How many names one field of a scope may hold."""
 MAX_NAME_CHARACTERS = 200
 MAX_USER_CHARACTERS = 100
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""Moments before it are slips of the pen, and some so early that no window lies before them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NEAR_NAMES = 5_000

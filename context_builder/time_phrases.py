@@ -3,57 +3,43 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from re import Match
 
-import dateparser
-
+from context_builder.moments import COUNT, MOMENT, UNIT, Span, before, length_of, names_day, read_moment
 from context_builder.request import Window
 
 DEFAULT_LENGTH = timedelta(hours=24)
 AROUND = timedelta(minutes=30)
 """A moment such as "at 14:00" stands for the half hour on both sides of it."""
+MOST_PHRASES = 10
+"""How many phrases of one kind are tried."""
 
-_NUMBER_WORDS = "one two three four five six seven eight nine ten eleven twelve"
-_COUNTS = {word: number for number, word in enumerate(_NUMBER_WORDS.split(), start=1)} | {
-    "a": 1, "an": 1, "couple of": 2, "a couple of": 2, "few": 3, "a few": 3,
-}  # fmt: skip
-_HOUR, _DAY = 3600, 86400
-_UNITS = {
-    "minute": 60, "min": 60, "hour": _HOUR, "hr": _HOUR, "h": _HOUR, "day": _DAY, "d": _DAY, "week": 7 * _DAY,
-}  # fmt: skip
-_COUNT = r"(\d{1,4}|" + "|".join(sorted(_COUNTS, key=len, reverse=True)) + ")"
-_UNIT = r"(minute|min|hour|hr|h|day|d|week)s?"
-_WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-_MAX_WORDS = 6
-"""Longest phrase that is handed to the date parser: `Tuesday 17 November 2026 14:00 UTC`."""
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No window that a question names begins before it."""
 
-_parser_lock = threading.Lock()  # dateparser keeps its settings in shared objects
+_MINUTE = timedelta(minutes=1)
 
-Span = tuple[datetime, datetime]
 Read = Callable[[Match[str], datetime], Span | None]
 
 
 def find_window(question: str, as_of: datetime) -> Window:
     """The window that the question names, else the DEFAULT_LENGTH before `as_of`.
 
-    A phrase that lies after `as_of` names nothing that could be read; the window says so.
+    A phrase that cannot be read, such as 12/11/2026, or that names no time before `as_of`, is named in the
+    window's origin.
     """
-    origin = "default, the question names no time"
-    for pattern, read in _RULES:
-        for match in pattern.finditer(question):
-            span = read(match, as_of)
-            if span is None:
-                continue
-            start, end = whole_minutes(span[0]), whole_minutes(min(span[1], as_of))
-            phrase = " ".join(match.group().split())[:60].rstrip(" ?.,!")
+    origin = "the last 24 hours, since the question names no time"
+    for phrase, span in _phrases(" ".join(question.split()), as_of):
+        if span is not None:
+            start, end = whole_minutes(max(span[0], EARLIEST)), whole_minutes(min(span[1], as_of))
             if start < end:
                 return Window(start, end, origin=f"“{phrase}” in the question")
-            origin = f"default, “{phrase}” is not before the moment asked about"
+        origin = f"the last 24 hours, since “{phrase}” cannot be read as a time before the moment asked about"
     end = whole_minutes(as_of)
-    return Window(end - DEFAULT_LENGTH, end, origin)
+    return Window(before(end, DEFAULT_LENGTH), end, origin)
 
 
 def whole_minutes(moment: datetime) -> datetime:
@@ -61,127 +47,71 @@ def whole_minutes(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def parse_moment(phrase: str, as_of: datetime) -> datetime | None:
-    """The instant that a phrase names, UTC where it names no zone; None when it is not a time."""
-    with _parser_lock:
-        moment = dateparser.parse(
-            phrase,
-            languages=["en"],
-            settings={
-                "RELATIVE_BASE": as_of.astimezone(UTC).replace(tzinfo=None),
-                "TIMEZONE": "UTC",
-                "RETURN_AS_TIMEZONE_AWARE": True,
-                "PREFER_DATES_FROM": "past",
-            },
-        )
-    return None if moment is None else moment.astimezone(UTC)
+def _phrases(question: str, as_of: datetime) -> Iterator[tuple[str, Span | None]]:
+    for pattern, read in _RULES:
+        for match in islice(pattern.finditer(question), MOST_PHRASES):
+            yield match.group(), read(match, as_of)
 
 
-def _leading_moment(text: str, as_of: datetime) -> datetime | None:
-    """The moment named by the longest leading run of words that names one."""
-    words = text.replace("?", " ").replace(",", " ").split()[:_MAX_WORDS]
-    for count in range(len(words), 0, -1):
-        phrase = " ".join(words[:count])
-        if not re.match(rf"{_WEEKDAY}|today|yesterday|noon|midnight|this|last|.*\d", phrase, re.IGNORECASE):
-            continue  # dateparser reads a bare `may` or `sat` as a date
-        if phrase.lower() in ("today", "yesterday"):
-            return _calendar_spans(as_of)[phrase.lower()][0]
-        moment = parse_moment(phrase, as_of)
-        if moment is not None:
-            return moment
-    return None
+def _unreadable(_match: Match[str], _as_of: datetime) -> None:
+    """Day or month first? Nobody can tell."""
 
 
 def _between(match: Match[str], as_of: datetime) -> Span | None:
-    end = _leading_moment(match.group(2), as_of)
-    # Read from the end: in "from 9:00 to 11:00 yesterday" the day belongs to both.
-    start = _leading_moment(match.group(1), end) if end else None
-    return (start, end) if start and end and start < end else None
+    """From the start of the first to the end of the second; a day that only one names belongs to both."""
+    first, last = match.groups()
+    if last.casefold() == "now":
+        start = read_moment(first, as_of)
+        return (start[0], as_of) if start else None
+    if names_day(first) and not names_day(last):
+        start = read_moment(first, as_of)
+        end = read_moment(last, start[0] + timedelta(days=1)) if start else None
+    else:
+        end = read_moment(last, as_of)
+        start = read_moment(first, end[0]) if end else None
+    return (start[0], end[1]) if start and end and start[0] < end[1] else None
 
 
 def _since(match: Match[str], as_of: datetime) -> Span | None:
-    start = _leading_moment(match.group(1), as_of)
-    return (start, as_of) if start else None
+    span = read_moment(match.group(1), as_of)
+    return (span[0], as_of) if span else None
 
 
 def _before(match: Match[str], as_of: datetime) -> Span | None:
-    end = _leading_moment(match.group(1), as_of)
-    return (end - DEFAULT_LENGTH, end) if end else None
+    span = read_moment(match.group(1), as_of)
+    return (before(span[0], DEFAULT_LENGTH), span[0]) if span else None
+
+
+def _until(match: Match[str], as_of: datetime) -> Span | None:
+    """Up to the end of what is named, as in "until Tuesday"."""
+    span = read_moment(match.group(1), as_of)
+    return (before(min(span[1], as_of), DEFAULT_LENGTH), span[1]) if span else None
 
 
 def _at(match: Match[str], as_of: datetime) -> Span | None:
-    moment = _leading_moment(match.group(1), as_of)
-    return (moment - AROUND, moment + AROUND) if moment else None
-
-
-def _on_day(match: Match[str], as_of: datetime) -> Span | None:
-    moment = parse_moment(match.group(1), as_of)
-    return _day_of(moment) if moment else None
+    span = read_moment(match.group(1), as_of)
+    if span is None or span[0] != span[1]:
+        return span
+    return before(span[0], AROUND), before(span[1], -AROUND)
 
 
 def _last(match: Match[str], as_of: datetime) -> Span:
-    return as_of - _length(match.group(1) or "one", match.group(2)), as_of
-
-
-def _ago(match: Match[str], as_of: datetime) -> Span:
-    moment = as_of - _length(match.group(1), match.group(2))
-    if _UNITS[match.group(2).lower()] >= _DAY:
-        return _day_of(moment)
-    return moment - AROUND, moment + AROUND
-
-
-def _length(count: str, unit: str) -> timedelta:
-    number = int(count) if count.isdigit() else _COUNTS[" ".join(count.lower().split())]
-    return timedelta(seconds=number * _UNITS[unit.lower()])
-
-
-def _day_of(moment: datetime) -> Span:
-    start = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return start, start + timedelta(days=1)
-
-
-def _calendar(match: Match[str], as_of: datetime) -> Span:
-    return _calendar_spans(as_of)[" ".join(match.group(1).lower().split())]
-
-
-def _calendar_spans(as_of: datetime) -> dict[str, Span]:
-    """`today`, `yesterday`, `this week`, ... in UTC; weeks begin on Monday."""
-    midnight, _ = _day_of(as_of)
-    monday = midnight - timedelta(days=midnight.weekday())
-    first = midnight.replace(day=1)
-    last_first = (first - timedelta(days=1)).replace(day=1)
-    return {
-        "today": (midnight, as_of),
-        "tonight": (midnight, as_of),
-        "yesterday": (midnight - timedelta(days=1), midnight),
-        "this hour": (as_of.astimezone(UTC).replace(minute=0), as_of),
-        "this morning": (midnight, min(as_of, midnight + timedelta(hours=12))),
-        "this week": (monday, as_of),
-        "last week": (monday - timedelta(days=7), monday),
-        "this month": (first, as_of),
-        "last month": (last_first, first),
-        "last night": (midnight - timedelta(hours=6), min(as_of, midnight + timedelta(hours=6))),
-    }
+    return before(as_of, max(length_of(match.group(1)), _MINUTE)), as_of
 
 
 def _rule(pattern: str, read: Read) -> tuple[re.Pattern[str], Read]:
-    return re.compile(pattern, re.IGNORECASE), read
+    return re.compile(pattern, re.IGNORECASE | re.ASCII), read
 
 
 _RULES: tuple[tuple[re.Pattern[str], Read], ...] = (
-    _rule(r"\b(?:between|from)\s+(.{3,60}?)\s+(?:and|to|until|till)\s+(.{3,60})", _between),
-    _rule(r"\b(?:since|after)\s+(.{2,60})", _since),
-    _rule(rf"\b(?:last|past|previous)\s+{_COUNT}\s*{_UNIT}\b", _last),
-    _rule(r"\b(?:last|past)\s+()(minute|hour|day)\b", _last),
-    _rule(r"\bpast\s+()(week)\b", _last),
-    _rule(rf"\b{_COUNT}\s*{_UNIT}\s+ago\b", _ago),
-    _rule(
-        r"\b(today|tonight|yesterday|(?:this|last)\s+(?:week|month)|this\s+(?:hour|morning)|last\s+night)\b",
-        _calendar,
-    ),
-    _rule(r"\b(?:before|until|till)\s+(.{2,60})", _before),
-    _rule(r"\b(?:at|around|about)\s+(\d[^?,]{1,40}|noon|midnight)", _at),
-    _rule(rf"\b(?:on\s+)?({_WEEKDAY}|\d{{4}}-\d{{2}}-\d{{2}})\b(?![T\s]*\d)", _on_day),
-    _rule(r"\b(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}\S*)", _at),
+    _rule(rf"\b(?:between |from )?({MOMENT}) ?(?:and|to|until|till|-|–) ?({MOMENT}|now\b)", _between),
+    _rule(rf"\b(?:since|after|starting) (?:around |about )?({MOMENT})", _since),
+    _rule(rf"\b(?:last|past|previous) ({COUNT} ?{UNIT})\b", _last),
+    _rule(r"\b(?:last|past) (minute|hour|day)\b", _last),
+    _rule(r"\bpast (week|month|year)\b", _last),
+    _rule(rf"\bbefore (?:around |about )?({MOMENT})", _before),
+    _rule(rf"\b(?:until|till|up to) (?:around |about )?({MOMENT})", _until),
+    _rule(r"\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b", _unreadable),
+    _rule(rf"\b(?:(?:at|around|about|on|in|over|during) )?(?:the )?({MOMENT})", _at),
 )
 """Most specific first; the first that yields a readable window wins."""

@@ -1,0 +1,232 @@
+"""Moments in words, such as `Tuesday 14:00 CET`, `Nov 17` or `2 hours ago`, become spans of UTC time."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dateparser
+
+Span = tuple[datetime, datetime]
+"""From start to end; a moment to the minute begins and ends at once."""
+
+DAY = timedelta(days=1)
+_NUMBER_WORDS = "one two three four five six seven eight nine ten eleven twelve"
+_COUNTS = {word: number for number, word in enumerate(_NUMBER_WORDS.split(), start=1)} | {
+    "a": 1, "an": 1, "couple": 2, "couple of": 2, "a couple of": 2, "few": 3, "a few": 3, "several": 3,
+}  # fmt: skip
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": DAY,
+    "w": 7 * DAY,
+    "mo": 30 * DAY,
+    "y": 365 * DAY,
+}
+COUNT = r"(?:\d{1,4}|" + "|".join(sorted(_COUNTS, key=len, reverse=True)) + ")"
+UNIT = (
+    r"(?:months?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?|s(?:ec(?:ond)?s?)?|y(?:ears?)?)"
+)
+
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WEEKDAY = rf"(?:{'|'.join(_WEEKDAYS)}|mon|tues?|wed|thu(?:rs?)?|fri)\b"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_NTH = r"\d{1,2}(?:st|nd|rd|th)?(?![\d:])"
+_IN_MONTH = rf"(?:the )?(?:{_NTH} (?:of )?{_MONTH}|{_MONTH} {_NTH})\b(?:,? \d{{4}}\b)?"
+_ISO = r"\d{4}-\d{2}-\d{2}(?![\d-])"
+_DAY = rf"(?:{_ISO}|(?:{_WEEKDAY},? )?{_IN_MONTH}|(?:(?:last|this) )?{_WEEKDAY}|today\b|yesterday\b)"
+_CLOCK = (
+    r"(?:noon\b|midnight\b|\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?![\d:])(?: ?[ap]m\b)?|\d{1,2} ?[ap]m\b)"
+)
+_OFFSET = r"(?:utc|gmt|z)(?:[+-]\d{1,2}(?::?\d{2})?)?(?!\w)|[+-]\d{2}:?\d{2}(?!\d)"
+_INITIALS = r"(?-i:[ECMP][SD]?T|CES?T|EES?T|WES?T|BST|IST|JST|SGT|AE[SD]T)\b"
+_PLACE = r"(?-i:[A-Z][A-Za-z]{2,12}/[A-Z][A-Za-z_]{2,20})\b"
+_ZONE = rf"(?: ?(?:{_OFFSET})| (?:{_INITIALS}|{_PLACE}))"
+_AT = r"(?:,? (?:at |around )?|t)"
+_AGO = rf"{COUNT} ?{UNIT} ago\b"
+_PERIOD = (
+    r"(?:(?:this|last) (?:week|month|year)|this (?:hour|morning|afternoon|evening)|last night|tonight"
+    r"|(?:(?:this|last|the) )?weekend)\b"
+)
+MOMENT = rf"(?:{_DAY}{_AT}{_CLOCK}{_ZONE}?|{_CLOCK}{_ZONE}?(?: (?:on )?{_DAY})?|{_AGO}|{_PERIOD}|{_DAY})"
+"""A phrase that names a moment or a day; white space is single."""
+
+_PARTS = re.compile(
+    rf"(?P<ago>{_AGO})|(?P<period>{_PERIOD})"
+    rf"|(?P<day>{_DAY})?(?:{_AT}?(?P<clock>{_CLOCK})(?P<zone>{_ZONE})?)?(?: (?:on )?(?P<day_last>{_DAY}))?",
+    re.IGNORECASE | re.ASCII,
+)
+_LENGTH = re.compile(rf"({COUNT})? ?({UNIT})", re.ASCII)
+_AM_PM = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:\.\d+)? ?([ap]m)?", re.IGNORECASE)
+_NOON = 12
+_HOURS = timedelta(hours=1)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+_parser_lock = threading.Lock()  # dateparser keeps its settings in shared objects
+
+
+def read_moment(phrase: str, base: datetime) -> Span | None:
+    """The span that a phrase which matches MOMENT names, read from `base` back.
+
+    None for what does not exist, such as the 31st of November.
+    """
+    parts = _PARTS.fullmatch(phrase)
+    if parts is None:
+        return None
+    if parts["ago"]:
+        return _ago(parts["ago"], base)
+    if parts["period"]:
+        return calendar_span(parts["period"], base)
+    named_day = parts["day"] or parts["day_last"]
+    day = _day(named_day, base) if named_day else None
+    if named_day and day is None:
+        return None
+    if parts["clock"]:
+        moment = _at(day, parts["clock"], (parts["zone"] or "").strip(), base)
+        return (moment, moment) if moment else None
+    return (day, _plus(day, DAY)) if day else None
+
+
+def names_day(phrase: str) -> bool:
+    """Whether a phrase that matches MOMENT says more than a time of day."""
+    parts = _PARTS.fullmatch(phrase)
+    return parts is not None and not (parts["clock"] and not parts["day"] and not parts["day_last"])
+
+
+def length_of(phrase: str) -> timedelta:
+    """The length of a phrase that matches COUNT and UNIT, such as `3 hours`; `hour` alone is one."""
+    count, unit = _length(phrase.casefold())
+    return count * _UNITS[unit]
+
+
+def _length(phrase: str) -> tuple[int, str]:
+    match = _LENGTH.fullmatch(phrase)
+    if match is None:
+        raise ValueError(f"not a length of time: {phrase!r}")
+    word, unit = match.groups()
+    count = int(word) if word and word.isdecimal() else _COUNTS[word or "one"]
+    return count, "mo" if unit.startswith("mo") else unit[0]
+
+
+def midnight_of(moment: datetime) -> datetime:
+    """The beginning of the UTC day."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def calendar_span(phrase: str, base: datetime) -> Span:
+    """`this week`, `last night`, ... in UTC; weeks begin on Monday, the weekend is the last that began."""
+    midnight = midnight_of(base)
+    monday = _plus(midnight, -midnight.weekday() * DAY)
+    saturday = _plus(midnight, -((midnight.weekday() - 5) % 7) * DAY)
+    month, year = midnight.replace(day=1), midnight.replace(month=1, day=1)
+    spans = {
+        "tonight": (midnight, base),
+        "this hour": (base.astimezone(UTC).replace(minute=0, second=0, microsecond=0), base),
+        "this morning": (midnight, midnight + 12 * _HOURS),
+        "this afternoon": (midnight + 12 * _HOURS, midnight + 18 * _HOURS),
+        "this evening": (midnight + 18 * _HOURS, _plus(midnight, DAY)),
+        "last night": (_plus(midnight, -6 * _HOURS), midnight + 6 * _HOURS),
+        "this week": (monday, base),
+        "last week": (_plus(monday, -7 * DAY), monday),
+        "this month": (month, base),
+        "last month": (_plus(month, -DAY).replace(day=1), month),
+        "this year": (year, base),
+        "last year": (_plus(year, -DAY).replace(month=1, day=1), year),
+        "weekend": (saturday, _plus(saturday, 2 * DAY)),
+    }
+    name = phrase.casefold()
+    return spans["weekend" if name.endswith("weekend") else name]
+
+
+def _plus(moment: datetime, span: timedelta) -> datetime:
+    """The sum, or the first or last moment that there is."""
+    try:
+        return moment + span
+    except OverflowError:
+        return _FIRST if span < timedelta(0) else _LAST
+
+
+def before(moment: datetime, span: timedelta) -> datetime:
+    """So long before a moment, or the first moment that there is."""
+    return _plus(moment, -span)
+
+
+def _ago(phrase: str, base: datetime) -> Span:
+    """Days ago and more is a day, hours ago and less a moment."""
+    count, unit = _length(phrase.casefold().removesuffix(" ago"))
+    moment = before(base, count * _UNITS[unit])
+    if _UNITS[unit] < DAY:
+        return moment, moment
+    return midnight_of(moment), _plus(midnight_of(moment), DAY)
+
+
+def _day(phrase: str, base: datetime) -> datetime | None:
+    """The midnight with which the last such day up to `base` began."""
+    words = phrase.casefold().removeprefix("last ").removeprefix("this ")
+    if words in ("today", "yesterday"):
+        return _plus(midnight_of(base), DAY * -(words == "yesterday"))
+    weekday = next((day for day in _WEEKDAYS if words.isalpha() and words[:3] == day[:3]), None)
+    found = _parsed(weekday or words, base)
+    return midnight_of(found) if found else None
+
+
+def _at(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
+    """A time of day on a day, or the last such time up to `base`."""
+    time_of_day = _time_of_day(clock)
+    if time_of_day is None:
+        return None
+    moment = _in_zone(_plus(day or midnight_of(base), time_of_day), zone)
+    if moment is None or day is not None:
+        return moment
+    # A zone can bring the time of day to the day before or after.
+    return next((m for m in (_plus(moment, n * DAY) for n in (1, 0, -1)) if m <= base), None)
+
+
+def _time_of_day(clock: str) -> timedelta | None:
+    if clock.casefold() in ("noon", "midnight"):
+        return timedelta(hours=_NOON if clock.casefold() == "noon" else 0)
+    match = _AM_PM.fullmatch(clock)
+    if match is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in match.groups()[:3])
+    half = (match[4] or "").casefold()
+    if half and 0 < hour <= _NOON:
+        hour = hour % _NOON + (_NOON if half == "pm" else 0)
+    elif half:
+        return None
+    valid = hour < 24 and minute < 60 and second < 60  # noqa: PLR2004  a day has 24 hours
+    return timedelta(hours=hour, minutes=minute, seconds=second) if valid else None
+
+
+def _in_zone(local: datetime, zone: str) -> datetime | None:
+    """A UTC moment read as the local time of a zone: `CET`, `+02:00`, `UTC+2` or `Europe/Berlin`."""
+    if zone.casefold() in ("", "z", "utc", "gmt"):
+        return local
+    if "/" not in zone:
+        return _parsed(f"{local:%Y-%m-%d %H:%M:%S} {zone}", local)
+    try:
+        return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ZoneInfoNotFoundError, ValueError, OverflowError):
+        return None
+
+
+def _parsed(phrase: str, base: datetime) -> datetime | None:
+    settings = {
+        "RELATIVE_BASE": base.astimezone(UTC).replace(tzinfo=None),
+        "TIMEZONE": "UTC",
+        "RETURN_AS_TIMEZONE_AWARE": True,
+        "PREFER_DATES_FROM": "past",
+    }
+    with _parser_lock:
+        try:
+            found = dateparser.parse(phrase, languages=["en"], settings=settings)
+            return found and found.astimezone(UTC)
+        except OverflowError:  # beyond the first or last day that there is
+            return None
