@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from incident_world import EPOCH
 
-from memory import chroma
+from memory import chroma, worker
 from memory.chroma import ChromaIndex
 from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
 from memory.index import Hit, IndexRows
@@ -144,8 +144,10 @@ async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaInd
     assert await asyncio.gather(*calls) == [150] * 5
 
 
-async def test_a_hung_worker_costs_the_deadline_and_is_replaced(folder: Path) -> None:
-    """A worker that stands still is killed at the deadline, even if no caller waits so long."""
+async def test_a_hung_worker_costs_the_deadline_and_is_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stands still is killed at the deadline, even if no caller waits so long, and on closing."""
     index = ChromaIndex(folder, call_deadline_s=0.5)
     await index.create("hung")
     for patience_s in (5.0, 0.1):
@@ -164,7 +166,12 @@ async def test_a_hung_worker_costs_the_deadline_and_is_replaced(folder: Path) ->
         index._call_deadline_s = 30.0
         assert await index.count("hung") == 0
         index._call_deadline_s = 0.5
+    monkeypatch.setattr(worker, "_STOP_GRACE_S", 0.2)
+    stuck = index.worker_pid
+    assert stuck is not None
+    os.kill(stuck, signal.SIGSTOP)
     await index.close()
+    assert await gone(stuck)
 
 
 async def test_a_second_owner_of_a_folder_is_refused(own_index: ChromaIndex, folder: Path) -> None:
@@ -214,10 +221,10 @@ async def test_a_worker_ends_with_its_owner(
     command = [sys.executable, "-P", "-c", OWNER, str(repository), str(folder)]
     owner = await asyncio.create_subprocess_exec(*command, cwd=trap, stdout=subprocess.PIPE)
     assert owner.stdout is not None
-    worker = int(await owner.stdout.readline())
+    orphan = int(await owner.stdout.readline())
     owner.kill()
     await owner.wait()
-    assert await gone(worker)
+    assert await gone(orphan)
     await own_index.open()
     assert await own_index.collections() == frozenset()
 

@@ -7,10 +7,12 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
+from memory.chroma import ChromaIndex
 from memory.embedder import Vectors
 from memory.errors import MemoryUnavailable
 from memory.hashing import HashingEmbedder
@@ -183,6 +185,44 @@ async def test_a_slow_model_costs_a_recall_its_deadline_and_no_more(sqlite_world
     with pytest.raises(MemoryUnavailable, match=r"did not answer within 0\.3 s$"):
         await sqlite_world.recall("anything", memory=slow)
     assert time.perf_counter() - started < 1
+
+
+class AbsentModel(HashingEmbedder):
+    """Takes a moment to find that it is not there."""
+
+    async def load(self) -> None:
+        await asyncio.sleep(0.2)
+        raise MemoryUnavailable("no embedding model in /nowhere; reinstall it")
+
+
+async def test_starting_never_fails_and_using_says_why(sqlite_world: World, own_index: ChromaIndex) -> None:
+    """A service starts without its memory; each use then tells what is wrong, as soon as that is known."""
+    memory = sqlite_world.memory(embedder=AbsentModel(), index=own_index, deadline_s=0.1)
+    started = time.perf_counter()
+    await memory.start()
+    await memory.start()
+    assert time.perf_counter() - started < 0.1
+    with pytest.raises(MemoryUnavailable, match=r"within 0\.1 s; it is still starting, ask again"):
+        await sqlite_world.recall("anything", memory=memory)
+    patient = sqlite_world.memory(embedder=AbsentModel(), index=own_index)
+    with pytest.raises(MemoryUnavailable, match="no embedding model in /nowhere; reinstall it"):
+        await sqlite_world.recall("anything", memory=patient)
+    assert (await patient.status()).unavailable == "no embedding model in /nowhere; reinstall it"
+    await memory.close()
+    await patient.close()
+
+
+async def test_closing_while_it_starts_leaves_nothing_behind(sqlite_world: World, folder: Path) -> None:
+    """Closed at any moment of its start, memory has no worker left; used after that it says so."""
+    for delay_s in (0, 0.1):
+        index = ChromaIndex(folder)
+        memory = sqlite_world.memory(index=index)
+        await memory.start()
+        await asyncio.sleep(delay_s)
+        await memory.close()
+        assert index.worker_pid is None
+        with pytest.raises(MemoryUnavailable, match="incident memory is closed"):
+            await memory.sync()
 
 
 async def test_arguments_that_make_no_sense_are_refused(sqlite_world: World) -> None:

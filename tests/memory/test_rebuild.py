@@ -14,7 +14,7 @@ from incident_world import LATER, SCENES, World, distinct, incident
 from sqlalchemy import select
 
 from memory.chroma import ChromaIndex
-from memory.errors import MemoryUnavailable
+from memory.errors import MemoryCorrupt, MemoryUnavailable
 from memory.hashing import HashingEmbedder
 from memory.index import IndexRows, VectorIndex
 from memory.recall import Recall
@@ -187,6 +187,32 @@ async def test_an_index_that_lost_rows_never_gets_to_serve(world: World) -> None
     with pytest.raises(MemoryUnavailable, match=r"lost rows \(0 of 5 are gone, 80% of a"):
         await world.memory(index=ForgetfulIndex(world.index)).rebuild()
     assert (await world.memory().status()).collection == old.collection
+
+
+class RottenIndex(HaltingIndex):
+    """A ChromaIndex that can be opened, and turns out to be damaged when something is written."""
+
+    rotten = True
+
+    async def create(self, collection: str) -> None:
+        if self.rotten:
+            raise MemoryCorrupt("memory folder is damaged")
+        self.go_on.set()
+        await self._index.create(collection)
+
+    async def start_anew(self) -> None:
+        self.rotten = False
+        await self._index.start_anew()
+
+
+async def test_damage_that_shows_while_rebuilding_is_left_behind(own_world: World, folder: Path) -> None:
+    """A rebuild that meets damage on its way moves it aside and goes on, embedding nothing again."""
+    await own_world.add(*(distinct(number) for number in range(5)))
+    await own_world.memory().sync()
+    report = await own_world.memory(index=RottenIndex(own_world.index)).rebuild()
+    assert (report.entries, report.embedded, report.upserted) == (5, 0, 5)
+    assert await asyncio.to_thread((folder.parent / "memory.corrupt-1" / "chroma.sqlite3").is_file)
+    assert (await own_world.memory().status()).unavailable is None
 
 
 async def test_rebuilds_at_the_same_time_leave_one_index(world: World) -> None:
