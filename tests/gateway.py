@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from context_builder.request import ContextRequest, Scope, Topic, Window
 from context_builder.source import ContextSource, Section, Stores
+from context_builder.sources import discover
 from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, User
 from models.database import Database
@@ -21,6 +22,7 @@ from models.request_log import NewRequest, append
 from models.snapshot import Snapshots
 from no_memory import NO_MEMORY
 
+SOURCES = discover()
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 AGES_AGO = NOON - 400 * DAY
@@ -136,6 +138,15 @@ class Gateway:
         """What a source says, on a snapshot of its own."""
         async with Snapshots(self.database, readers=1).open() as snapshot:
             return await source.read(request or asking(), Stores(snapshot, self.memory))
+
+    async def read_all(self, *requests: ContextRequest) -> dict[str, list[Section]]:
+        """What each source says to each request, all on one snapshot."""
+        async with Snapshots(self.database, readers=1).open() as snapshot:
+            stores = Stores(snapshot, self.memory)
+            return {
+                source.name: [await source.read(request, stores) for request in requests]
+                for source in SOURCES
+            }
 
     def sent_in(self, window: Window, **values: object) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""

@@ -48,17 +48,22 @@ def _query(incident: Incident) -> RecallQuery:
 
 
 async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[Incident]:
-    """The incidents to find precedents for: those the question names, else the active ones, worst first."""
+    """The incidents to find precedents for: those the question names, else the active ones.
+
+    Those that hit a deployment in scope come first, then the worst.
+    """
     chosen: ColumnElement[bool]
     if request.scope.incident_ids:
         chosen = Incident.id.in_(request.scope.incident_ids)
     else:
         chosen = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    here = Incident.deployment_id.in_(request.scope.deployment_ids)
+    elsewhere = case((here, 0), else_=1)
     severity = case({severity.value: rank for rank, severity in enumerate(Severity)}, value=Incident.severity)
     found = await session.scalars(
         select(Incident)
         .where(Incident.started_at <= request.as_of, chosen)
-        .order_by(severity, Incident.started_at.desc(), Incident.id)
+        .order_by(elsewhere, severity, Incident.started_at.desc(), Incident.id)
         .limit(MOST_QUERIES - 1)
     )
     return found.all()

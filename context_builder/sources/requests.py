@@ -8,7 +8,7 @@ slowest of its hour and kind. The log itself is never scanned.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -53,29 +53,39 @@ class Example:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The requests that the question names, the newest failed ones and slow ones of the window."""
+    named_ids = request.scope.request_ids[:NAMED_SHOWN]
     async with stores.snapshot.session() as session:
-        chosen = (
-            ("named in the question", request.scope.request_ids[:NAMED_SHOWN], 1.0, _LATENCY | _ERRORS),
-            ("failed", (await session.scalars(_newest_failed(request))).all(), 0.7, _ERRORS),
-            ("slow", await _slow(session, request), 0.6, _LATENCY),
-        )
-        examples = await _examples(session, {number for _, ids, *_ in chosen for number in ids})
+        failed = (await session.scalars(_newest_failed(request))).all()
+        slow = await _slow(session, request)
+        examples = await _examples(session, {*named_ids, *failed, *slow})
         hidden = await _hidden_users(session, request)
-    for reason, ids, importance, topics in chosen:
-        for rank, number in enumerate(ids):
-            example = examples[number]
-            example.reasons.append(reason)
-            example.topics |= topics
-            example.importance = max(example.importance, importance - 0.02 * rank)
+    _give_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
+    _give_reason(examples, failed, "failed", 0.7, _ERRORS)
+    _give_reason(examples, slow, "slow", 0.6, _LATENCY)
     gaps = _gaps(examples.values(), hidden)
     if not examples:
         return Section("no failed or timed requests in the window", status=Status.EMPTY, gaps=gaps)
     ranked = sorted(examples.values(), key=lambda example: (-example.importance, example.request.id))
     header = (
-        f"examples from the window: the newest {count(len(chosen[1][1]), 'failed request')}, "
-        f"{count(len(chosen[2][1]), 'slow request')}"
+        f"examples from the window: the newest {count(len(failed), 'failed request')}, "
+        f"{count(len(slow), 'slow request')}"
     )
     return Section(header, tuple(_fact(example) for example in ranked), gaps=gaps)
+
+
+def _give_reason(
+    examples: Mapping[int, Example],
+    ids: Iterable[int],
+    reason: str,
+    importance: float,
+    topics: frozenset[Topic],
+) -> None:
+    """Notes why these requests are shown; the first of them are the most important."""
+    for rank, number in enumerate(number for number in ids if number in examples):
+        example = examples[number]
+        example.reasons.append(reason)
+        example.topics |= topics
+        example.importance = max(example.importance, importance - 0.02 * rank)
 
 
 def _newest_failed(request: ContextRequest) -> Select[int]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 from memory.chroma import ChromaIndex
@@ -55,14 +56,20 @@ def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def busy(busy_url: str) -> AsyncIterator[Gateway]:
+async def busy(busy_url: str, shared_index: ChromaIndex) -> AsyncIterator[Gateway]:
     """Nine days of the fleet's traffic until NOON, on each kind of database; only to be read."""
     database = Database(busy_url)
-    gateway = Gateway(database)
+    gateway = Gateway(database, IncidentMemory(database, HashingEmbedder(), shared_index, deadline_s=20))
     await people(gateway)
     sent = traffic(gateway, 1, _busy_moments())
     for start in range(0, len(sent), _BATCH):
         await gateway.append(sent[start : start + _BATCH])
+    await gateway.incident("inc_past", started_at=NOON - 3 * DAY, resolved_at=NOON - 2 * DAY)
+    await gateway.incident("inc_now")
+    await gateway.memory.sync()
+    if not database.is_sqlite:
+        async with database.write() as session:
+            await session.execute(text("ANALYZE"))
     yield gateway
     await database.close()
 

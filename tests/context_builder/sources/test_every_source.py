@@ -1,0 +1,143 @@
+"""What every source owes, over all that are discovered: adding one adds it to these tests."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from context_builder.source import ContextSource, Status
+from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
+from memory.chroma import ChromaIndex
+from memory.hashing import HashingEmbedder
+from memory.incident_memory import IncidentMemory
+from models.database import Database
+
+in_session = pytest.mark.asyncio(loop_scope="session")
+every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+
+UNITS = ("UTC", "ms", "%", "US dollars", "minutes", "cosine")
+
+
+def module_of(source: ContextSource) -> Any:
+    return sys.modules[source.read.__module__]
+
+
+@every_source
+def test_a_source_says_what_it_answers_with_columns_and_units(source: ContextSource) -> None:
+    """Its docstring holds a question, the columns and a unit; its name is its file's."""
+    docstring = inspect.getdoc(module_of(source)) or ""
+    assert re.search(r'answers "[^"]+\?"', docstring.replace("\n", " "))
+    assert "Columns: " in docstring
+    assert any(unit in docstring for unit in UNITS)
+    assert module_of(source).__name__.rpartition(".")[2] == source.name
+
+
+@every_source
+def test_a_source_has_a_deadline_a_prefix_and_tests_of_its_own(source: ContextSource) -> None:
+    """Without a deadline it could hold up every question; without a prefix it could not be cited."""
+    assert 0 < source.deadline_s <= 10
+    assert re.fullmatch("[A-Z]{1,3}", source.prefix)
+    assert source.topics
+    assert (Path(__file__).parent / f"test_{source.name}.py").is_file()
+
+
+def test_prefixes_and_names_are_unique() -> None:
+    """A reference leads to one source."""
+    assert len({source.prefix for source in SOURCES}) == len(SOURCES)
+    assert len({source.name for source in SOURCES}) == len(SOURCES)
+
+
+@in_session
+async def test_an_empty_database_is_an_answer(gateway: Gateway, memory: IncidentMemory) -> None:
+    """Every source is empty, says what there is not, and fails on nothing, whatever is asked about."""
+    gateway.memory = memory
+    await memory.sync()
+    named = asking(
+        deployment_ids=(1,), tiers=("premium",), user_ids=(1,), incident_ids=(1,), request_ids=(1,)
+    )
+    for name, sections in (await gateway.read_all(asking(), asking(live=True), named)).items():
+        for section in sections:
+            assert section.status is Status.EMPTY, name
+            assert section.facts == ()
+            assert len(section.header) > 10
+
+
+@in_session
+async def test_a_snapshot_gives_the_same_sections_again(gateway: Gateway, memory: IncidentMemory) -> None:
+    """Law 6: nothing depends on the run, the clock or the order in which rows come."""
+    await tangled(gateway, memory)
+    once, again = await gateway.read_all(*REQUESTS), await gateway.read_all(*REQUESTS)
+    assert once == again
+
+
+@in_session
+async def test_both_databases_give_the_same_sections(
+    sqlite_url: str, postgres_url: str, shared_index: ChromaIndex
+) -> None:
+    """Order of names, ties and sums do not depend on collation, rounding or types of the database."""
+    sections = []
+    for url in (sqlite_url, postgres_url):
+        database = Database(url)
+        gateway = Gateway(database)
+        await tangled(gateway, IncidentMemory(database, HashingEmbedder(), shared_index, deadline_s=20))
+        sections.append(await gateway.read_all(*REQUESTS))
+        await database.close()
+    assert sections[0] == sections[1]
+    for name, read in sections[0].items():
+        assert any(section.facts for section in read), name
+
+
+REQUESTS = (
+    asking(),
+    asking(live=True, since=NOON - 100 * MINUTE),
+    asking(NOON - 37 * HOUR - 11 * MINUTE),
+    asking(deployment_ids=(1, 3), tiers=("premium",), request_ids=(1, 5)),
+    asking(user_ids=(1,), incident_ids=(2,)),
+)
+
+
+async def tangled(gateway: Gateway, memory: IncidentMemory) -> None:
+    """Fills a gateway with ties and with names that collations order differently."""
+    names = ["Zeta/x", "alpha/x", "\u00e9clair/x", "_u/x", "a-b/x", "ab/x", "aB/X", "10/x", "9/x"]
+    for name in names:
+        await gateway.deployment(name, status=("down", "degraded", "healthy")[len(name) % 3])
+    for name in ("user_b", "User_B", "user-b", "user_10", "user_9"):
+        await gateway.user(name, "premium", daily_budget_usd="0.5")
+    moments = [NOON - n * 17 * MINUTE for n in range(300)]
+    await gateway.append(traffic(gateway, 9, moments))
+    tied = [gateway.request(NOON - HOUR, user=user, deployment=name, status="error", latency_ms=7, cost_usd=1)
+            for user in gateway.users for name in names]  # fmt: skip
+    await gateway.append(tied)
+    for number in range(6):
+        over = NOON - number * DAY if number % 2 else None
+        await gateway.incident(
+            f"inc_{number}", title="TLS fails", started_at=NOON - 7 * DAY, resolved_at=over
+        )
+    await memory.sync()
+    gateway.memory = memory
+
+
+SHOWS_WHAT_IS_ELSEWHERE = {
+    "incidents": "what hit something else may be the reason, and comes last",
+    "recall": "the past of another deployment may hold the fix",
+}
+
+
+@in_session
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in SHOWS_WHAT_IS_ELSEWHERE],
+                         ids=lambda source: source.name)  # fmt: skip
+async def test_a_source_tells_nothing_outside_the_scope(gateway: Gateway, source: ContextSource) -> None:
+    """With one deployment and one tier named, no other deployment, tier or user of another tier occurs."""
+    await people(gateway)
+    await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
+    request = asking(deployment_ids=gateway.id_of("gpt-4/aws"), tiers=("premium",))
+    section = await gateway.read(source, request)
+    assert section.facts
+    outside = {name for name in gateway.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
+    outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
+    assert not [name for name in outside if name in str(section)]

@@ -1,0 +1,104 @@
+"""The cost of a question does not grow with the request log: no statement of a source reads it whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from context_builder.source import ContextSource
+from gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
+from models.database import Database, ReadSession
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Statement = tuple[str, Any]
+
+QUESTIONS = {
+    "anything": asking(),
+    "a ragged window": asking(since=NOON - 100 * MINUTE, until=NOON - 7 * MINUTE),
+    "a week": asking(since=NOON - 168 * HOUR),
+    "deployments": asking(deployment_ids=(1, 2)),
+    "very many deployments": asking(deployment_ids=tuple(range(1, 60))),
+    "tiers": asking(tiers=("premium", "budget")),
+    "users": asking(user_ids=(1, 2)),
+    "named rows": asking(request_ids=(1, 2, 3), incident_ids=(1,)),
+    "everything": asking(deployment_ids=(1,), tiers=("budget",), user_ids=(3,), request_ids=(4,)),
+}
+
+
+@contextmanager
+def captured(database: Database) -> Iterator[list[Statement]]:
+    """Every statement that is sent to the database meanwhile, with its values."""
+    statements: list[Statement] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(database.read_engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(database.read_engine.sync_engine, "before_cursor_execute", note)
+
+
+async def scans(session: ReadSession, statement: Statement) -> list[str]:
+    """Where the plan of a statement reads the whole request log, by row or by index."""
+    sql, parameters = statement
+    connection = await session.connection()
+    if connection.dialect.name == "sqlite":
+        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        steps = [row[3] for row in rows]
+        # A search that names no index reads the table until it has the answer.
+        return [step for step in steps if step.startswith("SCAN requests") or step == "SEARCH requests"]
+    rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+    return list(_whole_reads(rows.scalar_one()[0]["Plan"]))
+
+
+def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
+    kind = node["Node Type"]
+    if node.get("Relation Name") == "requests" and (
+        kind == "Seq Scan" or (kind.startswith("Index") and "Index Cond" not in node)
+    ):
+        yield f"{kind} on requests"
+    for child in node.get("Plans", ()):
+        yield from _whole_reads(child)
+
+
+@asynccontextmanager
+async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
+    """A session in which PostgreSQL, too, reads a small table whole only where it has no other way."""
+    async with gateway.database.read() as session:
+        if not gateway.database.is_sqlite:
+            await session.execute(text("SET LOCAL enable_seqscan = off"))
+        yield session
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+async def test_no_statement_reads_the_request_log_whole(busy: Gateway, source: ContextSource) -> None:
+    """Whatever is asked about, requests are found by key or by a range of an index."""
+    for about, request in QUESTIONS.items():
+        with captured(busy.database) as statements:
+            await busy.read(source, request)
+        assert statements
+        async with planning(busy) as session:
+            for statement in statements:
+                if statement[0].lstrip().startswith("SELECT"):
+                    assert await scans(session, statement) == [], f"{about}: {statement[0]}"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT max(latency_ms) FROM requests WHERE latency_ms > 5",
+        "SELECT created_at FROM requests ORDER BY created_at",
+        "SELECT count(*) FROM users JOIN requests ON requests.task_type = users.public_id",
+    ],
+)
+async def test_a_statement_that_does_is_found_out(busy: Gateway, sql: str) -> None:
+    """The test above can fail: by row, by a whole index and within a join."""
+    async with planning(busy) as session:
+        assert await scans(session, (sql, ()))

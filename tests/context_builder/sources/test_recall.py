@@ -1,0 +1,169 @@
+"""Recall asks for what is going on, tells what it found and by which question, or why there is nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from context_builder.builder import ContextBuilder
+from context_builder.request import Ask
+from context_builder.source import Section, Status
+from context_builder.sources.recall import MOST_QUERIES, MOST_RECALLED, source
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from memory.errors import MemoryUnavailable
+from memory.incident_memory import IncidentMemory
+from no_memory import NO_MEMORY
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+POOL = {"title": "Connection pool exhausted in the router", "target": "gpt-4/aws"}
+TLS = {"title": "TLS handshake fails on every call", "target": "mistral/gcp"}
+COST = {"title": "Hourly spend four times the usual", "target": "gpt-4/azure"}
+
+
+async def past(gateway: Gateway, name: str, days_ago: float, **columns: str) -> int:
+    """An incident that lasted an hour."""
+    started = NOON - days_ago * DAY
+    return await gateway.incident(name, started_at=started, resolved_at=started + HOUR, **columns)
+
+
+async def remembered(gateway: Gateway, memory: IncidentMemory) -> Gateway:
+    """The gateway with its incidents in memory."""
+    await memory.sync()
+    gateway.memory = memory
+    return gateway
+
+
+def found(section: Section) -> list[str]:
+    return [fact.text.split(" ")[0] for fact in section.facts]
+
+
+async def test_an_active_incident_finds_the_one_it_resembles(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """With what caused it, what mended it, and whom it resembles; an unlike one is not told."""
+    await past(gateway, "inc_pool", 9, **POOL, root_cause="cap of 50", resolution="raised the cap")
+    await past(gateway, "inc_tls", 8, **TLS, root_cause="expired certificate")
+    await gateway.incident("inc_now", **POOL)
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="Anything wrong?"))
+    assert section.header == "1 similar past incident in memory"
+    (fact,) = section.facts
+    assert fact.text.startswith("inc_pool resembles inc_now (similarity 0.")
+    assert fact.text.endswith(
+        "«Connection pool exhausted in the router», started 2026-03-01 12:00, on «gpt-4/aws»; "
+        "cause then: «cap of 50»; fix then: «raised the cap»"
+    )
+    assert fact.short == fact.text.replace("; cause then: «cap of 50»", "")
+    assert 0.3 < fact.importance <= 0.85
+
+
+async def test_the_question_finds_what_it_resembles(gateway: Gateway, memory: IncidentMemory) -> None:
+    """With nothing going on, its words are all there is to ask by."""
+    await past(gateway, "inc_tls", 8, **TLS)
+    await remembered(gateway, memory)
+    section = await gateway.read(
+        source, asking(question="Did TLS handshake fails on every call happen before?")
+    )
+    assert section.facts[0].text.startswith("inc_tls resembles the question (similarity 0.")
+
+
+async def test_two_active_incidents_alike_in_every_word_are_told_apart(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """What nothing resembles is named for each of them; equal texts are not one question."""
+    await past(gateway, "inc_tls", 8, **TLS)
+    await gateway.incident("inc_1", **COST)
+    await gateway.incident("inc_2", **COST)
+    await gateway.incident("inc_3", **TLS)
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="Anything wrong?"))
+    assert section.header == "1 similar past incident in memory; nothing similar to inc_1, inc_2"
+
+
+async def test_a_recurrence_is_told_once_with_how_often(gateway: Gateway, memory: IncidentMemory) -> None:
+    """One fact for the same thing again and again."""
+    for number in range(3):
+        await past(gateway, f"inc_{number}", 30 - 10 * number, **POOL, root_cause="cap of 50")
+    await gateway.incident("inc_now", **POOL)
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="Anything wrong?"))
+    (fact,) = section.facts
+    assert "; 3 times in all, last 2026-02-28 12:00; cause then" in fact.text
+
+
+@pytest.mark.parametrize(("after", "known"), [(-timedelta(microseconds=1), True), (DAY, False)])
+async def test_what_was_resolved_later_is_not_recalled(
+    gateway: Gateway, memory: IncidentMemory, after: timedelta, known: bool
+) -> None:
+    """At a past moment memory holds what was over by then, however much it has learned since."""
+    await gateway.incident("inc_past", started_at=NOON - 2 * DAY, resolved_at=NOON + after, **TLS)
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="TLS handshake fails on every call"))
+    assert found(section) == (["inc_past"] if known else [])
+    if not known:
+        assert section.status is Status.EMPTY
+        assert section.header == "memory holds no incident that was resolved by then"
+
+
+async def test_an_incident_that_is_asked_about_does_not_find_itself(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """Neither by its own text nor by the question that names it."""
+    asked = await past(gateway, "inc_asked", 8, **TLS)
+    await remembered(gateway, memory)
+    request = asking(question="Why did TLS handshake fails on every call?", incident_ids=(asked,))
+    section = await gateway.read(source, request)
+    assert (section.status, section.facts) == (Status.EMPTY, ())
+    assert section.header == "nothing similar in memory but what the question names"
+    await past(gateway, "inc_other", 20, **TLS)
+    await memory.sync()
+    assert found(await gateway.read(source, request)) == ["inc_other"]
+
+
+async def test_nothing_similar_is_an_answer(gateway: Gateway, memory: IncidentMemory) -> None:
+    """A quarter of all incidents is new; the closest there was is told, as a number."""
+    await past(gateway, "inc_tls", 8, **TLS)
+    await gateway.incident("inc_now", **COST)
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="Anything wrong?"))
+    assert (section.status, section.facts) == (Status.EMPTY, ())
+    assert section.header.startswith("nothing similar in memory (closest similarity ")
+
+
+async def test_the_worst_of_many_active_incidents_are_asked_for(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """The number of questions to memory is bounded, and severity decides which are asked."""
+    for number in range(30):
+        await gateway.incident(f"inc_{number}", severity="low", started_at=NOON - number * MINUTE, **COST)
+    await gateway.incident("inc_worst", severity="critical", started_at=NOON - 5 * DAY, **TLS)
+    for number in range(10):
+        await past(gateway, f"old_{number}", 8 + number, title=f"{TLS['title']} {'abcdefghij'[number] * 9}")
+    await remembered(gateway, memory)
+    section = await gateway.read(source, asking(question="Anything wrong?"))
+    assert all("resembles inc_worst " in fact.text for fact in section.facts)
+    assert 0 < len(section.facts) <= MOST_RECALLED
+    assert section.header.count("inc_") <= MOST_QUERIES
+
+
+async def test_a_memory_that_is_down_is_the_source_s_error_and_not_the_question_s(gateway: Gateway) -> None:
+    """Law 2: alone it raises; in the builder it becomes a status that says why, and the others are read."""
+    gateway.memory = NO_MEMORY
+    with pytest.raises(MemoryUnavailable, match="memory is down"):
+        await gateway.read(source)
+    builder = ContextBuilder(gateway.database, NO_MEMORY, [source], default_budget=4_000, clock=lambda: NOON)
+    built = await builder.build(Ask(question="What is wrong?"))
+    (entry,) = built.manifest.sources
+    assert (entry.name, entry.status, entry.error) == ("recall", Status.ERROR, "memory is down for this test")
+    assert "[M0] recall (error): memory is down for this test" in built.prompt.user
+
+
+async def test_a_memory_that_was_never_built_says_what_to_do(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """Law 10: not an empty answer, which would say that nothing like it ever happened."""
+    gateway.memory = memory
+    with pytest.raises(MemoryUnavailable, match="arcpoint memory rebuild"):
+        await gateway.read(source)
