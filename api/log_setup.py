@@ -9,11 +9,13 @@ from typing import Literal
 import structlog
 from structlog.typing import Processor
 
+LogFormat = Literal["console", "json"]
+
 _LIBRARIES_FROM = logging.WARNING
 """Ours are logged from INFO on, those of libraries from here."""
 
 
-def configure_logging(log_format: Literal["console", "json"]) -> None:
+def configure_logging(log_format: LogFormat) -> None:
     """Sends what we and the libraries log to standard error, in the given format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -50,7 +52,7 @@ def configure_logging(log_format: Literal["console", "json"]) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_not_repeated)
 
 
-def _rendering(log_format: Literal["console", "json"]) -> list[Processor]:
+def _rendering(log_format: LogFormat) -> list[Processor]:
     # Plain tracebacks: the others show local variables, which can hold secrets.
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The HTTP interface, one resource per file."""

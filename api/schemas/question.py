@@ -20,7 +20,6 @@ def _moment(value: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Names = tuple[str, ...]
 
 
 class ScopeBody(BaseModel):
@@ -28,12 +27,12 @@ class ScopeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    deployments: Names = Field((), description="Deployments, such as `gpt-4/aws`.")
-    models: Names = Field((), description="Models, such as `gpt-4`.")
-    backends: Names = Field((), description="Backends, such as `aws`.")
-    tiers: Names = Field((), description="Tiers: `premium`, `standard`, `budget`.")
-    users: Names = Field((), description="Users, by public id.")
-    incidents: Names = Field((), description="Incidents, by public id.")
+    deployments: list[str] = Field([], description="Deployments, such as `gpt-4/aws`.")
+    models: list[str] = Field([], description="Models, such as `gpt-4`.")
+    backends: list[str] = Field([], description="Backends, such as `aws`.")
+    tiers: list[str] = Field([], description="Tiers: `premium`, `standard`, `budget`.")
+    users: list[str] = Field([], description="Users, by public id.")
+    incidents: list[str] = Field([], description="Incidents, by public id.")
 
 
 class QuestionBody(BaseModel):
@@ -71,14 +70,14 @@ class QuestionBody(BaseModel):
 
     def to_ask(self) -> Ask:
         """The question as the context builder takes it, which checks what the values say."""
-        names = {} if self.scope is None else self.scope.model_dump()
+        scope = self.scope or ScopeBody()
         return Ask(
             question=self.question,
             asker=self.user,
             as_of=self.as_of,
             since=self.since,
             until=self.until,
-            scope=ScopeNames(**names),
+            scope=ScopeNames(**{name: tuple(names) for name, names in scope}),
             token_budget=self.token_budget,
         )
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 from fastapi import FastAPI
 from http_service import client_of, running, settings_of
 
 from api.settings import Settings
 from loopback.messages_api import MessagesApi
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Puts back what `configure_logging` sets for its process, which is the tests' here."""
+    loggers = [logging.getLogger(name) for name in ("", "models", "memory", "context_builder", "api")]
+    levels, handlers = [logger.level for logger in loggers], list(loggers[0].handlers)
+    configuration = structlog.get_config()
+    yield
+    structlog.configure(**configuration)
+    logging.captureWarnings(capture=False)
+    loggers[0].handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

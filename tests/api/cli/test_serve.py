@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import structlog
 from http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
 
 from api.cli.commands import run
@@ -22,7 +20,6 @@ from loopback.messages_api import Hang, MessagesApi, Reply
 
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}
-OURS = ("models", "memory", "context_builder", "api")
 
 
 @pytest.fixture
@@ -137,19 +134,6 @@ async def test_every_line_of_a_json_log_is_json_and_names_its_request(settings: 
     assert {line["request_id"] for line in lines if line["logger"].startswith("context_builder")} == {
         "trace-1"
     }
-
-
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """The command sets logging up for its process, which is the tests' here."""
-    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in ("", *OURS)}
-    handlers, configuration = list(root.handlers), structlog.get_config()
-    yield
-    root.handlers = handlers
-    logging.captureWarnings(capture=False)
-    structlog.configure(**configuration)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ async def test_json_may_say_its_charset(client: httpx.AsyncClient) -> None:
         ({"question": "Why?", "as_of": 1_700_000_000}, "as_of", "2026-11-20T08:00:00Z"),
         ({"question": "Why?", "since": "yesterday"}, "since", "2026-11-20T08:00:00Z"),
         ({"question": "Why?", "scope": "gpt-4"}, "scope", "valid dictionary"),
-        ({"question": "Why?", "scope": {"tiers": "premium"}}, "scope.tiers", "valid tuple"),
+        ({"question": "Why?", "scope": {"tiers": "premium"}}, "scope.tiers", "valid list"),
         ({"question": "Why?", "scope": {"tiers": [None]}}, "scope.tiers.0", "valid string"),
         ({"question": "Why?", "token_budget": "4000"}, "token_budget", "valid integer"),
         ({"question": "Why?", "token_budget": True}, "token_budget", "valid integer"),
