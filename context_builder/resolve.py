@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from sqlalchemy import select
 
-from context_builder.names import (
-    DeploymentName,
-    find_deployments,
-    find_tiers,
-    possible_ids,
-    unknown_names,
-)
+from context_builder.deployment_names import DeploymentName, find_deployments
+from context_builder.lookalikes import looks_like_id, unknown_names
+from context_builder.names import find_tiers, possible_ids
 from context_builder.request import Ask, ContextRequest, QuestionError, Scope, ScopeNames, UnknownName, Window
 from context_builder.time_phrases import EARLIEST, find_window, whole_minutes
 from context_builder.topics import topics_of
@@ -33,6 +29,8 @@ MAX_NAME_CHARACTERS = 200
 MAX_USER_CHARACTERS = 100
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_PREFIXES: dict[type[User | Incident | Request], str] = {User: "user_", Incident: "inc_", Request: "req_"}
+"""How public ids begin that the gateway gives itself; people leave it out."""
 _NEAR_NAMES = 5_000
 """How many known ids of a kind are compared when one is not known."""
 
@@ -41,8 +39,10 @@ _NEAR_NAMES = 5_000
 class Named:
     """Rows of one table that a text names: ids and public ids side by side."""
 
-    ids: tuple[int, ...]
-    public_ids: tuple[str, ...]
+    ids: tuple[int, ...] = ()
+    public_ids: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    """The words of the text that named them."""
 
 
 def check_question(text: object) -> str:
@@ -71,7 +71,7 @@ def check_moment(moment: datetime | None, *, name: str, now: datetime) -> dateti
     """An aware moment that is not in the future, in UTC. Raises QuestionError naming the argument."""
     if moment is None:
         return None
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise QuestionError(
             f"{name} {moment.isoformat()} has no time zone; write for example 2026-11-20T08:00Z"
         )
@@ -167,7 +167,7 @@ async def _scope(
         return await _given_scope(given, deployments, as_of, session), ()
     in_text = find_deployments(question, deployments)
     tiers = find_tiers(question)
-    words = possible_ids(question)
+    words = possible_ids(question) - in_text.consumed
     users = await _named(session, User, words, as_of)
     incidents = await _named(session, Incident, words, as_of)
     requests = await _named(session, Request, words, as_of)
@@ -185,16 +185,19 @@ async def _scope(
             *(f"request {name}" for name in requests.public_ids),
         ),
     )
-    understood = {*in_text.consumed, *users.public_ids, *incidents.public_ids, *requests.public_ids}
-    unknown = unknown_names(question, understood, _names_of(deployments))
-    if any(not name.near for name in unknown):
-        known = [
-            *_names_of(deployments),
-            *await _some_users(session, as_of),
-            *await _some_incidents(session, as_of),
-        ]
-        unknown = unknown_names(question, understood, known)
-    return scope, unknown
+    understood = {*in_text.consumed, *users.words, *incidents.words, *requests.words}
+    return scope, await _unknown(question, understood, _names_of(deployments), as_of, session)
+
+
+async def _unknown(
+    question: str, understood: set[str], names: list[str], as_of: datetime, session: ReadSession
+) -> tuple[UnknownName, ...]:
+    unknown = unknown_names(question, understood, names)
+    if not any(looks_like_id(name.name) for name in unknown):
+        return unknown
+    ids = [*await _some_users(session, as_of), *await _some_incidents(session, as_of)]
+    # Thousands of comparisons, which other questions need not wait for.
+    return await asyncio.to_thread(unknown_names, question, understood, names, ids)
 
 
 async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
@@ -206,9 +209,8 @@ async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
         .join(Incident, Incident.deployment_id == Deployment.id)
         .where(Incident.id.in_(scope.incident_ids))
         .distinct()
-        .order_by(Deployment.public_id)
     )
-    hit = list(rows)
+    hit = sorted(rows, key=lambda row: row.public_id)
     labels = (*scope.labels, *(f"deployment {row.public_id}" for row in hit))
     return replace(scope, deployment_ids=tuple(row.id for row in hit), labels=labels)
 
@@ -221,11 +223,8 @@ async def _given_scope(
     _require("model", given.models, [d.model for d in deployments])
     _require("backend", given.backends, [d.backend for d in deployments])
     _require("tier", given.tiers, list(Tier))
-    users = await _named(session, User, frozenset(given.users), as_of)
-    _require("user", given.users, users.public_ids, near=await _some_users(session, as_of))
-    incidents = await _named(session, Incident, frozenset(given.incidents), as_of)
-    near = await _some_incidents(session, as_of)
-    _require("incident", given.incidents, incidents.public_ids, near=near)
+    users = await _given(session, User, given.users, as_of)
+    incidents = await _given(session, Incident, given.incidents, as_of)
     chosen = [
         deployment
         for deployment in deployments
@@ -250,6 +249,22 @@ async def _given_scope(
     )
 
 
+async def _given(
+    session: ReadSession, table: type[User | Incident], names: tuple[str, ...], as_of: datetime
+) -> Named:
+    """The rows that a caller named exactly. Raises QuestionError for a name that is not known."""
+    since = User.created_at if table is User else Incident.started_at
+    found = await session.execute(
+        select(table.public_id, table.id).where(table.public_id.in_(names), since <= as_of)
+    )
+    known = {row[0]: row[1] for row in found}
+    if not known.keys() >= set(names):
+        near = await (_some_users if table is User else _some_incidents)(session, as_of)
+        _require(table.__name__.casefold(), names, known, near=near)
+    public_ids = tuple(dict.fromkeys(names))
+    return Named(tuple(known[public_id] for public_id in public_ids), public_ids)
+
+
 def _require(
     kind: str, names: Sequence[str], known: Iterable[str], near: Iterable[str] | None = None
 ) -> None:
@@ -268,30 +283,37 @@ def _names_of(deployments: Iterable[DeploymentName]) -> list[str]:
 
 async def _known_deployments(session: ReadSession, as_of: datetime) -> list[DeploymentName]:
     rows = await session.execute(
-        select(Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend)
-        .where(Deployment.created_at <= as_of)
-        .order_by(Deployment.public_id)
+        select(Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend).where(
+            Deployment.created_at <= as_of
+        )
     )
-    return [DeploymentName(*row) for row in rows]
+    # Databases sort text each in their own way.
+    return sorted((DeploymentName(*row) for row in rows), key=lambda deployment: deployment.public_id)
 
 
 async def _named(
     session: ReadSession, table: type[User | Incident | Request], words: frozenset[str], as_of: datetime
 ) -> Named:
     """Rows whose public id is one of the words, in the usual spellings; found by the unique index."""
-    spelled = {variant for word in words for variant in (word, word.lower(), word.upper())}
-    if table is User:
-        spelled |= {f"user_{word.lower()}" for word in words}
-    if not spelled:
-        return Named((), ())
+    written = {spelled: word for word in sorted(words) for spelled in _spellings(word, _PREFIXES[table])}
+    if not written:
+        return Named()
     since = Incident.started_at if table is Incident else getattr(table, "created_at")  # noqa: B009
     found = await session.execute(
-        select(table.id, table.public_id)
-        .where(table.public_id.in_(spelled), since <= as_of)
-        .order_by(table.public_id)
+        select(table.id, table.public_id).where(table.public_id.in_(list(written)), since <= as_of)
     )
-    rows = list(found)
-    return Named(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
+    rows = sorted(((row[0], row[1]) for row in found), key=lambda row: row[1])
+    return Named(
+        ids=tuple(row_id for row_id, _ in rows),
+        public_ids=tuple(public_id for _, public_id in rows),
+        words=frozenset(written[public_id] for _, public_id in rows),
+    )
+
+
+def _spellings(word: str, prefix: str) -> Iterator[str]:
+    """`INC-42`, `inc_42` and, where only an incident can be meant, `42`."""
+    for spelled in (word, word.lower(), word.upper()):
+        yield from (spelled, spelled.replace("-", "_"), f"{prefix}{spelled}")
 
 
 async def _some_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
