@@ -9,22 +9,22 @@ from context_builder.request import Topic
 _WORDS: dict[Topic, tuple[str, ...]] = {
     Topic.HEALTH: (
         r"health\w*", "unhealthy", "down", "up", "status", "degraded", "outages?", "offline", "available",
-        "availability", "broken", "stale", "wrong",
+        "availability", "unavailable", "unreachable", "broken", "stale", "wrong",
     ),
     Topic.INCIDENTS: (
         "incidents?", "outages?", "postmortems?", "severity", "alerts?", "pages?", "wrong", r"happen\w*",
         "unhealthy",
     ),
     Topic.ERRORS: (
-        "errors?", r"fail\w*", r"50\d", "5xx", "4xx", "429", "timeouts?", "timing out", r"reject\w*",
-        r"rate.?limit\w*", "broken", "wrong", r"drop\w*",
+        "errors?", r"fail\w*", r"50\d", "[45]xx", "429", r"tim(?:e|es|ed|ing)[ -]?outs?", r"reject\w*",
+        r"rate.?limit\w*", r"throttl\w*", "broken", "wrong", r"drop\w*", r"crash\w*",
     ),
     Topic.LATENCY: (
-        r"slow\w*", r"latenc\w+", r"fast\w*", "p50", r"p9\d", "response times?", "delays?", r"lag\w*",
+        r"slow\w*", r"latenc\w+", r"hang(?:s|ing)?", "stuck", r"fast\w*", "p50", r"p9\d", "response times?", "delays?", r"lag\w*",
         r"regress\w*", "performance", "waiting",
     ),
     Topic.COST: (
-        "costs?", r"spen[dt]\w*", "budgets?", "dollars?", "money", r"expens\w+", r"\$", "usd", r"price\w*",
+        "costs?", r"spen[dt]\w*", "budgets?", "dollars?", "money", r"expens\w+", r"\$[\d.,]*", "usd", r"price\w*",
         r"bill\w*", r"overspen\w+", "quota",
     ),
     Topic.VOLUME: (
