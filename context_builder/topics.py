@@ -20,12 +20,12 @@ _WORDS: dict[Topic, tuple[str, ...]] = {
         r"rate.?limit\w*", r"throttl\w*", "broken", "wrong", r"drop\w*", r"crash\w*",
     ),
     Topic.LATENCY: (
-        r"slow\w*", r"latenc\w+", r"hang(?:s|ing)?", "stuck", r"fast\w*", "p50", r"p9\d", "response times?", "delays?", r"lag\w*",
-        r"regress\w*", "performance", "waiting",
+        r"slow\w*", r"latenc\w+", r"hang(?:s|ing)?", "stuck", r"fast\w*", "p50", r"p9\d", "response times?",
+        "delays?", r"lag\w*", r"regress\w*", "performance", "waiting",
     ),
     Topic.COST: (
-        "costs?", r"spen[dt]\w*", "budgets?", "dollars?", "money", r"expens\w+", r"\$[\d.,]*", "usd", r"price\w*",
-        r"bill\w*", r"overspen\w+", "quota",
+        "costs?", r"spen[dt]\w*", "budgets?", "dollars?", "money", r"expens\w+", r"\$[\d.,]*", "usd",
+        r"price\w*", r"bill\w*", r"overspen\w+", "quota",
     ),
     Topic.VOLUME: (
         "how many", "requests?", "traffic", "volume", "load", r"count\w*", "throughput", "usage", "rps",
