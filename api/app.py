@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from api.cli.version import version
 from api.middleware.body_limit import BodyLimit
 from api.middleware.disconnect import CancelOnDisconnect
 from api.middleware.request_id import RequestId
@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = DescribedApp(
         title="Arcpoint",
         summary="Answers questions about an LLM gateway: one model call, checked citations.",
-        version=_version(),
+        version=version(),
         lifespan=_lifespan,
         middleware=[Middleware(RequestId), Middleware(CancelOnDisconnect), Middleware(BodyLimit)],
         exception_handlers=dict.fromkeys(_TOLD, answer_problem),
@@ -50,10 +50,3 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services:
         app.state.services = services
         yield
-
-
-def _version() -> str:
-    try:
-        return version("arcpoint")
-    except PackageNotFoundError:
-        return "0+checkout"
