@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -50,18 +49,18 @@ def asking(
     )
 
 
-@dataclass(repr=False)
 class Gateway:
     """Writes to one database; numbers and names are given out in order."""
 
-    database: Database
-    memory: IncidentMemory = NO_MEMORY
-    sent: list[NewRequest] = field(default_factory=list)
-    """Every request appended through this gateway."""
-    users: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Id and tier by public id."""
-    deployments: dict[str, int] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=count)
+    def __init__(self, database: Database, memory: IncidentMemory = NO_MEMORY) -> None:
+        self.database = database
+        self.memory = memory
+        self.sent: list[NewRequest] = []
+        """Every request appended through this gateway."""
+        self.users: dict[str, tuple[int, str]] = {}
+        """Id and tier by public id."""
+        self.deployments: dict[str, int] = {}
+        self._numbers = count()
 
     async def deployment(self, *public_ids: str, **columns: Any) -> int:
         """Adds deployments that are healthy as of a minute before NOON; gives the id of the last."""
