@@ -49,7 +49,7 @@ async def query_ai(
 async def serving(settings: Settings) -> AsyncIterator[Services]:
     """Opens services that `query_ai` uses, too, wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
-    async with open_services(settings) as services:
+    async with open_services(settings, wait_for_memory=False) as services:
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:

@@ -26,6 +26,9 @@ from models.migrations import head_revision
 
 NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
+MEMORY_START_S = 60.0
+"""A slow machine may take half of this to load the embedding model from a cold disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -71,9 +74,10 @@ async def open_memory(
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> AsyncIterator[Services]:
     """All services over one database and one memory.
 
+    A program that asks once waits until memory has loaded its model; a service answers without it until then.
     Raises DatabaseError, PriceFileError and SettingsError.
     """
     async with AsyncExitStack() as stack:
@@ -89,6 +93,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)
+        if wait_for_memory:
+            await memory.started(at_most_s=MEMORY_START_S)
         yield Services(settings, database, embedder, memory, answerer, postmortems)
 
 

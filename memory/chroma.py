@@ -73,8 +73,7 @@ class ChromaIndex:
         """Ends the worker, which finishes the write that it is in."""
         self._closed = True
         if self._starting is not None:
-            with contextlib.suppress(MemoryUnavailable):
-                await self._starting
+            await asyncio.wait([self._starting])
         if self._worker is not None:
             await self._worker.stop()
             self._worker = None

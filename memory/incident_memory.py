@@ -86,6 +86,11 @@ class IncidentMemory:
         if self._starting is None:
             self._starting = asyncio.create_task(self._warm_up())
 
+    async def started(self, *, at_most_s: float) -> None:
+        """Waits until the background start is over, for a caller that asks once and can wait."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting], timeout=at_most_s)
+
     async def close(self) -> None:
         """Stops the background work and lets go of the model and the index."""
         if self._starting is not None:

@@ -85,12 +85,11 @@ class Worker:
     async def stop(self) -> None:
         """Lets the worker finish what it does, and ends it."""
         self._stdin.close()
-        try:
-            async with asyncio.timeout(_STOP_GRACE_S):
-                await asyncio.shield(self._listener)
-        except TimeoutError:
+        # Not awaited itself: at the end of an event loop the listener is cancelled together with its caller.
+        await asyncio.wait([self._listener], timeout=_STOP_GRACE_S)
+        if not self._listener.done():
             self._kill()
-            await self._listener
+            await asyncio.wait([self._listener])
 
     def _answer(self, number: int, deadline_s: float) -> asyncio.Future[Document]:
         loop = asyncio.get_running_loop()
@@ -118,18 +117,28 @@ class Worker:
 
     async def _listen(self, overhearing: asyncio.Task[None]) -> None:
         """Hands answers to those who wait, until the worker's output ends."""
+        try:
+            await self._hear()
+            # Its own end tells more than our signal; without its output it is of no use either way.
+            end = asyncio.get_running_loop().call_later(_STOP_GRACE_S, self._kill)
+            await overhearing
+            await self._process.wait()
+            end.cancel()
+        except asyncio.CancelledError:
+            # The event loop ends: nobody else is left to see the process off.
+            self._kill()
+            await self._process.wait()
+            raise
+        finally:
+            for number in list(self._waiting):
+                self._settle(number, WorkerDied(self._epitaph()))
+
+    async def _hear(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 header = await self._stdout.readexactly(frames.HEADER.size)
                 (length,) = frames.HEADER.unpack(header)
                 self._take(frames.decode(await self._stdout.readexactly(length)))
-        # Its own end tells more than our signal; without its output it is of no use either way.
-        end = asyncio.get_running_loop().call_later(_STOP_GRACE_S, self._kill)
-        await overhearing
-        await self._process.wait()
-        end.cancel()
-        for number in list(self._waiting):
-            self._settle(number, WorkerDied(self._epitaph()))
 
     def _take(self, document: Document) -> None:
         number = document["id"]
