@@ -21,9 +21,11 @@ from loopback.messages_api import MessagesApi
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
     """Puts back what `configure_logging` sets for its process, which is the tests' here."""
-    loggers = [logging.getLogger(name) for name in ("", "models", "memory", "context_builder", "api")]
+    names = ("", "models", "memory", "context_builder", "api", "uvicorn.error")
+    loggers = [logging.getLogger(name) for name in names]
     levels, handlers = [logger.level for logger in loggers], list(loggers[0].handlers)
     configuration = structlog.get_config()
+    loggers[-1].setLevel(logging.NOTSET)  # the loopback API runs a quiet server in this process
     yield
     structlog.configure(**configuration)
     logging.captureWarnings(capture=False)
