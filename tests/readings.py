@@ -71,9 +71,9 @@ texts = st.text(max_size=60) | st.lists(st.sampled_from(ATTACKS) | st.text(max_s
 )
 facts = st.builds(
     Fact,
-    text=texts | st.builds(lambda text, times: text * times, texts, st.integers(1, 400)),
+    text=texts | st.builds(lambda text, times: text * times, texts, st.sampled_from((1, 1, 3, 200))),
     short=st.just("") | texts,
-    importance=st.floats(-1, 2, allow_nan=True),
+    importance=st.floats(-1, 2) | st.just(float("nan")),
     topics=st.frozensets(st.sampled_from(list(Topic)), max_size=2),
 )
 
@@ -84,7 +84,7 @@ def many_readings(draw: st.DrawFn) -> list[Reading]:
     readings = []
     for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
         said = draw(st.lists(facts, max_size=8))
-        flood = draw(st.sampled_from((1, 1, 1, 1, 500)))
+        flood = draw(st.sampled_from((1, 1, 1, 1, 1, 40)))
         readings.append(
             reading(
                 name,
