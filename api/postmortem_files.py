@@ -68,6 +68,6 @@ class PostmortemFiles:
 def file_stem(incident: str) -> str:
     """A file name for a public id, which may hold anything; different ids never share one."""
     plain = _UNUSUAL.sub("_", incident).lstrip(".")[:_LONGEST_NAME]
-    if plain == incident:
+    if plain and plain == incident:
         return plain
     return f"{plain}-{hashlib.sha256(incident.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PROGRAM = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()"]
+START = "from api.cli import main; main()"
+START_ON_TERMINAL = f"import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); {START}"
+"""With its standard input as its terminal, so that Ctrl-C typed there reaches it."""
 
 PAST = "2026-11-20T08:00Z"
 """A moment within the story that is over by any clock."""
@@ -24,6 +26,11 @@ class Result:
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def program(code: str = START) -> list[str]:
+    """How the command line is started as a process of its own."""
+    return [sys.executable, "-W", "error", "-c", code]
 
 
 def finished(process: subprocess.Popen[str]) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 from contextlib import aclosing
@@ -23,13 +22,12 @@ from api.cli.sheet import Sheet, plain_lines, renderable
 from api.cli.streams import say
 from api.schemas.answer import AnswerBody
 from api.schemas.context import PromptBody
-from api.services import Services
+from api.services import MEMORY_START_S, Services
 from context_builder.answer import Answer
 from context_builder.builder import BuiltContext
 from context_builder.chat_model import Delta
 from context_builder.prompt import Prompt
 from context_builder.request import Ask
-from memory.errors import MemoryUnavailable
 
 _WIDEST = 120
 """Columns that text takes at most: longer lines are hard to read."""
@@ -76,9 +74,7 @@ async def show_answer(services: Services, ask: Ask, output: AnswerOutput) -> Ans
     answerer = services.answerer
     model = services.settings.model if answerer.has_model else None
     output.wait("loading incident memory")
-    with contextlib.suppress(MemoryUnavailable):  # the recall of past incidents then says why
-        # A process that has just started would otherwise time out in its first recall, and have no second.
-        await services.embedder.load()
+    await services.memory.started(at_most_s=MEMORY_START_S)
     output.wait(f"reading {len(answerer.builder.sources)} sources")
     async with aclosing(answerer.stream(ask)) as events:
         async for event in events:

@@ -96,5 +96,5 @@ def _read_question() -> str:
 
 async def _ask(settings: Settings, asked: Ask, output: AnswerOutput) -> None:
     with output:
-        async with open_services(settings) as services:
+        async with open_services(settings, wait_for_memory=False) as services:
             await show_answer(services, asked, output)

@@ -34,7 +34,9 @@ def chat(user: Asker = None, as_of: AsOf = None, budget: Budget = None) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415  gives the prompt editing and history, where Python has it
     settings = load_settings()
-    with LoopThread() as loop, loop.entered(open_services(settings)) as services:
+    # Memory goes on loading while the first question is typed.
+    opening = open_services(settings, wait_for_memory=False)
+    with LoopThread() as loop, loop.entered(opening) as services:
         conversation = Conversation(loop, services, user, as_of, budget)
         if sys.stdin.isatty():
             say("Ask about the gateway. /help lists the commands, Ctrl-D leaves.")

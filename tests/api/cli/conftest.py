@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from api.cli.commands import run
-from command_line import PROGRAM, Result, Run, Start
+from command_line import START, Result, Run, Start, program
 from loopback.messages_api import API_KEY, MessagesApi
 
 
@@ -78,9 +78,9 @@ def start(environment: dict[str, str], repository: Path) -> Iterator[Start]:
     """Starts a command line as a process of its own."""
     processes: list[subprocess.Popen[str]] = []
 
-    def spawn(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    def spawn(*arguments: object, code: str = START, **options: Any) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        command = [*PROGRAM, *map(str, arguments)]
+        command = [*program(code), *map(str, arguments)]
         variables = os.environ | {"PYTHONPATH": str(repository)}
         processes.append(subprocess.Popen(command, env=variables, **(pipes | options)))
         return processes[-1]

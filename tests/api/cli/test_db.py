@@ -1,0 +1,72 @@
+"""`arcpoint db`: a database from nothing to seeded, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command_line import Run
+from models.migrations import head_revision
+
+ANCHOR = "2026-11-20T08:00Z"
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database file that does not exist, in a folder that does not exist."""
+    path = tmp_path / "new" / "folder" / "arcpoint.db"
+    monkeypatch.setenv("ARCPOINT_DATABASE_URL", f"sqlite:///{path}")
+    return path
+
+
+def test_a_database_is_made_once_and_seeded_once(arcpoint: Run, empty: Path) -> None:
+    """Each step can be repeated; a second one changes nothing and says so."""
+    assert f"brought from nothing to schema {head_revision()}" in arcpoint("db", "upgrade").out
+    assert f"already at schema {head_revision()}" in arcpoint("db", "upgrade").out
+    first = arcpoint("db", "seed", "--seed", "7", "--anchor", ANCHOR)
+    assert first.code == 0
+    assert first.out.startswith("written: 6 deployments, 10 users, ")
+    status = json.loads(arcpoint("db", "status", "--json").out)
+    again = arcpoint("db", "seed", "--seed", "7", "--anchor", ANCHOR)
+    assert again.out == first.out.replace("written", "already there")
+    assert json.loads(arcpoint("db", "status", "--json").out) == status
+    assert f", {status['rows']['requests']:,} requests, " in first.out
+
+
+def test_the_status_counts_what_is_there(arcpoint: Run) -> None:
+    """Rows of the main tables, the newest request, and the schema against the one needed."""
+    result = arcpoint("db", "status", "--json")
+    status = json.loads(result.out)
+    assert result.code == 0
+    assert status["schema"] == status["needed_schema"] == head_revision()
+    assert status["rows"]["deployments"] == 6
+    assert status["rows"]["users"] == 10
+    assert status["rows"]["incidents"] == 19
+    assert 4000 < status["rows"]["requests"] < 9000
+    assert status["newest_request"].startswith("2026-11-20T09:2")
+    text = arcpoint("db", "status").out
+    assert f"{status['rows']['requests']:,}" in text
+    assert f"{head_revision()}, as needed" in text
+
+
+def test_a_database_without_schema_is_told_by_its_status(arcpoint: Run, empty: Path) -> None:
+    """Exit code 1 and the command that mends it; looking creates nothing."""
+    result = arcpoint("db", "status")
+    assert result.code == 1
+    assert f"none, this version needs {head_revision()}; run `arcpoint db upgrade`" in result.out
+    assert not empty.exists()
+
+
+def test_the_password_is_never_shown(
+    arcpoint: Run, postgres_story_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL works as SQLite does, and no output holds the password."""
+    url = postgres_story_url.replace("postgresql://postgres:@", "postgresql://postgres:hidden-word@")
+    assert "hidden-word" in url
+    monkeypatch.setenv("ARCPOINT_DATABASE_URL", url)
+    result = arcpoint("db", "status")
+    assert (result.code, result.err) == (0, "")
+    assert "hidden-word" not in result.out
+    assert "as needed" in result.out
