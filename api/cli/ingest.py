@@ -15,13 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from api.cli.failure import reported
 from api.ingest import (
     INCIDENTS,
     REQUESTS,
     ColumnMapping,
-    IngestError,
     IngestSummary,
-    MappingError,
     Progress,
     ingest_incidents,
     ingest_requests,
@@ -29,14 +28,13 @@ from api.ingest import (
 )
 from api.ingest.fields import Kind
 from api.ingest.summary import Report
-from api.settings import SettingsError, load_settings
-from models.database import Database, DatabaseError
+from api.settings import load_settings
+from models.database import Database
 from models.migrations import head_revision
 
 app = typer.Typer(help="Load request logs and incidents from files.", no_args_is_help=True)
 
 NOTHING_LOADED = 1
-WRONG_USE = 2
 INTERRUPTED = 130
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8.")]
@@ -116,7 +114,7 @@ def _run(load: _Load, *, as_json: bool) -> None:
     """Runs the load and leaves with its exit code."""
     seen = IngestSummary()
     try:
-        with _progress_bar(load.file.name) as show:
+        with reported(), _progress_bar(load.file.name) as show:
 
             def report(progress: Progress) -> None:
                 nonlocal seen
@@ -128,9 +126,6 @@ def _run(load: _Load, *, as_json: bool) -> None:
         stored = f"{seen.stored:,} rows of {load.file} are stored"
         typer.echo(f"interrupted: {stored}; the same command again continues", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except (IngestError, DatabaseError, SettingsError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(WRONG_USE if isinstance(error, MappingError) else NOTHING_LOADED) from None
     typer.echo(json.dumps(summary.as_dict(), indent=2) if as_json else _text(summary))
     if not summary.stored:
         raise typer.Exit(NOTHING_LOADED)

@@ -87,6 +87,7 @@ WRONG_USE = [
     (["postmortem", "--since", "last week"], "is no ISO 8601 moment"),
     (["postmortem", "--incident", "inc_9999999"], "incident 'inc_9999999' is not known"),
     (["postmortem", "--incident", "inc_0119"], "incident 'inc_0119' is still active"),
+    (["ingest", "requests", "log.csv", "--set", "nothing=x"], "requests have no field 'nothing'"),
     (["ask", "caf\udce9"], "argument 2 is not valid UTF-8 text"),
 ]
 
@@ -157,6 +158,7 @@ def test_a_folder_that_cannot_be_used_is_answered_with_one_line(arcpoint: Run, t
     (tmp_path / "others" / "demo.db").touch()
     (tmp_path / "file").touch()
     for arguments, said in [
+        (["ingest", "requests", tmp_path / "none.csv"], "none.csv: No such file or directory"),
         (["postmortem", "--out", tmp_path / "file"], "cannot write postmortems to"),
         (["demo", "--folder", tmp_path / "others"], "holds files that no demo made"),
         (["demo", "--folder", tmp_path / "file"], "File exists"),

@@ -79,8 +79,8 @@ def test_incidents_are_loaded_with_settings(run: Run, write_file: WriteFile) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (("requests", "none.csv"), 1, "error: cannot read none.csv: No such file or directory\n"),
-        (("requests", "log.csv", "--mapping", "none.toml"), 1, "error: cannot read the mapping none.toml"),
+        (("requests", "none.csv"), 1, "arcpoint: cannot read none.csv: No such file or directory\n"),
+        (("requests", "log.csv", "--mapping", "none.toml"), 1, "arcpoint: cannot read the mapping none.toml"),
         (("requests", "log.csv", "-s", "user=whom"), 2, "no column 'whom'"),
         (("requests", "log.csv", "-s", "usr=whom"), 2, "did you mean 'user'"),
         (("requests", "log.csv", "--rejects", "no/x.jsonl"), 1, "cannot write the rejects file no/x.jsonl"),
@@ -102,7 +102,7 @@ def test_each_problem_is_one_line_with_its_exit_code(
     assert result.exit_code == code
     assert problem in result.stderr
     assert "Traceback" not in result.output
-    if result.stderr.startswith("error: "):
+    if result.stderr.startswith("arcpoint: "):
         assert result.stderr.count("\n") == 1
 
 
