@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from api.cli.version import version
 from api.middleware.body_limit import BodyLimit
 from api.middleware.disconnect import CancelOnDisconnect
 from api.middleware.request_id import RequestId
@@ -19,6 +18,7 @@ from api.problem import answer_problem
 from api.query import serving
 from api.routes import context, health, query
 from api.settings import Settings, load_settings
+from api.version import version
 from context_builder.request import QuestionError
 from models.database import DatabaseError
 

@@ -40,24 +40,30 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Sends the response; cancelling it ends the model call."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._produce())
+        producer = asyncio.create_task(self._produce())
+        producer.add_done_callback(lambda _: self._frames.put_nowait(None))
+        try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             while (frame := await self._next_frame()) is not None:
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            # The status is sent: only an event can still say what broke.
+            last = await self._error_frame(producer.exception())
+            await send({"type": "http.response.body", "body": last, "more_body": False})
+        finally:
+            producer.cancel()
+            await asyncio.wait([producer])
 
     async def _produce(self) -> None:
         self._frames.put_nowait(frame_of(self._first))
-        try:
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    self._frames.put_nowait(frame_of(event))
-        except Exception as error:  # noqa: BLE001  the status is sent: only an event can still say what broke
-            await log_unforeseen(error, self._request)
-            problem = problem_json(problem_of(error, self._request))
-            self._frames.put_nowait(format_sse_event(data_str=problem, event="error"))
-        self._frames.put_nowait(None)
+        async with aclosing(self._events) as events:
+            async for event in events:
+                self._frames.put_nowait(frame_of(event))
+
+    async def _error_frame(self, error: BaseException | None) -> bytes:
+        if not isinstance(error, Exception):
+            return b""
+        await log_unforeseen(error, self._request)
+        return format_sse_event(data_str=problem_json(problem_of(error, self._request)), event="error")
 
     async def _next_frame(self) -> bytes | None:
         try:

@@ -55,7 +55,7 @@ async def serving(settings: Settings) -> AsyncIterator[Services]:
         try:
             yield services
         finally:
-            del _opened[loop]
+            _opened.pop(loop, None)
 
 
 _opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] = WeakKeyDictionary()

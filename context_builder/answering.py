@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -93,7 +94,9 @@ class Answerer:
                         yield piece
                     else:
                         written = piece
-        answer = self._checked(built, written, round((time.perf_counter() - started) * 1000))
+        latency_ms = round((time.perf_counter() - started) * 1000)
+        # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
+        answer = await asyncio.to_thread(self._checked, built, written, latency_ms)
         if record:
             await self._record(answer, ask.asker, asked_at)
         yield answer

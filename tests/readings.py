@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,11 @@ def asked(question: str = "What is down?", *, budget: int = AMPLE, **values: Any
         "topics": frozenset({Topic.HEALTH}),
     }
     return ContextRequest(question=question, token_budget=budget, **given | values)
+
+
+def roomy(request: ContextRequest) -> ContextRequest:
+    """The same question with a budget that holds all."""
+    return replace(request, token_budget=AMPLE)
 
 
 def packed(request: ContextRequest, readings: Sequence[Reading]) -> Manifest:

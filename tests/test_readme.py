@@ -20,7 +20,9 @@ def blocks() -> list[tuple[str, str]]:
     return [(language, code) for language, code in BLOCK.findall(text) if language in ("sh", "python")]
 
 
-def test_the_first_block_names_targets_of_the_makefile(blocks: list[tuple[str, str]], repository: Path) -> None:
+def test_the_first_block_names_targets_of_the_makefile(
+    blocks: list[tuple[str, str]], repository: Path
+) -> None:
     """`make demo` and `make test` exist."""
     language, code = blocks[0]
     makefile = (repository / "Makefile").read_text()
@@ -39,7 +41,13 @@ def test_all_other_blocks_run_one_after_another(blocks: list[tuple[str, str]], t
     for language, code in blocks[1:]:
         program = ["bash", "-e", "-m", "-c"] if language == "sh" else [sys.executable, "-c"]
         done = subprocess.run(
-            [*program, code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            [*program, code],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
         outputs.append(done.stdout)

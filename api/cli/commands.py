@@ -74,7 +74,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from api.cli.version import version  # noqa: PLC0415  most commands do not need it
+        from api.version import version  # noqa: PLC0415  most commands do not need it
 
         typer.echo(f"arcpoint {version()}")
         raise typer.Exit

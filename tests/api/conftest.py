@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 import structlog
 from fastapi import FastAPI
-from http_service import client_of, running, settings_of
 
 from api.settings import Settings
+from http_service import client_of, running, settings_of
 from loopback.messages_api import MessagesApi
 
 

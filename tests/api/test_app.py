@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from http_service import QUESTION, client_of, running, settings_of
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from api import query_ai
 from api.app import create_app
 from api.settings import SettingsError
+from http_service import QUESTION, client_of, running, settings_of
 from loopback.messages_api import MessagesApi
 from models.database import DatabaseNotMigrated
 

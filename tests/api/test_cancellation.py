@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
-from http_service import QUESTION, client_of, running, settings_of
 
+from http_service import QUESTION, client_of, running, settings_of
 from loopback.messages_api import MessagesApi, Reply
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from http_service import QUESTION, client_of, running, settings_of
 
+from http_service import QUESTION, client_of, running, settings_of
 from prepared_databases import PostgresServer, seed_story
 
 

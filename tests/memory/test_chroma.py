@@ -147,7 +147,7 @@ async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaInd
 async def test_a_hung_worker_costs_the_deadline_and_is_replaced(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that stands still is killed at the deadline, even if no caller waits so long, and on closing."""
+    """A worker that stands still is killed at the deadline, also where no caller waits, and on closing."""
     index = ChromaIndex(folder, call_deadline_s=0.5)
     await index.create("hung")
     for patience_s in (5.0, 0.1):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
 
 from api.cli.commands import run
 from api.services import open_database, open_memory
 from api.settings import Settings
+from http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
 from loopback.messages_api import Hang, MessagesApi, Reply
 
 BODY = {"question": QUESTION}

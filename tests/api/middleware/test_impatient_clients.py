@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from http_service import QUESTION, START_S, ServiceProcess
 
 from api.settings import Settings
+from http_service import QUESTION, START_S, ServiceProcess
 from loopback.messages_api import Hang, MessagesApi, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -6,8 +6,8 @@ import hashlib
 
 import httpx
 import pytest
-from http_service import QUESTION
 
+from http_service import QUESTION
 from loopback.messages_api import MessagesApi
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

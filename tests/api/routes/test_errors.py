@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from http_service import QUESTION
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from api.middleware.body_limit import MAX_BODY_BYTES
 from context_builder.answering import Answerer
+from http_service import QUESTION
 from loopback.messages_api import MessagesApi
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

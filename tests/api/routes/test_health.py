@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from http_service import client_of, running, settings_of
 
 import api.routes.health
+from http_service import client_of, running, settings_of
 from memory.hashing import HashingEmbedder
 
 

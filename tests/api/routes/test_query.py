@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from http_service import QUESTION, client_of, events_of, running, settings_of
 
 import api.event_stream
 from api.routes.query import wants_events
 from context_builder.answering import Answerer
+from http_service import QUESTION, client_of, events_of, running, settings_of
 from loopback.messages_api import BreakOff, Fail, Hang, MessagesApi, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
