@@ -56,7 +56,8 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     """What the reader must not take for complete."""
     for source in manifest.sources:
         if source.status in _NOT_READ:
-            yield f"- {source.name} could not be read ({source.status}): {source.error} [{source.ref}]"
+            said = source.error or source.header
+            yield f"- {source.name} could not be read ({source.status}): {said} [{source.ref}]"
         elif source.status is Status.EMPTY:
             yield f"- {source.name}: {source.header} [{source.ref}]"
         yield from (f"- {source.name}: {gap} [{source.ref}]" for gap in source.gaps)

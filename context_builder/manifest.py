@@ -58,7 +58,7 @@ class SourceEntry:
         """What the prompt says of the source as a whole, under its reference."""
         total = self.kept + self.cut
         shown = f", {self.kept} of {total} facts shown" if total else ""
-        said = (self.error or "") if self.status in (Status.TIMEOUT, Status.ERROR) else self.header
+        said = self.error or self.header
         return "; not known: ".join([f"{self.name} ({self.status}{shown}): {said}", *self.gaps])
 
 

@@ -1,0 +1,86 @@
+"""Without a model the answer is the facts themselves, and says what is missing."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from context_builder.answering import source_names
+from context_builder.brief import MOST_BESIDE, MOST_ON_TOPIC, write_brief
+from context_builder.grounding import ground
+from context_builder.manifest import Manifest
+from context_builder.render import stated
+from context_builder.request import ContextRequest, Topic, UnknownName
+from context_builder.source import Fact, Reading, Status
+from readings import any_request, asked, many_readings, packed, reading, roomy
+
+REASON = "no model is configured"
+
+
+def doubts(manifest: Manifest, brief: str) -> list[str]:
+    """What grounding finds unsupported in a brief."""
+    checked = ground(brief, manifest.shown, source_names(manifest), stated(manifest))
+    return [f"{claim.detail}: {claim.doubt}" for claim in checked.unsupported]
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_request(), many_readings())
+def test_a_brief_is_fully_grounded(request: ContextRequest, readings: list[Reading]) -> None:
+    """Law 5: whatever was read, every number and name in a brief stands under its reference."""
+    manifest = packed(roomy(request), readings)
+    assert doubts(manifest, write_brief(manifest, REASON)) == []
+
+
+def test_it_leads_with_what_the_question_is_about() -> None:
+    """The window, the sources on topic with their summaries, their facts; then what else goes on."""
+    many = [Fact(f"fact {number}", importance=1.0) for number in range(20)]
+    manifest = packed(
+        asked("Who is over budget?", topics=frozenset({Topic.COST})),
+        [
+            reading("health", *many, header="20 deployments"),
+            reading("budgets", *many, header="20 users", topics=(Topic.COST,)),
+        ],
+    )
+    brief = write_brief(manifest, REASON)
+    head, _, beside = brief.partition("Also going on:")
+    assert head.startswith("**No model was called:** no model is configured\n")
+    assert "From 2026-11-19 09:30 to 2026-11-20 09:30 UTC, the whole gateway:" in head
+    assert "- budgets: 20 users [B0]" in head
+    assert "20 deployments" not in head
+    assert head.count("[B") == 1 + MOST_ON_TOPIC
+    assert beside.count("[H") == MOST_BESIDE
+
+
+def test_it_says_what_is_not_known() -> None:
+    """Law 2: failed and empty sources, gaps and unknown names are listed, with references where there are."""
+    manifest = packed(
+        asked(unknown_names=(UnknownName("gpt-5", ("gpt-4",)), UnknownName("inc_9"))),
+        [
+            reading("health", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+            reading("volume", header="no requests in the window", status=Status.EMPTY),
+            reading("budgets", Fact("user_acme is near"), gaps=("the budget of 3 users",)),
+        ],
+    )
+    brief = write_brief(manifest, REASON)
+    assert brief.partition("Not known:")[2].strip().splitlines() == [
+        "- budgets: the budget of 3 users [B0]",
+        "- health could not be read (timeout): gave no answer within 2 s [H0]",
+        "- volume: no requests in the window [V0]",
+        "- nothing is called gpt-5 here; near: gpt-4",
+        "- nothing is called inc_9 here",
+    ]
+    assert doubts(manifest, brief) == []
+
+
+def test_with_nothing_known_it_still_stands() -> None:
+    """No sources, no facts: the reason, the window, and no empty lists."""
+    assert write_brief(packed(asked(), []), REASON).splitlines() == [
+        "**No model was called:** no model is configured",
+        "",
+        "From 2026-11-19 09:30 to 2026-11-20 09:30 UTC, the whole gateway:",
+    ]
+
+
+def test_a_call_that_came_to_nothing_is_not_hidden() -> None:
+    """Who paid for a call reads that there was one."""
+    brief = write_brief(packed(asked(), []), "it was cut off", called=True)
+    assert brief.startswith("**The model gave no whole answer:** it was cut off")
