@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,3 +38,24 @@ def finished(process: subprocess.Popen[str]) -> Result:
     """The end of a process that was started."""
     out, err = process.communicate(timeout=60)
     return Result(process.returncode, out, err)
+
+
+def screen_after(output: str) -> list[str]:
+    """The lines on a terminal, with what has scrolled out of it, after it was sent the output."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", output):
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row - len(lines) + 1)
+        elif part == "\r":
+            column = 0
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part.startswith("\x1b") and part.endswith("A"):
+            row -= int(part[2:-1])
+        elif not part.startswith("\x1b"):
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + part + line[column + len(part) :]
+            column += len(part)
+    assert not any(lines[row:]), "the cursor is below everything"
+    return lines[:row]

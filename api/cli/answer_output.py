@@ -188,7 +188,7 @@ class TerminalOutput:
         """Shows what has not been shown yet."""
         self._stream.end()
         if self._stream.text and answer.model is None:
-            self.console.print(Text("(the reply broke off here)\n", style="yellow"))
+            self.console.print(Text("(the reply broke off here)", style="yellow"))
         if answer.model is None:
             self._stream.add(answer.text)
         self._stream.end()

@@ -60,10 +60,10 @@ def test_a_database_without_schema_is_told_by_its_status(arcpoint: Run, empty: P
 
 
 def test_the_password_is_never_shown(
-    arcpoint: Run, postgres_story_url: str, monkeypatch: pytest.MonkeyPatch
+    arcpoint: Run, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL works as SQLite does, and no output holds the password."""
-    url = postgres_story_url.replace("postgresql://postgres:@", "postgresql://postgres:hidden-word@")
+    url = postgres_url.replace("postgresql://postgres:@", "postgresql://postgres:hidden-word@")
     assert "hidden-word" in url
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", url)
     result = arcpoint("db", "status")

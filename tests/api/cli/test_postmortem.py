@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sqlite3
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from command_line import Run, Start, finished
+from command_line import Run, Start
 from loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
 
 RESOLVED = 18
@@ -40,9 +43,9 @@ def files(folder: Path) -> dict[str, str]:
     return {path.stem: path.read_text("utf-8") for path in folder.iterdir()}
 
 
-def wait_for_calls(api: MessagesApi, number: int) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while len(api.messages) < number:
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -53,7 +56,7 @@ def test_a_killed_run_is_continued_without_repeating_anything(
     """After SIGKILL the next run makes the calls whose answers were not stored, and every missing file."""
     with_model.always(Reply(delay_s=0.03))
     process = start("postmortem", "--out", tmp_path / "out", "--concurrency", 3)
-    wait_for_calls(with_model, 8)
+    wait_until(lambda: len(with_model.messages) >= 8)
     process.kill()
     process.communicate()
     survived = stored.all()
@@ -80,30 +83,32 @@ def test_a_killed_run_is_continued_without_repeating_anything(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_far_it_got(
-    number: signal.Signals,
-    start: Start,
-    with_model: MessagesApi,
-    stored: StoredPostmortems,
-    tmp_path: Path,
+    number: signal.Signals, arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """Calls under way are cancelled, what is done is counted and kept, and the exit code is 130."""
     with_model.always(Reply(delay_s=0.1))
     with_model.script(Reply(), Reply())
-    process = start("postmortem", "--out", tmp_path / "out", "--concurrency", 2, "--json")
-    wait_for_calls(with_model, 4)
-    while len(stored.all()) < 2:
-        time.sleep(0.01)
-    process.send_signal(number)
-    result = finished(process)
+
+    def stop() -> None:
+        wait_until(lambda: len(with_model.messages) == 4 and len(stored.all()) == 2)
+        os.kill(os.getpid(), number)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    result = arcpoint("postmortem", "--out", tmp_path / "out", "--concurrency", 2, "--json")
+    stopper.join()
     document = json.loads(result.out)
     assert result.code == 130
     assert document["interrupted"] is True
     assert {entry["incident"] for entry in document["written"]} == set(stored.all())
-    assert document["left"] == RESOLVED - len(document["written"])
+    assert document["left"] == RESOLVED - 2
     assert set(files(tmp_path / "out")) == set(stored.all())
-    assert with_model.journal.disconnects == 2
+    wait_until(lambda: with_model.journal.disconnects == 2)
     assert result.err.startswith("arcpoint: warning: incident memory is not up to date: "), "memory is tried"
     assert result.err.count("\n") == 1
+    with_model.always(Reply())
+    assert arcpoint("postmortem", "--out", tmp_path / "out").code == 0
+    assert len(with_model.messages) == RESOLVED + 2
 
 
 def test_one_failing_incident_does_not_stop_the_others(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from api.cli.markdown_stream import MarkdownStream
 from api.cli.terminal_markdown import TerminalMarkdown, split_blocks
+from command_line import screen_after
 
 WIDTH, HEIGHT = 60, 12
 ANSWER = """\
@@ -102,22 +103,3 @@ def test_a_stream_that_is_stopped_keeps_what_was_shown() -> None:
         stream.add("First.\n\nSecond, not")
         raise KeyboardInterrupt
     assert [line.rstrip() for line in screen_after(output.getvalue())][-3:] == ["First.", "", "Second, not"]
-
-
-def screen_after(output: str) -> list[str]:
-    """The lines on a terminal, with what has scrolled out of it, after it was sent the output."""
-    lines, row = [""], 0
-    for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", output):
-        if part == "\n":
-            row += 1
-            lines += [""] * (row - len(lines) + 1)
-        elif part == "\r" or part.startswith("\x1b[?"):
-            continue
-        elif part == "\x1b[2K":
-            lines[row] = ""
-        elif part.endswith("A"):
-            row -= int(part[2:-1])
-        else:
-            lines[row] = part
-    assert not any(lines[row:]), "the cursor is below everything"
-    return lines[:row]
