@@ -50,7 +50,8 @@ _TOKEN = re.compile(
 _SPAN = re.compile(r"(\d+)(ms|min|[dhms])")
 
 _MARKUP_INSIDE = re.compile(r"(?<=\w)[*`~]++(?=\w)")
-_MARKUP = re.compile(r"[*`~]+|(?<![^\W_])_+|_+(?![^\W_])|\\(?=[!-/:-@\[-`{-~])")
+_MARKUP = re.compile(r"[*`~]+|(?<![^\W_])_+|_+(?![^\W_])")
+_ESCAPE = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _LOOKALIKES = str.maketrans("\u2010\u2011\u2212", "---")
 
 _MEASURE = re.compile(
@@ -125,7 +126,7 @@ Claim = Quantity | Moment | Name
 
 def claims(text: str) -> Iterator[Claim]:
     """What a text states, in order; Markdown's emphasis and code marks are no part of it."""
-    plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", text)).translate(_LOOKALIKES)
+    plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", _ESCAPE.sub("", text))).translate(_LOOKALIKES)
     for token in _TOKEN.finditer(plain):
         if token["number"]:
             yield _quantity(token)

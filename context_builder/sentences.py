@@ -14,14 +14,14 @@ _BRACKET = re.compile(rf"\[\s*+({_REF}(?:\s*+{_JOINED}\s*+(?:{_REF}|\d{{1,6}}+))
 _RANGE = re.compile(r"([A-Z]{1,3})(\d{1,6})(?:\s*(?:-|–|—|to\b)\s*(?:\1)?(\d{1,6}))?")
 _LONGEST_RANGE = 50
 
-_FENCE = re.compile(r"\s*(```|~~~)")
+_FENCE = re.compile(r"\s*(```|~~~)[`~]*\s*[\w+.#-]*\s*$")
 _RULE = re.compile(r"[\s|:=*_-]*")
 _MARK = re.compile(r"\s*(?:(?P<item>(?:[-*+•]|\d{1,3}[.)])\s)|(?P<heading>\#+\s)|>)\s*")
 _HARD_BREAK = re.compile(r"(?:\s\s|\\)$")
 
-_STOP = r"(?<![.!?…。！？])[.!?…。！？]++[*_`\"'”’»)]*+"
+_STOP = r"(?<![.!?…。！？])[.!?…。！？]++[*_`\"'”’»)」』）]*+"
 _LATE = re.compile(rf"({_STOP})((?:\s*+{_BRACKET.pattern})++)(?!\()")
-_END = re.compile(rf"{_STOP}(?:\s++|(?<=[。！？]))")
+_END = re.compile(rf"{_STOP}(?:\s++|(?<=[。！？])|(?<=[。！？][」』）]))")
 _LAST_WORD = re.compile(r"[\w.]{1,10}$")
 _NEVER_LAST = frozenset({"e.g", "i.e", "vs", "approx", "cf", "resp", "incl", "ca", "est"})
 _SELDOM_LAST = re.compile(r"etc|no|max|min|avg|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
@@ -59,6 +59,8 @@ class _Block:
 def sentences(answer: str) -> Iterator[Sentence]:
     """The sentences of an answer, in order."""
     for block in _blocks(answer):
+        if not block.text:
+            continue
         if block.kind is _Kind.CODE or (block.kind is _Kind.ITEM and len(_BRACKET.findall(block.text)) <= 1):
             yield _sentence(block.text, is_code=block.kind is _Kind.CODE)
         elif block.kind is _Kind.ITEM:
