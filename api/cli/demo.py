@@ -48,7 +48,7 @@ def demo(
         asyncio.run(_demo(settings))
     variables = {"ARCPOINT_DATABASE_URL": files.database_url, "ARCPOINT_MEMORY_PATH": str(files.memory)}
     where = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    say(f"To ask your own questions about this week:\n\n  {where} arcpoint chat\n")
+    say(f"\nTo ask your own questions about this week:\n\n  {where} arcpoint chat\n")
     if settings.anthropic_api_key is None:
         say("With ARCPOINT_ANTHROPIC_API_KEY set, Claude writes the answers from the same facts.")
     say("For your own data: arcpoint db upgrade, then arcpoint ingest --help")
@@ -56,7 +56,7 @@ def demo(
 
 async def _demo(settings: Settings) -> None:
     await _make_data(settings)
-    async with open_services(settings) as services:
+    async with open_services(settings, wait_for_memory=False) as services:
         try:
             with progress_bar("remembering incidents") as progress:
                 await services.memory.sync(progress)

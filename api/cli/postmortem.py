@@ -19,7 +19,7 @@ from api.cli.postmortem_batch import Outcome, PostmortemBatch, Report, Selection
 from api.cli.progress_bar import progress_bar
 from api.cli.streams import complain, say
 from api.postmortem_files import PostmortemFiles
-from api.services import open_services
+from api.services import MEMORY_START_S, Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.figures import count, dollars
 from memory.errors import MemoryUnavailable
@@ -64,10 +64,10 @@ def postmortem(
 async def _postmortems(
     settings: Settings, selection: Selection, files: PostmortemFiles, concurrency: int, *, as_json: bool
 ) -> int:
-    async with open_services(settings) as services:
+    async with open_services(settings, wait_for_memory=False) as services:
         with _watched(quiet=as_json) as report:
             batch = PostmortemBatch(services.postmortems, files, report)
-            stopped = await until_stopped(batch.run(selection, concurrency=concurrency))
+            stopped = await until_stopped(_write(services, batch, selection, concurrency))
         tally = batch.tally
         if as_json:
             say_json(_document(tally, stopped=stopped))
@@ -77,6 +77,13 @@ async def _postmortems(
     if stopped:
         return INTERRUPTED
     return TROUBLE if tally.failed else 0
+
+
+async def _write(services: Services, batch: PostmortemBatch, selection: Selection, concurrency: int) -> None:
+    await batch.begin(selection)
+    if batch.tally.left:
+        await services.memory.started(at_most_s=MEMORY_START_S)
+    await batch.write(concurrency=concurrency)
 
 
 @contextmanager

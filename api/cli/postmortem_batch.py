@@ -93,21 +93,26 @@ class PostmortemBatch:
         self._files = files
         self._report = report
         self.tally = Tally(0)
+        self._pending: tuple[str, ...] = ()
 
-    async def run(self, selection: Selection, *, concurrency: int) -> None:
-        """Does all of it; `tally` says how far it got, also when it is cancelled.
+    async def begin(self, selection: Selection) -> None:
+        """Finds out what is to be written, and makes the files that only the database still has.
 
         Raises QuestionError for an incident that is unknown or not resolved, and FolderUnusable, both
         before anything is written.
         """
         pending = await self._writer.pending(incidents=selection.incidents, since=selection.since)
         await asyncio.to_thread(self._files.prepare)
+        self._pending = pending
         self.tally.total = len(pending)
         self._report(None, self.tally)
         await self._restore(selection)
-        waiting = iter(pending)
+
+    async def write(self, *, concurrency: int) -> None:
+        """Writes what `begin` found; `tally` says how far it got, also when it is cancelled."""
+        waiting = iter(self._pending)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(pending))):
+            for _ in range(min(concurrency, len(self._pending))):
                 group.create_task(self._work(waiting))
 
     async def _restore(self, selection: Selection) -> None:
