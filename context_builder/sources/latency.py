@@ -123,12 +123,14 @@ def _by(groups: Iterable[Group], dimension: str, importance: float) -> Iterator[
 
 
 def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
-    """Deployments that ran under several router versions: before and after, with the hours of each."""
+    """Deployments that ran under several router versions, the busiest first, with the hours of each."""
+    timed: Counter[str] = Counter()
     versions: defaultdict[str, defaultdict[str, list[Group]]] = defaultdict(lambda: defaultdict(list))
     for group in groups:
+        timed[group.deployment] += group.histogram.total
         if group.router_version:
             versions[group.deployment][group.router_version].append(group)
-    for deployment, by_version in versions.items():
+    for deployment, by_version in sorted(versions.items(), key=lambda item: (-timed[item[0]], item[0])):
         ordered = sorted(by_version.items(), key=lambda item: (min(g.first for g in item[1]), item[0]))
         merged_versions = [(version, members, _merge(members)) for version, members in ordered]
         enough = [entry for entry in merged_versions if entry[2].total >= FEWEST][-MOST_VERSIONS:]

@@ -167,16 +167,20 @@ async def test_very_many_deployments_are_bounded_to_the_busiest(gateway: Gateway
     names = [f"m{number:03}/b" for number in range(200)]
     await gateway.deployment(*names)
     requests = [gateway.request(NOON - 2 * HOUR, deployment=name) for name in names]
-    for busiest in names[::10]:
+    busy = names[::10]
+    for position, name in enumerate(busy):
         for start, latency_ms, version in ((NOON - DAY, 100, "v1"), (NOON - HOUR, 900, "v2")):
             requests += [
                 gateway.request(
-                    start + n * MINUTE, deployment=busiest, latency_ms=latency_ms, router_version=version
+                    start + n * MINUTE, deployment=name, latency_ms=latency_ms, router_version=version
                 )
-                for n in range(25)
+                for n in range(25 + position // 2)
             ]
     await gateway.append(requests)
     section = await gateway.read(source)
     assert len(section.facts) == 1 + MOST_DEPLOYMENTS + MOST_ROUTER_FACTS
     told = [fact.text.split(":")[0] for fact in section.facts if fact.text.startswith("deployment ")]
-    assert told == [f"deployment {name}" for name in names[: 10 * MOST_DEPLOYMENTS : 10]]
+    busiest_first = sorted(busy, key=lambda name: (-(busy.index(name) // 2), name))
+    assert told == [f"deployment {name}" for name in busiest_first[:MOST_DEPLOYMENTS]]
+    routed = [fact.text.split(" ")[0] for fact in section.facts if " by router version: " in fact.text]
+    assert routed == busiest_first[:MOST_ROUTER_FACTS]

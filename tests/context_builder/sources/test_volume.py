@@ -96,7 +96,7 @@ async def test_the_days_before_are_given_per_day_and_for_the_length_of_the_windo
     await gateway.deployment()
     await gateway.user()
     await gateway.send(*(NOON - 2 * DAY + number * HOUR for number in range(48)))
-    await gateway.send(NOON - 2 * DAY, status="error")
+    await gateway.send(NOON - 30 * HOUR, status="error")
     await gateway.send(*(NOON + number * MINUTE for number in range(30)))
     section = await gateway.read(source, asking(NOON + HOUR, since=NOON))
     assert section.header == (
