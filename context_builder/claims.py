@@ -47,6 +47,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.ASCII,  # other scripts may stand right beside a number
 )
+_WORD_BEFORE = re.compile(r"([A-Za-z]+) $")
 _SPAN = re.compile(r"(\d+)(ms|min|[dhms])")
 
 _MARKUP_INSIDE = re.compile(r"(?<=\w)[*`~]++(?=\w)")
@@ -72,6 +73,8 @@ class Quantity:
     written: str
     value: Decimal
     unit: str = ""
+    after: str = ""
+    """The word right before it, in lower case: `version` in "version 2.4"."""
 
     @property
     def milliseconds(self) -> Decimal | None:
@@ -129,7 +132,8 @@ def claims(text: str) -> Iterator[Claim]:
     plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", _ESCAPE.sub("", text))).translate(_LOOKALIKES)
     for token in _TOKEN.finditer(plain):
         if token["number"]:
-            yield _quantity(token)
+            before = _WORD_BEFORE.search(plain[max(0, token.start() - 20) : token.start()])
+            yield _quantity(token, before.group(1).casefold() if before else "")
         elif token["name"] or token["version"]:
             yield from _name(token.group().rstrip("./:@+#-"))
         elif token["spans"]:
@@ -138,10 +142,10 @@ def claims(text: str) -> Iterator[Claim]:
             yield _moment(token)
 
 
-def _quantity(token: re.Match[str]) -> Quantity:
+def _quantity(token: re.Match[str], after: str) -> Quantity:
     digits = re.sub(r"[^\d.]", "", token["number"])
     unit = "%" if token["percent"] else "$" if token["currency"] else _unit(token["unit"] or "")
-    return Quantity(token["number"], Decimal(digits), unit)
+    return Quantity(token["number"], Decimal(digits), unit, after)
 
 
 def _unit(word: str) -> str:

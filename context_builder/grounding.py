@@ -20,8 +20,9 @@ from context_builder.sentences import Sentence, sentences
 _LONGEST_SENTENCE = 600
 """Longest sentence that is repeated beside a doubt about it."""
 
-_NUMBER_IN_NAME = re.compile(r"[vp]?(\d+(?:\.\d+)?)[bk]?")
-"""The number of a name may be spoken of alone: `version 2.4`, `the 70B model`."""
+_NUMBER_IN_NAME = re.compile(r"v?(\d+(?:\.\d+)?)")
+_LEAST_CODE = 100
+"""From here on a number in a name may stand for it: `503` for `http_503`; others need the word before."""
 _SEPARATOR = re.compile(r"[-_/.:@+#]")
 _SAME_UNIT_ONLY = ("%", "times")
 
@@ -83,7 +84,7 @@ class _Evidences:
         if isinstance(claim, Name):
             if not known:
                 return Doubt.UNKNOWN_NAME if self._everything.may_name(claim) else None
-            return Doubt.NAME_NOT_IN_FACTS if sentence.refs else None
+            return Doubt.NAME_NOT_IN_FACTS if not self._shown.keys().isdisjoint(sentence.refs) else None
         if sentence.refs:
             return Doubt.NUMBER_NOT_IN_FACTS
         # A number is checked against what it is said of; a time, or what stands in code, against everything.
@@ -102,6 +103,7 @@ class Evidence:
     def __init__(self, texts: Iterable[str]) -> None:
         self._units: defaultdict[Decimal, set[str]] = defaultdict(set)
         self._spans: set[Decimal] = set()
+        self._spoken: set[tuple[str, Decimal]] = set()
         self._days: set[tuple[str | None, tuple[int, int] | None]] = {(None, None)}
         self._clocks: set[tuple[int, ...]] = set()
         self._dated: set[tuple[str | None, tuple[int, int] | None, tuple[int, ...]]] = set()
@@ -132,10 +134,21 @@ class Evidence:
         self._names |= {_spelled(word) for word in (name.folded, *name.parts)}
         if len(name.parts) > 1:
             self._pair_parts |= set(name.parts)
-        pieces = set(_SEPARATOR.split(name.folded))
+        pieces = _SEPARATOR.split(name.folded)
         self._names |= {piece for piece in pieces if piece and not piece.isalpha()}
-        for number in filter(None, map(_NUMBER_IN_NAME.fullmatch, pieces | set(name.parts))):
-            self._units[Decimal(number.group(1))].add("")
+        for before, piece in zip(["version", *pieces], [*pieces, ""], strict=True):
+            self._add_number(before, piece)
+        for part in name.parts:
+            self._add_number("version", part)
+
+    def _add_number(self, before: str, piece: str) -> None:
+        """`gpt 4` and `version 2.4` name what `gpt-4` and `v2.4` do."""
+        number = _NUMBER_IN_NAME.fullmatch(piece)
+        if number:
+            value = Decimal(number.group(1))
+            self._spoken.add((before, value))
+            if value >= _LEAST_CODE:
+                self._units[value].add("")
 
     def may_name(self, claim: Name) -> bool:
         """Whether it can be meant as a name: `claude/gcp` is one where `claude/aws` is, `and/or` never."""
@@ -151,6 +164,8 @@ class Evidence:
 
     def _holds_quantity(self, claim: Quantity) -> bool:
         """The number, with the same unit where both have one, or the same span in another unit."""
+        if (claim.after, claim.value) in self._spoken:
+            return True
         units = self._units.get(claim.value, set())
         if claim.unit in units or (units and not claim.unit):
             return True

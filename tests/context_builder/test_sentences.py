@@ -97,7 +97,25 @@ def test_code_is_marked() -> None:
     ]
 
 
-PIECES = "[H1]|[H1-3]| |.|!|\n|-|\n```\n|#|>|5|A|b.|*|_|\\|。".split("|")
+PIECES = [
+    "[H1]",
+    "[H1-3]",
+    " ",
+    ".",
+    "!",
+    "\n",
+    "-",
+    "\n```\n",
+    "#",
+    ">",
+    "5",
+    "A",
+    "b.",
+    "*",
+    "_",
+    "\\",
+    "。",
+]
 
 
 @settings(max_examples=300, deadline=None)
