@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,7 +18,7 @@ from api.cli.json_output import say_json
 from api.cli.options import EXAMPLE, AsJson, moment_option
 from api.cli.postmortem_batch import Outcome, PostmortemBatch, Report, Selection, Tally
 from api.cli.progress_bar import progress_bar
-from api.cli.streams import complain, say
+from api.cli.streams import complain, say, silence_output
 from api.postmortem_files import PostmortemFiles
 from api.services import MEMORY_START_S, Services, open_services
 from api.settings import Settings, load_settings
@@ -91,12 +92,22 @@ def _watched(*, quiet: bool) -> Iterator[Report]:
     """Shows a line for each incident, and a bar where standard error is a terminal."""
     with progress_bar("writing postmortems") as progress:
 
-        def report(outcome: Outcome | None, tally: Tally) -> None:
+        async def report(outcome: Outcome | None, tally: Tally) -> None:
             progress(tally.tried, tally.total)
             if outcome is not None and not quiet:
-                say(_line(outcome))
+                # In a thread: a reader that has paused must not hold up the calls under way.
+                await asyncio.to_thread(_show, _line(outcome))
 
         yield report
+
+
+def _show(line: str) -> None:
+    """Writes a line at once. A reader that has left does not stop what is being paid for."""
+    try:
+        say(line)
+        sys.stdout.flush()
+    except OSError:
+        silence_output()
 
 
 def _line(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -78,7 +78,7 @@ class Selection:
     since: datetime | None = None
 
 
-Report = Callable[[Outcome | None, Tally], None]
+Report = Callable[[Outcome | None, Tally], Awaitable[None]]
 """Called with None when it is known how many there are, then with each outcome."""
 
 _FAILURES = (PostmortemFailed, QuestionError, DatabaseError, SQLAlchemyError)
@@ -105,7 +105,7 @@ class PostmortemBatch:
         await asyncio.to_thread(self._files.prepare)
         self._pending = pending
         self.tally.total = len(pending)
-        self._report(None, self.tally)
+        await self._report(None, self.tally)
         await self._restore(selection)
 
     async def write(self, *, concurrency: int) -> None:
@@ -119,12 +119,12 @@ class PostmortemBatch:
         """Makes the files again whose writing a kill or a full disk has prevented."""
         for stored in await self._writer.written(selection.incidents, since=selection.since):
             if await asyncio.to_thread(self._files.lacks, stored):
-                self._note(await self._save(stored, restored=True))
+                await self._note(await self._save(stored, restored=True))
 
     async def _work(self, waiting: Iterator[str]) -> None:
         """One of several that take incidents from the same iterator."""
         for incident in waiting:
-            self._note(await self._write(incident))
+            await self._note(await self._write(incident))
 
     async def _write(self, incident: str) -> Outcome:
         try:
@@ -144,6 +144,6 @@ class PostmortemBatch:
             incident=stored.incident, file=file, model=stored.model, cost_usd=cost, restored=restored
         )
 
-    def _note(self, outcome: Outcome) -> None:
+    async def _note(self, outcome: Outcome) -> None:
         self.tally.outcomes.append(outcome)
-        self._report(outcome, self.tally)
+        await self._report(outcome, self.tally)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -109,6 +110,25 @@ def test_a_stopped_run_says_how_far_it_got(
     with_model.always(Reply())
     assert arcpoint("postmortem", "--out", tmp_path / "out").code == 0
     assert len(with_model.messages) == RESOLVED + 2
+
+
+def test_a_reader_that_leaves_does_not_stop_the_work(
+    arcpoint: Run,
+    with_model: MessagesApi,
+    stored: StoredPostmortems,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`arcpoint postmortem | head -1` writes everything all the same, and says nothing of the pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        result = arcpoint("postmortem", "--out", tmp_path / "out", "--since", "2026-11-01T00:00Z")
+    assert result.code == 0
+    assert len(stored.all()) == len(with_model.messages) > 1
+    assert files(tmp_path / "out") == stored.all()
+    assert "Broken pipe" not in result.err
 
 
 def test_one_failing_incident_does_not_stop_the_others(
