@@ -1,4 +1,4 @@
-"""The answer when no model writes one: the most useful facts, word for word, with references. Pure."""
+"""The answer when no model writes one: the most useful facts in their own words, with references. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from context_builder.source import Status
 MOST_ON_TOPIC = 8
 MOST_BESIDE = 3
 """What else is going on, for a reader who may have asked about a symptom."""
+MOST_CHARACTERS = 320
+"""Of one fact: at three in the morning nobody reads a paragraph in a list."""
 _NOT_READ = (Status.TIMEOUT, Status.ERROR)
 
 
@@ -43,7 +45,18 @@ def _header(source: SourceEntry) -> str:
 
 
 def _facts(facts: list[FactEntry]) -> Iterator[str]:
-    return (f"- {fact.text} [{fact.ref}]" for fact in facts)
+    return (f"- {_clipped(fact.text)} [{fact.ref}]" for fact in facts)
+
+
+def _clipped(text: str) -> str:
+    """A long fact's first clauses, its quotation closed; the manifest has the whole."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    start = text[:MOST_CHARACTERS]
+    # Between clauses, so that no number is parted from its unit.
+    end = max(start.rfind(mark) for mark in ("; ", ", ", ". ", "» "))
+    kept = start[: end + 1] if end > 0 else start
+    return f"{kept.rstrip(' ;,')}{'»' if kept.count('«') > kept.count('»') else ''} …"
 
 
 def _listed(title: str, lines: Iterator[str]) -> Iterator[str]:

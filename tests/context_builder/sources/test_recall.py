@@ -53,7 +53,7 @@ async def test_an_active_incident_finds_the_one_it_resembles(
     assert fact.text.startswith("inc_pool resembles inc_now (similarity 0.")
     assert fact.text.endswith(
         "«Connection pool exhausted in the router», started 2026-03-01 12:00, on «gpt-4/aws»; "
-        "cause then: «cap of 50»; fix then: «raised the cap»"
+        "fix then: «raised the cap»; cause then: «cap of 50»"
     )
     assert fact.short == fact.text.replace("; cause then: «cap of 50»", "")
     assert 0.3 < fact.importance <= 0.85
@@ -90,7 +90,7 @@ async def test_a_recurrence_is_told_once_with_how_often(gateway: Gateway, memory
     await remembered(gateway, memory)
     section = await gateway.read(source, asking(question="Anything wrong?"))
     (fact,) = section.facts
-    assert "; 3 times in all, last 2026-02-28 12:00; cause then" in fact.text
+    assert "; 3 times in all, last 2026-02-28 12:00; fix then" in fact.text
 
 
 @pytest.mark.parametrize(("after", "known"), [(-timedelta(microseconds=1), True), (DAY, False)])
