@@ -31,15 +31,20 @@ def find_window(question: str, as_of: datetime) -> Window:
     A phrase that cannot be read, such as 12/11/2026, or that names no time before `as_of`, is named in the
     window's origin.
     """
-    origin = "the last 24 hours, since the question names no time"
+    unread = None
     for phrase, span in _phrases(" ".join(question.split()), as_of):
         if span is not None:
             start, end = whole_minutes(max(span[0], EARLIEST)), whole_minutes(min(span[1], as_of))
             if start < end:
                 return Window(start, end, origin=f"“{phrase}” in the question")
-        origin = f"the last 24 hours, since “{phrase}” cannot be read as a time before the moment asked about"
+        unread = unread or phrase
+    reason = (
+        f"“{unread}” cannot be read as a time before the moment asked about"
+        if unread
+        else "the question names no time"
+    )
     end = whole_minutes(as_of)
-    return Window(before(end, DEFAULT_LENGTH), end, origin)
+    return Window(before(end, DEFAULT_LENGTH), end, f"the last 24 hours, since {reason}")
 
 
 def whole_minutes(moment: datetime) -> datetime:
