@@ -11,7 +11,6 @@ from api.settings import Settings, SettingsError
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.chat_model import ChatModel
-from context_builder.claude import Claude
 from context_builder.postmortem import PostmortemWriter
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
@@ -111,6 +110,8 @@ def make_model(settings: Settings) -> ChatModel | None:
     """Claude, or None without a key: then nothing leaves this machine. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         return None
+    from context_builder.claude import Claude  # noqa: PLC0415  the SDK takes a second to import
+
     try:
         return Claude(
             api_key=settings.anthropic_api_key.get_secret_value(),

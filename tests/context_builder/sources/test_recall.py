@@ -90,7 +90,7 @@ async def test_a_recurrence_is_told_once_with_how_often(gateway: Gateway, memory
     await remembered(gateway, memory)
     section = await gateway.read(source, asking(question="Anything wrong?"))
     (fact,) = section.facts
-    assert "; 3 times in all, last 2026-02-28 12:00; fix then" in fact.text
+    assert "; 3 times in all, last 2026-02-28 12:00; cause then" in fact.text
 
 
 @pytest.mark.parametrize(("after", "known"), [(-timedelta(microseconds=1), True), (DAY, False)])
