@@ -22,8 +22,9 @@ def unknown(text: str, *, understood: tuple[str, ...] = ()) -> dict[str, tuple[s
     ("word", "near"),
     [
         ("gpt-5", "gpt-4"), ("gpt5", "gpt-4"), ("GPT-4-turbo", "gpt-4"), ("llama-13b", "llama-70b"),
-        ("gpt-4/azure", "gpt-4/aws"), ("claude/aws", "claude/gcp"), ("gemini-2/k8s", None), ("qwen-72b", None),
-        ("aws2", "aws"), ("user_acmee", "user_acme"), ("inc_0099", "inc_0043"), ("INC-0044", "inc_0043"),
+        ("gpt-4/azure", "gpt-4/aws"), ("claude/aws", "claude/gcp"), ("gemini-2/k8s", None),
+        ("qwen-72b", None), ("aws2", "aws"),
+        ("user_acmee", "user_acme"), ("inc_0099", "inc_0043"), ("INC-0044", "inc_0043"),
         ("inc_9999", None), ("req_3f8a", None),
     ],
 )  # fmt: skip

@@ -191,13 +191,14 @@ def test_the_zone_of_as_of_does_not_matter(question: str, offset: float) -> None
 
 
 WORDS = [
-    "since", "after", "between", "from", "and", "to", "until", "before", "at", "on", "in", "the", "last",
-    "past", "this", "ago", ",", "-", "–", "now", "3", "two", "couple", "of", "0", "9999", "hours", "days",
-    "weeks", "months", "years", "minutes", "yesterday", "today", "tomorrow", "Monday", "tue", "17", "17th", "Nov",
-    "November", "2026", "29", "Feb", "31", "May", "may", "noon", "midnight", "14:00", "25:00", "9am", "13pm",
-    "0am", "12", "pm", "UTC", "CET", "EST", "+05:30", "Europe/Berlin", "Foo/Bar", "Z", "2026-11-17",
-    "2026-02-30", "0001-01-01", "9999-12-31", "2026-11-17T14:00Z", "12/11/2026", "week", "month", "weekend",
-    "night", "morning", "x",
+    "since", "after", "between", "from", "and", "to", "until", "before", "at", "on", "in", "the",
+    "last", "past", "this", "ago", ",", "-", "–", "now", "3", "two", "couple", "of", "0", "9999",
+    "hours", "days", "weeks", "months", "years", "minutes", "yesterday", "today", "tomorrow",
+    "Monday", "tue", "17", "17th", "Nov", "November", "2026", "29", "Feb", "31", "May", "may",
+    "noon", "midnight", "14:00", "25:00", "9am", "13pm", "0am", "12", "pm", "UTC", "CET", "EST",
+    "+05:30", "Europe/Berlin", "Foo/Bar", "Z", "2026-11-17", "2026-02-30", "0001-01-01",
+    "9999-12-31", "2026-11-17T14:00Z", "12/11/2026", "week", "month", "weekend", "night", "morning",
+    "x",
 ]  # fmt: skip
 moments = st.datetimes(
     datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
