@@ -172,9 +172,19 @@ def _day(phrase: str, base: datetime) -> datetime | None:
     words = phrase.casefold().removeprefix("last ").removeprefix("this ")
     if words in ("today", "yesterday"):
         return _plus(midnight_of(base), DAY * -(words == "yesterday"))
+    if words[:4].isdecimal():
+        # The date parser would read 2026-13-01 as the 13th of January.
+        return _iso(words)
     weekday = next((day for day in _WEEKDAYS if words.isalpha() and words[:3] == day[:3]), None)
     found = _parsed(weekday or words, base)
     return midnight_of(found) if found else None
+
+
+def _iso(date: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(date).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _at(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
