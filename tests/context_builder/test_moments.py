@@ -66,7 +66,8 @@ def test_what_is_no_moment_does_not_match(phrase: str) -> None:
     ("phrase", "length"),
     [
         ("hour", timedelta(hours=1)), ("3 h", timedelta(hours=3)), ("15m", timedelta(minutes=15)),
-        ("a couple of days", timedelta(days=2)), ("two months", timedelta(days=60)), ("1 year", timedelta(days=365)),
+        ("a couple of days", timedelta(days=2)), ("two months", timedelta(days=60)),
+        ("1 year", timedelta(days=365)),
     ],
 )  # fmt: skip
 def test_a_length_in_words(phrase: str, length: timedelta) -> None:
