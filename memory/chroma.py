@@ -103,27 +103,27 @@ class ChromaIndex:
 
     async def upsert(self, collection: str, rows: IndexRows) -> None:
         """Stores rows in batches that queries can pass between."""
-        for start in range(0, len(rows.incident_ids), _ROWS_PER_UPSERT):
+        for start in range(0, len(rows.keys), _ROWS_PER_UPSERT):
             batch = slice(start, start + _ROWS_PER_UPSERT)
             await self._call(
                 "upsert",
                 collection=collection,
-                ids=[str(incident_id) for incident_id in rows.incident_ids[batch]],
+                ids=list(rows.keys[batch]),
                 vectors=frames.pack(rows.vectors[batch]),
                 stamps=list(rows.stamps[batch]),
                 resolved_at=[_microseconds(moment) for moment in rows.resolved_at[batch]],
             )
 
-    async def delete(self, collection: str, incident_ids: Sequence[int]) -> None:
-        """Removes rows; ids that are not stored are ignored."""
-        for start in range(0, len(incident_ids), _IDS_PER_DELETE):
-            ids = [str(incident_id) for incident_id in incident_ids[start : start + _IDS_PER_DELETE]]
-            await self._call("delete", collection=collection, ids=ids)
+    async def delete(self, collection: str, keys: Sequence[str]) -> None:
+        """Removes rows; keys that are not stored are ignored."""
+        for start in range(0, len(keys), _IDS_PER_DELETE):
+            batch = list(keys[start : start + _IDS_PER_DELETE])
+            await self._call("delete", collection=collection, ids=batch)
 
     async def query(
         self, collection: str, vectors: Vectors, *, limit: int, resolved_before: datetime | None = None
     ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, of incidents resolved before the moment."""
+        """For each vector the closest rows, closest first, that were first resolved before the moment."""
         found = await self._call(
             "query",
             collection=collection,
@@ -131,17 +131,14 @@ class ChromaIndex:
             limit=limit,
             resolved_before=None if resolved_before is None else _microseconds(resolved_before),
         )
-        return [
-            sorted(map(_hit, ids, distances), key=lambda hit: (-hit.similarity, hit.incident_id))
-            for ids, distances in zip(found["ids"], found["distances"], strict=True)
-        ]
+        return [[Hit(key, similarity) for key, similarity in hits] for hits in found["hits"]]
 
-    async def stamps(self, collection: str) -> Mapping[int, str]:
-        """The stamp of every stored row by incident."""
-        stamps: dict[int, str] = {}
+    async def stamps(self, collection: str) -> Mapping[str, str]:
+        """The stamp of every stored row by key."""
+        stamps: dict[str, str] = {}
         while True:
             page = await self._call("stamps", collection=collection, limit=_ROWS_PER_READ, offset=len(stamps))
-            stamps.update(zip(map(int, page["ids"]), page["stamps"], strict=True))
+            stamps.update(zip(page["ids"], page["stamps"], strict=True))
             if len(page["ids"]) < _ROWS_PER_READ:
                 return stamps
 
@@ -189,8 +186,12 @@ class ChromaIndex:
             return await Worker.start(command, deadline_s=_START_DEADLINE_S)
         except WorkerFault as fault:
             self._fail(fault, None)
-        except (WorkerHung, WorkerDied) as error:
-            raise MemoryUnavailable(f"the memory worker did not start: it {error}") from None
+        except WorkerDied as died:
+            if died.by_signal:  # reading damaged files crashes Chroma
+                raise MemoryCorrupt(self._unreadable(f"its worker {died}")) from None
+            raise MemoryUnavailable(f"the memory worker did not start: it {died}") from None
+        except WorkerHung as hung:
+            raise MemoryUnavailable(f"the memory worker did not start: it {hung}") from None
         except OSError as error:
             raise MemoryUnavailable(f"the memory worker did not start: {error}") from None
 
@@ -224,8 +225,3 @@ class ChromaIndex:
 def _microseconds(moment: datetime) -> int:
     """Since 1970: whole numbers compare exactly, and the database keeps no finer ones."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _hit(incident_id: str, distance: float) -> Hit:
-    """Rounded, since the last bits of a distance depend on where in the index a row lies."""
-    return Hit(int(incident_id), round(min(1.0, max(-1.0, 1 - distance)), 4))

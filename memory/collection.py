@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
-from memory.entries import Entries, Progress, StoredEntry
+from memory.entries import Entries, EntryText, Progress
 from memory.errors import MemoryUnavailable
 from memory.index import Hit, IndexRows, VectorIndex
 
@@ -27,8 +28,8 @@ _IDENTICAL = 0.9999
 class RowChanges:
     """What bringing a collection up to date has changed."""
 
-    rows: int
-    """Rows that it holds now."""
+    incidents: int
+    """Resolved incidents behind its rows now."""
     upserted: int
     deleted: int
 
@@ -48,23 +49,24 @@ async def build(index: VectorIndex, name: str, entries: Entries, progress: Progr
 
 async def update(index: VectorIndex, name: str, entries: Entries, progress: Progress) -> RowChanges:
     """Makes a collection equal to the entries, and verifies it. Safe to kill and repeat."""
-    wanted = await entries.stamps()
+    wanted = await entries.texts()
     stored = await index.stamps(name)
     surplus = sorted(stored.keys() - wanted.keys())
-    stale = sorted(incident_id for incident_id, stamp in wanted.items() if stored.get(incident_id) != stamp)
-    held = {incident_id: stamp for incident_id, stamp in stored.items() if incident_id in wanted}
+    held = {key for key, text in wanted.items() if stored.get(key) == text.stamp}
+    stale = [key for key in wanted if key not in held]
     await index.delete(name, surplus)
-    done = len(wanted) - len(stale)
-    progress(done, len(wanted))
+    progress(len(held), len(wanted))
     for start in range(0, len(stale), _ROWS_PER_STEP):
-        batch = stale[start : start + _ROWS_PER_STEP]
-        found = await entries.load(batch)
-        if found:
-            await index.upsert(name, _rows(found))
-        held |= {entry.incident_id: entry.stamp for entry in found}
-        progress(done + start + len(batch), len(wanted))
+        batch = {key: wanted[key] for key in stale[start : start + _ROWS_PER_STEP]}
+        rows = await _rows(entries, batch)
+        if rows.keys:
+            await index.upsert(name, rows)
+        held.update(rows.keys)
+        progress(len(wanted) - len(stale) + start + len(batch), len(wanted))
     await _verify(index, name, entries, held)
-    return RowChanges(rows=len(held), upserted=len(stale), deleted=len(surplus))
+    return RowChanges(
+        incidents=sum(wanted[key].incidents for key in held), upserted=len(stale), deleted=len(surplus)
+    )
 
 
 async def drop_leftovers(index: VectorIndex, superseded: frozenset[str]) -> None:
@@ -75,36 +77,36 @@ async def drop_leftovers(index: VectorIndex, superseded: frozenset[str]) -> None
             await index.drop(name)
 
 
-async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: Mapping[int, str]) -> float:
+async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: Collection[str]) -> float:
     """Share of an even sample of the rows held that the index finds by their own vector.
 
-    `held` is the stamp of each row. Rows whose entry has changed since are passed over; 1.0 when none
-    is left.
+    Rows whose text no incident has any more are passed over; 1.0 when none is left.
     """
-    incident_ids = sorted(held)
+    texts = await entries.texts()
+    incident_ids = sorted(text.incident_id for key, text in texts.items() if key in held)
     step = max(1, len(incident_ids) // _SAMPLE)
-    loaded = await entries.load(incident_ids[::step][:_SAMPLE])
-    sample = [entry for entry in loaded if entry.stamp == held[entry.incident_id]]
-    if not sample:
+    sample = await entries.vectors(incident_ids[::step][:_SAMPLE])
+    keys = [key for key in sample if key in held]
+    if not keys:
         return 1.0
-    answers = await index.query(name, np.stack([entry.vector for entry in sample]), limit=_ALIKE)
-    found = [_finds_itself(entry, hits) for entry, hits in zip(sample, answers, strict=True)]
+    answers = await index.query(name, np.stack([sample[key] for key in keys]), limit=_ALIKE)
+    found = [_finds_itself(key, hits) for key, hits in zip(keys, answers, strict=True)]
     return sum(found) / len(found)
 
 
-def _finds_itself(entry: StoredEntry, hits: list[Hit]) -> bool:
-    """Among more incidents with the very same text than we look at, any of them will do."""
+def _finds_itself(key: str, hits: list[Hit]) -> bool:
+    """Among more texts with the very same vector than we look at, any of them will do."""
     identical = [hit for hit in hits if hit.similarity >= _IDENTICAL]
-    return len(identical) == _ALIKE or any(hit.incident_id == entry.incident_id for hit in identical)
+    return len(identical) == _ALIKE or any(hit.key == key for hit in identical)
 
 
-async def _verify(index: VectorIndex, name: str, entries: Entries, held: Mapping[int, str]) -> None:
+async def _verify(index: VectorIndex, name: str, entries: Entries, held: AbstractSet[str]) -> None:
     """Raises MemoryUnavailable when the index has lost rows, which its own counts need not show."""
     rate = await self_hit_rate(index, name, entries, held)
-    lost: set[int] = set()
+    lost: set[str] = set()
     if await index.count(name) != len(held):
-        # Another sync may have removed rows of incidents that are no longer resolved: those are not lost.
-        lost = (held.keys() & (await entries.stamps()).keys()) - (await index.stamps(name)).keys()
+        # Another sync may have removed rows that no incident stands behind any more: those are not lost.
+        lost = (held & (await entries.texts()).keys()) - (await index.stamps(name)).keys()
     if rate < 1.0 or lost:
         raise MemoryUnavailable(
             f"the memory index has lost rows ({len(lost)} of {len(held)} are gone, {rate:.0%} of a sample "
@@ -112,10 +114,13 @@ async def _verify(index: VectorIndex, name: str, entries: Entries, held: Mapping
         )
 
 
-def _rows(found: list[StoredEntry]) -> IndexRows:
+async def _rows(entries: Entries, texts: Mapping[str, EntryText]) -> IndexRows:
+    """The rows of those texts whose entry is still what it was."""
+    vectors = await entries.vectors([text.incident_id for text in texts.values()])
+    keys = [key for key in texts if key in vectors]
     return IndexRows(
-        incident_ids=[entry.incident_id for entry in found],
-        vectors=np.stack([entry.vector for entry in found]),
-        stamps=[entry.stamp for entry in found],
-        resolved_at=[entry.resolved_at for entry in found],
+        keys=keys,
+        vectors=np.stack([vectors[key] for key in keys]) if keys else np.zeros((0, 0), dtype=np.float32),
+        stamps=[texts[key].stamp for key in keys],
+        resolved_at=[texts[key].first_resolved_at for key in keys],
     )

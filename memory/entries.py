@@ -24,7 +24,7 @@ from memory.recipe import (
     incident_text,
 )
 from models import Incident, IncidentStatus, MemoryEntry
-from models.database import Database, ReadSession
+from models.database import Database
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -35,7 +35,7 @@ Redact = Callable[[str], str]
 _INCIDENTS_PER_READ = 200
 _TEXTS_PER_EMBEDDING = 32
 """A killed run repeats at most this many."""
-_STAMPS_PER_READ = 2_000
+_ENTRIES_PER_READ = 2_000
 """Some 10 ms of the event loop."""
 
 
@@ -48,13 +48,19 @@ class EntryChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """An entry as the index wants it."""
+class EntryText:
+    """A text that one or more resolved incidents share, which is one row of the index."""
 
+    first_resolved_at: datetime
     incident_id: int
-    resolved_at: datetime
-    stamp: str
-    vector: Vectors
+    """One of the incidents, to load its embedding by."""
+    incidents: int
+    """How many there are."""
+
+    @property
+    def stamp(self) -> str:
+        """Changes with all that a row holds besides its key, which is the hash of the text."""
+        return self.first_resolved_at.isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,40 +106,32 @@ class Entries:
             progress(min(done, total), total)
         return EntryChanges(embedded, removed)
 
-    async def stamps(self) -> dict[int, str]:
-        """What the index has to hold: for each incident the version of its row."""
-        stamps: dict[int, str] = {}
+    async def texts(self) -> dict[str, EntryText]:
+        """What the index has to hold, by the hash of the text."""
+        texts: dict[str, EntryText] = {}
         last = 0
         while rows := await self._read(
             select(MemoryEntry.incident_id, MemoryEntry.content_hash, Incident.resolved_at)
             .join(Incident)
             .where(self._ours(), resolved(), MemoryEntry.incident_id > last)
             .order_by(MemoryEntry.incident_id)
-            .limit(_STAMPS_PER_READ)
+            .limit(_ENTRIES_PER_READ)
         ):
             last = rows[-1].incident_id
-            stamps |= {row.incident_id: _stamp(row) for row in rows}
-        return stamps
+            for incident_id, key, resolved_at in rows:
+                known = texts.get(key) or EntryText(resolved_at, incident_id, 0)
+                first = min(known.first_resolved_at, resolved_at)
+                texts[key] = EntryText(first, known.incident_id, known.incidents + 1)
+        return texts
 
-    async def load(self, incident_ids: Sequence[int]) -> list[StoredEntry]:
-        """The entries of the incidents that still have one, by id."""
+    async def vectors(self, incident_ids: Sequence[int]) -> dict[str, Vectors]:
+        """The embeddings of those incidents that still have one, by the hash of their text."""
         rows = await self._read(
-            select(
-                MemoryEntry.incident_id,
-                MemoryEntry.content_hash,
-                MemoryEntry.embedding,
-                Incident.resolved_at,
+            select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
+                self._ours(), MemoryEntry.incident_id.in_(incident_ids)
             )
-            .join(Incident)
-            .where(self._ours(), resolved(), MemoryEntry.incident_id.in_(incident_ids))
-            .order_by(MemoryEntry.incident_id)
         )
-        return [
-            StoredEntry(
-                row.incident_id, row.resolved_at, _stamp(row), np.frombuffer(row.embedding, dtype="<f4")
-            )
-            for row in rows
-        ]
+        return {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
 
     def _ours(self) -> ColumnElement[bool]:
         """Entries that this model and recipe made, with as many numbers as they must have."""
@@ -146,7 +144,7 @@ class Entries:
 
     async def _read(self, statement: Executable) -> Sequence[Any]:
         """A short transaction per page: a long one would keep the write-ahead log from shrinking."""
-        async with ReadSession(self._database.read_engine) as session:
+        async with self._database.read() as session:
             return (await session.execute(statement)).all()
 
     async def _remove_unresolved(self) -> int:
@@ -238,8 +236,3 @@ def _incidents_after(last: int) -> Executable:
         .order_by(Incident.id)
         .limit(_INCIDENTS_PER_READ)
     )
-
-
-def _stamp(row: Any) -> str:
-    """Changes with the text and with the time of resolution, which the index filters by."""
-    return f"{row.content_hash}@{row.resolved_at.isoformat()}"

@@ -14,7 +14,7 @@ from memory.embedder import Vectors
 class Hit:
     """A stored vector that is close to a queried one."""
 
-    incident_id: int
+    key: str
     similarity: float
     """Cosine, rounded so that the same vectors give the same number in any copy of the index."""
 
@@ -23,11 +23,13 @@ class Hit:
 class IndexRows:
     """Rows to store, column by column; all four have the same length."""
 
-    incident_ids: Sequence[int]
+    keys: Sequence[str]
+    """One per text: incidents that read the same are one row, and the database tells them apart."""
     vectors: Vectors
     stamps: Sequence[str]
     """Says which version of the row is stored; compared, never interpreted."""
     resolved_at: Sequence[datetime]
+    """When the first incident of that text was resolved."""
 
 
 class VectorIndex(Protocol):
@@ -66,21 +68,21 @@ class VectorIndex(Protocol):
         ...
 
     async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Stores rows, replacing those of the same incident."""
+        """Stores rows, replacing those of the same key."""
         ...
 
-    async def delete(self, collection: str, incident_ids: Sequence[int]) -> None:
-        """Removes rows; ids that are not stored are ignored."""
+    async def delete(self, collection: str, keys: Sequence[str]) -> None:
+        """Removes rows; keys that are not stored are ignored."""
         ...
 
     async def query(
         self, collection: str, vectors: Vectors, *, limit: int, resolved_before: datetime | None = None
     ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, of incidents resolved before the moment."""
+        """For each vector the closest rows, closest first, that were first resolved before the moment."""
         ...
 
-    async def stamps(self, collection: str) -> Mapping[int, str]:
-        """The stamp of every stored row by incident."""
+    async def stamps(self, collection: str) -> Mapping[str, str]:
+        """The stamp of every stored row by key."""
         ...
 
     async def count(self, collection: str) -> int:

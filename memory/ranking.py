@@ -32,8 +32,10 @@ SAME_AGAIN = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A past incident that came out close to a query."""
+    """A past incident that came out close to a query, standing for all that read the same."""
 
+    key: str
+    """Of its text; two candidates of one query never share it."""
     incident_id: int
     similarity: float
     """Cosine, from -1 to 1."""
@@ -41,7 +43,10 @@ class Candidate:
     """Share of the query's wording, from 0 to 1."""
     target: str | None
     same_target: bool
+    recurrences: int
+    """Incidents that read the same, itself included."""
     started_at: datetime
+    """When the newest of them started, which is the one that stands for them."""
     resolved_at: datetime
     gist: str
     """Title and root cause: what makes two incidents the same thing again."""
@@ -53,8 +58,10 @@ class Ranked:
 
     candidate: Candidate
     score: float
-    members: frozenset[int]
-    """Incidents of the cluster, its best included."""
+    keys: frozenset[str]
+    """Texts of the cluster, its best one's included."""
+    recurrences: int
+    """Incidents in the cluster, itself included."""
     last_seen: datetime
     """When the newest of them started."""
 
@@ -81,7 +88,7 @@ def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float,
         for candidate in candidates
         if relevance(candidate) >= background + MARGIN
     ]
-    scored.sort(key=lambda pair: (-pair[0], pair[1].incident_id))
+    scored.sort(key=lambda pair: (-pair[0], pair[1].key))
     clusters: list[list[tuple[float, Candidate]]] = []
     for score, candidate in scored:
         cluster = next((known for known in clusters if _same_again(known[0][1], candidate)), None)
@@ -96,23 +103,18 @@ def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int,
     """One list of the best, with the number of the query that each answers.
 
     Every query's best comes before any query's second. What answers several queries is listed once,
-    for the one that it answers best.
+    for the query that ranks it highest.
     """
     offered = sorted(
-        (
-            (place, -found.score, query)
-            for query, answer in enumerate(answers)
-            for place, found in enumerate(answer)
-        )
+        (place, -found.score, query)
+        for query, answer in enumerate(answers)
+        for place, found in enumerate(answer)
     )
     chosen: list[tuple[int, Ranked]] = []
     for place, _, query in offered:
         found = answers[query][place]
-        same = next((at for at, (_, other) in enumerate(chosen) if found.members & other.members), None)
-        if same is None:
+        if not any(found.keys & other.keys for _, other in chosen):
             chosen.append((query, found))
-        elif found.score > chosen[same][1].score:
-            chosen[same] = query, found
     return chosen[:limit]
 
 
@@ -121,7 +123,8 @@ def _ranked(cluster: Sequence[tuple[float, Candidate]]) -> Ranked:
     return Ranked(
         candidate=best,
         score=score,
-        members=frozenset(candidate.incident_id for _, candidate in cluster),
+        keys=frozenset(candidate.key for _, candidate in cluster),
+        recurrences=sum(candidate.recurrences for _, candidate in cluster),
         last_seen=max(candidate.started_at for _, candidate in cluster),
     )
 

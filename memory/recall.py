@@ -23,7 +23,7 @@ class Recollection:
     """A resolved incident that resembles a query, with its values from the database."""
 
     query: RecallQuery
-    """The query that it matched; the best one if several."""
+    """The query that it matched; of several the one that ranks it highest."""
     incident_id: int
     public_id: str
     title: str

@@ -22,6 +22,10 @@ _LAST_WORDS = 2_000
 class WorkerDied(Exception):
     """The worker ended before it answered; asking a new one may help."""
 
+    def __init__(self, how: str, *, by_signal: bool) -> None:
+        super().__init__(how)
+        self.by_signal = by_signal
+
 
 class WorkerHung(Exception):
     """The worker did not answer within the deadline and was killed."""
@@ -95,7 +99,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Document] = loop.create_future()
         if self._listener.done():
-            answer.set_exception(WorkerDied(self._epitaph()))
+            answer.set_exception(self._death())
         else:
             self._waiting[number] = answer, loop.call_later(deadline_s, self._give_up, number, deadline_s)
         return answer
@@ -131,7 +135,7 @@ class Worker:
             raise
         finally:
             for number in list(self._waiting):
-                self._settle(number, WorkerDied(self._epitaph()))
+                self._settle(number, self._death())
 
     async def _hear(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -158,9 +162,9 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
-    def _epitaph(self) -> str:
+    def _death(self) -> WorkerDied:
         """How the worker ended, in one line."""
-        code = self._process.returncode
-        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
+        code = self._process.returncode or 0
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         said = self._last_words.decode(errors="replace").strip().splitlines()
-        return f"{how}: {said[-1].strip()}" if said else how
+        return WorkerDied(f"{how}: {said[-1].strip()}" if said else how, by_signal=code < 0)

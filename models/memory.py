@@ -18,7 +18,7 @@ class MemoryEntry(Table):
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), unique=True)
     text: Mapped[str] = mapped_column(Text)
-    content_hash: Mapped[str] = mapped_column(String(64))
+    content_hash: Mapped[str] = mapped_column(String(64), index=True)
     """SHA-256 of recipe, model and text: changes when any of them does."""
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
     """Little-endian float32, as many as the model has dimensions."""

@@ -16,7 +16,7 @@ from memory.incident_memory import IncidentMemory
 from memory.index import VectorIndex
 from memory.recall import Recall, RecallQuery
 from models import Incident, MemoryEntry
-from models.database import Database, ReadSession
+from models.database import Database
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = EPOCH + timedelta(days=365)
@@ -97,12 +97,12 @@ class World:
     ) -> Recall:
         """What memory recalls for texts or queries."""
         queries = [text if isinstance(text, RecallQuery) else RecallQuery(text=text) for text in texts]
-        async with ReadSession(self.database.read_engine) as session:
+        async with self.database.read() as session:
             return await (memory or self.memory()).recall(session, queries, as_of=as_of, limit=limit)
 
     async def entries(self) -> Sequence[tuple[int, str, bytes]]:
         """Incident, text and embedding of every entry."""
-        async with ReadSession(self.database.read_engine) as session:
+        async with self.database.read() as session:
             rows = await session.execute(
                 select(MemoryEntry.incident_id, MemoryEntry.text, MemoryEntry.embedding).order_by(
                     MemoryEntry.incident_id

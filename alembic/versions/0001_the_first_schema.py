@@ -260,6 +260,7 @@ def _create_memory_entries() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_memory_entries")),
         sa.UniqueConstraint("incident_id", name=op.f("uq_memory_entries_incident_id")),
     )
+    op.create_index(op.f("ix_memory_entries_content_hash"), "memory_entries", ["content_hash"], unique=False)
 
 
 def _create_postmortems() -> None:

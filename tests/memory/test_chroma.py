@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from incident_world import EPOCH
+from numpy.typing import NDArray
 
 from memory import chroma, worker
 from memory.chroma import ChromaIndex
@@ -26,10 +28,10 @@ DIMENSION = 16
 
 
 def rows(numbers: range, *, stamp: str = "s") -> IndexRows:
-    """Rows whose vectors are unlike each other; incident n is resolved in hour n."""
+    """Rows whose vectors are unlike each other; row n is of hour n."""
     vectors = np.random.default_rng(numbers.start).normal(size=(len(numbers), DIMENSION)).astype(np.float32)
     return IndexRows(
-        incident_ids=list(numbers),
+        keys=[str(number) for number in numbers],
         vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         stamps=[f"{stamp}{number}" for number in numbers],
         resolved_at=[EPOCH + timedelta(hours=number) for number in numbers],
@@ -54,21 +56,65 @@ async def gone(pid: int, *, within_s: float = 10) -> bool:
 
 
 async def test_rows_are_found_by_cosine_before_their_moment(shared_index: ChromaIndex) -> None:
-    """A query gives rows by falling cosine, of any length of vector, resolved strictly before the moment."""
+    """A query gives rows by falling cosine, resolved strictly before the moment."""
     name = "found-by-cosine"
     await shared_index.create(name)
     stored = rows(range(250))
     await shared_index.upsert(name, stored)
     cosines = stored.vectors[7] @ stored.vectors.T
     expected = sorted(range(250), key=lambda number: -cosines[number])
-    [hits] = await shared_index.query(name, stored.vectors[7:8] * 3, limit=5)
-    assert [hit.incident_id for hit in hits] == expected[:5]
-    assert hits[0] == Hit(7, 1.0)
+    [hits] = await shared_index.query(name, stored.vectors[7:8], limit=5)
+    assert [int(hit.key) for hit in hits] == expected[:5]
+    assert hits[0] == Hit("7", 1.0)
     assert [hit.similarity for hit in hits] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
     for before in (0, 1, 7, 8):
         moment = EPOCH + timedelta(hours=before)
         [hits] = await shared_index.query(name, stored.vectors[7:8], limit=9, resolved_before=moment)
-        assert sorted(hit.incident_id for hit in hits) == list(range(before))
+        assert sorted(int(hit.key) for hit in hits) == list(range(before))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.2])
+async def test_recurrences_hide_neither_themselves_nor_others(
+    shared_index: ChromaIndex, spread: float
+) -> None:
+    """However alike the rows of a cluster are, a query finds all of the closest cluster, before any other."""
+    name, clusters, each = f"clusters-{spread}", 10, 120
+    chance = np.random.default_rng(5)
+    centres = _unit(chance.normal(size=64) + 1.6 * chance.normal(size=(clusters, 64)))
+    vectors = _unit(np.tile(centres, (each, 1)) + spread * _unit(chance.normal(size=(clusters * each, 64))))
+    stored = replace(rows(range(clusters * each)), vectors=vectors.astype(np.float32))
+    await shared_index.create(name)
+    await shared_index.upsert(name, stored)
+    asked = _unit(centres + 0.3 * _unit(chance.normal(size=centres.shape))).astype(np.float32)
+    found = await shared_index.query(name, asked, limit=each, resolved_before=EPOCH + timedelta(days=999))
+    closest = np.argmax(asked @ centres.T, axis=1)
+    for hits, cluster in zip(found, closest, strict=True):
+        assert sorted(int(hit.key) for hit in hits) == list(range(cluster, clusters * each, clusters))
+    await shared_index.drop(name)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+async def test_a_restart_changes_no_answer(own_index: ChromaIndex) -> None:
+    """What is queried is what is stored: after changes, a new worker answers from disk as the old one did."""
+    await own_index.create("lasting")
+    await own_index.upsert("lasting", rows(range(300)))
+    asked = rows(range(1000, 1010)).vectors
+    moment = EPOCH + timedelta(hours=250)
+    assert len(await own_index.query("lasting", asked, limit=5)) == 10
+    await own_index.delete("lasting", [str(number) for number in range(0, 300, 7)])
+    await own_index.upsert(
+        "lasting", replace(rows(range(40, 60), stamp="new"), vectors=rows(range(20)).vectors)
+    )
+    await own_index.rename("lasting", "renamed")
+    before = await own_index.query("renamed", asked, limit=30, resolved_before=moment)
+    await own_index.close()
+    await own_index.open()
+    assert await own_index.query("renamed", asked, limit=30, resolved_before=moment) == before
+    with pytest.raises(MemoryUnavailable, match="renamed has vectors of 16 numbers"):
+        await own_index.query("renamed", asked[:, :5], limit=1)
 
 
 async def test_rows_can_be_replaced_and_removed(
@@ -81,10 +127,10 @@ async def test_rows_can_be_replaced_and_removed(
     await shared_index.create(name)
     await shared_index.upsert(name, rows(range(200)))
     await shared_index.create(name)  # a repeated request
-    assert await shared_index.stamps(name) == {number: f"s{number}" for number in range(200)}
+    assert await shared_index.stamps(name) == {str(number): f"s{number}" for number in range(200)}
     await shared_index.upsert(name, rows(range(3), stamp="new"))
-    await shared_index.delete(name, [2, 7000, *range(4, 200)])
-    assert await shared_index.stamps(name) == {0: "new0", 1: "new1", 3: "s3"}
+    await shared_index.delete(name, ["2", "never", *map(str, range(4, 200))])
+    assert await shared_index.stamps(name) == {"0": "new0", "1": "new1", "3": "s3"}
     assert await shared_index.count(name) == 3
 
 
@@ -115,7 +161,7 @@ async def test_calls_of_many_tasks_get_their_own_answers(shared_index: ChromaInd
 
     async def find(number: int) -> int:
         [[hit]] = await shared_index.query(name, stored.vectors[number : number + 1], limit=1)
-        return hit.incident_id
+        return int(hit.key)
 
     tasks = [asyncio.create_task(find(number)) for number in range(100)]
     await asyncio.sleep(0)

@@ -122,6 +122,40 @@ async def test_recurrences_are_one_result_and_each_query_gets_its_best_first(wor
     assert set(ids(recall)) <= set(numbers)
 
 
+async def test_recurrences_of_one_text_are_told_apart_by_the_database(world: World) -> None:
+    """Incidents that read the same are one row of the index; the moment decides which is recalled."""
+    numbers = await world.add(*(incident(number, 0) for number in range(10)), distinct(20))
+    memory = world.memory()
+    report = await memory.sync()
+    assert (report.entries, report.upserted) == (11, 2)
+    status = await memory.status()
+    assert (status.entries, status.vectors, status.lag) == (11, 2, 0)
+    text = f"{SCENES[0][0]} {SCENES[0][2]}"
+    for over in (1, 4, 10):
+        as_of = EPOCH + timedelta(hours=over)
+        for excluded, found, count in (
+            (None, over, over), (over, over - 1, over - 1), (1, over, over - 1), (11, over, over)
+        ):  # fmt: skip
+            excluded_id = None if excluded is None else numbers[excluded - 1]
+            query = RecallQuery(text=text, exclude_incident_id=excluded_id)
+            recall = await world.recall(query, as_of=as_of, memory=memory)
+            seen = [(one.incident_id, one.recurrences, one.last_seen) for one in recall.recollections]
+            started = EPOCH + timedelta(hours=found - 1)
+            assert seen == ([(numbers[found - 1], count, started)] if count else [])
+
+
+async def test_many_recurrences_of_one_incident_crowd_out_no_other(sqlite_world: World) -> None:
+    """However often the closest incident came back, the next one is found too, and none is left uncounted."""
+    title, target, symptoms, _, _ = SCENES[0]
+    other = incident(500, 0, title=f"{title} of the gateway", root_cause="clients leak sockets; fixed in 4.1")
+    variants = (incident(number, 0, symptoms=f"{symptoms} in pod {number}") for number in range(120))
+    await sqlite_world.add(*variants, other)
+    await sqlite_world.memory().sync()
+    recall = await sqlite_world.recall(query_text(title=title, symptoms=symptoms, target=target))
+    assert [one.recurrences for one in recall.recollections] == [120, 1]
+    assert recall.recollections[1].root_cause == other.root_cause
+
+
 async def test_hostile_texts_are_remembered_and_recalled(world: World) -> None:
     """Megabytes, control characters and any script go in, and come out as they are in the database."""
     hostile = [

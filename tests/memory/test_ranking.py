@@ -22,7 +22,9 @@ targets = st.sampled_from([None, "gpt-4/aws", "llama-3/azure"])
 def candidates(draw: st.DrawFn, incident_id: int = 1) -> Candidate:
     resolved_at = LATER - draw(ages)
     return Candidate(
+        key=str(incident_id),
         incident_id=incident_id,
+        recurrences=draw(st.integers(1, 3)),
         similarity=draw(st.floats(-1, 1)),
         lexical=draw(st.floats(0, 1)),
         target=draw(targets),
@@ -46,7 +48,7 @@ def ranked(found: Sequence[Candidate], limit: int = 100) -> list[Ranked]:
 
 def alike(one: Candidate, **values: object) -> Candidate:
     """Another incident with the same scores that is not a recurrence of it."""
-    return replace(one, **{"incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
+    return replace(one, **{"key": "other", "incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
 
 
 @given(many(), st.integers(1, 5))
@@ -63,11 +65,12 @@ def test_the_result_is_at_most_the_limit_best_first_whatever_the_order_of_input(
 def test_every_relevant_candidate_is_in_exactly_one_cluster(found: list[Candidate]) -> None:
     """Nothing relevant is lost, nothing else gets in, and a cluster knows when it was last seen."""
     answer = ranked(found)
-    members = [incident_id for one in answer for incident_id in one.members]
-    relevant = [one.incident_id for one in found if relevance(one) >= BACKGROUND + MARGIN]
-    assert sorted(members) == relevant
+    members = [key for one in answer for key in one.keys]
+    relevant = [one.key for one in found if relevance(one) >= BACKGROUND + MARGIN]
+    assert sorted(members) == sorted(relevant)
     for one in answer:
-        cluster = [each for each in found if each.incident_id in one.members]
+        cluster = [each for each in found if each.key in one.keys]
+        assert one.recurrences == sum(each.recurrences for each in cluster)
         assert one.last_seen == max(each.started_at for each in cluster)
         assert {each.target for each in cluster} == {one.candidate.target}
 
@@ -106,7 +109,7 @@ def test_an_exact_match_of_two_years_ago_beats_a_mediocre_one_of_today() -> None
     """The case that the floor is for, in figures."""
     resolved_at = LATER - timedelta(days=730)
     exact = Candidate(
-        incident_id=1, similarity=0.95, lexical=0.5, target=None, same_target=False,
+        key="1", recurrences=1, incident_id=1, similarity=0.95, lexical=0.5, target=None, same_target=False,
         started_at=resolved_at, resolved_at=resolved_at, gist="exact",
     )  # fmt: skip
     fresh = alike(
@@ -118,14 +121,16 @@ def test_an_exact_match_of_two_years_ago_beats_a_mediocre_one_of_today() -> None
 def test_recurrences_differ_in_figures_but_not_in_words_or_target() -> None:
     """Times and counts in a title do not hide a recurrence; another cause or target is another incident."""
     base = Candidate(
-        incident_id=1, similarity=0.9, lexical=0.5, target="a", same_target=True, started_at=LATER,
-        resolved_at=LATER, gist="pool of 50 exhausted at 12:31\nrollout 3.2 capped the pool",
+        key="1", recurrences=1, incident_id=1, similarity=0.9, lexical=0.5, target="a", same_target=True,
+        started_at=LATER, resolved_at=LATER, gist="pool of 50 empty at 12:31\nrollout 3.2 capped the pool",
     )  # fmt: skip
-    again = replace(base, incident_id=2, gist="pool of 80 exhausted at 04:10\nrollout 3.9 capped the pool")
-    caused = replace(base, incident_id=3, gist="pool of 50 exhausted at 12:31\nclients leak connections")
-    elsewhere = replace(base, incident_id=4, target="b")
-    clusters = [one.members for one in ranked([base, again, caused, elsewhere])]
-    assert clusters == [{1, 2}, {3}, {4}]
+    again = replace(
+        base, key="2", incident_id=2, gist="pool of 80 empty at 04:10\nrollout 3.9 capped the pool"
+    )
+    caused = replace(base, key="3", incident_id=3, gist="pool of 50 empty at 12:31\nclients leak connections")
+    elsewhere = replace(base, key="4", incident_id=4, target="b")
+    clusters = [one.keys for one in ranked([base, again, caused, elsewhere])]
+    assert clusters == [{"1", "2"}, {"3"}, {"4"}]
 
 
 @given(st.lists(many(), max_size=4), st.integers(1, 6))
@@ -139,6 +144,6 @@ def test_merging_lists_each_cluster_once_and_starves_no_query(
     bests = [answer[0] for answer in per_query if answer]
     first = merged[: len(bests)]
     for best in bests:
-        assert any(best.members & found.members for _, found in first)
+        assert any(best.keys & found.keys for _, found in first)
     for query, found in merged:
         assert found in per_query[query]

@@ -19,7 +19,7 @@ from memory.hashing import HashingEmbedder
 from memory.index import IndexRows, VectorIndex
 from memory.recall import Recall
 from models import MemoryIndex
-from models.database import Database, ReadSession
+from models.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,7 +43,7 @@ async def test_a_deleted_folder_is_rebuilt_with_the_same_recalls(own_world: Worl
     rebuilt = await memory.rebuild()
     assert await _recalls(own_world) == answers
     assert rebuilt.collection != before.collection
-    assert (rebuilt.entries, rebuilt.embedded, rebuilt.upserted) == (300, 0, 300)
+    assert (rebuilt.entries, rebuilt.embedded, rebuilt.upserted) == (300, 0, len(SCENES))
 
 
 SAVED = 1_100
@@ -142,7 +142,7 @@ async def test_the_old_index_serves_until_the_new_one_is_whole(world: World) -> 
     answers = await _recalls(world)
     halting = HaltingIndex(world.index)
     memory = world.memory(index=halting)
-    async with ReadSession(world.database.read_engine) as snapshot:
+    async with world.database.read() as snapshot:
         await snapshot.execute(select(MemoryIndex))
         rebuilding = asyncio.create_task(memory.rebuild())
         await halting.halted.wait()
