@@ -198,6 +198,10 @@ async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gatew
         f"0 projected to pass it today; the {MOST} who used most of it are listed"
     )
     assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MOST])
+    await gateway.user("user_frozen", daily_budget_usd=Decimal(0))
+    await spend(gateway, "user_frozen", "0.01")
+    section = await gateway.read(source)
+    assert [text.split(" ")[0] for text in texts(section)] == ["user_frozen", *sorted(spenders[: MOST - 1])]
 
 
 async def test_spending_of_millions_does_not_overflow(gateway: Gateway) -> None:

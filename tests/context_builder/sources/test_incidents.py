@@ -108,7 +108,7 @@ async def test_what_hit_something_else_comes_last(gateway: Gateway) -> None:
 
 
 async def test_of_very_many_the_worst_active_ones_are_listed(gateway: Gateway) -> None:
-    """The header counts all of them; severity decides before age, and equals keep one order."""
+    """The header counts all of them; severity decides before age; one that is asked about is never cut."""
     for number in range(MOST + 20):
         severity = "critical" if number < 3 else "low"
         await gateway.incident(f"inc_{number:02}", severity=severity, started_at=NOON - number * MINUTE)
@@ -118,6 +118,9 @@ async def test_of_very_many_the_worst_active_ones_are_listed(gateway: Gateway) -
     assert section.header.startswith(f"{MOST + 20} active, 10 resolved since")
     assert section.header.endswith(f"the worst and newest {MOST} are listed")
     assert named(section) == [f"inc_{number:02}" for number in range(MOST)]
+    asked = await gateway.incident("inc_asked", started_at=NOON - 90 * DAY, resolved_at=NOON - 89 * DAY)
+    section = await gateway.read(source, asking(incident_ids=(asked,)))
+    assert named(section) == ["inc_asked", *(f"inc_{number:02}" for number in range(MOST - 1))]
 
 
 async def test_no_incidents_is_empty(gateway: Gateway) -> None:

@@ -148,6 +148,22 @@ async def test_the_worst_of_many_active_incidents_are_asked_for(
     assert section.header.count("inc_") <= MOST_QUERIES
 
 
+async def test_what_hit_a_deployment_in_scope_is_asked_for_first(
+    gateway: Gateway, memory: IncidentMemory
+) -> None:
+    """A small trouble of the deployment asked about goes before great ones elsewhere."""
+    here = await gateway.deployment("mistral/gcp")
+    for number in range(MOST_QUERIES):
+        await gateway.incident(f"inc_{number}", severity="critical", **COST)
+    await gateway.incident("inc_here", severity="low", deployment_id=here, **TLS)
+    await past(gateway, "inc_tls", 8, **TLS)
+    await remembered(gateway, memory)
+    anywhere = await gateway.read(source, asking(question="Anything wrong?"))
+    assert found(anywhere) == []
+    section = await gateway.read(source, asking(question="Anything wrong?", deployment_ids=(here,)))
+    assert section.facts[0].text.startswith("inc_tls resembles inc_here ")
+
+
 async def test_a_memory_that_is_down_is_the_source_s_error_and_not_the_question_s(gateway: Gateway) -> None:
     """Law 2: alone it raises; in the builder it becomes a status that says why, and the others are read."""
     gateway.memory = NO_MEMORY
