@@ -346,6 +346,23 @@ async def test_an_interpreter_that_cannot_start_the_worker_is_one_line(
     )
 
 
+async def test_a_request_that_kills_every_worker_is_not_repeated_for_ever(
+    own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that a second worker dies over too counts as damage, and other requests go on."""
+    fatal = chroma._BOOTSTRAP.replace(
+        "main(sys.argv[1:])",
+        "import os, chromadb; chromadb.Collection.count = lambda self: os._exit(3); main(sys.argv[1:])",
+    )
+    monkeypatch.setattr(chroma, "_BOOTSTRAP", fatal)
+    await own_index.create("fatal")
+    with pytest.raises(
+        MemoryCorrupt, match=r"its worker ended with code 3, twice\); `arcpoint memory rebuild`"
+    ):
+        await own_index.count("fatal")
+    assert await own_index.collections() == {"fatal"}
+
+
 async def test_what_a_library_prints_does_not_disturb_the_answers(
     own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
