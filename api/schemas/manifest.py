@@ -84,7 +84,7 @@ EXAMPLE: JsonDict = {
     "window": {
         "start": "2026-11-19T08:00:00Z",
         "end": "2026-11-20T08:00:00Z",
-        "origin": "default, the question names no time",
+        "origin": "the last 24 hours, since the question names no time",
     },
     "scope": [],
     "unknown_names": [],
