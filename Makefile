@@ -17,7 +17,7 @@ demo: $(READY)  ## seeds an embedded database, asks three questions, prints thre
 	$(BIN)/arcpoint demo
 
 test: $(READY) lint  ## lint, then every test with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: $(READY)  ## style, types, direction of imports
 	$(BIN)/ruff check .

@@ -77,7 +77,8 @@ async def test_many_questions_at_once_on_postgresql(
         for source in answer["manifest"]["sources"]
         if source["name"] != "recall"
     }
-    assert statuses <= {"ok", "empty"}
+    # The story ends at a fixed moment, so its health reports are stale by now.
+    assert statuses <= {"ok", "empty", "stale"}
 
 
 def test_the_description_tells_every_route_body_and_response_with_an_example(

@@ -48,7 +48,8 @@ async def test_fifty_questions_at_once_all_get_their_own_answer(
     assert len({answer["id"] for answer in answers}) == len(messages_api.messages) == 50
     assert all(answer["model"] for answer in answers)
     sources = [source for answer in answers for source in answer["manifest"]["sources"]]
-    assert {source["status"] for source in sources} <= {"ok", "empty"}, sources
+    # The story ends at a fixed moment, so its health reports are stale by now.
+    assert {source["status"] for source in sources} <= {"ok", "empty", "stale"}, sources
 
 
 async def test_a_stopped_service_finishes_what_it_has_begun_and_takes_nothing_new(
