@@ -2,7 +2,7 @@
 
 Claude's tokenizers are not public and counting over the network is an estimate and a round trip.
 So the bound goes by character class: what tokenizers split finely is counted finely, and nothing costs
-more tokens than bytes. Only words made up letter by letter can pass it, by about a fifth.
+more tokens than bytes. Only text made up of words that nobody uses can pass it, by about a fifth.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHORTEST_ID = 3
 _SHORTEST_MEAN = 3
 """Where the pieces of a camelCase word are shorter on average, capitals stand there by chance."""
 _LETTERS_PER_TOKEN = 3
-_CAPITALS_PER_TOKEN = 2
+_CAPITALS_PER_TOKEN = 1.5
 _DIGITS_PER_TOKEN = 2
 _SPACES_PER_TOKEN = 8
 

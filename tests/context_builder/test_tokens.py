@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import uuid
 from importlib.resources import files
 from statistics import median
@@ -166,16 +167,23 @@ def test_the_bound_holds_for_what_is_known_of_the_newer_tokenizer() -> None:
         assert BOUND.of("7" * length) >= -(-length // 3)
 
 
-words = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12)
-ids = st.binary(min_size=2, max_size=40).map(lambda data: base64.urlsafe_b64encode(data).decode())
-lines = st.lists(words.map(str.upper) | ids | st.uuids().map(str), min_size=5, max_size=40)
+def ids(seed: int) -> str:
+    """Forty random ids of every make."""
+    chance = random.Random(seed)  # noqa: S311  the same in every run
+    makes = (
+        lambda: str(uuid.UUID(int=chance.getrandbits(128))),
+        lambda: chance.randbytes(chance.randint(2, 40)).hex(),
+        lambda: base64.urlsafe_b64encode(chance.randbytes(chance.randint(2, 40))).decode(),
+        lambda: "".join(chance.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=chance.randint(2, 12))),
+        lambda: f"req_{chance.getrandbits(48):x}-{chance.choice('abc')}",
+    )
+    return " ".join(chance.choice(makes)() for _ in range(40))
 
 
-@settings(max_examples=300, deadline=None)
-@given(lines.map(" ".join))
-def test_the_bound_holds_for_random_ids(wordpiece: Tokenizer, text: str) -> None:
+@pytest.mark.parametrize("seed", range(100))
+def test_the_bound_holds_for_random_ids(wordpiece: Tokenizer, seed: int) -> None:
     """Law 1: neither does any mixture of what logs are full of."""
-    assert len(wordpiece.encode(text, add_special_tokens=False).ids) <= BOUND.of(text)
+    assert len(wordpiece.encode(ids(seed), add_special_tokens=False).ids) <= BOUND.of(ids(seed))
 
 
 @settings(max_examples=300, deadline=None)
