@@ -53,9 +53,9 @@ def _clipped(text: str) -> str:
     if len(text) <= MOST_CHARACTERS:
         return text
     start = text[:MOST_CHARACTERS]
-    # Between clauses, so that no number is parted from its unit.
+    # Between clauses, so that no number is parted from its unit, and never within a word.
     end = max(start.rfind(mark) for mark in ("; ", ", ", ". ", "» "))
-    kept = start[: end + 1] if end > 0 else start
+    kept = start[: end + 1] if end > 0 else start.rpartition(" ")[0]
     return f"{kept.rstrip(' ;,')}{'»' if kept.count('«') > kept.count('»') else ''} …"
 
 

@@ -75,7 +75,7 @@ def _references(answer: Answer) -> Iterator[Row]:
 def _not_known(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
     """What the reader must not take for complete; of a brief only what its text does not say."""
     for source in manifest.sources:
-        if source.status is Status.EMPTY or source.status is Status.STALE:
+        if source.status is Status.STALE or (source.status is Status.EMPTY and not brief):
             yield source.name, f"{source.status}: {source.header}"
         elif source.status in _NOT_READ and not brief:
             yield source.name, f"{source.status}: {source.error or 'could not be read'}"

@@ -19,6 +19,7 @@ from memory.recipe import query_text
 from models import Incident, Severity
 from models.database import ReadSession
 
+_NOTHING_RESOLVED = "no incident had been resolved by then"
 MOST_QUERIES = 4
 MOST_RECALLED = 4
 
@@ -26,6 +27,11 @@ MOST_RECALLED = 4
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """What memory holds that resembles what is going on, or that it holds nothing alike."""
     async with stores.snapshot.session() as session:
+        if (
+            await session.scalar(select(Incident.id).where(Incident.resolved_at < request.as_of).limit(1))
+            is None
+        ):
+            return Section(_NOTHING_RESOLVED, status=Status.EMPTY)
         names = {_query(incident): incident.public_id for incident in await _ongoing(session, request)}
         queries = [*names, RecallQuery(text=request.question)]
         recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MOST_RECALLED)
@@ -94,7 +100,7 @@ def _nothing(recall: Recall) -> str:
         return "nothing similar in memory but what the question names"
     seen = [miss.best_similarity for miss in recall.misses if miss.best_similarity is not None]
     if not seen:
-        return "memory holds no incident that was resolved by then"
+        return _NOTHING_RESOLVED
     return f"nothing similar in memory (closest similarity {max(seen):.2f})"
 
 

@@ -6,6 +6,7 @@ same in (up to) 7 days before, per day; by tier, model, backend, deployment, sta
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from models.schema import UtcDateTime
 
 MOST_GROUPS = 10
 SHORT_GROUPS = 3
+_UNASKED = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
+"""Importance of a dimension that the question does not name."""
+_ONE_GROUP = 0.3
+"""All requests in one group: the summary line says as much."""
 _VOLUME = frozenset({Topic.VOLUME})
 _ERRORS = frozenset({Topic.ERRORS})
 _DAY = timedelta(days=1)
@@ -63,7 +68,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         + (f", {pending:,} pending" if pending else "")
         + f"; {past}"
     )
-    return Section(header, tuple(_facts(now, before)), gaps=gaps)
+    return Section(header, tuple(_facts(request.question, now, before)), gaps=gaps)
 
 
 async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], tuple[str, ...]]:
@@ -91,9 +96,9 @@ async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], t
     return cells, scope.gaps
 
 
-def _facts(now: list[Cell], before: list[Cell]) -> Iterator[Fact]:
+def _facts(question: str, now: list[Cell], before: list[Cell]) -> Iterator[Fact]:
     total, failed = _sums(now)
-    for dimension, importance in (("tier", 0.95), ("model", 0.8), ("backend", 0.7), ("deployment", 0.6)):
+    for dimension, importance in _dimensions(question, now):
         ranked = _ranked(now, dimension)
         shares = [f"{named(name)} {number:,} ({percent(number, total)})" for name, number in ranked]
         yield _listing(f"requests by {dimension}", shares, importance, _VOLUME)
@@ -105,6 +110,18 @@ def _facts(now: list[Cell], before: list[Cell]) -> Iterator[Fact]:
     if codes:
         listed = [f"{named(name)} {number:,}" for name, number in codes]
         yield _listing("failed requests by error code", listed, 0.85, _ERRORS)
+
+
+def _dimensions(question: str, cells: list[Cell]) -> list[tuple[str, float]]:
+    """Dimensions with their importance: those that the question names first, those that tell nothing last."""
+
+    def importance(dimension: str, unasked: float) -> float:
+        if len(_counts(cells, dimension)) == 1:
+            return unasked * _ONE_GROUP
+        return 1.0 if re.search(rf"\b{dimension}s?\b", question, re.IGNORECASE) else unasked
+
+    weighed = [(dimension, importance(dimension, unasked)) for dimension, unasked in _UNASKED.items()]
+    return sorted(weighed, key=lambda pair: -pair[1])
 
 
 def _failures(now: list[Cell], before: list[Cell], dimension: str, importance: float) -> Fact:

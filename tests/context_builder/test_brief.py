@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from context_builder.answering import source_names
-from context_builder.brief import MOST_BESIDE, MOST_ON_TOPIC, write_brief
+from context_builder.brief import MOST_BESIDE, MOST_CHARACTERS, MOST_ON_TOPIC, write_brief
 from context_builder.grounding import ground
 from context_builder.manifest import Manifest
 from context_builder.render import stated
@@ -68,6 +68,21 @@ def test_it_says_what_is_not_known() -> None:
         "- nothing is called gpt-5 here; near: gpt-4",
         "- nothing is called inc_9 here",
     ]
+    assert doubts(manifest, brief) == []
+
+
+def test_a_long_fact_is_shown_by_its_first_clauses() -> None:
+    """Cut between clauses, or at least between words; a quotation is closed and every figure stays whole."""
+    clauses = "gpt-4/aws failed: " + "; ".join(
+        f"«pool {number} full», 1{number},204 ms" for number in range(10, 40)
+    )
+    words = " ".join(f"1{number},204" for number in range(10, 99))
+    manifest = packed(asked(), [reading("health", Fact(clauses), Fact(words), Fact("7" * 500))])
+    brief = write_brief(manifest, REASON)
+    shown = [line for line in brief.splitlines() if line.endswith(("[H1]", "[H2]", "[H3]"))]
+    assert all(len(line) <= MOST_CHARACTERS + 12 for line in shown)
+    assert [line.partition(" … ")[0].rpartition(" ")[2] for line in shown] == ["ms", "170,204", "-"]
+    assert brief.count("«") == brief.count("»")
     assert doubts(manifest, brief) == []
 
 

@@ -104,7 +104,7 @@ async def test_what_was_resolved_later_is_not_recalled(
     assert found(section) == (["inc_past"] if known else [])
     if not known:
         assert section.status is Status.EMPTY
-        assert section.header == "memory holds no incident that was resolved by then"
+        assert section.header == "no incident had been resolved by then"
 
 
 async def test_an_incident_that_is_asked_about_does_not_find_itself(
@@ -166,6 +166,7 @@ async def test_what_hit_a_deployment_in_scope_is_asked_for_first(
 
 async def test_a_memory_that_is_down_is_the_source_s_error_and_not_the_question_s(gateway: Gateway) -> None:
     """Law 2: alone it raises; in the builder it becomes a status that says why, and the others are read."""
+    await past(gateway, "inc_past", 8, **TLS)
     gateway.memory = NO_MEMORY
     with pytest.raises(MemoryUnavailable, match="memory is down"):
         await gateway.read(source)
@@ -180,6 +181,7 @@ async def test_a_memory_that_was_never_built_says_what_to_do(
     gateway: Gateway, memory: IncidentMemory
 ) -> None:
     """Law 10: not an empty answer, which would say that nothing like it ever happened."""
+    await past(gateway, "inc_past", 8, **TLS)
     gateway.memory = memory
     with pytest.raises(MemoryUnavailable, match="arcpoint memory rebuild"):
         await gateway.read(source)

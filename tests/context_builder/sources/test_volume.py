@@ -149,3 +149,20 @@ async def test_very_many_groups_are_bounded_and_tied_ones_keep_one_order(gateway
     assert all(len(f.text) < 1_200 for f in section.facts)
     short = [f.short for f in section.facts if f.text.startswith("requests by model")]
     assert short == ["requests by model: M001 1 (1.7 %), M003 1 (1.7 %), M005 1 (1.7 %), and 57 more groups"]
+
+
+@pytest.mark.parametrize("dimension", ["tier", "model", "backend", "deployment"])
+async def test_the_dimension_that_the_question_names_comes_first(busy: Gateway, dimension: str) -> None:
+    """`Which models fail most?` is answered by the listing of models."""
+    section = await busy.read(source, asking(question=f"Which {dimension}s fail most?"))
+    assert section.facts[0].text.startswith(f"requests by {dimension}: ")
+    assert section.facts[1].text.startswith(f"failed requests by {dimension}, ")
+
+
+async def test_a_dimension_with_a_single_group_comes_last(gateway: Gateway) -> None:
+    """Where all requests are of one tier, the tier tells nothing."""
+    await gateway.deployment("gpt-4/aws")
+    await gateway.user()
+    await gateway.send(NOON - HOUR, status="error")
+    section = await gateway.read(source)
+    assert max(fact.importance for fact in section.facts if "by tier" in fact.text) < 0.3
