@@ -161,7 +161,12 @@ async def test_a_request_that_is_asked_about_is_told_wherever_it_is(gateway: Gat
 async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
     """However many requests failed, were slow or are named, at the same moment even, a few are shown."""
     await small(gateway)
-    sent = await gateway.send(*[NOON - HOUR] * 60, status="error")
+    failed = [
+        gateway.request(NOON - HOUR, status=("error", "timeout", "rate_limited")[number % 3])
+        for number in range(60)
+    ]
+    await gateway.append(failed)
+    sent = [request.public_id for request in failed]
     section = await gateway.read(source, asking(request_ids=await ids_of(gateway, *sent)))
     assert len(section.facts) <= NAMED_SHOWN + FAILED_SHOWN + SLOW_SHOWN
     assert shown(section, "failed") == sent[: -FAILED_SHOWN - 1 : -1]
