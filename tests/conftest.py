@@ -32,6 +32,8 @@ def event_loop_must_not_block() -> Iterator[BlockBuster]:
             function.can_block_in("models/migrations.py", {"run", "head_revision"})
             # The driver looks for certificate files whenever it connects.
             function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
+            # Measuring coverage takes a lock whenever another thread has just begun to run.
+            function.can_block_in("coverage/collector.py", {"lock_data"})
         blockbuster.functions["os.path.abspath"].deactivate()  # puts two strings together
         yield blockbuster
 
