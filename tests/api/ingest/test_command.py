@@ -133,7 +133,7 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     run: Run, sqlite_url: str, write_log: WriteFile, request_line: Line, repository: Path
 ) -> None:
     """Ctrl-C in a terminal ends with code 130; the same command again continues to the end."""
-    path = write_log(*(request_line(number) for number in range(10_000)))
+    path = write_log(*(request_line(number) for number in range(30_000)))
     terminal, far_end = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "ARCPOINT_DATABASE_URL": sqlite_url}
     child = subprocess.Popen(
@@ -159,4 +159,4 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
 
     document = json.loads(run("requests", path, "--json").stdout)
     assert document["already_present"] >= 2000
-    assert document["added"] == 10_000 - document["already_present"] > 0
+    assert document["added"] == 30_000 - document["already_present"] > 0
