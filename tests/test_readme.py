@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""Where the command is, as in an activated environment."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -33,10 +35,12 @@ def test_the_first_block_names_targets_of_the_makefile(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's HTTP example needs curl")
-@pytest.mark.skipif(shutil.which("arcpoint") is None, reason="the arcpoint command is not on the path")
+@pytest.mark.skipif(
+    shutil.which("arcpoint", path=PATH) is None, reason="the arcpoint command is not on the path"
+)
 def test_all_other_blocks_run_one_after_another(blocks: list[tuple[str, str]], tmp_path: Path) -> None:
     """Every command succeeds in an empty folder, and each of the three uses gives an answer."""
-    environment = dict(os.environ) | {"ARCPOINT_EMBEDDER": "hashing"}
+    environment = dict(os.environ) | {"ARCPOINT_EMBEDDER": "hashing", "PATH": PATH}
     outputs = []
     for language, code in blocks[1:]:
         program = ["bash", "-e", "-m", "-c"] if language == "sh" else [sys.executable, "-c"]
