@@ -24,6 +24,19 @@ print(asyncio.run(query_ai("Which deployments are unhealthy?")).text)
 """
 
 
+def run_script(repository: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program of its own, in which every warning is an error."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=repository,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.fixture
 def environment(sqlite_story_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The story as the database that the environment names, with an empty memory."""
@@ -50,15 +63,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 @pytest.mark.usefixtures("environment")
 def test_a_script_of_three_lines_prints_an_answer_and_nothing_else(repository: Path) -> None:
     """No warning, no leaked process: standard error stays empty."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        cwd=repository,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_script(repository, SCRIPT)
     assert done.stderr == ""
     assert done.returncode == 0
     assert "llama-70b/neocloud" in done.stdout
@@ -124,13 +129,5 @@ async def main():
             await asyncio.sleep(60)
 asyncio.run(main())
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        cwd=repository,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_script(repository, script)
     assert (done.stderr, done.returncode) == ("", 0)
