@@ -22,6 +22,7 @@ class Topic(StrEnum):
     VOLUME = "volume"
     QUALITY = "quality"
     HISTORY = "history"
+    CHANGES = "changes"
 
 
 @dataclass(frozen=True, slots=True)

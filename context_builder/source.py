@@ -35,6 +35,10 @@ class Fact:
     """From 0 to 1 within its source."""
     topics: frozenset[Topic] = frozenset()
     """What the fact is about where that is narrower than its source's topics."""
+    kind: str = ""
+    """Plural noun under which it is counted where it is not shown: `error templates`."""
+    key: str = ""
+    """What it states, where another source may state the same: such facts are shown once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class ContextSource:
     topics: frozenset[Topic]
     deadline_s: float
     read: Read
+    stable: bool = False
+    """Whether it says the same to every question until the gateway is changed; such sources are shown first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import PrimaryKey, Table, UtcDateTime, one_of
@@ -32,6 +32,13 @@ class Deployment(Table):
     model: Mapped[str] = mapped_column(String(100))
     backend: Mapped[str] = mapped_column(String(100))
     region: Mapped[str | None] = mapped_column(String(100))
+    version: Mapped[str | None] = mapped_column(String(100))
+    """Version of the serving image."""
+    endpoint: Mapped[str | None] = mapped_column(String(500))
+    capacity_rpm: Mapped[int | None] = mapped_column(BigInteger)
+    """Requests per minute that it is provisioned for."""
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it last answered anything, a health check or a request."""
     status: Mapped[str] = mapped_column(String(20), default=DeploymentStatus.UNKNOWN)
     status_reason: Mapped[str | None] = mapped_column(Text)
     status_since: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -11,7 +11,7 @@ from models.schema import PrimaryKey, Table, UtcDateTime
 
 
 class QualityScore(Table):
-    """A score in [0, 1] given to one request by one scorer."""
+    """A score in [0, 1] of one request. Written only through `models.quality_log`, for the rollups' sake."""
 
     __tablename__ = "quality_scores"
     __table_args__ = (

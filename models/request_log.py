@@ -46,6 +46,7 @@ class NewRequest:
     cost_usd: Decimal = Decimal(0)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    endpoint: str | None = None
     task_type: str | None = None
     router_version: str | None = None
     routing_reason: dict[str, Any] | None = None
@@ -60,7 +61,7 @@ async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[
         return {}
     by_public_id = {request.public_id: request for request in requests}
     rows = [{name: getattr(request, name) for name in _COLUMNS} for request in by_public_id.values()]
-    statement = _dialect(session).insert(Request).on_conflict_do_nothing(index_elements=["public_id"])
+    statement = dialect_of(session).insert(Request).on_conflict_do_nothing(index_elements=["public_id"])
     returned = await session.execute(statement.returning(Request.id, Request.public_id), rows)
     added = {public_id: row_id for row_id, public_id in returned}
     new = [(row_id, by_public_id[public_id]) for public_id, row_id in sorted(added.items())]
@@ -69,7 +70,7 @@ async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[
     return added
 
 
-def _dialect(session: WriteSession) -> ModuleType:
+def dialect_of(session: WriteSession) -> ModuleType:
     """The database's own INSERT, which knows ON CONFLICT."""
     return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
 
@@ -137,7 +138,7 @@ async def _roll_up(
             return
         rows = [dict(zip(key, found, strict=True)) | additions[found] for found in missing]
         columns = [getattr(table, name) for name in key]
-        statement = _dialect(session).insert(table).on_conflict_do_nothing(index_elements=key)
+        statement = dialect_of(session).insert(table).on_conflict_do_nothing(index_elements=key)
         inserted = {tuple(row) for row in await session.execute(statement.returning(*columns), rows)}
         left = [found for found in missing if found not in inserted]
 

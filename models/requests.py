@@ -52,6 +52,8 @@ class Request(Table):
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money, default=Decimal(0))
     prompt_tokens: Mapped[int | None] = mapped_column(BigInteger)
     completion_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    endpoint: Mapped[str | None] = mapped_column(String(200))
+    """Path of the gateway's API that was called: `/v1/messages`."""
     task_type: Mapped[str | None] = mapped_column(String(100))
     router_version: Mapped[str | None] = mapped_column(String(100))
     routing_reason: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)

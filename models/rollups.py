@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.schema import Money, PrimaryKey, Table, UtcDateTime, one_of
@@ -72,3 +72,37 @@ class UserSpend(Table):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     requests: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
+
+
+class QualityRollup(Table):
+    """Scores of requests that were made in one hour, and whose scores arrived in one hour.
+
+    Both hours are kept, so that a past moment does not count scores that arrived after it. Missing
+    dimensions are empty strings, as in `RequestRollup`. Written only through `models.quality_log`.
+    """
+
+    __tablename__ = "quality_rollups"
+    __table_args__ = (
+        UniqueConstraint(
+            "bucket_start", "scored_hour", "deployment_id", "tier", "router_version", "task_type",
+            name="uq_quality_rollups_key",
+        ),
+        CheckConstraint("scored_hour >= bucket_start", name="scored_after_the_request"),
+        Index(None, "deployment_id", "bucket_start"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Start of the hour in which the requests were made."""
+    scored_hour: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Start of the hour in which the scores arrived."""
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))
+    tier: Mapped[str] = mapped_column(String(20))
+    router_version: Mapped[str] = mapped_column(String(100))
+    task_type: Mapped[str] = mapped_column(String(100))
+    scores: Mapped[int] = mapped_column(BigInteger)
+    """How many."""
+    score_sum: Mapped[int] = mapped_column("score_sum_millionths", BigInteger)
+    """Sum of the scores in millionths, so that it does not depend on the order of addition."""
+    score_square_sum: Mapped[int] = mapped_column("score_square_sum_millionths", BigInteger)
+    """Sum of the squared scores, each rounded to millionths."""

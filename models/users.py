@@ -31,6 +31,9 @@ class User(Table):
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(100), unique=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    role: Mapped[str | None] = mapped_column(String(100))
+    """What the user may do: `admin`, `developer`, `service`."""
     tier: Mapped[str] = mapped_column(String(20))
     daily_budget_usd: Mapped[Decimal | None] = mapped_column("daily_budget_nanousd", Money)
     """Budget of a UTC day."""

@@ -18,6 +18,7 @@ from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, User
 from models.database import Database
 from models.request_log import NewRequest, append
+from models.schema import Table
 from models.snapshot import Snapshots
 from no_memory import NO_MEMORY
 
@@ -97,6 +98,11 @@ class Gateway:
         async with self.database.write() as session:
             session.add(row)
         return row.id
+
+    async def add(self, *rows: Table) -> None:
+        """Adds rows of any table."""
+        async with self.database.write() as session:
+            session.add_all(rows)
 
     def request(
         self, moment: datetime, *, user: str = "user_a", deployment: str = "gpt-4/aws", **columns: Any

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 
 from api.story.cast import DEPLOYMENTS, USERS, DeploymentRole, UserRole
 from api.story.incidents import Disturbances, IncidentRecord, read_incidents
 from api.story.quality import SCORER, Score, scores
 from api.story.traffic import Exchange, week_of_requests
-from models import Deployment, Incident, QualityScore, Request, User
+from models import Deployment, Incident, Request, User, quality_log
 from models.database import Database, WriteSession
 from models.migrations import head_revision
+from models.quality_log import NewScore
 from models.request_log import append
 
 _BATCH_SIZE = 500
@@ -174,15 +175,15 @@ async def _write(session: WriteSession, story: Story, progress: Callable[[int, i
         batch = story.requests[start : start + _BATCH_SIZE]
         request_ids |= await append(session, [sent.row(user_ids, deployment_ids) for sent in batch])
         progress(start + len(batch), len(story.requests))
-    await session.execute(
-        insert(QualityScore),
+    await quality_log.append(
+        session,
         [
-            {
-                "request_id": request_ids[given.request],
-                "score": given.score,
-                "scorer": SCORER,
-                "scored_at": given.scored_at,
-            }
+            NewScore(
+                request_id=request_ids[given.request],
+                score=given.score,
+                scorer=SCORER,
+                scored_at=given.scored_at,
+            )
             for given in story.scores
         ],
     )

@@ -1,0 +1,114 @@
+"""The only way to store quality scores: appends them and keeps their rollups true."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, select
+
+from models.database import WriteSession
+from models.quality import QualityScore
+from models.request_log import bucket_start, dialect_of
+from models.requests import Request
+from models.rollups import QualityRollup, Resolution
+from models.users import User
+
+MILLION = 1_000_000
+"""A score of 1 in the unit that sums are stored in."""
+
+_KEY = ("bucket_start", "scored_hour", "deployment_id", "tier", "router_version", "task_type")
+_SUMS = ("scores", "score_sum", "score_square_sum")
+_IDS_PER_SELECT = 5_000
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewScore:
+    """A score to append; a request is scored once."""
+
+    request_id: int
+    """Database id."""
+    score: float
+    """In [0, 1]."""
+    scorer: str
+    scored_at: datetime
+
+
+async def append(session: WriteSession, scores: Sequence[NewScore]) -> int:
+    """Appends scores of requests that have none yet; gives how many.
+
+    Raises ValueError, before anything is written, for a score outside [0, 1], for a request that is not in
+    the log and for a score that is older than its request.
+    """
+    by_request = {score.request_id: score for score in scores}
+    keys = await _keys(session, by_request)
+    if not keys:
+        return 0
+    table = dialect_of(session).insert(QualityScore)
+    rows = [
+        {"request_id": one.request_id, "score": one.score, "scorer": one.scorer, "scored_at": one.scored_at}
+        for one in by_request.values()
+    ]
+    statement = table.on_conflict_do_nothing(index_elements=["request_id"]).returning(QualityScore.request_id)
+    added = (await session.scalars(statement, rows)).all()
+    await _roll_up(session, [(keys[request_id], by_request[request_id].score) for request_id in added])
+    return len(added)
+
+
+async def _keys(session: WriteSession, scores: Mapping[int, NewScore]) -> dict[int, Key]:
+    """The rollup that each score belongs to, by request. The tier is unknown of users changed later."""
+    ids = sorted(scores)
+    tier = case((User.updated_at <= Request.created_at, User.tier), else_="")
+    keys: dict[int, Key] = {}
+    for start in range(0, len(ids), _IDS_PER_SELECT):
+        rows = await session.execute(
+            select(Request, tier)
+            .join(User, User.id == Request.user_id)
+            .where(Request.id.in_(ids[start : start + _IDS_PER_SELECT]))
+        )
+        for request, tier_then in rows:
+            _check(scores[request.id], request)
+            keys[request.id] = (
+                bucket_start(request.created_at, Resolution.HOUR),
+                bucket_start(scores[request.id].scored_at, Resolution.HOUR),
+                request.deployment_id, tier_then, request.router_version or "", request.task_type or "",
+            )  # fmt: skip
+    missing = [number for number in ids if number not in keys]
+    if missing:
+        raise ValueError(f"request {missing[0]} is not in the log; a score belongs to a logged request")
+    return keys
+
+
+def _check(score: NewScore, request: Request) -> None:
+    if not 0 <= score.score <= 1:
+        raise ValueError(f"score {score.score} of {request.public_id} is not between 0 and 1")
+    if score.scored_at < request.created_at:
+        raise ValueError(
+            f"{request.public_id} was scored at {score.scored_at.isoformat()}, "
+            f"before it was made at {request.created_at.isoformat()}"
+        )
+
+
+async def _roll_up(session: WriteSession, scored: Sequence[tuple[Key, float]]) -> None:
+    additions: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+    for key, score in scored:
+        additions[key]["scores"] += 1
+        additions[key]["score_sum"] += round(score * MILLION)
+        additions[key]["score_square_sum"] += round(score * score * MILLION)
+    if not additions:
+        return
+    table = QualityRollup.__table__
+    statement = dialect_of(session).insert(QualityRollup)
+    sums = [table.c[QualityRollup.__mapper__.columns[name].name] for name in _SUMS]
+    adding = statement.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={column.name: column + statement.excluded[column.name] for column in sums},
+    )
+    # In one order, so that two writers never wait for each other.
+    rows = [dict(zip(_KEY, key, strict=True)) | dict(additions[key]) for key in sorted(additions)]
+    await session.execute(adding, rows)
