@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from context_builder.exploration.exploration import Exploration
 from context_builder.manifest import Manifest
 from context_builder.packing import pack
 from context_builder.prompt import Prompt
@@ -69,7 +70,7 @@ class ContextBuilder:
             now = self._clock()
             async with snapshot.session() as session:
                 request = await resolve(ask, session, now=now, default_budget=self._default_budget)
-            stores = Stores(snapshot, self._memory)
+            stores = Stores(snapshot, self._memory, Exploration(snapshot))
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
         # A flood of facts takes a while to bound and to hash; other questions go on meanwhile.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from context_builder.request import ContextRequest, Topic
 
 if TYPE_CHECKING:  # so that packing and rendering, which know facts, stay free of databases
+    from context_builder.exploration.exploration import Exploration
     from memory.incident_memory import IncidentMemory
     from models.snapshot import Snapshot
 
@@ -54,10 +55,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What a source may read: one snapshot of the database, and incident memory."""
+    """What a source may read: one snapshot of the database, incident memory, and what was found in both."""
 
     snapshot: Snapshot
     memory: IncidentMemory
+    exploration: Exploration
+    """Findings that several sources use, made once per question."""
 
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
@@ -74,7 +77,7 @@ class ContextSource:
     deadline_s: float
     read: Read
     stable: bool = False
-    """Whether it says the same to every question until the gateway is changed; such sources are shown first."""
+    """Whether it says the same to every question, whatever its scope, until the gateway is changed."""
 
 
 @dataclass(frozen=True, slots=True)

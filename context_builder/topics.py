@@ -36,13 +36,18 @@ _WORDS: dict[Topic, tuple[str, ...]] = {
         "before", "history", "similar", "again", r"previous\w*", "last time", "ever", r"recurr\w+",
         "root causes?", "how (was|did|were)",
     ),
+    Topic.CHANGES: (
+        "why", r"chang\w+", r"caus\w+", r"deploy(?:s|ed|ing)?", r"roll(?:ed|ing)?[ -]?(?:outs?|backs?)",
+        r"config\w*", r"releas\w+", r"upgrad\w+", "since when", "began", "begin", r"start(?:ed)?",
+        "what happened", r"migrat\w+", r"maintenance", r"jobs?", r"trigger\w*", r"explain\w*", "wrong",
+    ),
 }  # fmt: skip
 _PATTERNS = {
     topic: re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
     for topic, words in _WORDS.items()
 }
 
-GENERAL = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY})
+GENERAL = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY, Topic.CHANGES})
 """What matters when a question names nothing: is anything wrong right now?"""
 
 

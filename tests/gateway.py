@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from context_builder.exploration.exploration import Exploration
 from context_builder.request import ContextRequest, Scope, Topic, Window
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
@@ -142,14 +143,18 @@ class Gateway:
     async def read(self, source: ContextSource, request: ContextRequest | None = None) -> Section:
         """What a source says, on a snapshot of its own."""
         async with Snapshots(self.database, readers=1).open() as snapshot:
-            return await source.read(request or asking(), Stores(snapshot, self.memory))
+            return await source.read(
+                request or asking(), Stores(snapshot, self.memory, Exploration(snapshot))
+            )
 
     async def read_all(self, *requests: ContextRequest) -> dict[str, list[Section]]:
         """What each source says to each request, all on one snapshot."""
         async with Snapshots(self.database, readers=1).open() as snapshot:
-            stores = Stores(snapshot, self.memory)
             return {
-                source.name: [await source.read(request, stores) for request in requests]
+                source.name: [
+                    await source.read(request, Stores(snapshot, self.memory, Exploration(snapshot)))
+                    for request in requests
+                ]
                 for source in SOURCES
             }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.measure import measure, show
 from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.exploration.exploration import Exploration
 from context_builder.request import Ask, ContextRequest
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
@@ -87,7 +88,7 @@ async def _one_after_another(database: Database, sources: Sequence[ContextSource
     built = await builder(database, NO_MEMORY, sources[:1]).build(Ask(question=QUESTIONS[0]))
     async with Snapshots(database, readers=1).open() as snapshot:
         for source in sources[1:]:
-            await source.read(built.request, Stores(snapshot, NO_MEMORY))
+            await source.read(built.request, Stores(snapshot, NO_MEMORY, Exploration(snapshot)))
 
 
 async def story(databases: dict[str, Database]) -> None:

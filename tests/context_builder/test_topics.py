@@ -14,7 +14,7 @@ from context_builder.topics import GENERAL, topics_of
     ("question", "topics"),
     [
         ("Which deployments are unhealthy?", "health incidents"),
-        ("Why are premium users SLOW?", "latency"),
+        ("Why are premium users SLOW?", "changes latency"),
         ("Requests by tier this week?", "volume"),
         ("Who is over budget, or over $5?", "cost"),
         ("How many calls timed out, and are 5xx rising?", "errors volume"),

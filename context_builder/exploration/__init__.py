@@ -1,0 +1,1 @@
+"""Exploration: what a good engineer would dig out of the rollups before asking anybody."""
