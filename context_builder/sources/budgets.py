@@ -189,7 +189,7 @@ def _fact(spending: Spending) -> Fact:
     )
     if spending.projected is not None:
         text += f"; projected {dollars(spending.projected)} by midnight"
-    return Fact(text, short, 0.4 + 0.6 * float(min(spending.used, Decimal(1))))
+    return Fact(text, short, 0.4 + 0.6 * float(min(spending.used, Decimal(1))), kind="users with a budget")
 
 
 source = ContextSource("budgets", "B", frozenset({Topic.COST}), 2.0, read)

@@ -11,17 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-
 from context_builder.figures import count, duration, moment, named
+from context_builder.fleet import is_overwritten, known_deployments, listed
 from context_builder.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
 from models import Deployment, DeploymentStatus
 
 STALE_AFTER = timedelta(minutes=15)
-CLOCK_SKEW = timedelta(minutes=1)
-"""How far ahead the clock of whoever reports health may be when the question is about now."""
 MOST_SINGLY = 30
 """Unhealthy and stale deployments that get a fact of their own; the others are listed together."""
 _LISTED = 30
@@ -63,19 +60,15 @@ class Report:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Unhealthy and stale deployments one by one, the others together."""
-    statement = select(Deployment).where(Deployment.created_at <= request.as_of)
-    if request.scope.deployment_ids:
-        statement = statement.where(Deployment.id.in_(request.scope.deployment_ids))
     async with stores.snapshot.session() as session:
-        deployments = sorted(await session.scalars(statement), key=lambda d: d.public_id)
+        deployments = await known_deployments(session, request)
     if not deployments:
         return Section("no deployments are known", status=Status.EMPTY)
-    horizon = request.as_of + (CLOCK_SKEW if request.live else timedelta(0))
     reports, never, later = [], [], []
     for deployment in deployments:
         if deployment.updated_at is None:
             never.append(deployment.public_id)
-        elif deployment.updated_at > horizon:
+        elif is_overwritten(deployment, request):
             later.append(deployment.public_id)
         else:
             age = max(request.as_of - deployment.updated_at, timedelta(0))
@@ -133,23 +126,23 @@ def _fact(report: Report, as_of: datetime) -> Fact:
     if deployment.status_reason:
         text += f": {quoted(deployment.status_reason)}"
     said = f"{'STALE, last ' if report.stale else ''}reported {duration(report.age)} ago"
-    return Fact(f"{text}; {said}", f"{short}; {said}" if report.stale else short, report.importance)
+    return Fact(
+        f"{text}; {said}",
+        f"{short}; {said}" if report.stale else short,
+        report.importance,
+        kind="unhealthy or stale deployments",
+    )
 
 
 def _together(names: Sequence[str], state: str, importance: float) -> Fact:
     head = f"{count(len(names), 'deployment')} {state}"
-    return Fact(f"{head}: {_listed(names, _LISTED)}", head, importance)
+    return Fact(f"{head}: {listed(names, _LISTED)}", head, importance, kind="groups of deployments")
 
 
 def _gap(later: Sequence[str]) -> tuple[str, ...]:
     if not later:
         return ()
-    return (f"health at this moment of {_listed(later, _LISTED_IN_GAP)}: the recorded status is a later one",)
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    listed = ", ".join(named(name) for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
+    return (f"health at this moment of {listed(later, _LISTED_IN_GAP)}: the recorded status is a later one",)
 
 
 source = ContextSource("health", "H", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

@@ -100,12 +100,16 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, hit: frozen
     started = f"started {moment(incident.started_at)}"
     if active or incident.resolved_at is None:
         state = f"ACTIVE, {started}, {duration(request.as_of - incident.started_at)} so far"
-        return Fact(f"{head}; {state}{_said('symptoms', incident.symptoms)}", f"{head}; {state}", importance)
+        symptoms = _said("symptoms", incident.symptoms)
+        return Fact(f"{head}; {state}{symptoms}", f"{head}; {state}", importance, kind="incidents")
     lasted = duration(incident.resolved_at - incident.started_at)
     state = f"resolved {moment(incident.resolved_at)}, {started}, lasted {lasted}"
     known = _said("cause", incident.root_cause) + _said("fix", incident.resolution)
     return Fact(
-        f"{head}; {state}{_said('symptoms', incident.symptoms)}{known}", f"{head}; {state}", importance
+        f"{head}; {state}{_said('symptoms', incident.symptoms)}{known}",
+        f"{head}; {state}",
+        importance,
+        kind="incidents",
     )
 
 

@@ -119,7 +119,7 @@ def _by(groups: Iterable[Group], dimension: str, importance: float) -> Iterator[
         if min(now.total, before.total) >= FEWEST:
             text += f"; p95 is {times(_p(now, 95), _p(before, 95))} what it was"
             weight += 0.15 if _is_notable(now, before) else 0
-        yield Fact(text, f"{head} p95 {milliseconds(_p(now, 95))}", weight)
+        yield Fact(text, f"{head} p95 {milliseconds(_p(now, 95))}", weight, kind=f"{dimension}s")
 
 
 def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
@@ -147,7 +147,7 @@ def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
             for version, members, histogram in enough
         ]
         text = f"{change}; first to last hour seen: {'; '.join(parts)}"
-        yield Fact(text, change, 1.0 if _is_notable(new, old) else 0.5)
+        yield Fact(text, change, 1.0 if _is_notable(new, old) else 0.5, kind="router comparisons")
 
 
 def _span(groups: Iterable[Group]) -> str:

@@ -88,7 +88,12 @@ def _fact(recollection: Recollection, asked: str | None) -> Fact:
         head += f"; {recollection.recurrences} times in all, last {moment(recollection.last_seen)}"
     cause = f"; cause then: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
     fix = f"; fix then: {quoted(recollection.resolution)}" if recollection.resolution else ""
-    return Fact(f"{head}{fix}{cause}", f"{head}{fix}" if cause else "", _importance(recollection))
+    return Fact(
+        f"{head}{fix}{cause}",
+        f"{head}{fix}" if cause else "",
+        _importance(recollection),
+        kind="similar past incidents",
+    )
 
 
 def _importance(recollection: Recollection) -> float:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select, true, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Select, select
 
 from context_builder.figures import count, milliseconds, moment, named
+from context_builder.newest_requests import hidden_users, newest_failed, newest_of_users
 from context_builder.request import ContextRequest, Topic
 from context_builder.rollup_query import rollup_scope, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
-from models import FAILED_STATUSES, Deployment, Request, RequestRollup, User
+from models import Deployment, Request, RequestRollup, User
 from models.database import ReadSession
 
 FAILED_SHOWN = 8
@@ -28,8 +27,6 @@ SLOW_SHOWN = 5
 NAMED_SHOWN = 20
 NEWEST_OF_USERS = 500
 """Rollups know no users: the slow requests of named users are looked for among so many of their newest."""
-MOST_RANGES = 20
-"""Deployments whose failed requests are looked up one deployment at a time, each by its own index range."""
 _LATENCY = frozenset({Topic.LATENCY})
 _ERRORS = frozenset({Topic.ERRORS})
 
@@ -58,7 +55,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         failed = (await session.scalars(_newest_failed(request))).all()
         slow = await _slow(session, request)
         examples = await _examples(session, {*named_ids, *failed, *slow})
-        hidden = await _hidden_users(session, request)
+        hidden = await hidden_users(session, request)
     _give_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
     _give_reason(examples, failed, "failed", 0.7, _ERRORS)
     _give_reason(examples, slow, "slow", 0.6, _LATENCY)
@@ -89,25 +86,14 @@ def _give_reason(
 
 
 def _newest_failed(request: ContextRequest) -> Select[int]:
-    scope = request.scope
-    who: list[ColumnElement[bool]] = []
-    if scope.user_ids:
-        who.append(Request.user_id.in_(scope.user_ids))
-    if scope.tiers:
-        who.append(and_(User.tier.in_(scope.tiers), User.updated_at <= Request.created_at))
-    failed = [Request.status == status for status in FAILED_STATUSES]
-    ranges = product(failed, _each(Request.deployment_id, scope.deployment_ids))
-    newest = _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, FAILED_SHOWN)
+    newest = newest_failed(request, FAILED_SHOWN)
     return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(FAILED_SHOWN)
 
 
 async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
     """The slowest by the rollups' examples; of named users, whom rollups do not know, among the newest."""
-    scope = request.scope
-    if scope.user_ids:
-        timed = and_(Request.latency_ms.is_not(None), *_in(Request.deployment_id, scope.deployment_ids))
-        ranges = [and_(one, timed) for one in _each(Request.user_id, scope.user_ids)]
-        newest = _newest(ranges, request, NEWEST_OF_USERS)
+    if request.scope.user_ids:
+        newest = newest_of_users(request, NEWEST_OF_USERS, Request.latency_ms.is_not(None))
         return (
             await session.scalars(
                 select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(SLOW_SHOWN)
@@ -127,30 +113,6 @@ async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
     return [number for number in found if number is not None]
 
 
-def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most: int) -> Subquery:
-    """The newest requests of each range of an index; sorting all ranges together would read them whole."""
-    parts = [
-        select(Request.id, Request.created_at, Request.latency_ms)
-        .join(User, User.id == Request.user_id)
-        .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
-        .order_by(Request.created_at.desc(), Request.id.desc())
-        .limit(most)
-        for one in ranges
-    ]
-    return union_all(*(select(part.subquery()) for part in parts)).subquery()
-
-
-def _each(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
-    """One condition per id, so that each is a range of an index; all in one where there are many."""
-    if 0 < len(ids) <= MOST_RANGES:
-        return [column == number for number in ids]
-    return _in(column, ids) or [true()]
-
-
-def _in(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
-    return [column.in_(ids)] if ids else []
-
-
 async def _examples(session: ReadSession, ids: Collection[int]) -> dict[int, Example]:
     rows = await session.execute(
         select(Request, Deployment.public_id, User)
@@ -159,18 +121,6 @@ async def _examples(session: ReadSession, ids: Collection[int]) -> dict[int, Exa
         .where(Request.id.in_(sorted(ids)))
     )
     return {row[0].id: Example(row[0], row[1], row[2]) for row in rows}
-
-
-async def _hidden_users(session: ReadSession, request: ContextRequest) -> int:
-    """Users whose tier when they made their requests is not known, where only some tiers are asked about."""
-    if not request.scope.tiers:
-        return 0
-    changed = select(func.count()).where(
-        User.updated_at > request.window.start,
-        User.updated_at > User.created_at,
-        User.created_at <= request.as_of,
-    )
-    return await session.scalar(changed) or 0
 
 
 def _gaps(examples: Iterable[Example], hidden: int) -> tuple[str, ...]:
@@ -202,7 +152,7 @@ def _fact(example: Example) -> Fact:
         details.append(f"router {named(request.router_version)}")
     if request.routing_reason:
         details.append(f"routing reason {quoted(_compact(request.routing_reason))}")
-    return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics)
+    return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics, kind="requests")
 
 
 def _compact(reason: object) -> str:

@@ -153,7 +153,7 @@ def _listing(title: str, items: list[str], importance: float, topics: frozenset[
         return f"{title}: {', '.join(items[:most])}{rest}"
 
     short = listed(SHORT_GROUPS) if len(items) > SHORT_GROUPS else ""
-    return Fact(listed(MOST_GROUPS), short, importance, topics)
+    return Fact(listed(MOST_GROUPS), short, importance, topics, kind="breakdowns")
 
 
 def _sums(cells: Iterable[Cell]) -> tuple[int, int]:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from context_builder.newest_requests import MOST_RANGES
 from context_builder.request import Topic, Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.requests import FAILED_SHOWN, MOST_RANGES, NAMED_SHOWN, SLOW_SHOWN, source
+from context_builder.sources.requests import FAILED_SHOWN, NAMED_SHOWN, SLOW_SHOWN, source
 from gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
 from models import Request, Tier, User
 from models.request_log import NewRequest
