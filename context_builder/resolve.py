@@ -6,16 +6,17 @@ import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
 from sqlalchemy import select
 
 from context_builder.deployment_names import DeploymentName, find_deployments
 from context_builder.lookalikes import looks_like_id, unknown_names
+from context_builder.moments import before
 from context_builder.names import find_tiers, possible_ids
 from context_builder.request import Ask, ContextRequest, QuestionError, Scope, ScopeNames, UnknownName, Window
-from context_builder.time_phrases import EARLIEST, find_window, whole_minutes
+from context_builder.time_phrases import DEFAULT_LENGTH, EARLIEST, find_window, whole_minutes
 from context_builder.topics import topics_of
 from models import Deployment, Incident, Request, Tier, User
 from models.database import ReadSession
@@ -143,14 +144,35 @@ def check_scope(scope: ScopeNames) -> None:
             check_name(name, kind=field.name.removesuffix("s"))
 
 
+async def resolve_scope(names: ScopeNames, session: ReadSession, *, as_of: datetime) -> Scope:
+    """The ids of exact names; no names, no restriction. Raises QuestionError for one that is not known."""
+    check_scope(names)
+    return await _given_scope(names, await _known_deployments(session, as_of), as_of, session)
+
+
 async def _window(ask: Ask, question: str, as_of: datetime, now: datetime) -> Window:
-    since = check_moment(ask.since, name="since", now=now)
-    until = check_moment(ask.until, name="until", now=now)
-    if since is None and until is None:
+    if ask.since is None and ask.until is None:
         # The date parser is slow enough to hold up other questions.
         return await asyncio.to_thread(find_window, question, as_of)
+    return given_window(ask.since, ask.until, as_of=as_of, now=now)
+
+
+def given_window(
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    as_of: datetime,
+    now: datetime,
+    length: timedelta = DEFAULT_LENGTH,
+) -> Window:
+    """The window that a caller gives exactly; by default it ends at `as_of` and has `length`.
+
+    Raises QuestionError for moments that cannot be used, and for a window that holds no minute.
+    """
+    since = check_moment(since, name="since", now=now)
+    until = check_moment(until, name="until", now=now)
     end = whole_minutes(min(until or as_of, as_of))
-    start = whole_minutes(since) if since else find_window("", end).start
+    start = whole_minutes(since) if since else before(end, length)
     if start >= end:
         raise QuestionError(
             f"the window from {start.isoformat()} to {end.isoformat()} is empty; "
@@ -195,7 +217,7 @@ async def _unknown(
     unknown = unknown_names(question, understood, names)
     if not any(looks_like_id(name.name) for name in unknown):
         return unknown
-    ids = [*await _some_users(session, as_of), *await _some_incidents(session, as_of)]
+    ids = [*await some_users(session, as_of), *await _some_incidents(session, as_of)]
     # Thousands of comparisons, which other questions need not wait for.
     return await asyncio.to_thread(unknown_names, question, understood, names, ids)
 
@@ -219,10 +241,10 @@ async def _given_scope(
     given: ScopeNames, deployments: list[DeploymentName], as_of: datetime, session: ReadSession
 ) -> Scope:
     """The scope that a caller named exactly. Raises QuestionError for a name that is not known."""
-    _require("deployment", given.deployments, [d.public_id for d in deployments])
-    _require("model", given.models, [d.model for d in deployments])
-    _require("backend", given.backends, [d.backend for d in deployments])
-    _require("tier", given.tiers, list(Tier))
+    require_known("deployment", given.deployments, [d.public_id for d in deployments])
+    require_known("model", given.models, [d.model for d in deployments])
+    require_known("backend", given.backends, [d.backend for d in deployments])
+    require_known("tier", given.tiers, list(Tier))
     users = await _given(session, User, given.users, as_of)
     incidents = await _given(session, Incident, given.incidents, as_of)
     chosen = [
@@ -259,22 +281,27 @@ async def _given(
     )
     known = {row[0]: row[1] for row in found}
     if not known.keys() >= set(names):
-        near = await (_some_users if table is User else _some_incidents)(session, as_of)
-        _require(table.__name__.casefold(), names, known, near=near)
+        near = await (some_users if table is User else _some_incidents)(session, as_of)
+        require_known(table.__name__.casefold(), names, known, near=near)
     public_ids = tuple(dict.fromkeys(names))
     return Named(tuple(known[public_id] for public_id in public_ids), public_ids)
 
 
-def _require(
+def require_known(
     kind: str, names: Sequence[str], known: Iterable[str], near: Iterable[str] | None = None
 ) -> None:
+    """Raises QuestionError, with names that are spelled alike, for a name that is not known."""
     accepted = list(dict.fromkeys(known))
     for name in names:
         if name not in accepted:
-            candidates = accepted if near is None else list(near)
-            alike = get_close_matches(name, candidates, n=3, cutoff=0.6) or sorted(candidates)[:5]
-            hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
-            raise QuestionError(f"{kind} {name!r} is not known{hint}")
+            raise QuestionError(not_known(kind, name, accepted if near is None else list(near)))
+
+
+def not_known(kind: str, name: str, candidates: Sequence[str]) -> str:
+    """A sentence on a name that is not known, with known ones that are spelled alike."""
+    alike = get_close_matches(name, candidates, n=3, cutoff=0.6) or sorted(candidates)[:5]
+    hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
+    return f"{kind} {name!r} is not known{hint}"
 
 
 def _names_of(deployments: Iterable[DeploymentName]) -> list[str]:
@@ -316,7 +343,7 @@ def _spellings(word: str, prefix: str) -> Iterator[str]:
         yield from (spelled, spelled.replace("-", "_"), f"{prefix}{spelled}")
 
 
-async def _some_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
+async def some_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
     """Known users, for near matches."""
     found = await session.scalars(
         select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
 from context_builder.request import ContextRequest, Window
-from models import RequestRollup, Resolution, User, UserSpend
+from models import QualityRollup, RequestRollup, Resolution, User, UserSpend
 from models.database import ReadSession
 from models.histogram import Histogram
 
@@ -34,6 +35,11 @@ def within(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElem
         _buckets(table, Resolution.MINUTE, window.start, first_hour),
         _buckets(table, Resolution.MINUTE, last_hour, window.end),
     )
+
+
+def in_minutes(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
+    """The minutes of the window, for figures finer than an hour."""
+    return _buckets(table, Resolution.MINUTE, window.start, window.end)
 
 
 def _buckets(
@@ -63,24 +69,31 @@ async def rollup_scope(session: ReadSession, request: ContextRequest) -> RollupS
     They know no single users: a named one stands for its tier at `as_of`, beside the tiers that are named.
     """
     scope = request.scope
-    conditions: list[ColumnElement[bool]] = [true()]
-    if scope.deployment_ids:
-        conditions.append(RequestRollup.deployment_id.in_(scope.deployment_ids))
     if not scope.user_ids:
-        if scope.tiers:
-            conditions.append(RequestRollup.tier.in_(scope.tiers))
-        return RollupScope(and_(*conditions))
+        return RollupScope(of_traffic(RequestRollup, scope.deployment_ids, scope.tiers))
     rows = await session.execute(
         select(User.public_id, User.tier, User.updated_at).where(User.id.in_(scope.user_ids))
     )
     users = rows.all()
     changed = sorted(user.public_id for user in users if user.updated_at > request.as_of)
     tiers = sorted({*scope.tiers, *(user.tier for user in users if user.public_id not in changed)})
-    conditions.append(RequestRollup.tier.in_(tiers))
     gaps = [f"figures of single users; those here are of all users of tier {', '.join(tiers) or 'unknown'}"]
     if changed:
         gaps.append(f"the tier at this moment of {', '.join(changed)}, whose tier or budget changed later")
-    return RollupScope(and_(*conditions), tuple(gaps))
+    condition = and_(of_traffic(RequestRollup, scope.deployment_ids, ()), RequestRollup.tier.in_(tiers))
+    return RollupScope(condition, tuple(gaps))
+
+
+def of_traffic(
+    table: type[RequestRollup | QualityRollup], deployment_ids: Sequence[int], tiers: Sequence[str]
+) -> ColumnElement[bool]:
+    """Buckets of the deployments and tiers; an empty sequence does not restrict anything."""
+    conditions: list[ColumnElement[bool]] = [true()]
+    if deployment_ids:
+        conditions.append(table.deployment_id.in_(deployment_ids))
+    if tiers:
+        conditions.append(table.tier.in_(tiers))
+    return and_(*conditions)
 
 
 def gathered_histograms(session: ReadSession) -> ColumnElement[str]:
