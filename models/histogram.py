@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ RELATIVE_ERROR = 0.02
 
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = math.log(_GAMMA)
+_LOG_OFFSET = math.log(2 / (_GAMMA + 1))
 _CELL = np.dtype([("bucket", "<u2"), ("count", "<u4")])
 _MAX_BUCKET = 2**16 - 1
 
@@ -68,3 +69,13 @@ class Histogram:
             if seen > rank:
                 return _value_of(bucket)
         return None
+
+
+def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.float64]:
+    """Of each stored histogram: how many latencies, the sum of their logarithms and of the squares; (n, 3)."""
+    cells: npt.NDArray[np.void] = np.frombuffer(b"".join(stored), dtype=_CELL)
+    owner = np.repeat(np.arange(len(stored)), [len(one) // _CELL.itemsize for one in stored])
+    counts = cells["count"].astype(float)
+    logs = np.where(cells["bucket"] == 0, 0.0, cells["bucket"] * _LOG_GAMMA + _LOG_OFFSET)
+    sums = [counts, counts * logs, counts * logs * logs]
+    return np.stack([np.bincount(owner, weights=one, minlength=len(stored)) for one in sums], axis=1)

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import exp
 
+from context_builder.exploration.metric import Metric, is_notable
+from context_builder.exploration.neighbourhood import refined
+from context_builder.exploration.onset import Departure, departures
+from context_builder.exploration.quality import hourly, quality_signals
+from context_builder.exploration.shift import Shift, grouped
+from context_builder.exploration.signal import Floats, Signal
+from context_builder.exploration.slices import (
+    Slice,
+    cost_signal,
+    daily_profile,
+    error_signal,
+    latency_signal,
+    slices,
+    usual_log_latencies,
+    volume_signal,
+)  # fmt: skip
+from context_builder.exploration.timeline import Timeline
+from context_builder.exploration.traffic import Cells, read_traffic, read_users
 from context_builder.request import ContextRequest
 from models.snapshot import Snapshot
+
+LOOKBACK = timedelta(days=7)
+"""How much before the window is looked at, so that a level can be called usual."""
+MOST_SHIFTS = 8
+MOST_OF_A_METRIC = 3
+_FEWEST_AFTER = 8
+"""Requests since an onset below which it is not told; none at all is told where enough were expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One metric of one slice over a timeline."""
+
+    metric: Metric
+    slice: Slice
+    signal: Signal
+    timeline: Timeline
 
 
 class Exploration:
@@ -13,7 +53,134 @@ class Exploration:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._lock = asyncio.Lock()
+        self._shifts: tuple[Shift, ...] | None = None
+
+    async def shifts(self, request: ContextRequest) -> tuple[Shift, ...]:
+        """What changed before or in the window and is seen in it; the metrics asked about first.
+
+        The first source that asks does the work, within its own deadline; others wait for it.
+        """
+        async with self._lock:
+            if self._shifts is None:
+                self._shifts = await self._explore(request)
+            return self._shifts
 
     async def onset(self, request: ContextRequest) -> datetime | None:
         """When what the question is about most probably began; None: nothing changed that stands out."""
-        return None
+        shifts = await self.shifts(request)
+        return shifts[0].onset if shifts else None
+
+    async def _explore(self, request: ContextRequest) -> tuple[Shift, ...]:
+        timeline = Timeline.of(request.window, LOOKBACK)
+        async with self._snapshot.session() as session:
+            traffic = await read_traffic(session, request, timeline)
+            users = await read_users(session, request, timeline)
+            quality = await quality_signals(session, request, timeline)
+        # Thousands of comparisons, which other questions need not wait for.
+        found = await asyncio.to_thread(_found, request, traffic, users, quality)
+        leading = _leading(request, found)
+        async with self._snapshot.session() as session:
+            return tuple([await refined(session, request, shift) for shift in leading])
+
+
+def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
+    """Gaps first, then what the question names, then the clearest; of each metric a few."""
+    ordered = sorted(
+        shifts,
+        key=lambda shift: (not shift.is_gap, shift.metric.topic not in request.topics, -shift.evidence),
+    )
+    seen: Counter[Metric] = Counter()
+    leading = []
+    for shift in ordered:
+        seen[shift.metric] += 1
+        if seen[shift.metric] <= MOST_OF_A_METRIC:
+            leading.append(shift)
+    return leading[:MOST_SHIFTS]
+
+
+def _found(
+    request: ContextRequest,
+    traffic: Cells,
+    users: Cells | None,
+    quality: Sequence[tuple[Slice, Signal]],
+) -> list[Shift]:
+    hours = hourly(traffic.timeline)
+    observed = [
+        *_of_traffic(traffic),
+        *_of_users(users, daily_profile(traffic)),
+        *(Observed(Metric.QUALITY, one, signal, hours) for one, signal in quality),
+    ]
+    shifts = (shift for one in observed for shift in _shifts(one, request))
+    return grouped(shifts)
+
+
+def _of_traffic(cells: Cells) -> Iterator[Observed]:
+    if not len(cells.slot):
+        return
+    usual, profile = usual_log_latencies(cells), daily_profile(cells)
+    for one, chosen in slices(cells):
+        yield Observed(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
+        yield Observed(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
+        yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+        yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+
+
+def _of_users(cells: Cells | None, profile: Floats) -> Iterator[Observed]:
+    if cells is None or not len(cells.slot):
+        return
+    for one, chosen in slices(cells):
+        if one.values:
+            yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+            yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+
+
+def _totals(one: Slice, cells: Cells, signal: Signal | None, metric: Metric) -> Iterator[Observed]:
+    if signal is not None:
+        yield Observed(metric, one, signal, cells.timeline)
+
+
+def _shifts(observed: Observed, request: ContextRequest) -> Iterator[Shift]:
+    timeline = observed.timeline
+    for departure in departures(observed.signal):
+        until = None if departure.end is None else timeline.starts[departure.end]
+        if until is not None and until <= request.window.start:
+            continue
+        after, before = _levels(observed.metric, departure)
+        onset = timeline.starts[departure.first]
+        shift = Shift(
+            metric=observed.metric,
+            slice=observed.slice,
+            onset=onset,
+            precision=timeline.end_of(departure.within - 1) - onset,
+            until=until,
+            after=after,
+            before=before,
+            counted=departure.away.mass if _is_total(observed.metric) else departure.away.weight,
+            expected_per_hour=_expected_per_hour(observed, departure),
+            evidence=departure.evidence,
+        )
+        if is_notable(shift.metric, after, before) and (shift.is_gap or shift.counted >= _FEWEST_AFTER):
+            yield shift
+
+
+def _levels(metric: Metric, departure: Departure) -> tuple[float, float]:
+    """Level away and usual level, as `Shift` has them."""
+    away, usual = departure.away.value, departure.usual.value
+    if metric is Metric.LATENCY:
+        return exp(away - usual), 1.0
+    if _is_total(metric):
+        return (away / usual if usual else 0.0), 1.0
+    return away, usual
+
+
+def _expected_per_hour(observed: Observed, departure: Departure) -> float:
+    if not _is_total(observed.metric):
+        return 0.0
+    slots = slice(departure.first, departure.within)
+    hours = float(observed.timeline.hours[slots].sum())
+    return float(observed.signal.weight[slots].sum()) * departure.usual.value / hours
+
+
+def _is_total(metric: Metric) -> bool:
+    return metric in (Metric.VOLUME, Metric.COST)

@@ -1,0 +1,131 @@
+"""The minutes around an onset that was found in coarser slots: when exactly it began."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+from sqlalchemy import ColumnElement, case, func, select
+
+from context_builder.exploration.metric import Metric
+from context_builder.exploration.onset import turning_point
+from context_builder.exploration.shift import Shift
+from context_builder.exploration.signal import Floats, Law, Signal
+from context_builder.request import ContextRequest
+from context_builder.rollup_query import gathered_histograms, rollup_scope
+from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
+from models.database import ReadSession
+from models.histogram import log_moments
+
+MINUTE = timedelta(minutes=1)
+_MARGIN = timedelta(minutes=20)
+"""How much before and after the slot of the onset is looked at."""
+
+_LONGEST = timedelta(hours=24)
+
+Minutes = dict[datetime, tuple[float, float]]
+"""Weight and mass by minute."""
+
+
+async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -> Shift:
+    """The same shift with its onset to the minute, where its metric is kept by the minute."""
+    start = shift.onset - _MARGIN
+    last = shift.onset + min(shift.precision, _LONGEST) + _MARGIN
+    end = min(last, request.window.end, shift.until or request.window.end)
+    if shift.metric in (Metric.QUALITY, Metric.COST) or end - start < 2 * MINUTE:
+        return shift
+    if shift.slice.value_of("user"):
+        found = await _user_minutes(session, shift, start, end)
+    else:
+        found = await _minutes(session, request, shift, start, end)
+    signal, usual, away = _signal(shift, found, start, round((end - start) / MINUTE))
+    if not signal.weight.sum():
+        return shift
+    return replace(shift, onset=start + turning_point(signal, usual, away) * MINUTE, precision=MINUTE)
+
+
+async def _minutes(
+    session: ReadSession, request: ContextRequest, shift: Shift, start: datetime, end: datetime
+) -> Minutes:
+    """Requests with failed ones, or answered requests with the sum of their log latencies."""
+    scope = await rollup_scope(session, request)
+    conditions = [
+        scope.condition,
+        RequestRollup.resolution == Resolution.MINUTE,
+        RequestRollup.bucket_start >= start,
+        RequestRollup.bucket_start < end,
+        *_slice_conditions(shift),
+    ]
+    by_minute = (
+        select(RequestRollup.bucket_start)
+        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+        .group_by(RequestRollup.bucket_start)
+    )
+    if shift.metric is Metric.LATENCY:
+        conditions.append(RequestRollup.status == RequestStatus.SUCCESS)
+        gathered = await session.execute(
+            by_minute.add_columns(gathered_histograms(session)).where(*conditions)
+        )
+        rows = [(moment, bytes.fromhex(text)) for moment, text in gathered]
+        moments = log_moments([histogram for _, histogram in rows])
+        return {rows[n][0]: (float(one[0]), float(one[1])) for n, one in enumerate(moments)}
+    failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
+    counted = await session.execute(
+        by_minute.add_columns(func.sum(RequestRollup.requests), func.sum(failed)).where(*conditions)
+    )
+    return {moment: (float(requests), float(bad)) for moment, requests, bad in counted}
+
+
+def _slice_conditions(shift: Shift) -> list[ColumnElement[bool]]:
+    columns = {"deployment": Deployment.public_id, "tier": RequestRollup.tier}
+    return [columns[dimension] == value for dimension, value in shift.slice.values]
+
+
+async def _user_minutes(session: ReadSession, shift: Shift, start: datetime, end: datetime) -> Minutes:
+    rows = await session.execute(
+        select(UserSpend.bucket_start, UserSpend.requests)
+        .join(User, User.id == UserSpend.user_id)
+        .where(
+            UserSpend.resolution == Resolution.MINUTE,
+            User.public_id == shift.slice.value_of("user"),
+            UserSpend.bucket_start >= start,
+            UserSpend.bucket_start < end,
+        )
+    )
+    return {moment: (float(requests), 0.0) for moment, requests in rows}
+
+
+def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
+    """The minutes as a signal, and the levels between which it turns."""
+    weight, mass = np.zeros(minutes), np.zeros(minutes)
+    for moment, (one, other) in found.items():
+        place = round((moment - start) / MINUTE)
+        weight[place], mass[place] = one, other
+    if shift.metric is Metric.VOLUME:
+        return _volume(weight, shift)
+    if shift.metric is Metric.ERRORS:
+        return Signal(Law.BINOMIAL, weight, mass, np.arange(minutes), minutes), shift.before, shift.after
+    # Levels of latencies are factors of a usual one that the minutes themselves tell best.
+    away = float(np.log(shift.after))
+    usual = _usual_log_latency(weight, mass, away)
+    return Signal(Law.GAUSSIAN, weight, mass, np.arange(minutes), minutes), usual, usual + away
+
+
+def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
+    """The level before the turn, for the turn that explains the minutes best."""
+    known = weight > 0
+    best, usual = np.inf, 0.0
+    for turn in range(len(weight) + 1):
+        above = np.where(np.arange(len(weight)) >= turn, away, 0.0)
+        level = float((mass - weight * above).sum() / weight.sum()) if weight.sum() else 0.0
+        misfit = float((((mass - weight * (level + above)) ** 2)[known] / weight[known]).sum())
+        if misfit < best:
+            best, usual = misfit, level
+    return usual
+
+
+def _volume(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
+    """Counts against an even expectation, which is close enough over an hour or two."""
+    expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
+    return Signal(Law.POISSON, expected, counted, np.arange(len(counted)), len(counted)), 1.0, shift.after

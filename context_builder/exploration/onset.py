@@ -1,0 +1,156 @@
+"""Finds when a signal left its usual level, and whether it came back. Pure.
+
+Changepoints are proposed by penalised segmentation (kernel change point detection, Arlot, Celisse and
+Harchaoui, JMLR 2019, with the linear kernel: the mean) and confirmed by the likelihood ratio of the counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from ruptures.detection.kernelcpd import KernelCPD  # type: ignore[import-untyped]  # it ships no types
+
+from context_builder.exploration.signal import Floats, Law, Level, Signal
+
+MOST_BUCKETS = 250
+LEAST_WEIGHT = 8.0
+"""Of a bucket: with fewer requests a share says little."""
+LEAST_EVIDENCE = 30.0
+"""About five and a half standard deviations: some thousand places are looked at for every question."""
+_PENALTY = 8.0
+_USUAL_SHARE = 0.25
+"""The usual level is that of the first segment with so much of all weight."""
+_LEAST_LEVEL = 1e-3
+"""No level is taken for impossible."""
+_USUAL_STEPS = 0.95
+"""Share of the steps from bucket to bucket, the smallest, of which none should be a change of level."""
+_TO_DEVIATION = 1.4826
+"""From the median absolute deviation to the standard deviation of normal values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A run of buckets away from the usual level."""
+
+    first: int
+    """Slot in which the first bucket of the run begins."""
+    within: int
+    """Slot in which the second one begins: it left in the slots from `first` to before this one."""
+    end: int | None
+    """Slot in which the signal was back; None while it is away."""
+    away: Level
+    usual: Level
+    evidence: float
+
+
+def departures(signal: Signal) -> list[Departure]:
+    """Every confirmed run away from the usual level, oldest first."""
+    total = signal.level(0, len(signal)).weight
+    merged = signal.merged(max(LEAST_WEIGHT, total / MOST_BUCKETS))
+    if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
+        return []
+    merged = replace(merged, dispersion=_dispersion(merged))
+    bounds = _confirmed(merged, _proposed(merged))
+    return list(_runs(merged, bounds))
+
+
+def _proposed(signal: Signal) -> list[int]:
+    """Bounds of the segments, 0 and the length included."""
+    values = signal.standardised() / math.sqrt(signal.dispersion)
+    penalty = _PENALTY + 2 * math.log(len(values))
+    ends = KernelCPD(kernel="linear", min_size=1).fit(values.reshape(-1, 1)).predict(pen=penalty)
+    return [0, *(int(end) for end in ends)]
+
+
+def _dispersion(signal: Signal) -> float:
+    """From one bucket to the next, so that a change of level does not count."""
+    steps = np.sort(np.abs(np.diff(signal.standardised())))
+    deviation = _TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
+    usual = steps[: max(1, int(len(steps) * _USUAL_STEPS))]
+    return max(1.0, deviation**2, float((usual**2).mean()) / 2)
+
+
+def _confirmed(signal: Signal, bounds: list[int]) -> list[int]:
+    """The bounds without those whose two sides chance explains, the weakest taken away first."""
+    while len(bounds) > 2:  # noqa: PLR2004  one segment has two bounds
+        parts = [signal.level(a, b) for a, b in pairwise(bounds)]
+        evidence = [signal.evidence(one, two) for one, two in pairwise(parts)]
+        weakest = min(range(len(evidence)), key=evidence.__getitem__)
+        if evidence[weakest] >= LEAST_EVIDENCE:
+            break
+        bounds = [*bounds[: weakest + 1], *bounds[weakest + 2 :]]
+    return bounds
+
+
+def _runs(signal: Signal, bounds: Sequence[int]) -> Iterator[Departure]:
+    segments = list(pairwise(bounds))
+    base = _usual(signal, segments)
+    usual = signal.level(*segments[base])
+    run: list[tuple[int, int]] = []
+    for segment in [*segments[base + 1 :], None]:
+        level = signal.level(*segment) if segment else usual
+        away = segment is not None and signal.evidence(level, usual) >= LEAST_EVIDENCE
+        if run and (not away or _side(level, usual) != _side(signal.level(run[0][0], run[-1][1]), usual)):
+            yield _departure(signal, run, usual)
+            run = []
+        if away and segment:
+            run.append(segment)
+        elif segment:
+            usual = Level(usual.weight + level.weight, usual.mass + level.mass)
+
+
+def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
+    total = signal.level(0, len(signal)).weight
+    return next(
+        (
+            number
+            for number, segment in enumerate(segments[:-1])
+            if signal.level(*segment).weight >= _USUAL_SHARE * total
+        ),
+        0,
+    )
+
+
+def _side(level: Level, usual: Level) -> bool:
+    return level.value > usual.value
+
+
+def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: Level) -> Departure:
+    first, end = run[0][0], run[-1][1]
+    away = signal.level(first, end)
+    return Departure(
+        first=int(signal.first_slot[first]),
+        within=int(signal.first_slot[first + 1]) if first + 1 < len(signal) else signal.slots,
+        end=None if end >= len(signal) else int(signal.first_slot[end]),
+        away=away,
+        usual=usual,
+        evidence=signal.evidence(away, usual),
+    )
+
+
+def turning_point(signal: Signal, usual: float, away: float) -> int:
+    """The bucket from which on a signal that ends away is best explained by having left its usual level.
+
+    For the neighbourhood of an onset, in finer buckets than those that it was found in.
+    """
+    gain = _gain(signal, usual, away)
+    later = np.cumsum(gain[::-1])
+    # Where nothing was counted between two buckets, the later one is the first that was seen away.
+    return len(later) - 1 - int(np.argmax(later))
+
+
+def _gain(signal: Signal, usual: float, away: float) -> Floats:
+    """By bucket, how much likelier it is at the level away than at the usual one."""
+    if signal.law is Law.GAUSSIAN:
+        middle = (usual + away) / 2
+        return (signal.mass - signal.weight * middle) * (away - usual) / signal.deviation**2
+    if signal.law is Law.POISSON:
+        low, high = max(usual, _LEAST_LEVEL), max(away, _LEAST_LEVEL)
+        return signal.mass * math.log(high / low) - signal.weight * (high - low)
+    low, high = (min(1 - _LEAST_LEVEL, max(_LEAST_LEVEL, level)) for level in (usual, away))
+    rest = signal.weight - signal.mass
+    return signal.mass * math.log(high / low) + rest * math.log((1 - high) / (1 - low))

@@ -1,0 +1,85 @@
+"""Quality scores by the hour of their requests, as signals of deployments and task types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, func, select
+
+from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.slices import Slice
+from context_builder.exploration.timeline import Timeline
+from context_builder.request import ContextRequest
+from models import Deployment, QualityRollup
+from models.database import ReadSession
+from models.quality_log import MILLION
+
+FEWEST_SCORES = 40
+"""Of a slice."""
+
+
+def hourly(timeline: Timeline) -> Timeline:
+    """The same span in whole hours only."""
+    end = timeline.end.replace(minute=0, second=0, microsecond=0)
+    return Timeline(timeline.start, max(timeline.start, end), timeline.end)
+
+
+def arrived(request: ContextRequest) -> ColumnElement[bool]:
+    """Scores known at `as_of`: of the hour in progress only where that is the present."""
+    hour = request.as_of.replace(minute=0, second=0, microsecond=0)
+    return QualityRollup.scored_hour <= hour if request.live else QualityRollup.scored_hour < hour
+
+
+async def quality_signals(
+    session: ReadSession, request: ContextRequest, timeline: Timeline
+) -> list[tuple[Slice, Signal]]:
+    """Scores of all requests in scope, of each deployment and of each task type; slots are hours."""
+    scope = request.scope
+    rows = await session.execute(
+        select(
+            QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type,
+            func.sum(QualityRollup.scores), func.sum(QualityRollup.score_sum),
+            func.sum(QualityRollup.score_square_sum),
+        )
+        .join(Deployment, Deployment.id == QualityRollup.deployment_id)
+        .where(
+            QualityRollup.bucket_start >= timeline.start,
+            QualityRollup.bucket_start < timeline.end,
+            arrived(request),
+            *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
+            *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+        )
+        .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
+    )  # fmt: skip
+    cells: list[tuple[Any, ...]] = sorted(tuple(row) for row in rows)
+    hours = hourly(timeline)
+    found = [(Slice(), cells)]
+    for column, dimension in ((1, "deployment"), (2, "task_type")):
+        found += [
+            (Slice(((dimension, name),)), [cell for cell in cells if cell[column] == name])
+            for name in sorted({cell[column] for cell in cells} - {""})
+        ]
+    return [
+        (one, _signal(hours, members)) for one, members in found
+        if sum(int(cell[3]) for cell in members) >= FEWEST_SCORES
+    ]  # fmt: skip
+
+
+def _signal(hours: Timeline, cells: list[tuple[Any, ...]]) -> Signal:
+    slot = np.array([hours.slot_of(cell[0]) for cell in cells])
+    counts, sums, squares = (
+        np.array([float(cell[column]) for cell in cells]) / scale
+        for column, scale in ((3, 1), (4, MILLION), (5, MILLION))
+    )
+    several = counts > 1
+    freedom = max(1.0, float((counts[several] - 1).sum()))
+    variance = float((squares[several] - sums[several] ** 2 / counts[several]).sum()) / freedom
+    return Signal(
+        Law.GAUSSIAN,
+        np.bincount(slot, weights=counts, minlength=hours.slots).astype(float),
+        np.bincount(slot, weights=sums, minlength=hours.slots).astype(float),
+        np.arange(hours.slots),
+        hours.slots,
+        deviation=max(variance, 1e-4) ** 0.5,
+    )

@@ -1,0 +1,193 @@
+"""Requests by slot, deployment and tier, and by slot and user: what is looked at for changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, select, type_coerce
+
+from context_builder.exploration.timeline import Timeline
+from context_builder.request import ContextRequest
+from context_builder.rollup_query import gathered_histograms, rollup_scope
+from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
+from models.database import ReadSession
+from models.histogram import log_moments
+from models.schema import NANO
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Slotted = tuple[datetime, tuple[Any, ...]]
+"""A result row and the start of its slot."""
+
+MOST_USERS = 12
+"""Users whose own traffic is looked at: those who sent most in the window."""
+_TEN_MINUTES = timedelta(minutes=10)
+_MINUTE_TEXT = len("2026-11-20 09:3")
+"""So much of a stored SQLite time is equal within ten minutes."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts by slot and by the values of one or two dimensions, one array element each."""
+
+    timeline: Timeline
+    names: dict[str, list[str]]
+    """Values of each dimension."""
+    slot: Indices
+    value: dict[str, Indices]
+    """Of each cell, the place of its value among the names of the dimension."""
+    requests: Floats
+    failed: Floats
+    cost_usd: Floats
+    timed: Floats = field(default_factory=lambda: np.zeros(0))
+    """Answered requests with a latency; the sums are of the natural logarithms of their milliseconds."""
+    log_sum: Floats = field(default_factory=lambda: np.zeros(0))
+    log_square_sum: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def by_slot(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
+        """Sums of the chosen cells by slot."""
+        slots = self.timeline.slots
+        if chosen is not None:
+            return np.bincount(self.slot[chosen], weights=values[chosen], minlength=slots).astype(float)
+        return np.bincount(self.slot, weights=values, minlength=slots).astype(float)
+
+
+async def read_traffic(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells:
+    """Cells by deployment and tier."""
+    scope = await rollup_scope(session, request)
+    answered = case((RequestRollup.status == RequestStatus.SUCCESS, 1), else_=0)
+    rows: list[Slotted] = []
+    for resolution, span in _spans(timeline, RequestRollup):
+        slot = _slot(session, resolution, RequestRollup)
+        found = await session.execute(
+            select(
+                slot, Deployment.public_id, RequestRollup.tier,
+                func.sum(RequestRollup.requests),
+                func.sum(case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)),
+                cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String),
+                gathered_histograms(session), answered,
+            )
+            .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+            .where(span, scope.condition)
+            .group_by(slot, Deployment.public_id, RequestRollup.tier, answered)
+        )  # fmt: skip
+        rows += [(_start(row[0]), tuple(row)) for row in found]
+    return _with_latencies(_cells(timeline, rows, ("deployment", "tier")), rows)
+
+
+async def read_users(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells | None:
+    """Cells by user, of the busiest in the window; None with deployments in scope, which user totals lack."""
+    scope = request.scope
+    if scope.deployment_ids:
+        return None
+    of_scope = [UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []
+    hours = request.window.start.replace(minute=0)
+    busiest = (
+        select(UserSpend.user_id)
+        .join(User, User.id == UserSpend.user_id)
+        .where(
+            UserSpend.resolution == Resolution.HOUR,
+            UserSpend.bucket_start >= hours,
+            UserSpend.bucket_start < request.window.end,
+            *of_scope,
+            *([User.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+        )
+        .group_by(UserSpend.user_id)
+        .order_by(func.sum(UserSpend.requests).desc(), UserSpend.user_id)
+        .limit(MOST_USERS)
+    )
+    chosen = list(await session.scalars(busiest))
+    rows: list[Slotted] = []
+    for resolution, span in _spans(timeline, UserSpend):
+        slot = _slot(session, resolution, UserSpend)
+        found = await session.execute(
+            select(
+                slot, User.public_id, func.sum(UserSpend.requests),
+                cast(func.sum(type_coerce(UserSpend.cost_usd, Integer)), String),
+            )
+            .join(User, User.id == UserSpend.user_id)
+            .where(span, UserSpend.user_id.in_(chosen))
+            .group_by(slot, User.public_id)
+        )  # fmt: skip
+        rows += [(_start(row[0]), tuple(row)) for row in found]
+    rows.sort(key=lambda one: (one[0], one[1][1]))
+    names, index = _indexed([row[1] for _, row in rows])
+    return Cells(
+        timeline,
+        {"user": names},
+        np.array([timeline.slot_of(start) for start, _ in rows], dtype=np.int64),
+        {"user": index},
+        np.array([float(row[2]) for _, row in rows]),
+        np.zeros(len(rows)),
+        np.array([float(row[3]) / float(NANO) for _, row in rows]),
+    )
+
+
+def _cells(timeline: Timeline, rows: list[Slotted], dimensions: Sequence[str]) -> Cells:
+    rows.sort(key=lambda one: (one[0], *one[1][1:3], one[1][7]))
+    names, index = {}, {}
+    for column, dimension in enumerate(dimensions, start=1):
+        names[dimension], index[dimension] = _indexed([row[column] for _, row in rows])
+    return Cells(
+        timeline,
+        names,
+        np.array([timeline.slot_of(start) for start, _ in rows], dtype=np.int64),
+        index,
+        np.array([float(row[3]) for _, row in rows]),
+        np.array([float(row[4]) for _, row in rows]),
+        np.array([float(row[5]) / float(NANO) for _, row in rows]),
+    )
+
+
+def _with_latencies(cells: Cells, rows: Sequence[Slotted]) -> Cells:
+    """Latencies of answered requests only: how fast the others failed says nothing about slowness."""
+    moments = log_moments([bytes.fromhex(row[6]) if row[7] else b"" for _, row in rows])
+    return Cells(
+        cells.timeline, cells.names, cells.slot, cells.value, cells.requests, cells.failed, cells.cost_usd,
+        timed=moments[:, 0], log_sum=moments[:, 1], log_square_sum=moments[:, 2],
+    )  # fmt: skip
+
+
+def _indexed(values: Sequence[str]) -> tuple[list[str], Indices]:
+    names = sorted(set(values))
+    places = {name: place for place, name in enumerate(names)}
+    return names, np.array([places[value] for value in values], dtype=np.int64)
+
+
+def _spans(
+    timeline: Timeline, table: type[RequestRollup | UserSpend]
+) -> list[tuple[Resolution, ColumnElement[bool]]]:
+    """Hours before the fine part, minutes in it."""
+    return [
+        (
+            resolution,
+            and_(table.resolution == resolution, table.bucket_start >= start, table.bucket_start < end),
+        )
+        for resolution, start, end in (
+            (Resolution.HOUR, timeline.start, timeline.fine_start),
+            (Resolution.MINUTE, timeline.fine_start, timeline.end),
+        )
+        if start < end
+    ]
+
+
+def _slot(
+    session: ReadSession, resolution: Resolution, table: type[RequestRollup | UserSpend]
+) -> ColumnElement[Any]:
+    """The slot of a bucket, as the database can group by it."""
+    if resolution is Resolution.HOUR:
+        return type_coerce(table.bucket_start, table.bucket_start.type)
+    if session.get_bind().dialect.name == "sqlite":
+        return func.substr(type_coerce(table.bucket_start, String), 1, _MINUTE_TEXT)
+    return func.date_bin(_TEN_MINUTES, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
+
+
+def _start(slot: datetime | str) -> datetime:
+    if isinstance(slot, str):
+        return datetime.fromisoformat(f"{slot}0:00").replace(tzinfo=UTC)
+    return slot.astimezone(UTC)
