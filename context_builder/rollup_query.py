@@ -63,14 +63,18 @@ class RollupScope:
     gaps: tuple[str, ...] = ()
 
 
-async def rollup_scope(session: ReadSession, request: ContextRequest) -> RollupScope:
+async def rollup_scope(
+    session: ReadSession,
+    request: ContextRequest,
+    table: type[RequestRollup | QualityRollup] = RequestRollup,
+) -> RollupScope:
     """The rollups of the deployments and tiers in scope.
 
     They know no single users: a named one stands for its tier at `as_of`, beside the tiers that are named.
     """
     scope = request.scope
     if not scope.user_ids:
-        return RollupScope(of_traffic(RequestRollup, scope.deployment_ids, scope.tiers))
+        return RollupScope(of_traffic(table, scope.deployment_ids, scope.tiers))
     rows = await session.execute(
         select(User.public_id, User.tier, User.updated_at).where(User.id.in_(scope.user_ids))
     )
@@ -80,7 +84,7 @@ async def rollup_scope(session: ReadSession, request: ContextRequest) -> RollupS
     gaps = [f"figures of single users; those here are of all users of tier {', '.join(tiers) or 'unknown'}"]
     if changed:
         gaps.append(f"the tier at this moment of {', '.join(changed)}, whose tier or budget changed later")
-    condition = and_(of_traffic(RequestRollup, scope.deployment_ids, ()), RequestRollup.tier.in_(tiers))
+    condition = and_(of_traffic(table, scope.deployment_ids, ()), table.tier.in_(tiers))
     return RollupScope(condition, tuple(gaps))
 
 
