@@ -64,6 +64,9 @@ def seed(
             count(story.users, "user"),
             count(story.requests, "request"),
             count(story.incidents, "incident"),
+            count(story.jobs, "job"),
+            count(story.config_changes, "config change"),
+            count(story.error_logs, "error log line"),
         ]
     )
     until = f"a week until {moment(story.anchor)} UTC"

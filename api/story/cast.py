@@ -9,6 +9,12 @@ from decimal import Decimal
 
 from models import DeploymentStatus, Tier
 
+CAST_AGE = timedelta(days=400)
+"""How long before the anchor deployments and users were created: before the oldest incident."""
+CHAT_ENDPOINT = "/v1/chat/completions"
+MESSAGES_ENDPOINT = "/v1/messages"
+BATCH_ENDPOINT = "/v1/messages/batches"
+
 _TOKENS_PER_PRICE = 1_000_000
 
 
@@ -18,6 +24,11 @@ class DeploymentRole:
 
     public_id: str
     region: str
+    version: str
+    """Version of the serving image."""
+    endpoint: str
+    capacity_rpm: int
+    """Requests per minute that it is provisioned for."""
     status: DeploymentStatus
     status_reason: str
     status_age: timedelta
@@ -43,6 +54,9 @@ class UserRole:
     """A user, what it may spend in a UTC day and what it sends in a week."""
 
     public_id: str
+    name: str
+    role: str
+    """What it may do: `admin`, `developer`, `service`."""
     tier: Tier
     daily_budget_usd: Decimal
     weekly_requests: int
@@ -50,12 +64,17 @@ class UserRole:
     """Share of its requests by preferred deployment; the order is the order of the candidates."""
     daily_swing: float = 0.55
     """How far its rate rises at 14:00 UTC and falls at 02:00 UTC; 0 for a job that never sleeps."""
+    endpoint: str = CHAT_ENDPOINT
+    """Path of the gateway's API that it calls."""
 
 
 DEPLOYMENTS = (
     DeploymentRole(
         public_id="gpt-4/aws",
         region="us-east-1",
+        version="serve-3.12.0",
+        endpoint="https://gpt-4.aws.gateway.example/v1",
+        capacity_rpm=6,
         status=DeploymentStatus.HEALTHY,
         status_reason="all health checks pass",
         status_age=timedelta(days=23, hours=4),
@@ -68,6 +87,9 @@ DEPLOYMENTS = (
     DeploymentRole(
         public_id="gpt-4/k8s",
         region="eu-central-1",
+        version="serve-3.12.0",
+        endpoint="https://gpt-4.k8s.gateway.example/v1",
+        capacity_rpm=6,
         status=DeploymentStatus.DEGRADED,
         status_reason="4 of 6 replicas ready; two GPU nodes are still being rebuilt",
         status_age=timedelta(hours=10, minutes=51),
@@ -80,6 +102,9 @@ DEPLOYMENTS = (
     DeploymentRole(
         public_id="llama-70b/k8s",
         region="eu-central-1",
+        version="serve-3.11.4",
+        endpoint="https://llama-70b.k8s.gateway.example/v1",
+        capacity_rpm=4,
         status=DeploymentStatus.HEALTHY,
         status_reason="all health checks pass",
         status_age=timedelta(days=31, hours=7),
@@ -92,6 +117,9 @@ DEPLOYMENTS = (
     DeploymentRole(
         public_id="llama-70b/neocloud",
         region="fra-2",
+        version="serve-3.11.4",
+        endpoint="https://llama-70b.neocloud.gateway.example:8443/v1",
+        capacity_rpm=4,
         status=DeploymentStatus.DOWN,
         status_reason="3 consecutive health checks failed: connection refused on port 8443",
         status_age=timedelta(minutes=44),
@@ -104,6 +132,9 @@ DEPLOYMENTS = (
     DeploymentRole(
         public_id="claude-sonnet/aws",
         region="us-west-2",
+        version="serve-3.12.0",
+        endpoint="https://claude-sonnet.aws.gateway.example/v1",
+        capacity_rpm=6,
         status=DeploymentStatus.HEALTHY,
         status_reason="all health checks pass",
         status_age=timedelta(days=40, hours=2),
@@ -116,6 +147,9 @@ DEPLOYMENTS = (
     DeploymentRole(
         public_id="mistral-large/gcp",
         region="europe-west4",
+        version="serve-3.12.0",
+        endpoint="https://mistral-large.gcp.gateway.example/v1",
+        capacity_rpm=4,
         status=DeploymentStatus.HEALTHY,
         status_reason="all health checks pass",
         status_age=timedelta(days=5),
@@ -141,7 +175,9 @@ _BUDGET = {"llama-70b/k8s": 0.82, "llama-70b/neocloud": 0.12, "mistral-large/gcp
 def _user(name: str, tier: Tier, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
     """People, who mostly work by day."""
     return UserRole(
-        public_id=f"user_{name}",
+        public_id=f"user_{name.split(maxsplit=1)[0].lower()}",
+        name=name,
+        role="developer",
         tier=tier,
         daily_budget_usd=Decimal(budget),
         weekly_requests=requests,
@@ -149,23 +185,29 @@ def _user(name: str, tier: Tier, budget: str, requests: int, routes: Mapping[str
     )
 
 
+def _admin(user: UserRole) -> UserRole:
+    """The same user, who may also make keys and change limits."""
+    return replace(user, role="admin")
+
+
 def _job(name: str, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
     """A standard user's pipeline, which sends day and night."""
-    return replace(_user(name, Tier.STANDARD, budget, requests, routes), daily_swing=0)
+    user = _user(name, Tier.STANDARD, budget, requests, routes)
+    return replace(user, role="service", daily_swing=0, endpoint=MESSAGES_ENDPOINT)
 
 
-BATCH_USER = _user("papertrail", Tier.BUDGET, "1.00", 560, _BUDGET)
+BATCH_USER = _user("Papertrail Archive", Tier.BUDGET, "1.00", 560, _BUDGET)
 """Runs a batch of long documents on the last day, which takes it close to its daily budget."""
 
 USERS = (
-    _user("acme", Tier.PREMIUM, "6.00", 640, _PREMIUM),
-    _user("northwind", Tier.PREMIUM, "5.00", 560, _PREMIUM),
-    _user("halcyon", Tier.PREMIUM, "5.00", 500, _PREMIUM),
-    _user("brightleaf", Tier.STANDARD, "3.00", 480, _STANDARD),
-    _user("marlow", Tier.STANDARD, "2.50", 420, _STANDARD),
-    _job("quarry", "3.00", 680, {"gpt-4/k8s": 0.75, "mistral-large/gcp": 0.25}),
-    _job("tidepool", "0.50", 920, {"llama-70b/neocloud": 0.95, "llama-70b/k8s": 0.05}),
-    _user("sparrow", Tier.BUDGET, "0.25", 720, _BUDGET),
-    _user("kite", Tier.BUDGET, "0.25", 600, _BUDGET),
+    _admin(_user("Acme Robotics", Tier.PREMIUM, "6.00", 640, _PREMIUM)),
+    _user("Northwind Freight", Tier.PREMIUM, "5.00", 560, _PREMIUM),
+    _admin(_user("Halcyon Health", Tier.PREMIUM, "5.00", 500, _PREMIUM)),
+    _user("Brightleaf Media", Tier.STANDARD, "3.00", 480, _STANDARD),
+    _user("Marlow & Finch", Tier.STANDARD, "2.50", 420, _STANDARD),
+    _job("Quarry Analytics", "3.00", 680, {"gpt-4/k8s": 0.75, "mistral-large/gcp": 0.25}),
+    _job("Tidepool Labelling", "0.50", 920, {"llama-70b/neocloud": 0.95, "llama-70b/k8s": 0.05}),
+    _user("Sparrow Learning", Tier.BUDGET, "0.25", 720, _BUDGET),
+    _user("Kite Travel", Tier.BUDGET, "0.25", 600, _BUDGET),
     BATCH_USER,
 )

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, insert, select, text
 
-from api.story.cast import DEPLOYMENTS, USERS, DeploymentRole, UserRole
+from api.story.cast import CAST_AGE, DEPLOYMENTS, USERS, DeploymentRole, UserRole
+from api.story.health import last_answers
+from api.story.history import IDENTIFYING, LINKS, History, Row, history
 from api.story.incidents import Disturbances, IncidentRecord, read_incidents
 from api.story.quality import SCORER, Score, scores
 from api.story.traffic import Exchange, week_of_requests
-from models import Deployment, Incident, Request, User, quality_log
+from models import Deployment, HealthCheck, Incident, Request, RequestStatus, User, quality_log
 from models.database import Database, WriteSession
 from models.migrations import head_revision
 from models.quality_log import NewScore
 from models.request_log import append
+from models.schema import Table
 
 _BATCH_SIZE = 500
-_CAST_AGE = timedelta(days=400)
-"""How long before the anchor deployments and users were created: before the oldest incident."""
 _BUDGETS_AGE = timedelta(days=45)
 """How long before the anchor tiers and budgets were last changed."""
 _FIRST_YEAR = 1971
 _LAST_YEAR = 9998
 
-Dated = tuple[str, datetime]
+Mark = tuple[Any, Any]
+"""Two values that tell a row from those of another story, mostly a name and a time."""
 
 
 class StoryError(Exception):
@@ -47,6 +50,16 @@ class StorySummary:
     incidents: int
     requests: int
     quality_scores: int
+    state_transitions: int
+    health_checks: int
+    jobs: int
+    config_changes: int
+    error_logs: int
+    audit_events: int
+    notifications: int
+    user_actions: int
+    maintenance_windows: int
+    operating_hours: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +71,17 @@ class Story:
     incidents: list[IncidentRecord]
     requests: list[Exchange]
     scores: list[Score]
+    history: History
 
     @cached_property
-    def identity(self) -> dict[str, set[Dated]]:
-        """Public id and time of every row that makes it this story, by table."""
-        created_at = self.anchor - _CAST_AGE
-        return {
+    def identity(self) -> dict[str, set[Mark]]:
+        """The marks of all rows that make it this story, by table."""
+        created_at = self.anchor - CAST_AGE
+        told = {
+            table.__tablename__: {(row[names[0]], row[names[1]]) for row in self.history[table]}
+            for table, names in IDENTIFYING.items()
+        }
+        return told | {
             "deployments": {(role.public_id, created_at) for role in DEPLOYMENTS},
             "users": {(role.public_id, created_at) for role in USERS},
             "incidents": {(record.public_id, record.started_at) for record in self.incidents},
@@ -81,13 +99,24 @@ class Story:
             incidents=len(self.incidents),
             requests=len(self.requests),
             quality_scores=len(self.scores),
+            **{table.__tablename__: len(rows) for table, rows in self.history.items()},
         )
+
+    @property
+    def last_seen(self) -> dict[str, datetime]:
+        """When each deployment last answered anything."""
+        answered = [
+            (sent.deployment, sent.ended_at)
+            for sent in self.requests
+            if sent.outcome.status is RequestStatus.SUCCESS
+        ]
+        return last_answers(self.history[HealthCheck], answered)
 
 
 def tell(seed: int, anchor: datetime) -> Story:
     """The story of a seed that ends at an anchor, floored to the minute.
 
-    Reads a file and computes for a fraction of a second: not for the event loop.
+    Reads files and computes for a fraction of a second: not for the event loop.
     Raises StoryError for an anchor that has no time zone or lies outside the years 1971 to 9998.
     """
     if anchor.utcoffset() is None:
@@ -101,7 +130,14 @@ def tell(seed: int, anchor: datetime) -> Story:
     incidents = read_incidents(minute)
     disturbances = Disturbances(incidents)
     requests = week_of_requests(seed, minute, disturbances)
-    return Story(seed, minute, incidents, requests, scores(seed, minute, requests, disturbances))
+    return Story(
+        seed=seed,
+        anchor=minute,
+        incidents=incidents,
+        requests=requests,
+        scores=scores(seed, minute, requests, disturbances),
+        history=history(seed, minute, requests, disturbances),
+    )
 
 
 async def seed(
@@ -148,28 +184,34 @@ async def _is_told(session: WriteSession, story: Story) -> bool:
     )
 
 
-async def _stored_identity(session: WriteSession) -> dict[str, set[Dated]]:
-    queries = {
+async def _stored_identity(session: WriteSession) -> dict[str, set[Mark]]:
+    queries: dict[str, Select[*tuple[Any, ...]]] = {
+        table.__tablename__: select(*(getattr(table, name) for name in names))
+        for table, names in IDENTIFYING.items()
+    }
+    queries |= {
         "deployments": select(Deployment.public_id, Deployment.created_at),
         "users": select(User.public_id, User.created_at),
         "incidents": select(Incident.public_id, Incident.started_at),
         "requests": select(Request.public_id, Request.created_at),
     }
     return {
-        table: {(public_id, moment) for public_id, moment in await session.execute(query)}
-        for table, query in queries.items()
+        table: {(row[0], row[1]) for row in await session.execute(query)} for table, query in queries.items()
     }
 
 
 async def _write(session: WriteSession, story: Story, progress: Callable[[int, int], None]) -> None:
-    deployments = [_deployment(role, story.anchor) for role in DEPLOYMENTS]
+    last_seen = story.last_seen
+    deployments = [_deployment(role, story.anchor, last_seen[role.public_id]) for role in DEPLOYMENTS]
     users = [_user(role, story.anchor) for role in USERS]
     session.add_all([*deployments, *users])
     await session.flush()
     deployment_ids = {row.public_id: row.id for row in deployments}
     user_ids = {row.public_id: row.id for row in users}
-    session.add_all([record.row(deployment_ids) for record in story.incidents])
+    incidents = [record.row(deployment_ids) for record in story.incidents]
+    session.add_all(incidents)
     await session.flush()
+    incident_ids = {row.public_id: row.id for row in incidents}
     request_ids: dict[str, int] = {}
     for start in range(0, len(story.requests), _BATCH_SIZE):
         batch = story.requests[start : start + _BATCH_SIZE]
@@ -187,19 +229,37 @@ async def _write(session: WriteSession, story: Story, progress: Callable[[int, i
             for given in story.scores
         ],
     )
+    ids = {"deployment": deployment_ids, "incident": incident_ids, "user": user_ids}
+    for table, rows in story.history.items():
+        # The plain table, as the mapped class takes twice as long for thousands of rows.
+        plain = Table.metadata.tables[table.__tablename__]
+        await session.execute(insert(plain), [_stored(row, ids) for row in rows])
 
 
-def _deployment(role: DeploymentRole, anchor: datetime) -> Deployment:
+def _stored(row: Row, ids: Mapping[str, Mapping[str, int]]) -> Row:
+    """The row with foreign keys in place of public ids."""
+    stored = {name: value for name, value in row.items() if name not in ids}
+    for column, link in LINKS.items():
+        if link in row:
+            stored[column] = None if row[link] is None else ids[link][row[link]]
+    return stored
+
+
+def _deployment(role: DeploymentRole, anchor: datetime, last_seen_at: datetime) -> Deployment:
     model, backend = role.public_id.split("/")
     return Deployment(
         public_id=role.public_id,
         model=model,
         backend=backend,
         region=role.region,
+        version=role.version,
+        endpoint=role.endpoint,
+        capacity_rpm=role.capacity_rpm,
+        last_seen_at=last_seen_at,
         status=role.status,
         status_reason=role.status_reason,
         status_since=anchor - role.status_age,
-        created_at=anchor - _CAST_AGE,
+        created_at=anchor - CAST_AGE,
         updated_at=anchor - role.report_age,
     )
 
@@ -207,8 +267,10 @@ def _deployment(role: DeploymentRole, anchor: datetime) -> Deployment:
 def _user(role: UserRole, anchor: datetime) -> User:
     return User(
         public_id=role.public_id,
+        name=role.name,
+        role=role.role,
         tier=role.tier,
         daily_budget_usd=role.daily_budget_usd,
-        created_at=anchor - _CAST_AGE,
+        created_at=anchor - CAST_AGE,
         updated_at=anchor - _BUDGETS_AGE,
     )

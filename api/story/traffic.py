@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from api.story.arrivals import arrivals
-from api.story.cast import BATCH_USER, DEPLOYMENTS, USERS, UserRole
+from api.story.cast import BATCH_ENDPOINT, BATCH_USER, DEPLOYMENTS, USERS, UserRole
 from api.story.chance import pick, steady_normals, stream
 from api.story.incidents import Disturbances
 from api.story.outcome import TASK_MIX, TASKS, Outcome, Task, answer, failure
@@ -43,6 +43,12 @@ class Exchange:
     router_version: str
     routing_reason: dict[str, Any]
     outcome: Outcome
+    endpoint: str
+
+    @property
+    def ended_at(self) -> datetime:
+        """When its outcome was known; when it was made, while that is not yet."""
+        return self.created_at + timedelta(milliseconds=self.outcome.latency_ms or 0)
 
     def row(self, user_ids: Mapping[str, int], deployment_ids: Mapping[str, int]) -> NewRequest:
         """What is appended to the request log."""
@@ -58,6 +64,7 @@ class Exchange:
             cost_usd=self.outcome.cost_usd,
             prompt_tokens=self.outcome.prompt_tokens,
             completion_tokens=self.outcome.completion_tokens,
+            endpoint=self.endpoint,
             task_type=self.task_type,
             router_version=self.router_version,
             routing_reason=self.routing_reason,
@@ -129,7 +136,15 @@ class _Gateway:
             waiting=route.router.slowdown(route.user, route.deployment),
         )
 
-    def log(self, moment: datetime, route: Route, task_type: str, outcome: Outcome) -> Exchange:
+    def log(
+        self,
+        moment: datetime,
+        route: Route,
+        task_type: str,
+        outcome: Outcome,
+        *,
+        endpoint: str | None = None,
+    ) -> Exchange:
         """What the log says at the anchor: a request that ends later is pending."""
         ends_at = moment + timedelta(milliseconds=outcome.latency_ms or 0)
         return Exchange(
@@ -141,6 +156,7 @@ class _Gateway:
             router_version=route.router.version,
             routing_reason=route.reason(outcome.queue_ms),
             outcome=outcome if ends_at <= self.anchor else _PENDING,
+            endpoint=endpoint or route.user.endpoint,
         )
 
 
@@ -166,7 +182,13 @@ def _batch(seed: int, gateway: _Gateway, ordinary: Sequence[Exchange]) -> list[E
         spent += outcomes[-1].cost_usd
     moments = arrivals(chance, len(outcomes), max(day, anchor - _BATCH_LASTS), anchor, 0)
     return [
-        gateway.log(moment, _batch_route(moment, anchor, deployment.public_id), _BATCH_TASK, outcome)
+        gateway.log(
+            moment,
+            _batch_route(moment, anchor, deployment.public_id),
+            _BATCH_TASK,
+            outcome,
+            endpoint=BATCH_ENDPOINT,
+        )
         for moment, outcome in zip(moments, outcomes, strict=True)
     ]
 

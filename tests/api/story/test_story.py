@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import Table, func, select
 
 from api.story import StoryError, seed
+from api.story.history import IDENTIFYING
 from api.story.story import tell
-from models import Deployment, Incident, Request, RequestRollup, User
+from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, User
 from models.database import Database, DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.schema import Table as Mapped
@@ -41,7 +42,7 @@ async def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     tables = Mapped.metadata.tables
     async with database.write() as session:
         names: dict[str, dict[int | None, str]] = {}
-        for name in ("deployments", "users", "requests"):
+        for name in ("deployments", "users", "incidents", "requests"):
             rows = await session.execute(select(tables[name].c.id, tables[name].c.public_id))
             names[name] = dict(rows.all())
         found = {}
@@ -100,7 +101,9 @@ async def test_seeding_twice_adds_nothing(story: Database) -> None:
     assert await contents(story) == before
     sizes = {name: len(rows) for name, rows in before.items() if hasattr(summary, name)}
     assert sizes == {name: getattr(summary, name) for name in sizes}
-    assert set(sizes) == {"deployments", "users", "incidents", "requests", "quality_scores"}
+    history = {table.__tablename__ for table in IDENTIFYING}
+    assert set(sizes) == {"deployments", "users", "incidents", "requests", "quality_scores"} | history
+    assert min(sizes.values()) > 0
 
 
 async def test_of_two_seeders_at_once_one_writes_and_one_finds(database_url: str) -> None:
@@ -146,8 +149,16 @@ async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
         lambda: Deployment(public_id="gpt-4/aws", model="gpt-4", backend="aws", created_at=ANCHOR),
         lambda: User(public_id="user_acme", tier="budget", created_at=ANCHOR, updated_at=ANCHOR),
         lambda: Incident(public_id="inc_1", title="t", severity="low", status="active", started_at=ANCHOR),
+        lambda: ErrorLog(logged_at=ANCHOR, severity="warning", target="router", message="disk 80 % full"),
+        lambda: MaintenanceWindow(
+            backend="gcp",
+            starts_at=ANCHOR,
+            ends_at=ANCHOR + timedelta(hours=1),
+            announced_at=ANCHOR,
+            reason="r",
+        ),
     ],
-    ids=["deployment", "user", "incident"],
+    ids=["deployment", "user", "incident", "error log", "maintenance window"],
 )
 async def test_a_database_that_holds_other_data_is_refused(database: Database, foreign: Any) -> None:
     """One row that is not of the story, even of a name in it, and nothing is written."""
