@@ -51,10 +51,23 @@ class Histogram:
         (present,) = totals.nonzero()
         return cls({int(bucket): int(totals[bucket]) for bucket in present})
 
+    @classmethod
+    def total_of(cls, counts: Iterable[dict[int, int]]) -> Histogram:
+        """The sum of histograms, given by their counts."""
+        total: Counter[int] = Counter()
+        for one in counts:
+            total.update(one)
+        return cls(dict(total))
+
     @property
     def total(self) -> int:
         """How many latencies were counted."""
         return sum(self.counts.values())
+
+    def above(self, latency_ms: float) -> int:
+        """How many latencies lie in buckets above that of this one."""
+        limit = bucket_of(math.ceil(latency_ms))
+        return sum(count for bucket, count in self.counts.items() if bucket > limit)
 
     def to_bytes(self) -> bytes:
         """Sparse little-endian (uint16 bucket, uint32 count) pairs, in bucket order."""
@@ -72,7 +85,10 @@ class Histogram:
 
 
 def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.float64]:
-    """Of each stored histogram: how many latencies, the sum of their logarithms and of the squares; (n, 3)."""
+    """Of each stored histogram: how many latencies, the sum of their logarithms, and of the squares of those.
+
+    Shape (histograms, 3); logarithms are natural, of milliseconds.
+    """
     cells: npt.NDArray[np.void] = np.frombuffer(b"".join(stored), dtype=_CELL)
     owner = np.repeat(np.arange(len(stored)), [len(one) // _CELL.itemsize for one in stored])
     counts = cells["count"].astype(float)

@@ -55,6 +55,7 @@ class Exploration:
         self._snapshot = snapshot
         self._lock = asyncio.Lock()
         self._shifts: tuple[Shift, ...] | None = None
+        self._has_traffic = False
 
     async def shifts(self, request: ContextRequest) -> tuple[Shift, ...]:
         """What changed before or in the window and is seen in it; the metrics asked about first.
@@ -71,12 +72,18 @@ class Exploration:
         shifts = await self.shifts(request)
         return shifts[0].onset if shifts else None
 
+    async def has_traffic(self, request: ContextRequest) -> bool:
+        """Whether any request in scope is known, in the window or before it."""
+        await self.shifts(request)
+        return self._has_traffic
+
     async def _explore(self, request: ContextRequest) -> tuple[Shift, ...]:
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
             traffic = await read_traffic(session, request, timeline)
             users = await read_users(session, request, timeline)
             quality = await quality_signals(session, request, timeline)
+        self._has_traffic = bool(len(traffic.slot))
         # Thousands of comparisons, which other questions need not wait for.
         found = await asyncio.to_thread(_found, request, traffic, users, quality)
         leading = _leading(request, found)
@@ -158,6 +165,7 @@ def _shifts(observed: Observed, request: ContextRequest) -> Iterator[Shift]:
             before=before,
             counted=departure.away.mass if _is_total(observed.metric) else departure.away.weight,
             expected_per_hour=_expected_per_hour(observed, departure),
+            exposure=_exposure(observed, departure),
             evidence=departure.evidence,
         )
         if is_notable(shift.metric, after, before) and (shift.is_gap or shift.counted >= _FEWEST_AFTER):
@@ -180,6 +188,11 @@ def _expected_per_hour(observed: Observed, departure: Departure) -> float:
     slots = slice(departure.first, departure.within)
     hours = float(observed.timeline.hours[slots].sum())
     return float(observed.signal.weight[slots].sum()) * departure.usual.value / hours
+
+
+def _exposure(observed: Observed, departure: Departure) -> float:
+    past = float(observed.signal.weight[: departure.first].sum())
+    return departure.away.weight / past if _is_total(observed.metric) and past else 1.0
 
 
 def _is_total(metric: Metric) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.onset import turning_point
@@ -33,7 +34,7 @@ async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -
     start = shift.onset - _MARGIN
     last = shift.onset + min(shift.precision, _LONGEST) + _MARGIN
     end = min(last, request.window.end, shift.until or request.window.end)
-    if shift.metric in (Metric.QUALITY, Metric.COST) or end - start < 2 * MINUTE:
+    if shift.metric is Metric.QUALITY or end - start < 2 * MINUTE:
         return shift
     if shift.slice.value_of("user"):
         found = await _user_minutes(session, shift, start, end)
@@ -48,7 +49,7 @@ async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -
 async def _minutes(
     session: ReadSession, request: ContextRequest, shift: Shift, start: datetime, end: datetime
 ) -> Minutes:
-    """Requests with failed ones, or answered requests with the sum of their log latencies."""
+    """Requests with failed ones, dollars, or answered requests with the sum of their log latencies."""
     scope = await rollup_scope(session, request)
     conditions = [
         scope.condition,
@@ -71,10 +72,15 @@ async def _minutes(
         moments = log_moments([histogram for _, histogram in rows])
         return {rows[n][0]: (float(one[0]), float(one[1])) for n, one in enumerate(moments)}
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
+    amount = _nano(RequestRollup) if shift.metric is Metric.COST else RequestRollup.requests
     counted = await session.execute(
-        by_minute.add_columns(func.sum(RequestRollup.requests), func.sum(failed)).where(*conditions)
+        by_minute.add_columns(func.sum(amount), func.sum(failed)).where(*conditions)
     )
-    return {moment: (float(requests), float(bad)) for moment, requests, bad in counted}
+    return {moment: (float(total), float(bad)) for moment, total, bad in counted}
+
+
+def _nano(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:
+    return type_coerce(table.cost_usd, BigInteger)
 
 
 def _slice_conditions(shift: Shift) -> list[ColumnElement[bool]]:
@@ -83,8 +89,9 @@ def _slice_conditions(shift: Shift) -> list[ColumnElement[bool]]:
 
 
 async def _user_minutes(session: ReadSession, shift: Shift, start: datetime, end: datetime) -> Minutes:
+    amount = _nano(UserSpend) if shift.metric is Metric.COST else UserSpend.requests
     rows = await session.execute(
-        select(UserSpend.bucket_start, UserSpend.requests)
+        select(UserSpend.bucket_start, amount)
         .join(User, User.id == UserSpend.user_id)
         .where(
             UserSpend.resolution == Resolution.MINUTE,
@@ -93,7 +100,7 @@ async def _user_minutes(session: ReadSession, shift: Shift, start: datetime, end
             UserSpend.bucket_start < end,
         )
     )
-    return {moment: (float(requests), 0.0) for moment, requests in rows}
+    return {moment: (float(total), 0.0) for moment, total in rows}
 
 
 def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
@@ -102,8 +109,8 @@ def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tupl
     for moment, (one, other) in found.items():
         place = round((moment - start) / MINUTE)
         weight[place], mass[place] = one, other
-    if shift.metric is Metric.VOLUME:
-        return _volume(weight, shift)
+    if shift.metric in (Metric.VOLUME, Metric.COST):
+        return _total(weight, shift)
     if shift.metric is Metric.ERRORS:
         return Signal(Law.BINOMIAL, weight, mass, np.arange(minutes), minutes), shift.before, shift.after
     # Levels of latencies are factors of a usual one that the minutes themselves tell best.
@@ -125,7 +132,12 @@ def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
     return usual
 
 
-def _volume(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
-    """Counts against an even expectation, which is close enough over an hour or two."""
-    expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
+def _total(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
+    """Amounts against an even expectation, which is close enough over an hour or two."""
+    if shift.metric is Metric.COST:
+        usual = float(counted.mean()) / ((1 + shift.after) / 2)
+        counted = counted / max(usual, 1e-9)
+        expected = np.ones(len(counted))
+    else:
+        expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
     return Signal(Law.POISSON, expected, counted, np.arange(len(counted)), len(counted)), 1.0, shift.after

@@ -34,6 +34,8 @@ class Shift:
     """Requests, dollars or scores since the onset."""
     expected_per_hour: float
     """Requests or dollars that are usual at the time of the onset; 0 of other metrics."""
+    exposure: float
+    """Requests or dollars to expect since the onset for each one before it; 1 of other metrics."""
     evidence: float
     also: tuple[Slice, ...] = ()
     """Other slices in which the same began at the same time, the clearest first."""

@@ -28,7 +28,7 @@ _LEAST_HISTORY = timedelta(hours=24)
 """With less before the last day, the day is taken to be flat."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Slice:
     """Requests that agree in these dimensions; all requests in scope where there are none."""
 

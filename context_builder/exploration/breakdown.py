@@ -1,0 +1,276 @@
+"""Reads what a shift is made of: every dimension of the requests after its onset and before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Integer, String, case, cast, func, or_, select, type_coerce
+
+from context_builder.exploration.attribution import Breakdown
+from context_builder.exploration.metric import Metric
+from context_builder.exploration.quality import arrived
+from context_builder.exploration.shift import Shift
+from context_builder.exploration.signal import Law, Signal
+from context_builder.request import ContextRequest, Window
+from context_builder.rollup_query import gathered_histograms, merged, rollup_scope, within
+from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
+from models.database import ReadSession
+from models.histogram import Histogram
+from models.quality_log import MILLION
+from models.schema import NANO
+
+DIMENSIONS = ("deployment", "tier", "task_type", "router_version", "model", "backend", "region")
+"""In this order of preference where several describe a change equally well."""
+SLOW_QUANTILE = 0.9
+"""An answer is slow beyond this quantile of its deployment before the onset."""
+_HOUR = timedelta(hours=1)
+
+Cell = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The time after an onset, and the time before it that it is compared with."""
+
+    after: Window
+    before: Window
+
+    @classmethod
+    def of(cls, shift: Shift, request: ContextRequest, lookback: timedelta) -> Spans:
+        """Whole minutes after; as much before as was explored."""
+        start = min(request.window.start, shift.onset) - lookback
+        return cls(
+            Window(shift.onset, min(shift.until or request.window.end, request.window.end)),
+            Window(start.replace(minute=0), shift.onset),
+        )
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Histograms of the cells of a latency breakdown, after and before."""
+
+    after: Sequence[Histogram]
+    before: Sequence[Histogram]
+
+
+async def error_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
+    """Requests, and those that failed."""
+    failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
+    columns = [func.sum(RequestRollup.requests), func.sum(failed)]
+    rows = await _cells(session, request, spans, columns)
+    return _breakdown(rows, Law.BINOMIAL, lambda row: (float(row[0]), float(row[1])))
+
+
+async def total_breakdown(
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+) -> Breakdown:
+    """Requests, or dollars in units of the mean cost of a request."""
+    cost = cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String)
+    rows = await _cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
+    unit = _unit(shift, [row[2] for row in rows])
+    breakdown = _breakdown(
+        rows, Law.POISSON, lambda row: (float(row[0]), _amount(shift, row, unit)), exposure=shift.exposure
+    )
+    # The traffic of a version begins and ends with its rollouts, whatever happens to volume.
+    values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
+    return replace(breakdown, values=values, unit=unit)
+
+
+async def user_breakdown(
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+) -> Breakdown:
+    """The same by user and tier."""
+    side = case((within(UserSpend, spans.after), 1), else_=0)
+    scope = request.scope
+    rows = await session.execute(
+        select(
+            User.public_id, User.tier, side, func.sum(UserSpend.requests),
+            cast(func.sum(type_coerce(UserSpend.cost_usd, Integer)), String),
+        )
+        .join(User, User.id == UserSpend.user_id)
+        .where(
+            or_(within(UserSpend, spans.after), within(UserSpend, spans.before)),
+            *([UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []),
+            *([User.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+        )
+        .group_by(User.public_id, User.tier, side)
+    )  # fmt: skip
+    cells = [((row[0],), bool(row[2]), (row[3], row[4])) for row in rows]
+    unit = _unit(shift, [cell[2] for cell in cells])
+    breakdown = _breakdown(
+        sorted(cells), Law.POISSON, lambda row: (float(row[0]), _amount(shift, row, unit)),
+        exposure=shift.exposure, dimensions=("user",),
+    )  # fmt: skip
+    return replace(breakdown, unit=unit)
+
+
+async def code_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
+    """Failed requests by error code, against those to expect at the usual rate."""
+    side = case((within(RequestRollup, spans.after), 1), else_=0)
+    failed = RequestRollup.status.in_(FAILED_STATUSES)
+    scope = await rollup_scope(session, request)
+    code = case((failed, RequestRollup.error_code), else_="")
+    status = case((failed, RequestRollup.status), else_="")
+    rows = await session.execute(
+        select(code, status, side, func.sum(RequestRollup.requests))
+        .where(or_(within(RequestRollup, spans.after), within(RequestRollup, spans.before)), scope.condition)
+        .group_by(code, status, side)
+    )
+    cells = sorted((row[0], row[1], bool(row[2]), float(row[3])) for row in rows)
+    now, past = (sum(cell[3] for cell in cells if cell[2] is after) for after in (True, False))
+    bad = [((code or status,), after, (count, count)) for code, status, after, count in cells if status]
+    return _breakdown(
+        bad, Law.POISSON, lambda row: (row[0], row[1]),
+        exposure=now / past if past else 1.0, dimensions=("error_code",),
+    )  # fmt: skip
+
+
+async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
+    """Scores, and what they miss of a perfect one."""
+    hours = [
+        (QualityRollup.bucket_start >= span.start.replace(minute=0), QualityRollup.bucket_start < span.end)
+        for span in (spans.after, spans.before)
+    ]
+    side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
+    dimensions = _dimensions(QualityRollup)
+    scope = request.scope
+    rows = await session.execute(
+        select(
+            *dimensions, side, func.sum(QualityRollup.scores), func.sum(QualityRollup.score_sum),
+            func.sum(QualityRollup.score_square_sum),
+        )
+        .join(Deployment, Deployment.id == QualityRollup.deployment_id)
+        .where(
+            hours[1][0], hours[0][1], arrived(request),
+            *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
+            *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+        )
+        .group_by(*dimensions, side)
+    )  # fmt: skip
+    width = len(dimensions)
+    cells = sorted(
+        (tuple(value or "" for value in row[:width]), bool(row[width]), tuple(map(int, row[width + 1 :])))
+        for row in map(tuple, rows)
+    )
+    return _breakdown(
+        cells, Law.GAUSSIAN, lambda row: (float(row[0]), row[0] - row[1] / MILLION),
+        deviation=_deviation([cell[2] for cell in cells]),
+    )  # fmt: skip
+
+
+async def latency_breakdown(
+    session: ReadSession, request: ContextRequest, spans: Spans
+) -> tuple[Breakdown, Latencies]:
+    """Answered requests, and those slower than nearly all of their deployment before the onset."""
+    answered = RequestRollup.status == RequestStatus.SUCCESS
+    rows = await _cells(session, request, spans, [gathered_histograms(session)], answered)
+    return _by_slowness([(values, after, merged(row[0])) for values, after, row in rows])
+
+
+def _by_slowness(rows: Sequence[tuple[Cell, bool, Histogram]]) -> tuple[Breakdown, Latencies]:
+    place = DIMENSIONS.index("deployment")
+    limits = {}
+    for deployment in {values[place] for values, _, _ in rows}:
+        past = [one.counts for values, after, one in rows if values[place] == deployment and not after]
+        limits[deployment] = Histogram.total_of(past).quantile(SLOW_QUANTILE)
+    anywhere = Histogram.total_of([one.counts for _, after, one in rows if not after]).quantile(SLOW_QUANTILE)
+    empty = Histogram({})
+    keys = sorted({values for values, _, _ in rows})
+    sides = {(values, after): one for values, after, one in rows}
+    after = [sides.get((key, True), empty) for key in keys]
+    before = [sides.get((key, False), empty) for key in keys]
+
+    def slow(key: Cell, one: Histogram) -> float:
+        limit = limits[key[place]] or anywhere
+        return float(one.above(limit)) if limit else 0.0
+
+    breakdown = Breakdown(
+        {name: [key[n] for key in keys] for n, name in enumerate(DIMENSIONS)},
+        np.array([float(one.total) for one in after]),
+        np.array([slow(key, one) for key, one in zip(keys, after, strict=True)]),
+        np.array([float(one.total) for one in before]),
+        np.array([slow(key, one) for key, one in zip(keys, before, strict=True)]),
+        _law(Law.BINOMIAL),
+    )
+    return breakdown, Latencies(after, before)
+
+
+def _dimensions(table: type[RequestRollup | QualityRollup]) -> list[Any]:
+    """The columns of DIMENSIONS."""
+    return [
+        Deployment.public_id, table.tier, table.task_type, table.router_version,
+        Deployment.model, Deployment.backend, func.coalesce(Deployment.region, ""),
+    ]  # fmt: skip
+
+
+async def _cells(
+    session: ReadSession,
+    request: ContextRequest,
+    spans: Spans,
+    columns: Sequence[ColumnElement[Any]],
+    *conditions: ColumnElement[bool],
+) -> list[tuple[Cell, bool, Cell]]:
+    """Values of the dimensions, whether after the onset, and the columns; in order."""
+    after, before = within(RequestRollup, spans.after), within(RequestRollup, spans.before)
+    side = case((after, 1), else_=0)
+    dimensions = _dimensions(RequestRollup)
+    scope = await rollup_scope(session, request)
+    rows = await session.execute(
+        select(*dimensions, side, *columns)
+        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+        .where(or_(after, before), scope.condition, *conditions)
+        .group_by(*dimensions, side)
+    )
+    width = len(dimensions)
+    return sorted((tuple(row)[:width], bool(row[width]), tuple(row)[width + 1 :]) for row in rows)
+
+
+def _breakdown(
+    rows: Sequence[tuple[Cell, bool, Cell]],
+    law: Law,
+    level: Callable[[Cell], tuple[float, float]],
+    *,
+    exposure: float | None = None,
+    dimensions: Sequence[str] = DIMENSIONS,
+    deviation: float = 1.0,
+) -> Breakdown:
+    keys = sorted({values for values, _, _ in rows})
+    place = {key: n for n, key in enumerate(keys)}
+    sums = np.zeros((4, len(keys)))
+    for values, after, row in rows:
+        weight, mass = level(row)
+        sums[0 if after else 2, place[values]] += weight
+        sums[1 if after else 3, place[values]] += mass
+    return Breakdown(
+        {name: [key[n] for key in keys] for n, name in enumerate(dimensions)},
+        sums[0], sums[1], sums[2], sums[3], _law(law, deviation), exposure,
+    )  # fmt: skip
+
+
+def _law(law: Law, deviation: float = 1.0) -> Signal:
+    empty = np.zeros(0)
+    return Signal(law, empty, empty, np.zeros(0, dtype=np.int64), 0, deviation)
+
+
+def _unit(shift: Shift, rows: Sequence[Cell]) -> float:
+    """Mean cost of a request, so that dollars can be compared like counts."""
+    requests, nano = sum(float(row[0]) for row in rows), sum(float(row[1]) for row in rows)
+    return nano / requests / float(NANO) if shift.metric is Metric.COST and requests and nano else 1.0
+
+
+def _amount(shift: Shift, row: Cell, unit: float) -> float:
+    return float(row[1]) / float(NANO) / unit if shift.metric is Metric.COST else float(row[0])
+
+
+def _deviation(rows: Sequence[Cell]) -> float:
+    """Standard deviation of scores within cells."""
+    count, total = 0, 0.0
+    for scores, sums, squares in rows:
+        if scores > 1:
+            count += scores - 1
+            total += squares / MILLION - (sums / MILLION) ** 2 / scores
+    return float(max(total / count if count else 1.0, 1e-4) ** 0.5)
