@@ -16,6 +16,7 @@ from memory.chroma import ChromaIndex
 from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from models.database import Database
+from operations import events_of
 from prepared_databases import migrate
 
 _BATCH = 400
@@ -66,6 +67,9 @@ async def busy(busy_url: str, shared_index: ChromaIndex) -> AsyncIterator[Gatewa
         await gateway.append(sent[start : start + _BATCH])
     await gateway.incident("inc_past", started_at=NOON - 3 * DAY, resolved_at=NOON - 2 * DAY)
     await gateway.incident("inc_now")
+    for name, number in gateway.deployments.items():
+        for at in (NOON - HOUR, NOON - 3 * HOUR, NOON - 5 * DAY):
+            await gateway.add(*events_of(name, number, at))
     await gateway.memory.sync()
     if not database.is_sqlite:
         async with database.write() as session:

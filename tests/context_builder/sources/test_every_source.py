@@ -16,6 +16,7 @@ from memory.chroma import ChromaIndex
 from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from models.database import Database
+from operations import events_of
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
@@ -118,6 +119,9 @@ async def tangled(gateway: Gateway, memory: IncidentMemory) -> None:
         await gateway.incident(
             f"inc_{number}", title="TLS fails", started_at=NOON - 7 * DAY, resolved_at=over
         )
+    for name, number in gateway.deployments.items():
+        for at in (NOON - HOUR, NOON - 20 * MINUTE, NOON - 38 * HOUR):
+            await gateway.add(*events_of(name, number, at))
     await memory.sync()
     gateway.memory = memory
 
@@ -135,6 +139,8 @@ async def test_a_source_tells_nothing_outside_the_scope(gateway: Gateway, source
     """With one deployment and one tier named, no other deployment, tier or user of another tier occurs."""
     await people(gateway)
     await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
+    for name, number in gateway.deployments.items():
+        await gateway.add(*events_of(name, number, NOON - HOUR))
     request = asking(deployment_ids=gateway.id_of("gpt-4/aws"), tiers=("premium",))
     section = await gateway.read(source, request)
     assert section.facts

@@ -14,7 +14,21 @@ from context_builder.request import Ask
 from context_builder.source import Status
 from gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
 from memory.incident_memory import IncidentMemory
-from models import Deployment, Incident, Request, RequestRollup, User
+from models import (
+    AuditEvent,
+    ConfigChange,
+    Deployment,
+    ErrorLog,
+    Incident,
+    Job,
+    Notification,
+    Request,
+    RequestRollup,
+    StateTransition,
+    User,
+)
+from models.schema import Table
+from operations import alert, audit, config, error, job, transition
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,8 +41,10 @@ ATTACKS = {
     "bidi": f"\u202e{ORDER}\u202c \u2066{ORDER}\u2069 \u200e\u200f",
     "unseen": f"\u200b\u200d\ufeff\U000e0041\u00ad\u034f{ORDER}",
 }
-KNOWN_VALUES = {"status", "tier", "severity", "resolution"}
+KNOWN_VALUES = {"status", "tier", "severity", "resolution", "type", "from_status", "to_status"}
 """Columns of text that only take the values of an enum."""
+
+HISTORY = (Job, ErrorLog, ConfigChange, AuditEvent, StateTransition, Notification)
 
 
 def hostile(attack: str, room: int, number: int = 0) -> str:
@@ -78,12 +94,32 @@ async def fill(gateway: Gateway, attack: str) -> None:
         ]
     )
 
+    await gateway.add(*operations(attack))
+
+
+def operations(attack: str) -> list[Table]:
+    """The attack in every column of text of the operational history."""
+    name, much = hostile(attack, 90), hostile(attack, 100_000)
+    rows: list[Table] = [transition(1, reason=much)]
+    for number in range(3):
+        about = {"target": hostile(attack, 190, number)}
+        public_id = hostile(attack, 90, number)
+        rows += [
+            job(public_id, created_by=name, detail=much, **about),
+            job(f"{number}{name}", status="failed", finished_at=NOON - MINUTE, error=much, **about),
+            error(hostile(attack, 100_000, number), **about),
+            config(public_id, parameter=name, old_value=much, new_value=much, changed_by=name, **about),
+            audit(name, actor=name, detail=much, **about),
+            alert(much, provider=name, channel=name, status="failed", error=much, incident_id=1),
+        ]
+    return rows
+
 
 async def columns_without(gateway: Gateway, marker: str) -> list[str]:
     """Columns of text of the tables that sources read in which the marker never occurs."""
     missing = []
     async with gateway.database.read() as session:
-        for table in (Deployment, User, Incident, Request, RequestRollup):
+        for table in (Deployment, User, Incident, Request, RequestRollup, *HISTORY):
             for column in table.__table__.columns:
                 if not isinstance(column.type, String | JSON) or column.name in KNOWN_VALUES:
                     continue

@@ -15,7 +15,8 @@ from context_builder.request import ContextRequest
 from context_builder.source import Section
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
 from memory.incident_memory import IncidentMemory
-from models import Deployment, Incident, QualityScore, Request, User
+from models import Deployment, Incident, Job, QualityScore, Request, User
+from operations import events_of, job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -30,7 +31,8 @@ class History:
         self._gateway = gateway
         self._chance = random.Random(seed)  # noqa: S311  test data
         self._requests = traffic(gateway, seed, [START + n * 7 * MINUTE for n in range(4 * 24 * 60 // 7)])
-        self._events = sorted([*self._arrivals(), *self._incidents()], key=lambda event: event[0])
+        events = [*self._arrivals(), *self._incidents(), *self._operations()]
+        self._events = sorted(events, key=lambda event: event[0])
         self._now = START
 
     async def live_until(self, moment: datetime) -> None:
@@ -72,6 +74,22 @@ class History:
             if number % 4:
                 mend = partial(self._gateway.change, Incident, name, status="resolved", resolved_at=end)
                 events.append((end, partial(mend, root_cause="found out", resolution="mended")))
+        return events
+
+    def _operations(self) -> list[Event]:
+        """Logs, changes, alerts and changes of status; jobs that are created, started and finished."""
+        events: list[Event] = []
+        for number in range(25):
+            name, at = self._chance.choice(list(self._gateway.deployments.items())), self._at()
+            events.append((at, partial(self._gateway.add, *events_of(*name, at))))
+            job_id, times = f"job_{number}", sorted((self._at(), self._at(), self._at()))
+            create = job(job_id, status="queued", created_at=times[0], started_at=None)
+            events.append((times[0], partial(self._gateway.add, create)))
+            if number % 5:
+                change = partial(self._gateway.change, Job, job_id)
+                end = {"status": "failed" if number % 2 else "succeeded", "error": "found out"}
+                events.append((times[1], partial(change, status="running", started_at=times[1])))
+                events.append((times[2], partial(change, finished_at=times[2], **end)))
         return events
 
     async def _score(self, moment: datetime) -> None:

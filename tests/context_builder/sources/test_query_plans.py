@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from context_builder.source import ContextSource
 from gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
-from models.database import Database, ReadSession
+from models.database import ReadSession
+from statements import Statement, captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-Statement = tuple[str, Any]
 
 QUESTIONS = {
     "anything": asking(),
@@ -28,21 +27,6 @@ QUESTIONS = {
     "named rows": asking(request_ids=(1, 2, 3), incident_ids=(1,)),
     "everything": asking(deployment_ids=(1,), tiers=("budget",), user_ids=(3,), request_ids=(4,)),
 }
-
-
-@contextmanager
-def captured(database: Database) -> Iterator[list[Statement]]:
-    """Every statement that is sent to the database meanwhile, with its values."""
-    statements: list[Statement] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    event.listen(database.read_engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(database.read_engine.sync_engine, "before_cursor_execute", note)
 
 
 async def scans(session: ReadSession, statement: Statement) -> list[str]:

@@ -1,0 +1,93 @@
+"""Configuration changes: answers "what was configured differently before it began, and by whom?".
+
+Columns: target, parameter, old and new value, who changed it and when (UTC). The window and the day before
+it; those nearest to the onset of what is asked about come first, or the newest where nothing stands out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+
+from context_builder.event_scope import event_scope
+from context_builder.event_window import EventWindow, leading, nearness, onset_note, relative
+from context_builder.fact_keys import change_key
+from context_builder.figures import count, moment, named
+from context_builder.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.untrusted import quoted
+from models import ConfigChange
+from models.database import ReadSession
+
+MOST = 40
+_VALUE_LIMIT = 200
+_SHORT_LIMIT = 40
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """The changes nearest to the onset, or to the end of the window."""
+    onset = await stores.exploration.onset(request)
+    span = leading(request)
+    async with stores.snapshot.session() as session:
+        condition = and_(span.holds(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        total = await session.scalar(select(func.count()).select_from(ConfigChange).where(condition)) or 0
+        changes = await _nearest(session, request, span, onset or span.until)
+    if not changes:
+        return Section(f"no configuration changes {span}", status=Status.EMPTY)
+    listed = (
+        f"; the {'nearest to the onset' if onset else 'newest'} {MOST} are listed" if total > MOST else ""
+    )
+    header = f"{count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
+    return Section(header, tuple(_facts(changes, onset, onset or span.until)))
+
+
+async def _nearest(
+    session: ReadSession, request: ContextRequest, span: EventWindow, center: datetime
+) -> Sequence[ConfigChange]:
+    """The nearest changes on each side of a moment, each side by its own index range."""
+    near = select(ConfigChange).where(event_scope(ConfigChange, request)).limit(MOST)
+    changed_at = ConfigChange.changed_at
+    before = await session.scalars(
+        near.where(changed_at >= span.since, changed_at < span.until, changed_at <= center).order_by(
+            changed_at.desc(), ConfigChange.id.desc()
+        )
+    )
+    after = await session.scalars(
+        near.where(changed_at > center, changed_at < span.until).order_by(changed_at, ConfigChange.id)
+    )
+    changes = [*before, *after]
+    return sorted(changes, key=lambda row: (abs(row.changed_at - center), -row.id))[:MOST]
+
+
+def _facts(changes: Sequence[ConfigChange], onset: datetime | None, center: datetime) -> list[Fact]:
+    """One per change. Of several on one target in one minute the first carries their key."""
+    facts, keys = [], set[str]()
+    for change in changes:
+        key = change_key(change.target, change.changed_at)
+        facts.append(_fact(change, onset, center, "" if key in keys else key))
+        keys.add(key)
+    return facts
+
+
+def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: str) -> Fact:
+    when = f"{moment(change.changed_at)}{relative(change.changed_at, onset)}"
+    head = f"{named(change.parameter)} of {named(change.target)}"
+    return Fact(
+        f"{head}: {_step(change, _VALUE_LIMIT)}; by {named(change.changed_by)} at {when}",
+        f"{head}: {_step(change, _SHORT_LIMIT)} at {when}",
+        0.3 + 0.7 * nearness(change.changed_at, center),
+        kind="configuration changes",
+        key=key,
+    )
+
+
+def _step(change: ConfigChange, limit: int) -> str:
+    """From what to what; the short form of long values must not hide that they differ."""
+    old = "not set" if change.old_value is None else quoted(change.old_value, limit=limit)
+    new = "removed" if change.new_value is None else quoted(change.new_value, limit=limit)
+    return f"{old} -> {new}"
+
+
+source = ContextSource("config", "C", frozenset({Topic.CHANGES}), 2.0, read)

@@ -1,0 +1,157 @@
+"""Alerts that were sent or failed: answers "was anybody paged, and which alerts did not get through?".
+
+Columns: provider, channel, subject, status (sent, failed), error of a failed one, and when (UTC). Alerts that
+are alike are told once, with how often. Those without a deployment belong to the gateway as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
+
+from context_builder.event_window import EventWindow, nearness, occasions, recent
+from context_builder.figures import named
+from context_builder.log_templates import templates_of
+from context_builder.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.untrusted import quoted
+from models import Incident, Notification, NotificationStatus
+from models.database import ReadSession
+
+NEWEST = 500
+"""Alerts that are read of each status, so that those sent hide no failed ones; the others are counted."""
+MOST = 30
+_MAX_CHARACTERS = 400
+_INCIDENTS_NAMED = 3
+
+_IMPORTANCE = {NotificationStatus.FAILED: 0.85, NotificationStatus.SENT: 0.45}
+_UNREACHED_IMPORTANCE = 1.0
+"""Of failed alerts about an incident of which no alert got through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One notification, with the beginnings of its texts."""
+
+    created_at: datetime
+    provider: str
+    channel: str
+    subject: str
+    status: NotificationStatus
+    error: str | None
+    incident_id: int | None
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """Failed alerts, then those that were sent."""
+    span = recent(request)
+    condition = and_(span.holds(Notification.created_at), _in_scope(request))
+    totals, alerts = {}, []
+    async with stores.snapshot.session() as session:
+        for status in _IMPORTANCE:
+            of_status = and_(condition, Notification.status == status.value)
+            counted = select(func.count()).select_from(Notification).where(of_status)
+            totals[status] = await session.scalar(counted) or 0
+            alerts += await _newest(session, of_status)
+        unreached = await _unreached(session, alerts, request)
+    if not alerts:
+        return Section(f"no alerts were sent or failed {span}", status=Status.EMPTY)
+    templates = await asyncio.to_thread(templates_of, {alert.subject for alert in alerts})
+    groups: defaultdict[tuple[str, ...], list[Alert]] = defaultdict(list)
+    for alert in alerts:
+        groups[alert.status, alert.provider, alert.channel, templates[alert.subject]].append(alert)
+    facts = [_fact(alike, unreached, span) for alike in groups.values()]
+    facts.sort(key=lambda fact: -fact.importance)
+    counts = ", ".join(f"{total:,} {status}" for status, total in totals.items())
+    part = f"; the newest {NEWEST} of each were read" if max(totals.values()) > NEWEST else ""
+    listed = f"; {len(facts):,} different ones, {MOST} are listed" if len(facts) > MOST else ""
+    return Section(f"alerts {span}: {counts}{part}{listed}", tuple(facts[:MOST]))
+
+
+def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
+    ids = request.scope.deployment_ids
+    if not ids:
+        return true()
+    return or_(Notification.deployment_id.in_(ids), Notification.deployment_id.is_(None))
+
+
+async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[Alert]:
+    rows = await session.execute(
+        select(
+            Notification.created_at,
+            Notification.provider,
+            Notification.channel,
+            func.substr(Notification.subject, 1, _MAX_CHARACTERS),
+            Notification.status,
+            func.substr(Notification.error, 1, _MAX_CHARACTERS),
+            Notification.incident_id,
+        )
+        .where(condition)
+        .order_by(Notification.created_at.desc(), Notification.id.desc())
+        .limit(NEWEST)
+    )
+    return [
+        Alert(at, provider, channel, subject, NotificationStatus(status), error, incident_id)
+        for at, provider, channel, subject, status, error, incident_id in rows
+    ]
+
+
+async def _unreached(
+    session: ReadSession, alerts: Sequence[Alert], request: ContextRequest
+) -> dict[int, str]:
+    """Public ids of incidents of which alerts failed and, by `as_of`, none got through."""
+    failed = {alert.incident_id for alert in alerts if alert.status is NotificationStatus.FAILED}
+    ids = sorted(number for number in failed if number is not None)
+    if not ids:
+        return {}
+    got_through = (
+        select(Notification.id)
+        .where(
+            Notification.incident_id == Incident.id,
+            Notification.status == NotificationStatus.SENT.value,
+            Notification.created_at <= request.as_of,
+        )
+        .exists()
+    )
+    rows = await session.execute(
+        select(Incident.id, Incident.public_id).where(Incident.id.in_(ids), ~got_through)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) -> Fact:
+    """What one or several alerts say; `alike` has the newest first."""
+    newest = alike[0]
+    when = occasions(alike[-1].created_at, newest.created_at)
+    often = f" {len(alike):,} times" if len(alike) > 1 else ""
+    outcome = f"{'FAILED' if newest.status is NotificationStatus.FAILED else 'sent'}{often} {when}"
+    others = len({alert.subject for alert in alike}) - 1
+    like_it = f" and {others:,} like it" if others else ""
+    short = f"{named(newest.provider)} alert to {named(newest.channel)} {outcome}: "
+    error = f"; error: {quoted(newest.error)}" if newest.error else ""
+    lost = _named_incidents({unreached[i] for alert in alike if (i := alert.incident_id) in unreached})
+    importance = _UNREACHED_IMPORTANCE if lost else _IMPORTANCE[newest.status]
+    return Fact(
+        f"{short}{quoted(newest.subject)}{like_it}{error}{lost}",
+        f"{short}{quoted(newest.subject, limit=80)}{like_it}{lost}",
+        importance * (0.7 + 0.3 * nearness(newest.created_at, span.until)),
+        kind="notifications",
+    )
+
+
+def _named_incidents(public_ids: Collection[str]) -> str:
+    """Says of which incidents nobody heard; empty where there are none."""
+    if not public_ids:
+        return ""
+    names = [named(public_id) for public_id in sorted(public_ids)]
+    more = len(names) - _INCIDENTS_NAMED
+    listed = ", ".join(names[:_INCIDENTS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return f"; no alert about {listed} got through"
+
+
+source = ContextSource("notifications", "N", frozenset({Topic.INCIDENTS}), 2.0, read)

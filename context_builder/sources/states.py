@@ -1,0 +1,164 @@
+"""Changes of health status: answers "which deployment went down or flapped, when, and why?".
+
+Columns: deployment, status before and after (healthy, degraded, down, unknown), reason and when (UTC). Many
+changes of one deployment that follow each other within FLAP_GAP minutes are flapping and told as one fact.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, select, true
+
+from context_builder.event_window import EventWindow, nearness, occasions, recent
+from context_builder.figures import count, moment, named
+from context_builder.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.untrusted import quoted
+from models import Deployment, DeploymentStatus, StateTransition
+from models.database import ReadSession
+
+MOST = 40
+MOST_READ = 2_000
+MOST_OF_ONE = 100
+"""Newest transitions that are read of one deployment, so that one that flaps hides no other."""
+FLAP_GAP = timedelta(minutes=30)
+FLAPS = 5
+"""So many transitions, each within FLAP_GAP of the one before, are flapping: an outage alone makes fewer."""
+
+_IMPORTANCE = {
+    DeploymentStatus.DOWN: 0.9,
+    DeploymentStatus.DEGRADED: 0.75,
+    DeploymentStatus.HEALTHY: 0.6,
+    DeploymentStatus.UNKNOWN: 0.5,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A row with the name of its deployment."""
+
+    deployment: str
+    changed_at: datetime
+    before: DeploymentStatus
+    after: DeploymentStatus
+    reason: str | None
+    newer: int
+    """How many transitions of the deployment in the span came after it."""
+    older: int
+    """How many came before it."""
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """Flapping deployments, then single transitions."""
+    span = recent(request)
+    async with stores.snapshot.session() as session:
+        condition = and_(span.holds(StateTransition.changed_at), _in_scope(request))
+        counted = select(func.count()).select_from(StateTransition).where(condition)
+        total = await session.scalar(counted) or 0
+        transitions = await _newest(session, condition)
+    if not transitions:
+        return Section(f"no deployment changed its status {span}", status=Status.EMPTY)
+    facts, flapping = [], 0
+    for run, is_cut in _runs(transitions):
+        if len(run) >= FLAPS:
+            flapping += 1
+            facts.append(_flapping(run, is_cut, request, span))
+        else:
+            facts += [_fact(transition, span) for transition in run]
+    facts.sort(key=lambda fact: -fact.importance)
+    read_part = f"; only the newest {len(transitions):,} were read" if total > len(transitions) else ""
+    listed = f"; {MOST} of {len(facts):,} facts are listed" if len(facts) > MOST else ""
+    spells = f", {count(flapping, 'spell')} of flapping" if flapping else ""
+    return Section(
+        f"{count(total, 'change')} of status {span}{spells}{read_part}{listed}", tuple(facts[:MOST])
+    )
+
+
+def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
+    ids = request.scope.deployment_ids
+    return StateTransition.deployment_id.in_(ids) if ids else true()
+
+
+async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[Transition]:
+    """The newest transitions, at most MOST_OF_ONE of each deployment, newest first."""
+    newest_first = StateTransition.changed_at.desc(), StateTransition.id.desc()
+    place = func.row_number().over(partition_by=StateTransition.deployment_id, order_by=newest_first)
+    total = func.count().over(partition_by=StateTransition.deployment_id)
+    placed = (
+        select(StateTransition.id, place.label("place"), total.label("total")).where(condition).subquery()
+    )
+    rows = await session.execute(
+        select(StateTransition, Deployment.public_id, placed.c.place, placed.c.total)
+        .join(placed, placed.c.id == StateTransition.id)
+        .join(Deployment, Deployment.id == StateTransition.deployment_id)
+        .where(placed.c.place <= MOST_OF_ONE)
+        .order_by(*newest_first)
+        .limit(MOST_READ)
+    )
+    return [
+        Transition(
+            public_id,
+            row.changed_at,
+            DeploymentStatus(row.from_status),
+            DeploymentStatus(row.to_status),
+            row.reason,
+            newer=place - 1,
+            older=total_of_it - place,
+        )
+        for row, public_id, place, total_of_it in rows
+    ]
+
+
+def _runs(transitions: Sequence[Transition]) -> Iterator[tuple[list[Transition], bool]]:
+    """Transitions of one deployment that follow each other closely, and whether older ones were not read."""
+    of_each: defaultdict[str, list[Transition]] = defaultdict(list)
+    for transition in transitions:
+        of_each[transition.deployment].append(transition)
+    for own in of_each.values():
+        run = own[:1]
+        for transition in own[1:]:
+            if run[-1].changed_at - transition.changed_at > FLAP_GAP:
+                yield run, False
+                run = []
+            run.append(transition)
+        yield run, run[-1].older > 0
+
+
+def _flapping(run: Sequence[Transition], is_cut: bool, request: ContextRequest, span: EventWindow) -> Fact:
+    last, first = run[0], run[-1]
+    least = "at least " if is_cut else ""
+    is_now = last.newer == 0 and request.as_of - span.until < timedelta(minutes=1)
+    state = f"{'now' if is_now else 'then'} {last.after.upper()}"
+    short = (
+        f"{named(last.deployment)} flapped {least}{len(run):,} times "
+        f"{occasions(first.changed_at, last.changed_at)}, {state}"
+    )
+    importance = 0.9 + 0.1 * nearness(last.changed_at, span.until)
+    return Fact(
+        f"{short}{_said(last.reason)}", short if last.reason else "", importance, kind="spells of flapping"
+    )
+
+
+def _fact(transition: Transition, span: EventWindow) -> Fact:
+    short = (
+        f"{named(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
+        f"at {moment(transition.changed_at)}"
+    )
+    near = nearness(transition.changed_at, span.until)
+    return Fact(
+        f"{short}{_said(transition.reason)}",
+        short if transition.reason else "",
+        _IMPORTANCE[transition.after] * (0.4 + 0.55 * near),
+        kind="changes of status",
+    )
+
+
+def _said(reason: str | None) -> str:
+    return f": {quoted(reason)}" if reason else ""
+
+
+source = ContextSource("states", "S", frozenset({Topic.HEALTH, Topic.CHANGES}), 2.0, read)
