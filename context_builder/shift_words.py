@@ -8,9 +8,9 @@ from datetime import timedelta
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.slices import Slice
-from context_builder.figures import duration, moment, named
+from context_builder.figures import moment, named
 
-_PRECISE = timedelta(minutes=1)
+_PRECISE = timedelta(minutes=5)
 _VERBS = {
     Metric.LATENCY: ("became slower", "became faster"),
     Metric.ERRORS: ("failed more", "failed less"),
@@ -47,10 +47,10 @@ def happened(shift: Shift) -> str:
 
 
 def began(shift: Shift) -> str:
-    """`2026-11-20 08:54`, or the span in which it began."""
-    if shift.precision <= _PRECISE:
+    """`2026-11-20 08:54`, with the span in which it may have begun where that is long."""
+    if shift.latest - shift.earliest <= _PRECISE:
         return moment(shift.onset)
-    return f"{moment(shift.onset)} or up to {duration(shift.precision)} later"
+    return f"{moment(shift.onset)} (not before {moment(shift.earliest)}, not after {moment(shift.latest)})"
 
 
 def lasted(shift: Shift) -> str:

@@ -8,7 +8,7 @@ minus size, as in the contribution and surprise of Adtributor (Bhagwan et al., N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -65,6 +65,8 @@ class Driver:
     before: Level
     cells: tuple[int, ...]
     """Which cells of the breakdown it is made of."""
+    alike: tuple[Slice, ...] = ()
+    """Other single values that describe the change about as well."""
 
     @property
     def concentration(self) -> float:
@@ -118,7 +120,10 @@ def _best(breakdown: Breakdown, candidates: Sequence[Driver]) -> Driver | None:
         places = [order.index(dimension) for dimension, _ in driver.slice.values]
         return len(places), sum(places), -driver.concentration, driver.slice
 
-    return min((driver for driver in candidates if driver.concentration >= enough), key=preference)
+    best, *others = sorted(
+        (driver for driver in candidates if driver.concentration >= enough), key=preference
+    )
+    return replace(best, alike=tuple(other.slice for other in others if len(other.slice.values) == 1))
 
 
 def _of_dimensions(

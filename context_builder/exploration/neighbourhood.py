@@ -31,8 +31,8 @@ Minutes = dict[datetime, tuple[float, float]]
 
 async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -> Shift:
     """The same shift with its onset to the minute, where its metric is kept by the minute."""
-    start = shift.onset - _MARGIN
-    last = shift.onset + min(shift.precision, _LONGEST) + _MARGIN
+    start = shift.earliest - _MARGIN
+    last = min(shift.latest, shift.earliest + _LONGEST) + _MARGIN
     end = min(last, request.window.end, shift.until or request.window.end)
     if shift.metric is Metric.QUALITY or end - start < 2 * MINUTE:
         return shift
@@ -43,7 +43,13 @@ async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -
     signal, usual, away = _signal(shift, found, start, round((end - start) / MINUTE))
     if not signal.weight.sum():
         return shift
-    return replace(shift, onset=start + turning_point(signal, usual, away) * MINUTE, precision=MINUTE)
+    turn = turning_point(signal, usual, away)
+    return replace(
+        shift,
+        earliest=start + turn.first * MINUTE,
+        onset=start + turn.likeliest * MINUTE,
+        latest=start + (turn.last + 1) * MINUTE,
+    )
 
 
 async def _minutes(

@@ -21,6 +21,8 @@ LEAST_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
 LEAST_EVIDENCE = 30.0
 """About five and a half standard deviations: some thousand places are looked at for every question."""
+_PLAUSIBLE = 2.0
+"""Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
 _PENALTY = 8.0
 _USUAL_SHARE = 0.25
 """The usual level is that of the first segment with so much of all weight."""
@@ -132,15 +134,25 @@ def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: Level) -> 
     )
 
 
-def turning_point(signal: Signal, usual: float, away: float) -> int:
-    """The bucket from which on a signal that ends away is best explained by having left its usual level.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where a signal left its usual level: the likeliest bucket, and the first and last plausible ones."""
+
+    first: int
+    likeliest: int
+    last: int
+
+
+def turning_point(signal: Signal, usual: float, away: float) -> Turn:
+    """The turn of a signal that ends away from its usual level.
 
     For the neighbourhood of an onset, in finer buckets than those that it was found in.
     """
-    gain = _gain(signal, usual, away)
-    later = np.cumsum(gain[::-1])
+    later = np.cumsum(_gain(signal, usual, away)[::-1])[::-1]
     # Where nothing was counted between two buckets, the later one is the first that was seen away.
-    return len(later) - 1 - int(np.argmax(later))
+    likeliest = len(later) - 1 - int(np.argmax(later[::-1]))
+    plausible = np.flatnonzero(later >= later[likeliest] - _PLAUSIBLE)
+    return Turn(int(plausible[0]), likeliest, int(plausible[-1]))
 
 
 def _gain(signal: Signal, usual: float, away: float) -> Floats:

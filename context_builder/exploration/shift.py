@@ -21,8 +21,10 @@ class Shift:
     metric: Metric
     slice: Slice
     onset: datetime
-    precision: timedelta
-    """Width of the span in which it began, from `onset` on."""
+    """When it most probably began."""
+    earliest: datetime
+    latest: datetime
+    """The span in which it may have begun."""
     until: datetime | None
     """When it was back at its usual level; None: not by the end of the window."""
     after: float
@@ -74,7 +76,7 @@ def _clearest(shift: Shift) -> tuple[float, str, tuple[tuple[str, str], ...], da
 def _is_same(shift: Shift, other: Shift) -> bool:
     if shift.metric is not other.metric or shift.rose != other.rose:
         return False
-    if abs(shift.onset - other.onset) <= max(SAME_MOMENT, shift.precision, other.precision):
+    if shift.earliest - SAME_MOMENT <= other.latest and other.earliest - SAME_MOMENT <= shift.latest:
         return True
     overlap = shift.onset < (other.until or LONG_AFTER) and other.onset < (shift.until or LONG_AFTER)
     return overlap and shift.slice.is_nested_with(other.slice)

@@ -28,7 +28,7 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, dollars, milliseconds, moment, percent, times
 from context_builder.request import ContextRequest, Topic
-from context_builder.shift_words import began, happened, slice_name
+from context_builder.shift_words import happened, listed_slices, slice_name
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -64,7 +64,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     async with stores.snapshot.session() as session:
         explained = [one for shift in told for one in await _explained(session, request, shift)]
     facts = [fact for rank, one in enumerate(explained) for fact in _facts(one, 1.0 - _FEWER * min(rank, 6))]
-    said = "; ".join(f"{happened(shift)} from {began(shift)}" for shift in told)
+    said = "; ".join(f"{happened(shift)} from {moment(shift.onset)}" for shift in told)
     return Section(f"what carries each change (share of it, sample sizes): {said}", tuple(facts))
 
 
@@ -106,15 +106,18 @@ def _facts(explained: Explained, importance: float) -> Iterator[Fact]:
     shift = explained.shift
     topics = frozenset({shift.metric.topic, Topic.CHANGES})
     for rank, driver in enumerate(explained.drivers):
-        head = f"{happened(shift)} from {began(shift)}: {slice_name(driver.slice)} carries {_share(driver)}"
-        yield Fact(
-            f"{head}; {_figures(explained, driver)}", head, importance - _FALLING * rank, topics, "drivers"
-        )
+        since = f"{happened(shift)} from {moment(shift.onset)}"
+        head = f"{since}: {slice_name(driver.slice)} carries {_share(driver)}"
+        also = f"; the same is seen as {listed_slices(driver.alike, 3)}" if driver.alike else ""
+        text = f"{head}; {_figures(explained, driver)}{also}"
+        yield Fact(text, head, importance - _FALLING * rank, topics, "drivers")
 
 
 def _share(driver: Driver) -> str:
-    share = percent(round(driver.share * 1000), 1000)
-    return f"{share} of the change with {percent(round(driver.size * 1000), 1000)} of the traffic"
+    share, size = (percent(round(part * 1000), 1000) for part in (driver.share, driver.size))
+    if driver.slice.value_of("error_code") is not None:
+        return f"{share} of the additional failures, {size} of the usual ones"
+    return f"{share} of the change with {size} of the traffic"
 
 
 def _figures(explained: Explained, driver: Driver) -> str:

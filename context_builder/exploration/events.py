@@ -1,0 +1,274 @@
+"""Change events: what was done to the gateway, or happened to it, near some moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from context_builder.event_scope import event_scope
+from context_builder.fact_keys import change_key, job_key
+from context_builder.figures import moment, named
+from context_builder.request import ContextRequest, Window
+from context_builder.rollup_query import rollup_scope
+from context_builder.untrusted import quoted
+from models import (
+    AuditEvent,
+    ConfigChange,
+    Deployment,
+    Incident,
+    Job,
+    MaintenanceWindow,
+    RequestRollup,
+    Resolution,
+    StateTransition,
+)
+from models.database import ReadSession
+from models.schema import UtcDateTime
+
+BEFORE = timedelta(hours=6)
+"""A cause is looked for in so much time before an onset."""
+AFTER = timedelta(hours=1)
+MOST_OF_A_KIND = 40
+"""Near all moments together; the nearest of them are told."""
+_RECORDED_ELSEWHERE = ("config.", "job.", "rollout.", "auth.", "login", "session.")
+"""Audited actions that have a row of their own, or change nothing."""
+_WEIGHTS = {
+    "config": 1.0,
+    "job": 1.0,
+    "version": 0.95,
+    "maintenance": 0.9,
+    "audit": 0.8,
+    "state": 0.7,
+    "incident": 0.7,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened at one moment."""
+
+    at: datetime
+    kind: str
+    text: str
+    """What happened, without when."""
+    target: str
+    """What it happened to."""
+    key: str = ""
+    """As in `Fact`."""
+
+    @property
+    def weight(self) -> float:
+        """How likely such an event is to be a cause, in [0, 1]: a change more than a symptom."""
+        return _WEIGHTS[self.kind]
+
+
+def spans_around(moments: Iterable[tuple[datetime, datetime]], request: ContextRequest) -> list[Window]:
+    """The time around each onset, given by its first and last possible moment; never after `as_of`."""
+    ends = request.as_of + timedelta(microseconds=1)
+    return [Window(first - BEFORE, min(last + AFTER, ends)) for first, last in moments]
+
+
+async def events_in(session: ReadSession, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
+    """Change events in scope within any of the spans, oldest first."""
+    near = _near(spans)
+    events = [
+        *await _config_changes(session, request, near),
+        *await _jobs(session, request, near),
+        *await _audit_events(session, request, near),
+        *await _transitions(session, request, near),
+        *await _incidents(session, request, near),
+        *await _maintenance(session, request, near),
+        *await _router_versions(session, request, spans),
+    ]
+    return sorted(events, key=lambda event: (event.at, event.kind, event.text))
+
+
+Moments = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
+Near = Callable[[Moments], ColumnElement[bool]]
+"""Whether a column's moment lies in one of the spans."""
+
+
+def _near(spans: Sequence[Window]) -> Near:
+    def condition(column: Moments) -> ColumnElement[bool]:
+        return or_(*(and_(column >= span.start, column < span.end) for span in spans))
+
+    return condition
+
+
+async def _config_changes(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    rows = await session.scalars(
+        select(ConfigChange)
+        .where(near(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    return [
+        Event(
+            at=row.changed_at,
+            kind="config",
+            text=f"{named(row.parameter)} of {named(row.target)} was changed, {_step(row)}, "
+            f"by {named(row.changed_by)}",
+            target=row.target,
+            key=change_key(row.target, row.changed_at),
+        )
+        for row in rows
+    ]
+
+
+def _step(row: ConfigChange) -> str:
+    old = "not set" if row.old_value is None else quoted(row.old_value, limit=80)
+    new = "removed" if row.new_value is None else quoted(row.new_value, limit=80)
+    return f"{old} -> {new}"
+
+
+async def _jobs(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    """Their beginning; a job that ended is as likely a cause at its end, so the end is told with it."""
+    rows = await session.scalars(
+        select(Job)
+        .where(near(Job.started_at), event_scope(Job, request))
+        .order_by(Job.started_at.desc(), Job.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    events = []
+    for row in rows:
+        over = row.finished_at is not None and row.finished_at <= request.as_of
+        end = f", {row.status} {moment(row.finished_at)}" if over and row.finished_at else ", not finished"
+        detail = f" ({quoted(row.detail, limit=120)})" if row.detail else ""
+        error = f": {quoted(row.error, limit=120)}" if row.error and over else ""
+        what = f"{row.type.replace('_', ' ')} {named(row.public_id)} of {named(row.target)}"
+        text = f"{what} began{detail}{end}{error}"
+        at = row.started_at or row.created_at
+        events.append(Event(at=at, kind="job", text=text, target=row.target, key=job_key(row.public_id)))
+    return events
+
+
+async def _audit_events(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    recorded = or_(*(AuditEvent.action.startswith(prefix, autoescape=True) for prefix in _RECORDED_ELSEWHERE))
+    rows = await session.scalars(
+        select(AuditEvent)
+        .where(near(AuditEvent.occurred_at), ~recorded, event_scope(AuditEvent, request))
+        .order_by(AuditEvent.occurred_at.desc(), AuditEvent.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    return [
+        Event(
+            at=row.occurred_at,
+            kind="audit",
+            text=f"{named(row.actor)} did {named(row.action)} on {named(row.target)}"
+            + (f": {quoted(row.detail, limit=120)}" if row.detail else ""),
+            target=row.target,
+        )
+        for row in rows
+    ]
+
+
+async def _transitions(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    ids = request.scope.deployment_ids
+    rows = await session.execute(
+        select(StateTransition, Deployment.public_id)
+        .join(Deployment, Deployment.id == StateTransition.deployment_id)
+        .where(near(StateTransition.changed_at), *([Deployment.id.in_(ids)] if ids else []))
+        .order_by(StateTransition.changed_at.desc(), StateTransition.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    return [
+        Event(
+            at=row.changed_at,
+            kind="state",
+            text=f"{named(deployment)} went from {row.from_status} to {row.to_status}"
+            + (f": {quoted(row.reason, limit=120)}" if row.reason else ""),
+            target=deployment,
+        )
+        for row, deployment in rows
+    ]
+
+
+async def _incidents(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    ids = request.scope.deployment_ids
+    mine = or_(Incident.deployment_id.in_(ids), Incident.deployment_id.is_(None))
+    rows = await session.scalars(
+        select(Incident)
+        .where(near(Incident.started_at), *([mine] if ids else []))
+        .order_by(Incident.started_at.desc(), Incident.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    return [
+        Event(
+            at=row.started_at,
+            kind="incident",
+            text=f"incident {named(row.public_id)} began: {quoted(row.title, limit=160)}",
+            target=row.target or "",
+        )
+        for row in rows
+    ]
+
+
+async def _maintenance(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+    backends = select(Deployment.backend).where(Deployment.id.in_(request.scope.deployment_ids))
+    rows = await session.scalars(
+        select(MaintenanceWindow)
+        .where(
+            near(MaintenanceWindow.starts_at),
+            MaintenanceWindow.announced_at <= request.as_of,
+            *([MaintenanceWindow.backend.in_(backends)] if request.scope.deployment_ids else []),
+        )
+        .order_by(MaintenanceWindow.starts_at.desc(), MaintenanceWindow.id.desc())
+        .limit(MOST_OF_A_KIND)
+    )
+    return [
+        Event(
+            at=row.starts_at,
+            kind="maintenance",
+            text=f"announced maintenance of {named(row.backend)} began, until {moment(row.ends_at)}: "
+            f"{quoted(row.reason, limit=120)}",
+            target=row.backend,
+        )
+        for row in rows
+    ]
+
+
+async def _router_versions(
+    session: ReadSession, request: ContextRequest, spans: Sequence[Window]
+) -> list[Event]:
+    """Router versions that were first seen in one of the spans."""
+    if not spans:
+        return []
+    scope = await rollup_scope(session, request)
+    first = func.min(RequestRollup.bucket_start, type_=UtcDateTime)
+    oldest = min(span.start for span in spans) - timedelta(days=7)
+    seen = [
+        (row[0], row[1])
+        for row in await session.execute(
+            select(RequestRollup.router_version, first)
+            .where(
+                RequestRollup.resolution == Resolution.HOUR,
+                RequestRollup.bucket_start >= oldest,
+                RequestRollup.bucket_start < max(span.end for span in spans),
+                RequestRollup.router_version != "",
+                scope.condition,
+            )
+            .group_by(RequestRollup.router_version)
+        )
+    ]
+    # The oldest version known was there before anything that is looked at.
+    known_since = min((hour for _, hour in seen), default=None)
+    events = []
+    for version, hour in seen:
+        if hour == known_since or not any(span.start <= hour < span.end for span in spans):
+            continue
+        at = await session.scalar(
+            select(first).where(
+                RequestRollup.resolution == Resolution.MINUTE,
+                RequestRollup.bucket_start >= hour,
+                RequestRollup.bucket_start < hour + timedelta(hours=1),
+                RequestRollup.router_version == version,
+                scope.condition,
+            )
+        )
+        text = f"router version {named(version)} was first seen"
+        events.append(Event(at=at or hour, kind="version", text=text, target="router"))
+    return events

@@ -1,0 +1,165 @@
+"""Onsets, and what changed near them: answers "when did it begin, and what else happened at that moment?".
+
+Columns: for each metric that left its usual level, since when (UTC, to the minute where the data allow it),
+until when, by how much (ms, %, requests, score) and over how many requests; then configuration changes, jobs,
+router versions, audited actions, state transitions, incidents and maintenance near an onset, the nearest
+first, each with its distance in minutes or hours before or after it. Near in time is not proof of cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
+from context_builder.exploration.metric import Metric
+from context_builder.exploration.shift import Shift
+from context_builder.figures import count, duration, moment, percent, times
+from context_builder.request import ContextRequest, Topic
+from context_builder.shift_words import began, happened, lasted, listed_slices, slice_name
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+
+MOST_EVENTS = 12
+_EVENT = 0.98
+"""Importance of an event at the very onset of the first shift."""
+_HALVED_AFTER = timedelta(minutes=90)
+"""So far from the onset an event is half as important."""
+_BESIDE = 0.75
+"""Share of importance of an event that hit something else than what changed."""
+_LATE = 0.6
+"""Share of importance of an event that came after the onset."""
+_FALLING = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class Coincidence:
+    """An event near the onset of a shift."""
+
+    event: Event
+    shift: Shift
+    rank: int
+    """Of the shift, from 0."""
+
+    @property
+    def distance(self) -> timedelta:
+        """From the span of the onset; negative before it."""
+        if self.event.at < self.shift.earliest:
+            return self.event.at - self.shift.earliest
+        return max(timedelta(0), self.event.at - self.shift.latest)
+
+    @property
+    def importance(self) -> float:
+        """By nearness, by what was hit, and by kind: changes before symptoms."""
+        near = 1 / (1 + abs(self.distance) / _HALVED_AFTER)
+        scale = self.event.weight * (1.0 if _concerns(self.event, self.shift) else _BESIDE)
+        if self.distance > timedelta(0):
+            scale *= _LATE
+        return (_EVENT - _FALLING * self.rank) * near * scale
+
+
+async def read(request: ContextRequest, stores: Stores) -> Section:
+    """Each onset, then the events near one."""
+    shifts = await stores.exploration.shifts(request)
+    if not shifts:
+        if not await stores.exploration.has_traffic(request):
+            return Section("no requests are known, so that nothing can have changed", status=Status.EMPTY)
+        return Section("no onset: no metric of any slice left its usual level")
+    spans = spans_around([(shift.earliest, shift.latest) for shift in shifts], request)
+    async with stores.snapshot.session() as session:
+        events = await events_in(session, request, spans)
+    coincidences = _nearest(events, shifts)
+    facts = [
+        *(_onset(shift, rank) for rank, shift in enumerate(shifts)),
+        *(_event(one) for one in coincidences[:MOST_EVENTS]),
+    ]
+    rest = f" of {len(coincidences)}" if len(coincidences) > MOST_EVENTS else ""
+    header = (
+        f"{count(len(shifts), 'onset')}, the first {moment(min(shift.onset for shift in shifts))}; "
+        f"{min(len(coincidences), MOST_EVENTS)}{rest} events near one; near in time is not proof of cause"
+    )
+    return Section(header, tuple(sorted(facts, key=lambda fact: -fact.importance)))
+
+
+def _nearest(events: Sequence[Event], shifts: Sequence[Shift]) -> list[Coincidence]:
+    """Each event once, with the shift it matters to most; the most important first."""
+    found = []
+    for event in events:
+        near = [
+            one
+            for rank, shift in enumerate(shifts)
+            if -BEFORE <= (one := Coincidence(event, shift, rank)).distance <= AFTER
+        ]
+        if near:
+            found.append(max(near, key=lambda one: (one.importance, -one.rank)))
+    return sorted(found, key=lambda one: (-one.importance, one.event.at, one.event.text))
+
+
+def _concerns(event: Event, shift: Shift) -> bool:
+    """Whether the event hit the gateway as a whole, or a deployment, model or backend of what changed."""
+    deployments = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
+    names = {part for deployment in deployments for part in (deployment, *deployment.split("/"))}
+    return not deployments or event.target in names or "/" not in event.target
+
+
+def _onset(shift: Shift, rank: int) -> Fact:
+    also = f"; also {listed_slices(shift.also, 3)}" if shift.also else ""
+    head = f"{slice_name(shift.slice)}: {happened(shift)} from {began(shift)} {lasted(shift)}"
+    if shift.is_gap:
+        head = f"{slice_name(shift.slice)}: NO REQUESTS were recorded from {began(shift)} {lasted(shift)}"
+    return Fact(
+        f"{head}: {_level(shift)}{also}",
+        head,
+        1.0 - _FALLING * rank,
+        frozenset({shift.metric.topic, Topic.CHANGES}),
+        "onsets",
+    )
+
+
+def _level(shift: Shift) -> str:
+    """By how much, and over how many requests."""
+    if shift.is_gap:
+        usual = f"about {round(shift.expected_per_hour):,} per hour are usual"
+        return f"{usual}; a gap in the telemetry, or an outage"
+    if shift.metric is Metric.LATENCY:
+        ratio = times(shift.after, 1.0)
+        return f"{ratio} the usual latency over {count(round(shift.counted), 'answered request')}"
+    if shift.metric is Metric.ERRORS:
+        return (
+            f"{_share(shift.after)} of {count(round(shift.counted), 'request')} failed, "
+            f"{_share(shift.before)} is usual"
+        )
+    if shift.metric is Metric.QUALITY:
+        return (
+            f"mean score {shift.after:.2f} over {count(round(shift.counted), 'score')}, "
+            f"{shift.before:.2f} is usual"
+        )
+    amount = f", {count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
+    return f"{times(shift.after, 1.0)} what is usual at that time of day{amount}"
+
+
+def _share(fraction: float) -> str:
+    return percent(round(fraction * 1000), 1000)
+
+
+def _event(one: Coincidence) -> Fact:
+    text = f"{moment(one.event.at)}, {_relation(one)}: {one.event.text}"
+    topics = frozenset({one.shift.metric.topic, Topic.CHANGES})
+    return Fact(text, "", one.importance, topics, "events", one.event.key)
+
+
+def _relation(one: Coincidence) -> str:
+    what = f"{slice_name(one.shift.slice)}: {happened(one.shift)}"
+    if not one.distance:
+        return f"at the onset ({what})"
+    side = "before" if one.distance < timedelta(0) else "after"
+    return f"{duration(abs(one.distance))} {side} the onset ({what})"
+
+
+source = ContextSource(
+    "changes",
+    "CH",
+    frozenset({Topic.CHANGES, Topic.LATENCY, Topic.ERRORS, Topic.VOLUME, Topic.COST, Topic.QUALITY}),
+    3.0,
+    read,
+)
