@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     token_budget: Annotated[int, Field(ge=500, le=1_000_000)] = 8000
     """Bound of a prompt where the question sets none."""
     postmortem_path: Path = Path("postmortems")
+    runbooks_path: Path | None = None
+    """Folder of Markdown files that the operator wrote; None: there are none."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

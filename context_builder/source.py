@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from context_builder.request import ContextRequest, Topic
+from context_builder.runbooks import Runbooks
 
 if TYPE_CHECKING:  # so that packing and rendering, which know facts, stay free of databases
     from context_builder.exploration.exploration import Exploration
@@ -55,12 +56,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What a source may read: one snapshot of the database, incident memory, and what was found in both."""
+    """What a source may read: one snapshot of the database, memory, what was found in both, and runbooks."""
 
     snapshot: Snapshot
     memory: IncidentMemory
     exploration: Exploration
     """Findings that several sources use, made once per question."""
+    runbooks: Runbooks = field(default_factory=Runbooks)
+    """The operator's own documents; without a folder there are none."""
 
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]

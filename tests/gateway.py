@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from context_builder.exploration.exploration import Exploration
 from context_builder.request import ContextRequest, Scope, Topic, Window
+from context_builder.runbooks import Runbooks
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
 from memory.incident_memory import IncidentMemory
@@ -20,7 +21,7 @@ from models import Deployment, Incident, User
 from models.database import Database
 from models.request_log import NewRequest, append
 from models.schema import Table
-from models.snapshot import Snapshots
+from models.snapshot import Snapshot, Snapshots
 from no_memory import NO_MEMORY
 
 SOURCES = discover()
@@ -57,6 +58,7 @@ class Gateway:
     def __init__(self, database: Database, memory: IncidentMemory = NO_MEMORY) -> None:
         self.database = database
         self.memory = memory
+        self.runbooks = Runbooks()
         self.sent: list[NewRequest] = []
         """Every request appended through this gateway."""
         self.users: dict[str, tuple[int, str]] = {}
@@ -143,20 +145,18 @@ class Gateway:
     async def read(self, source: ContextSource, request: ContextRequest | None = None) -> Section:
         """What a source says, on a snapshot of its own."""
         async with Snapshots(self.database, readers=1).open() as snapshot:
-            return await source.read(
-                request or asking(), Stores(snapshot, self.memory, Exploration(snapshot))
-            )
+            return await source.read(request or asking(), self._stores(snapshot))
 
     async def read_all(self, *requests: ContextRequest) -> dict[str, list[Section]]:
         """What each source says to each request, all on one snapshot."""
         async with Snapshots(self.database, readers=1).open() as snapshot:
             return {
-                source.name: [
-                    await source.read(request, Stores(snapshot, self.memory, Exploration(snapshot)))
-                    for request in requests
-                ]
+                source.name: [await source.read(request, self._stores(snapshot)) for request in requests]
                 for source in SOURCES
             }
+
+    def _stores(self, snapshot: Snapshot) -> Stores:
+        return Stores(snapshot, self.memory, Exploration(snapshot), self.runbooks)
 
     def sent_in(self, window: Window, **values: object) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""
