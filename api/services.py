@@ -14,6 +14,7 @@ from context_builder.chat_model import ChatModel
 from context_builder.postmortem import PostmortemWriter
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
+from context_builder.runbooks import Runbooks
 from context_builder.sources import discover
 from memory.chroma import ChromaIndex
 from memory.embedder import Embedder
@@ -88,7 +89,13 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
         if model is not None:
             stack.push_async_callback(model.close)
         sources = await asyncio.to_thread(discover)
-        builder = ContextBuilder(database, memory, sources, default_budget=settings.token_budget)
+        builder = ContextBuilder(
+            database,
+            memory,
+            sources,
+            default_budget=settings.token_budget,
+            runbooks=Runbooks(settings.runbooks_path),
+        )
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)

@@ -18,6 +18,7 @@ from context_builder.prompt import Prompt
 from context_builder.render import render
 from context_builder.request import Ask, ContextRequest
 from context_builder.resolve import check_question, resolve
+from context_builder.runbooks import Runbooks
 from context_builder.source import ContextSource, Reading, Section, Status, Stores
 from context_builder.tokens import TokenBound
 from memory.incident_memory import IncidentMemory
@@ -52,6 +53,7 @@ class ContextBuilder:
         *,
         default_budget: int,
         bound: TokenBound | None = None,
+        runbooks: Runbooks | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`default_budget` is the token budget of questions that set none."""
@@ -60,6 +62,7 @@ class ContextBuilder:
         self._snapshots = Snapshots(database, readers=len(self.sources))
         self._default_budget = default_budget
         self._bound = bound or TokenBound()
+        self._runbooks = runbooks or Runbooks()
         self._clock = clock
 
     async def build(self, ask: Ask) -> BuiltContext:
@@ -70,7 +73,7 @@ class ContextBuilder:
             now = self._clock()
             async with snapshot.session() as session:
                 request = await resolve(ask, session, now=now, default_budget=self._default_budget)
-            stores = Stores(snapshot, self._memory, Exploration(snapshot))
+            stores = Stores(snapshot, self._memory, Exploration(snapshot), self._runbooks)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
         # A flood of facts takes a while to bound and to hash; other questions go on meanwhile.
