@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import product
+from typing import Any
 
-from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.request import ContextRequest
@@ -26,17 +27,17 @@ def newest_failed(request: ContextRequest, most: int) -> Subquery:
     if scope.user_ids:
         who.append(Request.user_id.in_(scope.user_ids))
     if scope.tiers:
-        who.append(and_(User.tier.in_(scope.tiers), User.updated_at <= Request.created_at))
+        who.append(tier_then().in_(scope.tiers))
     failed = [Request.status == status for status in FAILED_STATUSES]
-    ranges = product(failed, _each(Request.deployment_id, scope.deployment_ids))
+    ranges = product(failed, each(Request.deployment_id, scope.deployment_ids))
     return _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, most)
 
 
 def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnElement[bool]) -> Subquery:
     """The newest requests of the users in scope on the deployments in scope, at most `most` of each range."""
     scope = request.scope
-    every = and_(true(), *conditions, *_in(Request.deployment_id, scope.deployment_ids))
-    return _newest([and_(one, every) for one in _each(Request.user_id, scope.user_ids)], request, most)
+    every = and_(true(), *conditions, *among(Request.deployment_id, scope.deployment_ids))
+    return _newest([and_(one, every) for one in each(Request.user_id, scope.user_ids)], request, most)
 
 
 async def hidden_users(session: ReadSession, request: ContextRequest) -> int:
@@ -57,19 +58,29 @@ def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most
         select(Request.id, Request.created_at, Request.latency_ms)
         .join(User, User.id == Request.user_id)
         .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
-        .order_by(Request.created_at.desc(), Request.id.desc())
-        .limit(most)
         for one in ranges
     ]
-    return union_all(*(select(part.subquery()) for part in parts)).subquery()
+    return newest_of(parts, most)
 
 
-def _each(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
-    """One condition per id, so that each is a range of an index; all in one where there are many."""
-    if 0 < len(ids) <= MOST_RANGES:
-        return [column == number for number in ids]
-    return _in(column, ids) or [true()]
+def newest_of(parts: Iterable[Select[*tuple[Any, ...]]], most: int) -> Subquery:
+    """The newest requests of each part, which selects `created_at` and `id` from one range of an index."""
+    newest = [part.order_by(Request.created_at.desc(), Request.id.desc()).limit(most) for part in parts]
+    return union_all(*(part.subquery().select() for part in newest)).subquery()
 
 
-def _in(column: InstrumentedAttribute[int], ids: Sequence[int]) -> list[ColumnElement[bool]]:
-    return [column.in_(ids)] if ids else []
+def each(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """One condition per value, so that each is a range of an index; all in one where there are many."""
+    if 0 < len(values) <= MOST_RANGES:
+        return [column == value for value in values]
+    return among(column, values) or [true()]
+
+
+def among(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """That the column has one of the values; no condition where there are none."""
+    return [column.in_(values)] if values else []
+
+
+def tier_then() -> ColumnElement[str | None]:
+    """The user's tier when the request was made; NULL: tier or budget changed later."""
+    return case((User.updated_at <= Request.created_at, User.tier), else_=None)

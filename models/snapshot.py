@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -84,20 +84,31 @@ class Snapshot:
         and a new one could not join the snapshot.
         """
         connection = await self._free.get()
-        if connection.dialect.name == "sqlite":
-            await _stop_statement_on_cancel(connection)
-        async with ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session:
+        async with (
+            stop_statement_on_cancel(connection),
+            ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session,
+        ):
             yield session
         self._free.put_nowait(connection)
 
 
-async def _stop_statement_on_cancel(connection: AsyncConnection) -> None:
-    """Makes SQLite give up its statement when the current task is cancelled.
+@asynccontextmanager
+async def stop_statement_on_cancel(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Within the block SQLite gives up its statement when the current task is cancelled.
 
     Without this the cancelled task only returns when the statement has finished. PostgreSQL's
     driver cancels at the server by itself.
     """
     task = asyncio.current_task()
     driver = (await connection.get_raw_connection()).driver_connection
-    if task is not None and driver is not None:
-        await driver.set_progress_handler(lambda: task.cancelling() > 0, _CHECK_EVERY_STEPS)
+    if connection.dialect.name != "sqlite" or task is None or driver is None:
+        yield
+        return
+    await driver.set_progress_handler(lambda: task.cancelling() > 0, _CHECK_EVERY_STEPS)
+    try:
+        yield
+    finally:
+        # Else the connection's next user could be stopped for the sake of this task. A connection whose
+        # statement was cancelled is closed by now.
+        with suppress(ValueError):
+            await driver.set_progress_handler(None, 0)

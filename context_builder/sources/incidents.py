@@ -12,6 +12,7 @@ from datetime import timedelta
 from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.figures import duration, moment, named
+from context_builder.incident_state import severity_rank, unresolved_at
 from context_builder.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
@@ -23,7 +24,6 @@ RECENT = timedelta(days=7)
 MOST = 40
 
 _SEVERITY = {Severity.CRITICAL: 1.0, Severity.HIGH: 0.9, Severity.MEDIUM: 0.75, Severity.LOW: 0.6}
-_RANK = {severity.value: rank for rank, severity in enumerate(Severity)}
 _RESOLVED_SHARE = 0.6
 _OUT_OF_SCOPE_SHARE = 0.4
 
@@ -32,10 +32,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Active incidents, then those resolved in the window or the last RECENT days; named ones before all."""
     oldest = min(request.window.start, request.as_of - RECENT)
     begun = Incident.started_at <= request.as_of
-    is_open = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    is_open = unresolved_at(request.as_of)
     is_recent = and_(Incident.resolved_at <= request.as_of, Incident.resolved_at >= oldest)
     is_named = Incident.id.in_(request.scope.incident_ids)
-    severity = case(_RANK, value=Incident.severity)
     async with stores.snapshot.session() as session:
         counts = await session.execute(
             select(func.count().filter(is_open), func.count().filter(is_recent)).where(
@@ -49,7 +48,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
             .order_by(
                 is_named.desc(),
                 is_open.desc(),
-                case((is_open, severity), else_=0),
+                case((is_open, severity_rank()), else_=0),
                 Incident.started_at.desc(),
                 Incident.id,
             )

@@ -1,0 +1,69 @@
+"""The analytical queries: each a function of a read session that gives frozen dataclasses.
+
+    async with reading(database) as session:
+        volume = await request_volume(session, TrafficFilter(tiers=("premium",)))
+
+They ask the database alone: no memory, no model. `reading` gives a session with a deadline; one of
+`database.read()` or of a snapshot serves as well. Names are exact public ids; what cannot be used raises
+QuestionError with one line.
+"""
+
+from context_builder.queries.active_incidents import (
+    ActiveIncident,
+    IncidentFilter,
+    IncidentPage,
+    active_incidents,
+)
+from context_builder.queries.deployment_status import (
+    DeploymentFilter,
+    DeploymentPage,
+    DeploymentState,
+    deployment_status,
+)
+from context_builder.queries.latency_trends import LatencyTrends, Percentiles, latency_trends
+from context_builder.queries.logged_request import LoggedRequest
+from context_builder.queries.page import Page
+from context_builder.queries.quality_summary import Quality, QualitySummary, quality_summary
+from context_builder.queries.recent_requests import RequestFilter, RequestPage, recent_requests
+from context_builder.queries.request_detail import RelatedIncident, RequestDetail, Score, request_detail
+from context_builder.queries.request_volume import RequestVolume, Volume, request_volume
+from context_builder.queries.session import QueryTimeout, reading
+from context_builder.queries.traffic import TrafficFilter
+from context_builder.queries.unknown import Unknown
+from context_builder.queries.user_context import Spent, UserContext, user_context
+
+__all__ = [
+    "ActiveIncident",
+    "DeploymentFilter",
+    "DeploymentPage",
+    "DeploymentState",
+    "IncidentFilter",
+    "IncidentPage",
+    "LatencyTrends",
+    "LoggedRequest",
+    "Page",
+    "Percentiles",
+    "Quality",
+    "QualitySummary",
+    "QueryTimeout",
+    "RelatedIncident",
+    "RequestDetail",
+    "RequestFilter",
+    "RequestPage",
+    "RequestVolume",
+    "Score",
+    "Spent",
+    "TrafficFilter",
+    "Unknown",
+    "UserContext",
+    "Volume",
+    "active_incidents",
+    "deployment_status",
+    "latency_trends",
+    "quality_summary",
+    "reading",
+    "recent_requests",
+    "request_detail",
+    "request_volume",
+    "user_context",
+]

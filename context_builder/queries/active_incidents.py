@@ -1,0 +1,94 @@
+"""Active incidents: what was broken at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from context_builder.incident_state import hits, open_at
+from context_builder.queries.moment import moment_of
+from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.request import ScopeNames
+from context_builder.resolve import require_known, resolve_scope
+from models import Deployment, Incident, Severity
+from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFilter:
+    """Which incidents; an empty field does not restrict anything."""
+
+    deployment: str | None = None
+    """Those that hit this deployment, its model or its backend."""
+    severities: tuple[str, ...] = ()
+    """`critical`, `high`, `medium`, `low`."""
+    as_of: datetime | None = None
+    """None: now. An incident that was resolved later is active."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveIncident:
+    """An incident that was not over; its cause and its fix are known only later."""
+
+    incident: str
+    title: str
+    severity: str
+    target: str | None
+    deployment: str | None
+    """The deployment that was hit, where it was one."""
+    started_at: datetime
+    symptoms: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """A page of incidents, the newest first."""
+
+    as_of: datetime
+    incidents: tuple[ActiveIncident, ...]
+    next: str | None
+    """Cursor of the page that follows; None: this is the last."""
+
+
+async def active_incidents(
+    session: ReadSession, filters: IncidentFilter = IncidentFilter(), page: Page = FIRST_PAGE
+) -> IncidentPage:
+    """The incidents that were active at `as_of`. Raises QuestionError."""
+    moment = moment_of(filters.as_of)
+    chosen = listing("active_incidents", filters, page)
+    require_known("severity", filters.severities, list(Severity))
+    statement = (
+        select(Incident, Deployment.public_id)
+        .outerjoin(Deployment, Deployment.id == Incident.deployment_id)
+        .where(open_at(moment.as_of), chosen.below(Incident.started_at, Incident.id))
+        .order_by(Incident.started_at.desc(), Incident.id.desc())
+        .limit(chosen.limit + 1)
+    )
+    if filters.deployment is not None:
+        names = ScopeNames(deployments=(filters.deployment,))
+        (deployment_id,) = (await resolve_scope(names, session, as_of=moment.as_of)).deployment_ids
+        statement = statement.where(hits(await session.get_one(Deployment, deployment_id)))
+    if filters.severities:
+        statement = statement.where(Incident.severity.in_(filters.severities))
+    found = (await session.execute(statement)).all()
+    shown = found[: chosen.limit]
+    following = None
+    if len(found) > len(shown):
+        last = shown[-1][0]
+        following = chosen.cursor(Position(last.started_at, last.id))
+    incidents = tuple(_active(incident, deployment) for incident, deployment in shown)
+    return IncidentPage(moment.as_of, incidents, following)
+
+
+def _active(incident: Incident, deployment: str | None) -> ActiveIncident:
+    return ActiveIncident(
+        incident=incident.public_id,
+        title=incident.title,
+        severity=incident.severity,
+        target=incident.target,
+        deployment=deployment,
+        started_at=incident.started_at,
+        symptoms=incident.symptoms,
+    )

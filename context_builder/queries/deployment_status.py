@@ -1,0 +1,126 @@
+"""Deployment status: what the last health report of each deployment says, and whether it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, case, or_, select
+
+from context_builder.fleet import CLOCK_SKEW
+from context_builder.queries.moment import Moment, moment_of
+from context_builder.queries.page import FIRST_PAGE, Listing, Page, Position, listing
+from context_builder.request import ScopeNames
+from context_builder.resolve import require_known, resolve_scope
+from context_builder.sources.health import STALE_AFTER
+from models import Deployment, DeploymentStatus
+from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFilter:
+    """Which deployments; names are exact, and an empty field does not restrict anything."""
+
+    deployments: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    """`healthy`, `degraded`, `down`, `unknown`."""
+    as_of: datetime | None = None
+    """None: now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """One deployment at a moment."""
+
+    deployment: str
+    model: str
+    backend: str
+    region: str | None
+    version: str | None
+    capacity_rpm: int | None
+    """Requests per minute that it is provisioned for."""
+    status: str
+    """`unknown` where it never was reported, or where the recorded report is later than the moment."""
+    reason: str | None
+    since: datetime | None
+    """When it entered this status."""
+    reported_at: datetime | None
+    stale: bool
+    """Whether the report is older than 15 minutes, so that it may be in any state by now."""
+    overwritten: bool
+    """Whether the recorded report is later than the moment, so that the one of the moment is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPage:
+    """A page of deployments, the newest first."""
+
+    as_of: datetime
+    deployments: tuple[DeploymentState, ...]
+    next: str | None
+    """Cursor of the page that follows; None: this is the last."""
+
+
+async def deployment_status(
+    session: ReadSession, filters: DeploymentFilter = DeploymentFilter(), page: Page = FIRST_PAGE
+) -> DeploymentPage:
+    """The deployments that existed at `as_of`. Raises QuestionError."""
+    moment = moment_of(filters.as_of)
+    chosen = listing("deployment_status", filters, page)
+    require_known("status", filters.statuses, list(DeploymentStatus))
+    names = ScopeNames(deployments=filters.deployments, models=filters.models, backends=filters.backends)
+    scope = await resolve_scope(names, session, as_of=moment.as_of)
+    statement = (
+        select(Deployment)
+        .where(Deployment.created_at <= moment.as_of, chosen.below(Deployment.created_at, Deployment.id))
+        .order_by(Deployment.created_at.desc(), Deployment.id.desc())
+        .limit(chosen.limit + 1)
+    )
+    if scope.deployment_ids:
+        statement = statement.where(Deployment.id.in_(scope.deployment_ids))
+    if filters.statuses:
+        statement = statement.where(_status_at(moment).in_(filters.statuses))
+    found = (await session.scalars(statement)).all()
+    shown = found[: chosen.limit]
+    return DeploymentPage(
+        moment.as_of, tuple(_state(one, moment) for one in shown), _next(chosen, shown, len(found))
+    )
+
+
+def _next(chosen: Listing, shown: Sequence[Deployment], found: int) -> str | None:
+    if found <= len(shown):
+        return None
+    return chosen.cursor(Position(shown[-1].created_at, shown[-1].id))
+
+
+def _horizon(moment: Moment) -> datetime:
+    """What was reported after this says nothing of the moment."""
+    return moment.as_of + (CLOCK_SKEW if moment.live else timedelta(0))
+
+
+def _status_at(moment: Moment) -> ColumnElement[str]:
+    is_unknown = or_(Deployment.updated_at.is_(None), Deployment.updated_at > _horizon(moment))
+    return case((is_unknown, DeploymentStatus.UNKNOWN.value), else_=Deployment.status)
+
+
+def _state(deployment: Deployment, moment: Moment) -> DeploymentState:
+    reported = deployment.updated_at
+    overwritten = reported is not None and reported > _horizon(moment)
+    known = reported is not None and not overwritten
+    return DeploymentState(
+        deployment=deployment.public_id,
+        model=deployment.model,
+        backend=deployment.backend,
+        region=deployment.region,
+        version=deployment.version,
+        capacity_rpm=deployment.capacity_rpm,
+        status=deployment.status if known else DeploymentStatus.UNKNOWN,
+        reason=deployment.status_reason if known else None,
+        since=deployment.status_since if known else None,
+        reported_at=reported if known else None,
+        stale=known and reported is not None and moment.as_of - reported > STALE_AFTER,
+        overwritten=overwritten,
+    )

@@ -1,0 +1,24 @@
+"""The moment that a query is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from context_builder.resolve import check_moment
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment, the present or a past one."""
+
+    as_of: datetime
+    now: datetime
+    live: bool
+    """Whether `as_of` is the present."""
+
+
+def moment_of(as_of: datetime | None) -> Moment:
+    """The moment that a caller gives; None is now. Raises QuestionError for one that cannot be used."""
+    now = datetime.now(UTC)
+    return Moment(check_moment(as_of, name="as_of", now=now) or now, now, live=as_of is None)

@@ -1,0 +1,178 @@
+"""Quality summary: scores by model and task type, and which part of the requests has one already.
+
+Scores arrive hours after their requests, so that the newest hours have few: read them with their coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, func, select, true
+
+from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.request import QuestionError, Window
+from context_builder.rollup_query import within
+from models import Deployment, QualityRollup, RequestRollup, RequestStatus
+from models.database import ReadSession
+from models.quality_log import MILLION
+from models.schema import UtcDateTime
+
+LENGTH = timedelta(days=7)
+"""Of the window where the caller names no start: in the last day, few have a score yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Scores of one group of requests."""
+
+    model: str | None
+    """None: of all models."""
+    task_type: str | None
+    """Empty: requests without one. None: of all task types."""
+    requests: int
+    answered: int
+    """Requests that succeeded."""
+    scored: int
+    mean: float | None
+    """From 0 to 1; None without scores."""
+    deviation: float | None
+    """Standard deviation of the scores."""
+
+    @property
+    def coverage(self) -> float | None:
+        """Scored over all requests; None without requests."""
+        return self.scored / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySummary:
+    """Scores of the requests of a window; the groups of each dimension add up to the total."""
+
+    as_of: datetime
+    since: datetime
+    until: datetime
+    newest_score_hour: datetime | None
+    """Start of the hour in which the last of these scores arrived."""
+    overall: Quality
+    by_model: tuple[Quality, ...]
+    """Most requests first, as all of these."""
+    by_task_type: tuple[Quality, ...]
+    by_model_and_task_type: tuple[Quality, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Model and task type; None where all are meant."""
+
+    model: str | None
+    task_type: str | None
+
+
+Sums = dict[_Group, Counter[str]]
+
+
+async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> QualitySummary:
+    """Scores of the window, by default the last 7 days, in whole hours: both ends are rounded down.
+
+    At a past `as_of`, only scores that arrived in hours that were over by then count. Raises QuestionError
+    for names and times that cannot be used, and for a window without a whole hour.
+    """
+    traffic = await traffic_of(session, filters, length=LENGTH)
+    traffic = replace(traffic, window=_whole_hours(traffic.window))
+    sums: Sums = defaultdict(Counter)
+    await _count_requests(session, traffic, sums)
+    newest = await _count_scores(session, traffic, sums)
+    return QualitySummary(
+        traffic.moment.as_of,
+        traffic.window.start,
+        traffic.window.end,
+        newest,
+        _quality(_Group(None, None), sums.values()),
+        _by(sums, lambda group: _Group(group.model, None)),
+        _by(sums, lambda group: _Group(None, group.task_type)),
+        _by(sums, lambda group: group),
+    )
+
+
+def _whole_hours(window: Window) -> Window:
+    start, end = window.start.replace(minute=0), window.end.replace(minute=0)
+    if start >= end:
+        raise QuestionError(
+            f"the window from {window.start.isoformat()} to {window.end.isoformat()} holds no whole hour; "
+            "quality is known by the hour"
+        )
+    return Window(start, end, origin=window.origin)
+
+
+async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) -> None:
+    answered = func.sum(RequestRollup.requests).filter(RequestRollup.status == RequestStatus.SUCCESS)
+    rows = await session.execute(
+        select(
+            Deployment.model,
+            RequestRollup.task_type,
+            func.sum(RequestRollup.requests),
+            func.coalesce(answered, 0),
+        )
+        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+        .where(within(RequestRollup, traffic.window), traffic.condition(RequestRollup))
+        .group_by(Deployment.model, RequestRollup.task_type)
+    )
+    for model, task_type, requests, succeeded in rows:
+        sums[_Group(model, task_type)].update(requests=int(requests), answered=int(succeeded))
+
+
+async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> datetime | None:
+    """Adds the scores; gives the newest hour in which one arrived."""
+    table, as_of = QualityRollup, traffic.moment.as_of
+    arrived = true() if traffic.moment.live else table.scored_hour <= as_of - timedelta(hours=1)
+    rows = await session.execute(
+        select(
+            Deployment.model,
+            table.task_type,
+            func.sum(table.scores, type_=BigInteger),
+            func.sum(table.score_sum, type_=BigInteger),
+            func.sum(table.score_square_sum, type_=BigInteger),
+            func.max(table.scored_hour, type_=UtcDateTime),
+        )
+        .join(Deployment, Deployment.id == table.deployment_id)
+        .where(
+            table.bucket_start >= traffic.window.start,
+            table.bucket_start < traffic.window.end,
+            arrived,
+            traffic.condition(table),
+        )
+        .group_by(Deployment.model, table.task_type)
+    )
+    newest: list[datetime] = []
+    for model, task_type, scored, total, squares, last in rows:
+        group = sums[_Group(model, task_type)]
+        group.update(scored=int(scored), total=int(total), squares=int(squares))
+        newest.append(last)
+    return max(newest, default=None)
+
+
+def _by(sums: Sums, group_of: Callable[[_Group], _Group]) -> tuple[Quality, ...]:
+    members: defaultdict[_Group, list[Counter[str]]] = defaultdict(list)
+    for group, counts in sums.items():
+        members[group_of(group)].append(counts)
+    found = [_quality(group, counts) for group, counts in members.items()]
+    return tuple(sorted(found, key=lambda one: (-one.requests, one.model or "", one.task_type or "")))
+
+
+def _quality(group: _Group, members: Iterable[Counter[str]]) -> Quality:
+    counts: Counter[str] = Counter()
+    for member in members:
+        counts.update(member)
+    scored = counts["scored"]
+    mean = counts["total"] / scored / MILLION if scored else None
+    deviation = None
+    if mean is not None:
+        # Squares are rounded one by one, so that equal scores can seem to vary by less than nothing.
+        deviation = math.sqrt(max(counts["squares"] / scored / MILLION - mean * mean, 0.0))
+    return Quality(
+        group.model, group.task_type, counts["requests"], counts["answered"], scored, mean, deviation
+    )

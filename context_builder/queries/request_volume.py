@@ -1,0 +1,112 @@
+"""Request volume: how many requests each tier, model and backend had, and how many failed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.rollup_query import within
+from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
+from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Requests of one group."""
+
+    name: str
+    """Of the tier, model, backend or deployment; `all` of the whole."""
+    requests: int
+    failed: int
+    """Ended with an error, a timeout or a rate limit."""
+    pending: int
+    statuses: dict[str, int]
+    """Requests by status, those that occur."""
+
+    @property
+    def failure_rate(self) -> float | None:
+        """Failed over all requests, from 0 to 1; None without requests."""
+        return self.failed / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestVolume:
+    """The requests of a window; the groups of each dimension add up to the total."""
+
+    as_of: datetime
+    since: datetime
+    until: datetime
+    total: Volume
+    by_tier: tuple[Volume, ...]
+    """Most requests first, as all of these."""
+    by_model: tuple[Volume, ...]
+    by_backend: tuple[Volume, ...]
+    by_deployment: tuple[Volume, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    tier: str
+    model: str
+    backend: str
+    deployment: str
+    status: str
+    requests: int
+
+
+async def request_volume(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> RequestVolume:
+    """Counts of the window, by default the last 24 hours, from the rollups.
+
+    Raises QuestionError for names and times that cannot be used.
+    """
+    traffic = await traffic_of(session, filters)
+    cells = await _cells(session, traffic)
+    return RequestVolume(
+        traffic.moment.as_of,
+        traffic.window.start,
+        traffic.window.end,
+        _volume("all", cells),
+        _by(cells, lambda cell: cell.tier),
+        _by(cells, lambda cell: cell.model),
+        _by(cells, lambda cell: cell.backend),
+        _by(cells, lambda cell: cell.deployment),
+    )
+
+
+async def _cells(session: ReadSession, traffic: Traffic) -> list[_Cell]:
+    dimensions = (
+        RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id, RequestRollup.status,
+    )  # fmt: skip
+    rows = await session.execute(
+        select(*dimensions, func.sum(RequestRollup.requests))
+        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
+        .where(within(RequestRollup, traffic.window), traffic.condition(RequestRollup))
+        .group_by(*dimensions)
+    )
+    return [_Cell(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in rows]
+
+
+def _by(cells: Sequence[_Cell], name_of: Callable[[_Cell], str]) -> tuple[Volume, ...]:
+    groups: defaultdict[str, list[_Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[name_of(cell)].append(cell)
+    volumes = [_volume(name, members) for name, members in groups.items()]
+    return tuple(sorted(volumes, key=lambda volume: (-volume.requests, volume.name)))
+
+
+def _volume(name: str, cells: Sequence[_Cell]) -> Volume:
+    statuses: Counter[str] = Counter()
+    for cell in cells:
+        statuses[cell.status] += cell.requests
+    return Volume(
+        name,
+        statuses.total(),
+        sum(statuses[status] for status in FAILED_STATUSES),
+        statuses[RequestStatus.PENDING],
+        dict(sorted(statuses.items())),
+    )

@@ -1,0 +1,63 @@
+"""Which traffic a query over the rollups is about: a window, deployments and tiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement
+
+from context_builder.queries.moment import Moment, moment_of
+from context_builder.request import Scope, ScopeNames, Window
+from context_builder.resolve import given_window, resolve_scope
+from context_builder.rollup_query import of_traffic
+from context_builder.time_phrases import DEFAULT_LENGTH
+from models import QualityRollup, RequestRollup
+from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficFilter:
+    """What is counted; names are exact, and an empty field does not restrict anything."""
+
+    deployments: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    since: datetime | None = None
+    """Start of the window, aware, rounded down to the minute."""
+    until: datetime | None = None
+    """End of the window, which does not belong to it; None: `as_of`."""
+    as_of: datetime | None = None
+    """Nothing of later is counted; None: now."""
+
+
+ALL_TRAFFIC = TrafficFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A filter whose names and times are resolved."""
+
+    moment: Moment
+    window: Window
+    scope: Scope
+
+    def condition(self, table: type[RequestRollup | QualityRollup]) -> ColumnElement[bool]:
+        """Rollups of the deployments and tiers, whatever their time."""
+        return of_traffic(table, self.scope.deployment_ids, self.scope.tiers)
+
+
+async def traffic_of(
+    session: ReadSession, filters: TrafficFilter, *, length: timedelta = DEFAULT_LENGTH
+) -> Traffic:
+    """Resolves a filter; without `since` the window has `length`. Raises QuestionError."""
+    moment = moment_of(filters.as_of)
+    window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
+    names = ScopeNames(
+        deployments=filters.deployments,
+        models=filters.models,
+        backends=filters.backends,
+        tiers=filters.tiers,
+    )
+    return Traffic(moment, window, await resolve_scope(names, session, as_of=moment.as_of))

@@ -1,0 +1,102 @@
+"""User context: a user's tier, what is left of today's budget, and how much was sent lately."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, func, select
+
+from context_builder.queries.moment import Moment, moment_of
+from context_builder.queries.unknown import Unknown
+from context_builder.request import Window
+from context_builder.resolve import MAX_USER_CHARACTERS, check_name, not_known, some_users
+from context_builder.rollup_query import within
+from context_builder.time_phrases import whole_minutes
+from models import Request, User, UserSpend
+from models.database import ReadSession
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a user sent and spent in a time span."""
+
+    since: datetime
+    until: datetime
+    """Exclusive, a whole minute: at a past moment the minute that it lies in is not counted."""
+    requests: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class UserContext:
+    """One user at a moment."""
+
+    as_of: datetime
+    user: str
+    name: str | None
+    role: str | None
+    tier: str | None
+    """None: tier or budget changed after `as_of`, so that neither is known."""
+    daily_budget_usd: Decimal | None
+    """None: no limit is set, or not known as `tier`."""
+    budget_used: Decimal | None
+    """Share of the daily budget that is spent; above 1 is over. None without a budget, or with one of 0."""
+    budget_left_usd: Decimal | None
+    """Negative when it is overspent."""
+    today: Spent
+    """Since midnight UTC."""
+    last_24_hours: Spent
+    last_7_days: Spent
+    last_request_at: datetime | None
+
+
+async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | None = None) -> UserContext:
+    """A user by public id. Raises Unknown for one who did not exist at `as_of`, else QuestionError."""
+    moment = moment_of(as_of)
+    check_name(user_id, kind="user", longest=MAX_USER_CHARACTERS)
+    user = await session.scalar(
+        select(User).where(User.public_id == user_id, User.created_at <= moment.as_of)
+    )
+    if user is None:
+        raise Unknown(not_known("user", user_id, await some_users(session, moment.as_of)))
+    end = whole_minutes(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
+    midnight = moment.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = await _spent(session, user, Window(min(midnight, end), end))
+    is_known = moment.live or user.updated_at <= moment.as_of
+    budget = user.daily_budget_usd if is_known else None
+    return UserContext(
+        as_of=moment.as_of,
+        user=user.public_id,
+        name=user.name,
+        role=user.role,
+        tier=user.tier if is_known else None,
+        daily_budget_usd=budget,
+        budget_used=today.cost_usd / budget if budget else None,
+        budget_left_usd=None if budget is None else budget - today.cost_usd,
+        today=today,
+        last_24_hours=await _spent(session, user, Window(end - timedelta(days=1), end)),
+        last_7_days=await _spent(session, user, Window(end - timedelta(days=7), end)),
+        last_request_at=await _last_request(session, user, moment),
+    )
+
+
+async def _spent(session: ReadSession, user: User, window: Window) -> Spent:
+    row = await session.execute(
+        select(
+            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0),
+            func.sum(UserSpend.cost_usd),
+        ).where(UserSpend.user_id == user.id, within(UserSpend, window))
+    )
+    requests, cost = row.one()
+    return Spent(window.start, window.end, int(requests), Decimal(0) if cost is None else cost)
+
+
+async def _last_request(session: ReadSession, user: User, moment: Moment) -> datetime | None:
+    statement = select(Request.created_at).where(Request.user_id == user.id)
+    if not moment.live:
+        statement = statement.where(Request.created_at <= moment.as_of)
+    return await session.scalar(statement.order_by(Request.created_at.desc()).limit(1))
