@@ -27,6 +27,7 @@ _LIKE = 0.5
 
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`")
 _PIECE = re.compile(r"[\w.:/@%+#~&?$*-]+")
+_URL = re.compile(r"\w[\w+.-]*://[^\s<>()\[\]{},;\"']*")
 _DIGIT = re.compile(r"\d")
 _CODE = re.compile(r"\W*[1-5]\d\d\W*")
 _BEFORE_CODE = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
@@ -51,6 +52,8 @@ class _Masked(dict[str, str]):
 
     def __missing__(self, word: str) -> str:
         cut = word[:MOST_WORD_CHARACTERS]
+        if "://" in cut:
+            cut = _URL.sub(WILDCARD, cut)
         self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_piece, cut)
         return masked
 
@@ -59,7 +62,7 @@ def _piece(match: re.Match[str]) -> str:
     """A piece of a word without punctuation around it: masked if it is a number, id, address or path."""
     piece = match.group()
     core = piece.strip(_OF_KEY)
-    if not core or not (_DIGIT.search(core) or core.startswith("/") or "@" in core or "://" in core):
+    if not core or not (_DIGIT.search(core) or core.startswith("/") or "@" in core):
         return piece
     before, _, after = piece.partition(core)
     return f"{before}{WILDCARD}{after}"

@@ -62,20 +62,24 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         transitions = await _newest(session, condition)
     if not transitions:
         return Section(f"no deployment changed its status {span}", status=Status.EMPTY)
-    facts, flapping = [], 0
-    for run, is_cut in _runs(transitions):
+    spells, singles = [], []
+    for run, has_older in _runs(transitions):
         if len(run) >= FLAPS:
-            flapping += 1
-            facts.append(_flapping(run, is_cut, request, span))
+            spells.append((run[0], _flapping(run, has_older, request, span)))
         else:
-            facts += [_fact(transition, span) for transition in run]
-    facts.sort(key=lambda fact: -fact.importance)
-    read_part = f"; only the newest {len(transitions):,} were read" if total > len(transitions) else ""
+            singles += [(transition, _fact(transition, span)) for transition in run]
+    facts = [fact for told in (spells, singles) for _, fact in sorted(told, key=_newest_first)]
+    is_cut = total > len(transitions)
+    read_part = f"; only the newest of each deployment, {len(transitions):,}, were read" if is_cut else ""
     listed = f"; {MOST} of {len(facts):,} facts are listed" if len(facts) > MOST else ""
-    spells = f", {count(flapping, 'spell')} of flapping" if flapping else ""
+    flapping = f", {count(len(spells), 'spell')} of flapping" if spells else ""
     return Section(
-        f"{count(total, 'change')} of status {span}{spells}{read_part}{listed}", tuple(facts[:MOST])
+        f"{count(total, 'change')} of status {span}{flapping}{read_part}{listed}", tuple(facts[:MOST])
     )
+
+
+def _newest_first(told: tuple[Transition, Fact]) -> tuple[float, str]:
+    return -told[0].changed_at.timestamp(), told[0].deployment
 
 
 def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
@@ -128,9 +132,9 @@ def _runs(transitions: Sequence[Transition]) -> Iterator[tuple[list[Transition],
         yield run, run[-1].older > 0
 
 
-def _flapping(run: Sequence[Transition], is_cut: bool, request: ContextRequest, span: EventWindow) -> Fact:
+def _flapping(run: Sequence[Transition], has_older: bool, request: ContextRequest, span: EventWindow) -> Fact:
     last, first = run[0], run[-1]
-    least = "at least " if is_cut else ""
+    least = "at least " if has_older else ""
     is_now = last.newer == 0 and request.as_of - span.until < timedelta(minutes=1)
     state = f"{'now' if is_now else 'then'} {last.after.upper()}"
     short = (

@@ -1,0 +1,126 @@
+"""Configuration changes: what was set when, and how near to the onset."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from context_builder.exploration.exploration import Exploration
+from context_builder.request import ContextRequest
+from context_builder.source import Section, Status
+from context_builder.sources.config import MOST, source
+from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from models import ConfigChange
+from operations import config, flood
+from statements import rows_fetched
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+ONSET = NOON - 2 * HOUR
+
+
+@pytest.fixture
+def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Exploration finds that it began at ONSET."""
+
+    async def found(_self: Exploration, _request: ContextRequest) -> datetime:
+        return ONSET
+
+    monkeypatch.setattr(Exploration, "onset", found)
+    return ONSET
+
+
+def parameters(section: Section) -> list[str]:
+    return [fact.text.partition(" ")[0] for fact in section.facts]
+
+
+async def test_the_newest_comes_first_where_nothing_stands_out(gateway: Gateway) -> None:
+    """Old and new value, by whom and when; what was not set and what was removed is said."""
+    await gateway.add(
+        config("cfg_1", NOON - 3 * HOUR, parameter="retries", old_value=None, new_value="3"),
+        config("cfg_2", NOON - HOUR, parameter="weights", old_value='{"a": 1}', new_value=None),
+    )
+    section = await gateway.read(source)
+    assert section.header == "2 configuration changes from 2026-03-08 12:00 to 2026-03-10 12:00"
+    assert [fact.text for fact in section.facts] == [
+        'weights of router: «{"a": 1}» -> removed; by kim at 2026-03-10 11:00',
+        "retries of router: not set -> «3»; by kim at 2026-03-10 09:00",
+    ]
+    assert section.facts[0].importance > section.facts[1].importance > 0
+
+
+async def test_with_an_onset_the_nearest_comes_first(gateway: Gateway, onset: datetime) -> None:
+    """Each says how long before or after the onset it was; before and after compete."""
+    await gateway.add(
+        config("cfg_1", onset - 12 * MINUTE, parameter="before"),
+        config("cfg_2", onset + 90 * MINUTE, parameter="after"),
+        config("cfg_3", onset - 30 * HOUR, parameter="long_before"),
+        config("cfg_4", onset, parameter="at"),
+    )
+    section = await gateway.read(source)
+    assert section.header.endswith("; the onset was 2026-03-10 10:00")
+    assert parameters(section) == ["at", "before", "after", "long_before"]
+    for fact, said in zip(section.facts, ("at", "12 min before", "1 h 30 min after", "1 d 6 h before"),
+                          strict=True):  # fmt: skip
+        assert fact.text.endswith(f", {said} the onset")
+        assert fact.short.endswith(f", {said} the onset")
+
+
+async def test_the_window_and_the_day_before_it_are_read(gateway: Gateway) -> None:
+    """Half-open: the first moment is in, the last is not, nor is what came after `as_of`."""
+    since, until = NOON - 3 * HOUR, NOON - HOUR
+    await gateway.add(
+        config("cfg_1", since - DAY, parameter="first"),
+        config("cfg_2", since - DAY - MINUTE, parameter="too_early"),
+        config("cfg_3", until - MINUTE, parameter="last"),
+        config("cfg_4", until, parameter="too_late"),
+    )
+    section = await gateway.read(source, asking(since=since, until=until))
+    assert parameters(section) == ["last", "first"]
+
+
+async def test_facts_of_one_target_and_minute_do_not_hide_each_other(gateway: Gateway) -> None:
+    """The key is of a target's minute; of several changes in it only one carries it."""
+    await gateway.add(*(config(f"cfg_{n}", parameter=f"p{n}") for n in range(3)), config("cfg_9", target="b"))
+    facts = (await gateway.read(source)).facts
+    assert sorted(fact.key for fact in facts) == [
+        "", "", "config:b:2026-03-10T11:00:00+00:00", "config:router:2026-03-10T11:00:00+00:00",
+    ]  # fmt: skip
+
+
+async def test_long_values_have_a_short_form(gateway: Gateway) -> None:
+    """A routing table of 100 kB is cut and counted."""
+    await gateway.add(config(old_value="x" * 100_000, new_value="y" * 100_000))
+    (fact,) = (await gateway.read(source)).facts
+    assert len(fact.short) < 200 < len(fact.text) < 600
+    assert "more characters" in fact.short
+
+
+async def test_a_flood_is_counted_and_the_onset_keeps_its_neighbours(
+    gateway: Gateway, onset: datetime
+) -> None:
+    """Thousands of later changes leave the one before the onset the first."""
+    await flood(
+        gateway,
+        ConfigChange,
+        3_000,
+        public_id=lambda n: f"flood_{n}",
+        changed_at=NOON - MINUTE,
+        target="router",
+        parameter="p",
+        changed_by="bot",
+    )
+    await gateway.add(config("cfg_1", onset - 5 * MINUTE, parameter="culprit"))
+    section = await gateway.read(source)
+    assert parameters(section)[0] == "culprit"
+    assert len(section.facts) == MOST
+    assert section.header.startswith("3,001 configuration changes")
+    assert f"nearest to the onset {MOST} are listed" in section.header
+    assert await rows_fetched(gateway, source) <= 2 * MOST + 5
+
+
+async def test_no_changes_is_empty(gateway: Gateway) -> None:
+    """An empty table says so."""
+    section = await gateway.read(source)
+    assert section.status is Status.EMPTY
+    assert section.header == "no configuration changes from 2026-03-08 12:00 to 2026-03-10 12:00"
