@@ -21,14 +21,14 @@ from memory.lexical import lexical_scores, words
 
 MOST = 5
 LEAST = 0.1
-"""Share of the question's wording that a passage explains at the least: about one word of four."""
+"""Share of the question's wording that a passage explains at the least: one word of four or so."""
 _CHARACTERS = 1_000
 _LISTED = 5
 _IDLE = frozenset(
     words(
         "a about all an and any are as at be been by can did do does for from had has have how i if in is it "
-        "its many me much my not now of off on or our out over so than that the their them then there these they "
-        "this to us was we were what when where which who why will with you your"
+        "its many me much my not now of off on or our out over so than that the their them then there these "
+        "they this to us was we were what when where which who why will with you your"
     )
 )
 """Words that say nothing of what is asked about."""
