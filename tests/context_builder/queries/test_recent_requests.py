@@ -64,7 +64,7 @@ def names(page: RequestPage) -> list[str]:
 
 async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: object) -> RequestPage:
     async with reading(gateway.database) as session:
-        return await recent_requests(session, chosen, Page(**page))  # type: ignore[arg-type]
+        return await recent_requests(session, chosen, Page(**page))
 
 
 async def pages_of(gateway: Gateway, chosen: RequestFilter, limit: int) -> list[RequestPage]:

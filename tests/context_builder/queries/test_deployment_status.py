@@ -1,0 +1,100 @@
+"""The status of each deployment is the last report, as far as it tells of the moment asked about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, reading
+from context_builder.queries.page import FIRST_PAGE
+from context_builder.request import QuestionError
+from context_builder.sources.health import STALE_AFTER
+from gateway import HOUR, MINUTE, NOON, Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AT_NOON = DeploymentFilter(as_of=NOON)
+
+
+async def states(
+    gateway: Gateway, filters: DeploymentFilter = AT_NOON, page: Page = FIRST_PAGE
+) -> DeploymentPage:
+    async with reading(gateway.database) as session:
+        return await deployment_status(session, filters, page)
+
+
+async def test_a_report_is_told_as_it_was_made(gateway: Gateway) -> None:
+    """With its reason and since when; no staleness where it is fresh."""
+    since = NOON - HOUR
+    await gateway.deployment(
+        "gpt-4/aws", status="down", status_reason="probes failed", status_since=since, capacity_rpm=600
+    )
+    (state,) = (await states(gateway)).deployments
+    assert (state.deployment, state.model, state.backend) == ("gpt-4/aws", "gpt-4", "aws")
+    assert (state.status, state.reason, state.since) == ("down", "probes failed", since)
+    assert (state.reported_at, state.stale, state.overwritten) == (NOON - MINUTE, False, False)
+    assert state.capacity_rpm == 600
+
+
+@pytest.mark.parametrize(
+    ("reported", "status", "stale", "overwritten"),
+    [
+        (NOON - STALE_AFTER, "degraded", False, False),
+        (NOON - STALE_AFTER - MINUTE, "degraded", True, False),
+        (NOON + MINUTE, "unknown", False, True),
+        (None, "unknown", False, False),
+    ],
+    ids=["fresh", "stale", "of later", "never"],
+)
+async def test_what_a_report_is_worth_at_a_past_moment(
+    gateway: Gateway, reported: datetime | None, status: str, stale: bool, overwritten: bool
+) -> None:
+    """Stale after 15 minutes; of later or never is unknown; and the filter goes by the same."""
+    await gateway.deployment("gpt-4/aws", status="degraded", status_reason="slow", updated_at=reported)
+    (state,) = (await states(gateway)).deployments
+    assert (state.status, state.stale, state.overwritten) == (status, stale, overwritten)
+    assert (state.reason is None) is (status == "unknown")
+    for wanted in ("degraded", "unknown"):
+        found = (await states(gateway, DeploymentFilter(statuses=(wanted,), as_of=NOON))).deployments
+        assert len(found) == (wanted == status)
+
+
+async def test_now_a_clock_that_is_a_little_ahead_is_believed(gateway: Gateway) -> None:
+    """A minute at the most."""
+    now = datetime.now(UTC)
+    await gateway.deployment("a/x", status="down", updated_at=now + timedelta(seconds=40))
+    await gateway.deployment("b/x", status="down", updated_at=now + timedelta(minutes=10))
+    page = await states(gateway, DeploymentFilter())
+    assert {one.deployment: one.status for one in page.deployments} == {"a/x": "down", "b/x": "unknown"}
+
+
+async def test_deployments_of_later_are_not_there(gateway: Gateway) -> None:
+    """Neither listed, nor known by name."""
+    await gateway.deployment("gpt-4/aws")
+    await gateway.deployment("gpt-4/k8s", created_at=NOON + MINUTE)
+    assert [one.deployment for one in (await states(gateway)).deployments] == ["gpt-4/aws"]
+    with pytest.raises(QuestionError, match="deployment 'gpt-4/k8s' is not known; known are for example"):
+        await states(gateway, DeploymentFilter(deployments=("gpt-4/k8s",), as_of=NOON))
+
+
+async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> None:
+    """Newest first, by filters of model and backend."""
+    wanted = [f"gpt-4/b{number:03}" for number in range(25)]
+    await gateway.deployment(*wanted, "llama/b000")
+    seen: list[str] = []
+    filters = DeploymentFilter(models=("gpt-4",), as_of=NOON)
+    page = await states(gateway, filters, Page(limit=10))
+    while True:
+        seen += [one.deployment for one in page.deployments]
+        if page.next is None:
+            break
+        await gateway.deployment(f"gpt-4/new{len(seen)}")
+        page = await states(gateway, filters, Page(limit=10, cursor=page.next))
+    assert seen == wanted[::-1]
+
+
+async def test_an_unknown_status_is_refused(gateway: Gateway) -> None:
+    """With those that exist."""
+    with pytest.raises(QuestionError, match="status 'ill' is not known; known are for example"):
+        await states(gateway, DeploymentFilter(statuses=("ill",)))

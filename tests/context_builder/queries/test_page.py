@@ -1,0 +1,75 @@
+"""Cursors: whatever is made of one, it is used as it was given or refused in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from context_builder.queries.page import Page, Position, listing
+from context_builder.request import QuestionError
+from gateway import NOON
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@dataclass(frozen=True)
+class Filter:
+    names: tuple[str, ...] = ()
+    since: datetime | None = None
+
+
+def cursor_at(moment: datetime = NOON, row_id: int = 7) -> str:
+    return listing("things", Filter(), Page()).cursor(Position(moment, row_id))
+
+
+def read(cursor: str, query: str = "things") -> Position | None:
+    return listing(query, Filter(), Page(cursor=cursor)).start
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC), min_value=datetime(1900, 1, 1)),  # noqa: DTZ001  hypothesis wants naive bounds
+    st.integers(0, 2**59),
+)
+def test_a_cursor_says_where_the_page_ended(moment: datetime, row_id: int) -> None:
+    """To the microsecond, in characters that a URL takes as they are."""
+    cursor = cursor_at(moment, row_id)
+    assert set(cursor) <= set(ALPHABET)
+    assert read(cursor) == Position(moment, row_id)
+
+
+@given(st.data())
+def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
+    """One character changed, lost or added anywhere."""
+    cursor = cursor_at()
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    put = data.draw(st.sampled_from(["", *ALPHABET, "=", " ", "ü"]))
+    lost = data.draw(st.integers(0, 2))
+    damaged = cursor[:place] + put + cursor[place + lost :]
+    assume(damaged != cursor)
+    with pytest.raises(QuestionError, match="the cursor is damaged") as caught:
+        read(damaged)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=300))
+def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
+    """Whatever characters, however long."""
+    with pytest.raises(QuestionError, match="the cursor is damaged"):
+        read(text)
+
+
+def test_another_list_refuses_it() -> None:
+    """Even one with the same filters."""
+    with pytest.raises(QuestionError, match="with other filters"):
+        read(cursor_at(), "others")
+
+
+@pytest.mark.parametrize("limit", [0, -1, 201, 10**30])
+def test_a_limit_out_of_bounds_is_refused(limit: int) -> None:
+    """With what would be accepted."""
+    with pytest.raises(QuestionError, match="accepted are 1 to 200"):
+        listing("things", Filter(), Page(limit=limit))
