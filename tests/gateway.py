@@ -205,6 +205,8 @@ def _request(gateway: Gateway, chance: random.Random, public_id: str, moment: da
         error_code=chance.choice(("502", "504", None)) if failed else None,
         latency_ms=None if status == "pending" else round(chance.lognormvariate(7, 1)),
         cost_usd=Decimal(chance.randrange(10**8)).scaleb(-9),
+        prompt_tokens=0 if failed else 120,
+        completion_tokens=0 if failed else 40,
         task_type=chance.choice(("chat", "code", None)),
         router_version="v2" if moment > NOON - 2 * DAY else "v1",
         routing_reason={"policy": "tier-affinity"},
