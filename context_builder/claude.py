@@ -12,11 +12,13 @@ from typing import Any
 import anthropic
 import httpx2
 from anthropic import APIRequest, AsyncAPIResponse, AsyncCallNext, AsyncStream
-from anthropic.types import RawMessageStreamEvent
+from anthropic.types import RawMessageStreamEvent, TextBlockParam
 
 from context_builder.chat_model import Delta, ModelUnavailable, Reply
 from context_builder.message_events import ErrorEvent, MalformedStream, Transcript
+from context_builder.pricing import UNKNOWN_CACHE_MINIMUM
 from context_builder.prompt import Prompt
+from context_builder.prompt_cache import Breakpoint, breakpoint_of
 from context_builder.refusal import Refusal, one_line, retry_after_s
 
 API_URL = "https://api.anthropic.com"
@@ -64,8 +66,11 @@ class Claude:
         deadline_s: float,
         base_url: str | None = None,
         max_retries: int = 2,
+        cache_minimum: int = UNKNOWN_CACHE_MINIMUM,
     ) -> None:
         """`deadline_s` bounds a whole call: connecting, retries and their waits, the stream to its end.
+
+        `cache_minimum` is the model's: the fewest tokens of a prefix that the API caches.
 
         Reads certificates and imports modules: make it outside the event loop, or in a thread of its own.
         Raises ValueError for a key or an address that no call could use.
@@ -75,6 +80,7 @@ class Claude:
         self._api_key = _checked_key(api_key)
         self._base_url = _checked_url(base_url or API_URL)
         self._deadline_s = deadline_s
+        self._cache_minimum = cache_minimum
         timeout = httpx2.Timeout(None, connect=min(_CONNECT_S, deadline_s))
         self._client = anthropic.AsyncAnthropic(
             api_key=self._api_key,
@@ -140,11 +146,13 @@ class Claude:
         self, prompt: Prompt, call: _Call, stack: AsyncExitStack
     ) -> AsyncAPIResponse[AsyncStream[RawMessageStreamEvent]]:
         """Sends the request, again where that may help; leaving the stack closes the connection."""
+        cached = breakpoint_of(prompt, self._cache_minimum)
+        stable = [_block(prompt.stable, is_last_cached=cached is Breakpoint.STABLE)] if prompt.stable else []
         request = self._messages.create(
             model=self.model,
             max_tokens=self.max_output_tokens,
-            system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
-            messages=[{"role": "user", "content": prompt.user}],
+            system=[_block(prompt.system, is_last_cached=cached is Breakpoint.SYSTEM)],
+            messages=[{"role": "user", "content": [*stable, _block(prompt.user)]}],
             stream=True,
         )
         token = _current_call.set(call)
@@ -201,6 +209,12 @@ class Claude:
     def _unreachable(self, error: anthropic.APIConnectionError) -> str:
         remedy = "check the network and ARCPOINT_ANTHROPIC_BASE_URL"
         return f"cannot reach {self._base_url}: {_cause(error)}; {remedy}"
+
+
+def _block(text: str, *, is_last_cached: bool = False) -> TextBlockParam:
+    """A text of the prompt; the last one of the cached prefix says so."""
+    block = TextBlockParam(type="text", text=text)
+    return {**block, "cache_control": {"type": "ephemeral"}} if is_last_cached else block
 
 
 async def _events(response: AsyncAPIResponse[Any]) -> AsyncGenerator[object, None]:

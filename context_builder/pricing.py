@@ -1,11 +1,11 @@
-"""What tokens cost: dated list prices that a user's file can replace."""
+"""What tokens cost, and from how many on they are cached: dated lists that a user's file can replace."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,6 +20,9 @@ _MOST_USD = Decimal(1_000_000)
 """Far above any price; keeps a slip of the pen from overflowing the money column."""
 _CACHE_WRITE_SHARE = Decimal("1.25")
 _CACHE_READ_SHARE = Decimal("0.1")
+UNKNOWN_CACHE_MINIMUM = 4_096
+"""Tokens of the shortest prefix that every model caches."""
+_MOST_TOKENS = 100_000_000
 _DATE_SUFFIX = re.compile(r"[-@]\d{8}$")
 _FILE_KEYS = ("as_of", "batch_share", "models")
 
@@ -36,9 +39,12 @@ class Price:
     output: Decimal
     cache_write: Decimal
     cache_read: Decimal
+    cache_minimum: int = UNKNOWN_CACHE_MINIMUM
+    """Tokens of the shortest prefix that the API caches."""
 
 
-_PRICE_KEYS = tuple(field.name for field in fields(Price))
+_PRICE_KEYS = ("input", "output", "cache_write", "cache_read")
+_MODEL_KEYS = (*_PRICE_KEYS, "cache_minimum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,10 @@ class PriceList:
         price = self._price(model)
         dearest_input = max(price.input, price.cache_write, price.cache_read)
         return (input_bound * dearest_input + max_output_tokens * price.output) / _MILLION
+
+    def cache_minimum(self, model: str) -> int:
+        """The fewest tokens of a prefix that the API caches for the model."""
+        return self._price(model).cache_minimum
 
     def _find(self, model: str) -> Price | None:
         return self.models.get(model) or self.models.get(_DATE_SUFFIX.sub("", model))
@@ -121,8 +131,8 @@ def _models(table: Any) -> Iterator[tuple[str, Price]]:
     for name, entry in table.items():
         key = f"models.{name}"
         if not isinstance(entry, dict):
-            raise ValueError(f"{key}: expected a table with {', '.join(_PRICE_KEYS)}")  # noqa: TRY004 - likewise
-        _refuse_unknown(entry, _PRICE_KEYS, f"{key}.")
+            raise ValueError(f"{key}: expected a table with {', '.join(_MODEL_KEYS)}")  # noqa: TRY004 - likewise
+        _refuse_unknown(entry, _MODEL_KEYS, f"{key}.")
         per_input = _usd(entry, "input", key)
         yield (
             name,
@@ -131,6 +141,7 @@ def _models(table: Any) -> Iterator[tuple[str, Price]]:
                 output=_usd(entry, "output", key),
                 cache_write=_usd(entry, "cache_write", key, per_input * _CACHE_WRITE_SHARE),
                 cache_read=_usd(entry, "cache_read", key, per_input * _CACHE_READ_SHARE),
+                cache_minimum=_cache_minimum(entry, key),
             ),
         )
 
@@ -144,6 +155,15 @@ def _usd(entry: Mapping[str, Any], name: str, parent: str, default: Decimal | No
     value = _number(entry[name])
     if value is None or not 0 <= value <= _MOST_USD:
         raise ValueError(f"{parent}.{name}: {expected}, not {entry[name]!s:.40}")
+    return value
+
+
+def _cache_minimum(entry: Mapping[str, Any], parent: str) -> int:
+    value = entry.get("cache_minimum", UNKNOWN_CACHE_MINIMUM)
+    # A truth value is an int as well.
+    if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
+        expected = f"expected whole tokens from 0 to {_MOST_TOKENS:,}"
+        raise ValueError(f"{parent}.cache_minimum: {expected}, not {value!s:.40}")
     return value
 
 

@@ -84,7 +84,8 @@ async def test_the_log_holds_what_replays_and_what_it_cost(
     manifest = await QuestionLog(story).manifest(answer.id)
     (sent,) = messages_api.journal.requests
     assert manifest is not None
-    assert render(manifest).user == sent.body["messages"][0]["content"]
+    (message,) = sent.body["messages"]
+    assert render(manifest).message == "".join(block["text"] for block in message["content"])
     assert (row.token_bound, row.input_tokens, row.output_tokens) == (answer.manifest.token_bound, 1000, 50)
     assert row.cost_usd == answer.cost_usd == (700 * 2 + 300 * Decimal("0.2") + 50 * 10) / Decimal(1_000_000)
     assert row.answer == answer.text

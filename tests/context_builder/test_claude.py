@@ -13,6 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from context_builder.answer import Usage
 from context_builder.chat_model import ModelUnavailable
 from context_builder.claude import API_URL, Claude
+from context_builder.pricing import PriceList
 from context_builder.prompt import Prompt
 from loopback import behaviour
 from loopback.calls import PROMPT, ask, closed_port
@@ -46,27 +47,53 @@ async def test_a_reply_arrives_in_pieces_and_ends_in_one_reply(
 async def test_one_request_with_neither_tools_nor_sampling(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
-    """A question is one streamed request: cached rules, one user message, nothing else."""
+    """A question is one streamed request: rules, one user message, nothing else."""
     await ask(await make_claude())
     (request,) = messages_api.journal.requests
     assert request.path == "/v1/messages"
     assert request.body == {
         "model": "claude-sonnet-5-5",
         "max_tokens": 500,
-        "system": [{"type": "text", "text": PROMPT.system, "cache_control": {"type": "ephemeral"}}],
-        "messages": [{"role": "user", "content": PROMPT.user}],
+        "system": [{"type": "text", "text": PROMPT.system}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": PROMPT.user}]}],
         "stream": True,
     }
 
 
-async def test_cached_rules_are_reported_as_such(make_claude: MakeClaude) -> None:
-    """What the cache wrote and read is told apart from the other input, so that it is priced right."""
-    claude, prompt = await make_claude(), Prompt(system="Answer from the facts. " * 400, user=PROMPT.user)
-    _, first = await ask(claude, prompt)
-    _, second = await ask(claude, prompt)
-    assert first.usage.cache_write_tokens == second.usage.cache_read_tokens > 1000
+RULES = "Answer from the facts. " * 200
+STABLE = "gpt-4/aws runs on one host. " * 100
+
+
+async def test_a_cached_prefix_is_reported_as_such(make_claude: MakeClaude) -> None:
+    """What the cache wrote and read is told apart from the other input, and priced as such."""
+    claude, prices = await make_claude(cache_minimum=1024), await asyncio.to_thread(PriceList.load)
+    _, first = await ask(claude, Prompt(RULES, "Why?", STABLE))
+    _, second = await ask(claude, Prompt(RULES, "What else?", STABLE))
+    assert first.usage.cache_write_tokens == second.usage.cache_read_tokens > 1024
     assert first.usage.cache_read_tokens == second.usage.cache_write_tokens == 0
-    assert first.usage.prompt_tokens == second.usage.prompt_tokens
+    full = Usage(first.usage.prompt_tokens, first.usage.output_tokens)
+    dear, plain, cheap = (prices.cost(first.model, usage) for usage in (first.usage, full, second.usage))
+    assert dear > plain > 2 * cheap
+
+
+@pytest.mark.parametrize(
+    ("stable", "minimum", "marked"),
+    [(STABLE, 1024, "stable"), (STABLE, 4096, None), ("", 512, "system"), ("", 1024, None)],
+)
+async def test_one_breakpoint_ends_a_prefix_that_is_long_enough(
+    messages_api: MessagesApi, make_claude: MakeClaude, stable: str, minimum: int, marked: str | None
+) -> None:
+    """The stable texts come first, each its own block; the last one is marked where it can be cached."""
+    await ask(await make_claude(cache_minimum=minimum), Prompt(RULES, "Why?", stable))
+    (request,) = messages_api.messages
+    (message,) = request.body["messages"]
+    blocks = [*request.body["system"], *message["content"]]
+    assert [block["text"] for block in blocks] == [text for text in (RULES, stable, "Why?") if text]
+    ends = {RULES: "system", stable: "stable"}
+    assert [ends[block["text"]] for block in blocks if "cache_control" in block] == (
+        [marked] if marked else []
+    )
+    assert all(block.get("cache_control", {"type": "ephemeral"}) == {"type": "ephemeral"} for block in blocks)
 
 
 async def test_thinking_is_no_part_of_the_text(messages_api: MessagesApi, make_claude: MakeClaude) -> None:
@@ -102,7 +129,9 @@ async def test_fifty_questions_at_once_keep_their_own_answers(
     """Calls that share a client never mix, and none waits for another's stream."""
     count = 50
     messages_api.always(
-        behaviour.Reply(text=lambda body: body["messages"][0]["content"], piece_length=9, delay_s=0.1)
+        behaviour.Reply(
+            text=lambda body: body["messages"][0]["content"][0]["text"], piece_length=9, delay_s=0.1
+        )
     )
     claude = await make_claude()
     prompts = [Prompt(system="rules", user=f"Question number {number} of many.") for number in range(count)]

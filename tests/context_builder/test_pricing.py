@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.answer import Usage
-from context_builder.pricing import PriceFileError, PriceList
+from context_builder.pricing import UNKNOWN_CACHE_MINIMUM, PriceFileError, PriceList
 
 PRICES = PriceList.load()
 MODELS = [*PRICES.models, "claude-nobody-knows-9"]
@@ -74,6 +74,20 @@ def test_an_unknown_model_costs_as_much_as_the_dearest(model: str) -> None:
     assert PRICES.cost(model, usage) == max(PRICES.cost(known, usage) for known in PRICES.models)
 
 
+def test_an_unknown_model_is_taken_to_cache_long_prefixes_only(tmp_path: Path) -> None:
+    """The minimum is data beside the prices, may be left out, and is the longest one for other models."""
+    assert (
+        PRICES.cache_minimum("claude-sonnet-5-5")
+        == PRICES.cache_minimum("claude-sonnet-5-5-20261021")
+        == 1024
+    )
+    assert PRICES.cache_minimum("claude-nobody-knows-9") == UNKNOWN_CACHE_MINIMUM
+    price = "input = 1\noutput = 1\n"
+    own = f"as_of = 2027-01-02\n[models.a]\n{price}[models.b]\n{price}cache_minimum = 7"
+    prices = load(tmp_path, own)
+    assert (prices.cache_minimum("a"), prices.cache_minimum("b")) == (UNKNOWN_CACHE_MINIMUM, 7)
+
+
 def test_a_users_file_is_laid_over_the_shipped_prices(tmp_path: Path) -> None:
     """A user's file replaces the models it names, adds new ones, leaves the others, and dates the list."""
     prices = load(
@@ -116,6 +130,14 @@ def test_a_users_file_is_laid_over_the_shipped_prices(tmp_path: Path) -> None:
         ("as_of = 2027-01-02\n[models.x]\ninput = nan\noutput = 4", "models.x.input: expected"),
         ("as_of = 2027-01-02\n[models.x]\ninput = 1e400\noutput = 4", "models.x.input: expected"),
         ("as_of = 2027-01-02\n[models.x]\ninput = 1\noutput = inf", "models.x.output: expected"),
+        (
+            "as_of = 2027-01-02\n[models.x]\ninput = 1\noutput = 1\ncache_minimum = 1.5",
+            "models.x.cache_minimum: e",
+        ),
+        (
+            "as_of = 2027-01-02\n[models.x]\ninput = 1\noutput = 1\ncache_minimum = -1",
+            "models.x.cache_minimum: e",
+        ),
         ("as_of = 2027-01-02\n[models.'a\tb']\ninput = -1\noutput = 1", "models.a b.input: expected"),
         ("as_of = [", "is not TOML"),
         (f"as_of = {'9' * 5000}", "is not TOML"),

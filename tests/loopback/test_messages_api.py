@@ -23,6 +23,7 @@ BODY: dict[str, Any] = {
     ],
 }
 HEADERS = {"x-api-key": API_KEY, "anthropic-version": "2026-10-21"}
+MARKED = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
 
 
 async def post(
@@ -47,6 +48,12 @@ async def post(
         ({"messages": [*BODY["messages"], {"role": "assistant", "content": "So"}]}, 400, "prefill"),
         ({"system": [{"type": "text", "text": ""}]}, 400, "system: "),
         ({"system": [{"type": "text", "text": "x", "cache_control": {}}] * 5}, 400, "A maximum of 4 blocks"),
+        ({"messages": [{"role": "user", "content": MARKED * 5}]}, 400, "A maximum of 4 blocks"),
+        (
+            {"messages": [{"role": "user", "content": [*MARKED, {"type": "text", "text": ""}]}]},
+            400,
+            "non-empty",
+        ),
         ({"model": "claude-unheard-of"}, 404, "model: claude-unheard-of"),
     ],
 )

@@ -30,7 +30,8 @@ _FIELDS = {
 }  # fmt: skip
 _SAMPLING = ("temperature", "top_p", "top_k")
 _MOST_BREAKPOINTS = 4
-_CACHE_MINIMUM = 1024
+_CACHE_MINIMUM = {"claude-fable-5-1": 512, "claude-opus-5-5": 512, "claude-sonnet-5-5": 1024}
+_OTHER_CACHE_MINIMUM = 4096
 _FRAMING = 9
 _FACT = re.compile(r"^\[([A-Z]{1,4}[1-9][0-9]*)\]\s*(.+)$", re.MULTILINE)
 _CITED = 3
@@ -77,6 +78,7 @@ def checked(body: Any, *, counting: bool = False) -> dict[str, Any]:
     _check_model(body["model"])
     _check_messages(body["messages"])
     _check_system(body.get("system", ""))
+    _check_breakpoints(body)
     return body
 
 
@@ -93,7 +95,9 @@ def _check_messages(messages: Any) -> None:
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
             raise ApiError(400, f"messages.{index}.role: Input should be 'user' or 'assistant'")
-        if not _text(message.get("content")).strip():
+        content = message.get("content")
+        parts = [[block] for block in content] if isinstance(content, list) and content else [content]
+        if not all(_text(part).strip() for part in parts):
             raise ApiError(400, f"messages.{index}: text content must be non-empty")
     if messages[-1]["role"] != "user":
         raise ApiError(400, "This model does not support assistant message prefill.")
@@ -103,9 +107,22 @@ def _check_system(system: Any) -> None:
     blocks = system if isinstance(system, list) else []
     if not isinstance(system, str | list) or any(not _text([block]).strip() for block in blocks):
         raise ApiError(400, "system: Input should be a string or non-empty text blocks")
-    marked = sum("cache_control" in block for block in blocks)
+
+
+def _check_breakpoints(body: Body) -> None:
+    marked = sum("cache_control" in block for block in _blocks(body))
     if marked > _MOST_BREAKPOINTS:
         raise ApiError(400, f"A maximum of 4 blocks with cache_control may be provided. Found {marked}.")
+
+
+def _blocks(body: Body) -> list[Mapping[str, Any]]:
+    """All blocks of a prompt in their order: the system text's, then those of the messages."""
+    contents = [body.get("system", ""), *(message["content"] for message in body["messages"])]
+    return [
+        block
+        for content in contents
+        for block in (content if isinstance(content, list) else [{"type": "text", "text": content}])
+    ]
 
 
 def _text(content: Any) -> str:
@@ -129,13 +146,14 @@ class PromptCache:
 
     def usage(self, body: Body) -> dict[str, int]:
         """The input side of the usage object of one request."""
-        total = input_tokens(body)
-        system = body.get("system", "")
-        marked = isinstance(system, list) and any("cache_control" in block for block in system)
-        cached = tokens(_text(system)) if marked else 0
+        total, model = input_tokens(body), str(body["model"])
+        blocks = _blocks(body)
+        end = max((n for n, block in enumerate(blocks, start=1) if "cache_control" in block), default=0)
+        texts = [_text([block]) for block in blocks[:end]]
+        cached = sum(map(tokens, texts))
         read = written = 0
-        if cached >= _CACHE_MINIMUM:
-            key = (str(body["model"]), _text(system))
+        if cached >= _CACHE_MINIMUM.get(model, _OTHER_CACHE_MINIMUM):
+            key = (model, "\0".join(texts))
             read, written = (cached, 0) if key in self.seen else (0, cached)
             self.seen.add(key)
         return {
