@@ -18,9 +18,12 @@ _FOLDERS = (_HERE / "alembic_scripts", _HERE.parent / "alembic")
 """Inside an installed wheel, and in a checkout."""
 
 
-def _config() -> Config:
+def _config(connection: Connection | None = None) -> Config:
+    """What Alembic's commands need; they run on the connection, in its transaction."""
     config = Config()
     config.set_main_option("script_location", str(next(folder for folder in _FOLDERS if folder.is_dir())))
+    if connection is not None:
+        config.attributes["connection"] = connection
     return config
 
 
@@ -34,9 +37,7 @@ async def upgrade(database: Database) -> None:
     """Applies the missing migrations in one transaction. Raises DatabaseUnreachable."""
 
     def run(connection: Connection) -> None:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(_config(connection), "head")
 
     if database.is_sqlite and database.url.database:
         await asyncio.to_thread(_make_folder, Path(database.url.database).parent)
@@ -47,6 +48,16 @@ async def upgrade(database: Database) -> None:
         if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement is not None:
             raise
         raise DatabaseUnreachable(f"cannot use the database {database.shown_url}: {error}") from error
+
+
+async def downgrade(database: Database, revision: str) -> None:
+    """Takes a database back to an older schema in one transaction; what the older one cannot hold is lost."""
+
+    def run(connection: Connection) -> None:
+        command.downgrade(_config(connection), revision)
+
+    async with database.write_engine.begin() as connection:
+        await connection.run_sync(run)
 
 
 def _make_folder(folder: Path) -> None:

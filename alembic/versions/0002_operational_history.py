@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -24,6 +28,7 @@ def upgrade() -> None:
     _create_state_transitions()
     _create_user_actions()
     _create_notifications()
+    _roll_up_quality_scores()
 
 
 def downgrade() -> None:
@@ -357,3 +362,47 @@ def _create_notifications() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_notifications_incident_id"), "notifications", ["incident_id"], unique=False)
+
+
+_MILLION = 1_000_000
+_ROWS_AT_ONCE = 5_000
+
+
+def _roll_up_quality_scores() -> None:
+    """Scores that were stored before there were rollups of them."""
+    connection = op.get_bind()
+    counts: Counter[tuple[Any, ...]] = Counter()
+    sums: Counter[tuple[Any, ...]] = Counter()
+    squares: Counter[tuple[Any, ...]] = Counter()
+    for key, score in _scores(connection):
+        counts[key] += 1
+        sums[key] += round(score * _MILLION)
+        squares[key] += round(score * score * _MILLION)
+    moment = sa.DateTime(timezone=True)
+    table = sa.table(
+        "quality_rollups",
+        sa.column("bucket_start", moment),
+        sa.column("scored_hour", moment),
+        *(sa.column(name) for name in ("deployment_id", "tier", "router_version", "task_type")),
+        *(sa.column(name) for name in ("scores", "score_sum_millionths", "score_square_sum_millionths")),
+    )
+    names = [column.name for column in table.columns]
+    rows = [dict(zip(names, (*key, counts[key], sums[key], squares[key]), strict=True)) for key in counts]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        connection.execute(table.insert(), rows[start : start + _ROWS_AT_ONCE])
+
+
+def _scores(connection: sa.Connection) -> Iterator[tuple[tuple[Any, ...], float]]:
+    """Key of its rollup and value of each score."""
+    moment = sa.DateTime(timezone=True)
+    query = sa.text(
+        "SELECT r.created_at, q.scored_at, r.deployment_id, u.tier, u.updated_at, r.router_version,"
+        " r.task_type, q.score"
+        " FROM quality_scores q JOIN requests r ON r.id = q.request_id JOIN users u ON u.id = r.user_id"
+    ).columns(created_at=moment, scored_at=moment, updated_at=moment)
+    for created_at, scored_at, deployment_id, tier, changed_at, version, task, score in connection.execute(
+        query
+    ):
+        hours = [at.replace(minute=0, second=0, microsecond=0) for at in (created_at, scored_at)]
+        tier_then = tier if changed_at <= created_at else ""
+        yield (*hours, deployment_id, tier_then, version or "", task or ""), score

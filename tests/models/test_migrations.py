@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select
 
+from models import Deployment, QualityRollup, User, quality_log
 from models.database import Database
-from models.migrations import head_revision, upgrade
+from models.migrations import downgrade, head_revision, upgrade
+from models.quality_log import NewScore
+from models.request_log import NewRequest, append
 from models.schema import Table
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 async def test_autogenerate_finds_no_difference(database: Database) -> None:
@@ -49,3 +57,34 @@ async def test_upgrading_twice_changes_nothing(database: Database) -> None:
     """`arcpoint db upgrade` is idempotent."""
     await upgrade(database)
     assert await database.revision() == head_revision()
+
+
+async def test_scores_of_an_older_database_are_rolled_up(database: Database) -> None:
+    """What was scored before the rollups existed is in them after the upgrade, as if it came later."""
+    async with database.write() as session:
+        session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
+        session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON + 20 * MINUTE))
+        await session.flush()
+        rows = [
+            NewRequest(public_id=f"r{n}", created_at=NOON + n * MINUTE, user_id=1, deployment_id=1,
+                       tier="premium", status="success", task_type="chat" if n % 2 else None)
+            for n in range(90)
+        ]  # fmt: skip
+        ids = await append(session, rows)
+        scores = [
+            NewScore(request_id=ids[row.public_id], score=0.01 * n, scorer="s",
+                     scored_at=row.created_at + n * 5 * MINUTE)
+            for n, row in enumerate(rows)
+        ]  # fmt: skip
+        assert await quality_log.append(session, scores) == 90
+    written = await _quality_rollups(database)
+    assert len(written) > 10
+    await downgrade(database, "0001")
+    await upgrade(database)
+    assert await _quality_rollups(database) == written
+
+
+async def _quality_rollups(database: Database) -> list[tuple[object, ...]]:
+    columns = [column for column in QualityRollup.__table__.columns if column.name != "id"]
+    async with database.read() as session:
+        return sorted(tuple(row) for row in await session.execute(select(*columns)))
