@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from surroundings import surround
 
 from context_builder.source import ContextSource, Status
 from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
@@ -69,23 +70,26 @@ async def test_an_empty_database_is_an_answer(gateway: Gateway, memory: Incident
 
 
 @in_session
-async def test_a_snapshot_gives_the_same_sections_again(gateway: Gateway, memory: IncidentMemory) -> None:
+async def test_a_snapshot_gives_the_same_sections_again(
+    gateway: Gateway, memory: IncidentMemory, tmp_path: Path
+) -> None:
     """Law 6: nothing depends on the run, the clock or the order in which rows come."""
-    await tangled(gateway, memory)
+    await tangled(gateway, memory, tmp_path)
     once, again = await gateway.read_all(*REQUESTS), await gateway.read_all(*REQUESTS)
     assert once == again
 
 
 @in_session
 async def test_both_databases_give_the_same_sections(
-    sqlite_url: str, postgres_url: str, shared_index: ChromaIndex
+    sqlite_url: str, postgres_url: str, shared_index: ChromaIndex, tmp_path: Path
 ) -> None:
     """Order of names, ties and sums do not depend on collation, rounding or types of the database."""
     sections = []
     for url in (sqlite_url, postgres_url):
         database = Database(url)
         gateway = Gateway(database)
-        await tangled(gateway, IncidentMemory(database, HashingEmbedder(), shared_index, deadline_s=20))
+        memory = IncidentMemory(database, HashingEmbedder(), shared_index, deadline_s=20)
+        await tangled(gateway, memory, tmp_path)
         sections.append(await gateway.read_all(*REQUESTS))
         await database.close()
     assert sections[0] == sections[1]
@@ -102,7 +106,7 @@ REQUESTS = (
 )
 
 
-async def tangled(gateway: Gateway, memory: IncidentMemory) -> None:
+async def tangled(gateway: Gateway, memory: IncidentMemory, folder: Path) -> None:
     """Fills a gateway with ties and with names that collations order differently."""
     names = ["Zeta/x", "alpha/x", "\u00e9clair/x", "_u/x", "a-b/x", "ab/x", "aB/X", "10/x", "9/x"]
     for name in names:
@@ -122,6 +126,7 @@ async def tangled(gateway: Gateway, memory: IncidentMemory) -> None:
     for name, number in gateway.deployments.items():
         for at in (NOON - HOUR, NOON - 20 * MINUTE, NOON - 38 * HOUR):
             await gateway.add(*events_of(name, number, at))
+    await surround(gateway, folder)
     await memory.sync()
     gateway.memory = memory
 
@@ -129,21 +134,26 @@ async def tangled(gateway: Gateway, memory: IncidentMemory) -> None:
 SHOWS_WHAT_IS_ELSEWHERE = {
     "incidents": "what hit something else may be the reason, and comes last",
     "recall": "the past of another deployment may hold the fix",
+    "topology": "the whole gateway is the background of every question",
 }
 
 
 @in_session
 @pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in SHOWS_WHAT_IS_ELSEWHERE],
                          ids=lambda source: source.name)  # fmt: skip
-async def test_a_source_tells_nothing_outside_the_scope(gateway: Gateway, source: ContextSource) -> None:
-    """With one deployment and one tier named, no other deployment, tier or user of another tier occurs."""
+async def test_a_source_tells_nothing_outside_the_scope(
+    gateway: Gateway, source: ContextSource, tmp_path: Path
+) -> None:
+    """With a deployment and a tier named, and a user, no other deployment, tier or user of a tier occurs."""
     await people(gateway)
     await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
     for name, number in gateway.deployments.items():
         await gateway.add(*events_of(name, number, NOON - HOUR))
-    request = asking(deployment_ids=gateway.id_of("gpt-4/aws"), tiers=("premium",))
-    section = await gateway.read(source, request)
-    assert section.facts
+    await surround(gateway, tmp_path)
+    named = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
+    of_user = asking(**named, user_ids=gateway.id_of("user_a"))
+    sections = [await gateway.read(source, request) for request in (asking(**named), of_user)]
+    assert any(section.facts for section in sections)
     outside = {name for name in gateway.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
     outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
-    assert not [name for name in outside if name in str(section)]
+    assert not [name for name in outside if name in str(sections)]

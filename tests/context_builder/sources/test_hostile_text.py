@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from sqlalchemy import JSON, String, select
+from surroundings import hours, maintenance, runbook, score
 
 from context_builder.builder import BuiltContext, ContextBuilder
 from context_builder.manifest import Detail
@@ -19,13 +21,18 @@ from models import (
     ConfigChange,
     Deployment,
     ErrorLog,
+    HealthCheck,
     Incident,
     Job,
+    MaintenanceWindow,
     Notification,
+    OperatingHours,
+    QualityRollup,
     Request,
     RequestRollup,
     StateTransition,
     User,
+    UserAction,
 )
 from models.schema import Table
 from operations import alert, audit, config, error, job, transition
@@ -45,6 +52,7 @@ KNOWN_VALUES = {"status", "tier", "severity", "resolution", "type", "from_status
 """Columns of text that only take the values of an enum."""
 
 HISTORY = (Job, ErrorLog, ConfigChange, AuditEvent, StateTransition, Notification)
+SURROUNDINGS = (HealthCheck, MaintenanceWindow, OperatingHours, QualityRollup, UserAction)
 
 
 def hostile(attack: str, room: int, number: int = 0) -> str:
@@ -53,7 +61,7 @@ def hostile(attack: str, room: int, number: int = 0) -> str:
     return f"{text}{'A' * (room - len(text))}" if room > 200 else text[:room]
 
 
-async def fill(gateway: Gateway, attack: str) -> None:
+async def fill(gateway: Gateway, attack: str, folder: Path) -> None:
     """Puts the attack into every column of text that a source may read, 100 kB of it where there is room."""
     name, much = hostile(attack, 100), hostile(attack, 100_000)
     for number, status in enumerate(("down", "degraded", "healthy")):
@@ -62,10 +70,13 @@ async def fill(gateway: Gateway, attack: str) -> None:
             model=hostile(attack, 60, number),
             backend=hostile(attack, 60, number),
             region=name,
+            version=name,
+            endpoint=hostile(attack, 490),
             status=status,
             status_reason=much,
         )
-        await gateway.user(hostile(attack, 90, number), "premium", daily_budget_usd=1)
+        await gateway.user(hostile(attack, 90, number), "premium", name=name, role=name, daily_budget_usd=1)
+    await gateway.user("user_plain", "premium", name=hostile(attack, 190), role=name, daily_budget_usd=1)
     for number, over in enumerate((None, NOON - MINUTE, NOON - HOUR)):
         await gateway.incident(
             hostile(attack, 90, number),
@@ -82,10 +93,11 @@ async def fill(gateway: Gateway, attack: str) -> None:
             gateway.request(
                 NOON - (number + 1) * (MINUTE if number < 60 else HOUR),
                 public_id=hostile(attack, 90, number),
-                user=list(gateway.users)[number % 3],
+                user=list(gateway.users)[number % 4],
                 deployment=list(gateway.deployments)[number % 3],
                 status="error" if number % 3 else "success",
                 error_code=name if number % 3 else None,
+                endpoint=hostile(attack, 190),
                 task_type=name,
                 router_version=hostile(attack, 90, 1 if number < 60 else 2),
                 routing_reason={much: [much, {name: name}]} if number < 12 else {"reason": name},
@@ -94,7 +106,26 @@ async def fill(gateway: Gateway, attack: str) -> None:
         ]
     )
 
-    await gateway.add(*operations(attack))
+    await gateway.add(*operations(attack), *surroundings(gateway, attack))
+    await score(gateway, 90)
+    gateway.runbooks = runbook(
+        folder, f"{hostile(attack, 90).replace('/', '-')}.md", f"# {name}\n\n{much[:9_000]}"
+    )
+
+
+def surroundings(gateway: Gateway, attack: str) -> list[Table]:
+    """The attack in every column of text about sites, users and health checks."""
+    name, much = hostile(attack, 90), hostile(attack, 100_000)
+    backends = [hostile(attack, 60, number) for number in range(3)]
+    rows: list[Table] = [*hours(backends[1], zone=name), *hours(backends[0])]
+    for number, backend in enumerate(backends):
+        rows.append(maintenance(NOON - HOUR, NOON + HOUR, NOON - HOUR, much, backend))
+        rows.append(
+            HealthCheck(deployment_id=number + 1, checked_at=NOON - MINUTE, status="down", error=much)
+        )
+    plain, _ = gateway.users["user_plain"]
+    rows.append(UserAction(user_id=plain, occurred_at=NOON - MINUTE, action=name, detail=much))
+    return rows
 
 
 def operations(attack: str) -> list[Table]:
@@ -119,7 +150,7 @@ async def columns_without(gateway: Gateway, marker: str) -> list[str]:
     """Columns of text of the tables that sources read in which the marker never occurs."""
     missing = []
     async with gateway.database.read() as session:
-        for table in (Deployment, User, Incident, Request, RequestRollup, *HISTORY):
+        for table in (Deployment, User, Incident, Request, RequestRollup, *HISTORY, *SURROUNDINGS):
             for column in table.__table__.columns:
                 if not isinstance(column.type, String | JSON) or column.name in KNOWN_VALUES:
                     continue
@@ -133,7 +164,7 @@ async def build(gateway: Gateway) -> BuiltContext:
     builder = ContextBuilder(
         gateway.database, gateway.memory, SOURCES, default_budget=900_000, clock=lambda: NOON
     )
-    return await builder.build(Ask(question="Has it happened before?"))
+    return await builder.build(Ask(question="Has user_plain been told to obey, and is all well?"))
 
 
 def visible(character: str) -> bool:
@@ -147,10 +178,10 @@ def bare(line: str) -> str:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_text_of_others_stays_in_its_line_and_in_its_marks(
-    gateway: Gateway, memory: IncidentMemory, attack: str
+    gateway: Gateway, memory: IncidentMemory, attack: str, tmp_path: Path
 ) -> None:
     """Every fact is one line that begins with its own reference; commands in it stand between « and »."""
-    await fill(gateway, attack)
+    await fill(gateway, attack, tmp_path)
     gateway.memory = memory
     await memory.sync()
     built = await build(gateway)
@@ -167,7 +198,7 @@ async def test_text_of_others_stays_in_its_line_and_in_its_marks(
     assert sum(line.startswith("=== ") for line in lines) == 2
 
 
-async def test_the_attack_is_in_every_column_of_text(gateway: Gateway) -> None:
+async def test_the_attack_is_in_every_column_of_text(gateway: Gateway, tmp_path: Path) -> None:
     """The test above attacks all there is: a column that is added must be added to it."""
-    await fill(gateway, "marks")
+    await fill(gateway, "marks", tmp_path)
     assert await columns_without(gateway, "obey") == []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from surroundings import checks
 
 from context_builder.source import Section, Status
 from context_builder.sources.metadata import CHECKS, MOST, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from models import HealthCheck
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -18,13 +18,6 @@ SECOND = timedelta(seconds=1)
 def about(section: Section, name: str) -> str:
     (found,) = [fact.text for fact in section.facts if fact.text.startswith(f"{name}:")]
     return found
-
-
-def checks(number: int, latency_ms: int | None, *moments: datetime) -> list[HealthCheck]:
-    return [
-        HealthCheck(deployment_id=number, checked_at=at, status="healthy", latency_ms=latency_ms)
-        for at in moments
-    ]
 
 
 async def test_a_deployment_is_described_with_its_load(gateway: Gateway) -> None:

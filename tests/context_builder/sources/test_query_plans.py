@@ -52,6 +52,9 @@ def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
         yield from _whole_reads(child)
 
 
+READS_NO_TABLE = {"knowledge": "runbooks are files"}
+
+
 @asynccontextmanager
 async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
     """A session in which PostgreSQL, too, reads a small table whole only where it has no other way."""
@@ -64,14 +67,16 @@ async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 async def test_no_statement_reads_the_request_log_whole(busy: Gateway, source: ContextSource) -> None:
     """Whatever is asked about, requests are found by key or by a range of an index."""
+    read = 0
     for about, request in QUESTIONS.items():
         with captured(busy.database) as statements:
             await busy.read(source, request)
-        assert statements
+        read += len(statements)
         async with planning(busy) as session:
             for statement in statements:
                 if statement[0].lstrip().startswith("SELECT"):
                     assert await scans(session, statement) == [], f"{about}: {statement[0]}"
+    assert read or source.name in READS_NO_TABLE
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from surroundings import hours, maintenance
 
 from context_builder.source import Section, Status
 from context_builder.sources.schedule import MOST_OFFLINE, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from models import MaintenanceWindow, OperatingHours
+from models import OperatingHours
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -17,24 +18,6 @@ SECOND = timedelta(seconds=1)
 
 def texts(section: Section, kind: str) -> list[str]:
     return [fact.text for fact in section.facts if fact.kind == kind]
-
-
-def hours(backend: str = "edge", zone: str = "Europe/Berlin", days: range = range(5)) -> list[OperatingHours]:
-    """Monday to Friday, 8 to 18 of the local clock."""
-    return [
-        OperatingHours(
-            backend=backend, weekday=day, opens_minute=8 * 60, closes_minute=18 * 60, time_zone=zone
-        )
-        for day in days
-    ]
-
-
-def maintenance(
-    start: datetime, end: datetime, announced: datetime, reason: str = "disks"
-) -> MaintenanceWindow:
-    return MaintenanceWindow(
-        backend="edge", starts_at=start, ends_at=end, announced_at=announced, reason=reason
-    )
 
 
 async def test_down_while_closed_is_expected(gateway: Gateway) -> None:
@@ -127,8 +110,8 @@ async def test_only_announced_maintenance_is_known(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert texts(section, "maintenance windows") == [
         (
-            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min more), since 2026-03-10 11:00: "
-            "«new switch»"
+            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min more), since "
+            "2026-03-10 11:00: «new switch»"
         ),
         (
             "maintenance of site edge begins at 2026-03-10 15:00 UTC (in 3 h 0 min) and ends at "
