@@ -33,7 +33,7 @@ from context_builder.untrusted import quoted
 from models import ErrorLog, LogSeverity
 from models.database import ReadSession
 
-MOST_READ = 20_000
+MOST_READ = 10_000
 """Newest lines of the window that are read; the others are counted."""
 MOST_READ_BEFORE = 10_000
 """The same for the day before."""
@@ -47,6 +47,7 @@ _TEMPLATE_LIMIT = 250
 _SHORT_LIMIT = 120
 
 _SEVERITY = {LogSeverity.CRITICAL: 1.0, LogSeverity.ERROR: 0.85, LogSeverity.WARNING: 0.6}
+_SEVERITIES = {severity.value: severity for severity in LogSeverity}
 _RISEN_SHARE = 0.8
 _USUAL_SHARE = 0.5
 
@@ -136,7 +137,7 @@ async def _lines(session: ReadSession, scope: ColumnElement[bool], span: EventWi
         .limit(most)
     )
     lines = [
-        Line(logged_at, LogSeverity(severity), target, text) for logged_at, severity, target, text in rows
+        Line(logged_at, _SEVERITIES[severity], target, text) for logged_at, severity, target, text in rows
     ]
     return Lines(span, lines, total)
 
