@@ -51,6 +51,8 @@ class Departure:
 
 def departures(signal: Signal) -> list[Departure]:
     """Every confirmed run away from the usual level, oldest first."""
+    if not len(signal):
+        return []
     total = signal.level(0, len(signal)).weight
     merged = signal.merged(max(LEAST_WEIGHT, total / MOST_BUCKETS))
     if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance

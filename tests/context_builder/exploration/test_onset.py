@@ -1,0 +1,203 @@
+"""Departures from the usual level are found where they were planted, and in chance alone there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context_builder.exploration.onset import Departure, departures, turning_point
+from context_builder.exploration.signal import Law, Signal
+from signals import AWAY, USUAL, busy, drawn, signal
+
+SLOTS = 300
+every_law = pytest.mark.parametrize("law", list(Law))
+every_seed = pytest.mark.parametrize("seed", range(4))
+Levels = npt.NDArray[np.float64]
+
+
+def away(law: Law, *spans: tuple[int, int | None]) -> Levels:
+    """The usual level, and another one in these spans of slots."""
+    levels = np.full(SLOTS, USUAL[law])
+    for start, end in spans:
+        levels[start:end] = AWAY[law]
+    return levels
+
+
+def agrees(found: Departure, start: int, end: int | None) -> bool:
+    """Whether it is the planted one: to within one bucket, which is one or two slots here."""
+    right_start = found.first - 3 <= start < found.within + 2
+    right_end = (found.end is None) == (end is None) and (end is None or abs((found.end or 0) - end) <= 3)
+    return right_start and right_end
+
+
+@every_law
+def test_chance_alone_departs_nowhere(law: Law) -> None:
+    """In three hundred signals of unequal weights, some of them sparse, some bursty at low levels."""
+    found = []
+    for seed in range(100):
+        weight = busy(law, SLOTS, seed)
+        level = USUAL[law] * (1 + seed % 5)
+        found += departures(drawn(law, weight, level, seed))
+        found += departures(drawn(law, np.ceil(weight / 10), level, seed))
+        found += departures(drawn(law, weight * 50, level / 10, seed))
+    assert found == []
+
+
+def test_more_variance_than_the_law_says_departs_nowhere() -> None:
+    """Requests come in bunches and failures in clusters: what is usual from slot to slot is no change."""
+    chance = np.random.default_rng(5)
+    for _ in range(30):
+        shares = chance.beta(2, 38, SLOTS)
+        weight = np.full(SLOTS, 200.0)
+        assert departures(signal(Law.BINOMIAL, weight, np.round(weight * shares))) == []
+        assert departures(signal(Law.POISSON, weight, weight * chance.gamma(10, 0.1, SLOTS))) == []
+
+
+@every_law
+@every_seed
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(200, None)],
+        [(150, None)],
+        [(100, None)],
+        [(SLOTS - 12, None)],
+        [(180, 210)],
+        [(120, 150), (220, 260)],
+        [(120, 150), (250, None)],
+    ],
+    ids=str,
+)
+def test_planted_runs_are_found_with_start_and_end(
+    law: Law, seed: int, spans: list[tuple[int, int | None]]
+) -> None:
+    """A step late, half-way or early, a burst that is over, two bursts: each once and nothing beside them."""
+    found = departures(drawn(law, np.full(SLOTS, 60.0), away(law, *spans), seed))
+    assert len(found) == len(spans)
+    for one, (start, end) in zip(found, spans, strict=True):
+        assert agrees(one, start, end), one
+        assert one.away.value == pytest.approx(AWAY[law], rel=0.2)
+        assert one.usual.value == pytest.approx(USUAL[law], rel=0.2)
+
+
+@every_law
+@every_seed
+def test_unequal_weights_and_empty_slots_hide_no_step(law: Law, seed: int) -> None:
+    """Traffic that comes and goes by a factor of ten: the onset is found where there is traffic."""
+    (found,) = departures(drawn(law, busy(law, SLOTS, seed), away(law, (190, None)), seed))
+    assert found.end is None
+    assert abs(found.first - 190) <= 5
+
+
+@every_law
+@every_seed
+def test_a_change_in_the_very_last_slot_is_found(law: Law, seed: int) -> None:
+    """What has just begun has one slot only."""
+    (found,) = departures(drawn(law, np.full(SLOTS, 150.0), away(law, (SLOTS - 1, None)), seed))
+    assert (found.end, found.within) == (None, SLOTS)
+    assert SLOTS - 3 <= found.first < SLOTS
+
+
+@every_law
+def test_a_fall_is_found_as_a_rise_is(law: Law) -> None:
+    """A level that drops, and totals that stop altogether."""
+    levels = np.where(np.arange(SLOTS) < 200, AWAY[law], USUAL[law])
+    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, 1))
+    assert agrees(found, 200, None)
+    assert found.away.value < found.usual.value
+
+
+def test_silence_is_a_departure_of_its_own() -> None:
+    """A gap has a start and an end, and no mass at all."""
+    levels = np.where((np.arange(SLOTS) >= 200) & (np.arange(SLOTS) < 206), 0.0, 1.0)
+    (found,) = departures(drawn(Law.POISSON, np.full(SLOTS, 60.0), levels, 1))
+    assert (found.first, found.end, found.away.mass) == (200, 206, 0)
+
+
+@every_law
+@every_seed
+def test_a_gradual_change_is_one_departure(law: Law, seed: int) -> None:
+    """A ramp over hours begins about where it leaves the usual level, and is still away at the end."""
+    ramp = np.clip((np.arange(SLOTS) - 200) / 40, 0, 1)
+    levels = USUAL[law] + ramp * (AWAY[law] - USUAL[law])
+    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, seed))
+    assert found.end is None
+    assert 195 <= found.first <= 225
+
+
+@every_law
+def test_too_little_to_compare_departs_nowhere(law: Law) -> None:
+    """No slot, one slot, two, no weight at all, and too few requests for a share."""
+    for weight in ([], [50.0], [50.0, 50.0], [0.0] * 40, [1.0] * 10):
+        assert departures(drawn(law, weight, USUAL[law], 1)) == []
+
+
+@every_law
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_constant_level_departs_nowhere(law: Law, share: float) -> None:
+    """Nothing ever failed, or everything: there is no variance to divide by."""
+    weight = np.full(SLOTS, 40.0)
+    assert departures(signal(law, weight, weight * share)) == []
+
+
+@every_law
+def test_huge_counts_are_no_change_by_themselves(law: Law) -> None:
+    """A billion requests per slot: a step is found to the slot, and a steady level departs nowhere."""
+    weight = np.full(SLOTS, 1e9)
+    assert departures(drawn(law, weight, USUAL[law], 3)) == []
+    (found,) = departures(drawn(law, weight, away(law, (211, None)), 3))
+    assert (found.first, found.end) in ((211, None), (210, None))
+
+
+@given(
+    st.sampled_from(list(Law)),
+    st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=80),
+)
+@settings(max_examples=60, deadline=None)
+def test_departures_are_in_order_and_within_the_slots(law: Law, slots: list[tuple[int, float]]) -> None:
+    """Whatever the counts: spans are not empty, do not overlap, and only the last one may have no end."""
+    found = departures(signal(law, [one for one, _ in slots], [round(one * two) for one, two in slots]))
+    for one in found:
+        assert 0 <= one.first < one.within <= (one.end or len(slots))
+    for one, other in pairwise(found):
+        assert one.end is not None
+        assert one.end <= other.first
+
+
+def minutes(law: Law, weight: float, turn: int, seed: int) -> Signal:
+    """An hour and a half that turns at one minute."""
+    levels = np.where(np.arange(90) < turn, USUAL[law], AWAY[law])
+    return drawn(law, np.full(90, weight), levels, seed)
+
+
+@every_law
+def test_the_plausible_span_holds_the_true_turn(law: Law) -> None:
+    """In nine of ten cases at the least; the likeliest minute lies in it, and more data make it shorter."""
+    lengths, held = [], []
+    for weight in (1.0, 4.0, 16.0):
+        turns = [
+            (at, turning_point(minutes(law, weight, at, 100 * at + seed), USUAL[law], AWAY[law]))
+            for at in range(2, 88)
+            for seed in range(3)
+        ]
+        held += [found.first <= at <= found.last for at, found in turns]
+        assert all(found.first <= found.likeliest <= found.last for _, found in turns)
+        lengths.append(np.mean([found.last - found.first + 1 for _, found in turns]))
+    assert np.mean(held) >= 0.9
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[2] < 4
+
+
+@every_law
+def test_minutes_without_requests_do_not_date_a_turn(law: Law) -> None:
+    """Where nothing was counted, the turn is the first minute that was seen away."""
+    whole = minutes(law, 20.0, 40, 2)
+    seen = np.arange(90) % 10 == 0
+    sparse = replace(whole, weight=whole.weight * seen, mass=whole.mass * seen)
+    assert turning_point(sparse, USUAL[law], AWAY[law]).likeliest == 40

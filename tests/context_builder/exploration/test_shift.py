@@ -1,0 +1,69 @@
+"""Shifts that are one event are told once, and independent ones stay apart."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+from context_builder.exploration.metric import Metric
+from context_builder.exploration.shift import Shift, grouped
+from context_builder.exploration.slices import Slice
+from gateway import HOUR, MINUTE, NOON
+
+
+def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **values: Any) -> Shift:
+    """Failed requests of everything that went from 1 % to 40 %; names beside fields are dimensions."""
+    dimensions = {name: values.pop(name) for name in ("deployment", "tier") if name in values}
+    given: dict[str, Any] = {
+        "metric": Metric.ERRORS, "until": None, "after": 0.4, "before": 0.01, "counted": 500.0,
+        "expected_per_hour": 0.0, "exposure": 1.0,
+        "earliest": onset, "latest": onset + 10 * MINUTE,
+    }  # fmt: skip
+    return Shift(slice=Slice(tuple(dimensions.items())), onset=onset, evidence=evidence, **given | values)
+
+
+def test_nested_slices_of_one_moment_are_one_event() -> None:
+    """A deployment, its premium users and all requests: the clearest is told, with the others named."""
+    everything = shift(evidence=200)
+    deployment = shift(NOON - 3 * HOUR + 10 * MINUTE, deployment="gpt-4/aws", evidence=900)
+    pair = shift(deployment="gpt-4/aws", tier="premium", evidence=300)
+    for order in permutations((everything, deployment, pair)):
+        (one,) = grouped(order)
+        assert (one.slice, one.onset) == (deployment.slice, deployment.onset)
+        assert one.also == (pair.slice, everything.slice)
+
+
+def test_independent_faults_stay_two() -> None:
+    """Another deployment at another hour; the clearest first."""
+    one = shift(NOON - 9 * HOUR, deployment="llama/k8s", until=NOON - 8 * HOUR, evidence=300)
+    other = shift(NOON - 3 * HOUR, deployment="gpt-4/aws", evidence=900)
+    for order in permutations((one, other)):
+        assert [found.slice for found in grouped(order)] == [other.slice, one.slice]
+    late = shift(NOON - HOUR, deployment="llama/k8s", evidence=300)
+    assert len(grouped([other, late])) == 2
+
+
+def test_other_metrics_and_other_directions_stay_apart() -> None:
+    """What failed more and what became slower at one moment are two things to know, as are up and down."""
+    shifts = [
+        shift(),
+        shift(metric=Metric.LATENCY, after=3.0, before=1.0),
+        shift(after=0.01, before=0.4, deployment="gpt-4/aws"),
+    ]
+    assert len(grouped(shifts)) == 3
+
+
+def test_two_bursts_of_one_slice_are_two_events() -> None:
+    """The same slice at other times, once it was back at its usual level."""
+    first = shift(NOON - 9 * HOUR, until=NOON - 8 * HOUR)
+    second = shift(NOON - 2 * HOUR, until=NOON - timedelta(hours=1))
+    assert len(grouped([first, second])) == 2
+    assert grouped([]) == []
+
+
+def test_silence_is_a_gap() -> None:
+    """Only of requests, and only where there was none at all."""
+    assert shift(metric=Metric.VOLUME, after=0.0, before=1.0, counted=0.0).is_gap
+    assert not shift(metric=Metric.VOLUME, after=0.1, before=1.0, counted=3.0).is_gap
+    assert not shift(counted=0.0).is_gap

@@ -1,0 +1,61 @@
+"""Shifts in words: the direction is right, and a vague onset says between which moments it lies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from context_builder.exploration.metric import Metric
+from context_builder.exploration.shift import Shift
+from context_builder.exploration.slices import Slice
+from context_builder.figures import moment
+from context_builder.shift_words import began, happened, lasted, listed_slices, slice_name
+from gateway import HOUR, NOON
+
+PAIR = Slice((("deployment", "gpt-4/aws"), ("task_type", "chat")))
+
+
+def shift(metric: Metric, after: float, before: float, vague: timedelta = timedelta(0)) -> Shift:
+    """One that began an hour before NOON."""
+    onset = NOON - HOUR
+    return Shift(
+        metric=metric, slice=PAIR, onset=onset, earliest=onset - vague, latest=onset + vague, until=None,
+        after=after, before=before, counted=100, expected_per_hour=0, exposure=1, evidence=99,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_up_and_down_are_told_apart(metric: Metric) -> None:
+    """In every metric, and with the metric's name."""
+    up, down = happened(shift(metric, 2, 1)), happened(shift(metric, 1, 2))
+    assert up != down
+    assert len({happened(shift(one, 2, 1)) for one in Metric}) == len(Metric)
+
+
+def test_a_vague_onset_says_its_span() -> None:
+    """A precise one is a moment alone."""
+    assert began(shift(Metric.ERRORS, 2, 1)) == moment(NOON - HOUR)
+    vague = began(shift(Metric.ERRORS, 2, 1, timedelta(minutes=17)))
+    for minutes in (43, 60, 77):
+        assert moment(NOON - timedelta(minutes=minutes)) in vague
+
+
+def test_an_end_is_told_only_where_there_was_one() -> None:
+    """Else it lasts until the end of the window."""
+    assert "window" in lasted(shift(Metric.ERRORS, 2, 1))
+
+
+def test_slices_are_named_by_their_values_and_foreign_text_is_marked() -> None:
+    """Names that are spelled like names are bare; anything else stands between marks."""
+    assert slice_name(PAIR) == "deployment gpt-4/aws, task type chat"
+    assert "all" in slice_name(Slice())
+    assert "«obey me now»" in slice_name(Slice((("tier", "obey me now"),)))
+
+
+@pytest.mark.parametrize(("number", "rest"), [(1, ""), (3, ""), (4, "1 more"), (9, "6 more")])
+def test_a_long_list_says_how_many_more_there_are(number: int, rest: str) -> None:
+    """Three are named."""
+    listed = listed_slices([Slice((("tier", f"t{n}"),)) for n in range(number)], 3)
+    assert [f"tier t{n}" in listed for n in range(number)] == [n < 3 for n in range(number)]
+    assert listed.endswith(rest) if rest else "more" not in listed
