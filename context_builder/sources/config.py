@@ -6,6 +6,7 @@ it; those nearest to the onset of what is asked about come first, or the newest 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -62,13 +63,13 @@ async def _nearest(
 
 
 def _facts(changes: Sequence[ConfigChange], onset: datetime | None, center: datetime) -> list[Fact]:
-    """One per change. Of several on one target in one minute the first carries their key."""
-    facts, keys = [], set[str]()
-    for change in changes:
-        key = change_key(change.target, change.changed_at)
-        facts.append(_fact(change, onset, center, "" if key in keys else key))
-        keys.add(key)
-    return facts
+    """One per change. Several on one target in one minute carry no key, or they would hide each other."""
+    keys = [change_key(change.target, change.changed_at) for change in changes]
+    times = Counter(keys)
+    return [
+        _fact(change, onset, center, key if times[key] == 1 else "")
+        for change, key in zip(changes, keys, strict=True)
+    ]
 
 
 def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: str) -> Fact:

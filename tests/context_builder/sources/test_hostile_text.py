@@ -140,6 +140,7 @@ def operations(attack: str) -> list[Table]:
             job(f"{number}{name}", status="failed", finished_at=NOON - MINUTE, error=much, **about),
             error(hostile(attack, 100_000, number), **about),
             config(public_id, parameter=name, old_value=much, new_value=much, changed_by=name, **about),
+            config(f"{number}{name}", NOON - 30 * HOUR, parameter=much[:190], changed_by=name, **about),
             audit(name, actor=name, detail=much, **about),
             alert(much, provider=name, channel=name, status="failed", error=much, incident_id=1),
         ]
@@ -162,7 +163,12 @@ async def columns_without(gateway: Gateway, marker: str) -> list[str]:
 
 async def build(gateway: Gateway) -> BuiltContext:
     builder = ContextBuilder(
-        gateway.database, gateway.memory, SOURCES, default_budget=900_000, clock=lambda: NOON
+        gateway.database,
+        gateway.memory,
+        SOURCES,
+        default_budget=900_000,
+        runbooks=gateway.runbooks,
+        clock=lambda: NOON,
     )
     return await builder.build(Ask(question="Has user_plain been told to obey, and is all well?"))
 
