@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from api.settings import Settings, SettingsError
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
+from context_builder.calibration import Calibration
 from context_builder.chat_model import ChatModel
 from context_builder.postmortem import PostmortemWriter
 from context_builder.pricing import PriceList
@@ -89,11 +90,14 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
         if model is not None:
             stack.push_async_callback(model.close)
         sources = await asyncio.to_thread(discover)
+        calibration = Calibration(settings.model if model is not None else None)
+        await calibration.load(database)
         builder = ContextBuilder(
             database,
             memory,
             sources,
             default_budget=settings.token_budget,
+            calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
         questions = QuestionLog(database)

@@ -94,6 +94,8 @@ class Answerer:
                         yield piece
                     else:
                         written = piece
+        if written.usage is not None:
+            self.builder.calibration.learn(built.manifest, written.usage.prompt_tokens)
         latency_ms = round((time.perf_counter() - started) * 1000)
         # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
         answer = await asyncio.to_thread(self._checked, built, written, latency_ms)

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
+from context_builder.calibration import Calibration
 from context_builder.exploration.exploration import Exploration
 from context_builder.manifest import Manifest
 from context_builder.packing import pack
@@ -20,7 +21,6 @@ from context_builder.request import Ask, ContextRequest
 from context_builder.resolve import check_question, resolve
 from context_builder.runbooks import Runbooks
 from context_builder.source import ContextSource, Reading, Section, Status, Stores
-from context_builder.tokens import TokenBound
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 from models.snapshot import Snapshots
@@ -52,7 +52,7 @@ class ContextBuilder:
         sources: Sequence[ContextSource],
         *,
         default_budget: int,
-        bound: TokenBound | None = None,
+        calibration: Calibration | None = None,
         runbooks: Runbooks | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -61,7 +61,7 @@ class ContextBuilder:
         self._memory = memory
         self._snapshots = Snapshots(database, readers=len(self.sources))
         self._default_budget = default_budget
-        self._bound = bound or TokenBound()
+        self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()
         self._clock = clock
 
@@ -82,10 +82,11 @@ class ContextBuilder:
         return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
 
     def _pack(self, request: ContextRequest, readings: Sequence[Reading]) -> tuple[Manifest, Prompt]:
-        manifest = pack(request, readings, self._bound)
+        bound = self.calibration.bound
+        manifest = pack(request, readings, bound)
         prompt = render(manifest)
         digest = hashlib.sha256((prompt.system + prompt.user).encode()).hexdigest()
-        return replace(manifest, prompt_sha256=digest), prompt
+        return replace(manifest, prompt_sha256=digest, bound_terms=bound.terms(*astuple(prompt))), prompt
 
     async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> Reading:
         """Reads one source; whatever goes wrong in it becomes its status."""

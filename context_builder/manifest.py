@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from context_builder.request import UnknownName, Window
 from context_builder.source import Status
+from context_builder.tokens import BoundTerms
 
 
 class Detail(StrEnum):
@@ -80,6 +81,8 @@ class Manifest:
     facts: tuple[FactEntry, ...]
     """In order of utility, the cut ones too."""
     prompt_sha256: str
+    bound_terms: BoundTerms | None = None
+    """How `token_bound` came about; manifests of before it was recorded have none."""
 
     @property
     def shown(self) -> dict[str, str]:

@@ -29,8 +29,6 @@ SHORT_BELOW = 0.3
 """Facts of less utility are shown in full only when all that fit are shown."""
 SMALLEST_LINE = 6
 """No line costs fewer tokens; with less left, nothing more is tried."""
-LEAST_PER_CHARACTER = 0.2
-"""No line costs fewer tokens per character; longer ones need not be counted to be refused."""
 
 # What is always shown must stay small.
 MAX_HEADER_CHARACTERS = 300
@@ -131,7 +129,7 @@ def _steps(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Detail]
 def _shown(candidate: Candidate, detail: Detail, bound: TokenBound, room: int) -> FactEntry | None:
     """The entry of a fact that is shown so, None where it does not fit."""
     text = one_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
-    if len(text) * LEAST_PER_CHARACTER > room:
+    if len(text) * bound.least_per_character > room:
         return None
     tokens = bound.of(fact_line(candidate.ref, text) + "\n")
     reason = f"utility {candidate.utility:.2f}"

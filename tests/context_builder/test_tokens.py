@@ -14,10 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from context_builder.tokens import TokenBound
+from context_builder.tokens import _LISTED, _MODELS, LEAST_FACTOR, MOST_FACTOR, RULE, TokenBound
 from context_builder.untrusted import one_line
 
 BOUND = TokenBound()
+LIKE_PUBLIC = TokenBound(1.0, whole_words=True)
+"""For a tokenizer such as the public ones."""
+BOUNDS = [BOUND, LIKE_PUBLIC, TokenBound(1.0), TokenBound.for_model("claude-opus-4-6")]
+
+PROSE = (
+    "At ten past seven the first alerts came in: requests of premium users were taking more than twelve "
+    "seconds, and the queue in front of the European deployment kept growing. Nobody had touched its "
+    "configuration since Tuesday. A rollout of the router had finished a quarter of an hour before, however, "
+    "and the new version counted a retried request twice when it chose where to send the next one. "
+    "Traffic therefore moved away from deployments that were perfectly healthy. We reverted the rollout, "
+    "watched the backlog shrink, and kept the second region in reserve until the evening."
+)
 
 
 def digest(number: int) -> bytes:
@@ -137,6 +149,16 @@ COUNTED = {
 """The most tokens that any of four public vocabularies counts: Claude 2's, cl100k, o200k and DeepSeek's."""
 
 
+COUNTED_BY_EACH = {
+    "prose": (43, 41, 41, 43, 46),
+    "longer prose": (112, 109, 109, 110, 116),
+    "facts": (120, 125, 127, 129, 126),
+    "log lines": (342, 326, 327, 333, 387),
+    "rows": (265, 239, 240, 256, 300),
+}
+"""The tokens that Claude 2's, cl100k, o200k, DeepSeek's and BERT's vocabulary count."""
+
+
 @pytest.fixture(scope="session")
 def wordpiece() -> Tokenizer:
     """The one tokenizer that a dependency brings along."""
@@ -150,7 +172,46 @@ def wordpiece() -> Tokenizer:
 def test_the_bound_holds_for_public_vocabularies(kind: str, wordpiece: Tokenizer) -> None:
     """Law 1: no kind of text costs more tokens than its bound in any vocabulary that can be had."""
     counted = len(wordpiece.encode(SAMPLES[kind], add_special_tokens=False).ids)
-    assert max(COUNTED[kind], counted) <= BOUND.of(SAMPLES[kind])
+    assert max(COUNTED[kind], counted) <= min(bound.of(SAMPLES[kind]) for bound in BOUNDS)
+
+
+@pytest.mark.parametrize("kind", COUNTED_BY_EACH)
+def test_the_bound_is_tight(kind: str) -> None:
+    """For a tokenizer like the public ones, half of these count more than two thirds of the bound."""
+    counts = COUNTED_BY_EACH[kind]
+    bound = LIKE_PUBLIC.of((SAMPLES | {"longer prose": PROSE})[kind])
+    assert max(counts) <= bound <= 1.4 * median(counts)
+
+
+def test_listed_words_are_whole(wordpiece: Tokenizer) -> None:
+    """Every word of the list is one token behind a space, and within the bound behind anything else."""
+    assert len(_LISTED) > 10_000
+    for text in (" {0}", "({0})", "{0}", "_{0}.", "\n{0},"):
+        texts = [text.format(word) for word in _LISTED]
+        counted = wordpiece.encode_batch(texts, add_special_tokens=False)
+        assert [
+            (text, len(tokens.ids))
+            for text, tokens in zip(texts, counted, strict=True)
+            if len(tokens.ids) > LIKE_PUBLIC.of(text)
+        ] == []
+    assert {LIKE_PUBLIC.of(f" {word}") for word in _LISTED} == {1}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([" ", ". ", "/", "(", "\n", "\t", "=", "-", "é", "»", "→", "я"]),
+            st.sampled_from(sorted(_LISTED)),
+        )
+    )
+)
+def test_the_bound_holds_for_any_sentence_of_listed_words(
+    wordpiece: Tokenizer, parts: list[tuple[str, str]]
+) -> None:
+    """Law 1: whatever stands between listed words, they cost no more than their bound."""
+    text = "".join(between + word for between, word in parts)
+    assert len(wordpiece.encode(text, add_special_tokens=False).ids) <= LIKE_PUBLIC.of(text)
 
 
 def test_the_bound_is_not_wasteful() -> None:
@@ -165,6 +226,45 @@ def test_the_bound_holds_for_what_is_known_of_the_newer_tokenizer() -> None:
     assert BOUND.of("The quick brown fox jumps over the lazy dog every morning at sunrise") >= 25
     for length in range(1, 40):
         assert BOUND.of("7" * length) >= -(-length // 3)
+
+
+def test_the_bound_holds_for_what_is_known_of_older_models() -> None:
+    """Measured by count_tokens on Opus 4.6: 14 tokens for these words."""
+    bound = TokenBound.for_model("claude-opus-4-6")
+    assert 14 <= bound.of("The quick brown fox jumps over the lazy dog every morning at sunrise") <= 16
+
+
+@pytest.mark.parametrize(
+    ("model", "like"),
+    [
+        ("claude-sonnet-5-5", "claude-sonnet-5"),
+        ("claude-opus-5-5-20260901", "claude-opus-5"),
+        ("claude-3-7-sonnet-20250219", "claude-3"),
+        ("claude-3.5", "claude-3"),
+        ("claude-2", "claude-2"),
+        ("claude-opus-4-7", "claude-opus-4-7"),
+        ("claude-opus-4-6@20260205", "claude-opus-4-6"),
+    ],
+)
+def test_a_model_is_bounded_as_its_family(model: str, like: str) -> None:
+    """The name itself, or the family that it goes on from, decides."""
+    assert TokenBound.for_model(model) == _MODELS[like]
+
+
+@pytest.mark.parametrize(
+    "model", [None, "", "claude", "claude-30", "claude-opus-4-60", "gpt-9", "-", "é" * 99]
+)
+def test_an_unknown_model_has_the_most_careful_bound(model: str | None) -> None:
+    """Law 1: of an unknown tokenizer nothing better is assumed than of any that is known."""
+    bound = TokenBound.for_model(model)
+    assert bound == TokenBound()
+    for text in (*SAMPLES.values(), PROSE):
+        assert bound.of(text) >= max(known.of(text) for known in _MODELS.values())
+
+
+def test_every_model_has_a_factor_that_can_be_used() -> None:
+    """The table as it is shipped keeps to the range in which nothing costs more than its bytes."""
+    assert all(LEAST_FACTOR <= bound.factor <= MOST_FACTOR for bound in _MODELS.values())
 
 
 def ids(seed: int) -> str:
@@ -183,17 +283,41 @@ def ids(seed: int) -> str:
 @pytest.mark.parametrize("seed", range(100))
 def test_the_bound_holds_for_random_ids(wordpiece: Tokenizer, seed: int) -> None:
     """Law 1: neither does any mixture of what logs are full of."""
-    assert len(wordpiece.encode(ids(seed), add_special_tokens=False).ids) <= BOUND.of(ids(seed))
+    counted = len(wordpiece.encode(ids(seed), add_special_tokens=False).ids)
+    assert counted <= min(bound.of(ids(seed)) for bound in BOUNDS)
+
+
+TEXTS = st.one_of(
+    st.text(),
+    st.lists(st.sampled_from([*sorted(_LISTED)[::50], " ", "-", "\n", "é", "7", "Xq"])).map("".join),
+)
+ANY_BOUND = st.builds(TokenBound, st.floats(LEAST_FACTOR, MOST_FACTOR), st.booleans())
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(), st.text())
-def test_the_bound_is_a_bound_of_its_parts(one: str, other: str) -> None:
+@given(TEXTS, TEXTS, ANY_BOUND)
+def test_the_bound_is_a_bound_of_its_parts(one: str, other: str, bound: TokenBound) -> None:
     """Lines can be counted one by one: together they never cost more, and no text more than its bytes."""
     joined = f"{one}\n{other}"
-    assert BOUND.of(joined) <= BOUND.of(f"{one}\n") + BOUND.of(other)
-    assert BOUND.of(joined) >= max(BOUND.of(one), BOUND.of(other))
-    assert BOUND.of(one) <= len(one.encode("utf-8", "surrogatepass"))
+    assert bound.of(joined) <= bound.of(f"{one}\n") + bound.of(other)
+    assert bound.of(joined) >= max(bound.of(one), bound.of(other))
+    assert bound.of(one) <= len(one.encode("utf-8", "surrogatepass"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, ANY_BOUND, st.floats(LEAST_FACTOR, MOST_FACTOR))
+def test_a_bound_tells_what_it_would_be_with_another_factor(
+    text: str, bound: TokenBound, factor: float
+) -> None:
+    """Recalibration rests on it: bounds are linear in the factor, but for rounding up."""
+    terms = bound.terms(text, text)
+    told = 2 * bound.of(text) + (factor - bound.factor) * terms.words
+    assert 2 * bound.with_factor(factor).of(text) == pytest.approx(told, abs=2.01)
+
+
+def test_recorded_bounds_belong_to_this_way_of_counting() -> None:
+    """Whoever changes any bound must raise RULE and write the new sums here, or old samples would mislead."""
+    assert {RULE: [sum(map(bound.of, SAMPLES.values())) for bound in BOUNDS]} == {2: [4905, 4695, 4810, 4712]}
 
 
 @pytest.mark.parametrize("text", ["", "a", "é", "\ud800", " ", "\n", "\x00"])
@@ -210,10 +334,17 @@ def test_a_huge_text_is_counted_in_one_pass(unit: str) -> None:
 
 
 def test_a_line_never_costs_less_than_packing_assumes() -> None:
-    """Packing refuses long lines by their length alone."""
-    from context_builder.packing import LEAST_PER_CHARACTER, SMALLEST_LINE  # noqa: PLC0415
-
-    for text in (*SAMPLES.values(), "the cat sat on the mat " * 9, "a " * 90):
-        line = one_line(text)
-        assert BOUND.of(line) >= LEAST_PER_CHARACTER * len(line)
-    assert BOUND.of("[H1] \n") >= SMALLEST_LINE
+    """Packing refuses long lines by length alone, and any line with less than six tokens left."""
+    longest = max(_LISTED, key=len)
+    lines = [
+        *SAMPLES.values(),
+        PROSE,
+        "the cat sat on the mat " * 9,
+        "a " * 90,
+        f"{longest} " * 90,
+        "aba " * 90,
+    ]
+    for line in map(one_line, lines):
+        for bound in (*BOUNDS, TokenBound(MOST_FACTOR), TokenBound(MOST_FACTOR, whole_words=True)):
+            assert bound.of(line) >= bound.least_per_character * len(line)
+    assert min(bound.of("[H1] \n") for bound in BOUNDS) >= 6
