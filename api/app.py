@@ -16,13 +16,25 @@ from api.middleware.request_id import RequestId
 from api.openapi import DescribedApp
 from api.problem import answer_problem
 from api.query import serving
-from api.routes import context, health, query
+from api.routes import (
+    context,
+    deployments,
+    health,
+    incidents,
+    latency,
+    quality,
+    query,
+    requests,
+    users,
+    volume,
+)
 from api.settings import Settings, load_settings
 from api.version import version
+from context_builder.queries import QueryTimeout
 from context_builder.request import QuestionError
 from models.database import DatabaseError
 
-_TOLD = (HTTPException, RequestValidationError, QuestionError, DatabaseError, Exception)
+_TOLD = (HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError, Exception)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -40,7 +52,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings or load_settings()
-    for resource in (query, context, health):
+    queries = (deployments, incidents, requests, users, latency, quality, volume)
+    for resource in (query, context, *queries, health):
         app.include_router(resource.router)
     return app
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 
 from api.services import Services
+from context_builder.queries import reading
+from context_builder.queries.session import DEADLINE_S
+from models.database import ReadSession
 
 
 async def running_services(request: Request) -> Services:
@@ -17,6 +21,16 @@ async def running_services(request: Request) -> Services:
 
 
 RunningServices = Annotated[Services, Depends(running_services)]
+
+
+async def read_session(services: RunningServices) -> AsyncIterator[ReadSession]:
+    """A session with a deadline for the queries of one request. Raises QueryTimeout and DatabaseError."""
+    async with reading(services.database, deadline_s=DEADLINE_S) as session:
+        yield session
+
+
+# Given back before the response is sent: a slow client must not hold a connection.
+Reading = Annotated[ReadSession, Depends(read_session, scope="function")]
 
 
 async def require_json(request: Request) -> None:

@@ -31,12 +31,37 @@ _EXAMPLES: dict[int, dict[str, Any]] = {
             }
         ],
     },
+    404: {
+        "type": "urn:arcpoint:problem:unknown",
+        "title": "Nothing has this name",
+        "detail": "request 'req_1234' is not known; known are for example req_000123",
+        "instance": "/v1/requests/req_1234",
+    },
     500: {"detail": "a fault of the service; its log has the details under this request_id"},
     503: {
         "type": "urn:arcpoint:problem:database",
         "title": "The database cannot be used",
         "detail": "the database cannot be used now; try again soon, /readyz says when",
     },
+    504: {
+        "type": "urn:arcpoint:problem:timeout",
+        "title": "The query took too long",
+        "detail": "no answer within 10 s; narrow the time span, or name users or deployments",
+        "instance": "/v1/volume",
+    },
+}
+_BAD_PARAMETERS: dict[str, Any] = {
+    "type": "urn:arcpoint:problem:parameters",
+    "title": "The parameters cannot be used",
+    "detail": "tiers: unknown parameter",
+    "instance": "/v1/volume",
+    "errors": [
+        {
+            "field": "tiers",
+            "message": "unknown parameter",
+            "accepted": ["deployment", "model", "backend", "tier", "since", "until", "as_of"],
+        }
+    ],
 }
 
 
@@ -54,10 +79,15 @@ class DescribedApp(FastAPI):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The responses with which a route refuses or fails."""
-    return {status: _response(status) for status in statuses}
+    return {status: _response(status, _EXAMPLES[status]) for status in statuses}
 
 
-def _response(status: int) -> dict[str, Any]:
+def query_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses with which a query fails; those that all have need not be named."""
+    return problems(*statuses, 500, 503, 504) | {422: _response(422, _BAD_PARAMETERS)}
+
+
+def _response(status: int, told: dict[str, Any]) -> dict[str, Any]:
     phrase = HTTPStatus(status).phrase
     example = {
         "type": "about:blank",
@@ -66,7 +96,7 @@ def _response(status: int) -> dict[str, Any]:
         "detail": "",
         "instance": "/v1/query",
         "request_id": "5b2d9c1f7a4e4a0f8f0f4f5a6c7d8e9f",
-    } | _EXAMPLES[status]
+    } | told
     response: dict[str, Any] = {
         "description": example["title"],
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}},

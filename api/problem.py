@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.schemas.question import accepted_fields
+from context_builder.queries import QueryTimeout, Unknown
 from context_builder.request import QuestionError
 from models.database import DatabaseError
 
@@ -27,7 +28,10 @@ _TITLES = {
     "question": "The question cannot be used",
     "body": "The body cannot be used",
     "malformed-json": "The body is not JSON",
+    "parameters": "The parameters cannot be used",
+    "unknown": "Nothing has this name",
     "database": "The database cannot be used",
+    "timeout": "The query took too long",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
@@ -35,14 +39,14 @@ _MAX_SHOWN = 80
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field of the body."""
+    """What is wrong with one field of the body, or with one parameter."""
 
     field: str = Field(
-        description="Path within the body, such as `scope.tiers.0`; empty for the body itself."
+        description="Parameter, or path within the body, such as `scope.tiers.0`; empty for the body itself."
     )
     message: str = Field(description="What is wrong, in terms of what would be accepted.")
     accepted: list[str] | None = Field(
-        None, description="The fields that exist, where an unknown one was given."
+        None, description="The fields or parameters that exist, where an unknown one was given."
     )
 
 
@@ -62,7 +66,10 @@ class Problem(BaseModel):
 
 def problem_of(error: Exception, request: Request) -> Problem:
     """The error as it is told to a client: never with a traceback."""
-    status, kind, detail = _told(error)
+    status, kind, detail = _told(error, request)
+    errors = None
+    if isinstance(error, RequestValidationError) and kind != "malformed-json":
+        errors = _field_errors(error, request)
     return Problem(
         type=f"urn:arcpoint:problem:{kind}" if kind else "about:blank",
         title=_TITLES.get(kind) or HTTPStatus(status).phrase,
@@ -70,7 +77,7 @@ def problem_of(error: Exception, request: Request) -> Problem:
         detail=detail,
         instance=request.url.path,
         request_id=request.state.request_id,
-        errors=_field_errors(error) if kind == "body" and isinstance(error, RequestValidationError) else None,
+        errors=errors,
     )
 
 
@@ -99,13 +106,15 @@ async def log_unforeseen(error: Exception, request: Request) -> None:
     await asyncio.to_thread(log.error, "request failed", exc_info=error, request_id=request.state.request_id)
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def _told(error: Exception, request: Request) -> tuple[int, str, str]:
     """Status, kind and detail; an empty kind means that the status says it all."""
     match error:
         case QuestionError():
-            return 422, "question", str(error)
+            return _told_of_question(error, request)
         case RequestValidationError():
-            return _told_of_body(error)
+            return _told_of_fields(error, request)
+        case QueryTimeout():
+            return 504, "timeout", str(error)
         case DatabaseError():
             # Where the database is and who logs in there is for the log, and for /readyz.
             return 503, "database", "the database cannot be used now; try again soon, /readyz says when"
@@ -115,14 +124,21 @@ def _told(error: Exception) -> tuple[int, str, str]:
             return 500, "", "a fault of the service; its log has the details under this request_id"
 
 
-def _told_of_body(error: RequestValidationError) -> tuple[int, str, str]:
+def _told_of_question(error: QuestionError, request: Request) -> tuple[int, str, str]:
+    if isinstance(error, Unknown):
+        return 404, "unknown", str(error)
+    return 422, "question" if request.method == "POST" else "parameters", str(error)
+
+
+def _told_of_fields(error: RequestValidationError, request: Request) -> tuple[int, str, str]:
     malformed = next((fault for fault in error.errors() if fault["type"] == "json_invalid"), None)
     if malformed is not None:
         where = f"{malformed['ctx']['error'].lower()} at character {malformed['loc'][-1]}"
         return 400, "malformed-json", f"the body is not JSON: {where}"
-    first, *others = _field_errors(error)
+    first, *others = _field_errors(error, request)
     more = f" (and {len(others)} more)" if others else ""
-    return 422, "body", f"{first.field or 'the body'}: {first.message}{more}"
+    kind = "parameters" if error.errors()[0]["loc"][0] == "query" else "body"
+    return 422, kind, f"{first.field or 'the body'}: {first.message}{more}"
 
 
 def _told_of_http(error: HTTPException) -> tuple[int, str, str]:
@@ -139,20 +155,28 @@ def _told_of_http(error: HTTPException) -> tuple[int, str, str]:
             return status, "", error.detail
 
 
-def _field_errors(error: RequestValidationError) -> list[FieldError]:
-    return list(_each_field_error(error.errors()[:_MAX_FIELD_ERRORS]))
+def _field_errors(error: RequestValidationError, request: Request) -> list[FieldError]:
+    return list(_each_field_error(error.errors()[:_MAX_FIELD_ERRORS], request))
 
 
-def _each_field_error(faults: Sequence[Mapping[str, Any]]) -> Iterator[FieldError]:
+def _each_field_error(faults: Sequence[Mapping[str, Any]], request: Request) -> Iterator[FieldError]:
     for fault in faults:
-        _, *path = fault["loc"]
+        place, *path = fault["loc"]
         field = ".".join(str(part)[:_MAX_SHOWN] for part in path)
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "extra_forbidden" and place == "query":
+            yield FieldError(field=field, message="unknown parameter", accepted=_parameters(request))
+        elif fault["type"] == "extra_forbidden":
             yield FieldError(field=field, message="unknown field", accepted=accepted_fields(path[:-1]))
         elif not path:
             yield FieldError(field="", message="a JSON object is expected", accepted=accepted_fields(()))
         else:
             yield FieldError(field=field, message=_plain(fault["msg"]), accepted=None)
+
+
+def _parameters(request: Request) -> list[str]:
+    """The parameters that the path takes."""
+    path = request.app.openapi()["paths"][request.scope["route"].path_format]
+    return [one["name"] for one in path[request.method.lower()]["parameters"] if one["in"] == "query"]
 
 
 def _plain(message: str) -> str:

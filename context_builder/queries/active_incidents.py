@@ -32,7 +32,7 @@ class IncidentFilter:
 class ActiveIncident:
     """An incident that was not over; its cause and its fix are known only later."""
 
-    incident: str
+    id: str
     title: str
     severity: str
     target: str | None
@@ -84,7 +84,7 @@ async def active_incidents(
 
 def _active(incident: Incident, deployment: str | None) -> ActiveIncident:
     return ActiveIncident(
-        incident=incident.public_id,
+        id=incident.public_id,
         title=incident.title,
         severity=incident.severity,
         target=incident.target,

@@ -35,7 +35,7 @@ class DeploymentFilter:
 class DeploymentState:
     """One deployment at a moment."""
 
-    deployment: str
+    id: str
     model: str
     backend: str
     region: str | None
@@ -111,7 +111,7 @@ def _state(deployment: Deployment, moment: Moment) -> DeploymentState:
     overwritten = reported is not None and reported > _horizon(moment)
     known = reported is not None and not overwritten
     return DeploymentState(
-        deployment=deployment.public_id,
+        id=deployment.public_id,
         model=deployment.model,
         backend=deployment.backend,
         region=deployment.region,

@@ -16,7 +16,8 @@ from models import Deployment, Request, User
 class LoggedRequest:
     """One routed request."""
 
-    request: str
+    id: str
+    """Public, as everywhere here."""
     created_at: datetime
     user: str
     tier: str | None
@@ -47,7 +48,7 @@ def with_names() -> Select[Request, Deployment, str, str | None]:
 def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
     """A row of `with_names`."""
     return LoggedRequest(
-        request=request.public_id,
+        id=request.public_id,
         created_at=request.created_at,
         user=user,
         tier=tier,

@@ -34,7 +34,7 @@ class Score:
 class RelatedIncident:
     """The incident that a request fell into."""
 
-    incident: str
+    id: str
     title: str
     severity: str
     target: str | None
@@ -113,7 +113,7 @@ async def _incident(
         return None
     over = incident.resolved_at is not None and incident.resolved_at <= as_of
     return RelatedIncident(
-        incident=incident.public_id,
+        id=incident.public_id,
         title=incident.title,
         severity=incident.severity,
         target=incident.target,

@@ -36,7 +36,7 @@ class UserContext:
     """One user at a moment."""
 
     as_of: datetime
-    user: str
+    id: str
     name: str | None
     role: str | None
     tier: str | None
@@ -70,7 +70,7 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
     budget = user.daily_budget_usd if is_known else None
     return UserContext(
         as_of=moment.as_of,
-        user=user.public_id,
+        id=user.public_id,
         name=user.name,
         role=user.role,
         tier=user.tier if is_known else None,

@@ -18,7 +18,7 @@ async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: object) -
 
 
 def names(page: IncidentPage) -> list[str]:
-    return [one.incident for one in page.incidents]
+    return [one.id for one in page.incidents]
 
 
 async def test_what_was_resolved_later_is_active_and_of_later_is_not_there(gateway: Gateway) -> None:

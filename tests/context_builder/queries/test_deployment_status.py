@@ -31,7 +31,7 @@ async def test_a_report_is_told_as_it_was_made(gateway: Gateway) -> None:
         "gpt-4/aws", status="down", status_reason="probes failed", status_since=since, capacity_rpm=600
     )
     (state,) = (await states(gateway)).deployments
-    assert (state.deployment, state.model, state.backend) == ("gpt-4/aws", "gpt-4", "aws")
+    assert (state.id, state.model, state.backend) == ("gpt-4/aws", "gpt-4", "aws")
     assert (state.status, state.reason, state.since) == ("down", "probes failed", since)
     assert (state.reported_at, state.stale, state.overwritten) == (NOON - MINUTE, False, False)
     assert state.capacity_rpm == 600
@@ -66,14 +66,14 @@ async def test_now_a_clock_that_is_a_little_ahead_is_believed(gateway: Gateway) 
     await gateway.deployment("a/x", status="down", updated_at=now + timedelta(seconds=40))
     await gateway.deployment("b/x", status="down", updated_at=now + timedelta(minutes=10))
     page = await states(gateway, DeploymentFilter())
-    assert {one.deployment: one.status for one in page.deployments} == {"a/x": "down", "b/x": "unknown"}
+    assert {one.id: one.status for one in page.deployments} == {"a/x": "down", "b/x": "unknown"}
 
 
 async def test_deployments_of_later_are_not_there(gateway: Gateway) -> None:
     """Neither listed, nor known by name."""
     await gateway.deployment("gpt-4/aws")
     await gateway.deployment("gpt-4/k8s", created_at=NOON + MINUTE)
-    assert [one.deployment for one in (await states(gateway)).deployments] == ["gpt-4/aws"]
+    assert [one.id for one in (await states(gateway)).deployments] == ["gpt-4/aws"]
     with pytest.raises(QuestionError, match="deployment 'gpt-4/k8s' is not known; known are for example"):
         await states(gateway, DeploymentFilter(deployments=("gpt-4/k8s",), as_of=NOON))
 
@@ -86,7 +86,7 @@ async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> 
     filters = DeploymentFilter(models=("gpt-4",), as_of=NOON)
     page = await states(gateway, filters, Page(limit=10))
     while True:
-        seen += [one.deployment for one in page.deployments]
+        seen += [one.id for one in page.deployments]
         if page.next is None:
             break
         await gateway.deployment(f"gpt-4/new{len(seen)}")

@@ -59,7 +59,7 @@ def matching(gateway: Gateway, chosen: RequestFilter) -> list[str]:
 
 
 def names(page: RequestPage) -> list[str]:
-    return [one.request for one in page.requests]
+    return [one.id for one in page.requests]
 
 
 async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: object) -> RequestPage:

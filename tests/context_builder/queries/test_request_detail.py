@@ -39,7 +39,7 @@ async def test_reason_and_score_are_told_once_they_are_known(gateway: Gateway) -
     assert told.routing_reason == reason
     assert told.quality is not None
     assert (told.quality.score, told.quality.scorer, told.quality.scored_at) == (0.875, "judge", NOON - HOUR)
-    assert (told.request.request, told.request.user, told.request.tier) == (name, "user_a", "premium")
+    assert (told.request.id, told.request.user, told.request.tier) == (name, "user_a", "premium")
     assert (await detail(gateway, name, NOON - HOUR - TINY)).quality is None
     assert (await detail(gateway, name, None)).quality == told.quality
 
@@ -86,17 +86,17 @@ async def test_of_several_incidents_the_nearest_then_the_worst_is_told(gateway: 
     (name,) = await gateway.send(NOON - HOUR)
     span = {"started_at": NOON - DAY, "root_cause": "cause", "resolution": "fix"}
     await gateway.incident("inc_backend", target="aws", severity="critical", **span)
-    assert (await detail(gateway, name)).incident.incident == "inc_backend"
+    assert (await detail(gateway, name)).incident.id == "inc_backend"
     await gateway.incident("inc_low", target="gpt-4/aws", severity="low", **span)
     await gateway.incident(
         "inc_high", deployment_id=number, target="x", severity="high", resolved_at=NOON - MINUTE, **span
     )
     incident = (await detail(gateway, name)).incident
     assert incident is not None
-    assert (incident.incident, incident.root_cause, incident.resolution) == ("inc_high", "cause", "fix")
+    assert (incident.id, incident.root_cause, incident.resolution) == ("inc_high", "cause", "fix")
     incident = (await detail(gateway, name, NOON - 2 * MINUTE)).incident
     assert incident is not None
-    assert (incident.incident, incident.resolved_at) == ("inc_high", None)
+    assert (incident.id, incident.resolved_at) == ("inc_high", None)
     assert (incident.root_cause, incident.resolution) == (None, None)
 
 
