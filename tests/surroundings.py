@@ -55,7 +55,7 @@ def runbook(folder: Path, name: str, text: str, at: datetime = NOON - 9 * DAY) -
 
 
 async def score(gateway: Gateway, number: int, arrived: datetime | None = None) -> None:
-    """Scores the newest successful requests that have none yet, an hour after each was made or at `arrived`."""
+    """Scores the newest successful requests, those that have no score yet, an hour later or at `arrived`."""
     async with gateway.database.write() as session:
         rows = await session.execute(
             select(Request.id, Request.created_at)
@@ -73,7 +73,7 @@ async def score(gateway: Gateway, number: int, arrived: datetime | None = None) 
 
 
 async def surround(gateway: Gateway, folder: Path) -> None:
-    """A schedule for every backend, checks for every deployment, actions for every user, scores, a runbook."""
+    """A schedule of every backend, checks of every deployment, actions of every user, scores, a runbook."""
     rows: list[Table] = []
     for backend in sorted({name.partition("/")[2] for name in gateway.deployments}):
         rows += hours(backend)

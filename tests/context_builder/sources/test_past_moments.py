@@ -10,12 +10,14 @@ from functools import partial
 
 import pytest
 from sqlalchemy import select
+from surroundings import action, checks, hours, maintenance
 
 from context_builder.request import ContextRequest
 from context_builder.source import Section
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
 from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, Job, QualityScore, Request, User
+from models.quality_log import NewScore, append
 from operations import events_of, job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,7 +33,7 @@ class History:
         self._gateway = gateway
         self._chance = random.Random(seed)  # noqa: S311  test data
         self._requests = traffic(gateway, seed, [START + n * 7 * MINUTE for n in range(4 * 24 * 60 // 7)])
-        events = [*self._arrivals(), *self._incidents(), *self._operations()]
+        events = [*self._arrivals(), *self._incidents(), *self._operations(), *self._surroundings()]
         self._events = sorted(events, key=lambda event: event[0])
         self._now = START
 
@@ -92,11 +94,25 @@ class History:
                 events.append((times[2], partial(change, finished_at=times[2], **end)))
         return events
 
+    def _surroundings(self) -> list[Event]:
+        """Health checks, actions of users, and maintenance, which may be announced after it has begun."""
+        events: list[Event] = []
+        for number in range(40):
+            at, start, end = self._at(), *sorted((self._at(), self._at()))
+            deployment = self._chance.choice(list(self._gateway.deployments.values()))
+            user, _ = self._chance.choice(list(self._gateway.users.values()))
+            events.append((at, partial(self._gateway.add, *checks(deployment, number, at), action(user, at))))
+            if number % 4 == 0 and start < end:
+                window = maintenance(start, end, at, backend=self._chance.choice(("aws", "k8s", "gcp")))
+                events.append((at, partial(self._gateway.add, window)))
+        return events
+
     async def _score(self, moment: datetime) -> None:
         async with self._gateway.database.write() as session:
             scored = select(QualityScore.request_id)
             ids = await session.scalars(select(Request.id).where(Request.id.not_in(scored)).limit(5))
-            session.add_all(QualityScore(request_id=i, score=0.5, scorer="s", scored_at=moment) for i in ids)
+            scores = [NewScore(request_id=i, score=i % 5 / 5, scorer="s", scored_at=moment) for i in ids]
+            await append(session, scores)
 
 
 def questions(gateway: Gateway, as_of: datetime) -> list[ContextRequest]:
@@ -115,6 +131,7 @@ async def test_what_happens_later_changes_nothing(
 ) -> None:
     """Each moment is asked about when it is the present, and again whenever more has happened since."""
     await people(gateway)
+    await gateway.add(*hours("k8s"), *hours("gcp", "Asia/Tokyo"))
     gateway.memory = memory
     history = History(gateway, seed)
     chance = random.Random(seed)  # noqa: S311  test data
