@@ -34,6 +34,7 @@ async def test_an_outage_is_told_as_one_and_needs_no_restart(
             assert int(response.headers["retry-after"]) > 0
             assert response.json()["type"] == "urn:arcpoint:problem:database"
             assert database_name not in response.text
+        assert (await client.get("/v1/requests")).status_code == 503
         ready = await client.get("/readyz")
         assert ready.status_code == 503
         assert database_name in ready.json()["database"]["reason"]
