@@ -2,23 +2,31 @@
 
 Columns: p50, p95 and p99 in ms (within 2 % of a sample) and the number of timed requests, however they ended,
 in the window and in the 7 days before it; by tier, deployment, and deployment x router version with the hours
-each was seen.
+each was seen; and of the window in at most MOST_BUCKETS spans of time (UTC).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.figures import count, milliseconds, moment, named, times
-from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import baseline_of, gathered_histograms, merged, rollup_scope, within
+from context_builder.request import ContextRequest, Topic, Window
+from context_builder.rollup_query import (
+    baseline_of,
+    gathered_histograms,
+    in_minutes,
+    merged,
+    rollup_scope,
+    within,
+)
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from models import Deployment, RequestRollup
 from models.histogram import Histogram
@@ -31,6 +39,12 @@ NOTABLE = 1.3
 MOST_DEPLOYMENTS = 12
 MOST_ROUTER_FACTS = 12
 MOST_VERSIONS = 4
+MOST_BUCKETS = 12
+_HOUR = timedelta(hours=1)
+_WIDTHS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1_440, 10_080, 43_200)
+"""Widths of the spans that the window may be told in; the last for windows of up to a year."""
+_EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+"""A Monday: weeks begin there, days and hours with the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,15 @@ class Group:
     histogram: Histogram
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Latencies of a part of the window."""
+
+    start: datetime
+    end: datetime
+    histogram: Histogram
+
+
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Percentiles now against before, and by router version where there were several."""
     groups, gaps = await _groups(request, stores)
@@ -54,7 +77,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if not now.total:
         return Section("no timed requests in the window", status=Status.EMPTY, gaps=gaps)
     before = _merge(group for group in groups if not group.in_window)
+    series = await _series(request, stores)
     facts = [
+        *_over_time(series),
         *_by(groups, "tier", 0.8),
         *_most_important(_by(groups, "deployment", 0.7), MOST_DEPLOYMENTS),
         *_most_important(_by_router_version(groups), MOST_ROUTER_FACTS),
@@ -87,6 +112,62 @@ async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group],
     # Merging the histograms of a busy week takes a while; other questions go on meanwhile.
     groups = await asyncio.to_thread(lambda: [_group(*row) for row in sorted(rows)])
     return groups, scope.gaps
+
+
+async def _series(request: ContextRequest, stores: Stores) -> list[Span]:
+    """Latencies of all requests in scope, in spans of the window that begin with the clock."""
+    window = request.window
+    spans = _spans(window)
+    number = case(
+        *(
+            (and_(RequestRollup.bucket_start >= start, RequestRollup.bucket_start < end), position)
+            for position, (start, end) in enumerate(spans)
+        )
+    )
+    # Whole hours would not tell the parts of an hour apart; minutes of many hours would be many rows.
+    fine = window.length <= MOST_BUCKETS * _HOUR
+    buckets = in_minutes(RequestRollup, window) if fine else within(RequestRollup, window)
+    async with stores.snapshot.session() as session:
+        scope = await rollup_scope(session, request)
+        result = await session.execute(
+            select(number, gathered_histograms(session))
+            .where(buckets, RequestRollup.slowest_ms.is_not(None), scope.condition)
+            .group_by(number)
+        )
+        rows = sorted(result.all())
+    return await asyncio.to_thread(lambda: [Span(*spans[row[0]], merged(row[1])) for row in rows])
+
+
+def _spans(window: Window) -> list[tuple[datetime, datetime]]:
+    """The window in parts of one width; the first and the last may be shorter."""
+    for minutes in _WIDTHS_MINUTES:
+        width = timedelta(minutes=minutes)
+        first = (window.start - _EPOCH) // width
+        last = -((_EPOCH - window.end) // width)
+        if last - first <= MOST_BUCKETS:
+            break
+    else:
+        return [(window.start, window.end)]
+    edges = [_EPOCH + n * width for n in range(first, last + 1)]
+    return [(max(start, window.start), min(end, window.end)) for start, end in pairwise(edges)]
+
+
+def _over_time(series: Sequence[Span]) -> Iterator[Fact]:
+    """One fact that tells how the window went."""
+    if len(series) < 2:  # noqa: PLR2004  one span is what the header says
+        return
+    parts = []
+    for span in series:
+        figures = "/".join(f"{round(_p(span.histogram, p)):,}" for p in (50, 95, 99))
+        parts.append(f"{moment(span.start)} {figures} ({span.histogram.total:,})")
+    enough = [span for span in series if span.histogram.total >= FEWEST] or series
+    first, worst, last = enough[0], max(enough, key=lambda span: _p(span.histogram, 95)), enough[-1]
+    short = "p95 over the window: " + ", ".join(
+        f"{name} {milliseconds(_p(span.histogram, 95))} at {moment(span.start)}"
+        for name, span in (("first", first), ("worst", worst), ("last", last))
+    )
+    head = "p50/p95/p99 in ms over the window, by start of span, with timed requests"
+    yield Fact(f"{head}: {'; '.join(parts)}", short, 0.65, kind="latency series")
 
 
 def _group(*row: Any) -> Group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from context_builder.request import Window
 from context_builder.rollup_query import baseline_of
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.latency import FEWEST, MOST_DEPLOYMENTS, MOST_ROUTER_FACTS, source
+from context_builder.sources.latency import FEWEST, MOST_BUCKETS, MOST_DEPLOYMENTS, MOST_ROUTER_FACTS, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
@@ -66,6 +66,48 @@ async def test_every_percentile_is_that_of_the_requests_sent(busy: Gateway, back
             now, past = told[name].split("; the 7 days before: ")
             assert agrees(now, of_now)
             assert agrees(past.split("; p95 is")[0], of_past)
+
+
+SPAN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) ([\d,]+)/([\d,]+)/([\d,]+) \(([\d,]+)\)")
+
+
+@pytest.mark.parametrize(
+    ("back", "length"),
+    [(0, 24 * 60), (7, 100), (31, 6 * 60 + 1), (0, 12 * 60), (13, 12 * 60 + 5), (61, 7 * 24 * 60), (5, 3)],
+)
+async def test_the_series_adds_up_to_what_was_sent(busy: Gateway, back: int, length: int) -> None:
+    """At most twelve spans, each with the percentiles of its own requests, and each request in one of them."""
+    window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
+    section = await busy.read(source, asking(since=window.start, until=window.end))
+    found = SPAN.findall(about(section, "p50/p95/p99 in ms over the window").text)
+    assert 2 <= len(found) <= MOST_BUCKETS
+    starts = [datetime.strptime(span[0], "%Y-%m-%d %H:%M").replace(tzinfo=UTC) for span in found]
+    assert starts == sorted(starts)
+    sent = [r for r in busy.sent_in(window) if r.latency_ms is not None]
+    assert sum(int(span[4].replace(",", "")) for span in found) == len(sent)
+    for start, end, (_, p50, p95, p99, total) in zip(starts, [*starts[1:], window.end], found, strict=True):
+        of_span = [r for r in sent if start <= r.created_at < end]
+        assert agrees(f"p50 {p50} ms, p95 {p95} ms, p99 {p99} ms over {total} timed requests", of_span)
+
+
+async def test_the_series_in_short_names_the_worst(gateway: Gateway) -> None:
+    """First, worst and last, of spans with enough requests to have a p95."""
+    await gateway.deployment()
+    await gateway.user()
+    for hours_ago, latency in ((10, 100), (6, 900), (2, 300)):
+        await gateway.send(*[NOON - hours_ago * HOUR] * FEWEST, latency_ms=latency)
+    await gateway.send(NOON - 4 * HOUR, latency_ms=60_000)
+    short = about(await gateway.read(source), "p50/p95/p99").short
+    first, worst, last = re.findall(r"(\w+) ([\d,]+) ms at 2026-03-10 (\d\d):00", short)
+    assert (first[0], first[2], worst[0], worst[2], last[0], last[2]) == (
+        "first",
+        "02",
+        "worst",
+        "06",
+        "last",
+        "10",
+    )
+    assert int(worst[1]) == pytest.approx(900, rel=RELATIVE_ERROR, abs=1)
 
 
 async def test_router_versions_are_compared_with_the_hours_of_each(busy: Gateway) -> None:
@@ -178,7 +220,7 @@ async def test_very_many_deployments_are_bounded_to_the_busiest(gateway: Gateway
             ]
     await gateway.append(requests)
     section = await gateway.read(source)
-    assert len(section.facts) == 1 + MOST_DEPLOYMENTS + MOST_ROUTER_FACTS
+    assert len(section.facts) == 2 + MOST_DEPLOYMENTS + MOST_ROUTER_FACTS
     told = [fact.text.split(":")[0] for fact in section.facts if fact.text.startswith("deployment ")]
     busiest_first = sorted(busy, key=lambda name: (-(busy.index(name) // 2), name))
     assert told == [f"deployment {name}" for name in busiest_first[:MOST_DEPLOYMENTS]]
