@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench eval clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -27,6 +27,11 @@ lint: $(READY)  ## style, types, direction of imports
 
 bench: $(READY)  ## build time, CPU per context, packing; ratios within one run
 	PYTHONPATH=tests $(BIN)/python -m bench
+
+SEED ?= 1
+
+eval: $(READY)  ## prompts against faults of known truth, beside raw rows; SEED=n draws others
+	PYTHONPATH=tests $(BIN)/python -m evaluation --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .arcpoint

@@ -9,10 +9,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from rich.console import Console
+
 from evaluation.report import document, print_report, show
 from evaluation.runner import Progress, WorkerFailed, evaluate, quiet
 from evaluation.trial import BUDGETS, Trial
-from rich.console import Console
 
 _WIDTH = 170
 _INTERRUPTED = 130

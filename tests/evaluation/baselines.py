@@ -12,12 +12,12 @@ from decimal import Decimal
 from itertools import chain, zip_longest
 from typing import Any
 
-from evaluation.traffic import Sent
-from evaluation.truth import ShownRows
 from sqlalchemy import select
 
 from context_builder.render import SYSTEM
 from context_builder.tokens import FRAMING_TOKENS, TokenBound
+from evaluation.traffic import Sent
+from evaluation.truth import ShownRows
 from models import (
     AuditEvent,
     ConfigChange,
@@ -47,7 +47,7 @@ _NEWEST_BY: dict[type[Table], str] = {
     UserAction: "occurred_at", MaintenanceWindow: "announced_at", User: "updated_at",
 }  # fmt: skip
 _NAMES = {"deployment_id": "deployment", "user_id": "user", "request_id": "request"}
-"""Foreign keys that are shown as the public id that they stand for, so that no join is asked of the reader."""
+"""Foreign keys that are shown as the public id that they stand for: no join is asked of the reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,14 @@ async def newest_rows(database: Database) -> list[Row]:
         ids: dict[str, dict[int, str]] = {}
         for key, table in (("deployment_id", Deployment), ("user_id", User)):
             found = await session.execute(select(table.id, table.public_id))
-            ids[key] = {number: public_id for number, public_id in found}
+            ids[key] = {row[0]: row[1] for row in found}
         scored = (
             select(Request.id, Request.public_id)
             .join(QualityScore, QualityScore.request_id == Request.id)
             .order_by(QualityScore.scored_at.desc())
             .limit(_MOST * 2)
         )
-        ids["request_id"] = {number: public_id for number, public_id in await session.execute(scored)}
+        ids["request_id"] = {row[0]: row[1] for row in await session.execute(scored)}
         for table, time in _NEWEST_BY.items():
             newest = select(table).order_by(getattr(table, time).desc(), table.id.desc()).limit(_MOST)
             tables.append([_row(row, ids) for row in await session.scalars(newest)])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
+
 from evaluation.traffic import Sent, Slice
 from evaluation.world import HOUR, MINUTE
 
@@ -81,10 +82,11 @@ class Ledger:
     def figures(self, metric: Metric, where: Slice, affected: Span, window: Span) -> list[Figure]:
         """Numbers that state how a metric changed: what it became, and how many times what it was.
 
-        Of the time since the onset, of its later half, and of the window asked about, each only where a change
-        shows in it: a number that would be as right on an ordinary day says nothing.
+        Of the time since the onset, of its later half, and of the window asked about, each only where a
+        change shows in it: a number that would be as right on an ordinary day says nothing.
         """
-        before = self._side(where, (self.start, affected[0]))
+        # A router version that is new has no past of its own.
+        before = self._side(replace(where, router_version=""), (self.start, affected[0]))
         halfway = affected[0] + (affected[1] - affected[0]) / 2
         spans = [affected, (affected[0], self.as_of), (halfway, affected[1]), window]
         sides = [self._side(where, span) for span in dict.fromkeys(spans)]

@@ -12,10 +12,12 @@ from evaluation.ledger import Figure, Unit
 
 _REFERENCE = re.compile(r"^\[([A-Z]+)(\d+)\] (.*)$", re.MULTILINE)
 _DATED = re.compile(r"\b(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?Z?")
+_BOUNDS = re.compile(rf"\b(?:not before|not after|until) {_DATED.pattern}")
 _CLOCK = re.compile(r"(?<![\d:-])(\d{2}:\d{2})(?::\d{2})?(?![\d:])")
 _AGO = re.compile(r"(?:(\d+) h(?:ours?)? ?)?(?:(\d+) ?(?:min(?:utes?)?|m)\b ?)?(?:ago|so far)")
 _FROM_ONSET = re.compile(
-    r"(?:(?:(\d+) d(?:ays?)? )?(?:(\d+) h(?:ours?)? )?(?:(\d+) ?(?:min(?:utes?)?|m) ?)?(?:(\d+) s(?:ec\w*)? )?"
+    r"(?:(?:(\d+) d(?:ays?)? )?(?:(\d+) h(?:ours?)? )?(?:(\d+) ?(?:min(?:utes?)?|m) ?)?"
+    r"(?:(\d+) s(?:ec\w*)? )?"
     r"(before|after) (?:the )?onset)|\b(at) the onset"
 )
 _NUMBER = re.compile(
@@ -111,12 +113,13 @@ class Line:
         return tuple(found)
 
     def moments(self, as_of: datetime) -> list[datetime]:
-        """The times that it names: dated, by the clock alone, or as long ago."""
+        """The times that it names: dated, by the clock alone, or as long ago; not mere bounds of one."""
+        text = _BOUNDS.sub(" ", self.text)
         found = [
             datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
-            for day, clock in _DATED.findall(self.text)
+            for day, clock in _DATED.findall(text)
         ]
-        for clock in _CLOCK.findall(_DATED.sub(" ", self.text)):
+        for clock in _CLOCK.findall(_DATED.sub(" ", text)):
             hour, minute = map(int, clock.split(":"))
             if hour < 24 and minute < 60:
                 at = as_of.replace(hour=hour, minute=minute, second=0, microsecond=0)

@@ -11,7 +11,8 @@ from evaluation.world import DAY, HOUR, Deployed
 
 _NAMED = {
     "latency": (
-        "Why is {it} so slow{when}?", "{it} feels sluggish{when}, what changed?", "p95 of {it} is up{when} - why?",
+        "Why is {it} so slow{when}?", "{it} feels sluggish{when}, what changed?",
+        "p95 of {it} is up{when} - why?",
         "customers say {it} takes forever{when}. what's going on?", "Latency regression on {it}{when}?",
     ),
     "errors": (

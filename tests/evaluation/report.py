@@ -7,17 +7,17 @@ from dataclasses import astuple, fields
 from datetime import datetime
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
+from context_builder.builder import BuiltContext
+from context_builder.request import Ask
 from evaluation.runner import single
 from evaluation.scenario import Scenario
 from evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
 from evaluation.traffic import Effect, Rollout, Slice, Surge
 from evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
 from evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
-from rich.console import Console
-from rich.table import Table
-
-from context_builder.builder import BuiltContext
-from context_builder.request import Ask
 
 _MOST_MISSED = 15
 

@@ -17,6 +17,7 @@ from queue import Empty
 from typing import TYPE_CHECKING
 
 import structlog
+
 from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
 from evaluation.store import write_scene, write_world
 from evaluation.trial import Trial, run
@@ -118,8 +119,8 @@ async def opened(base: Base, number: int, folder: Path) -> AsyncIterator[tuple[S
         yield scenario, database
     finally:
         await database.close()
-        for file in folder.glob(f"{path.name}*"):
-            file.unlink()
+        for suffix in ("", "-wal", "-shm"):
+            await asyncio.to_thread(path.with_name(path.name + suffix).unlink, missing_ok=True)
 
 
 @asynccontextmanager

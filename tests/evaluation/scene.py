@@ -12,7 +12,6 @@ from evaluation.names import Names, stream
 from evaluation.traffic import Disturbances, Sent, Slice
 from evaluation.truth import Requirement
 from evaluation.world import HOUR, LAST_DAY, MINUTE, Account, Deployed, World
-
 from models import (
     AuditEvent,
     ConfigChange,
@@ -118,7 +117,8 @@ class Scene:
         standing = self.standing(deployed)
         self.rows.append(
             StateTransition(
-                deployment_id=deployed.id, changed_at=at, from_status=standing.status, to_status=status, reason=reason
+                deployment_id=deployed.id, changed_at=at, from_status=standing.status,
+                to_status=status, reason=reason,
             )
         )  # fmt: skip
         standing.status, standing.reason, standing.since = status, reason, at
@@ -147,7 +147,8 @@ class Scene:
         """Writes an audit event."""
         self.rows.append(
             AuditEvent(
-                occurred_at=at, actor=actor, action=action, target=target, deployment_id=self.id_of(target), detail=detail
+                occurred_at=at, actor=actor, action=action, target=target,
+                deployment_id=self.id_of(target), detail=detail,
             )
         )  # fmt: skip
 
@@ -177,12 +178,14 @@ class Scene:
         """Writes a line of a log."""
         self.rows.append(
             ErrorLog(
-                logged_at=at, severity=severity, target=target, deployment_id=self.id_of(target), message=message
+                logged_at=at, severity=severity, target=target,
+                deployment_id=self.id_of(target), message=message,
             )
         )  # fmt: skip
 
     def logs(
-        self, target: str, span: tuple[datetime, datetime], severity: str, message: Callable[[], str], per_hour: float
+        self, target: str, span: tuple[datetime, datetime], severity: str, message: Callable[[], str],
+        per_hour: float,
     ) -> None:  # fmt: skip
         """Writes lines of one template, at random times of a span."""
         start, end = span
@@ -242,6 +245,5 @@ def empty_scene(world: World, kind: str) -> Scene:
     """A scenario of this kind in which nothing has happened yet."""
     chance = stream(world.name, kind)
     as_of = world.history_end + LAST_DAY + chance.randint(0, 100) * MINUTE
-    return Scene(
-        world=world, kind=kind, chance=chance, as_of=as_of + timedelta(seconds=chance.randint(0, 59)), names=Names(chance)
-    )  # fmt: skip
+    as_of += timedelta(seconds=chance.randint(0, 59))
+    return Scene(world=world, kind=kind, chance=chance, as_of=as_of, names=Names(chance))

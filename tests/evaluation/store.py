@@ -1,4 +1,4 @@
-"""Databases of the evaluation: one per world, copied for each of its scenarios. SQLite files, all temporary."""
+"""Databases of the evaluation: one SQLite file per world, copied for each of its scenarios."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from sqlalchemy import select, update
+
 from evaluation.scene import Scene, Standing
 from evaluation.traffic import Sent
 from evaluation.world import DAY, MINUTE, World
-from sqlalchemy import select, update
-
 from models import Deployment, HealthCheck, Request, User, quality_log
 from models.database import Database, WriteSession
 from models.migrations import upgrade
@@ -133,7 +133,7 @@ def _state(scene: Scene, standing: Standing, capacity: int) -> dict[str, object]
 
 
 def _health_checks(scene: Scene) -> list[HealthCheck]:
-    """What the prober saw in the last day, as the standing of each deployment says, without those in a gap."""
+    """What the prober saw in the last day, as the standing of each deployment says; nothing in a gap."""
     checks = []
     for deployed in scene.world.deployments:
         standing = scene.standings.get(deployed.public_id, Standing())
@@ -144,7 +144,8 @@ def _health_checks(scene: Scene) -> list[HealthCheck]:
             checks.append(
                 HealthCheck(
                     deployment_id=deployed.id, checked_at=at, status=status,
-                    latency_ms=None if down else scene.chance.randint(20, 90), error="no answer" if down else None,
+                    latency_ms=None if down else scene.chance.randint(20, 90),
+                    error="no answer" if down else None,
                 )
             )  # fmt: skip
             at += CHECKED_EVERY

@@ -12,7 +12,6 @@ from typing import Any
 
 from evaluation.names import stream
 from evaluation.world import DAY, MINUTE, Account, Task, World
-
 from models import FAILED_STATUSES, RequestStatus
 from models.request_log import NewRequest
 

@@ -8,10 +8,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from evaluation.baselines import FORMATS, RawPrompt, fill, newest_rows
-from evaluation.lines import lines_of
-from evaluation.scenario import Scenario
-from evaluation.truth import Prompt, Requirement
 from tokenizers import Tokenizer
 
 from context_builder.builder import BuiltContext, ContextBuilder
@@ -19,10 +15,15 @@ from context_builder.manifest import Manifest
 from context_builder.request import Ask, ContextRequest
 from context_builder.source import ContextSource, Section, Status, Stores
 from context_builder.sources import discover
+from evaluation.baselines import FORMATS, RawPrompt, fill, newest_rows
+from evaluation.lines import lines_of
+from evaluation.scenario import Scenario
+from evaluation.truth import Prompt, Requirement
 from models import Tier
 from models.database import Database
 from no_memory import NO_MEMORY
 
+SOURCES = discover()
 BUDGETS = (2_000, 4_000, 8_000)
 PRODUCT = "arcpoint"
 FINDERS = ("drivers", "changes")
@@ -65,9 +66,9 @@ class Trial:
 def context_builder(scenario: Scenario, database: Database) -> ContextBuilder:
     """The product at the moment asked about, for one question.
 
-    Each source is read once, whatever the number of budgets: what a source says does not depend on the budget.
+    Each source is read once for all budgets: what it says does not depend on them.
     """
-    sources = [_read_once(source) for source in discover()]
+    sources = [_read_once(source) for source in SOURCES]
     return ContextBuilder(
         database, NO_MEMORY, sources, default_budget=BUDGETS[-1], clock=lambda: scenario.as_of
     )

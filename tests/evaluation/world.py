@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from evaluation.names import Names, stream
-
 from models import Tier
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

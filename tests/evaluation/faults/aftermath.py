@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from evaluation.scene import Scene
 from evaluation.world import MINUTE, Deployed
-
 from models import ConfigChange, Job
 
 _NOTICED = 0.65

@@ -11,7 +11,6 @@ from evaluation.scene import Complaint, Scene
 from evaluation.traffic import Effect, Sent
 from evaluation.truth import Event, Symptom
 from evaluation.world import HOUR
-
 from models import ConfigChange
 
 _BURST_OVER = 0.25

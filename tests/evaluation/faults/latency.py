@@ -12,7 +12,6 @@ from evaluation.scene import Complaint, Scene
 from evaluation.traffic import Effect, Sent
 from evaluation.truth import Symptom
 from evaluation.world import HOUR, MINUTE
-
 from models import ConfigChange
 
 RAMP_KNOWN_BY = 0.4
@@ -40,7 +39,7 @@ def step(scene: Scene, history: Sequence[Sent]) -> None:
 
 
 def ramp(scene: Scene, history: Sequence[Sent]) -> None:
-    """Latency grows for hours, as with a leak; nothing was changed, the deployment's own log names the reason."""
+    """Latency grows for hours, as with a leak; nothing was changed."""
     target = scene.busy(history)[0]
     began = scene.onset(of(target), scene.chance.uniform(200, 600), history)
     began = min(began, scene.as_of - 2 * HOUR)

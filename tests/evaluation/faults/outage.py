@@ -25,7 +25,9 @@ def cascade(scene: Scene, history: Sequence[Sent]) -> None:
     strained = began + chance.uniform(1, 6) * MINUTE
     scene.disturbances.effects += [
         Effect(where=of(first), start=breaker, divert_to=(second.public_id,), diverted=0.85),
-        Effect(where=of(first), start=began, failing=0.95, errors=(("error", "503"),), retry_on=second.public_id),
+        Effect(
+            where=of(first), start=began, failing=0.95, errors=(("error", "503"),), retry_on=second.public_id
+        ),
         Effect(
             where=of(second), start=strained, slowdown=chance.uniform(2, 3.5),
             failing=chance.uniform(0.05, 0.15), errors=(("rate_limited", "429"),),
@@ -86,7 +88,8 @@ def flapping(scene: Scene, history: Sequence[Sent]) -> None:
     scene.hit(target, began)
     counts = (plain(transitions), plain(transitions / 2))
     symptom = Symptom(
-        "flapping", (Sign(words_of(target), of(target), Metric.ERRORS, counts, r"went|status|transition|times|flap"),),
+        "flapping",
+        (Sign(words_of(target), of(target), Metric.ERRORS, counts, r"went|status|transition|times|flap"),),
         (began, scene.as_of), causal=True,
     )  # fmt: skip
     reason = log_event("the log's reason", began, word, causal=False)

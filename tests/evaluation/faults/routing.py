@@ -9,7 +9,6 @@ from evaluation.ledger import Metric
 from evaluation.scene import Complaint, Scene
 from evaluation.traffic import Effect, Rollout, Sent, Slice
 from evaluation.truth import Sign, Symptom
-
 from models import Tier
 
 _SLOW = 0.5

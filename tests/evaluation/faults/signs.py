@@ -1,4 +1,4 @@
-"""How requirements name what was hit: a deployment by its id or by model and backend, a group by its members."""
+"""How requirements name what was hit: a deployment by model and backend, a group by its members."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from evaluation.ledger import Metric
 from evaluation.traffic import Slice
 from evaluation.truth import Event, Onset, Sign, Symptom, Words
 from evaluation.world import Deployed, World
-
 from models import ConfigChange, Job
 
 

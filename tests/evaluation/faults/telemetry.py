@@ -16,7 +16,7 @@ _NOTHING = (
 
 
 def gap(scene: Scene, history: Sequence[Sent]) -> None:
-    """The collector of a backend fails to start after an update; nothing of its deployments is recorded since."""
+    """The collector of a backend fails to start after an update: nothing of its deployments is recorded."""
     chance = scene.chance
     sizes = {name: scene.share(of(*scene.world.on_backend(name)), history) for name in scene.world.backends}
     backend = max(sizes, key=lambda name: sizes[name])
