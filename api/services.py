@@ -86,7 +86,7 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
         database = await stack.enter_async_context(open_database(settings))
         embedder = await asyncio.to_thread(make_embedder, settings)
         memory = await stack.enter_async_context(open_memory(settings, database, embedder))
-        model = await asyncio.to_thread(make_model, settings)
+        model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
         sources = await asyncio.to_thread(discover)
@@ -117,7 +117,7 @@ def make_embedder(settings: Settings) -> Embedder:
     return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
 
 
-def make_model(settings: Settings) -> ChatModel | None:
+def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
     """Claude, or None without a key: then nothing leaves this machine. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         return None
@@ -131,6 +131,7 @@ def make_model(settings: Settings) -> ChatModel | None:
             deadline_s=settings.model_deadline_s,
             base_url=settings.anthropic_base_url,
             max_retries=settings.model_retries,
+            cache_minimum=prices.cache_minimum(settings.model),
         )
     except ValueError as error:
         raise SettingsError(

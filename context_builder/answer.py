@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from context_builder.confidence import Confidence
 from context_builder.manifest import Manifest
 
 
@@ -65,6 +66,7 @@ class Answer:
     """Markdown with references such as [H1]."""
     citations: tuple[Citation, ...]
     unsupported: tuple[Unsupported, ...]
+    confidence: Confidence
     manifest: Manifest
     model: str | None
     """The model that wrote the text; None: no model was called or it failed, see `no_model_reason`."""

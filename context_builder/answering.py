@@ -18,6 +18,7 @@ from context_builder.answer import Answer, Usage
 from context_builder.brief import write_brief
 from context_builder.builder import BuiltContext, ContextBuilder, utc_now
 from context_builder.chat_model import ChatModel, Delta, ModelUnavailable, Reply
+from context_builder.confidence import confidence_in
 from context_builder.grounding import ground
 from context_builder.manifest import Manifest
 from context_builder.pricing import PriceList
@@ -120,6 +121,8 @@ class Answerer:
     def _checked(self, built: BuiltContext, written: Written, latency_ms: int) -> Answer:
         manifest = built.manifest
         checked = ground(written.text, manifest.shown, source_names(manifest), stated(manifest))
+        # A brief is the facts themselves.
+        unsupported = checked.unsupported if written.model else ()
         cost = Decimal(0)
         if written.usage is not None and self._model is not None:
             cost = self._prices.cost(written.model or self._model.model, written.usage)
@@ -129,7 +132,8 @@ class Answerer:
             as_of=built.request.as_of,
             text=written.text,
             citations=checked.citations,
-            unsupported=checked.unsupported if written.model else (),
+            unsupported=unsupported,
+            confidence=confidence_in(manifest, unsupported=len(unsupported)),
             manifest=manifest,
             model=written.model,
             no_model_reason=written.no_model_reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from context_builder.figures import moment
-from context_builder.manifest import Detail, FactEntry, Manifest, SourceEntry
+from context_builder.manifest import FactEntry, Manifest, SourceEntry
 from context_builder.source import Status
 
 MOST_ON_TOPIC = 8
@@ -21,7 +21,7 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
 
     `reason` says why there is no model's answer; `called` that there was a call which came to nothing.
     """
-    kept = [fact for fact in manifest.facts if fact.detail is not Detail.CUT]
+    kept = [fact for fact in manifest.facts if fact.is_shown]
     on_topic = [fact for fact in kept if fact.on_topic]
     beside = [fact for fact in kept if not fact.on_topic]
     about = {fact.source for fact in manifest.facts if fact.on_topic}
@@ -32,7 +32,7 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
             "",
             f"{window}, {', '.join(manifest.scope) or 'the whole gateway'}:",
             "",
-            *(_header(source) for source in manifest.sources if source.name in about),
+            *(_header(source) for source in manifest.sources if source.name in about and not source.folded),
             *_facts(on_topic[:MOST_ON_TOPIC]),
             *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MOST_BESIDE])),
             *_listed("Not known:", _limits(manifest)),
@@ -71,9 +71,13 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         if source.status in _NOT_READ:
             said = source.error or source.header
             yield f"- {source.name} could not be read ({source.status}): {said} [{source.ref}]"
-        elif source.status is Status.EMPTY:
+        elif source.status is Status.EMPTY and not source.folded:
             yield f"- {source.name}: {source.header} [{source.ref}]"
-        yield from (f"- {source.name}: {gap} [{source.ref}]" for gap in source.gaps)
+        if not source.folded:
+            yield from (f"- {source.name}: {gap} [{source.ref}]" for gap in source.gaps)
+    empty = [source.name for source in manifest.sources if source.folded and source.status is Status.EMPTY]
+    if empty:
+        yield f"- read and empty: {', '.join(empty)}"
     for unknown in manifest.unknown_names:
         near = f"; near: {', '.join(unknown.near)}" if unknown.near else ""
         yield f"- nothing is called {unknown.name} here{near}"

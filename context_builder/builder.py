@@ -85,7 +85,7 @@ class ContextBuilder:
         bound = self.calibration.bound
         manifest = pack(request, readings, bound)
         prompt = render(manifest)
-        digest = hashlib.sha256((prompt.system + prompt.user).encode()).hexdigest()
+        digest = hashlib.sha256(prompt.whole.encode()).hexdigest()
         return replace(manifest, prompt_sha256=digest, bound_terms=bound.terms(*astuple(prompt))), prompt
 
     async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> Reading:

@@ -19,7 +19,10 @@ class Detail(StrEnum):
 
     FULL = "full"
     SHORT = "short"
+    COUNTED = "counted"
+    """Only in the number of facts of its kind that its source's line gives."""
     CUT = "cut"
+    """Not at all, or only in the number of all facts that are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,21 @@ class FactEntry:
     """Whether it shares a topic with the question."""
     detail: Detail
     tokens: int
-    """Bound of what is shown; 0 when cut."""
+    """Bound of what is shown; 0 where it is not."""
     reason: str
     text: str
-    """As shown; the full text when cut."""
+    """As shown; the full text where it is not."""
+    importance: float = 0.0
+    """From 0 to 1 within its source."""
+    same_as: str | None = None
+    """Reference of the fact that states the same, and is shown instead."""
+    stable: bool = False
+    """Whether it stands in the prompt's stable part."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the prompt holds its text."""
+        return self.detail in (Detail.FULL, Detail.SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +67,21 @@ class SourceEntry:
     gaps: tuple[str, ...] = ()
     """What the source says cannot be known for this moment."""
     error: str | None = None
+    on_topic: bool = True
+    """Whether it helps with a topic of the question."""
+    not_shown: tuple[str, ...] = ()
+    """Its facts that the prompt leaves out, counted by kind."""
+    folded: bool = False
+    """Whether the prompt names it with its status only, in a line that many sources share."""
+    stable: bool = False
+    """Whether its line stands in the prompt's stable part."""
 
     @property
     def text(self) -> str:
         """What the prompt says of the source as a whole, under its reference."""
-        total = self.kept + self.cut
-        shown = f", {self.kept} of {total} facts shown" if total else ""
-        said = self.error or self.header
-        return "; not known: ".join([f"{self.name} ({self.status}{shown}): {said}", *self.gaps])
+        left_out = f"; {', '.join(self.not_shown)} not shown here" if self.not_shown else ""
+        said = f"{self.name} ({self.status}): {self.error or self.header}{left_out}"
+        return "; not known: ".join([said, *self.gaps])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +108,8 @@ class Manifest:
     @property
     def shown(self) -> dict[str, str]:
         """Text by reference of everything citable in the prompt: summaries of sources and kept facts."""
-        headers = {source.ref: source.text for source in self.sources}
-        return headers | {fact.ref: fact.text for fact in self.facts if fact.detail is not Detail.CUT}
+        headers = {source.ref: source.text for source in self.sources if not source.folded}
+        return headers | {fact.ref: fact.text for fact in self.facts if fact.is_shown}
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_json` makes an equal manifest."""

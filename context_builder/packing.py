@@ -1,39 +1,37 @@
 """Chooses what the prompt shows: the most useful facts whose token bound fits the budget. Pure.
 
-The best fact of every source comes first, so that a flood in one source never evicts what another has to
-say. The others follow in the order of their utility: relevance of the topic, times importance within the
-source, discounted by how many facts of the same source came before.
+The best fact of every source comes first, as short as it can be, so that a flood in one source never evicts
+what another has to say: those on topic, then the others, each as far as a share of the room goes. All else
+follows in the order of its utility, in which to complete a short fact is worth less than it was to show it.
+What shows a source's first fact shows its summary line too.
 
-Each step shows one fact, short at first, or shows a short one in full, and is taken if it fits. So with a
-larger budget the first step that is decided otherwise is one more that is taken.
+Each step shows one line, short at first, or shows a short one in full, and is taken if it fits; the order in
+which they are tried does not depend on the budget. So with a larger budget the first step that is decided
+otherwise is one more that is taken. Before them the budget decides on the stable part and on the width of
+summary lines.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from context_builder.manifest import Detail, FactEntry, Manifest, SourceEntry
-from context_builder.render import fact_line, render
-from context_builder.request import ContextRequest, QuestionError, Topic, UnknownName
-from context_builder.source import Fact, Reading
+from context_builder.candidates import by_utility, twins_of
+from context_builder.choice import Choice, Plan
+from context_builder.manifest import FactEntry, Manifest, SourceEntry
+from context_builder.render import render
+from context_builder.request import ContextRequest, QuestionError, UnknownName
+from context_builder.source import Reading
+from context_builder.stable_facts import StableFacts, choose_stable
+from context_builder.summaries import NARROW, WIDTHS, Summary, first
 from context_builder.tokens import FRAMING_TOKENS, TokenBound
 from context_builder.untrusted import one_line
 
-OFF_TOPIC = 0.35
-"""Relevance of a fact that shares no topic with the question."""
-CROWDING = 8
-"""After this many facts of one source the next is worth half."""
-SHORT_BELOW = 0.3
-"""Facts of less utility are shown in full only when all that fit are shown."""
-SMALLEST_LINE = 6
-"""No line costs fewer tokens; with less left, nothing more is tried."""
+SHARE_OF_SUMMARIES = 0.4
+"""Of the budget that the question leaves: what summary lines may take before they are made narrower."""
 
 # What is always shown must stay small.
-MAX_HEADER_CHARACTERS = 300
 MAX_NAME_CHARACTERS = 220
-MOST_GAPS = 5
 MOST_LABELS = 20
 MOST_UNKNOWN_NAMES = 10
 
@@ -42,120 +40,102 @@ class BudgetTooSmall(QuestionError):
     """The fixed parts of the prompt alone pass the token budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A fact that asks for a place in the prompt."""
-
-    ref: str
-    source: str
-    rank: int
-    """Among the facts of its source, from 0."""
-    fact: Fact
-    on_topic: bool
-    utility: float
-
-
 def pack(request: ContextRequest, readings: Sequence[Reading], bound: TokenBound) -> Manifest:
     """The manifest of the best prompt within `request.token_budget`. Raises BudgetTooSmall."""
-    candidates = sorted(_candidates(request.topics, readings), key=_by_utility)
+    choice = choose(request, readings, bound)
+    packed = _manifest(request, choice.sources(), choice.facts())
+    return replace(packed, token_bound=prompt_bound(packed, bound))
+
+
+def choose(request: ContextRequest, readings: Sequence[Reading], bound: TokenBound) -> Choice:
+    """What is taken of all that was read. Raises BudgetTooSmall."""
+    candidates = by_utility(request, readings)
     best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
     ordered = sorted(readings, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
-    fixed = prompt_bound(_manifest(request, ordered, None), bound)
-    if fixed > request.token_budget:
+    plan = _plan(request, ordered, choose_stable(readings, request.token_budget, bound), bound)
+    if plan.stable.sources and plan.fixed > request.token_budget:
+        plan = _plan(request, ordered, StableFacts(), bound)
+    if plan.fixed > request.token_budget:
         raise BudgetTooSmall(
             f"a token budget of {request.token_budget:,} cannot hold the fixed parts of the prompt, "
-            f"which need {fixed:,}; give at least {fixed + 200:,}"
+            f"which need {plan.fixed:,}; give at least {plan.fixed + 200:,}"
         )
-    facts = _choose(candidates, request.token_budget - fixed, bound)
-    packed = _manifest(request, ordered, facts)
-    return replace(packed, token_bound=prompt_bound(packed, bound))
+    twins = twins_of(candidates, plan.stable.stated)
+    choice = Choice(plan, candidates, twins, request.token_budget - plan.fixed, bound)
+    choice.run()
+    return choice
 
 
 def prompt_bound(manifest: Manifest, bound: TokenBound) -> int:
     """Upper bound of the tokens that the API counts for the rendered prompt."""
     prompt = render(manifest)
-    return bound.of(prompt.system) + bound.of(prompt.user) + FRAMING_TOKENS
+    return sum(map(bound.of, (prompt.system, prompt.stable, prompt.user))) + FRAMING_TOKENS
 
 
-def _candidates(topics: frozenset[Topic], readings: Sequence[Reading]) -> Iterator[Candidate]:
-    for reading in readings:
-        for rank, fact in enumerate(reading.section.facts):
-            on_topic = not topics.isdisjoint(fact.topics or reading.source.topics)
-            importance = min(1.0, max(0.0, fact.importance))
-            utility = importance * (1.0 if on_topic else OFF_TOPIC) / (1 + rank / CROWDING)
-            ref = f"{reading.source.prefix}{rank + 1}"
-            yield Candidate(ref, reading.source.name, rank, fact, on_topic, utility)
+def _plan(
+    request: ContextRequest, readings: Sequence[Reading], stable: StableFacts, bound: TokenBound
+) -> Plan:
+    """The widest summary lines that leave most of the budget to facts, or at least those always shown."""
+    plans = [
+        Plan({r.source.name: Summary(r, request.topics, width) for r in readings}, stable, 0)
+        for width in WIDTHS
+    ]
+    base = prompt_bound(_manifest(request, _fixed_sources(plans[0]), _stable_entries(plans[0])), bound)
+    room = SHARE_OF_SUMMARIES * (request.token_budget - base)
+    for wanted, likely in ((plans, True), (plans[NARROW:], False)):
+        for plan in wanted:
+            always, on_topic = _line_tokens(plan, bound)
+            if always + likely * on_topic <= room:
+                return replace(plan, fixed=base + always)
+    return replace(plan, fixed=base + always)
 
 
-def _by_utility(candidate: Candidate) -> tuple[float, str, int]:
-    return -candidate.utility, candidate.source, candidate.rank
+def _line_tokens(plan: Plan, bound: TokenBound) -> tuple[int, int]:
+    """What the summary lines cost that are always shown, and those on topic that are if there is room."""
+    lines = [summary for name, summary in plan.summaries.items() if name not in plan.stable.sources]
+    always = sum(line.most_tokens(bound) for line in lines if not line.is_foldable)
+    return always, sum(line.most_tokens(bound) for line in lines if line.is_foldable and line.on_topic)
 
 
-def _choose(candidates: Sequence[Candidate], budget: int, bound: TokenBound) -> tuple[FactEntry, ...]:
-    """One entry per candidate, kept or cut, in the order given."""
-    left = budget
-    shown: dict[str, FactEntry] = {}
-    refused: dict[str, FactEntry] = {}
-    for candidate, detail in _steps(candidates):
-        if left < SMALLEST_LINE:
-            break
-        if candidate.ref in refused:
-            continue
-        before = shown[candidate.ref].tokens if candidate.ref in shown else 0
-        entry = _shown(candidate, detail, bound, before + left)
-        if entry is not None:
-            shown[candidate.ref] = entry
-            left -= entry.tokens - before
-        elif candidate.ref not in shown:
-            refused[candidate.ref] = _cut(candidate, left)
-    return tuple(shown.get(c.ref) or refused.get(c.ref) or _cut(c, left) for c in candidates)
+def _fixed_sources(plan: Plan) -> tuple[SourceEntry, ...]:
+    """The stable part's sources, and the others as names."""
+    entries = []
+    for summary in plan.summaries.values():
+        facts = summary.reading.section.facts
+        if summary.name in plan.stable.sources:
+            entries.append(plan.stable_summary(summary))
+        elif summary.is_foldable:
+            entries.append(summary.folded(left_out=len(facts)))
+    return tuple(entries)
 
 
-def _steps(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Detail]]:
-    """What is tried, in this order; `candidates` in the order of their utility."""
-    best = {candidate.source: candidate for candidate in reversed(candidates)}
-    others = (candidate for candidate in candidates if candidate is not best[candidate.source])
-    ordered = [*sorted(best.values(), key=_by_utility), *others]
-    for candidate in ordered:
-        if candidate.fact.short:
-            yield candidate, Detail.SHORT
-        if not candidate.fact.short or candidate.utility >= SHORT_BELOW:
-            yield candidate, Detail.FULL
-    for candidate in ordered:
-        if candidate.fact.short and candidate.utility < SHORT_BELOW:
-            yield candidate, Detail.FULL
-
-
-def _shown(candidate: Candidate, detail: Detail, bound: TokenBound, room: int) -> FactEntry | None:
-    """The entry of a fact that is shown so, None where it does not fit."""
-    text = one_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
-    if len(text) * bound.least_per_character > room:
-        return None
-    tokens = bound.of(fact_line(candidate.ref, text) + "\n")
-    reason = f"utility {candidate.utility:.2f}"
-    return _entry(candidate, detail, tokens, reason, text) if tokens <= room else None
-
-
-def _cut(candidate: Candidate, left: int) -> FactEntry:
-    reason = f"utility {candidate.utility:.2f}, no room: {left} tokens were left"
-    return _entry(candidate, Detail.CUT, 0, reason, one_line(candidate.fact.text))
-
-
-def _entry(candidate: Candidate, detail: Detail, tokens: int, reason: str, text: str) -> FactEntry:
-    return FactEntry(candidate.ref, candidate.source, candidate.on_topic, detail, tokens, reason, text)
+def _stable_entries(plan: Plan) -> tuple[FactEntry, ...]:
+    """The stable part's facts as far as they decide its text."""
+    prefixes = {s.reading.source.prefix: s.name for s in plan.summaries.values()}
+    return tuple(
+        FactEntry(
+            ref=ref,
+            source=prefixes[ref.rstrip("0123456789")],
+            on_topic=False,
+            detail=fact.detail,
+            tokens=fact.tokens,
+            reason="",
+            text=fact.text,
+            stable=True,
+        )
+        for ref, fact in plan.stable.facts.items()
+    )
 
 
 def _manifest(
-    request: ContextRequest, readings: Sequence[Reading], facts: tuple[FactEntry, ...] | None
+    request: ContextRequest, sources: tuple[SourceEntry, ...], facts: tuple[FactEntry, ...]
 ) -> Manifest:
-    """With None, the fixed parts only, each as long as it can become."""
-    kept = Counter(fact.source for fact in facts or () if fact.detail is not Detail.CUT)
     return Manifest(
         question=one_line(request.question, limit=len(request.question)),
         as_of=request.as_of,
         live=request.live,
         window=replace(request.window, origin=_name(request.window.origin)),
-        scope=_first(MOST_LABELS, [_name(label) for label in request.scope.labels]),
+        scope=first(MOST_LABELS, [_name(label) for label in request.scope.labels]),
         unknown_names=tuple(
             UnknownName(_name(unknown.name), tuple(_name(near) for near in unknown.near))
             for unknown in request.unknown_names[:MOST_UNKNOWN_NAMES]
@@ -164,37 +144,11 @@ def _manifest(
         token_budget=request.token_budget,
         token_bound=0,
         build_ms=0,
-        sources=tuple(
-            _source_entry(reading, len(reading.section.facts) if facts is None else kept[reading.source.name])
-            for reading in readings
-        ),
-        facts=facts or (),
+        sources=sources,
+        facts=facts,
         prompt_sha256="",
     )
 
 
-def _source_entry(reading: Reading, kept: int) -> SourceEntry:
-    return SourceEntry(
-        name=reading.source.name,
-        ref=f"{reading.source.prefix}0",
-        status=reading.status,
-        milliseconds=reading.milliseconds,
-        header=_header(reading.section.header),
-        kept=kept,
-        cut=len(reading.section.facts) - kept,
-        gaps=_first(MOST_GAPS, [_header(gap) for gap in reading.section.gaps]),
-        error=reading.error and _header(reading.error),
-    )
-
-
-def _header(text: str) -> str:
-    return one_line(text, limit=MAX_HEADER_CHARACTERS)
-
-
 def _name(text: str) -> str:
     return one_line(text, limit=MAX_NAME_CHARACTERS)
-
-
-def _first(most: int, texts: Sequence[str]) -> tuple[str, ...]:
-    rest = len(texts) - most
-    return (*texts[:most], f"and {rest:,} more") if rest > 0 else tuple(texts)

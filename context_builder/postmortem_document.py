@@ -8,7 +8,7 @@ from datetime import datetime
 
 from context_builder.answer import Answer
 from context_builder.figures import duration, moment
-from context_builder.manifest import Detail, Manifest
+from context_builder.manifest import Manifest
 from context_builder.source import Status
 from context_builder.untrusted import MAX_CHARACTERS, one_line, quoted
 from models import Incident
@@ -122,7 +122,8 @@ def _impact(manifest: Manifest) -> Iterator[str]:
         if source.name in _IMPACT_SOURCES and source.status in (Status.OK, Status.STALE)
     ]
     for source in read:
-        yield f"- {source.name}: {_plain(source.header)} [{source.ref}]"
+        reference = "" if source.folded else f" [{source.ref}]"
+        yield f"- {source.name}: {_plain(source.header)}{reference}"
     if not read:
         yield "No request figures of that time are known."
 
@@ -130,7 +131,7 @@ def _impact(manifest: Manifest) -> Iterator[str]:
 def _evidence(answer: Answer) -> Iterator[str]:
     yield "## Evidence\n"
     cited = {citation.ref: citation.text for citation in answer.citations} if answer.model else {}
-    shown = cited or {fact.ref: fact.text for fact in answer.manifest.facts if fact.detail is not Detail.CUT}
+    shown = cited or {fact.ref: fact.text for fact in answer.manifest.facts if fact.is_shown}
     yield from (f"- [{ref}] {_plain(text)}" for ref, text in shown.items())
     yield f"\nQuestion log: {answer.id}; prompt SHA-256 {answer.manifest.prompt_sha256}\n"
 

@@ -1,6 +1,7 @@
 """A manifest becomes the prompt: one stable system text, one user message. Pure.
 
-The order of the user message is: moment, window and scope; one section per source; the question last.
+The order of the user message is: what holds for every question, where there is such; then moment, window and
+scope; one section per source; the sources without a section; the question last.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from context_builder.manifest import Detail, Manifest
+from context_builder.manifest import Manifest, SourceEntry
 from context_builder.prompt import Prompt
 from context_builder.request import UnknownName
+from context_builder.source import Status
 
 SYSTEM = """\
 You answer questions about an LLM gateway (a router in front of deployments, each a model on a backend) \
 for the engineers who run it. You get one message and cannot look anything up: everything known is in it.
 
-The message holds facts between two fence lines, then the question. Each fact is one line that begins with \
-its reference, such as [H1]. A reference that ends in 0, such as [H0], is the summary line of its source and \
-says how reading that source went: ok, empty (read, nothing there), stale (older than it should be), timeout \
-or error (not read: what it would have said is unknown).
+The message holds facts between fence lines, then the question. A first pair of fences, where there is one, \
+holds what is true for every question. Each fact is one line that begins with its reference, such as [H1]. A \
+reference that ends in 0, such as [H0], is the summary line of its source and says how reading that source \
+went: ok, empty (read, nothing there), stale (older than it should be), timeout or error (not read: what it \
+would have said is unknown). Further sources are named without a summary: they were read, and what they say \
+is beside the question or had no room.
 
 Rules:
 - Answer the question first, in one or two sentences, then the evidence, then what to check or do next. \
@@ -38,10 +42,17 @@ _FENCE_DIGITS = 10
 
 def render(manifest: Manifest) -> Prompt:
     """The prompt of a manifest; equal manifests give equal bytes."""
-    body = "\n".join(_body(manifest))
-    fence = fence_of(body + manifest.question)
-    facts = f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ==="
-    return Prompt(system=SYSTEM, user=f"{facts}\n\nQuestion: {manifest.question}\n")
+    stable, body = "\n".join(_stable_body(manifest)), "\n".join(_body(manifest))
+    return Prompt(
+        system=SYSTEM,
+        # Its fence hashes itself alone, so that it is the same bytes whatever is asked.
+        stable=f"{_fenced(stable, fence_of(stable))}\n\n" if stable else "",
+        user=f"{_fenced(body, fence_of(body + manifest.question))}\n\nQuestion: {manifest.question}\n",
+    )
+
+
+def _fenced(body: str, fence: str) -> str:
+    return f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ==="
 
 
 def fence_of(text: str) -> str:
@@ -66,7 +77,7 @@ def minutes(moment: datetime) -> str:
 
 def stated(manifest: Manifest) -> str:
     """What the prompt says beside its facts, which an answer may repeat without a reference."""
-    return "\n".join([*_preamble(manifest), manifest.question])
+    return "\n".join([*_preamble(manifest), *_further(manifest), manifest.question])
 
 
 def _preamble(manifest: Manifest) -> list[str]:
@@ -86,12 +97,38 @@ def _unknown_line(unknown: UnknownName) -> str:
     return f"unknown name in the question: {unknown.name}{near}"
 
 
+def _stable_body(manifest: Manifest) -> list[str]:
+    """Sections in an order that no question changes: by name, and in each the facts by rank."""
+    lines: list[str] = []
+    for source in sorted((s for s in manifest.sources if s.stable), key=lambda source: source.name):
+        prefix = source.ref.removesuffix("0")
+        facts = [fact for fact in manifest.facts if fact.stable and fact.source == source.name]
+        facts.sort(key=lambda fact: int(fact.ref.removeprefix(prefix)))
+        lines += [fact_line(source.ref, source.text), *(fact_line(fact.ref, fact.text) for fact in facts)]
+    return lines
+
+
 def _body(manifest: Manifest) -> list[str]:
     shown: dict[str, list[str]] = {source.name: [] for source in manifest.sources}
     for fact in manifest.facts:
-        if fact.detail is not Detail.CUT:
+        if fact.is_shown and not fact.stable:
             shown[fact.source].append(fact_line(fact.ref, fact.text))
     lines = _preamble(manifest)
     for source in manifest.sources:
-        lines += ["", fact_line(source.ref, source.text), *shown[source.name]]
-    return lines
+        if not source.folded:
+            summary = [] if source.stable else [fact_line(source.ref, source.text)]
+            section = [*summary, *shown[source.name]]
+            lines += ["", *section] if section else []
+    further = _further(manifest)
+    return [*lines, "", *further] if further else lines
+
+
+def _further(manifest: Manifest) -> list[str]:
+    """The sources without a summary line, by how reading them went."""
+    folded = [source for source in manifest.sources if source.folded]
+    by_status = {status: [_further_name(s) for s in folded if s.status is status] for status in Status}
+    return [f"further sources, {status}: {', '.join(names)}" for status, names in by_status.items() if names]
+
+
+def _further_name(source: SourceEntry) -> str:
+    return f"{source.name} ({', '.join(source.not_shown)})" if source.not_shown else source.name

@@ -33,18 +33,23 @@ async def read_nothing(_request: ContextRequest, _stores: Stores) -> Section:
     raise AssertionError
 
 
-def source(name: str, *topics: Topic) -> ContextSource:
+def source(name: str, *topics: Topic, stable: bool = False) -> ContextSource:
     """A source whose references begin with the first letter of its name."""
-    return ContextSource(name, name[0].upper(), frozenset(topics or {Topic.HEALTH}), 1.0, read_nothing)
+    about = frozenset(topics or {Topic.HEALTH})
+    return ContextSource(name, name[0].upper(), about, 1.0, read_nothing, stable)
 
 
 def reading(name: str, *facts: Fact, header: str = "fine", **values: Any) -> Reading:
     """A source that was read well; `values` are the fields of Reading and Section that matter."""
     topics = values.pop("topics", (Topic.HEALTH,))
-    status = values.pop("status", Status.OK)
+    status, stable = values.pop("status", Status.OK), values.pop("stable", False)
     section = Section(header, facts, status, values.pop("gaps", ()))
     return Reading(
-        source(name, *topics), section, status, values.pop("milliseconds", 3), values.pop("error", None)
+        source(name, *topics, stable=stable),
+        section,
+        status,
+        values.pop("milliseconds", 3),
+        values.pop("error", None),
     )
 
 
@@ -81,6 +86,8 @@ facts = st.builds(
     short=st.just("") | texts,
     importance=st.floats(-1, 2) | st.just(float("nan")),
     topics=st.frozensets(st.sampled_from(list(Topic)), max_size=2),
+    kind=st.sampled_from(("", "error templates", "jobs", "config changes", "checks")) | texts,
+    key=st.sampled_from(("", "", "", "job:1", "job:2", "config:gpt-4")),
 )
 
 
@@ -102,6 +109,7 @@ def many_readings(draw: st.DrawFn) -> list[Reading]:
                 status=status,
                 topics=draw(st.lists(st.sampled_from(list(Topic)), min_size=1, max_size=3)),
                 gaps=tuple(draw(st.lists(texts, max_size=8))),
+                stable=draw(st.sampled_from((False, False, True))),
                 milliseconds=draw(st.integers(0, 9_999)),
             )
         )

@@ -220,4 +220,7 @@ def terminal() -> Console:
 
 def say_prompt(prompt: Prompt) -> None:
     """Shows what a model is sent."""
-    say(f"--- system ---\n{prompt.system.rstrip()}\n\n--- user ---\n{prompt.user.rstrip()}\n\n--- answer ---")
+    parts = (("system", prompt.system), ("user", prompt.message))
+    for title, text in parts:
+        say(f"--- {title} ---\n{text.rstrip()}\n")
+    say("--- answer ---")

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from api.cli.sheet import Row, Sheet
 from context_builder.answer import Answer, Doubt
+from context_builder.confidence import Confidence
 from context_builder.figures import count, dollars, moment
 from context_builder.manifest import Manifest, SourceEntry
 from context_builder.source import Status
@@ -32,7 +33,7 @@ def notes(answer: Answer) -> list[Sheet]:
 
 
 def footer(answer: Answer) -> list[str]:
-    """How the question was understood, and what the answer cost."""
+    """How far to rely on the answer, how the question was understood, and what it cost."""
     manifest = answer.manifest
     window = manifest.window
     understood = [
@@ -41,7 +42,14 @@ def footer(answer: Answer) -> list[str]:
     ]
     if not manifest.live:
         understood.insert(0, f"as of {moment(answer.as_of)} UTC")
-    return [" · ".join(understood), " · ".join(_cost(answer))]
+    return [_confidence(answer.confidence), " · ".join(understood), " · ".join(_cost(answer))]
+
+
+def _confidence(confidence: Confidence) -> str:
+    """The level and the worst reason; --json has all."""
+    worst, rest = confidence.reasons[:1], len(confidence.reasons) - 1
+    more = f" (and {count(rest, 'more reason')})" if rest > 0 else ""
+    return f"{confidence.level} confidence{''.join(f': {reason}' for reason in worst)}{more}"
 
 
 def _cut_off(answer: Answer) -> Iterator[Row]:
@@ -74,17 +82,22 @@ def _references(answer: Answer) -> Iterator[Row]:
 
 def _not_known(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
     """What the reader must not take for complete; of a brief only what its text does not say."""
+    if brief:
+        stale = (source for source in manifest.sources if source.status is Status.STALE)
+        yield from ((source.name, f"{source.status}: {source.header}") for source in stale)
+        return
     for source in manifest.sources:
-        if source.status is Status.STALE or (source.status is Status.EMPTY and not brief):
+        if source.status is Status.STALE or (source.status is Status.EMPTY and source.on_topic):
             yield source.name, f"{source.status}: {source.header}"
-        elif source.status in _NOT_READ and not brief:
+        elif source.status in _NOT_READ:
             yield source.name, f"{source.status}: {source.error or 'could not be read'}"
-        if not brief:
-            yield from ((source.name, gap) for gap in source.gaps)
-    if not brief:
-        for unknown in manifest.unknown_names:
-            near = f"; spelled alike: {', '.join(unknown.near)}" if unknown.near else ""
-            yield unknown.name, f"nothing here has this name{near}"
+        yield from ((source.name, gap) for gap in source.gaps)
+    empty = [s.name for s in manifest.sources if s.status is Status.EMPTY and not s.on_topic]
+    if empty:
+        yield "beside the question", f"{Status.EMPTY}: {', '.join(empty)}"
+    for unknown in manifest.unknown_names:
+        near = f"; spelled alike: {', '.join(unknown.near)}" if unknown.near else ""
+        yield unknown.name, f"nothing here has this name{near}"
 
 
 def _cut(manifest: Manifest) -> Iterator[Row]:

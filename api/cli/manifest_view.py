@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.cli.sheet import Row, Sheet
 from context_builder.manifest import Detail, FactEntry, Manifest, SourceEntry
 
-_SHOWN = {Detail.FULL: "kept", Detail.SHORT: "short", Detail.CUT: "cut"}
+_SHOWN = {Detail.FULL: "kept", Detail.SHORT: "short", Detail.COUNTED: "counted", Detail.CUT: "cut"}
 
 
 def manifest_sheets(manifest: Manifest) -> list[Sheet]:

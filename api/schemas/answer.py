@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from api.schemas import manifest
 from api.schemas.manifest import ManifestBody
 from context_builder.answer import Doubt
+from context_builder.confidence import Level
 
 Usd = Annotated[Decimal, PlainSerializer(lambda amount: f"{amount:f}", return_type=str)]
 """Never in scientific notation, which is how Python writes tiny amounts."""
@@ -34,6 +35,15 @@ class UnsupportedBody(BaseModel):
     sentence: str
     doubt: Doubt
     detail: str = Field(description="The reference, number or name in question.")
+
+
+class ConfidenceBody(BaseModel):
+    """How far an answer can be relied on, judged by what it was built from."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    level: Level
+    reasons: list[str] = Field(description="What keeps it from being higher, the worst first.")
 
 
 class UsageBody(BaseModel):
@@ -67,6 +77,7 @@ class AnswerBody(BaseModel):
                         }
                     ],
                     "unsupported": [],
+                    "confidence": {"level": "high", "reasons": []},
                     "model": "claude-sonnet-5-5",
                     "stop_reason": "end_turn",
                     "usage": {
@@ -89,6 +100,7 @@ class AnswerBody(BaseModel):
     text: str = Field(description="Markdown with references such as [H1].")
     citations: list[CitationBody]
     unsupported: list[UnsupportedBody]
+    confidence: ConfidenceBody
     model: str | None = Field(
         description="Who wrote the text; null: no model was called or it failed, see `no_model_reason`."
     )

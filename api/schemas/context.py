@@ -14,7 +14,8 @@ class PromptBody(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     system: str = Field(description="The rules, the same for every question.")
-    user: str = Field(description="The facts and the question.")
+    stable: str = Field(description="Facts that hold for every question, sent first; may be empty.")
+    user: str = Field(description="The facts read for the question, and the question.")
 
 
 class ContextBody(BaseModel):
@@ -27,6 +28,7 @@ class ContextBody(BaseModel):
                 {
                     "prompt": {
                         "system": "Answer from the facts alone.",
+                        "stable": "",
                         "user": "[H1] gpt-4/aws is unhealthy\n\nWhich deployments are unhealthy?",
                     },
                     "manifest": manifest.EXAMPLE,

@@ -43,9 +43,13 @@ class SourceBody(_Record):
     milliseconds: int
     header: str = Field(description="Its one line that is always shown.")
     kept: int = Field(description="Facts that are in the prompt.")
-    cut: int = Field(description="Facts that did not fit the token budget.")
+    cut: int = Field(description="Facts that are not.")
     gaps: list[str] = Field(description="What it says cannot be known for this moment.")
     error: str | None = Field(None, description="What went wrong; null: nothing did.")
+    on_topic: bool = Field(description="Whether it helps with a topic of the question.")
+    not_shown: list[str] = Field(description="Its facts that the prompt leaves out, counted by kind.")
+    folded: bool = Field(description="Whether the prompt only names it, with its status.")
+    stable: bool = Field(description="Whether it stands in the part of the prompt that is cached.")
 
 
 class FactBody(_Record):
@@ -54,9 +58,11 @@ class FactBody(_Record):
     ref: str
     source: str
     detail: Detail
-    tokens: int = Field(description="Upper bound of what is shown; 0 when it was cut.")
+    tokens: int = Field(description="Upper bound of what is shown; 0 where it is not.")
     reason: str
-    text: str = Field(description="As shown; the full text when it was cut.")
+    text: str = Field(description="As shown; the full text where it is not.")
+    importance: float = Field(description="From 0 to 1 within its source.")
+    same_as: str | None = Field(description="Reference of the fact that states the same.")
 
 
 class ManifestBody(_Record):
@@ -102,6 +108,10 @@ EXAMPLE: JsonDict = {
             "kept": 1,
             "cut": 0,
             "gaps": [],
+            "on_topic": True,
+            "not_shown": [],
+            "folded": False,
+            "stable": False,
         }
     ],
     "facts": [
@@ -112,6 +122,8 @@ EXAMPLE: JsonDict = {
             "tokens": 31,
             "reason": "fits",
             "text": "gpt-4/aws is unhealthy since 2026-11-20 07:12",
+            "importance": 0.9,
+            "same_as": None,
         }
     ],
     "prompt_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -14,11 +15,12 @@ from readings import asked, packed, reading
 
 @pytest.fixture
 def manifest() -> Manifest:
-    """One with a kept, a short and a cut fact, and a source that failed."""
+    """One with a kept, a short, a counted and a cut fact, and a source that failed."""
     dull = Fact("d" * 900, "dull", 0.1)
     huge = Fact("h " * 600, importance=0.09)
+    counted = replace(huge, importance=0.05, kind="health checks")
     readings = [
-        reading("health", Fact("gpt-4/aws is DOWN", importance=1.0), dull, huge, gaps=("why",)),
+        reading("health", Fact("gpt-4/aws is DOWN", importance=1.0), dull, huge, counted, gaps=("why",)),
         reading("volume", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
     ]
     return packed(asked(budget=1_250), readings)
@@ -36,7 +38,9 @@ def test_only_what_was_shown_can_be_cited(manifest: Manifest) -> None:
     """Cut facts have no text under their reference, but keep it in the record."""
     assert set(manifest.shown) == {"H0", "V0", "H1", "H2"}
     assert manifest.shown["H2"] == "dull"
-    assert [fact.ref for fact in manifest.facts if fact.detail is Detail.CUT] == ["H3"]
+    assert [fact.ref for fact in manifest.facts if not fact.is_shown] == ["H3", "H4"]
+    assert [fact.detail for fact in manifest.facts][-2:] == [Detail.CUT, Detail.COUNTED]
+    assert "; +1 other facts, +1 health checks not shown here" in manifest.shown["H0"]
     assert manifest.facts[-1].text.startswith("h h h")
 
 

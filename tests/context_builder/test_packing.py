@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from context_builder.choice import SHORT_BELOW
 from context_builder.manifest import Detail, Manifest
-from context_builder.packing import (
-    MOST_GAPS,
-    MOST_LABELS,
-    MOST_UNKNOWN_NAMES,
-    SHORT_BELOW,
-    BudgetTooSmall,
-    prompt_bound,
-)
+from context_builder.packing import MOST_LABELS, MOST_UNKNOWN_NAMES, BudgetTooSmall, choose, prompt_bound
 from context_builder.render import fact_line, render
 from context_builder.request import ContextRequest, Scope, Topic, UnknownName
 from context_builder.source import Fact, Reading, Status
+from context_builder.summaries import WIDTHS
 from context_builder.tokens import TokenBound
 from readings import AMPLE, any_request, asked, many_readings, packed, reading
 
 BOUND = TokenBound()
 DETAILS = [Detail.CUT, Detail.SHORT, Detail.FULL]
+"""Of facts without a kind, from nothing to all."""
 SENTENCE = "gpt-4/aws is DOWN since 2026-11-20 07:10 (1 h 20 min): upstream timeouts, reported 2 min ago"
 
 
@@ -58,13 +57,13 @@ def test_the_bound_never_passes_the_budget(request: ContextRequest, readings: li
     assert manifest.token_bound <= manifest.token_budget
     assert manifest.token_bound == prompt_bound(manifest, BOUND)
     prompt = render(manifest)
-    assert len((prompt.system + prompt.user).encode()) + 32 >= manifest.token_bound
+    assert len(prompt.whole.encode()) + 32 >= manifest.token_bound
 
 
 @settings(max_examples=100, deadline=None)
 @given(any_request(), many_readings())
 def test_every_fact_is_accounted_for(request: ContextRequest, readings: list[Reading]) -> None:
-    """Law 1: each fact is kept or cut exactly once, with a reason; each source has its summary line."""
+    """Laws 1 and 2: each fact is kept or cut exactly once, with a reason; each source is named once."""
     manifest = packed_at_any_price(request, readings)
     said = {
         f"{reading.source.prefix}{number}"
@@ -74,13 +73,13 @@ def test_every_fact_is_accounted_for(request: ContextRequest, readings: list[Rea
     assert len(manifest.facts) == len(said)
     assert {fact.ref for fact in manifest.facts} == said
     assert all(fact.reason for fact in manifest.facts)
-    lines = Counter(render(manifest).user.splitlines())
-    shown = [fact for fact in manifest.facts if fact.detail is not Detail.CUT]
+    lines = Counter(render(manifest).message.splitlines())
+    shown = [fact for fact in manifest.facts if fact.is_shown]
     kept = Counter(fact.source for fact in shown)
     assert all(lines[fact_line(fact.ref, fact.text)] == 1 for fact in shown)
     for source in manifest.sources:
         facts = next(r.section.facts for r in readings if r.source.name == source.name)
-        assert lines[fact_line(source.ref, source.text)] == 1
+        assert lines[fact_line(source.ref, source.text)] == (0 if source.folded else 1)
         assert (source.kept, source.cut) == (kept[source.name], len(facts) - kept[source.name])
 
 
@@ -111,7 +110,7 @@ def test_a_flood_never_evicts_the_best_fact_of_another_source(
     best = Fact("user_acme spent $0.96 of $1.00", "user_acme: 96 %", importance, frozenset({topics}))
     manifest = packed(asked(budget=budget), [reading("health", *flood), reading("budgets", best)])
     (fact,) = (fact for fact in manifest.facts if fact.source == "budgets")
-    assert fact.detail is not Detail.CUT
+    assert fact.is_shown
 
 
 facts_with_room_to_shrink = st.lists(
@@ -128,34 +127,27 @@ facts_with_room_to_shrink = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(facts_with_room_to_shrink, facts_with_room_to_shrink, st.integers(0, 1_500), st.integers(1, 300))
 def test_more_budget_is_spent_on_the_best(one: list[Fact], other: list[Fact], spare: int, more: int) -> None:
-    """Law 1: by usefulness, the first fact that a larger budget treats otherwise is shown better.
+    """Law 1: the first decision that a larger budget changes shows a fact, or shows it in full.
 
     Behind it facts may change either way: what the better one takes, others no longer have.
     """
     readings = [reading("health", *one), reading("incidents", *other)]
-    ample = packed(asked(), readings)
-    fixed = ample.token_bound - sum(fact.tokens for fact in ample.facts)
-    small, large = (packed(asked(budget=fixed + 8 + extra), readings) for extra in (spare, spare + more))
-    in_order = sorted(ample.facts, key=lambda fact: not _is_best(fact.ref, ample))
-    for fact in in_order:
-        if fact.tokens and not _falls_short(fact.ref, readings):
-            before, after = (DETAILS.index(detail_of(manifest, fact.ref)) for manifest in (small, large))
-            if before != after:
-                assert after > before
-                break
+    _check_first_change(asked("Why?"), readings, spare, more)
 
 
-def _is_best(ref: str, manifest: Manifest) -> bool:
-    """Whether the fact is the most useful of its source."""
-    first = {fact.source: fact.ref for fact in reversed(manifest.facts)}
-    return ref in first.values()
-
-
-def _falls_short(ref: str, readings: list[Reading]) -> bool:
-    """Whether crowding takes the fact below SHORT_BELOW, so that it is completed in a second round."""
-    facts = next(reading.section.facts for reading in readings if reading.source.prefix == ref[0])
-    rank = int(ref[1:]) - 1
-    return facts[rank].importance / (1 + rank / 8) < SHORT_BELOW
+def _check_first_change(
+    request: ContextRequest, readings: list[Reading], spare: int, more: int
+) -> tuple[Manifest, Manifest]:
+    """With more budget the first step that is decided otherwise is one more that is taken."""
+    fixed = _smallest_that_works(readings)
+    budgets = [fixed + spare, fixed + spare + more]
+    requests = [replace(request, token_budget=budget) for budget in budgets]
+    small, large = (choose(each, readings, BOUND).taken for each in requests)
+    for before, after in zip_longest(small, large, fillvalue=False):
+        if before != after:
+            assert after
+            break
+    return packed(requests[0], readings), packed(requests[1], readings)
 
 
 def detail_of(manifest: Manifest, ref: str) -> Detail:
@@ -212,7 +204,7 @@ def test_the_fixed_parts_stay_small_whatever_is_named() -> None:
     manifest = packed(request, [reading("health", Fact(SENTENCE), gaps=gaps)])
     assert manifest.facts[0].detail is Detail.FULL
     assert manifest.scope[-1] == f"and {500 - MOST_LABELS} more"
-    assert manifest.sources[0].gaps[-1] == f"and {200 - MOST_GAPS} more"
+    assert manifest.sources[0].gaps[-1] == f"and {200 - WIDTHS[0].gaps} more"
     assert len(manifest.unknown_names) == MOST_UNKNOWN_NAMES
 
 
@@ -239,3 +231,137 @@ def test_on_topic_facts_come_before_others() -> None:
     assert [fact.source for fact in manifest.facts] == ["budgets", "health"]
     assert [fact.on_topic for fact in manifest.facts] == [True, False]
     assert [source.name for source in manifest.sources] == ["budgets", "health"]
+
+
+facts_of_any_words = st.lists(
+    st.builds(
+        lambda words, short, importance: Fact(" ".join(words), short, importance),
+        st.lists(st.sampled_from(("gpt-4/aws", "down", "slow", SENTENCE)), min_size=1, max_size=6),
+        st.sampled_from(("", "gpt-4/aws: down", "slow")),
+        st.floats(0.5, 1),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(facts_of_any_words, facts_of_any_words, st.integers(0, 900), st.integers(1, 300))
+def test_more_budget_is_spent_on_the_best_by_words_too(
+    one: list[Fact], other: list[Fact], spare: int, more: int
+) -> None:
+    """Law 1: the order in which facts are tried depends on question and facts, never on the budget."""
+    readings = [reading("health", *one), reading("incidents", *other)]
+    small, large = _check_first_change(asked("Is gpt-4/aws down?"), readings, spare, more)
+    assert [fact.ref for fact in small.facts] == [fact.ref for fact in large.facts]
+    best = large.facts[:1]
+    assert all(DETAILS.index(fact.detail) >= DETAILS.index(detail_of(small, fact.ref)) for fact in best)
+
+
+def many_sources(count: int, **values: Any) -> list[Reading]:
+    """Sources with a summary of fifteen words and twelve facts each."""
+    header = "12 changes in the window, 3 of them in the hour before the onset, newest 09:12"
+    facts = tuple(Fact(f"{SENTENCE} {n}", f"gpt-4/aws DOWN {n}", 0.5, kind="changes") for n in range(12))
+    made = []
+    for number in range(count):
+        one = reading("x", *values.get("facts", facts), **({"header": header} | values.get("section", {})))
+        prefix = f"X{chr(ord('A') + number)}"
+        source = replace(one.source, name=f"source{number}", prefix=prefix, topics=values["topics"])
+        made.append(replace(one, source=source))
+    return made
+
+
+@pytest.mark.parametrize("topics", [frozenset({Topic.COST}), frozenset({Topic.HEALTH})])
+def test_many_sources_leave_room_for_facts(topics: frozenset[Topic]) -> None:
+    """What 22 sources cost before their first fact stays small at a small budget, on topic or not."""
+    alone = _smallest_that_works([])
+    assert _smallest_that_works(many_sources(22, topics=topics)) - alone <= 400
+    answer = Fact(SENTENCE, importance=1.0)
+    manifest = packed(asked(budget=2_000), [reading("health", answer), *many_sources(22, topics=topics)])
+    assert manifest.facts[0].text == SENTENCE
+    assert manifest.facts[0].is_shown
+    assert len({fact.source for fact in manifest.facts if fact.is_shown}) > 3
+
+
+@pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT, Status.STALE])
+def test_many_failed_sources_are_all_named_in_little_room(status: Status) -> None:
+    """Law 2: each has its own line with status and the beginning of the reason, and an answer fits beside."""
+    values = {"status": status, "header": "late " * 90, "error": "the disk is on fire " * 20}
+    failed = many_sources(22, topics=frozenset({Topic.HEALTH}), facts=(), section=values)
+    manifest = packed(asked(budget=2_500), [reading("health", Fact(SENTENCE, importance=1.0)), *failed])
+    user = render(manifest).user
+    assert all(f"[{r.source.prefix}0] {r.source.name} ({status}): the disk" in user for r in failed)
+    assert f"[H1] {SENTENCE}" in user
+
+
+def _smallest_that_works(readings: list[Reading]) -> int:
+    """What the parts cost that are shown whatever is chosen."""
+    with pytest.raises(BudgetTooSmall) as caught:
+        packed(asked("Is gpt-4/aws down?", budget=100), readings)
+    return smallest_budget(caught.value) - 200
+
+
+def test_what_is_left_out_is_counted_by_kind() -> None:
+    """Each kind in its source's line, facts of no kind together; the entries say which were counted."""
+    templates = [Fact(f"{SENTENCE} {n}", importance=0.5, kind="error templates") for n in range(40)]
+    others = [
+        Fact(f"{SENTENCE} {n}", importance=0.1, kind=kind) for n, kind in enumerate(["jobs", "jobs", ""])
+    ]
+    manifest = packed(asked(budget=1_800), [reading("health", *templates, *others)])
+    kept = sum(fact.is_shown for fact in manifest.facts)
+    counts = f"; +3 other facts, +{40 - kept} error templates, +2 jobs not shown here"
+    assert f"[H0] health (ok): fine{counts}".replace("+3 other", "+1 other") in render(manifest).user
+    details = Counter(fact.detail for fact in manifest.facts)
+    assert (details[Detail.COUNTED], details[Detail.CUT]) == (42 - kept, 1)
+
+
+def test_what_two_sources_state_is_shown_once() -> None:
+    """The more useful one is shown, the other refers to it and is not counted as left out."""
+    readings = [
+        reading("health", Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")),
+        reading("incidents", Fact("rollout 7 failed", importance=0.4, key="job:7"), Fact("inc_7 is open")),
+    ]
+    manifest = packed(asked(), readings)
+    entries = {fact.ref: fact for fact in manifest.facts}
+    assert entries["H1"].is_shown
+    assert (entries["I1"].detail, entries["I1"].reason) == (Detail.CUT, "stated as H1")
+    assert entries["I1"].same_as == "H1"
+    assert entries["I2"].is_shown
+    assert "not shown" not in render(manifest).user.partition("[H1]")[0]
+    assert "rollout 7" not in render(manifest).user
+
+
+def test_a_fact_that_two_sources_state_has_the_place_of_the_better_one() -> None:
+    """A flood beside the one that states it does not evict what was another source's best."""
+    flood = [Fact(f"{SENTENCE} {n}", importance=1.0) for n in range(200)]
+    shared = Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")
+    rest = replace(shared, text="rollout 7 failed", importance=0.02)
+    manifest = packed(asked(budget=1_600), [reading("health", *flood, shared), reading("jobs", rest)])
+    assert next(fact for fact in manifest.facts if fact.ref == "H201").is_shown
+
+
+def test_the_question_s_words_decide_between_facts_alike() -> None:
+    """Of facts of equal importance, the one about what was asked is shown where only one fits."""
+    facts = [
+        Fact(f"{name} answers with errors since 07:10", importance=0.8) for name in ("a/b", "c/d", "e/f")
+    ]
+    manifest = packed(asked("Why does e/f fail?"), [reading("health", *facts)])
+    assert manifest.facts[0].ref == "H3"
+
+
+def test_no_word_lifts_what_is_beside_the_question() -> None:
+    """A text that repeats the question stays behind what is about its topic."""
+    question = "Why is gpt-4/aws down?"
+    echo = Fact(f"{question} " * 9, importance=1.0)
+    plain = Fact("upstream timeouts", importance=0.9)
+    readings = [reading("budgets", echo, topics=(Topic.COST,)), reading("health", plain)]
+    assert [fact.source for fact in packed(asked(question), readings).facts] == ["health", "budgets"]
+
+
+def test_facts_that_share_more_of_the_topics_come_first() -> None:
+    """A source that covers both things asked about beats one that covers one."""
+    topics = frozenset({Topic.HEALTH, Topic.COST})
+    readings = [
+        reading("health", Fact("a", importance=0.8)),
+        reading("budgets", Fact("b", importance=0.8), topics=(Topic.HEALTH, Topic.COST)),
+    ]
+    assert [fact.source for fact in packed(asked(topics=topics), readings).facts] == ["budgets", "health"]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from context_builder.answer import Answer, Citation, Doubt, Unsupported
+from context_builder.confidence import Confidence, Level
 from context_builder.postmortem_document import SECTIONS, instruction, summary_of, write_document
 from context_builder.resolve import check_question
 from context_builder.source import Fact, Status
@@ -54,6 +55,7 @@ def answer(text: str = WRITTEN, *, model: str | None = "claude-sonnet-5-5", **va
         "text": text,
         "citations": (Citation("V1", "volume", "1,204 requests failed"),),
         "unsupported": (),
+        "confidence": Confidence(Level.HIGH),
         "manifest": packed(asked(), readings),
         "model": model,
         "no_model_reason": None if model else "no model is configured",

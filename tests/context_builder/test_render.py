@@ -6,11 +6,13 @@ import json
 import re
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 
 from context_builder.manifest import Manifest
+from context_builder.packing import BudgetTooSmall
 from context_builder.render import fence_of, render, stated
-from context_builder.request import ContextRequest, Scope, UnknownName, Window
+from context_builder.request import ContextRequest, Scope, Topic, UnknownName, Window
 from context_builder.sentences import references
 from context_builder.source import Fact, Reading, Status
 from readings import AS_OF, any_request, asked, many_readings, packed, reading, roomy
@@ -26,7 +28,8 @@ def test_a_stored_manifest_gives_the_same_bytes(request: ContextRequest, reading
     restored = Manifest.from_json(json.loads(json.dumps(manifest.to_json())))
     assert restored == manifest
     prompt, again = render(manifest), render(restored)
-    assert (prompt.system.encode(), prompt.user.encode()) == (again.system.encode(), again.user.encode())
+    assert prompt.whole.encode() == again.whole.encode()
+    assert prompt == again
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,12 +39,13 @@ def test_no_text_leaves_its_line(request: ContextRequest, readings: list[Reading
     manifest = packed(roomy(request), readings)
     prompt = render(manifest)
     lines = prompt.user.split("\n")
-    assert prompt.user.splitlines() == lines[:-1]
-    fences = [line for line in lines if FENCE.fullmatch(line)]
-    assert len(fences) == 2
-    assert (lines[0], fences[1]) == (fences[0], lines[-4])
+    assert prompt.message.splitlines() == prompt.message.split("\n")[:-1]
+    standing = prompt.stable.split("\n")[:-2]
+    for block in filter(None, (standing, lines[:-3])):
+        fences = [line for line in block if FENCE.fullmatch(line)]
+        assert fences == [block[0], block[-1]]
     assert lines[-3:] == ["", f"Question: {manifest.question}", ""]
-    body = lines[1:-4]
+    body = [*standing[1:-1], *lines[1:-4]]
     refs = [line[1 : line.index("]")] for line in body if line.startswith("[")]
     assert sorted(refs) == sorted(manifest.shown)
     for line in body:
@@ -99,9 +103,33 @@ def test_the_text_of_a_reference_is_what_the_prompt_says() -> None:
     ]
     manifest = packed(asked(), readings)
     user = render(manifest).user
-    assert manifest.shown["H0"] == "health (stale, 1 of 1 facts shown): 2 deployments; not known: why"
+    assert manifest.shown["H0"] == "health (stale): 2 deployments; not known: why"
     assert manifest.shown["V0"] == "volume (timeout): gave no answer within 2 s"
     assert all(f"\n[{ref}] {text}\n" in user for ref, text in manifest.shown.items())
+
+
+def test_sources_without_a_summary_are_named_with_their_status() -> None:
+    """Law 2: a name, how it was read and how much it has to say; an answer may repeat that."""
+    readings = [
+        reading(
+            "latency", *[Fact(f"latency {'is fine ' * 40} {n}") for n in range(4)], topics=(Topic.LATENCY,)
+        ),
+        reading("volume", header="nothing " * 30, topics=(Topic.VOLUME,), status=Status.EMPTY),
+        reading("health", Fact("gpt-4/aws is DOWN")),
+    ]
+    manifest = packed(asked(budget=_fixed(readings) + 60), readings)
+    assert [source.name for source in manifest.sources if source.folded] == ["latency", "volume"]
+    further = ["further sources, ok: latency (+4 facts)", "further sources, empty: volume"]
+    assert render(manifest).user.splitlines()[-5:-3] == further
+    assert stated(manifest).splitlines()[-3:-1] == further
+    assert set(manifest.shown) == {"H0", "H1"}
+
+
+def _fixed(readings: list[Reading]) -> int:
+    """The smallest budget in which there is a prompt."""
+    with pytest.raises(BudgetTooSmall) as caught:
+        packed(asked(budget=500), readings)
+    return int(str(caught.value).rpartition(" ")[2].replace(",", "")) - 200
 
 
 def test_a_fence_depends_on_all_that_it_encloses() -> None:

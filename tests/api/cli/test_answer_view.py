@@ -15,6 +15,7 @@ from api.cli.answer_view import footer, notes
 from api.cli.manifest_view import manifest_sheets
 from api.cli.sheet import Sheet, plain_lines, renderable
 from context_builder.answer import Answer, Citation, Doubt, Unsupported, Usage
+from context_builder.confidence import Confidence, Level
 from context_builder.manifest import Detail, FactEntry, Manifest, SourceEntry
 from context_builder.request import UnknownName, Window
 from context_builder.source import Status
@@ -52,6 +53,8 @@ def answer(*, model: str | None = "claude-sonnet-5-5", stop_reason: str | None =
             source("incidents", Status.EMPTY),
             source("volume", Status.TIMEOUT, error="gave no answer within 2 s"),
             source("recall", Status.ERROR, error="memory is down\nand more"),
+            source("audit", Status.EMPTY, on_topic=False, kept=0),
+            source("jobs", Status.EMPTY, on_topic=False, kept=0),
         ),
         facts=(
             fact("L1", Detail.FULL, f"p95 of {LONG} is 9 ms", "utility 1.00"),
@@ -69,6 +72,7 @@ def answer(*, model: str | None = "claude-sonnet-5-5", stop_reason: str | None =
             Unsupported("It is 7 of 8.", Doubt.NUMBER_WITHOUT_REFERENCE, "7"),
             Unsupported("It is 7 of 8.", Doubt.NUMBER_WITHOUT_REFERENCE, "8"),
         ),
+        confidence=Confidence(Level.LOW, ("volume could not be read (timeout)", "stale", "2 claims")),
         manifest=manifest,
         model=model,
         no_model_reason=None if model else "no key",
@@ -120,6 +124,7 @@ def test_the_notes_come_in_the_order_in_which_they_matter() -> None:
         ("incidents", "empty: incidents says hello"),
         ("volume", "timeout: gave no answer within 2 s"),
         ("recall", "error: memory is down\nand more"),
+        ("beside the question", "empty: audit, jobs"),
         ("gpt-5/aws", "nothing here has this name; spelled alike: gpt-4/aws"),
     )
     assert cut.rows == (("1 fact (latency 1 of 3); --why lists them",),)
@@ -142,8 +147,9 @@ def test_an_answer_that_is_not_whole_says_so_first() -> None:
 
 
 def test_the_footer_says_how_the_question_was_read_and_what_it_cost() -> None:
-    """Moment, window, scope; model, dollars, tokens against their bound, seconds."""
-    understood, cost = footer(answer())
+    """How far to rely on it; moment, window, scope; model, dollars, tokens against their bound, seconds."""
+    confidence, understood, cost = footer(answer())
+    assert confidence == "low confidence: volume could not be read (timeout) (and 2 more reasons)"
     assert understood == (
         "as of 2026-03-10 12:00 UTC · 2026-03-10 10:00 to 2026-03-10 12:00 UTC (given as an argument)"
         " · tier premium"
@@ -152,7 +158,7 @@ def test_the_footer_says_how_the_question_was_read_and_what_it_cost() -> None:
         "claude-sonnet-5-5 · $0.0123 · prompt 3,400 tokens (bound 4,200, budget 8,000) · reply 50 tokens"
         " · 2.1 s, of which context 0.1 s · ans_1"
     )
-    assert footer(answer(model=None))[1].startswith(
+    assert footer(answer(model=None))[2].startswith(
         "no model · prompt of at most 4,200 tokens, budget 8,000 · "
     )
 

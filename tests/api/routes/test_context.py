@@ -22,12 +22,13 @@ async def test_the_prompt_is_the_one_that_a_question_sends(
     assert response.status_code == 200
     assert not messages_api.journal.requests
     prompt, manifest = response.json()["prompt"], response.json()["manifest"]
-    whole = prompt["system"] + prompt["user"]
+    whole = prompt["system"] + prompt["stable"] + prompt["user"]
     assert manifest["prompt_sha256"] == hashlib.sha256(whole.encode()).hexdigest()
     assert QUESTION in prompt["user"]
     answer = (await client.post("/v1/query", json=body)).json()
     (call,) = messages_api.messages
-    assert call.body["messages"][0]["content"] == prompt["user"]
+    sent = [block["text"] for block in call.body["messages"][0]["content"]]
+    assert sent == [text for text in (prompt["stable"], prompt["user"]) if text]
     assert answer["manifest"]["prompt_sha256"] == manifest["prompt_sha256"]
 
 
@@ -35,8 +36,8 @@ async def test_every_fact_is_listed_with_what_became_of_it(client: httpx.AsyncCl
     """Under a small budget facts are cut, counted by source, and still told."""
     body = {"question": "What happened?", "as_of": "2026-11-20T07:00:00Z", "token_budget": 1500}
     manifest = (await client.post("/v1/context", json=body)).json()["manifest"]
-    kept = [fact for fact in manifest["facts"] if fact["detail"] != "cut"]
-    cut = [fact for fact in manifest["facts"] if fact["detail"] == "cut"]
+    kept = [fact for fact in manifest["facts"] if fact["detail"] in ("full", "short")]
+    cut = [fact for fact in manifest["facts"] if fact["detail"] in ("counted", "cut")]
     assert kept
     assert all(fact["text"] and fact["tokens"] == 0 for fact in cut)
     assert sum(source["kept"] for source in manifest["sources"]) == len(kept)
