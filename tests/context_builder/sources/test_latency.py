@@ -76,7 +76,7 @@ SPAN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) ([\d,]+)/([\d,]+)/([\d,]+) \(([\
     [(0, 24 * 60), (7, 100), (31, 6 * 60 + 1), (0, 12 * 60), (13, 12 * 60 + 5), (61, 7 * 24 * 60), (5, 3)],
 )
 async def test_the_series_adds_up_to_what_was_sent(busy: Gateway, back: int, length: int) -> None:
-    """At most twelve spans, each with the percentiles of its own requests, and each request in one of them."""
+    """At most twelve spans, each with the percentiles of its own requests, each request in one of them."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
     found = SPAN.findall(about(section, "p50/p95/p99 in ms over the window").text)
