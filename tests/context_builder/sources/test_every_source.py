@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from surroundings import surround
 
 from context_builder.source import ContextSource, Status
 from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
@@ -18,6 +17,7 @@ from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 from operations import events_of
+from surroundings import surround
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from surroundings import checks
 
 from context_builder.source import Section, Status
 from context_builder.sources.metadata import CHECKS, MOST, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from surroundings import checks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -10,7 +10,6 @@ from functools import partial
 
 import pytest
 from sqlalchemy import select
-from surroundings import action, checks, hours, maintenance
 
 from context_builder.request import ContextRequest
 from context_builder.source import Section
@@ -19,6 +18,7 @@ from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, Job, QualityScore, Request, User
 from models.quality_log import NewScore, append
 from operations import events_of, job
+from surroundings import action, checks, hours, maintenance
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from surroundings import hours, maintenance
 
 from context_builder.source import Section, Status
 from context_builder.sources.schedule import MOST_OFFLINE, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import OperatingHours
+from surroundings import hours, maintenance
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
