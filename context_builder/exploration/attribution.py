@@ -27,8 +27,6 @@ AS_GOOD = 0.03
 PAIR_GAIN = 0.05
 """By so much a pair has to describe the change better than each of its two values alone."""
 MOST_DRIVERS = 3
-ALL_THERE_IS = 0.98
-"""A slice with so much of everything after the onset tells nothing by having the change, too."""
 _PRIOR = 20.0
 """Weight of the level of everything in the expectation of a slice with little past."""
 
@@ -146,11 +144,8 @@ def _of_dimensions(
     if gained.sum() <= 0:
         return
     share = gained / gained.sum()
-    after_share = sums[0] / max(float(sums[0].sum()), 1e-9)
     for place, value in enumerate(values):
         if share[place] < LEAST_SHARE or share[place] - size[place] < LEAST_CONCENTRATION:
-            continue
-        if after_share[place] >= ALL_THERE_IS:
             continue
         weight, mass, past_weight, past_mass = (float(one[place]) for one in sums)
         after, before = Level(weight, mass), Level(past_weight, past_mass)

@@ -37,6 +37,7 @@ MOST_SHIFTS = 5
 """Changes that are taken apart, the most relevant first."""
 _FALLING = 0.08
 """By so much less important is each further driver of a change."""
+_ONLY_GAPS = "no requests for a time, as the onsets say, which no slice explains; nothing else stands out"
 _NO_TRAFFIC = "no requests are known, so that nothing can have changed"
 _FEWER = 0.05
 """By so much less important is each further change."""
@@ -57,7 +58,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     shifts = await stores.exploration.shifts(request)
     told = [shift for shift in shifts if not shift.is_gap][:MOST_SHIFTS]
     if not told:
-        known = bool(shifts) or await stores.exploration.has_traffic(request)
+        if shifts:
+            return Section(_ONLY_GAPS)
+        known = await stores.exploration.has_traffic(request)
         return Section(
             _nothing(request) if known else _NO_TRAFFIC, status=Status.OK if known else Status.EMPTY
         )

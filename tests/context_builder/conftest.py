@@ -18,6 +18,7 @@ from memory.incident_memory import IncidentMemory
 from models.database import Database
 from operations import events_of
 from prepared_databases import migrate
+from troubles import trouble
 
 _BATCH = 400
 
@@ -45,8 +46,17 @@ def memory(gateway: Gateway, shared_index: ChromaIndex) -> IncidentMemory:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _shared_url(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def troubled_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _shared_url(request, tmp_path_factory)
+
+
+def _shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("busy") / "busy.db"
+        path = tmp_path_factory.mktemp("shared") / "shared.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
@@ -74,6 +84,16 @@ async def busy(busy_url: str, shared_index: ChromaIndex) -> AsyncIterator[Gatewa
     if not database.is_sqlite:
         async with database.write() as session:
             await session.execute(text("ANALYZE"))
+    yield gateway
+    await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def troubled(troubled_url: str) -> AsyncIterator[Gateway]:
+    """Three days of traffic with all that `troubles.trouble` plants, on each kind of database; to be read."""
+    database = Database(troubled_url)
+    gateway = Gateway(database)
+    await trouble(gateway)
     yield gateway
     await database.close()
 

@@ -136,6 +136,13 @@ def test_a_slice_that_has_all_traffic_is_no_driver() -> None:
     assert [driver.slice for driver in attribute(after, rose=True)] == []
 
 
+def test_a_slice_that_is_all_there_is_after_a_surge_is_its_driver() -> None:
+    """Who sends a thousand times as much has nearly all requests then; it is his past that tells it."""
+    (driver,) = attribute(totals(1, ({"tier": "budget"}, 1000.0)), rose=True)
+    assert driver.slice == slice_of({"tier": "budget"})
+    assert driver.size < 0.5
+
+
 def test_the_same_cells_under_two_names_are_told_once() -> None:
     """Where a backend is one deployment the first dimension names it, and the other is said to be alike."""
     breakdown = failures(2, ({"deployment": "mistral/gcp"}, 0.5))

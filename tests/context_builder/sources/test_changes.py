@@ -1,0 +1,172 @@
+"""Onsets lie where troubles were planted, and beside them what happened then, and nothing later."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from context_builder.figures import moment
+from context_builder.request import Topic, Window
+from context_builder.source import Fact, Section, Status
+from context_builder.sources.changes import MOST_EVENTS, source
+from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from models import FAILED_STATUSES
+from models.database import Database
+from operations import config
+from troubles import (
+    FAILING_SINCE,
+    FAILING_UNTIL,
+    PER_HOUR,
+    SLOW_SINCE,
+    SURGE_SINCE,
+    SURGE_UNTIL,
+    WORSE_SINCE,
+    live,
+    rolled_out,
+    settle,
+    slower,
+    surging,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d)"
+BEFORE, AT, AFTER = r"\d+ min before the onset", "at the onset", "after the onset"
+PLANTED = {
+    Topic.LATENCY: (SLOW_SINCE, None, "gpt-4/aws", "slower"),
+    Topic.ERRORS: (FAILING_SINCE, FAILING_UNTIL, "llama-70b/k8s", "failed more"),
+    Topic.VOLUME: (SURGE_SINCE, SURGE_UNTIL, "user_c", "grew"),
+    Topic.COST: (SURGE_SINCE, SURGE_UNTIL, "user_c", "grew"),
+    Topic.QUALITY: (WORSE_SINCE, None, "mistral/gcp", "dropped"),
+}
+
+
+def onset(section: Section, topic: Topic) -> Fact:
+    """The onset of a metric, which there is once."""
+    (fact,) = (fact for fact in section.facts if topic in fact.topics and fact.kind == "onsets")
+    return fact
+
+
+def event(section: Section, name: str) -> Fact:
+    """The event in which a name occurs."""
+    (fact,) = (fact for fact in section.facts if fact.kind == "events" and name in fact.text)
+    return fact
+
+
+def times_of(fact: Fact) -> list[datetime]:
+    return [datetime.fromisoformat(f"{time}+00:00") for time in re.findall(TIME, fact.text)]
+
+
+@pytest.mark.parametrize("topic", list(PLANTED))
+async def test_each_trouble_has_its_onset_and_its_end(troubled: Gateway, topic: Topic) -> None:
+    """Within a quarter of an hour of the truth, with its slice, and once per metric."""
+    since, until, name, word = PLANTED[topic]
+    fact = onset(await troubled.read(source), topic)
+    assert name in fact.text
+    assert word in fact.text
+    times = times_of(fact)
+    assert abs(times[0] - since) <= 15 * MINUTE
+    if "not before" in fact.text:
+        assert times[1] <= times[0] <= times[2]
+        assert times[1] - 5 * MINUTE <= since <= times[2]
+    if until is None:
+        assert "end of the window" in fact.short
+    else:
+        assert abs(times[-1] - until) <= 15 * MINUTE
+
+
+async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gateway) -> None:
+    """With when it was and how long before; what is far away or later than the onset is less important."""
+    section = await troubled.read(source)
+    for name, at in (
+        ("max_batch", SLOW_SINCE - 4 * MINUTE),
+        ("job_cause", FAILING_SINCE - 3 * MINUTE),
+        ("quota.raise", SURGE_SINCE - 2 * MINUTE),
+    ):
+        fact = event(section, name)
+        assert fact.text.startswith(moment(at))
+        assert re.search(f"{BEFORE}|{AT}", fact.text)
+    assert "answers became slower" in event(section, "max_batch").text
+    assert event(section, "log_level").importance < event(section, "max_batch").importance
+    assert event(section, "job_cause").key == "job:job_cause"
+    assert all(0 < fact.importance <= 1 for fact in section.facts)
+
+
+async def test_figures_of_onsets_are_those_of_what_was_sent(troubled: Gateway) -> None:
+    """Sample sizes count the requests since the slot in which it began."""
+    section = await troubled.read(source)
+    of = {"deployment_id": troubled.deployments["llama-70b/k8s"]}
+    sent = troubled.sent_in(Window(FAILING_SINCE, FAILING_UNTIL), **of)
+    failed = sum(request.status in FAILED_STATUSES for request in sent)
+    text = onset(section, Topic.ERRORS).text
+    assert f"{100 * failed / len(sent):.1f} % of {len(sent)} requests failed" in text
+    surge = troubled.sent_in(Window(SURGE_SINCE, SURGE_UNTIL), tier="budget")
+    assert f"8.0 times what is usual at that time of day, {len(surge)} requests" in str(
+        onset(section, Topic.VOLUME)
+    )
+
+
+async def test_what_comes_after_the_moment_never_shows(troubled: Gateway) -> None:
+    """Events are told up to the moment asked about: not a second later, and not before they happened."""
+    assert "later" not in str(await troubled.read(source))
+    at = SLOW_SINCE + HOUR
+    section = await troubled.read(source, asking(at))
+    assert event(section, "max_batch")
+    assert all(time <= at for fact in section.facts for time in times_of(fact))
+    before = await troubled.read(source, asking(SLOW_SINCE - 5 * MINUTE))
+    assert "max_batch" not in str(before)
+    assert "slower" not in str(before)
+    then = await troubled.read(source, asking(FAILING_SINCE + HOUR))
+    assert "not finished" in event(then, "job_cause").text
+
+
+async def test_a_router_version_is_first_seen_at_the_onset(gateway: Gateway) -> None:
+    """It is found in the requests themselves; and unknown at a moment before."""
+    await settle(gateway)
+    since = NOON - 4 * HOUR
+    await live(gateway, rolled_out("v2", since, 0.5), slower(4, since, router_version="v2"))
+    fact = event(await gateway.read(source), "router version v2")
+    assert re.search(f"{BEFORE}|{AT}", fact.text)
+    first = min(request.created_at for request in gateway.sent if request.router_version == "v2")
+    assert fact.text.startswith(moment(first))
+
+
+async def test_silence_is_the_first_onset(sqlite_url: str) -> None:
+    """A total gap is told before anything else, with its end and what was to be expected."""
+    database = Database(sqlite_url)
+    gateway = Gateway(database)
+    await settle(gateway)
+    await live(gateway, surging(gateway, 0, NOON - 4 * HOUR, NOON - 3 * HOUR))
+    await gateway.add(
+        *(config(f"cfg_{n}", NOON - 4 * HOUR - n * MINUTE) for n in range(30)),
+        config("cfg_old", NOON - 11 * HOUR, parameter="too_old"),
+    )
+    section = await gateway.read(source)
+    await database.close()
+    fact = section.facts[0]
+    assert "NO REQUESTS" in fact.short
+    assert [abs(at - NOON) for at in times_of(fact)] == [
+        pytest.approx(4 * HOUR, abs=timedelta(minutes=15)),
+        pytest.approx(3 * HOUR, abs=timedelta(minutes=15)),
+    ]
+    (expected,) = re.findall(r"about ([\d,]+) per hour", fact.text)
+    assert int(expected) == pytest.approx(9 * PER_HOUR, rel=0.1)
+    events = [fact for fact in section.facts if fact.kind == "events"]
+    assert len(events) == MOST_EVENTS
+    assert "of 30" in section.header
+    assert "too_old" not in str(section)
+
+
+async def test_what_varies_by_chance_has_no_onset(sqlite_url: str) -> None:
+    """A healthy gateway to which much is done: events are told only near an onset."""
+    database = Database(sqlite_url)
+    gateway = Gateway(database)
+    await settle(gateway)
+    await live(gateway, seed=3)
+    await gateway.add(*(config(f"cfg_{n}", NOON - n * HOUR) for n in range(20)))
+    section = await gateway.read(source)
+    await database.close()
+    assert (section.status, section.facts) == (Status.OK, ())
+    assert "no onset" in section.header
