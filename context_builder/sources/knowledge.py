@@ -91,7 +91,7 @@ def _singular(word: str) -> str:
 def _fact(match: Match) -> Fact:
     passage = match.passage
     under = f", {quoted(passage.heading, limit=150)}" if passage.heading else ""
-    head = f"runbook {named(passage.file)}{under} (matches {match.score:.0%} of the question's words)"
+    head = f"runbook {named(passage.file)}{under} (matches {100 * match.score:.0f} % of the question's words)"
     return Fact(
         f"{head} says: {quoted(passage.text, limit=_CHARACTERS)}",
         f"runbook {named(passage.file)}{under}",
