@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evaluation.control import control
 from evaluation.report import document, print_report, show
 from evaluation.runner import Progress, WorkerFailed, evaluate, quiet
 from evaluation.trial import BUDGETS, Trial
@@ -26,6 +27,10 @@ def main() -> int:
     if arguments.show is not None:
         quiet()
         asyncio.run(show(console, arguments.seed, arguments.show, arguments.budget))
+        return 0
+    if arguments.control is not None:
+        quiet()
+        asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
     trials, ended = _run(arguments.seed, arguments.scenarios, arguments.processes)
     if trials:
@@ -72,8 +77,12 @@ def _arguments() -> argparse.Namespace:
         "--show", type=int, metavar="N", help="print one scenario: truth, prompt, what it lacks"
     )
     parser.add_argument(
-        "--budget", type=int, choices=BUDGETS, default=BUDGETS[-1], help="of the shown prompt"
+        "--control",
+        type=int,
+        metavar="WORLD",
+        help="a world's questions where nothing is wrong",
     )
+    parser.add_argument("--budget", type=int, choices=BUDGETS, default=BUDGETS[-1], help="of these prompts")
     return parser.parse_args()
 
 

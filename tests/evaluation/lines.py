@@ -26,7 +26,7 @@ _NUMBER = re.compile(
     r"(?P<other> of (?!(?:its |the |all )?(?:requests|calls|answers)\b)[a-z])?"
 )
 _LABEL = re.compile(r"\b(p50|p90|p95|p99|median|mean|average|avg)\b[^,;]{0,30}$", re.IGNORECASE)
-_PREVIOUS = re.compile(r"\b(?:before|was|from)[ :]$", re.IGNORECASE)
+_PREVIOUS = re.compile(r"\b(?:before|was|from)[ :]$|\bsuccess[^,;(]{0,12}\($", re.IGNORECASE)
 _SAME_LABEL = {"median": "p50", "average": "mean", "avg": "mean"}
 _UNITS = {
     "%": Unit.PERCENT, "percent": Unit.PERCENT, "ms": Unit.MILLISECONDS, "s": Unit.MILLISECONDS,
@@ -140,7 +140,7 @@ def _numbers(text: str) -> Iterator[Number]:
         if match["other"] and match["unit"] in ("%", "percent"):
             continue  # a share of something else: of the failures, of the change, of a capacity
         if _PREVIOUS.search(text[: match.start()]):
-            continue  # what it was
+            continue  # what it was, or of those that did not fail
         value = float(match["value"].replace(",", ""))
         unit = Unit.DOLLARS if match["dollars"] else _UNITS.get(match["unit"] or "", Unit.PLAIN)
         if match["unit"] in ("s", "second", "seconds"):

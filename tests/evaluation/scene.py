@@ -66,8 +66,6 @@ class Scene:
     rows: list[Table] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
     capacity: dict[str, int] = field(default_factory=dict)
-    budgets: dict[str, float] = field(default_factory=dict)
-    """Daily budgets that a fault sets; the others have ample ones."""
     touched: dict[str, datetime] = field(default_factory=dict)
     """Deployments that a fault has hit, since when: no decoy there after that."""
     requirements: list[Requirement] = field(default_factory=list)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -98,3 +100,28 @@ def test_a_wrong_argument_is_one_clear_line(repository: Path) -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].endswith("'none' is not a whole number above 0")
+
+
+def test_a_run_that_is_stopped_reports_what_is_done(repository: Path, tmp_path: Path) -> None:
+    """On Ctrl-C the tables and the file hold the finished scenarios, and nothing is left behind."""
+    found = tmp_path / "found.json"
+    (tmp_path / "temporary").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "evaluation", "--scenarios", "45", "--processes", "1", "--json", str(found)],
+        cwd=repository,
+        env=os.environ | {"PYTHONPATH": str(repository / "tests"), "TMPDIR": str(tmp_path / "temporary")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stderr is not None
+        assert running.stdout is not None
+        while b"/45 scenarios" not in (line := running.stderr.read1()):
+            assert line, "ended before anything was done"
+        running.send_signal(signal.SIGINT)
+        printed = running.stdout.read().decode()
+        running.wait()
+    assert running.returncode == 130
+    assert "latency step" in printed
+    document = json.loads(found.read_text())
+    assert {trial["scenario"] for trial in document["trials"]} <= set(range(4))
+    assert not list((tmp_path / "temporary").iterdir())

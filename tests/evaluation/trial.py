@@ -151,7 +151,7 @@ def message(built: BuiltContext) -> str:
 
 
 def seen(scenario: Scenario, built: BuiltContext) -> Prompt:
-    """A built context as the predicates see it.
+    """A built context as the predicates of a scenario see it.
 
     Reference data that is the same for every question comes last here, so that it does not count in ranks.
     """

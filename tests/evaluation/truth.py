@@ -228,14 +228,9 @@ class Onset:
         )
 
 
-def dollars(amount: float) -> Figure:
-    """An amount of money."""
-    return Figure(Unit.DOLLARS, amount, 0.05)
-
-
-def plain(number: float, tolerance: float = 0.15) -> Figure:
-    """A count of anything."""
-    return Figure(Unit.PLAIN, number, tolerance)
+def plain(number: float, noun: str) -> Figure:
+    """A count of what a pattern says."""
+    return Figure(Unit.PLAIN, number, noun=noun)
 
 
 def percent(number: float, tolerance: float = 0.1) -> Figure:

@@ -14,6 +14,7 @@ from evaluation.truth import Event, Onset, Sign, Symptom, plain
 from evaluation.world import HOUR, MINUTE
 
 _DRAINED = 0.5
+_TURNS = r"times\b|changes|transitions|flaps|turns|status"
 
 
 def cascade(scene: Scene, history: Sequence[Sent]) -> None:
@@ -86,10 +87,10 @@ def flapping(scene: Scene, history: Sequence[Sent]) -> None:
     )
     scene.notify(began + 9 * MINUTE, f"{target.public_id} is flapping", deployment_id=target.id)
     scene.hit(target, began)
-    counts = (plain(transitions), plain(transitions / 2))
+    counts = (plain(transitions, _TURNS), plain(transitions / 2, _TURNS))
     symptom = Symptom(
         "flapping",
-        (Sign(words_of(target), of(target), Metric.ERRORS, counts, r"went|status|transition|times|flap"),),
+        (Sign(words_of(target), of(target), Metric.ERRORS, counts),),
         (began, scene.as_of), causal=True,
     )  # fmt: skip
     reason = log_event("the log's reason", began, word, causal=False)
