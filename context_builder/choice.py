@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from context_builder.candidates import Candidate
 from context_builder.manifest import Detail, FactEntry, SourceEntry
-from context_builder.render import fact_line
+from context_builder.render import fact_line, further_name
 from context_builder.source import Fact
 from context_builder.stable_facts import StableFacts
 from context_builder.summaries import WIDTHS, Summary
@@ -158,9 +158,13 @@ class Choice:
         return True
 
     def _line(self, source: str) -> int:
-        """The most that a source's summary line costs."""
+        """The most that a source's summary line costs beyond its name among the others, which it replaces."""
         if source not in self._line_tokens:
-            self._line_tokens[source] = self._plan.summaries[source].most_tokens(self._bound)
+            summary = self._plan.summaries[source]
+            name = further_name(summary.folded(left_out=len(summary.reading.section.facts)))
+            # Bounds are rounded up.
+            saved = self._bound.of(f", {name}") - 1
+            self._line_tokens[source] = summary.most_tokens(self._bound) - saved
         return self._line_tokens[source]
 
     def _entry(self, candidate: Candidate, detail: Detail, room: int) -> FactEntry | None:
@@ -181,18 +185,18 @@ class Choice:
         fact = self._plan.stable.facts.get(candidate.ref)
         if fact is None:
             return None
-        entry = _fact_entry(candidate, fact.detail, fact.tokens, fact.text)
-        return replace(entry, stable=True, reason="the same for every question")
+        reason = "the same for every question"
+        return _fact_entry(candidate, fact.detail, fact.tokens, fact.text, reason=reason, stable=True)
 
     def _left_out(self, candidate: Candidate) -> FactEntry:
-        entry = _fact_entry(candidate, Detail.CUT, 0, one_line(candidate.fact.text))
+        text = one_line(candidate.fact.text)
         if (twin := self._twins.get(candidate.ref)) is not None:
             shown = twin in self._shown or twin in self._plan.stable.facts
             reason = f"stated as {twin}" if shown else f"the same as {twin}, which had no room"
-            return replace(entry, reason=reason, same_as=twin)
+            return _fact_entry(candidate, Detail.CUT, 0, text, reason=reason, same_as=twin)
         why = self._refused.get(candidate.ref) or f"no room: {self._left} tokens were left"
         detail = Detail.COUNTED if self._is_counted(candidate) else Detail.CUT
-        return replace(entry, detail=detail, reason=f"{entry.reason}, {why}")
+        return _fact_entry(candidate, detail, 0, text, reason=f"utility {candidate.utility:.2f}, {why}")
 
     def _is_counted(self, candidate: Candidate) -> bool:
         """Whether the source's line gives the number of such facts."""
@@ -230,14 +234,25 @@ def _first_look(candidate: Candidate, *, early: bool = False) -> Step:
     return Step(candidate.source, candidate, detail, early=early)
 
 
-def _fact_entry(candidate: Candidate, detail: Detail, tokens: int, text: str) -> FactEntry:
+def _fact_entry(
+    candidate: Candidate,
+    detail: Detail,
+    tokens: int,
+    text: str,
+    *,
+    reason: str = "",
+    same_as: str | None = None,
+    stable: bool = False,
+) -> FactEntry:
     return FactEntry(
         ref=candidate.ref,
         source=candidate.source,
         on_topic=candidate.on_topic,
         detail=detail,
         tokens=tokens,
-        reason=f"utility {candidate.utility:.2f}",
+        reason=reason or f"utility {candidate.utility:.2f}",
         text=text,
         importance=candidate.importance,
+        same_as=same_as,
+        stable=stable,
     )

@@ -36,10 +36,6 @@ class _Word:
     stem: str
     pattern: re.Pattern[str]
 
-    def stands_in(self, text: str) -> bool:
-        # Looking for the letters alone is ten times faster, and most facts do not hold them.
-        return self.stem in text and self.pattern.search(text) is not None
-
 
 def closeness(request: ContextRequest, texts: Sequence[str]) -> list[float]:
     """For each text from 0 to 1: its share of the question's words that any text holds, by weight."""
@@ -54,7 +50,9 @@ def closeness(request: ContextRequest, texts: Sequence[str]) -> list[float]:
 
 
 def _held(words: Sequence[_Word], text: str) -> tuple[int, ...]:
-    return tuple(number for number, word in enumerate(words) if word.stands_in(text))
+    # Looking for the letters alone is ten times faster, and most facts do not hold them.
+    near = [number for number, word in enumerate(words) if word.stem in text]
+    return tuple([number for number in near if words[number].pattern.search(text)]) if near else ()
 
 
 def _content_words(request: ContextRequest) -> list[_Word]:

@@ -126,9 +126,10 @@ def _body(manifest: Manifest) -> list[str]:
 def _further(manifest: Manifest) -> list[str]:
     """The sources without a summary line, by how reading them went."""
     folded = [source for source in manifest.sources if source.folded]
-    by_status = {status: [_further_name(s) for s in folded if s.status is status] for status in Status}
+    by_status = {status: [further_name(s) for s in folded if s.status is status] for status in Status}
     return [f"further sources, {status}: {', '.join(names)}" for status, names in by_status.items() if names]
 
 
-def _further_name(source: SourceEntry) -> str:
+def further_name(source: SourceEntry) -> str:
+    """How a source without a summary line stands among the others."""
     return f"{source.name} ({', '.join(source.not_shown)})" if source.not_shown else source.name

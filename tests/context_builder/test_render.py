@@ -112,7 +112,10 @@ def test_sources_without_a_summary_are_named_with_their_status() -> None:
     """Law 2: a name, how it was read and how much it has to say; an answer may repeat that."""
     readings = [
         reading(
-            "latency", *[Fact(f"latency {'is fine ' * 40} {n}") for n in range(4)], topics=(Topic.LATENCY,)
+            "latency",
+            *[Fact(f"latency {'is fine ' * 40} {n}") for n in range(4)],
+            header="slow " * 60,
+            topics=(Topic.LATENCY,),
         ),
         reading("volume", header="nothing " * 30, topics=(Topic.VOLUME,), status=Status.EMPTY),
         reading("health", Fact("gpt-4/aws is DOWN")),
