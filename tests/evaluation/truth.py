@@ -233,6 +233,11 @@ def plain(number: float, noun: str) -> Figure:
     return Figure(Unit.PLAIN, number, noun=noun)
 
 
+def times(number: float) -> Figure:
+    """How often something happened."""
+    return Figure(Unit.TIMES, number)
+
+
 def percent(number: float, tolerance: float = 0.1) -> Figure:
     """A share."""
     return Figure(Unit.PERCENT, number, tolerance)

@@ -10,11 +10,11 @@ from evaluation.faults.signs import job_event, log_event, of, onset, signs, word
 from evaluation.ledger import Metric
 from evaluation.scene import Complaint, Scene
 from evaluation.traffic import Effect, Sent
-from evaluation.truth import Event, Onset, Sign, Symptom, plain
+from evaluation.truth import Event, Onset, Sign, Symptom, plain, times
 from evaluation.world import HOUR, MINUTE
 
 _DRAINED = 0.5
-_TURNS = r"times\b|changes|transitions|flaps|turns|status"
+_TURNS = r"changes|transitions|flaps|turns|status"
 
 
 def cascade(scene: Scene, history: Sequence[Sent]) -> None:
@@ -87,7 +87,9 @@ def flapping(scene: Scene, history: Sequence[Sent]) -> None:
     )
     scene.notify(began + 9 * MINUTE, f"{target.public_id} is flapping", deployment_id=target.id)
     scene.hit(target, began)
-    counts = (plain(transitions, _TURNS), plain(transitions / 2, _TURNS))
+    counts = tuple(
+        figure for count in (transitions, transitions / 2) for figure in (plain(count, _TURNS), times(count))
+    )
     symptom = Symptom(
         "flapping",
         (Sign(words_of(target), of(target), Metric.ERRORS, counts),),
