@@ -9,6 +9,7 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.slices import Slice
 from context_builder.figures import moment, named
+from context_builder.request import Topic
 
 _PRECISE = timedelta(minutes=5)
 _VERBS = {
@@ -25,6 +26,15 @@ _NOUNS = {
     Metric.COST: "cost",
     Metric.QUALITY: "quality scores",
 }
+
+
+ANY_CHANGE = frozenset(Topic) - {Topic.HISTORY}
+"""A metric that left its usual level is worth telling whatever is asked about the present."""
+
+
+def topics_of(shift: Shift) -> frozenset[Topic]:
+    """Questions that a shift helps with: about its metric, and about how the gateway is."""
+    return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS})
 
 
 def slice_name(one: Slice) -> str:

@@ -131,10 +131,8 @@ async def code_breakdown(session: ReadSession, request: ContextRequest, spans: S
 
 async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
     """Scores, and what they miss of a perfect one."""
-    hours = [
-        (QualityRollup.bucket_start >= span.start.replace(minute=0), QualityRollup.bucket_start < span.end)
-        for span in (spans.after, spans.before)
-    ]
+    # Whole hours only: what is in the one in progress may be later than the window.
+    start, end = spans.before.start.replace(minute=0), spans.after.end.replace(minute=0)
     side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
     dimensions = _dimensions(QualityRollup)
     scope = request.scope
@@ -145,7 +143,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         )
         .join(Deployment, Deployment.id == QualityRollup.deployment_id)
         .where(
-            hours[1][0], hours[0][1], arrived(request),
+            QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end, arrived(request),
             *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
             *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
         )

@@ -14,6 +14,7 @@ from context_builder.fact_keys import change_key, job_key
 from context_builder.figures import moment, named
 from context_builder.request import ContextRequest, Window
 from context_builder.rollup_query import rollup_scope
+from context_builder.time_phrases import whole_minutes
 from context_builder.untrusted import quoted
 from models import (
     AuditEvent,
@@ -32,6 +33,7 @@ from models.schema import UtcDateTime
 BEFORE = timedelta(hours=6)
 """A cause is looked for in so much time before an onset."""
 AFTER = timedelta(hours=1)
+_HOUR = timedelta(hours=1)
 MOST_OF_A_KIND = 40
 """Near all moments together; the nearest of them are told."""
 _RECORDED_ELSEWHERE = ("config.", "job.", "rollout.", "auth.", "login", "session.")
@@ -258,17 +260,20 @@ async def _router_versions(
     known_since = min((hour for _, hour in seen), default=None)
     events = []
     for version, hour in seen:
-        if hour == known_since or not any(span.start <= hour < span.end for span in spans):
+        if hour == known_since or not any(span.start < hour + _HOUR and hour < span.end for span in spans):
             continue
         at = await session.scalar(
             select(first).where(
                 RequestRollup.resolution == Resolution.MINUTE,
                 RequestRollup.bucket_start >= hour,
-                RequestRollup.bucket_start < hour + timedelta(hours=1),
+                RequestRollup.bucket_start < min(hour + _HOUR, whole_minutes(request.as_of)),
                 RequestRollup.router_version == version,
                 scope.condition,
             )
         )
+        # It may have come before or after the spans in that hour, even after `as_of`.
+        if at is None or not any(span.start <= at < span.end for span in spans):
+            continue
         text = f"router version {named(version)} was first seen"
-        events.append(Event(at=at or hour, kind="version", text=text, target="router"))
+        events.append(Event(at=at, kind="version", text=text, target="router"))
     return events

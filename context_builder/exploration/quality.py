@@ -20,9 +20,9 @@ FEWEST_SCORES = 40
 
 
 def hourly(timeline: Timeline) -> Timeline:
-    """The same span in whole hours only."""
-    end = timeline.end.replace(minute=0, second=0, microsecond=0)
-    return Timeline(timeline.start, max(timeline.start, end), timeline.end)
+    """The whole hours of the same span; of the one in progress scores may be of later requests."""
+    end = max(timeline.start, timeline.end.replace(minute=0, second=0, microsecond=0))
+    return Timeline(timeline.start, end, end)
 
 
 def arrived(request: ContextRequest) -> ColumnElement[bool]:
@@ -35,7 +35,7 @@ async def quality_signals(
     session: ReadSession, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
     """Scores of all requests in scope, of each deployment and of each task type; slots are hours."""
-    scope = request.scope
+    hours, scope = hourly(timeline), request.scope
     rows = await session.execute(
         select(
             QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type,
@@ -45,7 +45,7 @@ async def quality_signals(
         .join(Deployment, Deployment.id == QualityRollup.deployment_id)
         .where(
             QualityRollup.bucket_start >= timeline.start,
-            QualityRollup.bucket_start < timeline.end,
+            QualityRollup.bucket_start < hours.end,
             arrived(request),
             *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
             *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
@@ -53,7 +53,6 @@ async def quality_signals(
         .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
     )  # fmt: skip
     cells: list[tuple[Any, ...]] = sorted(tuple(row) for row in rows)
-    hours = hourly(timeline)
     found = [(Slice(), cells)]
     for column, dimension in ((1, "deployment"), (2, "task_type")):
         found += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,8 @@ from context_builder.exploration.slices import Slice
 
 SAME_MOMENT = timedelta(minutes=25)
 """Shifts of one metric that began so close together are one."""
+BLURRED = timedelta(hours=1)
+"""Within what changed as a whole, a part that began so much earlier or later is another event."""
 LONG_AFTER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -57,11 +59,12 @@ def grouped(shifts: Iterable[Shift]) -> list[Shift]:
     """One shift for all that are one event, the clearest of them; the clearest event first.
 
     One event are shifts of a metric in the same direction that began at the same moment, and those of slices
-    that contain each other and overlap in time: a deployment is slow, and so are all requests together.
+    that contain what the event hit and overlap it in time: a deployment is slow, and so are all requests
+    together.
     """
     events: list[list[Shift]] = []
     for shift in sorted(shifts, key=_clearest):
-        same = next((event for event in events if any(_is_same(shift, member) for member in event)), None)
+        same = next((event for event in events if _is_part(shift, event)), None)
         if same is None:
             events.append([shift])
         else:
@@ -73,10 +76,21 @@ def _clearest(shift: Shift) -> tuple[float, str, tuple[tuple[str, str], ...], da
     return -shift.evidence, shift.metric, shift.slice.values, shift.onset
 
 
-def _is_same(shift: Shift, other: Shift) -> bool:
-    if shift.metric is not other.metric or shift.rose != other.rose:
+def _is_part(shift: Shift, event: Sequence[Shift]) -> bool:
+    lead = event[0]
+    if shift.metric is not lead.metric or shift.rose != lead.rose:
         return False
-    if shift.earliest - SAME_MOMENT <= other.latest and other.earliest - SAME_MOMENT <= shift.latest:
+    if _apart(shift, lead) <= SAME_MOMENT:
         return True
-    overlap = shift.onset < (other.until or LONG_AFTER) and other.onset < (shift.until or LONG_AFTER)
-    return overlap and shift.slice.is_nested_with(other.slice)
+    overlap = shift.onset < (lead.until or LONG_AFTER) and lead.onset < (shift.until or LONG_AFTER)
+    if not overlap:
+        return False
+    # What contains the event is blurred by what else it contains; what it contains may be another event.
+    return shift.slice.contains(lead.slice) or (
+        lead.slice.contains(shift.slice) and _apart(shift, lead) <= BLURRED
+    )
+
+
+def _apart(one: Shift, other: Shift) -> timedelta:
+    """Between the spans in which they began; zero where these overlap."""
+    return max(one.earliest - other.latest, other.earliest - one.latest, timedelta(0))

@@ -39,10 +39,9 @@ class Slice:
         """The value in a dimension, if the slice is restricted in it."""
         return dict(self.values).get(dimension)
 
-    def is_nested_with(self, other: Slice) -> bool:
-        """Whether one of the two contains the other."""
-        mine, theirs = set(self.values), set(other.values)
-        return mine <= theirs or theirs <= mine
+    def contains(self, other: Slice) -> bool:
+        """Whether all requests of the other are in this one."""
+        return set(self.values) <= set(other.values)
 
 
 def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, s
 
 from context_builder.exploration.timeline import Timeline
 from context_builder.request import ContextRequest
-from context_builder.rollup_query import gathered_histograms, rollup_scope
+from context_builder.rollup_query import gathered_histograms, rollup_scope, within
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
 from models.database import ReadSession
 from models.histogram import log_moments
@@ -86,14 +86,11 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
     if scope.deployment_ids:
         return None
     of_scope = [UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []
-    hours = request.window.start.replace(minute=0)
     busiest = (
         select(UserSpend.user_id)
         .join(User, User.id == UserSpend.user_id)
         .where(
-            UserSpend.resolution == Resolution.HOUR,
-            UserSpend.bucket_start >= hours,
-            UserSpend.bucket_start < request.window.end,
+            within(UserSpend, request.window),
             *of_scope,
             *([User.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
         )

@@ -24,15 +24,18 @@ from context_builder.request import ContextRequest, Topic, Window
 from context_builder.rollup_query import BASELINE, baseline_of, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
-from models import Deployment, Request, User, UserAction, UserSpend
+from models import FAILED_STATUSES, Deployment, Request, User, UserAction, UserSpend
 from models.database import ReadSession
 from models.schema import Money, UtcDateTime
 
 MOST_USERS = 5
 MOST_ACTIONS = 20
-SAMPLE = 500
+SAMPLE = 2_000
 """Requests of a user whose deployment and status are read, the newest of the window."""
 MOST_NAMES = 8
+_MANY_FAILED = 0.1
+"""From this share on, that a user's requests fail is what he is asked about for."""
+_FAILING = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.VOLUME, Topic.COST, Topic.CHANGES})
 _HOUR = timedelta(hours=1)
 
 
@@ -154,28 +157,46 @@ async def _sent(session: ReadSession, request: ContextRequest, user: User) -> li
         select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(SAMPLE).subquery()
     )
     rows = await session.execute(
-        select(Deployment.public_id, Request.status, func.count())
+        select(Deployment.public_id, Request.status, func.coalesce(Request.error_code, ""), func.count())
         .join(last, last.c.id == Request.id)
         .join(Deployment, Deployment.id == Request.deployment_id)
-        .group_by(Deployment.public_id, Request.status)
+        .group_by(Deployment.public_id, Request.status, Request.error_code)
     )
     found = rows.all()
-    total = sum(row[2] for row in found)
+    total = sum(row[3] for row in found)
     if not total:
         return []
     where = " on the deployments in scope" if request.scope.deployment_ids else ""
     which = f"the newest {SAMPLE} requests" if total == SAMPLE else f"all {count(total, 'request')}"
     head = f"{which} of {named(user.public_id)}{where} in the window"
     return [
-        Fact(f"{head} by deployment: {_shares(found, 0, total)}", "", 0.7, kind="user breakdowns"),
-        Fact(f"{head} by status: {_shares(found, 1, total)}", "", 0.65, kind="user breakdowns"),
+        _outcomes(head, found, total),
+        Fact(f"{head} by deployment: {_shares(found, 0, total)}", "", 0.65, kind="user breakdowns"),
     ]
+
+
+def _outcomes(head: str, rows: Sequence[Any], total: int) -> Fact:
+    """How many failed, and of what."""
+    codes: Counter[str] = Counter()
+    for _, status, code, number in rows:
+        if status in FAILED_STATUSES:
+            codes[f"{status} {named(code)}" if code else status] += number
+    failed = codes.total()
+    kinds = ", ".join(f"{code} {number:,}" for code, number in codes.most_common(MOST_NAMES))
+    short = f"{head}: {failed:,} of {count(total, 'request')} failed ({percent(failed, total)})"
+    return Fact(
+        f"{short}: {kinds}" if failed else short,
+        short if failed else "",
+        0.7 + (0.25 if failed >= _MANY_FAILED * total else 0),
+        _FAILING,
+        "user breakdowns",
+    )
 
 
 def _shares(rows: Sequence[Any], column: int, total: int) -> str:
     counts: Counter[str] = Counter()
     for row in rows:
-        counts[row[column]] += row[2]
+        counts[row[column]] += row[3]
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{named(name)} {number:,} ({percent(number, total)})" for name, number in ranked[:MOST_NAMES]]
     rest = f" and {len(ranked) - MOST_NAMES:,} more" if len(ranked) > MOST_NAMES else ""

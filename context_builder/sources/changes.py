@@ -16,8 +16,16 @@ from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, 
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, duration, moment, percent, times
-from context_builder.request import ContextRequest, Topic
-from context_builder.shift_words import began, happened, lasted, listed_slices, slice_name
+from context_builder.request import ContextRequest
+from context_builder.shift_words import (
+    ANY_CHANGE,
+    began,
+    happened,
+    lasted,
+    listed_slices,
+    slice_name,
+    topics_of,
+)
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 
 MOST_EVENTS = 12
@@ -111,7 +119,7 @@ def _onset(shift: Shift, rank: int) -> Fact:
         f"{head}: {_level(shift)}{also}",
         head,
         1.0 - _FALLING * rank,
-        frozenset({shift.metric.topic, Topic.CHANGES}),
+        topics_of(shift),
         "onsets",
     )
 
@@ -144,7 +152,7 @@ def _share(fraction: float) -> str:
 
 def _event(one: Coincidence) -> Fact:
     text = f"{moment(one.event.at)}, {_relation(one)}: {one.event.text}"
-    topics = frozenset({one.shift.metric.topic, Topic.CHANGES})
+    topics = topics_of(one.shift)
     return Fact(text, "", one.importance, topics, "events", one.event.key)
 
 
@@ -159,7 +167,7 @@ def _relation(one: Coincidence) -> str:
 source = ContextSource(
     "changes",
     "CH",
-    frozenset({Topic.CHANGES, Topic.LATENCY, Topic.ERRORS, Topic.VOLUME, Topic.COST, Topic.QUALITY}),
+    ANY_CHANGE,
     3.0,
     read,
 )

@@ -26,9 +26,11 @@ from context_builder.exploration.breakdown import (
 from context_builder.exploration.exploration import LOOKBACK
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
+from context_builder.exploration.user_sample import MOST as MOST_SAMPLED
+from context_builder.exploration.user_sample import error_users, volume_users
 from context_builder.figures import count, dollars, milliseconds, moment, percent, times
-from context_builder.request import ContextRequest, Topic
-from context_builder.shift_words import happened, listed_slices, slice_name
+from context_builder.request import ContextRequest
+from context_builder.shift_words import ANY_CHANGE, happened, listed_slices, slice_name, topics_of
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -51,6 +53,8 @@ class Explained:
     drivers: tuple[Driver, ...]
     breakdown: Breakdown
     latencies: Latencies | None = None
+    note: str = ""
+    """What its figures are of, where that is not everything."""
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -80,39 +84,56 @@ def _nothing(request: ContextRequest) -> str:
 
 
 async def _explained(session: ReadSession, request: ContextRequest, shift: Shift) -> list[Explained]:
+    """The shift taken apart by all dimensions of requests, then by others: error codes, users."""
     spans = Spans.of(shift, request, LOOKBACK)
+    one_user = len(request.scope.user_ids) == 1 and not request.scope.tiers
     if shift.metric is Metric.LATENCY:
         breakdown, latencies = await latency_breakdown(session, request, spans)
-        return [await _attributed(shift, breakdown, latencies)]
+        return [await _attributed(shift, breakdown, latencies=latencies)]
     if shift.metric is Metric.QUALITY:
         return [await _attributed(shift, await quality_breakdown(session, request, spans))]
     if shift.metric is Metric.ERRORS:
-        return [
+        explained = [
             await _attributed(shift, await error_breakdown(session, request, spans)),
             await _attributed(shift, await code_breakdown(session, request, spans)),
         ]
+        if not one_user:
+            users, complete = await error_users(session, request, spans, shift)
+            explained.append(await _attributed(shift, users, note=_sampled(complete)))
+        return explained
     explained = [await _attributed(shift, await total_breakdown(session, request, spans, shift))]
+    if one_user:
+        return explained
     if not request.scope.deployment_ids:
         users = await user_breakdown(session, request, spans, shift)
         explained.insert(0, await _attributed(shift, users))
+    elif shift.metric is Metric.VOLUME:
+        users, complete = await volume_users(session, request, spans)
+        explained.insert(0, await _attributed(shift, users, note=_sampled(complete)))
     return explained
 
 
-async def _attributed(shift: Shift, breakdown: Breakdown, latencies: Latencies | None = None) -> Explained:
+def _sampled(complete: bool) -> str:
+    return "" if complete else f"; of the newest {MOST_SAMPLED:,} requests"
+
+
+async def _attributed(
+    shift: Shift, breakdown: Breakdown, *, latencies: Latencies | None = None, note: str = ""
+) -> Explained:
     # Lower scores are a larger loss, which is what is taken apart.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
     drivers = await asyncio.to_thread(attribute, breakdown, rose=rose)
-    return Explained(shift, tuple(drivers), breakdown, latencies)
+    return Explained(shift, tuple(drivers), breakdown, latencies, note)
 
 
 def _facts(explained: Explained, importance: float) -> Iterator[Fact]:
     shift = explained.shift
-    topics = frozenset({shift.metric.topic, Topic.CHANGES})
+    topics = topics_of(shift)
     for rank, driver in enumerate(explained.drivers):
         since = f"{happened(shift)} from {moment(shift.onset)}"
         head = f"{since}: {slice_name(driver.slice)} carries {_share(driver)}"
         also = f"; the same is seen as {listed_slices(driver.alike, 3)}" if driver.alike else ""
-        text = f"{head}; {_figures(explained, driver)}{also}"
+        text = f"{head}; {_figures(explained, driver)}{explained.note}{also}"
         yield Fact(text, head, importance - _FALLING * rank, topics, "drivers")
 
 
@@ -128,6 +149,9 @@ def _figures(explained: Explained, driver: Driver) -> str:
     metric, after, before = explained.shift.metric, driver.after, driver.before
     if metric is Metric.LATENCY and explained.latencies is not None:
         return _percentiles(explained.latencies, driver)
+    if metric is Metric.ERRORS and driver.slice.value_of("user"):
+        usual = percent(round(before.value * 1000), 1000)
+        return f"{_failed(after.mass, after.weight)} since then, {usual} is usual of all"
     if metric is Metric.ERRORS and driver.slice.value_of("error_code") is None:
         return f"{_failed(after.mass, after.weight)} since then, {_failed(before.mass, before.weight)} before"
     if metric is Metric.QUALITY:
@@ -188,7 +212,7 @@ def _spent(explained: Explained, driver: Driver) -> str:
 source = ContextSource(
     "drivers",
     "DR",
-    frozenset({Topic.LATENCY, Topic.ERRORS, Topic.VOLUME, Topic.COST, Topic.QUALITY, Topic.CHANGES}),
+    ANY_CHANGE,
     3.0,
     read,
 )

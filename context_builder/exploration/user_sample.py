@@ -1,0 +1,100 @@
+"""Who sent the requests around an onset: the log's newest ones by user, since rollups know no users."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, select
+
+from context_builder.exploration.attribution import Breakdown
+from context_builder.exploration.breakdown import Spans
+from context_builder.exploration.shift import Shift
+from context_builder.exploration.signal import Law, Signal
+from context_builder.newest_requests import each, newest_of
+from context_builder.request import ContextRequest, Window
+from models import FAILED_STATUSES, Request, RequestStatus, User
+from models.database import ReadSession
+
+MOST = 2_000
+"""Requests that are read on each side of an onset, those nearest to its end."""
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UserSample:
+    """Requests by user, and those that failed, over so many hours."""
+
+    requests: Counter[str]
+    failed: Counter[str]
+    hours: float
+    complete: bool
+    """Whether these are all requests of the span."""
+
+
+async def error_users(
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+) -> tuple[Breakdown, bool]:
+    """Failed requests of each user against the usual share, and whether all requests since then are in it."""
+    sample = await _sample(session, request, spans.after)
+    users = sorted(sample.requests)
+    weight = np.array([float(sample.requests[user]) for user in users])
+    failed = np.array([float(sample.failed[user]) for user in users])
+    law = _law(Law.BINOMIAL)
+    return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, law), sample.complete
+
+
+async def volume_users(session: ReadSession, request: ContextRequest, spans: Spans) -> tuple[Breakdown, bool]:
+    """Requests of each user on the deployments in scope, after against right before."""
+    after, before = [await _sample(session, request, span) for span in (spans.after, spans.before)]
+    users = sorted({*after.requests, *before.requests})
+    now, past = (np.array([float(side.requests[user]) for user in users]) for side in (after, before))
+    exposure = after.hours / before.hours if before.hours else 1.0
+    complete = after.complete
+    return Breakdown({"user": users}, now, now, past, past, _law(Law.POISSON), exposure), complete
+
+
+def _law(law: Law) -> Signal:
+    empty = np.zeros(0)
+    return Signal(law, empty, empty, np.zeros(0, dtype=np.int64), 0)
+
+
+async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:
+    newest = newest_of(_ranges(request, span), MOST)
+    rows = await session.execute(
+        select(User, newest.c.status, newest.c.created_at)
+        .join(User, User.id == newest.c.user_id)
+        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
+        .limit(MOST)
+    )
+    found = [tuple(row) for row in rows]
+    tiers = request.scope.tiers
+    requests: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for user, status, made in found:
+        if tiers and (user.tier not in tiers or user.updated_at > made):
+            continue
+        requests[user.public_id] += 1
+        failed[user.public_id] += status in FAILED_STATUSES
+    complete = len(found) < MOST
+    start = span.start if complete else found[-1][2]
+    return UserSample(requests, failed, max((span.end - start) / _HOUR, 1 / 60), complete)
+
+
+def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any, ...]]]:
+    """Ranges of an index, each from new to old: of time, or of deployment, status and time."""
+    wanted = select(Request.id, Request.created_at, Request.status, Request.user_id).where(
+        Request.created_at >= span.start, Request.created_at < span.end
+    )
+    if not request.scope.deployment_ids:
+        yield wanted
+        return
+    for deployment, status in product(
+        each(Request.deployment_id, request.scope.deployment_ids), RequestStatus
+    ):
+        yield wanted.where(deployment, Request.status == status)
