@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway
 from models import Request
+from models.database import Database
 from models.quality_log import NewScore
 from models.quality_log import append as append_scores
 from models.request_log import NewRequest
@@ -30,7 +31,7 @@ EVERY = 20 * MINUTE
 """Each user sends AT_ONCE requests to each deployment so often."""
 AT_ONCE = 4
 PER_HOUR = AT_ONCE * 3
-FINE_SINCE = NOON - 32 * HOUR
+FINE_SINCE = NOON - 37 * HOUR
 """Before, each sends as many in one minute of every hour."""
 
 
@@ -171,8 +172,9 @@ WORSE_SINCE = NOON - 14 * HOUR
 """From here on the answers of mistral/gcp are scored much lower."""
 
 
-async def trouble(gateway: Gateway) -> None:
+async def troubled_gateway(database: Database) -> Gateway:
     """All four troubles in one gateway."""
+    gateway = Gateway(database)
     await settle(gateway)
     await _operations(gateway)
     slow, failed, worse = gateway.id_of("gpt-4/aws", "llama-70b/k8s", "mistral/gcp")
@@ -183,6 +185,7 @@ async def trouble(gateway: Gateway) -> None:
         surging(gateway, 8, SURGE_SINCE, SURGE_UNTIL, user_id=gateway.id_of("user_c")[0]),
         score=lambda one: 0.5 if one.deployment_id == worse and one.created_at >= WORSE_SINCE else 0.85,
     )
+    return gateway
 
 
 async def _operations(gateway: Gateway) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,8 +19,8 @@ from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 from operations import events_of
-from prepared_databases import migrate
-from troubles import trouble
+from prepared_databases import PostgresServer, migrate
+from troubles import troubled_gateway
 
 _BATCH = 400
 
@@ -46,17 +48,8 @@ def memory(gateway: Gateway, shared_index: ChromaIndex) -> IncidentMemory:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from _shared_url(request, tmp_path_factory)
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def troubled_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from _shared_url(request, tmp_path_factory)
-
-
-def _shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("shared") / "shared.db"
+        path = tmp_path_factory.mktemp("busy") / "busy.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
@@ -89,13 +82,30 @@ async def busy(busy_url: str, shared_index: ChromaIndex) -> AsyncIterator[Gatewa
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def troubled(troubled_url: str) -> AsyncIterator[Gateway]:
-    """Three days of traffic with all that `troubles.trouble` plants, on each kind of database; to be read."""
-    database = Database(troubled_url)
-    gateway = Gateway(database)
-    await trouble(gateway)
-    yield gateway
+async def troubled_sqlite(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    path = tmp_path_factory.mktemp("troubled") / "troubled.db"
+    await asyncio.to_thread(shutil.copyfile, sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    yield await troubled_gateway(database)
     await database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def troubled_postgresql(postgres: PostgresServer) -> AsyncIterator[Gateway]:
+    name = await asyncio.to_thread(postgres.clone, migrate)
+    database = Database(postgres.url(name))
+    yield await troubled_gateway(database)
+    await database.close()
+    await asyncio.to_thread(postgres.psql, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def troubled(request: pytest.FixtureRequest) -> Gateway:
+    """Three days of traffic with all that `troubles` plants, on each kind of database; only to be read."""
+    gateway: Gateway = request.getfixturevalue(f"troubled_{request.param}")
+    return gateway
 
 
 def _busy_moments() -> list[datetime]:

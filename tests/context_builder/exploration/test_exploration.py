@@ -1,0 +1,134 @@
+"""One question is explored once, whoever asks first and however often, and alike on each database."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from context_builder.exploration.exploration import MOST_OF_A_METRIC, MOST_SHIFTS, Exploration
+from context_builder.exploration.metric import Metric
+from context_builder.request import Topic
+from context_builder.runbooks import Runbooks
+from context_builder.source import Section, Stores
+from context_builder.sources import changes, drivers
+from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from models.snapshot import Snapshot, Snapshots
+from no_memory import NO_MEMORY
+from statements import captured
+from troubles import FAILING_SINCE, FAILING_UNTIL, SLOW_SINCE, SURGE_SINCE
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def read_both(snapshot: Snapshot) -> list[Section]:
+    """What the two sources say that share an exploration, read at the same time."""
+    stores = Stores(snapshot, NO_MEMORY, Exploration(snapshot), Runbooks())
+    sources = (drivers.source, changes.source)
+    return list(await asyncio.gather(*(source.read(asking(), stores) for source in sources)))
+
+
+async def test_the_work_is_done_once_however_many_ask(troubled: Gateway) -> None:
+    """Ten that ask at the same time send the statements of one; later ones send none."""
+    async with Snapshots(troubled.database, readers=3).open() as snapshot:
+        with captured(troubled.database) as alone:
+            expected = await Exploration(snapshot).shifts(asking())
+        exploration = Exploration(snapshot)
+        with captured(troubled.database) as together:
+            found = await asyncio.gather(*(exploration.shifts(asking()) for _ in range(10)))
+        assert found == [expected] * 10
+        assert len(together) == len(alone) > 0
+        with captured(troubled.database) as later:
+            assert await exploration.onset(asking()) == expected[0].onset
+            assert await exploration.has_traffic(asking())
+        assert later == []
+
+
+@pytest.mark.parametrize("statements", [1, 3])
+async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
+    troubled: Gateway, statements: int
+) -> None:
+    """A deadline of one source takes nothing from the others: they get all that there is to find."""
+    async with Snapshots(troubled.database, readers=3).open() as snapshot:
+        expected = await Exploration(snapshot).shifts(asking())
+        exploration = Exploration(snapshot)
+        with captured(troubled.database) as sent:
+            first = asyncio.create_task(exploration.shifts(asking()))
+            second = asyncio.create_task(exploration.shifts(asking()))
+            while len(sent) < statements:  # noqa: ASYNC110  statements are noted by the driver's thread
+                await asyncio.sleep(0.001)
+            first.cancel()
+            assert await second == expected
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_both_databases_find_the_same(troubled_sqlite: Gateway, troubled_postgresql: Gateway) -> None:
+    """Every name, number and moment, and the order of all facts."""
+    said = []
+    for gateway in (troubled_sqlite, troubled_postgresql):
+        async with Snapshots(gateway.database, readers=2).open() as snapshot:
+            said.append(await read_both(snapshot))
+    assert said[0] == said[1]
+    assert all(section.facts for section in said[0])
+
+
+async def test_every_planted_trouble_is_one_shift(troubled: Gateway) -> None:
+    """One per metric, in the slice and direction that was planted, with the other slices that show it."""
+    async with Snapshots(troubled.database, readers=1).open() as snapshot:
+        shifts = await Exploration(snapshot).shifts(asking())
+    by_metric = {shift.metric: shift for shift in shifts}
+    assert len(by_metric) == len(shifts) == len(Metric)
+    assert dict(by_metric[Metric.LATENCY].slice.values) == {"deployment": "gpt-4/aws", "tier": "premium"}
+    assert dict(by_metric[Metric.ERRORS].slice.values) == {"deployment": "llama-70b/k8s"}
+    assert by_metric[Metric.LATENCY].after == pytest.approx(4, rel=0.15)
+    assert by_metric[Metric.VOLUME].after == pytest.approx(8, rel=0.15)
+    assert [metric for metric, shift in by_metric.items() if not shift.rose] == [Metric.QUALITY]
+    for metric, since in (
+        (Metric.LATENCY, SLOW_SINCE),
+        (Metric.ERRORS, FAILING_SINCE),
+        (Metric.COST, SURGE_SINCE),
+    ):
+        shift = by_metric[metric]
+        assert abs(shift.onset - since) <= 15 * MINUTE
+        assert shift.earliest <= shift.onset <= shift.latest
+
+
+@pytest.mark.parametrize("topic", [Topic.LATENCY, Topic.ERRORS, Topic.VOLUME, Topic.QUALITY])
+async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) -> None:
+    """The onset of a question is that of its metric; a few shifts of each are enough."""
+    request = replace(asking(), topics=frozenset({topic, Topic.CHANGES}))
+    async with Snapshots(troubled.database, readers=1).open() as snapshot:
+        exploration = Exploration(snapshot)
+        shifts = await exploration.shifts(request)
+        assert await exploration.onset(request) == shifts[0].onset
+    assert shifts[0].metric.topic is topic
+    assert len(shifts) <= MOST_SHIFTS
+    assert all(sum(one.metric is metric for one in shifts) <= MOST_OF_A_METRIC for metric in Metric)
+
+
+async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) -> None:
+    """A burst that ended is not what is wrong now; what has lasted since before the window is."""
+    async with Snapshots(troubled.database, readers=1).open() as snapshot:
+        shifts = await Exploration(snapshot).shifts(asking(since=NOON - 2 * HOUR))
+        assert {shift.metric for shift in shifts} == {Metric.LATENCY, Metric.QUALITY}
+        during = await Exploration(snapshot).shifts(asking(FAILING_UNTIL - 20 * MINUTE))
+    assert {shift.metric for shift in during} == {Metric.ERRORS, Metric.QUALITY}
+    assert all(shift.until is None for shift in during)
+
+
+async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
+    """An empty log has no shifts and no onset; one old request is traffic."""
+    async with Snapshots(gateway.database, readers=1).open() as snapshot:
+        exploration = Exploration(snapshot)
+        assert await exploration.shifts(asking()) == ()
+        assert await exploration.onset(asking()) is None
+        assert not await exploration.has_traffic(asking())
+    await gateway.deployment()
+    await gateway.user()
+    await gateway.send(NOON - 100 * HOUR)
+    async with Snapshots(gateway.database, readers=1).open() as snapshot:
+        exploration = Exploration(snapshot)
+        assert await exploration.shifts(asking()) == ()
+        assert await exploration.has_traffic(asking())
