@@ -191,6 +191,24 @@ def traffic(gateway: Gateway, seed: int, moments: Iterable[datetime]) -> list[Ne
     ]
 
 
+def outbreak(gateway: Gateway, moment: datetime) -> list[NewRequest]:
+    """Requests for code that all fail from a moment on, of two deployments and tiers; before, none did."""
+    return [
+        gateway.request(
+            moment + number * 11 * MINUTE,
+            user=user,
+            deployment=deployment,
+            status="success" if number < 0 else "error",
+            error_code=None if number < 0 else "503",
+            task_type="code",
+        )
+        for deployment in (FLEET[0], FLEET[-1])
+        for user in ("user_a", "user_c")
+        for number in range(-12, 4)
+        for _ in range(10)
+    ]
+
+
 def _request(gateway: Gateway, chance: random.Random, public_id: str, moment: datetime) -> NewRequest:
     status = chance.choices(("success", "error", "timeout", "rate_limited", "pending"), (80, 8, 4, 4, 4))[0]
     user_id, tier = gateway.users[chance.choice(list(gateway.users))]

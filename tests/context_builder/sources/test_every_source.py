@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from context_builder.source import ContextSource, Status
-from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
+from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
 from memory.chroma import ChromaIndex
 from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
@@ -147,6 +147,7 @@ async def test_a_source_tells_nothing_outside_the_scope(
     """With a deployment and a tier named, and a user, no other deployment, tier or user of a tier occurs."""
     await people(gateway)
     await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
+    await gateway.append(outbreak(gateway, NOON - 50 * MINUTE))
     for name, number in gateway.deployments.items():
         await gateway.add(*events_of(name, number, NOON - HOUR))
     await surround(gateway, tmp_path)
