@@ -16,7 +16,7 @@ from context_builder.source import Fact, Reading
 OFF_TOPIC = 0.35
 """Relevance of a fact that shares no topic with the question."""
 SOME_TOPICS = 0.6
-"""Relevance of a fact that shares topics with the question; it grows to 1 with the share of the question's."""
+"""Relevance of a fact that shares topics with the question; 1 if it is about all of them and nothing else."""
 CROWDING = 8
 """After this many facts of one source the next is worth half."""
 WORDS = 0.5
@@ -51,11 +51,13 @@ def _candidates(
     for reading in readings:
         name, prefix = reading.source.name, reading.source.prefix
         for rank, fact in enumerate(reading.section.facts):
-            shared = len(request.topics & (fact.topics or reading.source.topics))
+            topics = fact.topics or reading.source.topics
+            shared = len(request.topics & topics)
             importance = min(1.0, max(0.0, fact.importance))
             relevance = OFF_TOPIC
             if shared:
-                relevance = SOME_TOPICS + (1 - SOME_TOPICS) * shared / len(request.topics)
+                covered, focus = shared / len(request.topics), shared / len(topics)
+                relevance = SOME_TOPICS + (1 - SOME_TOPICS) * covered * (1 + focus) / 2
             relevance *= 1 + WORDS * next(close)
             utility = importance * relevance / (1 + rank / CROWDING)
             yield Candidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)

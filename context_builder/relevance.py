@@ -38,14 +38,17 @@ class _Word:
 
 
 def closeness(request: ContextRequest, texts: Sequence[str]) -> list[float]:
-    """For each text from 0 to 1: its share of the question's words that any text holds, by weight."""
+    """For each text from 0 to 1: its share of the question's words that any text holds, by weight.
+
+    The only word that is found must be rare to count in full.
+    """
     words = _content_words(request)
     if not words:
         return [0.0] * len(texts)
     held = [_held(words, text[:MAX_CHARACTERS].casefold()) for text in texts]
     frequency = Counter(word for found in held for word in found)
     weight = {word: math.log((1 + len(texts)) / count) for word, count in frequency.items()}
-    total = sum(weight[word] for word in sorted(weight))
+    total = max(math.log(1 + len(texts)), sum(weight[word] for word in sorted(weight)))
     return [sum(weight[word] for word in found) / total if found else 0.0 for found in held]
 
 
@@ -58,8 +61,12 @@ def _held(words: Sequence[_Word], text: str) -> tuple[int, ...]:
 def _content_words(request: ContextRequest) -> list[_Word]:
     """Of the question and of the names in its scope, each once, in the order in which they stand there."""
     said = " ".join([request.question, *request.scope.labels]).casefold()
-    words = (word for word in _WORD.findall(said) if len(word) >= _SHORTEST and word not in _WITHOUT_CONTENT)
+    words = (word for word in _WORD.findall(said) if len(word) >= _SHORTEST and not _is_empty(word))
     return [_word(word) for word in list(dict.fromkeys(words))[:MOST_WORDS]]
+
+
+def _is_empty(word: str) -> bool:
+    return word in _WITHOUT_CONTENT or word.removesuffix("s") in _WITHOUT_CONTENT
 
 
 def _word(word: str) -> _Word:
