@@ -119,7 +119,7 @@ def _times(now: float, before: float) -> list[Figure]:
 
 
 _FAILURES = r"of \d|failed|failures?|errors?|timeouts?|rate.limited|times\b"
-_REQUESTS = r"requests?\b|calls?\b|\("
+_REQUESTS = r"(?:failed |refused |rejected )?(?:requests?\b|calls?\b|\()"
 _PER_HOUR = r"(?:requests? )?(?:per|an|a|each) hour|/ ?h\b"
 
 
@@ -164,13 +164,13 @@ _MEASURES: dict[str, Callable[[Sequence[int]], float]] = {
 
 def _volume(now: Side, before: Side) -> list[Figure]:
     rate, usual = len(now.requests) / now.hours, len(before.requests) / before.hours
-    if not usual or 1 / NOTABLE < rate / usual < NOTABLE:
+    if usual and 1 / NOTABLE < rate / usual < NOTABLE:
         return []
-    return [
+    counts = [
         Figure(Unit.PLAIN, len(now.requests), 0.05, noun=_REQUESTS),
         Figure(Unit.PLAIN, rate, noun=_PER_HOUR),
-        Figure(Unit.TIMES, rate / usual, 0.35),
     ]
+    return [*counts, Figure(Unit.TIMES, rate / usual, 0.35)] if usual else counts
 
 
 def _quality(now: Side, before: Side) -> list[Figure]:

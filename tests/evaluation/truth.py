@@ -69,6 +69,7 @@ class Sign:
     """One way in which a symptom may be told: of whom, and by which figures or words."""
 
     words: Words
+    """Empty: the gateway as a whole."""
     where: Slice = EVERYTHING
     metric: Metric | None = None
     figures: tuple[Figure, ...] = ()
@@ -82,7 +83,7 @@ class Sign:
     def name(self) -> str:
         """How it stands in lists: a deployment by its public id."""
         (one,) = self.where.deployments if len(self.where.deployments) == 1 and len(self.words) > 1 else ("",)
-        return one or min(self.words)
+        return one or min(self.words, default="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from evaluation.faults.signs import job_event, onset
 from evaluation.ledger import Metric
 from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Rollout, Sent, Slice
+from evaluation.traffic import EVERYTHING, Effect, Rollout, Sent, Slice
 from evaluation.truth import Sign, Symptom
 from models import Tier
 
 _SLOW = 0.5
 _ONE_TIER = 0.5
+_CODE = "421"
+"""Of some of the failures, and of no ordinary one."""
 
 
 def rollout(scene: Scene, history: Sequence[Sent]) -> None:
@@ -30,7 +32,7 @@ def rollout(scene: Scene, history: Sequence[Sent]) -> None:
         Effect(
             where=Slice(tier=tier, router_version=new), start=began,
             slowdown=chance.uniform(1.8, 3.5) if slow else 1.0,
-            failing=0.0 if slow else chance.uniform(0.12, 0.4), errors=(("error", "421"), ("error", "502")),
+            failing=0.0 if slow else chance.uniform(0.12, 0.4), errors=(("error", _CODE), ("error", "502")),
         )
     )  # fmt: skip
     job = scene.job("rollout", "router", began, f"{old} -> {new}")
@@ -45,6 +47,10 @@ def rollout(scene: Scene, history: Sequence[Sent]) -> None:
             Sign(frozenset({tier}), hit, metric),
             Sign(frozenset({new}), Slice(router_version=new), metric),
         ]
+    elif share == 1:
+        signs.append(Sign(frozenset(), EVERYTHING, metric))  # then all requests are those of the new version
+    if not slow:
+        signs.append(Sign(frozenset({_CODE}), Slice(code=_CODE), Metric.VOLUME))
     symptom = Symptom("requests under the new router", tuple(signs), (began, scene.as_of))
     event = job_event(job, frozenset({"router", old, new}))
     scene.requirements += [symptom, event, onset(symptom)]
