@@ -9,9 +9,11 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.slices import Slice
 from context_builder.figures import moment, named
-from context_builder.request import Topic
+from context_builder.request import ContextRequest, Topic
 
 _PRECISE = timedelta(minutes=5)
+_OF_REQUESTS = ("deployment", "model", "backend", "tier", "user")
+_MOST_LABELS = 3
 _VERBS = {
     Metric.LATENCY: ("became slower", "became faster"),
     Metric.ERRORS: ("failed more", "failed less"),
@@ -37,15 +39,24 @@ def topics_of(shift: Shift) -> frozenset[Topic]:
     return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS})
 
 
-def slice_name(one: Slice) -> str:
-    """`deployment gpt-4/aws, tier premium`; `all requests in scope` where nothing restricts it."""
+def scope_name(request: ContextRequest) -> str:
+    """All requests that a question is about: `all requests`, `all requests of tier premium`."""
+    labels = [label for label in request.scope.labels if label.partition(" ")[0] in _OF_REQUESTS]
+    if not labels:
+        return "all requests"
+    rest = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
+    return f"all requests of {', '.join(labels[:_MOST_LABELS])}{rest}"
+
+
+def slice_name(one: Slice, whole: str) -> str:
+    """`deployment gpt-4/aws, tier premium`; `whole` where nothing restricts it."""
     listed = ", ".join(f"{dimension.replace('_', ' ')} {named(value)}" for dimension, value in one.values)
-    return listed or "all requests in scope"
+    return listed or whole
 
 
-def listed_slices(slices: Iterable[Slice], most: int) -> str:
+def listed_slices(slices: Iterable[Slice], whole: str, most: int) -> str:
     """Some names, and how many more there are."""
-    names = [slice_name(one) for one in slices]
+    names = [slice_name(one, whole) for one in slices]
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return "; ".join(names[:most]) + rest
 
@@ -56,13 +67,15 @@ def happened(shift: Shift) -> str:
     return f"{_NOUNS[shift.metric]} {rose if shift.rose else fell}"
 
 
-def began(shift: Shift) -> str:
-    """`2026-11-20 08:54`, with the span in which it may have begun where that is long."""
+def lasting(shift: Shift) -> str:
+    """`since 2026-11-20 08:54`, or from when until when."""
+    if shift.until is None:
+        return f"since {moment(shift.onset)}"
+    return f"from {moment(shift.onset)} until {moment(shift.until)}"
+
+
+def precision(shift: Shift) -> str:
+    """The span in which it may have begun; empty where that is short."""
     if shift.latest - shift.earliest <= _PRECISE:
-        return moment(shift.onset)
-    return f"{moment(shift.onset)} (not before {moment(shift.earliest)}, not after {moment(shift.latest)})"
-
-
-def lasted(shift: Shift) -> str:
-    """Until when."""
-    return f"until {moment(shift.until)}" if shift.until else "until the end of the window"
+        return ""
+    return f" (not before {moment(shift.earliest)}, not after {moment(shift.latest)})"

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.event_scope import event_scope
 from context_builder.fact_keys import change_key, job_key
 from context_builder.figures import moment, named
 from context_builder.request import ContextRequest, Window
@@ -75,14 +74,17 @@ def spans_around(moments: Iterable[tuple[datetime, datetime]], request: ContextR
 
 
 async def events_in(session: ReadSession, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
-    """Change events in scope within any of the spans, oldest first."""
+    """Change events within any of the spans, oldest first.
+
+    Those of deployments that are not asked about, too: what happened elsewhere at an onset may be its cause.
+    """
     near = _near(spans)
     events = [
-        *await _config_changes(session, request, near),
+        *await _config_changes(session, near),
         *await _jobs(session, request, near),
-        *await _audit_events(session, request, near),
-        *await _transitions(session, request, near),
-        *await _incidents(session, request, near),
+        *await _audit_events(session, near),
+        *await _transitions(session, near),
+        *await _incidents(session, near),
         *await _maintenance(session, request, near),
         *await _router_versions(session, request, spans),
     ]
@@ -101,10 +103,10 @@ def _near(spans: Sequence[Window]) -> Near:
     return condition
 
 
-async def _config_changes(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+async def _config_changes(session: ReadSession, near: Near) -> list[Event]:
     rows = await session.scalars(
         select(ConfigChange)
-        .where(near(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        .where(near(ConfigChange.changed_at))
         .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
         .limit(MOST_OF_A_KIND)
     )
@@ -131,7 +133,7 @@ async def _jobs(session: ReadSession, request: ContextRequest, near: Near) -> li
     """Their beginning; a job that ended is as likely a cause at its end, so the end is told with it."""
     rows = await session.scalars(
         select(Job)
-        .where(near(Job.started_at), event_scope(Job, request))
+        .where(near(Job.started_at))
         .order_by(Job.started_at.desc(), Job.id.desc())
         .limit(MOST_OF_A_KIND)
     )
@@ -148,11 +150,11 @@ async def _jobs(session: ReadSession, request: ContextRequest, near: Near) -> li
     return events
 
 
-async def _audit_events(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
+async def _audit_events(session: ReadSession, near: Near) -> list[Event]:
     recorded = or_(*(AuditEvent.action.startswith(prefix, autoescape=True) for prefix in _RECORDED_ELSEWHERE))
     rows = await session.scalars(
         select(AuditEvent)
-        .where(near(AuditEvent.occurred_at), ~recorded, event_scope(AuditEvent, request))
+        .where(near(AuditEvent.occurred_at), ~recorded)
         .order_by(AuditEvent.occurred_at.desc(), AuditEvent.id.desc())
         .limit(MOST_OF_A_KIND)
     )
@@ -168,12 +170,11 @@ async def _audit_events(session: ReadSession, request: ContextRequest, near: Nea
     ]
 
 
-async def _transitions(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
-    ids = request.scope.deployment_ids
+async def _transitions(session: ReadSession, near: Near) -> list[Event]:
     rows = await session.execute(
         select(StateTransition, Deployment.public_id)
         .join(Deployment, Deployment.id == StateTransition.deployment_id)
-        .where(near(StateTransition.changed_at), *([Deployment.id.in_(ids)] if ids else []))
+        .where(near(StateTransition.changed_at))
         .order_by(StateTransition.changed_at.desc(), StateTransition.id.desc())
         .limit(MOST_OF_A_KIND)
     )
@@ -189,12 +190,10 @@ async def _transitions(session: ReadSession, request: ContextRequest, near: Near
     ]
 
 
-async def _incidents(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
-    ids = request.scope.deployment_ids
-    mine = or_(Incident.deployment_id.in_(ids), Incident.deployment_id.is_(None))
+async def _incidents(session: ReadSession, near: Near) -> list[Event]:
     rows = await session.scalars(
         select(Incident)
-        .where(near(Incident.started_at), *([mine] if ids else []))
+        .where(near(Incident.started_at))
         .order_by(Incident.started_at.desc(), Incident.id.desc())
         .limit(MOST_OF_A_KIND)
     )
@@ -210,13 +209,11 @@ async def _incidents(session: ReadSession, request: ContextRequest, near: Near) 
 
 
 async def _maintenance(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
-    backends = select(Deployment.backend).where(Deployment.id.in_(request.scope.deployment_ids))
     rows = await session.scalars(
         select(MaintenanceWindow)
         .where(
             near(MaintenanceWindow.starts_at),
             MaintenanceWindow.announced_at <= request.as_of,
-            *([MaintenanceWindow.backend.in_(backends)] if request.scope.deployment_ids else []),
         )
         .order_by(MaintenanceWindow.starts_at.desc(), MaintenanceWindow.id.desc())
         .limit(MOST_OF_A_KIND)

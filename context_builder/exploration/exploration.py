@@ -13,7 +13,7 @@ from context_builder.exploration.metric import Metric, is_notable
 from context_builder.exploration.neighbourhood import refined
 from context_builder.exploration.onset import Departure, departures
 from context_builder.exploration.quality import hourly, quality_signals
-from context_builder.exploration.shift import Shift, grouped
+from context_builder.exploration.shift import BLURRED, Shift, apart, grouped
 from context_builder.exploration.signal import Floats, Signal
 from context_builder.exploration.slices import (
     Slice,
@@ -27,7 +27,7 @@ from context_builder.exploration.slices import (
 )  # fmt: skip
 from context_builder.exploration.timeline import Timeline
 from context_builder.exploration.traffic import Cells, read_traffic, read_users
-from context_builder.request import ContextRequest
+from context_builder.request import ContextRequest, Topic
 from models.snapshot import Snapshot
 
 LOOKBACK = timedelta(days=7)
@@ -92,18 +92,29 @@ class Exploration:
 
 
 def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
-    """Gaps first, then what the question names, then the clearest; of each metric a few."""
-    ordered = sorted(
-        shifts,
-        key=lambda shift: (not shift.is_gap, shift.metric.topic not in request.topics, -shift.evidence),
-    )
+    """Gaps first, then what the question names, then the clearest; of each metric a few.
+
+    Cost that only follows volume is told where cost is asked about.
+    """
+
+    def order(shift: Shift) -> tuple[bool, bool, bool, float]:
+        asked = shift.metric.topic in request.topics
+        return not shift.is_gap, not asked, shift.metric is Metric.COST and not asked, -shift.evidence
+
+    volumes = [shift for shift in shifts if shift.metric is Metric.VOLUME]
     seen: Counter[Metric] = Counter()
     leading = []
-    for shift in ordered:
+    for shift in sorted(shifts, key=order):
+        if shift.metric is Metric.COST and Topic.COST not in request.topics and _follows(shift, volumes):
+            continue
         seen[shift.metric] += 1
         if seen[shift.metric] <= MOST_OF_A_METRIC:
             leading.append(shift)
     return leading[:MOST_SHIFTS]
+
+
+def _follows(cost: Shift, volumes: Sequence[Shift]) -> bool:
+    return any(cost.rose == one.rose and apart(cost, one) <= BLURRED for one in volumes)
 
 
 def _found(

@@ -80,17 +80,17 @@ def _is_part(shift: Shift, event: Sequence[Shift]) -> bool:
     lead = event[0]
     if shift.metric is not lead.metric or shift.rose != lead.rose:
         return False
-    if _apart(shift, lead) <= SAME_MOMENT:
+    if apart(shift, lead) <= SAME_MOMENT:
         return True
     overlap = shift.onset < (lead.until or LONG_AFTER) and lead.onset < (shift.until or LONG_AFTER)
     if not overlap:
         return False
     # What contains the event is blurred by what else it contains; what it contains may be another event.
     return shift.slice.contains(lead.slice) or (
-        lead.slice.contains(shift.slice) and _apart(shift, lead) <= BLURRED
+        lead.slice.contains(shift.slice) and apart(shift, lead) <= BLURRED
     )
 
 
-def _apart(one: Shift, other: Shift) -> timedelta:
+def apart(one: Shift, other: Shift) -> timedelta:
     """Between the spans in which they began; zero where these overlap."""
     return max(one.earliest - other.latest, other.earliest - one.latest, timedelta(0))

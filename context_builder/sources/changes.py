@@ -19,17 +19,18 @@ from context_builder.figures import count, duration, moment, percent, times
 from context_builder.request import ContextRequest
 from context_builder.shift_words import (
     ANY_CHANGE,
-    began,
     happened,
-    lasted,
+    lasting,
     listed_slices,
+    precision,
+    scope_name,
     slice_name,
     topics_of,
 )
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 
 MOST_EVENTS = 12
-_EVENT = 0.98
+_EVENT = 0.97
 """Importance of an event at the very onset of the first shift."""
 _HALVED_AFTER = timedelta(minutes=90)
 """So far from the onset an event is half as important."""
@@ -37,7 +38,8 @@ _BESIDE = 0.75
 """Share of importance of an event that hit something else than what changed."""
 _LATE = 0.6
 """Share of importance of an event that came after the onset."""
-_FALLING = 0.04
+_FALLING = 0.08
+"""By so much less important is each further onset, with the events near it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         events = await events_in(session, request, spans)
     coincidences = _nearest(events, shifts)
     facts = [
-        *(_onset(shift, rank) for rank, shift in enumerate(shifts)),
-        *(_event(one) for one in coincidences[:MOST_EVENTS]),
+        *(_onset(shift, rank, scope_name(request)) for rank, shift in enumerate(shifts)),
+        *(_event(one, scope_name(request)) for one in coincidences[:MOST_EVENTS]),
     ]
     rest = f" of {len(coincidences)}" if len(coincidences) > MOST_EVENTS else ""
     header = (
@@ -110,14 +112,13 @@ def _concerns(event: Event, shift: Shift) -> bool:
     return not deployments or event.target in names or "/" not in event.target
 
 
-def _onset(shift: Shift, rank: int) -> Fact:
-    also = f"; also {listed_slices(shift.also, 3)}" if shift.also else ""
-    head = f"{slice_name(shift.slice)}: {happened(shift)} from {began(shift)} {lasted(shift)}"
-    if shift.is_gap:
-        head = f"{slice_name(shift.slice)}: NO REQUESTS were recorded from {began(shift)} {lasted(shift)}"
+def _onset(shift: Shift, rank: int, whole: str) -> Fact:
+    also = f"; also {listed_slices(shift.also, whole, 3)}" if shift.also else ""
+    what = "NO REQUESTS were recorded" if shift.is_gap else happened(shift)
+    head = f"{slice_name(shift.slice, whole)}: {what} {lasting(shift)}"
     return Fact(
-        f"{head}: {_level(shift)}{also}",
-        head,
+        f"{head}{precision(shift)}: {_level(shift)}{also}",
+        f"{head}: {_level(shift)}",
         1.0 - _FALLING * rank,
         topics_of(shift),
         "onsets",
@@ -150,14 +151,13 @@ def _share(fraction: float) -> str:
     return percent(round(fraction * 1000), 1000)
 
 
-def _event(one: Coincidence) -> Fact:
-    text = f"{moment(one.event.at)}, {_relation(one)}: {one.event.text}"
-    topics = topics_of(one.shift)
-    return Fact(text, "", one.importance, topics, "events", one.event.key)
+def _event(one: Coincidence, whole: str) -> Fact:
+    text = f"{moment(one.event.at)}, {_relation(one, whole)}: {one.event.text}"
+    return Fact(text, "", one.importance, topics_of(one.shift), "events", one.event.key)
 
 
-def _relation(one: Coincidence) -> str:
-    what = f"{slice_name(one.shift.slice)}: {happened(one.shift)}"
+def _relation(one: Coincidence, whole: str) -> str:
+    what = f"{slice_name(one.shift.slice, whole)}: {happened(one.shift)}"
     if not one.distance:
         return f"at the onset ({what})"
     side = "before" if one.distance < timedelta(0) else "after"
