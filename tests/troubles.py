@@ -97,14 +97,16 @@ def rolled_out(version: str, since: datetime, share: float) -> Plan:
     return plan
 
 
-async def live(gateway: Gateway, *plans: Plan, score: Score | None = None, seed: int = 1) -> None:
-    """Lets three days of traffic go by until NOON."""
+async def live(
+    gateway: Gateway, *plans: Plan, score: Score | None = None, seed: int = 1, until: datetime = NOON
+) -> None:
+    """Lets three days of traffic go by; it stops before NOON at `until`."""
     requests = list(_usual(gateway, seed))
     for plan in plans:
         requests = [one for request in requests for one in plan(request)]
-    await gateway.append(requests)
+    await gateway.append([request for request in requests if request.created_at < until])
     if score:
-        await _score(gateway, score, seed)
+        await _score(gateway, score, seed, until)
 
 
 async def settle(gateway: Gateway) -> None:
@@ -141,9 +143,14 @@ def _starts() -> Iterator[tuple[datetime, int]]:
         moment += HOUR if moment < FINE_SINCE else EVERY
 
 
-async def _score(gateway: Gateway, score: Score, seed: int) -> None:
-    """Scores of all that were answered, half an hour later."""
+def _drawn(mean: float, seed: str) -> float:
+    """A score that does not depend on which others there are."""
     chance = random.Random(seed)  # noqa: S311  test data
+    return min(1.0, max(0.0, chance.gauss(mean, 0.08)))
+
+
+async def _score(gateway: Gateway, score: Score, seed: int, until: datetime) -> None:
+    """Scores of all that were answered, half an hour later."""
     async with gateway.database.write() as session:
         rows = await session.execute(select(Request.public_id, Request.id))
         ids: dict[str, int] = dict(map(tuple, rows))
@@ -152,12 +159,12 @@ async def _score(gateway: Gateway, score: Score, seed: int) -> None:
             [
                 NewScore(
                     request_id=ids[request.public_id],
-                    score=min(1.0, max(0.0, chance.gauss(score(request), 0.08))),
+                    score=_drawn(score(request), f"{seed} {request.public_id}"),
                     scorer="judge",
                     scored_at=request.created_at + 30 * MINUTE,
                 )
                 for request in gateway.sent
-                if request.status == "success" and request.created_at < NOON - HOUR
+                if request.status == "success" and request.created_at < until - 30 * MINUTE
             ],
         )
 
@@ -172,8 +179,8 @@ WORSE_SINCE = NOON - 14 * HOUR
 """From here on the answers of mistral/gcp are scored much lower."""
 
 
-async def troubled_gateway(database: Database) -> Gateway:
-    """All four troubles in one gateway."""
+async def troubled_gateway(database: Database, until: datetime = NOON) -> Gateway:
+    """All four troubles in one gateway, of whose traffic and scores nothing is there after `until`."""
     gateway = Gateway(database)
     await settle(gateway)
     await _operations(gateway)
@@ -184,6 +191,7 @@ async def troubled_gateway(database: Database) -> Gateway:
         failing(0.7, FAILING_SINCE, FAILING_UNTIL, deployment_id=failed),
         surging(gateway, 8, SURGE_SINCE, SURGE_UNTIL, user_id=gateway.id_of("user_c")[0]),
         score=lambda one: 0.5 if one.deployment_id == worse and one.created_at >= WORSE_SINCE else 0.85,
+        until=until,
     )
     return gateway
 

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from context_builder.exploration.exploration import MOST_OF_A_METRIC, MOST_SHIFTS, Exploration
 from context_builder.exploration.metric import Metric
-from context_builder.request import Topic
+from context_builder.request import ContextRequest, Topic
 from context_builder.runbooks import Runbooks
 from context_builder.source import Section, Stores
 from context_builder.sources import changes, drivers
 from gateway import HOUR, MINUTE, NOON, Gateway, asking
-from models.snapshot import Snapshot, Snapshots
+from models.database import Database
+from models.snapshot import Snapshots
 from no_memory import NO_MEMORY
 from statements import captured
-from troubles import FAILING_SINCE, FAILING_UNTIL, SLOW_SINCE, SURGE_SINCE
+from troubles import FAILING_SINCE, FAILING_UNTIL, SLOW_SINCE, SURGE_SINCE, troubled_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def read_both(snapshot: Snapshot) -> list[Section]:
+async def read_both(gateway: Gateway, request: ContextRequest) -> list[Section]:
     """What the two sources say that share an exploration, read at the same time."""
-    stores = Stores(snapshot, NO_MEMORY, Exploration(snapshot), Runbooks())
-    sources = (drivers.source, changes.source)
-    return list(await asyncio.gather(*(source.read(asking(), stores) for source in sources)))
+    async with Snapshots(gateway.database, readers=2).open() as snapshot:
+        stores = Stores(snapshot, NO_MEMORY, Exploration(snapshot), Runbooks())
+        sources = (drivers.source, changes.source)
+        return list(await asyncio.gather(*(source.read(request, stores) for source in sources)))
 
 
 async def test_the_work_is_done_once_however_many_ask(troubled: Gateway) -> None:
@@ -66,12 +69,25 @@ async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
 
 async def test_both_databases_find_the_same(troubled_sqlite: Gateway, troubled_postgresql: Gateway) -> None:
     """Every name, number and moment, and the order of all facts."""
-    said = []
-    for gateway in (troubled_sqlite, troubled_postgresql):
-        async with Snapshots(gateway.database, readers=2).open() as snapshot:
-            said.append(await read_both(snapshot))
-    assert said[0] == said[1]
-    assert all(section.facts for section in said[0])
+    for request in (asking(), asking(NOON - 6 * HOUR, since=NOON - 11 * HOUR), asking(tiers=("premium",))):
+        said = [await read_both(one, request) for one in (troubled_sqlite, troubled_postgresql)]
+        assert said[0] == said[1]
+        assert all(section.facts for section in said[0])
+
+
+async def test_nothing_later_than_the_moment_is_read(troubled_sqlite: Gateway, sqlite_url: str) -> None:
+    """Law 6: looked back at, a moment is told as it was when nothing more had been sent or scored."""
+    request = asking(FAILING_UNTIL - 17 * MINUTE - timedelta(seconds=20))
+    database = Database(sqlite_url)
+    gateway = await troubled_gateway(database, until=request.as_of)
+    then, later = await read_both(gateway, request), await read_both(troubled_sqlite, request)
+    await database.close()
+    assert then == later
+    assert all({Topic.ERRORS, Topic.QUALITY} <= topics_of(section) for section in then)
+
+
+def topics_of(section: Section) -> set[Topic]:
+    return {topic for fact in section.facts for topic in fact.topics}
 
 
 async def test_every_planted_trouble_is_one_shift(troubled: Gateway) -> None:
