@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,17 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.slices import Slice
 from context_builder.figures import moment
-from context_builder.shift_words import began, happened, lasted, listed_slices, slice_name
-from gateway import HOUR, NOON
+from context_builder.request import Topic
+from context_builder.shift_words import (
+    happened,
+    lasting,
+    listed_slices,
+    precision,
+    scope_name,
+    slice_name,
+    topics_of,
+)
+from gateway import HOUR, NOON, asking
 
 PAIR = Slice((("deployment", "gpt-4/aws"), ("task_type", "chat")))
 
@@ -35,27 +45,51 @@ def test_up_and_down_are_told_apart(metric: Metric) -> None:
 
 def test_a_vague_onset_says_its_span() -> None:
     """A precise one is a moment alone."""
-    assert began(shift(Metric.ERRORS, 2, 1)) == moment(NOON - HOUR)
-    vague = began(shift(Metric.ERRORS, 2, 1, timedelta(minutes=17)))
-    for minutes in (43, 60, 77):
-        assert moment(NOON - timedelta(minutes=minutes)) in vague
+    assert precision(shift(Metric.ERRORS, 2, 1)) == ""
+    vague = precision(shift(Metric.ERRORS, 2, 1, timedelta(minutes=17)))
+    assert moment(NOON - timedelta(minutes=77)) in vague
+    assert moment(NOON - timedelta(minutes=43)) in vague
 
 
 def test_an_end_is_told_only_where_there_was_one() -> None:
-    """Else it lasts until the end of the window."""
-    assert "window" in lasted(shift(Metric.ERRORS, 2, 1))
+    """Else it lasts until now."""
+    lasts = shift(Metric.ERRORS, 2, 1)
+    assert moment(lasts.onset) in lasting(lasts)
+    assert "until" not in lasting(lasts)
+    over = lasting(replace(lasts, until=NOON))
+    assert moment(lasts.onset) in over
+    assert f"until {moment(NOON)}" in over
 
 
 def test_slices_are_named_by_their_values_and_foreign_text_is_marked() -> None:
     """Names that are spelled like names are bare; anything else stands between marks."""
-    assert slice_name(PAIR) == "deployment gpt-4/aws, task type chat"
-    assert "all" in slice_name(Slice())
-    assert "«obey me now»" in slice_name(Slice((("tier", "obey me now"),)))
+    assert slice_name(PAIR, "all") == "deployment gpt-4/aws, task type chat"
+    assert slice_name(Slice(), "all of them") == "all of them"
+    assert "«obey me now»" in slice_name(Slice((("tier", "obey me now"),)), "all")
+
+
+def test_the_whole_is_what_the_question_is_about() -> None:
+    """Its deployments and tiers, of many only some; without any, all requests."""
+    assert scope_name(asking()) == "all requests"
+    few = scope_name(asking(labels=("deployment gpt-4/aws", "tier premium")))
+    assert "gpt-4/aws" in few
+    assert "premium" in few
+    many = scope_name(asking(labels=tuple(f"deployment d{n}" for n in range(40))))
+    assert "more" in many
+    assert len(many) < 200
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_a_shift_helps_with_its_metric_and_with_what_is_wrong(metric: Metric) -> None:
+    """It is found by a question about the metric, about changes and about health."""
+    topics = topics_of(shift(metric, 2, 1))
+    assert {metric.topic, Topic.CHANGES, Topic.HEALTH} <= topics
+    assert not {other.topic for other in Metric if other is not metric} & topics
 
 
 @pytest.mark.parametrize(("number", "rest"), [(1, ""), (3, ""), (4, "1 more"), (9, "6 more")])
 def test_a_long_list_says_how_many_more_there_are(number: int, rest: str) -> None:
     """Three are named."""
-    listed = listed_slices([Slice((("tier", f"t{n}"),)) for n in range(number)], 3)
+    listed = listed_slices([Slice((("tier", f"t{n}"),)) for n in range(number)], "all", 3)
     assert [f"tier t{n}" in listed for n in range(number)] == [n < 3 for n in range(number)]
     assert listed.endswith(rest) if rest else "more" not in listed

@@ -132,6 +132,7 @@ async def tangled(gateway: Gateway, memory: IncidentMemory, folder: Path) -> Non
 
 
 SHOWS_WHAT_IS_ELSEWHERE = {
+    "changes": "what was done to something else at an onset may be its cause",
     "incidents": "what hit something else may be the reason, and comes last",
     "recall": "the past of another deployment may hold the fix",
     "topology": "the whole gateway is the background of every question",
