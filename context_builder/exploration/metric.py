@@ -32,7 +32,7 @@ def is_notable(metric: Metric, after: float, before: float) -> bool:
     if metric is Metric.ERRORS:
         high, low = max(after, before), min(after, before)
         return high - low >= LEAST_ERROR_CHANGE and high >= LEAST_ERROR_RATIO * low
-    least = LEAST_LATENCY_RATIO if metric is Metric.LATENCY else LEAST_VOLUME_RATIO
+    least = _LEAST_RATIO[metric]
     high, low = max(after, before), min(after, before)
     return high > 0 and high >= least * low
 
@@ -42,3 +42,10 @@ LEAST_ERROR_CHANGE = 0.02
 LEAST_ERROR_RATIO = 2.0
 LEAST_LATENCY_RATIO = 1.25
 LEAST_VOLUME_RATIO = 1.6
+LEAST_COST_RATIO = 2.0
+"""Of so many dear and cheap requests that a day differs from the next."""
+_LEAST_RATIO = {
+    Metric.LATENCY: LEAST_LATENCY_RATIO,
+    Metric.VOLUME: LEAST_VOLUME_RATIO,
+    Metric.COST: LEAST_COST_RATIO,
+}

@@ -24,7 +24,7 @@ LEAST_EVIDENCE = 30.0
 _PLAUSIBLE = 2.0
 """Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
 _PENALTY = 8.0
-_USUAL_SHARE = 0.25
+_USUAL_SHARE = 0.1
 """The usual level is that of the first segment with so much of all weight."""
 _LEAST_LEVEL = 1e-3
 """No level is taken for impossible."""
@@ -112,7 +112,7 @@ def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
     return next(
         (
             number
-            for number, segment in enumerate(segments[:-1])
+            for number, segment in enumerate(segments)
             if signal.level(*segment).weight >= _USUAL_SHARE * total
         ),
         0,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from context_builder.exploration.signal import Floats, Law, Signal
-from context_builder.exploration.timeline import FINE_SPAN, HOUR, Timeline
+from context_builder.exploration.timeline import FINE_SPAN
 from context_builder.exploration.traffic import Cells
 
 Chosen = npt.NDArray[np.bool_]
@@ -110,7 +110,7 @@ def _deviation(cells: Cells, chosen: Chosen) -> float:
 
 def volume_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
     """Requests against those expected at that time of day; None where nothing is expected."""
-    return _against_profile(cells.timeline, cells.by_slot(cells.requests, chosen), profile)
+    return _against_profile(cells.by_slot(cells.requests, chosen), profile)
 
 
 def cost_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
@@ -118,9 +118,7 @@ def cost_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
     requests, cost = cells.requests[chosen].sum(), cells.cost_usd[chosen].sum()
     if cost <= 0:
         return None
-    return _against_profile(
-        cells.timeline, cells.by_slot(cells.cost_usd, chosen) * (requests / cost), profile
-    )
+    return _against_profile(cells.by_slot(cells.cost_usd, chosen) * (requests / cost), profile)
 
 
 def daily_profile(cells: Cells) -> Floats:
@@ -133,7 +131,8 @@ def daily_profile(cells: Cells) -> Floats:
     busy = np.flatnonzero(requests)
     if not len(busy):
         return np.zeros(timeline.slots)
-    first = int(busy[0])
+    # The log began some time in the first slot that has a request.
+    first = min(int(busy[0]) + 1, timeline.slots - 1)
     known = timeline.hours.copy()
     known[:first] = 0
     hour_of_day = np.array([start.hour for start in timeline.starts])
@@ -149,14 +148,12 @@ def daily_profile(cells: Cells) -> Floats:
     return profile
 
 
-def _against_profile(timeline: Timeline, counted: Floats, profile: Floats) -> Signal | None:
-    past = np.array([end <= timeline.fine_start for end in map(timeline.end_of, range(timeline.slots))])
-    if not counted[past].sum() or timeline.end - timeline.fine_start < HOUR:
-        past = np.ones(timeline.slots, dtype=np.bool_)
-    expected_share = profile[past].sum()
-    if expected_share <= 0:
+def _against_profile(counted: Floats, profile: Floats) -> Signal | None:
+    """Expected is the profile times the mean rate, which shifts are compared with relative to each other."""
+    if profile.sum() <= 0:
         return None
-    return _signal(Law.POISSON, profile * (counted[past].sum() / expected_share), counted)
+    counted = np.where(profile > 0, counted, 0)
+    return _signal(Law.POISSON, profile * (counted.sum() / profile.sum()), counted)
 
 
 def _signal(law: Law, weight: Floats, mass: Floats, deviation: float = 1.0) -> Signal:

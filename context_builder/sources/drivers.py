@@ -31,7 +31,7 @@ _FALLING = 0.08
 """By so much less important is each further driver of a change."""
 _FEWER = 0.05
 """By so much less important is each further change."""
-_ONLY_GAPS = "no slice carries a change: there were no requests at all for a while, see the onsets"
+_ONLY_GAPS = "no requests for a time, as the onsets say, which no slice explains; nothing else stands out"
 _NO_TRAFFIC = "no requests are known, so that nothing can have changed"
 
 

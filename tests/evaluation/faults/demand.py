@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from evaluation.faults.aftermath import follow
@@ -75,8 +76,12 @@ def surge(scene: Scene, history: Sequence[Sent]) -> None:
     scene.logs(target.public_id, (began, scene.as_of), "warning", lambda: "429: admission queue is full", 12)
     follow(scene, target, began, trouble="rate limited, queue is full")
     span = (began, scene.as_of)
-    who = Sign(frozenset({account.public_id}), Slice(user=account.public_id), Metric.VOLUME)
-    source = Symptom("the user's traffic", (who,), span, causal=True)
+    # Of all its traffic, or of that which the deployment gets.
+    who = tuple(
+        Sign(frozenset({account.public_id}), replace(where, user=account.public_id), Metric.VOLUME)
+        for where in (Slice(), of(target))
+    )
+    source = Symptom("the user's traffic", who, span, causal=True)
     felt = Symptom("the deployment", signs([target], Metric.ERRORS, Metric.LATENCY, Metric.VOLUME), span)
     scene.requirements += [source, felt, onset(felt)]
     scene.complaints.append(Complaint("errors", target))
