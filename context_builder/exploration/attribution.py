@@ -48,6 +48,13 @@ class Breakdown:
     unit: float = 1.0
     """What a mass of 1 stands for: dollars of cost, where masses are in units of the mean cost."""
 
+    def holds(self, one: Slice) -> Chosen:
+        """Which cells are in a slice; none where a dimension of it is not among these."""
+        chosen = np.ones(len(self.weight), dtype=np.bool_)
+        for dimension, value in one.values:
+            chosen &= np.array([known == value for known in self.values.get(dimension, [""] * len(chosen))])
+        return chosen
+
 
 @dataclass(frozen=True, slots=True)
 class Driver:
@@ -72,12 +79,16 @@ class Driver:
         return self.share - self.size
 
 
-def attribute(breakdown: Breakdown, *, rose: bool) -> list[Driver]:
+def attribute(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
     """The slices that carry the change, the best description first; none where it is spread evenly.
+
+    What `without` holds is left out: the slices that carry another change of the same time.
 
     Each further one is looked for in what those before it leave, so that none is told for another's sake.
     """
     left = np.ones(len(breakdown.weight), dtype=np.bool_)
+    for one in without:
+        left &= ~breakdown.holds(one)
     chosen: list[Driver] = []
     whole = 0.0
     while len(chosen) < MOST_DRIVERS and left.any():

@@ -15,6 +15,7 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.quality import arrived
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.traffic import of_tiers
 from context_builder.request import ContextRequest, Window
 from context_builder.rollup_query import gathered_histograms, merged, rollup_scope, within
 from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
@@ -95,7 +96,7 @@ async def user_breakdown(
         .where(
             or_(within(UserSpend, spans.after), within(UserSpend, spans.before)),
             *([UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []),
-            *([User.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+            *of_tiers(request),
         )
         .group_by(User.public_id, User.tier, side)
     )  # fmt: skip

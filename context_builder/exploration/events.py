@@ -42,6 +42,7 @@ _WEIGHTS = {
     "job": 1.0,
     "version": 0.95,
     "maintenance": 0.9,
+    "log": 0.9,
     "audit": 0.8,
     "state": 0.7,
     "incident": 0.7,

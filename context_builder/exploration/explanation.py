@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from sqlalchemy import select
 
 from context_builder.exploration.attribution import Breakdown, Driver, attribute
 from context_builder.exploration.breakdown import (
@@ -24,6 +27,7 @@ from context_builder.exploration.slices import Slice
 from context_builder.exploration.user_sample import MOST as MOST_SAMPLED
 from context_builder.exploration.user_sample import error_users, volume_users
 from context_builder.request import ContextRequest
+from models import Deployment
 from models.database import ReadSession
 
 
@@ -39,6 +43,8 @@ class Explained:
     """What its figures are of, where that is not everything."""
     is_main: bool = False
     """Whether its dimensions are those that every request has."""
+    within: Slice | None = None
+    """The slice whose requests were taken apart; None: all in scope."""
 
     @property
     def everything(self) -> Driver:
@@ -50,35 +56,73 @@ class Explained:
 
 
 async def explained(
-    session: ReadSession, request: ContextRequest, shift: Shift, lookback: timedelta
+    session: ReadSession,
+    request: ContextRequest,
+    shift: Shift,
+    lookback: timedelta,
+    without: Sequence[Slice] = (),
 ) -> list[Explained]:
-    """What carries the shift, by each set of dimensions; compared with so much before the window."""
+    """What carries the shift, by each set of dimensions; compared with so much before the window.
+
+    `without` are slices that carry other shifts of the metric.
+    """
     spans = Spans.of(shift, request, lookback)
-    one_user = len(request.scope.user_ids) == 1 and not request.scope.tiers
     if shift.metric is Metric.LATENCY:
         breakdown, latencies = await latency_breakdown(session, request, spans)
-        return [await _attributed(shift, breakdown, latencies=latencies)]
+        return [await _attributed(shift, breakdown, without, latencies=latencies)]
     if shift.metric is Metric.QUALITY:
-        return [await _attributed(shift, await quality_breakdown(session, request, spans))]
+        return [await _attributed(shift, await quality_breakdown(session, request, spans), without)]
     if shift.metric is Metric.ERRORS:
-        parts = [
-            await _attributed(shift, await error_breakdown(session, request, spans)),
-            await _attributed(shift, await code_breakdown(session, request, spans)),
-        ]
-        if not one_user:
-            users, complete = await error_users(session, request, spans, shift)
-            parts.append(await _attributed(shift, users, note=_sampled(complete)))
-        return parts
-    parts = [await _attributed(shift, await total_breakdown(session, request, spans, shift))]
-    if one_user:
+        return await _explained_errors(session, request, shift, spans, without)
+    return await _explained_totals(session, request, shift, spans, without)
+
+
+async def _explained_errors(
+    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
+) -> list[Explained]:
+    """By the dimensions of requests; by error code and user, of the slice that it was found in."""
+    within = await _narrowed(session, request, shift)
+    parts = [
+        await _attributed(shift, await error_breakdown(session, request, spans), without),
+        await _attributed(shift, await code_breakdown(session, within, spans), within=shift.slice),
+    ]
+    if not _is_of_one_user(request):
+        users, complete = await error_users(session, within, spans, shift)
+        parts.append(await _attributed(shift, users, note=_sampled(complete), within=shift.slice))
+    return parts
+
+
+async def _explained_totals(
+    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
+) -> list[Explained]:
+    """By user, where there are several, then by the dimensions of requests."""
+    breakdown = await total_breakdown(session, request, spans, shift)
+    parts = [await _attributed(shift, breakdown, without)]
+    if _is_of_one_user(request):
         return parts
     if not request.scope.deployment_ids:
         users = await user_breakdown(session, request, spans, shift)
-        parts.insert(0, await _attributed(shift, users))
+        parts.insert(0, await _attributed(shift, users, without))
     elif shift.metric is Metric.VOLUME:
         users, complete = await volume_users(session, request, spans)
-        parts.insert(0, await _attributed(shift, users, note=_sampled(complete)))
+        parts.insert(0, await _attributed(shift, users, without, note=_sampled(complete)))
     return parts
+
+
+def _is_of_one_user(request: ContextRequest) -> bool:
+    return len(request.scope.user_ids) == 1 and not request.scope.tiers
+
+
+async def _narrowed(session: ReadSession, request: ContextRequest, shift: Shift) -> ContextRequest:
+    """The question about the slice that a shift was found in."""
+    deployment, tier = shift.slice.value_of("deployment"), shift.slice.value_of("tier")
+    scope = request.scope
+    if deployment is not None:
+        found = await session.scalar(select(Deployment.id).where(Deployment.public_id == deployment))
+        scope = replace(scope, deployment_ids=scope.deployment_ids if found is None else (found,))
+    if tier is not None and not scope.user_ids:
+        scope = replace(scope, tiers=(tier,))
+    return replace(request, scope=scope)
 
 
 def _sampled(complete: bool) -> str:
@@ -86,10 +130,16 @@ def _sampled(complete: bool) -> str:
 
 
 async def _attributed(
-    shift: Shift, breakdown: Breakdown, *, latencies: Latencies | None = None, note: str = ""
+    shift: Shift,
+    breakdown: Breakdown,
+    without: Sequence[Slice] = (),
+    *,
+    latencies: Latencies | None = None,
+    note: str = "",
+    within: Slice | None = None,
 ) -> Explained:
     # Lower scores are a larger loss, which is what is taken apart.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
-    drivers = await asyncio.to_thread(attribute, breakdown, rose=rose)
+    drivers = await asyncio.to_thread(attribute, breakdown, rose=rose, without=without)
     is_main = "deployment" in breakdown.values
-    return Explained(shift, tuple(drivers), breakdown, latencies, note, is_main)
+    return Explained(shift, tuple(drivers), breakdown, latencies, note, is_main, within)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import exp
 
@@ -28,10 +28,13 @@ from context_builder.exploration.slices import (
 from context_builder.exploration.timeline import Timeline
 from context_builder.exploration.traffic import Cells, read_traffic, read_users
 from context_builder.request import ContextRequest, Topic
+from context_builder.time_phrases import whole_minutes
 from models.snapshot import Snapshot
 
 LOOKBACK = timedelta(days=7)
 """How much before the window is looked at, so that a level can be called usual."""
+AFTERMATH = timedelta(hours=6)
+"""How much after the window is looked at, where that is past."""
 MOST_SHIFTS = 8
 MOST_OF_A_METRIC = 3
 _FEWEST_AFTER = 8
@@ -46,6 +49,12 @@ class Observed:
     slice: Slice
     signal: Signal
     timeline: Timeline
+
+
+def widened(request: ContextRequest) -> ContextRequest:
+    """The same question with what came right after its window: what began near its end shows only then."""
+    end = max(request.window.end, min(whole_minutes(request.as_of), request.window.end + AFTERMATH))
+    return replace(request, window=replace(request.window, end=end))
 
 
 class Exploration:
@@ -78,6 +87,7 @@ class Exploration:
         return self._has_traffic
 
     async def _explore(self, request: ContextRequest) -> tuple[Shift, ...]:
+        asked, request = request, widened(request)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
             traffic = await read_traffic(session, request, timeline)
@@ -85,7 +95,7 @@ class Exploration:
             quality = await quality_signals(session, request, timeline)
         self._has_traffic = bool(len(traffic.slot))
         # Thousands of comparisons, which other questions need not wait for.
-        found = await asyncio.to_thread(_found, request, traffic, users, quality)
+        found = await asyncio.to_thread(_found, asked, traffic, users, quality)
         leading = _leading(request, found)
         async with self._snapshot.session() as session:
             return tuple([await refined(session, request, shift) for shift in leading])
@@ -163,6 +173,8 @@ def _shifts(observed: Observed, request: ContextRequest) -> Iterator[Shift]:
     for departure in departures(observed.signal):
         until = None if departure.end is None else timeline.starts[departure.end]
         if until is not None and until <= request.window.start:
+            continue
+        if timeline.starts[departure.first] >= request.window.end:
             continue
         after, before = _levels(observed.metric, departure)
         onset = timeline.starts[departure.first]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import log
 
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.slices import Slice
@@ -13,6 +14,11 @@ SAME_MOMENT = timedelta(minutes=25)
 """Shifts of one metric that began so close together are one."""
 BLURRED = timedelta(hours=1)
 """Within what changed as a whole, a part that began so much earlier or later is another event."""
+CLEAR = 0.6
+"""A slice with so much of the evidence of the clearest may stand for the event."""
+AS_HARD = 0.9
+"""Slices that were hit so nearly as hard are told by the simplest of them."""
+_LEAST_LEVEL = 1e-3
 LONG_AFTER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +75,23 @@ def grouped(shifts: Iterable[Shift]) -> list[Shift]:
             events.append([shift])
         else:
             same.append(shift)
-    return [replace(lead, also=tuple(member.slice for member in rest)) for lead, *rest in events]
+    return [_told(event) for event in events]
+
+
+def _told(event: Sequence[Shift]) -> Shift:
+    """The event as its most telling shift: of those nearly as clear as the clearest, where it hit hardest."""
+    clear = [shift for shift in event if shift.evidence >= CLEAR * event[0].evidence]
+    hard = AS_HARD * max(_size(shift) for shift in clear)
+    told = min((shift for shift in clear if _size(shift) >= hard), key=lambda shift: len(shift.slice.values))
+    also = tuple(shift.slice for shift in event if shift is not told)
+    return replace(told, evidence=event[0].evidence, also=also)
+
+
+def _size(shift: Shift) -> float:
+    """How far the level went, on a scale that is the same for all shifts of a metric."""
+    if shift.metric in (Metric.ERRORS, Metric.QUALITY):
+        return abs(shift.after - shift.before)
+    return abs(log(max(shift.after, _LEAST_LEVEL) / max(shift.before, _LEAST_LEVEL)))
 
 
 def _clearest(shift: Shift) -> tuple[float, str, tuple[tuple[str, str], ...], datetime]:

@@ -92,7 +92,7 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
         .where(
             within(UserSpend, request.window),
             *of_scope,
-            *([User.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+            *of_tiers(request),
         )
         .group_by(UserSpend.user_id)
         .order_by(func.sum(UserSpend.requests).desc(), UserSpend.user_id)
@@ -123,6 +123,14 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
         np.zeros(len(rows)),
         np.array([float(row[3]) / float(NANO) for _, row in rows]),
     )
+
+
+def of_tiers(request: ContextRequest) -> list[ColumnElement[bool]]:
+    """That users have a tier in scope, as far as their tier at `as_of` is known."""
+    scope = request.scope
+    if not scope.tiers or scope.user_ids:
+        return []
+    return [User.tier.in_(scope.tiers), User.updated_at <= request.as_of]
 
 
 def _cells(timeline: Timeline, rows: list[Slotted], dimensions: Sequence[str]) -> Cells:

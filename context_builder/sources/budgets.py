@@ -40,6 +40,8 @@ SOON = timedelta(hours=1)
 NEAR_PERCENT = 80
 """From this share of the budget on, a user is near it."""
 MOST = 30
+_REFUSED = frozenset({Topic.COST, Topic.ERRORS, Topic.HEALTH, Topic.INCIDENTS, Topic.CHANGES, Topic.VOLUME})
+"""Over budget, a user's requests may be refused, which shows in more than cost."""
 _DAY = timedelta(days=1)
 _Exact = Numeric(38, 0).with_variant(BigInteger(), "sqlite")
 """Nano-dollars that may be multiplied by the seconds of a day."""
@@ -189,7 +191,13 @@ def _fact(spending: Spending) -> Fact:
     )
     if spending.projected is not None:
         text += f"; projected {dollars(spending.projected)} by midnight"
-    return Fact(text, short, 0.4 + 0.6 * float(min(spending.used, Decimal(1))), kind="users with a budget")
+    return Fact(
+        text,
+        short,
+        0.4 + 0.6 * float(min(spending.used, Decimal(1))),
+        _REFUSED if remaining < 0 else frozenset(),
+        kind="users with a budget",
+    )
 
 
 source = ContextSource("budgets", "B", frozenset({Topic.COST}), 2.0, read)

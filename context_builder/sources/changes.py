@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
 from context_builder.exploration.metric import Metric
+from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, duration, moment, percent, times
 from context_builder.request import ContextRequest
@@ -63,7 +64,7 @@ class Coincidence:
         """By nearness, by what was hit, and by kind: changes before symptoms."""
         near = 1 / (1 + abs(self.distance) / _HALVED_AFTER)
         scale = self.event.weight * (1.0 if _concerns(self.event, self.shift) else _BESIDE)
-        if self.distance > timedelta(0):
+        if self.distance > timedelta(0) and self.event.kind != "log":
             scale *= _LATE
         return (_EVENT - _FALLING * self.rank) * near * scale
 
@@ -75,9 +76,10 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         if not await stores.exploration.has_traffic(request):
             return Section("no requests are known, so that nothing can have changed", status=Status.EMPTY)
         return Section("no onset: no metric of any slice left its usual level")
-    spans = spans_around([(shift.earliest, shift.latest) for shift in shifts], request)
+    onsets = [(shift.earliest, shift.latest) for shift in shifts]
     async with stores.snapshot.session() as session:
-        events = await events_in(session, request, spans)
+        events = await events_in(session, request, spans_around(onsets, request))
+        events += await new_errors(session, request, onsets)
     coincidences = _nearest(events, shifts)
     facts = [
         *(_onset(shift, rank, scope_name(request)) for rank, shift in enumerate(shifts)),

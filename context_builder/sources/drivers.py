@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from context_builder.driver_words import figures, share
 from context_builder.exploration.explanation import Explained, explained
-from context_builder.exploration.exploration import LOOKBACK
+from context_builder.exploration.exploration import LOOKBACK, widened
 from context_builder.figures import moment
 from context_builder.request import ContextRequest
 from context_builder.shift_words import (
@@ -47,7 +47,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
             _nothing(request) if known else _NO_TRAFFIC, status=Status.OK if known else Status.EMPTY
         )
     async with stores.snapshot.session() as session:
-        found = [one for shift in told for one in await explained(session, request, shift, LOOKBACK)]
+        found: list[Explained] = []
+        for shift in told:
+            others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
+            without = [driver.slice for one in others for driver in one.drivers[:1]]
+            found += await explained(session, widened(request), shift, LOOKBACK, without)
     facts = [
         fact
         for rank, one in enumerate(found)
@@ -73,7 +77,8 @@ def _facts(one: Explained, importance: float, whole: str) -> Iterator[Fact]:
         even = f"{since}: no single slice carries it; {whole}: {figures(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")
     for rank, driver in enumerate(one.drivers):
-        head = f"{since}: {slice_name(driver.slice, whole)} carries {share(driver)}"
+        of = f" of {slice_name(one.within, whole)}" if one.within and one.within.values else ""
+        head = f"{since}: {slice_name(driver.slice, whole)} carries {share(driver)}{of}"
         short = f"{head}; {figures(one, driver)}"
         also = f"; the same is seen as {listed_slices(driver.alike, whole, 3)}" if driver.alike else ""
         text = f"{short}{one.note}{also}"

@@ -97,6 +97,10 @@ class Group:
         return max((line.severity for line in self.lines), key=_SEVERITY.__getitem__)
 
 
+_NEWS = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.INCIDENTS, Topic.CHANGES})
+"""An error that was not logged before is worth telling whenever something is wrong."""
+
+
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The templates of the window's lines, new ones first."""
     onset = await stores.exploration.onset(request)
@@ -173,6 +177,7 @@ def _fact(group: Group, span: EventWindow, before: Lines, border: datetime, onse
         f"{kind} {quoted(group.template, limit=_TEMPLATE_LIMIT)} {tail}; {news}{example}",
         f"{kind} {quoted(group.template, limit=_SHORT_LIMIT)} {tail}{'; NEW' if group.new else ''}",
         _importance(group, span, before),
+        _NEWS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
     )
 

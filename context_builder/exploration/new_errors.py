@@ -1,0 +1,78 @@
+"""Errors that were first logged near an onset: what the logs say began then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from context_builder.exploration.events import Event
+from context_builder.figures import count, named
+from context_builder.log_templates import templates_of
+from context_builder.request import ContextRequest, Window
+from context_builder.untrusted import quoted
+from models import ErrorLog, LogSeverity
+from models.database import ReadSession
+
+MOST_SPANS = 3
+"""Onsets, the most relevant first, whose logs are read."""
+MOST_READ = 500
+"""Lines near one onset, the first of them, and as many before."""
+FEWEST = 3
+"""With fewer lines in the time after an onset, a template may be anything."""
+_EARLY, _LATE = timedelta(minutes=10), timedelta(minutes=30)
+_BEFORE = timedelta(hours=24)
+_BAD = (LogSeverity.ERROR, LogSeverity.CRITICAL)
+_LONGEST = 400
+
+Line = tuple[datetime, str, str]
+"""When, by what, and its text."""
+
+
+async def new_errors(
+    session: ReadSession, request: ContextRequest, onsets: Sequence[tuple[datetime, datetime]]
+) -> list[Event]:
+    """Templates of errors first seen near an onset; onsets are first and last possible moments."""
+    events = []
+    for first, last in onsets[:MOST_SPANS]:
+        near = Window(first - _EARLY, min(last + _LATE, request.as_of + timedelta(microseconds=1)))
+        if near.start >= near.end:
+            continue
+        after = await _lines(session, near, newest=False)
+        before = await _lines(session, Window(near.start - _BEFORE, near.start), newest=True)
+        # Comparing lines takes a while; other sources go on meanwhile.
+        events += await asyncio.to_thread(lambda a=after, b=before: list(_events(a, b)))  # type: ignore[misc]
+    return events
+
+
+async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[Line]:
+    order = (ErrorLog.logged_at.desc(), ErrorLog.id.desc()) if newest else (ErrorLog.logged_at, ErrorLog.id)
+    rows = await session.execute(
+        select(ErrorLog.logged_at, ErrorLog.target, func.substr(ErrorLog.message, 1, _LONGEST))
+        .where(
+            ErrorLog.logged_at >= span.start,
+            ErrorLog.logged_at < span.end,
+            ErrorLog.severity.in_(_BAD),
+        )
+        .order_by(*order)
+        .limit(MOST_READ)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _events(after: Sequence[Line], before: Sequence[Line]) -> Iterator[Event]:
+    template_of = templates_of(text for _, _, text in (*after, *before))
+    known = {template_of[text] for _, _, text in before}
+    groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in after:
+        if (template := template_of[line[2]]) not in known:
+            groups[line[1], template].append(line)
+    for (target, _), lines in sorted(groups.items()):
+        if len(lines) >= FEWEST:
+            said = quoted(lines[0][2], limit=160)
+            often = count(len(lines), "line")
+            text = f"{named(target)} began to log a new error, {often} within the half hour: {said}"
+            yield Event(at=lines[0][0], kind="log", text=text, target=target)
