@@ -182,7 +182,8 @@ def _outcomes(head: str, rows: Sequence[Any], total: int) -> Fact:
         if status in FAILED_STATUSES:
             codes[f"{status} {named(code)}" if code else status] += number
     failed = codes.total()
-    kinds = ", ".join(f"{code} {number:,}" for code, number in codes.most_common(MOST_NAMES))
+    ranked = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+    kinds = ", ".join(f"{code} {number:,}" for code, number in ranked[:MOST_NAMES])
     short = f"{head}: {failed:,} of {count(total, 'request')} failed ({percent(failed, total)})"
     return Fact(
         f"{short}: {kinds}" if failed else short,

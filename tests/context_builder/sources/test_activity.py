@@ -55,11 +55,12 @@ async def test_profile_and_actions_until_the_moment(gateway: Gateway) -> None:
 
 
 async def test_what_he_sent_is_compared_with_before(gateway: Gateway) -> None:
-    """Exact requests and cost of the window, an hour's share of both, and shares by deployment and status."""
+    """Exact requests and cost of the window, an hour's share of both, failures by code, then deployments."""
     await people(gateway)
     recent = [NOON - n * 10 * MINUTE for n in range(1, 49)]
     await gateway.send(*recent, cost_usd=Decimal("0.50"))
-    await gateway.send(NOON - HOUR, NOON - HOUR, status="error", deployment="mistral/gcp")
+    await gateway.send(NOON - HOUR, status="error", error_code="503", deployment="mistral/gcp")
+    await gateway.send(NOON - HOUR, status="error", deployment="mistral/gcp")
     await gateway.send(NOON - 3 * DAY, cost_usd=Decimal(48))
     await gateway.send(NOON - HOUR, user="user_b")
     request = asking(user_ids=gateway.id_of("user_a"))
@@ -71,14 +72,15 @@ async def test_what_he_sent_is_compared_with_before(gateway: Gateway) -> None:
         )
     ]
     assert of_kind(section, "user breakdowns") == [
+        "all 50 requests of user_a in the window: 2 of 50 requests failed (4.0 %): error 1, error 503 1",
         "all 50 requests of user_a in the window by deployment: gpt-4/aws 48 (96.0 %), mistral/gcp 2 (4.0 %)",
-        "all 50 requests of user_a in the window by status: success 48 (96.0 %), error 2 (4.0 %)",
     ]
     narrow = asking(user_ids=gateway.id_of("user_a"), deployment_ids=gateway.id_of("mistral/gcp"))
-    assert of_kind(await gateway.read(source, narrow), "user breakdowns")[0] == (
-        "all 2 requests of user_a on the deployments in scope in the window by deployment: "
-        "mistral/gcp 2 (100 %)"
-    )
+    head = "all 2 requests of user_a on the deployments in scope in the window"
+    assert of_kind(await gateway.read(source, narrow), "user breakdowns") == [
+        f"{head}: 2 of 2 requests failed (100 %): error 1, error 503 1",
+        f"{head} by deployment: mistral/gcp 2 (100 %)",
+    ]
 
 
 async def test_silence_is_told(gateway: Gateway) -> None:
