@@ -83,13 +83,11 @@ def test_the_prompt_is_shown_as_it_is_sent(arcpoint: Run, with_model: MessagesAp
     """--show-prompt prints the bytes that go to the model, before the answer."""
     document = ask(arcpoint, SLOW, "--as-of", PAST, "--show-prompt")
     (call,) = with_model.messages
-    assert document["prompt"] == {
-        "system": call.body["system"][0]["text"],
-        "user": call.body["messages"][0]["content"],
-    }
+    stable, user = (block["text"] for block in call.body["messages"][0]["content"])
+    assert document["prompt"] == {"system": call.body["system"][0]["text"], "stable": stable, "user": user}
     shown = arcpoint("ask", SLOW, "--as-of", PAST, "--show-prompt").out
     before, _, after = shown.partition("--- answer ---\n")
-    assert document["prompt"]["user"].rstrip() in before
+    assert (stable + user).rstrip() in before
     assert after.startswith(document["text"])
 
 

@@ -56,7 +56,8 @@ def test_the_last_answer_can_be_looked_into(typed: Run, with_model: MessagesApi)
     """/prompt shows what was sent, byte for byte; /why shows every source; /quit leaves."""
     result = typed(SLOW, "/prompt", "/why", "/quit", "never asked")
     (call,) = with_model.messages
-    assert call.body["messages"][0]["content"].rstrip() in result.out
+    sent = "".join(block["text"] for block in call.body["messages"][0]["content"])
+    assert sent.rstrip() in result.out
     assert "Sources, read at the same time in" in result.out
     assert "never asked" not in result.out
 

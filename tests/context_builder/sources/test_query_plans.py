@@ -60,7 +60,9 @@ async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
     """A session in which PostgreSQL, too, reads a small table whole only where it has no other way."""
     async with gateway.database.read() as session:
         if not gateway.database.is_sqlite:
-            await session.execute(text("SET LOCAL enable_seqscan = off"))
+            # Both of these joins would take a whole small table through its primary key.
+            for whole in ("seqscan", "mergejoin", "hashjoin"):
+                await session.execute(text(f"SET LOCAL enable_{whole} = off"))
         yield session
 
 
