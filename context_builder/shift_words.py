@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import Shift
+from context_builder.exploration.shift import BLURRED, Shift, apart
 from context_builder.exploration.slices import Slice
 from context_builder.figures import moment, named
 from context_builder.request import ContextRequest, Topic
@@ -34,9 +34,13 @@ ANY_CHANGE = frozenset(Topic) - {Topic.HISTORY}
 """A metric that left its usual level is worth telling whatever is asked about the present."""
 
 
-def topics_of(shift: Shift) -> frozenset[Topic]:
-    """Questions that a shift helps with: about its metric, and about how the gateway is."""
-    return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS})
+def topics_of(shift: Shift, shifts: Iterable[Shift]) -> frozenset[Topic]:
+    """Questions that a shift helps with: how the gateway is, its metric, and what changed with it.
+
+    A surge that began when requests began to fail matters to a question about failures.
+    """
+    together = {one.metric.topic for one in shifts if apart(one, shift) <= BLURRED}
+    return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS, *together})
 
 
 def scope_name(request: ContextRequest) -> str:

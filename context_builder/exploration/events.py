@@ -19,6 +19,7 @@ from models import (
     AuditEvent,
     ConfigChange,
     Deployment,
+    DeploymentStatus,
     Incident,
     Job,
     MaintenanceWindow,
@@ -43,8 +44,9 @@ _WEIGHTS = {
     "version": 0.95,
     "maintenance": 0.9,
     "log": 0.9,
-    "audit": 0.8,
+    "outage": 0.95,
     "state": 0.7,
+    "audit": 0.6,
     "incident": 0.7,
 }
 
@@ -182,7 +184,7 @@ async def _transitions(session: ReadSession, near: Near) -> list[Event]:
     return [
         Event(
             at=row.changed_at,
-            kind="state",
+            kind="outage" if row.to_status == DeploymentStatus.DOWN else "state",
             text=f"{named(deployment)} went from {row.from_status} to {row.to_status}"
             + (f": {quoted(row.reason, limit=120)}" if row.reason else ""),
             target=deployment,

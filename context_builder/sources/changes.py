@@ -17,7 +17,7 @@ from context_builder.exploration.metric import Metric
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, duration, moment, percent, times
-from context_builder.request import ContextRequest
+from context_builder.request import ContextRequest, Topic
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -35,8 +35,10 @@ _EVENT = 0.97
 """Importance of an event at the very onset of the first shift."""
 _HALVED_AFTER = timedelta(minutes=90)
 """So far from the onset an event is half as important."""
+_NEAR = 0.9
+"""Share of importance of an event on another deployment of the same model or backend as what changed."""
 _BESIDE = 0.75
-"""Share of importance of an event that hit something else than what changed."""
+"""The same of an event on a deployment that has nothing in common with it."""
 _LATE = 0.6
 """Share of importance of an event that came after the onset."""
 _FALLING = 0.08
@@ -63,7 +65,7 @@ class Coincidence:
     def importance(self) -> float:
         """By nearness, by what was hit, and by kind: changes before symptoms."""
         near = 1 / (1 + abs(self.distance) / _HALVED_AFTER)
-        scale = self.event.weight * (1.0 if _concerns(self.event, self.shift) else _BESIDE)
+        scale = self.event.weight * _concern(self.event, self.shift)
         if self.distance > timedelta(0) and self.event.kind != "log":
             scale *= _LATE
         return (_EVENT - _FALLING * self.rank) * near * scale
@@ -82,8 +84,14 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         events += await new_errors(session, request, onsets)
     coincidences = _nearest(events, shifts)
     facts = [
-        *(_onset(shift, rank, scope_name(request)) for rank, shift in enumerate(shifts)),
-        *(_event(one, scope_name(request)) for one in coincidences[:MOST_EVENTS]),
+        *(
+            _onset(shift, rank, scope_name(request), topics_of(shift, shifts))
+            for rank, shift in enumerate(shifts)
+        ),
+        *(
+            _event(one, scope_name(request), topics_of(one.shift, shifts))
+            for one in coincidences[:MOST_EVENTS]
+        ),
     ]
     rest = f" of {len(coincidences)}" if len(coincidences) > MOST_EVENTS else ""
     header = (
@@ -107,14 +115,19 @@ def _nearest(events: Sequence[Event], shifts: Sequence[Shift]) -> list[Coinciden
     return sorted(found, key=lambda one: (-one.importance, one.event.at, one.event.text))
 
 
-def _concerns(event: Event, shift: Shift) -> bool:
-    """Whether the event hit the gateway as a whole, or a deployment, model or backend of what changed."""
+def _concern(event: Event, shift: Shift) -> float:
+    """How much an event has to do with what changed, from 0 to 1, by what it happened to.
+
+    All of it for the gateway as a whole and for a deployment, model or backend of what changed.
+    """
     deployments = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
     names = {part for deployment in deployments for part in (deployment, *deployment.split("/"))}
-    return not deployments or event.target in names or "/" not in event.target
+    if not deployments or event.target in names or "/" not in event.target:
+        return 1.0
+    return _BESIDE if names.isdisjoint(event.target.split("/")) else _NEAR
 
 
-def _onset(shift: Shift, rank: int, whole: str) -> Fact:
+def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
     also = f"; also {listed_slices(shift.also, whole, 3)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else happened(shift)
     head = f"{slice_name(shift.slice, whole)}: {what} {lasting(shift)}"
@@ -122,7 +135,7 @@ def _onset(shift: Shift, rank: int, whole: str) -> Fact:
         f"{head}{precision(shift)}: {_level(shift)}{also}",
         f"{head}: {_level(shift)}",
         1.0 - _FALLING * rank,
-        topics_of(shift),
+        topics,
         "onsets",
     )
 
@@ -153,9 +166,9 @@ def _share(fraction: float) -> str:
     return percent(round(fraction * 1000), 1000)
 
 
-def _event(one: Coincidence, whole: str) -> Fact:
+def _event(one: Coincidence, whole: str, topics: frozenset[Topic]) -> Fact:
     text = f"{moment(one.event.at)}, {_relation(one, whole)}: {one.event.text}"
-    return Fact(text, "", one.importance, topics_of(one.shift), "events", one.event.key)
+    return Fact(text, "", one.importance, topics, "events", one.event.key)
 
 
 def _relation(one: Coincidence, whole: str) -> str:

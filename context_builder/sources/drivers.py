@@ -13,7 +13,7 @@ from context_builder.driver_words import figures, share
 from context_builder.exploration.explanation import Explained, explained
 from context_builder.exploration.exploration import LOOKBACK, widened
 from context_builder.figures import moment
-from context_builder.request import ContextRequest
+from context_builder.request import ContextRequest, Topic
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -55,7 +55,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts = [
         fact
         for rank, one in enumerate(found)
-        for fact in _facts(one, 1.0 - _FEWER * min(rank, 6), scope_name(request))
+        for fact in _facts(
+            one, 1.0 - _FEWER * min(rank, 6), scope_name(request), topics_of(one.shift, shifts)
+        )
     ]
     said = "; ".join(f"{happened(shift)} {lasting(shift)}" for shift in told)
     return Section(f"what carries each change: {said}", tuple(facts))
@@ -69,9 +71,8 @@ def _nothing(request: ContextRequest) -> str:
     )
 
 
-def _facts(one: Explained, importance: float, whole: str) -> Iterator[Fact]:
+def _facts(one: Explained, importance: float, whole: str, topics: frozenset[Topic]) -> Iterator[Fact]:
     shift = one.shift
-    topics = topics_of(shift)
     since = f"{happened(shift)} {lasting(shift)}"
     if one.is_main and not one.drivers:
         even = f"{since}: no single slice carries it; {whole}: {figures(one, one.everything)}"
