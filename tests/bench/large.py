@@ -4,24 +4,57 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from typing import Any
 
-from models import Deployment, User
-from models.database import Database
-from models.request_log import NewRequest, append
+from sqlalchemy import func, insert, select, text
+
+from models import Deployment, Request, RequestRollup, User, UserSpend
+from models.database import Database, WriteSession
+from models.request_log import (
+    _COLUMNS,
+    _ROLLUP_KEY,
+    _SPEND_KEY,
+    Key,
+    NewRequest,
+    _rollups_of,
+    _spend_of,
+    bucket_start,
+)
+from models.rollups import Resolution
 
 WEEK = timedelta(days=7)
-_BATCH = 5_000
 _DEPLOYMENTS = 12
 _USERS = 200
 _SLOW_FROM = timedelta(hours=9)
 """How long before the end one deployment became slow, so that there is something to find."""
 
 
-async def fill(database: Database, requests: int, end: datetime) -> None:
-    """Writes a week of requests that ends at `end`, with the same random numbers every time."""
+async def fill(database: Database, requests: int, end: datetime, span: timedelta = WEEK) -> None:
+    """Writes an evenly filled span of requests that ends at `end`, with the same random numbers every time.
+
+    Hour by hour, so that each bucket is complete when it is computed and written once: the same rows as from
+    `models.request_log.append`, which would look for each bucket first. The log must be empty.
+    """
+    deployments, users = await _gateway(database, end)
+    written = 0
+    rows = new_requests(requests, end, span, deployments, users)
+    for hour, members in groupby(rows, key=lambda row: bucket_start(row.created_at, Resolution.HOUR)):
+        new = [(written + n, row) for n, row in enumerate(members, start=1)]
+        async with database.write() as session:
+            await _write_hour(session, new)
+        written += len(new)
+        if hour.hour % 12 == 0:
+            print(f"  {written:,} of {requests:,} requests written", file=sys.stderr)  # noqa: T201  progress
+    if not database.is_sqlite:
+        await _continue_ids(database)
+
+
+async def _gateway(database: Database, end: datetime) -> tuple[list[int], list[tuple[int, str]]]:
+    """Writes deployments and users; gives the ids of the former, ids and tiers of the latter."""
     created = end - timedelta(days=30)
     deployments = [
         Deployment(public_id=f"m{n % 4}/b{n // 4}", model=f"m{n % 4}", backend=f"b{n // 4}", status="healthy",
@@ -36,25 +69,22 @@ async def fill(database: Database, requests: int, end: datetime) -> None:
     ]  # fmt: skip
     async with database.write() as session:
         session.add_all([*deployments, *users])
-    rows = _requests(requests, end, [row.id for row in deployments], [(row.id, row.tier) for row in users])
-    for start in range(0, requests, _BATCH):
-        async with database.write() as session:
-            await append(session, [next(rows) for _ in range(min(_BATCH, requests - start))])
-        if start % (_BATCH * 20) == 0:
-            print(f"  {start:,} of {requests:,} requests written", file=sys.stderr)  # noqa: T201  progress
+        await session.flush()
+        return [row.id for row in deployments], [(row.id, row.tier) for row in users]
 
 
-def _requests(
-    number: int, end: datetime, deployments: list[int], users: list[tuple[int, str]]
+def new_requests(
+    number: int, end: datetime, span: timedelta, deployments: Sequence[int], users: Sequence[tuple[int, str]]
 ) -> Iterator[NewRequest]:
+    """The requests in the order of time; users are pairs of id and tier."""
     chance = random.Random(5)  # noqa: S311  a benchmark
-    step = WEEK / number
+    step = span / number
     for n in range(number):
-        moment = end - WEEK + n * step
+        moment = end - span + n * step
         user_id, tier = users[chance.randrange(len(users))]
         deployment = deployments[chance.randrange(len(deployments))]
         slow = 3.0 if deployment == deployments[0] and moment >= end - _SLOW_FROM else 1.0
-        failed = chance.random() < 0.01  # noqa: PLR2004  an ordinary failure rate
+        failed = chance.random() < 0.01  # an ordinary failure rate
         yield NewRequest(
             public_id=f"req_{n:09}",
             created_at=moment,
@@ -71,3 +101,27 @@ def _requests(
             router_version="v2.4.0",
             endpoint="/v1/messages",
         )
+
+
+async def _write_hour(session: WriteSession, new: Sequence[tuple[int, NewRequest]]) -> None:
+    requests = [{"id": n} | {name: getattr(row, name) for name in _COLUMNS} for n, row in new]
+    rollups = _keyed(_ROLLUP_KEY, _rollups_of(new))
+    for table, rows in (
+        (Request, requests),
+        (RequestRollup, rollups),
+        (UserSpend, _keyed(_SPEND_KEY, _spend_of(new))),
+    ):
+        # With NULLs left out, rows with and without an error code would be separate statements.
+        await session.execute(insert(table), rows, execution_options={"render_nulls": True})
+
+
+def _keyed(names: Sequence[str], buckets: Mapping[Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**dict(zip(names, key, strict=True)), **buckets[key]} for key in sorted(buckets)]
+
+
+async def _continue_ids(database: Database) -> None:
+    """PostgreSQL counts on where the given ids end."""
+    async with database.write() as session:
+        last = await session.scalar(select(func.max(Request.id)))
+        statement = text("SELECT setval(pg_get_serial_sequence('requests', 'id'), :last)")
+        await session.execute(statement, {"last": last})
