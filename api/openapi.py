@@ -66,15 +66,35 @@ _BAD_PARAMETERS: dict[str, Any] = {
 
 
 class DescribedApp(FastAPI):
-    """A FastAPI application whose description knows the schema of problem documents."""
+    """A FastAPI application whose description knows problem documents, and shows null in examples."""
 
     def openapi(self) -> dict[str, Any]:
         """The description; made once."""
         if self.openapi_schema is None:
             description = super().openapi()
+            schemas = description["components"]["schemas"]
             _, problem = models_json_schema([(Problem, "serialization")], ref_template=_REF)
-            description["components"]["schemas"] |= problem["$defs"]
+            schemas |= problem["$defs"]
+            for schema in schemas.values():
+                if "examples" in schema:
+                    schema["examples"] = [_whole(example, schema, schemas) for example in schema["examples"]]
         return super().openapi()
+
+
+def _whole(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """An example with the fields that are always sent and null in it: FastAPI drops what is null."""
+    for choice in schema.get("anyOf", ()):
+        if choice.get("type") != "null":
+            schema = choice
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        return [_whole(each, schema.get("items", {}), schemas) for each in value]
+    if not isinstance(value, dict):
+        return value
+    fields = schema.get("properties", {})
+    nulls = {name: None for name in schema.get("required", ()) if name not in value}
+    return {name: _whole(each, fields.get(name, {}), schemas) for name, each in (value | nulls).items()}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,8 @@ from fastapi import FastAPI
 from api.settings import Settings
 from http_service import client_of, running, settings_of
 from loopback.messages_api import MessagesApi
+
+_PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -46,7 +49,10 @@ def service_settings(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(service_settings: Settings) -> AsyncIterator[FastAPI]:
+    """Its sources are read whole however busy the machine is, so that equal questions get equal prompts."""
     async with running(service_settings) as app:
+        builder = app.state.services.answerer.builder
+        builder.sources = tuple(replace(source, deadline_s=_PATIENCE_S) for source in builder.sources)
         yield app
 
 
