@@ -8,6 +8,8 @@ from context_builder.figures import moment
 from context_builder.manifest import FactEntry, Manifest, SourceEntry
 from context_builder.source import Status
 
+MOST_SUMMARIES = 3
+"""Of the sources that have most to say."""
 MOST_ON_TOPIC = 8
 MOST_BESIDE = 3
 """What else is going on, for a reader who may have asked about a symptom."""
@@ -24,7 +26,8 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
     kept = [fact for fact in manifest.facts if fact.is_shown]
     on_topic = [fact for fact in kept if fact.on_topic]
     beside = [fact for fact in kept if not fact.on_topic]
-    about = {fact.source for fact in manifest.facts if fact.on_topic}
+    about = {fact.source for fact in on_topic}
+    summaries = [source for source in manifest.sources if source.name in about and not source.stable]
     window = f"From {moment(manifest.window.start)} to {moment(manifest.window.end)} UTC"
     return "\n".join(
         [
@@ -32,7 +35,7 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
             "",
             f"{window}, {', '.join(manifest.scope) or 'the whole gateway'}:",
             "",
-            *(_header(source) for source in manifest.sources if source.name in about and not source.folded),
+            *(_header(source) for source in summaries[:MOST_SUMMARIES]),
             *_facts(on_topic[:MOST_ON_TOPIC]),
             *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MOST_BESIDE])),
             *_listed("Not known:", _limits(manifest)),

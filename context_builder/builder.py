@@ -73,8 +73,8 @@ class ContextBuilder:
             now = self._clock()
             async with snapshot.session() as session:
                 request = await resolve(ask, session, now=now, default_budget=self._default_budget)
-            stores = Stores(snapshot, self._memory, Exploration(snapshot), self._runbooks)
-            async with asyncio.TaskGroup() as group:
+            async with Exploration(snapshot) as exploration, asyncio.TaskGroup() as group:
+                stores = Stores(snapshot, self._memory, exploration, self._runbooks)
                 tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
         # A flood of facts takes a while to bound and to hash; other questions go on meanwhile.
         manifest, prompt = await asyncio.to_thread(self._pack, request, [task.result() for task in tasks])

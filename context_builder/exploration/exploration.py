@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import exp
+from typing import Self
 
 from context_builder.exploration.metric import Metric, is_notable
 from context_builder.exploration.neighbourhood import refined
@@ -35,6 +36,8 @@ LOOKBACK = timedelta(days=7)
 """How much before the window is looked at, so that a level can be called usual."""
 AFTERMATH = timedelta(hours=6)
 """How much after the window is looked at, where that is past."""
+ONSET_WITHIN_S = 3.0
+"""So long a source waits for the onset before it tells what it has without it: well below its deadline."""
 MOST_SHIFTS = 8
 MOST_OF_A_METRIC = 3
 _FEWEST_AFTER = 8
@@ -58,33 +61,57 @@ def widened(request: ContextRequest) -> ContextRequest:
 
 
 class Exploration:
-    """Explores one snapshot for one question."""
+    """Explores one snapshot for one question; a context manager that ends with the question."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._lock = asyncio.Lock()
-        self._shifts: tuple[Shift, ...] | None = None
+        self._work: asyncio.Task[tuple[Shift, ...]] | None = None
         self._has_traffic = False
+        self._gaps: tuple[str, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
 
     async def shifts(self, request: ContextRequest) -> tuple[Shift, ...]:
         """What changed before or in the window and is seen in it; the metrics asked about first.
 
-        The first source that asks does the work, within its own deadline; others wait for it.
+        The work is done once, however many ask, and goes on when one of them runs out of time.
         """
-        async with self._lock:
-            if self._shifts is None:
-                self._shifts = await self._explore(request)
-            return self._shifts
+        return await asyncio.shield(self._started(request))
 
     async def onset(self, request: ContextRequest) -> datetime | None:
-        """When what the question is about most probably began; None: nothing changed that stands out."""
-        shifts = await self.shifts(request)
+        """When what the question is about most probably began.
+
+        None where nothing changed that stands out, or where that is not found soon or not at all:
+        `gaps` says so then. For sources that have something to say without it.
+        """
+        work = self._started(request)
+        await asyncio.wait({work}, timeout=ONSET_WITHIN_S)
+        if not work.done() or work.cancelled() or work.exception() is not None:
+            self._gaps = ("when what is asked about began: that was not found in time",)
+            return None
+        shifts = work.result()
         return shifts[0].onset if shifts else None
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What whoever asked for the onset must say that it does not know."""
+        return self._gaps
 
     async def has_traffic(self, request: ContextRequest) -> bool:
         """Whether any request in scope is known, in the window or before it."""
         await self.shifts(request)
         return self._has_traffic
+
+    def _started(self, request: ContextRequest) -> asyncio.Task[tuple[Shift, ...]]:
+        if self._work is None:
+            self._work = asyncio.create_task(self._explore(request))
+        return self._work
 
     async def _explore(self, request: ContextRequest) -> tuple[Shift, ...]:
         asked, request = request, widened(request)
@@ -192,7 +219,8 @@ def _shifts(observed: Observed, request: ContextRequest) -> Iterator[Shift]:
             exposure=_exposure(observed, departure),
             evidence=departure.evidence,
         )
-        if is_notable(shift.metric, after, before) and (shift.is_gap or shift.counted >= _FEWEST_AFTER):
+        enough = shift.counted >= _FEWEST_AFTER or (_is_total(shift.metric) and not shift.rose)
+        if enough and is_notable(shift.metric, after, before):
             yield shift
 
 

@@ -21,7 +21,7 @@ LEAST_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
 LEAST_EVIDENCE = 30.0
 """About five and a half standard deviations: some thousand places are looked at for every question."""
-_PLAUSIBLE = 2.0
+_PLAUSIBLE = 3.0
 """Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
 _PENALTY = 8.0
 _USUAL_SHARE = 0.1

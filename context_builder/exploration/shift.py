@@ -14,6 +14,8 @@ SAME_MOMENT = timedelta(minutes=25)
 """Shifts of one metric that began so close together are one."""
 BLURRED = timedelta(hours=1)
 """Within what changed as a whole, a part that began so much earlier or later is another event."""
+BUSY_PER_HOUR = 4.0
+"""Where fewer requests are usual, silence is told like any other change."""
 CLEAR = 0.6
 """A slice with so much of the evidence of the clearest may stand for the event."""
 AS_HARD = 0.9
@@ -57,8 +59,10 @@ class Shift:
 
     @property
     def is_gap(self) -> bool:
-        """Whether there were no requests at all."""
-        return self.metric is Metric.VOLUME and self.counted == 0
+        """Whether there were no requests at all where many are usual: of a deployment, or of everything."""
+        is_whole = all(dimension == "deployment" for dimension, _ in self.slice.values)
+        is_busy = self.expected_per_hour >= BUSY_PER_HOUR
+        return self.metric is Metric.VOLUME and self.counted == 0 and is_whole and is_busy
 
 
 def grouped(shifts: Iterable[Shift]) -> list[Shift]:

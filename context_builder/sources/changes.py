@@ -158,6 +158,8 @@ def _level(shift: Shift) -> str:
             f"mean score {shift.after:.2f} over {count(round(shift.counted), 'score')}, "
             f"{shift.before:.2f} is usual"
         )
+    if shift.metric is Metric.VOLUME and not shift.counted:
+        return f"none at all, where about {max(1, round(shift.expected_per_hour)):,} per hour are usual"
     amount = f", {count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
     return f"{times(shift.after, 1.0)} what is usual at that time of day{amount}"
 
@@ -183,6 +185,6 @@ source = ContextSource(
     "changes",
     "CH",
     ANY_CHANGE,
-    3.0,
+    4.0,
     read,
 )

@@ -41,7 +41,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"; the {'nearest to the onset' if onset else 'newest'} {MOST} are listed" if total > MOST else ""
     )
     header = f"{count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
-    return Section(header, tuple(_facts(changes, onset, onset or span.until)))
+    return Section(header, tuple(_facts(changes, onset, onset or span.until)), gaps=stores.exploration.gaps)
 
 
 async def _nearest(
@@ -91,4 +91,4 @@ def _step(change: ConfigChange, limit: int) -> str:
     return f"{old} -> {new}"
 
 
-source = ContextSource("config", "C", frozenset({Topic.CHANGES}), 2.0, read)
+source = ContextSource("config", "C", frozenset({Topic.CHANGES}), 4.0, read)

@@ -90,6 +90,6 @@ source = ContextSource(
     "drivers",
     "DR",
     ANY_CHANGE,
-    3.0,
+    4.0,
     read,
 )

@@ -123,6 +123,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"{count(window.total, 'error log')} {window.span}, {usual}{part}; "
         f"{count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
         tuple(facts[:MOST]),
+        gaps=stores.exploration.gaps,
     )
 
 
@@ -215,4 +216,4 @@ def _rate(lines: int, span: EventWindow) -> float:
     return lines * (REACH / max(span.until - span.since, timedelta(minutes=1)))
 
 
-source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 3.0, read)
+source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read)

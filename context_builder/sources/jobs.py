@@ -59,7 +59,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section(f"no jobs {span}, and none is unfinished", status=Status.EMPTY)
     facts = [_fact(job, state, request, span, onset) for job, state in jobs]
     return Section(
-        _header(counts, span) + onset_note(onset), tuple(sorted(facts, key=lambda fact: -fact.importance))
+        _header(counts, span) + onset_note(onset),
+        tuple(sorted(facts, key=lambda fact: -fact.importance)),
+        gaps=stores.exploration.gaps,
     )
 
 
@@ -108,4 +110,4 @@ _SAID = {
     JobStatus.CANCELLED: "was cancelled",
 }
 
-source = ContextSource("jobs", "J", frozenset({Topic.CHANGES, Topic.HEALTH}), 2.0, read)
+source = ContextSource("jobs", "J", frozenset({Topic.CHANGES, Topic.HEALTH}), 4.0, read)
