@@ -21,15 +21,25 @@ from api.story import StorySummary
 from api.story import seed as write_story
 from context_builder.figures import count, moment
 from models import (
+    AuditEvent,
+    ConfigChange,
     Deployment,
+    ErrorLog,
+    HealthCheck,
     Incident,
+    Job,
+    MaintenanceWindow,
     MemoryEntry,
+    Notification,
     Postmortem,
+    QualityScore,
     Question,
     Request,
     RequestRollup,
     Resolution,
+    StateTransition,
     User,
+    UserAction,
 )
 from models.database import Database
 from models.migrations import head_revision
@@ -37,7 +47,10 @@ from models.migrations import upgrade as migrate
 
 app = typer.Typer(no_args_is_help=True)
 
-_COUNTED = (Deployment, User, Incident, Postmortem, Question, MemoryEntry)
+_COUNTED = (
+    Deployment, User, Incident, Postmortem, QualityScore, Job, ConfigChange, AuditEvent, StateTransition,
+    HealthCheck, ErrorLog, Notification, MaintenanceWindow, UserAction, Question, MemoryEntry,
+)  # fmt: skip
 
 
 @app.command()
