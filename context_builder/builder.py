@@ -98,6 +98,7 @@ class ContextBuilder:
         try:
             async with asyncio.timeout(source.deadline_s):
                 section = await source.read(request, stores)
+            return reading(section, section.status)
         except TimeoutError:
             log.warning("source timed out", source=source.name, deadline_s=source.deadline_s)
             return reading(Section(""), Status.TIMEOUT, f"gave no answer within {source.deadline_s:g} s")
@@ -108,7 +109,6 @@ class ContextBuilder:
         except Exception as error:  # noqa: BLE001  the one broad except: no source may fail the question
             log.warning("source failed", source=source.name, error=repr(error))
             return reading(Section(""), Status.ERROR, _reason(error))
-        return reading(section, section.status)
 
 
 def _reason(error: Exception) -> str:

@@ -53,10 +53,10 @@ def choose_stable(readings: Sequence[Reading], budget: int, bound: TokenBound) -
         return StableFacts()
     facts = list(_by_rank(chosen))
     for detail in (Detail.FULL, Detail.SHORT):
-        shown = {ref: _shown(ref, fact, detail, bound) for ref, fact in facts}
-        if sum(fact.tokens for fact in shown.values()) <= room:
+        shown = _all(facts, detail, room, bound)
+        if shown is not None:
             return _chosen(chosen, facts, shown)
-    return _chosen(chosen, facts, dict(_fitting(shown, room)))
+    return _chosen(chosen, facts, dict(_fitting(facts, room, bound)))
 
 
 def _allowance(budget: int) -> int:
@@ -83,11 +83,27 @@ def _shown(ref: str, fact: Fact, detail: Detail, bound: TokenBound) -> StableFac
     return StableFact(Detail.SHORT if is_short else Detail.FULL, text, tokens)
 
 
-def _fitting(shown: Mapping[str, StableFact], room: int) -> Iterator[tuple[str, StableFact]]:
-    for ref, fact in shown.items():
-        if fact.tokens <= room:
-            room -= fact.tokens
-            yield ref, fact
+def _all(
+    facts: Sequence[tuple[str, Fact]], detail: Detail, room: int, bound: TokenBound
+) -> dict[str, StableFact] | None:
+    """Every fact at this detail; None where they do not fit, which a flood of them shows soon."""
+    shown: dict[str, StableFact] = {}
+    for ref, fact in facts:
+        shown[ref] = _shown(ref, fact, detail, bound)
+        room -= shown[ref].tokens
+        if room < 0:
+            return None
+    return shown
+
+
+def _fitting(
+    facts: Sequence[tuple[str, Fact]], room: int, bound: TokenBound
+) -> Iterator[tuple[str, StableFact]]:
+    for ref, fact in facts:
+        shown = _shown(ref, fact, Detail.SHORT, bound)
+        if shown.tokens <= room:
+            room -= shown.tokens
+            yield ref, shown
 
 
 def _chosen(
