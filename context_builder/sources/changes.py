@@ -9,7 +9,7 @@ first, each with its distance in minutes or hours before or after it. Near in ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
@@ -18,6 +18,7 @@ from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, duration, moment, percent, times
 from context_builder.request import ContextRequest, Topic
+from context_builder.rollup_query import rollup_scope
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -73,6 +74,13 @@ class Coincidence:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Each onset, then the events near one."""
+    section = await _section(request, stores)
+    async with stores.snapshot.session() as session:
+        scope = await rollup_scope(session, request)
+    return replace(section, gaps=scope.gaps)
+
+
+async def _section(request: ContextRequest, stores: Stores) -> Section:
     shifts = await stores.exploration.shifts(request)
     if not shifts:
         if not await stores.exploration.has_traffic(request):

@@ -8,12 +8,14 @@ onset, and sample sizes; before is up to 7 days before the window. Nothing signi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from context_builder.driver_words import figures, share
 from context_builder.exploration.explanation import Explained, explained
 from context_builder.exploration.exploration import LOOKBACK, widened
 from context_builder.figures import moment
 from context_builder.request import ContextRequest, Topic
+from context_builder.rollup_query import rollup_scope
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -37,6 +39,13 @@ _NO_TRAFFIC = "no requests are known, so that nothing can have changed"
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The slices that carry each change, the best description of it first."""
+    section = await _section(request, stores)
+    async with stores.snapshot.session() as session:
+        scope = await rollup_scope(session, request)
+    return replace(section, gaps=scope.gaps)
+
+
+async def _section(request: ContextRequest, stores: Stores) -> Section:
     shifts = await stores.exploration.shifts(request)
     told = [shift for shift in shifts if not shift.is_gap][:MOST_SHIFTS]
     if not told:
