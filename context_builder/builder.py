@@ -27,6 +27,11 @@ from models.snapshot import Snapshots
 
 log = structlog.get_logger(__name__)
 
+READERS = 8
+"""Connections of one question. A build is bound by the processor: more make it no faster, and of the default
+of 24 three questions run at once. Seven sources may hang in the database while the others are read.
+"""
+
 
 def utc_now() -> datetime:
     """The wall clock."""
@@ -59,7 +64,7 @@ class ContextBuilder:
         """`default_budget` is the token budget of questions that set none."""
         self.sources = tuple(sources)
         self._memory = memory
-        self._snapshots = Snapshots(database, readers=len(self.sources))
+        self._snapshots = Snapshots(database, readers=min(READERS, len(self.sources)))
         self._default_budget = default_budget
         self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()

@@ -64,9 +64,15 @@ async def explained(
 ) -> list[Explained]:
     """What carries the shift, by each set of dimensions; compared with so much before the window.
 
-    `without` are slices that carry other shifts of the metric.
+    `without` are slices that carry other shifts of the metric; where they leave nothing, so do they this one.
     """
-    spans = Spans.of(shift, request, lookback)
+    parts = await _explained(session, request, shift, Spans.of(shift, request, lookback), without)
+    return [] if without and not any(part.drivers for part in parts if part.is_main) else parts
+
+
+async def _explained(
+    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
+) -> list[Explained]:
     if shift.metric is Metric.LATENCY:
         breakdown, latencies = await latency_breakdown(session, request, spans)
         return [await _attributed(shift, breakdown, without, latencies=latencies)]

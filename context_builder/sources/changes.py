@@ -32,14 +32,20 @@ from context_builder.shift_words import (
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 
 MOST_EVENTS = 12
-_EVENT = 0.97
+_ONSET = 0.97
+"""Importance of the first onset; below that of what explains itself, such as planned work."""
+_EVENT = 0.95
 """Importance of an event at the very onset of the first shift."""
 _HALVED_AFTER = timedelta(minutes=90)
 """So far from the onset an event is half as important."""
+PARTS = ("router", "gateway")
+"""Targets that every request passes."""
+REPEATING = ("outage", "state", "log")
+BREAKING = ("outage", "log")
 _NEAR = 0.9
-"""Share of importance of an event on another deployment of the same model or backend as what changed."""
+"""Share of importance of an event on another deployment of the same model or backend, or of what broke."""
 _BESIDE = 0.75
-"""The same of an event on a deployment that has nothing in common with it."""
+"""The same of an event on something that has nothing in common with what changed."""
 _LATE = 0.6
 """Share of importance of an event that came after the onset."""
 _FALLING = 0.08
@@ -54,6 +60,10 @@ class Coincidence:
     shift: Shift
     rank: int
     """Of the shift, from 0."""
+    scope: frozenset[str] = frozenset()
+    """Deployments that are asked about."""
+    again: int = 0
+    """How many more times the same happened near an onset."""
 
     @property
     def distance(self) -> timedelta:
@@ -66,7 +76,7 @@ class Coincidence:
     def importance(self) -> float:
         """By nearness, by what was hit, and by kind: changes before symptoms."""
         near = 1 / (1 + abs(self.distance) / _HALVED_AFTER)
-        scale = self.event.weight * _concern(self.event, self.shift)
+        scale = self.event.weight * _concern(self.event, self.shift, self.scope)
         if self.distance > timedelta(0) and self.event.kind != "log":
             scale *= _LATE
         return (_EVENT - _FALLING * self.rank) * near * scale
@@ -90,14 +100,15 @@ async def _section(request: ContextRequest, stores: Stores) -> Section:
     async with stores.snapshot.session() as session:
         events = await events_in(session, request, spans_around(onsets, request))
         events += await new_errors(session, request, onsets)
-    coincidences = _nearest(events, shifts)
+    deployments = (label.removeprefix("deployment ") for label in request.scope.labels)
+    coincidences = _nearest(events, shifts, frozenset(name for name in deployments if "/" in name))
     facts = [
         *(
             _onset(shift, rank, scope_name(request), topics_of(shift, shifts))
             for rank, shift in enumerate(shifts)
         ),
         *(
-            _event(one, scope_name(request), topics_of(one.shift, shifts))
+            _event(one, _which(one.shift, shifts, scope_name(request)), topics_of(one.shift, shifts))
             for one in coincidences[:MOST_EVENTS]
         ),
     ]
@@ -109,30 +120,45 @@ async def _section(request: ContextRequest, stores: Stores) -> Section:
     return Section(header, tuple(sorted(facts, key=lambda fact: -fact.importance)))
 
 
-def _nearest(events: Sequence[Event], shifts: Sequence[Shift]) -> list[Coincidence]:
-    """Each event once, with the shift it matters to most; the most important first."""
-    found = []
+def _nearest(events: Sequence[Event], shifts: Sequence[Shift], scope: frozenset[str]) -> list[Coincidence]:
+    """Each event once, with the shift it matters to most; the most important first.
+
+    Of the same thing happening again and again to one target the most important is told, with how often.
+    """
+    found: list[Coincidence] = []
     for event in events:
         near = [
             one
             for rank, shift in enumerate(shifts)
-            if -BEFORE <= (one := Coincidence(event, shift, rank)).distance <= AFTER
+            if -BEFORE <= (one := Coincidence(event, shift, rank, scope)).distance <= AFTER
         ]
         if near:
             found.append(max(near, key=lambda one: (one.importance, -one.rank)))
-    return sorted(found, key=lambda one: (-one.importance, one.event.at, one.event.text))
+    found.sort(key=lambda one: (-one.importance, one.event.at, one.event.text))
+    told: dict[tuple[str, ...], Coincidence] = {}
+    for place, one in enumerate(found):
+        repeats = one.event.kind in REPEATING
+        key = (one.event.kind, one.event.target) if repeats else (str(place),)
+        first = told.setdefault(key, one)
+        if first is not one:
+            told[key] = replace(first, again=first.again + 1)
+    return list(told.values())
 
 
-def _concern(event: Event, shift: Shift) -> float:
+def _concern(event: Event, shift: Shift, scope: frozenset[str]) -> float:
     """How much an event has to do with what changed, from 0 to 1, by what it happened to.
 
-    All of it for the gateway as a whole and for a deployment, model or backend of what changed.
+    All of it for the gateway as a whole and for a deployment, model or backend of what changed. What broke
+    elsewhere sends its requests on, so it matters wherever it broke.
     """
-    deployments = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
+    hit = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
+    deployments = frozenset(hit) or scope
     names = {part for deployment in deployments for part in (deployment, *deployment.split("/"))}
-    if not deployments or event.target in names or "/" not in event.target:
+    if not deployments or event.target in names or event.target in PARTS:
         return 1.0
-    return _BESIDE if names.isdisjoint(event.target.split("/")) else _NEAR
+    if event.kind in BREAKING or not names.isdisjoint(event.target.split("/")):
+        return _NEAR
+    return _BESIDE
 
 
 def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
@@ -142,7 +168,7 @@ def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fac
     return Fact(
         f"{head}{precision(shift)}: {_level(shift)}{also}",
         f"{head}: {_level(shift)}",
-        1.0 - _FALLING * rank,
+        _ONSET - _FALLING * rank,
         topics,
         "onsets",
     )
@@ -176,17 +202,24 @@ def _share(fraction: float) -> str:
     return percent(round(fraction * 1000), 1000)
 
 
-def _event(one: Coincidence, whole: str, topics: frozenset[Topic]) -> Fact:
-    text = f"{moment(one.event.at)}, {_relation(one, whole)}: {one.event.text}"
+def _event(one: Coincidence, which: str, topics: frozenset[Topic]) -> Fact:
+    again = f", and {count(one.again, 'time')} again" if one.again else ""
+    text = f"{moment(one.event.at)}, {_relation(one)} ({which}): {one.event.text}{again}"
     return Fact(text, "", one.importance, topics, "events", one.event.key)
 
 
-def _relation(one: Coincidence, whole: str) -> str:
-    what = f"{slice_name(one.shift.slice, whole)}: {happened(one.shift)}"
+def _relation(one: Coincidence) -> str:
     if not one.distance:
-        return f"at the onset ({what})"
+        return "at the onset"
     side = "before" if one.distance < timedelta(0) else "after"
-    return f"{duration(abs(one.distance))} {side} the onset ({what})"
+    return f"{duration(abs(one.distance))} {side} the onset"
+
+
+def _which(shift: Shift, shifts: Sequence[Shift], whole: str) -> str:
+    """Which onset is meant: its slice, too, where others are told in the same words."""
+    what = happened(shift)
+    alone = sum(happened(other) == what for other in shifts) == 1
+    return what if alone else f"{slice_name(shift.slice, whole)}: {what}"
 
 
 source = ContextSource(

@@ -31,6 +31,8 @@ MOST_SHIFTS = 5
 """Changes that are taken apart, the most relevant first."""
 _FALLING = 0.08
 """By so much less important is each further driver of a change."""
+_FIRST = 0.96
+"""Importance of the first driver of the first change."""
 _FEWER = 0.05
 """By so much less important is each further change."""
 _ONLY_GAPS = "no requests for a time, as the onsets say, which no slice explains; nothing else stands out"
@@ -65,7 +67,7 @@ async def _section(request: ContextRequest, stores: Stores) -> Section:
         fact
         for rank, one in enumerate(found)
         for fact in _facts(
-            one, 1.0 - _FEWER * min(rank, 6), scope_name(request), topics_of(one.shift, shifts)
+            one, _FIRST - _FEWER * min(rank, 6), scope_name(request), topics_of(one.shift, shifts)
         )
     ]
     said = "; ".join(f"{happened(shift)} {lasting(shift)}" for shift in told)

@@ -58,6 +58,12 @@ class Site:
         return not self.hours.at(self.as_of).is_open
 
 
+_EXPLAINED = frozenset(
+    {Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY, Topic.VOLUME, Topic.CHANGES}
+)
+"""What planned work shows itself in."""
+
+
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """What is offline as planned, then the sites with something to say of them."""
     async with stores.snapshot.session() as session:
@@ -158,7 +164,7 @@ def _offline(
         else:
             text = f"{head}, but its site {why}: expected, low priority"
             short = f"{head}, but its site {why.partition(' (')[0]}: expected, low priority"
-        yield Fact(text, short, 1.0, kind="deployments offline as planned")
+        yield Fact(text, short, 1.0, _EXPLAINED, kind="deployments offline as planned")
     if len(found) > MOST_OFFLINE:
         names = listed([deployment.public_id for deployment, _ in found[MOST_OFFLINE:]], _LISTED)
         text = f"also offline while their sites are closed or in maintenance: {names}"
@@ -199,7 +205,7 @@ def _of_site(site: Site) -> Iterator[Fact]:
             left = duration(window.ends_at - site.as_of)
             head = f"site {name} is in MAINTENANCE until {moment(window.ends_at)} UTC"
             text = f"{head} ({left} more), since {moment(window.starts_at)}: {reason}"
-            yield Fact(text, head, 0.9, kind="maintenance windows")
+            yield Fact(text, head, 0.9, _EXPLAINED, kind="maintenance windows")
         else:
             head = f"maintenance of site {name} begins at {moment(window.starts_at)} UTC"
             ahead = duration(window.starts_at - site.as_of)
