@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from models.database import Database, ReadSession
 
@@ -23,7 +24,7 @@ class Snapshots:
     """
 
     def __init__(self, database: Database, *, readers: int) -> None:
-        """`readers` is how many tasks read one snapshot at the same time."""
+        """`readers` is how many connections one snapshot has; further tasks wait for a free one."""
         self.database = database
         self.readers = min(readers, database.connections)
         self._turns = asyncio.Semaphore(max(1, database.connections // self.readers))
@@ -40,12 +41,13 @@ class Snapshots:
                     await stack.enter_async_context(self.database.read_engine.connect())
                     for _ in range(self.readers)
                 ]
+                exported = None
                 if self.database.is_sqlite:
                     await self._align_sqlite(connections)
                 else:
-                    await self._align_postgresql(connections)
+                    exported = await self._align_postgresql(connections)
             with self.database.staying():
-                yield Snapshot(connections)
+                yield Snapshot(connections, exported)
 
     async def _align_sqlite(self, connections: list[AsyncConnection]) -> None:
         """Lets every connection begin between two commits.
@@ -58,20 +60,28 @@ class Snapshots:
                 # BEGIN alone takes no snapshot; the first read does.
                 await connection.execute(text("SELECT 1 FROM sqlite_master LIMIT 1"))
 
-    async def _align_postgresql(self, connections: list[AsyncConnection]) -> None:
-        """Imports the leader's exported snapshot into every follower."""
+    async def _align_postgresql(self, connections: list[AsyncConnection]) -> str:
+        """Imports the leader's exported snapshot into every follower; gives its id."""
         leader, *followers = connections
-        exported = (await leader.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
-        # The id is made by the server; SET TRANSACTION takes no bound parameter.
-        await asyncio.gather(
-            *(follower.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'") for follower in followers)
-        )
+        exported: str = (await leader.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+        await asyncio.gather(*(_join(follower, exported) for follower in followers))
+        return exported
+
+
+async def _join(connection: AsyncConnection, exported: str) -> None:
+    """Begins a PostgreSQL transaction on an exported snapshot."""
+    # The id is made by the server; SET TRANSACTION takes no bound parameter.
+    await connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'")
 
 
 class Snapshot:
     """Hands each task a session of its own on the same view of the data."""
 
-    def __init__(self, connections: list[AsyncConnection]) -> None:
+    def __init__(self, connections: list[AsyncConnection], exported: str | None = None) -> None:
+        """`exported` is the id by which PostgreSQL knows the snapshot."""
+        self._exported = exported
+        # Its transaction keeps the exported snapshot alive. Put in first, it is handed out last.
+        self._leader = connections[0] if exported is not None else None
         self._free: asyncio.LifoQueue[AsyncConnection] = asyncio.LifoQueue()
         for connection in connections:
             self._free.put_nowait(connection)
@@ -80,16 +90,42 @@ class Snapshot:
     async def session(self) -> AsyncIterator[ReadSession]:
         """A session for the current task; cancelling the task stops its running statement.
 
-        After an error the connection is not handed out again: its transaction may be aborted,
-        and a new one could not join the snapshot.
+        After an error the connection serves others. After a cancelled statement it is lost, which the
+        others feel only once all are.
         """
         connection = await self._free.get()
-        async with (
-            stop_statement_on_cancel(connection),
-            ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session,
-        ):
-            yield session
+        savepoint = await connection.begin_nested() if connection is self._leader else None
+        try:
+            async with (
+                stop_statement_on_cancel(connection),
+                ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session,
+            ):
+                yield session
+        except Exception as error:
+            if await self._recovered(connection, savepoint, error):
+                self._free.put_nowait(connection)
+            raise
+        if savepoint is not None:
+            await savepoint.rollback()
         self._free.put_nowait(connection)
+
+    async def _recovered(
+        self, connection: AsyncConnection, savepoint: AsyncTransaction | None, error: Exception
+    ) -> bool:
+        """Whether the connection shows the same data as before the error, if need be after joining again."""
+        if connection.invalidated or connection.closed:
+            return False
+        if savepoint is not None:
+            await savepoint.rollback()
+            return True
+        if self._exported is None or not isinstance(error, DBAPIError):
+            return True  # SQLite's read transactions outlive a failed statement
+        await connection.rollback()
+        try:
+            await _join(connection, self._exported)
+        except DBAPIError:  # the leader was cancelled: nothing holds the snapshot any more
+            return False
+        return True
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import func, select
 
-from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.builder import READERS, BuiltContext, ContextBuilder
 from context_builder.manifest import Manifest
 from context_builder.render import render
 from context_builder.request import Ask, ContextRequest, Topic
@@ -110,6 +110,43 @@ async def test_a_broken_source_costs_its_deadline_and_is_named_everywhere(
     assert f"[B0] bad ({status}): {bad.error}" in built.prompt.user
     assert "[G1] all is well" in built.prompt.user
     assert "second line" not in built.prompt.user
+
+
+async def fail_in_the_database(_request: ContextRequest, stores: Stores) -> Section:
+    async with stores.snapshot.session() as session:
+        await (await session.connection()).exec_driver_sql("SELECT 1 FROM no_such_table")
+    raise AssertionError
+
+
+async def fail_beside_the_database(_request: ContextRequest, stores: Stores) -> Section:
+    async with stores.snapshot.session() as session:
+        await session.scalar(select(1))
+        raise RuntimeError("the figures do not add up")
+
+
+async def count_users(_request: ContextRequest, stores: Stores) -> Section:
+    async with stores.snapshot.session() as session:
+        return Section(f"{await session.scalar(select(func.count()).select_from(User))} users")
+
+
+@pytest.mark.parametrize(
+    ("broken", "number", "status"),
+    [
+        (hang_in_the_database, READERS - 1, Status.TIMEOUT),
+        (fail_in_the_database, 3 * READERS, Status.ERROR),
+        (fail_beside_the_database, 3 * READERS, Status.ERROR),
+    ],
+)
+async def test_broken_sources_leave_connections_to_the_others(
+    database: Database, broken: Read, number: int, status: Status
+) -> None:
+    """Law 2: hanging sources hold a connection each, failed ones give it back, the others are read."""
+    bad = [source(f"bad {n}", broken, prefix=f"B{chr(65 + n)}", deadline_s=1.5) for n in range(number)]
+    good = [source(f"good {n}", count_users, prefix=f"G{chr(65 + n)}", deadline_s=1.5) for n in range(12)]
+    built = await build(database, *bad, *good)
+    said = {entry.name: entry for entry in built.manifest.sources}
+    assert {said[one.name].status for one in bad} == {status}
+    assert {said[one.name].header for one in good} == {"0 users"}
 
 
 async def test_every_real_source_may_fail_at_once(story: Database) -> None:
