@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import sys
 import tempfile
 from pathlib import Path
 
+from sqlalchemy import text
+
 from bench.contexts import max_not_sum, story
+from bench.history import fill_history
+from bench.large import fill
 from bench.packing import packing
+from bench.sizes import sizes
 from models.database import Database
-from prepared_databases import PostgresServer, seed_story
+from prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
+
+REQUESTS = {"SQLite": 1_000_000, "PostgreSQL": 250_000}
+"""How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
+STORY_REQUESTS = 6_155
 
 
 def main() -> None:
@@ -22,18 +32,40 @@ def main() -> None:
         seed_story(sqlite_url)
         server = PostgresServer(Path(folder) / "pg")
         try:
-            asyncio.run(_contexts(sqlite_url, server.url(server.clone(seed_story))))
+            large_url = f"sqlite:///{folder}/large.db"
+            migrate(large_url)
+            urls = {"SQLite": sqlite_url, "PostgreSQL": server.url(server.clone(seed_story))}
+            large_urls = {"SQLite": large_url, "PostgreSQL": server.url(server.clone(migrate))}
+            asyncio.run(_contexts(urls, large_urls))
         finally:
             server.stop()
     packing()
 
 
-async def _contexts(sqlite_url: str, postgres_url: str) -> None:
-    databases = {"SQLite": Database(sqlite_url), "PostgreSQL": Database(postgres_url)}
+async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
+    databases = {kind: Database(url) for kind, url in urls.items()}
     await max_not_sum(databases)
     await story(databases)
-    for database in databases.values():
+    large = {(kind, _requests(kind)): Database(url) for kind, url in large_urls.items()}
+    for (kind, requests), database in large.items():
+        print(f"{kind}: writing {requests:,} requests", file=sys.stderr)  # noqa: T201  progress
+        await fill(database, requests, STORY_ANCHOR)
+        await fill_history(database, STORY_ANCHOR)
+        await _analyze(database)
+    await sizes({(kind, STORY_REQUESTS): database for kind, database in databases.items()} | large)
+    for database in [*databases.values(), *large.values()]:
         await database.close()
+
+
+def _requests(kind: str) -> int:
+    return int(os.environ.get("BENCH_REQUESTS", REQUESTS[kind]))
+
+
+async def _analyze(database: Database) -> None:
+    """PostgreSQL's autovacuum would get to it in a minute; SQLite never gathers statistics by itself."""
+    if not database.is_sqlite:
+        async with database.write() as session:
+            await session.execute(text("ANALYZE"))
 
 
 if __name__ == "__main__":
