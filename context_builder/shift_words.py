@@ -44,8 +44,15 @@ def topics_of(shift: Shift, shifts: Iterable[Shift]) -> frozenset[Topic]:
 
 
 def scope_name(request: ContextRequest) -> str:
-    """All requests that a question is about: `all requests`, `all requests of tier premium`."""
-    labels = [label for label in request.scope.labels if label.partition(" ")[0] in _OF_REQUESTS]
+    """All requests that a question is about: `all requests`, `all requests of tier premium`.
+
+    Rollups know no single users: a named one stands for the tier.
+    """
+    labels = [
+        f"the tier of {label}" if label.startswith("user ") else label
+        for label in request.scope.labels
+        if label.partition(" ")[0] in _OF_REQUESTS
+    ]
     if not labels:
         return "all requests"
     rest = f" and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
