@@ -86,9 +86,10 @@ async def max_not_sum(databases: dict[str, Database]) -> None:
 
 async def _one_after_another(database: Database, sources: Sequence[ContextSource]) -> None:
     built = await builder(database, NO_MEMORY, sources[:1]).build(Ask(question=QUESTIONS[0]))
-    async with Snapshots(database, readers=1).open() as snapshot:
+    # What several sources use is found once, here as in a build.
+    async with Snapshots(database, readers=1).open() as snapshot, Exploration(snapshot) as exploration:
         for source in sources[1:]:
-            await source.read(built.request, Stores(snapshot, NO_MEMORY, Exploration(snapshot)))
+            await source.read(built.request, Stores(snapshot, NO_MEMORY, exploration))
 
 
 async def story(databases: dict[str, Database]) -> None:
