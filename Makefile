@@ -25,7 +25,7 @@ lint: $(READY)  ## style, types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## build time, CPU per context, packing; ratios within one run
+bench: $(READY)  ## build time on the story and on a million requests, CPU per context, packing; BENCH_REQUESTS=n
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 SEED ?= 1
