@@ -12,9 +12,9 @@ from typing import Self
 
 from context_builder.exploration.metric import Metric, is_notable
 from context_builder.exploration.neighbourhood import refined
-from context_builder.exploration.onset import Departure, departures
+from context_builder.exploration.onset import MOST_BUCKETS, Departure, departures, least_evidence
 from context_builder.exploration.quality import hourly, quality_signals
-from context_builder.exploration.shift import BLURRED, Shift, apart, grouped
+from context_builder.exploration.shift import BLURRED, LONG_AFTER, Shift, apart, grouped
 from context_builder.exploration.signal import Floats, Signal
 from context_builder.exploration.slices import (
     Slice,
@@ -131,7 +131,7 @@ class Exploration:
 def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
     """Gaps first, then what the question names, then the clearest; of each metric a few.
 
-    Cost that only follows volume is told where cost is asked about.
+    Cost that only follows volume is told where cost is asked about; that silence costs nothing never is.
     """
 
     def order(shift: Shift) -> tuple[bool, bool, bool, float]:
@@ -142,6 +142,8 @@ def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
     seen: Counter[Metric] = Counter()
     leading = []
     for shift in sorted(shifts, key=order):
+        if shift.metric is Metric.COST and any(_is_silence(shift, one) for one in volumes):
+            continue
         if shift.metric is Metric.COST and Topic.COST not in request.topics and _follows(shift, volumes):
             continue
         seen[shift.metric] += 1
@@ -152,6 +154,15 @@ def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
 
 def _follows(cost: Shift, volumes: Sequence[Shift]) -> bool:
     return any(cost.rose == one.rose and apart(cost, one) <= BLURRED for one in volumes)
+
+
+def _is_silence(cost: Shift, volume: Shift) -> bool:
+    """Whether cost fell only while there were no requests at all of the same slice, or of one around it."""
+    if cost.rose or volume.rose or volume.counted or apart(cost, volume) > BLURRED:
+        return False
+    ends = cost.until or LONG_AFTER, volume.until or LONG_AFTER
+    stopped = (volume.slice, *volume.also)
+    return abs(ends[0] - ends[1]) <= BLURRED and any(one.contains(cost.slice) for one in stopped)
 
 
 def _found(
@@ -166,7 +177,8 @@ def _found(
         *_of_users(users, daily_profile(traffic)),
         *(Observed(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
-    shifts = (shift for one in observed for shift in _shifts(one, request))
+    least = least_evidence(sum(min(len(one.signal), MOST_BUCKETS) for one in observed))
+    shifts = (shift for one in observed for shift in _shifts(one, request, least))
     return grouped(shifts)
 
 
@@ -195,9 +207,9 @@ def _totals(one: Slice, cells: Cells, signal: Signal | None, metric: Metric) -> 
         yield Observed(metric, one, signal, cells.timeline)
 
 
-def _shifts(observed: Observed, request: ContextRequest) -> Iterator[Shift]:
+def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterator[Shift]:
     timeline = observed.timeline
-    for departure in departures(observed.signal):
+    for departure in departures(observed.signal, least):
         until = None if departure.end is None else timeline.starts[departure.end]
         if until is not None and until <= request.window.start:
             continue

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 from ruptures.detection.kernelcpd import KernelCPD  # type: ignore[import-untyped]  # it ships no types
@@ -20,7 +21,9 @@ MOST_BUCKETS = 250
 LEAST_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
 LEAST_EVIDENCE = 30.0
-"""About five and a half standard deviations: some thousand places are looked at for every question."""
+"""About five and a half standard deviations, for who does not say how many places are looked at."""
+CHANCE = 0.01
+"""That anything is found in a question's signals where nothing changed, were their noise as assumed."""
 _PLAUSIBLE = 3.0
 """Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
 _PENALTY = 8.0
@@ -49,8 +52,16 @@ class Departure:
     evidence: float
 
 
-def departures(signal: Signal) -> list[Departure]:
-    """Every confirmed run away from the usual level, oldest first."""
+def least_evidence(places: int) -> float:
+    """What a change needs, where so many places are looked at, to be no matter of chance.
+
+    The quantile of the chi-squared distribution with one degree of freedom (Bonferroni).
+    """
+    return NormalDist().inv_cdf(CHANCE / max(1, places) / 2) ** 2
+
+
+def departures(signal: Signal, least: float = LEAST_EVIDENCE) -> list[Departure]:
+    """Every run away from the usual level whose evidence is `least` or more, oldest first."""
     if not len(signal):
         return []
     total = signal.level(0, len(signal)).weight
@@ -58,8 +69,8 @@ def departures(signal: Signal) -> list[Departure]:
     if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
         return []
     merged = replace(merged, dispersion=_dispersion(merged))
-    bounds = _confirmed(merged, _proposed(merged))
-    return list(_runs(merged, bounds))
+    bounds = _confirmed(merged, _proposed(merged), least)
+    return list(_runs(merged, bounds, least))
 
 
 def _proposed(signal: Signal) -> list[int]:
@@ -78,26 +89,26 @@ def _dispersion(signal: Signal) -> float:
     return max(1.0, deviation**2, float((usual**2).mean()) / 2)
 
 
-def _confirmed(signal: Signal, bounds: list[int]) -> list[int]:
+def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
     """The bounds without those whose two sides chance explains, the weakest taken away first."""
     while len(bounds) > 2:  # noqa: PLR2004  one segment has two bounds
         parts = [signal.level(a, b) for a, b in pairwise(bounds)]
         evidence = [signal.evidence(one, two) for one, two in pairwise(parts)]
         weakest = min(range(len(evidence)), key=evidence.__getitem__)
-        if evidence[weakest] >= LEAST_EVIDENCE:
+        if evidence[weakest] >= least:
             break
         bounds = [*bounds[: weakest + 1], *bounds[weakest + 2 :]]
     return bounds
 
 
-def _runs(signal: Signal, bounds: Sequence[int]) -> Iterator[Departure]:
+def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[Departure]:
     segments = list(pairwise(bounds))
     base = _usual(signal, segments)
     usual = signal.level(*segments[base])
     run: list[tuple[int, int]] = []
     for segment in [*segments[base + 1 :], None]:
         level = signal.level(*segment) if segment else usual
-        away = segment is not None and signal.evidence(level, usual) >= LEAST_EVIDENCE
+        away = segment is not None and signal.evidence(level, usual) >= least
         if run and (not away or _side(level, usual) != _side(signal.level(run[0][0], run[-1][1]), usual)):
             yield _departure(signal, run, usual)
             run = []

@@ -88,7 +88,15 @@ def _told(event: Sequence[Shift]) -> Shift:
     hard = AS_HARD * max(_size(shift) for shift in clear)
     told = min((shift for shift in clear if _size(shift) >= hard), key=lambda shift: len(shift.slice.values))
     also = tuple(shift.slice for shift in event if shift is not told)
-    return replace(told, evidence=event[0].evidence, also=also)
+    first = event[0]
+    return replace(
+        told,
+        onset=first.onset,
+        earliest=first.earliest,
+        latest=first.latest,
+        evidence=first.evidence,
+        also=also,
+    )
 
 
 def _size(shift: Shift) -> float:
