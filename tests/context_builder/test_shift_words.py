@@ -82,9 +82,18 @@ def test_the_whole_is_what_the_question_is_about() -> None:
 @pytest.mark.parametrize("metric", list(Metric))
 def test_a_shift_helps_with_its_metric_and_with_what_is_wrong(metric: Metric) -> None:
     """It is found by a question about the metric, about changes and about health."""
-    topics = topics_of(shift(metric, 2, 1))
+    one = shift(metric, 2, 1)
+    moment_later = {"earliest": NOON + HOUR, "onset": NOON + HOUR, "latest": NOON + HOUR}
+    later = [replace(shift(other, 2, 1), **moment_later) for other in Metric if other is not metric]
+    topics = topics_of(one, [one, *later])
     assert {metric.topic, Topic.CHANGES, Topic.HEALTH} <= topics
     assert not {other.topic for other in Metric if other is not metric} & topics
+
+
+def test_what_changed_together_helps_with_each_of_its_metrics() -> None:
+    """A surge when requests began to fail is found by a question about failures."""
+    surge, failures = shift(Metric.VOLUME, 8, 1), shift(Metric.ERRORS, 0.4, 0.01)
+    assert {Topic.VOLUME, Topic.ERRORS} <= topics_of(surge, [surge, failures])
 
 
 @pytest.mark.parametrize(("number", "rest"), [(1, ""), (3, ""), (4, "1 more"), (9, "6 more")])

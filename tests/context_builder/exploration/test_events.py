@@ -43,16 +43,19 @@ async def test_every_kind_is_found_once_with_its_moment(gateway: Gateway) -> Non
     """What is recorded twice, as a row and as an audited action, is told once."""
     number, at = await gateway.deployment(), NOON - 3 * HOUR
     await gateway.add(*events_of("gpt-4/aws", number, at), maintenance(at, at - DAY))
+    await gateway.add(transition(number, "healthy", "degraded", at))
     await gateway.add(audit("job.start", at), audit("config.set", at), audit("login", at))
     await gateway.incident("inc_then", started_at=at)
     events = await found(gateway)
     assert sorted(event.kind for event in events) == sorted(
-        ["config", "job", "audit", "state", "incident", "maintenance"]
+        ["config", "job", "audit", "state", "outage", "incident", "maintenance"]
     )
     assert {event.at for event in events} == {at}
     assert all(0 < event.weight <= 1 for event in events)
     by_kind = {event.kind: event for event in events}
-    assert by_kind["config"].weight > by_kind["state"].weight
+    assert by_kind["config"].weight > by_kind["outage"].weight > by_kind["state"].weight
+    assert "to down" in by_kind["outage"].text
+    assert "to degraded" in by_kind["state"].text
 
 
 @in_session

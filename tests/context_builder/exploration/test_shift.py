@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import Shift, grouped
+from context_builder.exploration.shift import BUSY_PER_HOUR, Shift, grouped
 from context_builder.exploration.slices import Slice
 from gateway import HOUR, MINUTE, NOON
 
@@ -63,7 +63,12 @@ def test_two_bursts_of_one_slice_are_two_events() -> None:
 
 
 def test_silence_is_a_gap() -> None:
-    """Only of requests, and only where there was none at all."""
-    assert shift(metric=Metric.VOLUME, after=0.0, before=1.0, counted=0.0).is_gap
-    assert not shift(metric=Metric.VOLUME, after=0.1, before=1.0, counted=3.0).is_gap
-    assert not shift(counted=0.0).is_gap
+    """Only of requests, only where there was none at all, and only where many are usual of all users."""
+    silent: dict[str, Any] = {"metric": Metric.VOLUME, "after": 0.0, "before": 1.0, "counted": 0.0}
+    busy = {**silent, "expected_per_hour": BUSY_PER_HOUR}
+    assert shift(**busy).is_gap
+    assert shift(deployment="gpt-4/aws", **busy).is_gap
+    assert not shift(tier="premium", **busy).is_gap
+    assert not shift(**{**silent, "expected_per_hour": BUSY_PER_HOUR - 0.1}).is_gap
+    assert not shift(**{**busy, "after": 0.1, "counted": 3.0}).is_gap
+    assert not shift(**{**busy, "metric": Metric.COST}).is_gap

@@ -35,9 +35,20 @@ from troubles import (
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+NOUNS = {
+    Topic.LATENCY: "answers ",
+    Topic.ERRORS: "requests failed ",
+    Topic.VOLUME: "request volume ",
+    Topic.COST: "cost ",
+    Topic.QUALITY: "quality scores ",
+}
+"""How facts about a metric begin; what changed at the same moment shares its topic."""
+
+
 def about(section: Section, topic: Topic, *names: str) -> Fact:
-    """The first fact about a topic; all the names are in it."""
-    fact = next(fact for fact in section.facts if topic in fact.topics)
+    """The first fact about a metric; all the names are in it, and a question about it finds it."""
+    fact = next(fact for fact in section.facts if fact.text.startswith(NOUNS[topic]))
+    assert topic in fact.topics
     assert all(name in fact.text for name in names), fact.text
     return fact
 
