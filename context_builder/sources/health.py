@@ -26,7 +26,8 @@ _LISTED = 30
 _LISTED_IN_GAP = 8
 _IMPORTANCE = {
     DeploymentStatus.DOWN: 1.0,
-    DeploymentStatus.DEGRADED: 0.9,
+    # As much an answer to "which are unhealthy?" as what is down: no mere change stands between them.
+    DeploymentStatus.DEGRADED: 0.98,
     DeploymentStatus.UNKNOWN: 0.3,
     DeploymentStatus.HEALTHY: 0.25,
 }
