@@ -43,7 +43,7 @@ _WEIGHTS = {
     "job": 1.0,
     "version": 0.95,
     "maintenance": 0.9,
-    "log": 0.9,
+    "log": 0.95,
     "outage": 0.95,
     "state": 0.7,
     "audit": 0.6,

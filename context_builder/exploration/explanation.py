@@ -30,6 +30,9 @@ from context_builder.request import ContextRequest
 from models import Deployment
 from models.database import ReadSession
 
+LEAST_USER_SHARE = 0.35
+"""Of a change: with less, a user is one of many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -147,5 +150,7 @@ async def _attributed(
     # Lower scores are a larger loss, which is what is taken apart.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
     drivers = await asyncio.to_thread(attribute, breakdown, rose=rose, without=without)
+    if "user" in breakdown.values:
+        drivers = [driver for driver in drivers if driver.share >= LEAST_USER_SHARE]
     is_main = "deployment" in breakdown.values
     return Explained(shift, tuple(drivers), breakdown, latencies, note, is_main, within)

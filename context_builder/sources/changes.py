@@ -42,9 +42,9 @@ PARTS = ("router", "gateway")
 """Targets that every request passes."""
 REPEATING = ("outage", "state", "log")
 BREAKING = ("outage", "log")
-_NEAR = 0.9
-"""Share of importance of an event on another deployment of the same model or backend, or of what broke."""
-_BESIDE = 0.75
+_NEAR = 0.8
+"""Share of importance of an event on another deployment of the same model or backend as what changed."""
+_BESIDE = 0.65
 """The same of an event on something that has nothing in common with what changed."""
 _LATE = 0.6
 """Share of importance of an event that came after the onset."""
@@ -154,11 +154,9 @@ def _concern(event: Event, shift: Shift, scope: frozenset[str]) -> float:
     hit = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
     deployments = frozenset(hit) or scope
     names = {part for deployment in deployments for part in (deployment, *deployment.split("/"))}
-    if not deployments or event.target in names or event.target in PARTS:
+    if not deployments or event.target in names or event.target in PARTS or event.kind in BREAKING:
         return 1.0
-    if event.kind in BREAKING or not names.isdisjoint(event.target.split("/")):
-        return _NEAR
-    return _BESIDE
+    return _BESIDE if names.isdisjoint(event.target.split("/")) else _NEAR
 
 
 def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:

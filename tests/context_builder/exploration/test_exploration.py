@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,10 +17,20 @@ from context_builder.source import Section, Stores
 from context_builder.sources import changes, drivers
 from gateway import HOUR, MINUTE, NOON, Gateway, asking
 from models.database import Database
+from models.request_log import NewRequest
 from models.snapshot import Snapshots
 from no_memory import NO_MEMORY
 from statements import captured
-from troubles import FAILING_SINCE, FAILING_UNTIL, SLOW_SINCE, SURGE_SINCE, troubled_gateway
+from troubles import (
+    FAILING_SINCE,
+    FAILING_UNTIL,
+    SLOW_SINCE,
+    SURGE_SINCE,
+    live,
+    settle,
+    surging,
+    troubled_gateway,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -132,6 +143,31 @@ async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) ->
         during = await Exploration(snapshot).shifts(asking(FAILING_UNTIL - 20 * MINUTE))
     assert {shift.metric for shift in during} == {Metric.ERRORS, Metric.QUALITY}
     assert all(shift.until is None for shift in during)
+
+
+@pytest.mark.parametrize(
+    ("cheap_after", "told"), [(False, {Metric.VOLUME}), (True, {Metric.VOLUME, Metric.COST})]
+)
+async def test_that_silence_costs_nothing_is_not_told(
+    sqlite_url: str, cheap_after: bool, told: set[Metric]
+) -> None:
+    """Not even where cost is asked about; cost that stays low when requests are back is."""
+    database = Database(sqlite_url)
+    gateway = Gateway(database)
+    await settle(gateway)
+    silent = NOON - 4 * HOUR
+
+    def cheaper(request: NewRequest) -> Iterable[NewRequest]:
+        hit = cheap_after and request.created_at >= silent
+        yield replace(request, cost_usd=request.cost_usd / 10) if hit else request
+
+    await live(gateway, surging(gateway, 0, silent, silent + HOUR), cheaper)
+    async with Snapshots(database, readers=1).open() as snapshot:
+        shifts = await Exploration(snapshot).shifts(replace(asking(), topics=frozenset({Topic.COST})))
+    await database.close()
+    assert {shift.metric for shift in shifts} == told
+    assert shifts[0].is_gap
+    assert not any(shift.rose for shift in shifts)
 
 
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
