@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from context_builder.answering import source_names
-from context_builder.brief import MOST_BESIDE, MOST_CHARACTERS, MOST_ON_TOPIC, write_brief
+from context_builder.brief import MOST_BESIDE, MOST_CHARACTERS, MOST_ON_TOPIC, MOST_SUMMARIES, write_brief
 from context_builder.grounding import ground
 from context_builder.manifest import Manifest
 from context_builder.render import stated
@@ -48,6 +48,25 @@ def test_it_leads_with_what_the_question_is_about() -> None:
     assert "20 deployments" not in head
     assert head.count("[B") == 1 + MOST_ON_TOPIC
     assert beside.count("[H") == MOST_BESIDE
+
+
+def test_only_some_sources_that_have_facts_are_summed_up() -> None:
+    """Those on topic, the first few; a source that found nothing does not take the place of one that did."""
+    names = ("budgets", "cost", "pricing", "spending", "tokens")
+    manifest = packed(
+        asked("What is it?", topics=frozenset({Topic.COST})),
+        [
+            reading("accounts", header="nothing on accounts", topics=(Topic.COST,)),
+            *(
+                reading(name, Fact(f"of {name}"), header=f"all {name}", topics=(Topic.COST,))
+                for name in names
+            ),
+        ],
+    )
+    lines = write_brief(manifest, REASON).splitlines()
+    assert sum(any(f"- {name}: all {name} [" in line for line in lines) for name in names) == MOST_SUMMARIES
+    assert not any("nothing on accounts" in line for line in lines)
+    assert all(any(f"- of {name} [" in line for line in lines) for name in names)
 
 
 def test_it_says_what_is_not_known() -> None:
