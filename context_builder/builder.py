@@ -22,8 +22,8 @@ from context_builder.resolve import check_question, resolve
 from context_builder.runbooks import Runbooks
 from context_builder.source import ContextSource, Reading, Section, Status, Stores
 from memory.incident_memory import IncidentMemory
-from models.database import Database
-from models.snapshot import Snapshots
+from models.database import Database, DatabaseUnreachable
+from models.snapshot import Snapshot, Snapshots
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,10 @@ READERS = 8
 """Connections of one question. A build is bound by the processor: more make it no faster, and of the default
 of 24 three questions run at once. Seven sources may hang in the database while the others are read.
 """
+
+
+RESOLVED_WITHIN_S = 10.0
+"""Far above what a few lookups by key take."""
 
 
 def utc_now() -> datetime:
@@ -76,8 +80,7 @@ class ContextBuilder:
         check_question(ask.question)
         async with self._snapshots.open() as snapshot:
             now = self._clock()
-            async with snapshot.session() as session:
-                request = await resolve(ask, session, now=now, default_budget=self._default_budget)
+            request = await self._resolve(ask, snapshot, now)
             async with Exploration(snapshot) as exploration, asyncio.TaskGroup() as group:
                 stores = Stores(snapshot, self._memory, exploration, self._runbooks)
                 tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
@@ -85,6 +88,16 @@ class ContextBuilder:
         manifest, prompt = await asyncio.to_thread(self._pack, request, [task.result() for task in tasks])
         build_ms = round((time.perf_counter() - started) * 1000)
         return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
+
+    async def _resolve(self, ask: Ask, snapshot: Snapshot, now: datetime) -> ContextRequest:
+        """Names and times, looked up within RESOLVED_WITHIN_S: a lock must not hold a question for ever."""
+        try:
+            async with asyncio.timeout(RESOLVED_WITHIN_S), snapshot.session() as session:
+                return await resolve(ask, session, now=now, default_budget=self._default_budget)
+        except TimeoutError:
+            raise DatabaseUnreachable(
+                f"the database gave no answer within {RESOLVED_WITHIN_S:g} s when names were looked up"
+            ) from None
 
     def _pack(self, request: ContextRequest, readings: Sequence[Reading]) -> tuple[Manifest, Prompt]:
         bound = self.calibration.bound

@@ -86,7 +86,7 @@ def _facts(one: Explained, importance: float, whole: str, topics: frozenset[Topi
     shift = one.shift
     since = f"{happened(shift)} {lasting(shift)}"
     if one.is_main and not one.drivers:
-        even = f"{since}: no single slice carries it; {whole}: {figures(one, one.everything)}"
+        even = f"{since}: no slice of them stands out; {whole}: {figures(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")
     for rank, driver in enumerate(one.drivers):
         of = f" of {slice_name(one.within, whole)}" if one.within and one.within.values else ""

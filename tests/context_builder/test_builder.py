@@ -18,7 +18,7 @@ from context_builder.request import Ask, ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.sources import discover
 from models import User
-from models.database import Database
+from models.database import Database, DatabaseUnreachable
 from no_memory import NO_MEMORY
 from prepared_databases import STORY_ANCHOR
 
@@ -252,3 +252,20 @@ async def test_the_story_s_questions_find_their_facts_first(
     leading = " ".join(fact.text for fact in built.manifest.facts[:5])
     for text in needed:
         assert text in leading
+
+
+async def test_a_lookup_that_hangs_ends_the_question(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without names there is nothing to gather: a locked table is an error in time, no wait for ever."""
+
+    async def hang(*_: object, **__: object) -> ContextRequest:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr("context_builder.builder.resolve", hang)
+    monkeypatch.setattr("context_builder.builder.RESOLVED_WITHIN_S", 0.1)
+    with pytest.raises(DatabaseUnreachable, match=r"within 0\.1 s when names were looked up"):
+        await build(database, source("good", one_fact))
+    monkeypatch.undo()
+    assert (await build(database, source("good", one_fact))).manifest.sources[0].status is Status.OK
