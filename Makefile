@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench eval clean
+.PHONY: demo test coverage lint bench eval clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -16,8 +16,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## seeds an embedded database, asks three questions, prints three grounded answers
 	$(BIN)/arcpoint demo
 
-test: $(READY) lint  ## lint, then every test with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+test: $(READY) lint  ## lint, then every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: $(READY)  ## every test with coverage, which takes a third longer
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lint: $(READY)  ## style, types, direction of imports
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from context_builder.source import Status
 
 MOST_SUMMARIES = 3
 """Of the sources that have most to say."""
-MOST_ON_TOPIC = 8
+MOST_ON_TOPIC = 10
 MOST_BESIDE = 3
 """What else is going on, for a reader who may have asked about a symptom."""
 MOST_CHARACTERS = 320

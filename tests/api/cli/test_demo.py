@@ -32,8 +32,9 @@ def test_three_grounded_answers_about_now(
         assert "could not be read" not in answer
         assert "\x1b" not in answer
     assert "llama-70b/neocloud (fra-2) is DOWN" in answers[1]
-    assert "similar past incident" in answers[1]
+    assert "resembles inc_0119" in answers[1], "a precedent with its fix"
     assert "v2.4.0" in answers[2]
+    assert "at the onset (answers became slower): premium_spill_after_ms" in answers[2]
     assert "requests by tier: " in answers[3]
     assert not own.exists()
 
