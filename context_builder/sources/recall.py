@@ -97,7 +97,7 @@ def _fact(recollection: Recollection, asked: str | None) -> Fact:
 
 
 def _importance(recollection: Recollection) -> float:
-    return min(0.85, 0.3 + 0.6 * max(0.0, recollection.similarity))
+    return min(0.95, 0.4 + 0.6 * max(0.0, recollection.similarity))
 
 
 def _nothing(recall: Recall) -> str:

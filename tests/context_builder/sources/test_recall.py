@@ -56,7 +56,7 @@ async def test_an_active_incident_finds_the_one_it_resembles(
         "fix then: «raised the cap»; cause then: «cap of 50»"
     )
     assert fact.short == fact.text.replace("; cause then: «cap of 50»", "")
-    assert 0.3 < fact.importance <= 0.85
+    assert 0.4 < fact.importance <= 0.95
 
 
 async def test_the_question_finds_what_it_resembles(gateway: Gateway, memory: IncidentMemory) -> None:
