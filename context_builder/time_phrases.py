@@ -70,7 +70,8 @@ def _between(match: Match[str], as_of: datetime) -> Span | None:
         return (start[0], as_of) if start else None
     if names_day(first) and not names_day(last):
         start = read_moment(first, as_of)
-        end = read_moment(last, start[0] + timedelta(days=1)) if start else None
+        # The calendar ends with the year 9999; nothing that late has happened anyway.
+        end = read_moment(last, start[0] + timedelta(days=1)) if start and start[0] <= as_of else None
     else:
         end = read_moment(last, as_of)
         start = read_moment(first, end[0]) if end else None
