@@ -16,7 +16,7 @@ from context_builder.builder import utc_now
 from context_builder.postmortem_document import instruction, summary_of, write_document
 from context_builder.question_log import QuestionLog
 from context_builder.request import Ask, QuestionError, ScopeNames
-from models import Incident, IncidentStatus, Postmortem, PostmortemStatus
+from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus
 from models.database import Database, WriteSession
 
 LEAD_IN = timedelta(minutes=30)
@@ -66,7 +66,7 @@ class PostmortemWriter:
         await self._require_resolved(incidents)
         unwritten: ColumnElement[bool] = Postmortem.id.is_(None)
         if self._answerer.has_model:
-            by_nobody = and_(Postmortem.model.is_(None), Postmortem.status == PostmortemStatus.DRAFT)
+            by_nobody = and_(Postmortem.model.is_(None), Postmortem.status == ReviewStatus.DRAFT)
             unwritten = or_(unwritten, by_nobody)
         statement = (
             select(Incident.public_id)
@@ -119,6 +119,7 @@ class PostmortemWriter:
         """Replaces a draft that no model wrote; what a model or a person wrote stays."""
         postmortem = Postmortem(
             incident_id=incident_id,
+            provenance=Provenance.MODEL if answer.model else Provenance.CODE,
             markdown=markdown,
             summary=summary_of(markdown),
             model=answer.model,
@@ -175,7 +176,7 @@ async def _replace(session: WriteSession, postmortem: Postmortem) -> bool:
         select(Postmortem).where(Postmortem.incident_id == postmortem.incident_id).with_for_update()
     )
     if existing is not None:
-        if existing.model is not None or existing.status != PostmortemStatus.DRAFT:
+        if existing.model is not None or existing.status != ReviewStatus.DRAFT:
             return False
         await session.delete(existing)
         await session.flush()

@@ -43,6 +43,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class ChromaIndex:
     """Implements VectorIndex on one folder, started on first use and started again when it dies."""
 
+    least_self_hits = 1.0
+
     def __init__(
         self, folder: Path, *, call_deadline_s: float = _CALL_DEADLINE_S, python: str = sys.executable
     ) -> None:
@@ -111,7 +113,7 @@ class ChromaIndex:
                 ids=list(rows.keys[batch]),
                 vectors=frames.pack(rows.vectors[batch]),
                 stamps=list(rows.stamps[batch]),
-                resolved_at=[_microseconds(moment) for moment in rows.resolved_at[batch]],
+                known_at=[_microseconds(moment) for moment in rows.known_at[batch]],
             )
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
@@ -120,16 +122,20 @@ class ChromaIndex:
             batch = list(keys[start : start + _IDS_PER_DELETE])
             await self._call("delete", collection=collection, ids=batch)
 
+    async def compact(self) -> None:
+        """Writes Chroma's file anew, without what was removed."""
+        await self._call("compact")
+
     async def query(
-        self, collection: str, vectors: Vectors, *, limit: int, resolved_before: datetime | None = None
+        self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
     ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, that were first resolved before the moment."""
+        """For each vector the closest rows, closest first, that were known before the moment."""
         found = await self._call(
             "query",
             collection=collection,
             vectors=frames.pack(vectors),
             limit=limit,
-            resolved_before=None if resolved_before is None else _microseconds(resolved_before),
+            known_before=None if known_before is None else _microseconds(known_before),
         )
         return [[Hit(key, similarity) for key, similarity in hits] for hits in found["hits"]]
 

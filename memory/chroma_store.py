@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import chromadb
@@ -19,6 +20,8 @@ from memory.vector_table import VectorTable
 
 _COSINE = CreateCollectionConfiguration(hnsw=CreateHNSWConfiguration(space="cosine"))
 
+_DATABASE = "chroma.sqlite3"
+_BUSY_S = 10.0
 _ROWS_PER_READ = 2_000
 
 _PASSING = (
@@ -61,13 +64,14 @@ class ChromaStore:
             "query": self._query,
             "stamps": self._stamps,
             "count": self._count,
+            "compact": self._compact,
         }
 
     def answer(self, request: Document) -> Document:
         """The result of one request, or the kind and message of its fault: missing, corrupt or failed."""
         try:
             return {"id": request["id"], "result": self._operations[request["op"]](request)}
-        except (ChromaError, _Unfit) as error:
+        except (ChromaError, sqlite3.Error, _Unfit) as error:
             return {"id": request["id"], "fault": _kind(error), "message": str(error)}
 
     @property
@@ -110,7 +114,7 @@ class ChromaStore:
                 break
             vectors = np.asarray(rows["embeddings"], dtype=np.float32)
             table = table or VectorTable(vectors.shape[1])
-            table.put(rows["ids"], vectors, [int(str(row["resolved_at"])) for row in rows["metadatas"] or []])
+            table.put(rows["ids"], vectors, [_known_at(name, row) for row in rows["metadatas"] or []])
             offset += len(rows["ids"])
         if table is not None:
             self._tables[name] = table
@@ -150,13 +154,13 @@ class ChromaStore:
         self._tables.pop(name, None)
 
     def _upsert(self, request: Document) -> Document:
-        name, keys, moments = request["collection"], request["ids"], request["resolved_at"]
+        name, keys, moments = request["collection"], request["ids"], request["known_at"]
         vectors = frames.unpack(request["vectors"])
         self._collection(name).upsert(
             ids=keys,
             embeddings=vectors,
             metadatas=[
-                {"stamp": stamp, "resolved_at": moment}
+                {"stamp": stamp, "known_at": moment}
                 for stamp, moment in zip(request["stamps"], moments, strict=True)
             ],
         )
@@ -178,7 +182,7 @@ class ChromaStore:
             return {"hits": [[] for _ in vectors]}
         if table.dimension != vectors.shape[1]:
             raise _Unfit(f"collection {request['collection']} has vectors of {table.dimension} numbers")
-        limit, before = request["limit"], request["resolved_before"]
+        limit, before = request["limit"], request["known_before"]
         return {"hits": [table.nearest(vector, limit=limit, before=before) for vector in vectors]}
 
     def _stamps(self, request: Document) -> Document:
@@ -190,8 +194,23 @@ class ChromaStore:
     def _count(self, request: Document) -> Document:
         return {"count": self._collection(request["collection"]).count()}
 
+    def _compact(self, _request: Document) -> Document:
+        """SQLite keeps what was deleted until its file is written anew; Chroma has no call that does it."""
+        if self._path.joinpath(_DATABASE).exists():
+            with contextlib.closing(sqlite3.connect(self._path / _DATABASE, timeout=_BUSY_S)) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return {}
 
-def _kind(error: ChromaError | _Unfit) -> str:
+
+def _known_at(collection: str, row: Mapping[str, object]) -> int:
+    try:
+        return int(str(row["known_at"]))
+    except KeyError:
+        raise _Unfit(f"collection {collection} was made by an older version") from None
+
+
+def _kind(error: ChromaError | sqlite3.Error | _Unfit) -> str:
     if isinstance(error, NotFoundError):
         return "missing"
     passing = any(sign in str(error) for sign in _PASSING)

@@ -122,5 +122,5 @@ async def _rows(entries: Entries, texts: Mapping[str, EntryText]) -> IndexRows:
         keys=keys,
         vectors=np.stack([vectors[key] for key in keys]) if keys else np.zeros((0, 0), dtype=np.float32),
         stamps=[texts[key].stamp for key in keys],
-        resolved_at=[texts[key].first_resolved_at for key in keys],
+        known_at=[texts[key].first_known_at for key in keys],
     )

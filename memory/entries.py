@@ -23,7 +23,7 @@ from memory.recipe import (
     content_hash,
     incident_text,
 )
-from models import Incident, IncidentStatus, MemoryEntry
+from models import EntrySource, Incident, IncidentStatus, MemoryEntry
 from models.database import Database
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class EntryChanges:
 class EntryText:
     """A text that one or more resolved incidents share, which is one row of the index."""
 
-    first_resolved_at: datetime
+    first_known_at: datetime
     incident_id: int
     """One of the incidents, to load its embedding by."""
     incidents: int
@@ -60,7 +60,7 @@ class EntryText:
     @property
     def stamp(self) -> str:
         """Changes with all that a row holds besides its key, which is the hash of the text."""
-        return self.first_resolved_at.isoformat()
+        return self.first_known_at.isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Entries:
             last = rows[-1].incident_id
             for incident_id, key, resolved_at in rows:
                 known = texts.get(key) or EntryText(resolved_at, incident_id, 0)
-                first = min(known.first_resolved_at, resolved_at)
+                first = min(known.first_known_at, resolved_at)
                 texts[key] = EntryText(first, known.incident_id, known.incidents + 1)
         return texts
 
@@ -193,6 +193,8 @@ class Entries:
                 "model_id": self._embedder.model_id,
                 "weights_hash": self._embedder.weights_hash,
                 "recipe": RECIPE,
+                "source": EntrySource.INCIDENT,
+                "known_at": now,
                 "embedded_at": now,
             }
             for draft, vector in zip(drafts, vectors, strict=True)
@@ -204,7 +206,9 @@ class Entries:
         dialect = sqlite if self._database.is_sqlite else postgresql
         statement = dialect.insert(MemoryEntry)
         columns = {name: statement.excluded[name] for name in next(iter(rows.values()))}
-        statement = statement.on_conflict_do_update(index_elements=["incident_id"], set_=columns)
+        statement = statement.on_conflict_do_update(
+            index_elements=["incident_id", "source", "model_id", "weights_hash", "recipe"], set_=columns
+        )
         async with self._database.write() as session:
             # Locked, in one order, so that none is deleted or reopened before the entry is in.
             still = await session.scalars(

@@ -226,15 +226,13 @@ class IncidentMemory:
         self, active: ActiveIndex, vectors: Vectors, as_of: datetime, limit: int
     ) -> list[list[Hit]]:
         try:
-            return await self._index.query(active.collection, vectors, limit=limit, resolved_before=as_of)
+            return await self._index.query(active.collection, vectors, limit=limit, known_before=as_of)
         except CollectionMissing:
             # The session may see the database as it was before a rebuild that we have finished since.
             if self._latest is None or self._latest == active:
                 raise
             self._latest.require_fit(self._embedder)
-            return await self._index.query(
-                self._latest.collection, vectors, limit=limit, resolved_before=as_of
-            )
+            return await self._index.query(self._latest.collection, vectors, limit=limit, known_before=as_of)
 
     async def _active(self) -> ActiveIndex | None:
         async with self._database.read() as session:

@@ -28,8 +28,8 @@ class IndexRows:
     vectors: Vectors
     stamps: Sequence[str]
     """Says which version of the row is stored; compared, never interpreted."""
-    resolved_at: Sequence[datetime]
-    """When the first incident of that text was resolved."""
+    known_at: Sequence[datetime]
+    """From when on the text was known: when the first incident that reads so was over."""
 
 
 class VectorIndex(Protocol):
@@ -38,6 +38,11 @@ class VectorIndex(Protocol):
     Every method raises MemoryUnavailable, and nothing else, on failure; those that are given the name
     of a collection raise CollectionMissing when there is none. All of them can be repeated safely.
     """
+
+    @property
+    def least_self_hits(self) -> float:
+        """Share of the rows that must find themselves: 1 where the search is exact."""
+        ...
 
     async def open(self) -> None:
         """Makes the index ready; quick when it is already. Other methods do this by themselves."""
@@ -75,10 +80,14 @@ class VectorIndex(Protocol):
         """Removes rows; keys that are not stored are ignored."""
         ...
 
+    async def compact(self) -> None:
+        """Gives back the space of what was removed, so that no byte of it is left; may take seconds."""
+        ...
+
     async def query(
-        self, collection: str, vectors: Vectors, *, limit: int, resolved_before: datetime | None = None
+        self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
     ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, that were first resolved before the moment."""
+        """For each vector the closest rows, closest first, that were known before the moment."""
         ...
 
     async def stamps(self, collection: str) -> Mapping[str, str]:

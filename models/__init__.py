@@ -5,13 +5,15 @@ from models.config_changes import ConfigChange
 from models.deployments import Deployment, DeploymentStatus
 from models.error_logs import ErrorLog, LogSeverity
 from models.health_checks import HealthCheck
-from models.incidents import Incident, IncidentStatus, Postmortem, PostmortemStatus, Severity
+from models.incidents import Incident, IncidentStatus, Severity
 from models.jobs import Job, JobStatus, JobType
-from models.memory import MemoryEntry, MemoryIndex
+from models.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryOutbox
 from models.notifications import Notification, NotificationStatus
+from models.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.quality import QualityScore
 from models.questions import Question
 from models.requests import FAILED_STATUSES, Request, RequestStatus
+from models.review import Provenance, ReviewStatus
 from models.rollups import QualityRollup, RequestRollup, Resolution, UserSpend
 from models.schedules import MaintenanceWindow, OperatingHours
 from models.state_transitions import StateTransition
@@ -24,6 +26,7 @@ __all__ = [
     "ConfigChange",
     "Deployment",
     "DeploymentStatus",
+    "EntrySource",
     "ErrorLog",
     "HealthCheck",
     "Incident",
@@ -35,11 +38,14 @@ __all__ = [
     "MaintenanceWindow",
     "MemoryEntry",
     "MemoryIndex",
+    "MemoryOutbox",
     "Notification",
     "NotificationStatus",
     "OperatingHours",
     "Postmortem",
-    "PostmortemStatus",
+    "PostmortemBatch",
+    "PostmortemCall",
+    "Provenance",
     "QualityRollup",
     "QualityScore",
     "Question",
@@ -47,6 +53,7 @@ __all__ = [
     "RequestRollup",
     "RequestStatus",
     "Resolution",
+    "ReviewStatus",
     "Severity",
     "StateTransition",
     "Tier",

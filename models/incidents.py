@@ -1,15 +1,15 @@
-"""Incidents and the postmortems written about them."""
+"""Incidents: what went wrong, why, and what mended it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.schema import Money, PrimaryKey, Table, UtcDateTime, one_of
+from models.review import Provenance, ReviewStatus
+from models.schema import PrimaryKey, Table, UtcDateTime, one_of
 
 
 class Severity(StrEnum):
@@ -28,14 +28,6 @@ class IncidentStatus(StrEnum):
     RESOLVED = "resolved"
 
 
-class PostmortemStatus(StrEnum):
-    """Who vouches for a postmortem: nobody yet, or a person."""
-
-    DRAFT = "draft"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
 class Incident(Table):
     """Something that went wrong, and, once resolved, why and what mended it."""
 
@@ -43,6 +35,8 @@ class Incident(Table):
     __table_args__ = (
         one_of("severity", Severity),
         one_of("status", IncidentStatus),
+        one_of("provenance", Provenance),
+        one_of("review", ReviewStatus),
         CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved_has_a_time"),
         CheckConstraint("resolved_at >= started_at", name="resolved_after_start"),
         Index(None, "started_at"),
@@ -65,22 +59,12 @@ class Incident(Table):
     """Known from `resolved_at` on."""
     resolution: Mapped[str | None] = mapped_column(Text)
     """Known from `resolved_at` on."""
-
-
-class Postmortem(Table):
-    """The postmortem of one incident, as Markdown."""
-
-    __tablename__ = "postmortems"
-    __table_args__ = (one_of("status", PostmortemStatus),)
-
-    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
-    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), unique=True)
-    question_id: Mapped[int | None] = mapped_column(ForeignKey("questions.id"))
-    """The logged question whose manifest replays the prompt."""
-    status: Mapped[str] = mapped_column(String(20), default=PostmortemStatus.DRAFT)
-    markdown: Mapped[str] = mapped_column(Text)
-    summary: Mapped[str] = mapped_column(Text)
-    model: Mapped[str | None] = mapped_column(String(100))
-    """None: no model was called, the text is the deterministic brief."""
-    cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money, default=Decimal(0))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    provenance: Mapped[str] = mapped_column(
+        String(20), default=Provenance.HUMAN, server_default=Provenance.HUMAN
+    )
+    review: Mapped[str] = mapped_column(
+        String(20), default=ReviewStatus.APPROVED, server_default=ReviewStatus.APPROVED
+    )
+    """Whether memory may recall it: as it is, as a draft, or not at all."""
+    forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its texts were erased; nothing writes them again."""

@@ -1,22 +1,51 @@
-"""What incident memory is rebuilt from: texts, embeddings and which index is active."""
+"""What incident memory is rebuilt from: texts, embeddings, which index is active, and what it still lacks."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.schema import PrimaryKey, Table, UtcDateTime
+from models.schema import PrimaryKey, Table, UtcDateTime, one_of
+
+
+class EntrySource(StrEnum):
+    """What the text of an entry is taken from."""
+
+    INCIDENT = "incident"
+    """The record of the incident."""
+    POSTMORTEM = "postmortem"
+    """Cause and fix as the postmortem tells them."""
 
 
 class MemoryEntry(Table):
-    """The text and embedding of one resolved incident, under one embedding model and text recipe."""
+    """A text about one resolved incident and its embedding, under one embedding model and text recipe."""
 
     __tablename__ = "memory_entries"
+    __table_args__ = (
+        one_of("source", EntrySource),
+        UniqueConstraint(
+            *("incident_id", "source", "model_id", "weights_hash", "recipe"),
+            name="uq_memory_entries_one_of_each",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
-    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), unique=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"))
+    source: Mapped[str] = mapped_column(String(20))
     text: Mapped[str] = mapped_column(Text)
     content_hash: Mapped[str] = mapped_column(String(64), index=True)
     """SHA-256 of recipe, model and text: changes when any of them does."""
@@ -25,6 +54,8 @@ class MemoryEntry(Table):
     model_id: Mapped[str] = mapped_column(String(200))
     weights_hash: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[str] = mapped_column(String(50))
+    known_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """From when on the text was known: nothing earlier may recall it."""
     embedded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -50,3 +81,24 @@ class MemoryIndex(Table):
     dimension: Mapped[int] = mapped_column(BigInteger)
     active: Mapped[bool] = mapped_column(Boolean(name="active_is_boolean"), default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MemoryOutbox(Table):
+    """Something that memory has yet to take in.
+
+    Triggers of the database add the rows, so that no writer can forget to. One of the two is set: an incident
+    whose entries may be out of date, or the key of a row that the index has to gain, change or lose.
+    """
+
+    __tablename__ = "memory_outbox"
+    __table_args__ = (
+        CheckConstraint("(incident_id IS NULL) <> (content_hash IS NULL)", name="one_of_both"),
+        # A number that came back would let one drain delete what another change has queued.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    incident_id: Mapped[int | None] = mapped_column(BigInteger)
+    """No foreign key: the incident may be gone, which is what has to be taken in."""
+    content_hash: Mapped[str | None] = mapped_column(String(64))
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)

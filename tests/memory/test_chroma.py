@@ -34,7 +34,7 @@ def rows(numbers: range, *, stamp: str = "s") -> IndexRows:
         keys=[str(number) for number in numbers],
         vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         stamps=[f"{stamp}{number}" for number in numbers],
-        resolved_at=[EPOCH + timedelta(hours=number) for number in numbers],
+        known_at=[EPOCH + timedelta(hours=number) for number in numbers],
     )
 
 
@@ -69,7 +69,7 @@ async def test_rows_are_found_by_cosine_before_their_moment(shared_index: Chroma
     assert [hit.similarity for hit in hits] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
     for before in (0, 1, 7, 8):
         moment = EPOCH + timedelta(hours=before)
-        [hits] = await shared_index.query(name, stored.vectors[7:8], limit=9, resolved_before=moment)
+        [hits] = await shared_index.query(name, stored.vectors[7:8], limit=9, known_before=moment)
         assert sorted(int(hit.key) for hit in hits) == list(range(before))
 
 
@@ -86,7 +86,7 @@ async def test_recurrences_hide_neither_themselves_nor_others(
     await shared_index.create(name)
     await shared_index.upsert(name, stored)
     asked = _unit(centres + 0.3 * _unit(chance.normal(size=centres.shape))).astype(np.float32)
-    found = await shared_index.query(name, asked, limit=each, resolved_before=EPOCH + timedelta(days=999))
+    found = await shared_index.query(name, asked, limit=each, known_before=EPOCH + timedelta(days=999))
     closest = np.argmax(asked @ centres.T, axis=1)
     for hits, cluster in zip(found, closest, strict=True):
         assert sorted(int(hit.key) for hit in hits) == list(range(cluster, clusters * each, clusters))
@@ -109,10 +109,10 @@ async def test_a_restart_changes_no_answer(own_index: ChromaIndex) -> None:
         "lasting", replace(rows(range(40, 60), stamp="new"), vectors=rows(range(20)).vectors)
     )
     await own_index.rename("lasting", "renamed")
-    before = await own_index.query("renamed", asked, limit=30, resolved_before=moment)
+    before = await own_index.query("renamed", asked, limit=30, known_before=moment)
     await own_index.close()
     await own_index.open()
-    assert await own_index.query("renamed", asked, limit=30, resolved_before=moment) == before
+    assert await own_index.query("renamed", asked, limit=30, known_before=moment) == before
     with pytest.raises(MemoryUnavailable, match="renamed has vectors of 16 numbers"):
         await own_index.query("renamed", asked[:, :5], limit=1)
 
