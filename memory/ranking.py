@@ -50,6 +50,8 @@ class Candidate:
     resolved_at: datetime
     gist: str
     """Title and root cause: what makes two incidents the same thing again."""
+    is_draft: bool = False
+    """Whether nobody has vouched yet for what it says; it comes after all that somebody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float,
         for candidate in candidates
         if relevance(candidate) >= background + MARGIN
     ]
-    scored.sort(key=lambda pair: (-pair[0], pair[1].key))
+    scored.sort(key=lambda pair: (pair[1].is_draft, -pair[0], pair[1].key))
     clusters: list[list[tuple[float, Candidate]]] = []
     for score, candidate in scored:
         cluster = next((known for known in clusters if _same_again(known[0][1], candidate)), None)
@@ -102,16 +104,16 @@ def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float,
 def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
     """One list of the best, with the number of the query that each answers.
 
-    Every query's best comes before any query's second. What answers several queries is listed once,
+    Every query's best comes before any query's second, and drafts after all others. What answers several queries is listed once,
     for the query that ranks it highest.
     """
     offered = sorted(
-        (place, -found.score, query)
+        (found.candidate.is_draft, place, -found.score, query)
         for query, answer in enumerate(answers)
         for place, found in enumerate(answer)
     )
     chosen: list[tuple[int, Ranked]] = []
-    for place, _, query in offered:
+    for _, place, _, query in offered:
         found = answers[query][place]
         if not any(found.keys & other.keys for _, other in chosen):
             chosen.append((query, found))
