@@ -11,6 +11,8 @@ from context_builder.exploration.signal import Law, Signal
 
 USUAL = {Law.BINOMIAL: 0.05, Law.GAUSSIAN: 7.0, Law.POISSON: 1.0}
 AWAY = {Law.BINOMIAL: 0.35, Law.GAUSSIAN: 7.8, Law.POISSON: 3.0}
+EVIDENCE = 30.0
+"""About five and a half standard deviations: in a few hundred signals chance has not so much."""
 DEVIATION = 0.6
 """Of one unit of weight of a Gaussian signal."""
 

@@ -20,8 +20,6 @@ from context_builder.exploration.signal import Floats, Law, Level, Signal
 MOST_BUCKETS = 250
 LEAST_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
-LEAST_EVIDENCE = 30.0
-"""About five and a half standard deviations, for who does not say how many places are looked at."""
 CHANCE = 0.01
 """That anything is found in a question's signals where nothing changed, were their noise as assumed."""
 _PLAUSIBLE = 3.0
@@ -60,7 +58,7 @@ def least_evidence(places: int) -> float:
     return NormalDist().inv_cdf(CHANCE / max(1, places) / 2) ** 2
 
 
-def departures(signal: Signal, least: float = LEAST_EVIDENCE) -> list[Departure]:
+def departures(signal: Signal, least: float) -> list[Departure]:
     """Every run away from the usual level whose evidence is `least` or more, oldest first."""
     if not len(signal):
         return []

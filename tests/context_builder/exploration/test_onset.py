@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.onset import Departure, departures, turning_point
+from context_builder.exploration.onset import CHANCE, Departure, departures, least_evidence, turning_point
 from context_builder.exploration.signal import Law, Signal
-from signals import AWAY, USUAL, busy, drawn, signal
+from signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
 
 SLOTS = 300
 every_law = pytest.mark.parametrize("law", list(Law))
@@ -43,10 +44,17 @@ def test_chance_alone_departs_nowhere(law: Law) -> None:
     for seed in range(100):
         weight = busy(law, SLOTS, seed)
         level = USUAL[law] * (1 + seed % 5)
-        found += departures(drawn(law, weight, level, seed))
-        found += departures(drawn(law, np.ceil(weight / 10), level, seed))
-        found += departures(drawn(law, weight * 50, level / 10, seed))
+        found += departures(drawn(law, weight, level, seed), EVIDENCE)
+        found += departures(drawn(law, np.ceil(weight / 10), level, seed), EVIDENCE)
+        found += departures(drawn(law, weight * 50, level / 10, seed), EVIDENCE)
     assert found == []
+
+
+@pytest.mark.parametrize("places", [0, 1, 100, 5_000, 10**6])
+def test_more_places_need_more_evidence(places: int) -> None:
+    """So much in any of them is as unlikely as CHANCE, were they all normal; none is taken for one."""
+    beyond = math.erfc(math.sqrt(least_evidence(places) / 2))
+    assert beyond * max(1, places) == pytest.approx(CHANCE)
 
 
 def test_more_variance_than_the_law_says_departs_nowhere() -> None:
@@ -55,8 +63,8 @@ def test_more_variance_than_the_law_says_departs_nowhere() -> None:
     for _ in range(30):
         shares = chance.beta(2, 38, SLOTS)
         weight = np.full(SLOTS, 200.0)
-        assert departures(signal(Law.BINOMIAL, weight, np.round(weight * shares))) == []
-        assert departures(signal(Law.POISSON, weight, weight * chance.gamma(10, 0.1, SLOTS))) == []
+        assert departures(signal(Law.BINOMIAL, weight, np.round(weight * shares)), EVIDENCE) == []
+        assert departures(signal(Law.POISSON, weight, weight * chance.gamma(10, 0.1, SLOTS)), EVIDENCE) == []
 
 
 @every_law
@@ -78,7 +86,7 @@ def test_planted_runs_are_found_with_start_and_end(
     law: Law, seed: int, spans: list[tuple[int, int | None]]
 ) -> None:
     """A step late, half-way or early, a burst that is over, two bursts: each once and nothing beside them."""
-    found = departures(drawn(law, np.full(SLOTS, 60.0), away(law, *spans), seed))
+    found = departures(drawn(law, np.full(SLOTS, 60.0), away(law, *spans), seed), EVIDENCE)
     assert len(found) == len(spans)
     for one, (start, end) in zip(found, spans, strict=True):
         assert agrees(one, start, end), one
@@ -90,7 +98,7 @@ def test_planted_runs_are_found_with_start_and_end(
 @every_seed
 def test_unequal_weights_and_empty_slots_hide_no_step(law: Law, seed: int) -> None:
     """Traffic that comes and goes by a factor of ten: the onset is found where there is traffic."""
-    (found,) = departures(drawn(law, busy(law, SLOTS, seed), away(law, (190, None)), seed))
+    (found,) = departures(drawn(law, busy(law, SLOTS, seed), away(law, (190, None)), seed), EVIDENCE)
     assert found.end is None
     assert abs(found.first - 190) <= 5
 
@@ -99,7 +107,7 @@ def test_unequal_weights_and_empty_slots_hide_no_step(law: Law, seed: int) -> No
 @every_seed
 def test_a_change_in_the_very_last_slot_is_found(law: Law, seed: int) -> None:
     """What has just begun has one slot only."""
-    (found,) = departures(drawn(law, np.full(SLOTS, 150.0), away(law, (SLOTS - 1, None)), seed))
+    (found,) = departures(drawn(law, np.full(SLOTS, 150.0), away(law, (SLOTS - 1, None)), seed), EVIDENCE)
     assert (found.end, found.within) == (None, SLOTS)
     assert SLOTS - 3 <= found.first < SLOTS
 
@@ -108,7 +116,7 @@ def test_a_change_in_the_very_last_slot_is_found(law: Law, seed: int) -> None:
 def test_a_fall_is_found_as_a_rise_is(law: Law) -> None:
     """A level that drops, and totals that stop altogether."""
     levels = np.where(np.arange(SLOTS) < 200, AWAY[law], USUAL[law])
-    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, 1))
+    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
     assert agrees(found, 200, None)
     assert found.away.value < found.usual.value
 
@@ -116,7 +124,7 @@ def test_a_fall_is_found_as_a_rise_is(law: Law) -> None:
 def test_silence_is_a_departure_of_its_own() -> None:
     """A gap has a start and an end, and no mass at all."""
     levels = np.where((np.arange(SLOTS) >= 200) & (np.arange(SLOTS) < 206), 0.0, 1.0)
-    (found,) = departures(drawn(Law.POISSON, np.full(SLOTS, 60.0), levels, 1))
+    (found,) = departures(drawn(Law.POISSON, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
     assert (found.first, found.end, found.away.mass) == (200, 206, 0)
 
 
@@ -126,7 +134,7 @@ def test_a_gradual_change_is_one_departure(law: Law, seed: int) -> None:
     """A ramp over hours begins about where it leaves the usual level, and is still away at the end."""
     ramp = np.clip((np.arange(SLOTS) - 200) / 40, 0, 1)
     levels = USUAL[law] + ramp * (AWAY[law] - USUAL[law])
-    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, seed))
+    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, seed), EVIDENCE)
     assert found.end is None
     assert 195 <= found.first <= 225
 
@@ -135,7 +143,7 @@ def test_a_gradual_change_is_one_departure(law: Law, seed: int) -> None:
 def test_too_little_to_compare_departs_nowhere(law: Law) -> None:
     """No slot, one slot, two, no weight at all, and too few requests for a share."""
     for weight in ([], [50.0], [50.0, 50.0], [0.0] * 40, [1.0] * 10):
-        assert departures(drawn(law, weight, USUAL[law], 1)) == []
+        assert departures(drawn(law, weight, USUAL[law], 1), EVIDENCE) == []
 
 
 @every_law
@@ -143,15 +151,15 @@ def test_too_little_to_compare_departs_nowhere(law: Law) -> None:
 def test_a_constant_level_departs_nowhere(law: Law, share: float) -> None:
     """Nothing ever failed, or everything: there is no variance to divide by."""
     weight = np.full(SLOTS, 40.0)
-    assert departures(signal(law, weight, weight * share)) == []
+    assert departures(signal(law, weight, weight * share), EVIDENCE) == []
 
 
 @every_law
 def test_huge_counts_are_no_change_by_themselves(law: Law) -> None:
     """A billion requests per slot: a step is found to the slot, and a steady level departs nowhere."""
     weight = np.full(SLOTS, 1e9)
-    assert departures(drawn(law, weight, USUAL[law], 3)) == []
-    (found,) = departures(drawn(law, weight, away(law, (211, None)), 3))
+    assert departures(drawn(law, weight, USUAL[law], 3), EVIDENCE) == []
+    (found,) = departures(drawn(law, weight, away(law, (211, None)), 3), EVIDENCE)
     assert (found.first, found.end) in ((211, None), (210, None))
 
 
@@ -162,7 +170,9 @@ def test_huge_counts_are_no_change_by_themselves(law: Law) -> None:
 @settings(max_examples=60, deadline=None)
 def test_departures_are_in_order_and_within_the_slots(law: Law, slots: list[tuple[int, float]]) -> None:
     """Whatever the counts: spans are not empty, do not overlap, and only the last one may have no end."""
-    found = departures(signal(law, [one for one, _ in slots], [round(one * two) for one, two in slots]))
+    found = departures(
+        signal(law, [one for one, _ in slots], [round(one * two) for one, two in slots]), EVIDENCE
+    )
     for one in found:
         assert 0 <= one.first < one.within <= (one.end or len(slots))
     for one, other in pairwise(found):

@@ -24,6 +24,7 @@ from context_builder.exploration.timeline import Timeline
 from context_builder.exploration.traffic import Cells, Floats
 from context_builder.request import Window
 from gateway import DAY, HOUR, NOON
+from signals import EVIDENCE
 
 TIMELINE = Timeline.of(Window(NOON - DAY, NOON), timedelta(days=7))
 NAMES = {"deployment": ["fast/x", "slow/x"], "tier": ["budget", "premium"]}
@@ -111,7 +112,7 @@ def test_traffic_that_moves_to_a_slower_deployment_is_no_slowness() -> None:
     share = np.where(np.arange(TIMELINE.slots) < TIMELINE.slots - 40, 0.2, 0.9)
     whole = cells(flat(), share)
     for _, chosen in slices(whole):
-        assert departures(latency_signal(whole, chosen, usual_log_latencies(whole))) == []
+        assert departures(latency_signal(whole, chosen, usual_log_latencies(whole)), EVIDENCE) == []
 
 
 def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
@@ -121,14 +122,16 @@ def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
     for _, chosen in slices(whole):
         for signal in (volume_signal(whole, chosen, profile), cost_signal(whole, chosen, profile)):
             assert signal is not None
-            assert [d for d in departures(signal) if not 0.7 < d.away.value / d.usual.value < 1.4] == []
+            assert [
+                d for d in departures(signal, EVIDENCE) if not 0.7 < d.away.value / d.usual.value < 1.4
+            ] == []
     last = np.array([start >= NOON - 4 * HOUR for start in TIMELINE.starts])
     for factor in (4.0, 0.1):
         changed = cells(np.where(last, daily() * factor, daily()))
         everything = np.ones(len(changed.slot), dtype=np.bool_)
         signal = volume_signal(changed, everything, daily_profile(changed))
         assert signal is not None
-        found = departures(signal)[-1]
+        found = departures(signal, EVIDENCE)[-1]
         assert found.end is None
         assert abs(TIMELINE.starts[found.first] - (NOON - 4 * HOUR)) <= timedelta(minutes=20)
         assert found.away.value / found.usual.value == pytest.approx(factor, rel=0.3)
