@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.signal import Law, Noise, Signal
 
 USUAL = {Law.BINOMIAL: 0.05, Law.GAUSSIAN: 7.0, Law.POISSON: 1.0}
 AWAY = {Law.BINOMIAL: 0.35, Law.GAUSSIAN: 7.8, Law.POISSON: 3.0}
@@ -34,9 +34,8 @@ def drawn(
 
 def signal(law: Law, weight: npt.ArrayLike, mass: npt.ArrayLike) -> Signal:
     """A signal with one bucket per slot."""
-    weights = np.asarray(weight, dtype=float)
-    slots = np.arange(len(weights))
-    return Signal(law, weights, np.asarray(mass, dtype=float), slots, len(slots), deviation=DEVIATION)
+    noise = Noise(law, DEVIATION)
+    return Signal.by_slot(noise, np.asarray(weight, dtype=float), np.asarray(mass, dtype=float))
 
 
 def busy(law: Law, slots: int, seed: int) -> npt.NDArray[np.float64]:

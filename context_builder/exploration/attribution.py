@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.signal import Floats, Level, Signal
+from context_builder.exploration.signal import Floats, Level, Noise
 from context_builder.exploration.slices import Chosen, Slice
 
 LEAST_SHARE = 0.15
@@ -41,8 +41,7 @@ class Breakdown:
     mass: Floats
     past_weight: Floats
     past_mass: Floats
-    law: Signal
-    """How masses vary by chance; its own numbers do not matter."""
+    noise: Noise
     exposure: float | None = None
     """For totals: mass to expect for each one in the past. None: masses are shares of weights."""
     unit: float = 1.0
@@ -188,7 +187,7 @@ def _excess(
 def _evidence(breakdown: Breakdown, after: Level, before: Level) -> float:
     """Against the slice's own past; against everything's where it has none."""
     if breakdown.exposure is not None:
-        return breakdown.law.evidence(Level(breakdown.exposure, after.mass), Level(1.0, before.mass))
+        return breakdown.noise.evidence(Level(breakdown.exposure, after.mass), Level(1.0, before.mass))
     if not before.weight:
         before = Level(float(breakdown.past_weight.sum()), float(breakdown.past_mass.sum()))
-    return breakdown.law.evidence(after, before)
+    return breakdown.noise.evidence(after, before)

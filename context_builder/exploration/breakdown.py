@@ -14,7 +14,7 @@ from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.quality import arrived
 from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.signal import Law, Noise
 from context_builder.exploration.traffic import of_tiers
 from context_builder.request import ContextRequest, Window
 from context_builder.rollup_query import gathered_histograms, merged, rollup_scope, within
@@ -63,7 +63,7 @@ async def error_breakdown(session: ReadSession, request: ContextRequest, spans: 
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
     columns = [func.sum(RequestRollup.requests), func.sum(failed)]
     rows = await _cells(session, request, spans, columns)
-    return _breakdown(rows, Law.BINOMIAL, lambda row: (float(row[0]), float(row[1])))
+    return _breakdown(rows, Noise(Law.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
 
 
 async def total_breakdown(
@@ -74,7 +74,10 @@ async def total_breakdown(
     rows = await _cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
     unit = _unit(shift, [row[2] for row in rows])
     breakdown = _breakdown(
-        rows, Law.POISSON, lambda row: (float(row[0]), _amount(shift, row, unit)), exposure=shift.exposure
+        rows,
+        Noise(Law.POISSON),
+        lambda row: (float(row[0]), _amount(shift, row, unit)),
+        exposure=shift.exposure,
     )
     # The traffic of a version begins and ends with its rollouts, whatever happens to volume.
     values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
@@ -103,7 +106,7 @@ async def user_breakdown(
     cells = [((row[0],), bool(row[2]), (row[3], row[4])) for row in rows]
     unit = _unit(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
-        sorted(cells), Law.POISSON, lambda row: (float(row[0]), _amount(shift, row, unit)),
+        sorted(cells), Noise(Law.POISSON), lambda row: (float(row[0]), _amount(shift, row, unit)),
         exposure=shift.exposure, dimensions=("user",),
     )  # fmt: skip
     return replace(breakdown, unit=unit)
@@ -125,7 +128,7 @@ async def code_breakdown(session: ReadSession, request: ContextRequest, spans: S
     now, past = (sum(cell[3] for cell in cells if cell[2] is after) for after in (True, False))
     bad = [((code or status,), after, (count, count)) for code, status, after, count in cells if status]
     return _breakdown(
-        bad, Law.POISSON, lambda row: (row[0], row[1]),
+        bad, Noise(Law.POISSON), lambda row: (row[0], row[1]),
         exposure=now / past if past else 1.0, dimensions=("error_code",),
     )  # fmt: skip
 
@@ -155,10 +158,8 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         (tuple(value or "" for value in row[:width]), bool(row[width]), tuple(map(int, row[width + 1 :])))
         for row in map(tuple, rows)
     )
-    return _breakdown(
-        cells, Law.GAUSSIAN, lambda row: (float(row[0]), row[0] - row[1] / MILLION),
-        deviation=_deviation([cell[2] for cell in cells]),
-    )  # fmt: skip
+    noise = Noise(Law.GAUSSIAN, _deviation([cell[2] for cell in cells]))
+    return _breakdown(cells, noise, lambda row: (float(row[0]), row[0] - row[1] / MILLION))
 
 
 async def latency_breakdown(
@@ -193,7 +194,7 @@ def _by_slowness(rows: Sequence[tuple[Cell, bool, Histogram]]) -> tuple[Breakdow
         np.array([slow(key, one) for key, one in zip(keys, after, strict=True)]),
         np.array([float(one.total) for one in before]),
         np.array([slow(key, one) for key, one in zip(keys, before, strict=True)]),
-        _law(Law.BINOMIAL),
+        Noise(Law.BINOMIAL),
     )
     return breakdown, Latencies(after, before)
 
@@ -230,12 +231,11 @@ async def _cells(
 
 def _breakdown(
     rows: Sequence[tuple[Cell, bool, Cell]],
-    law: Law,
+    noise: Noise,
     level: Callable[[Cell], tuple[float, float]],
     *,
     exposure: float | None = None,
     dimensions: Sequence[str] = DIMENSIONS,
-    deviation: float = 1.0,
 ) -> Breakdown:
     keys = sorted({values for values, _, _ in rows})
     place = {key: n for n, key in enumerate(keys)}
@@ -246,13 +246,8 @@ def _breakdown(
         sums[1 if after else 3, place[values]] += mass
     return Breakdown(
         {name: [key[n] for key in keys] for n, name in enumerate(dimensions)},
-        sums[0], sums[1], sums[2], sums[3], _law(law, deviation), exposure,
+        sums[0], sums[1], sums[2], sums[3], noise, exposure,
     )  # fmt: skip
-
-
-def _law(law: Law, deviation: float = 1.0) -> Signal:
-    empty = np.zeros(0)
-    return Signal(law, empty, empty, np.zeros(0, dtype=np.int64), 0, deviation)
 
 
 def _unit(shift: Shift, rows: Sequence[Cell]) -> float:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerc
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.onset import turning_point
 from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Floats, Law, Signal
+from context_builder.exploration.signal import Floats, Law, Noise, Signal
 from context_builder.request import ContextRequest
 from context_builder.rollup_query import gathered_histograms, rollup_scope
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
@@ -118,11 +118,11 @@ def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tupl
     if shift.metric in (Metric.VOLUME, Metric.COST):
         return _total(weight, shift)
     if shift.metric is Metric.ERRORS:
-        return Signal(Law.BINOMIAL, weight, mass, np.arange(minutes), minutes), shift.before, shift.after
+        return Signal.by_slot(Noise(Law.BINOMIAL), weight, mass), shift.before, shift.after
     # Levels of latencies are factors of a usual one that the minutes themselves tell best.
     away = float(np.log(shift.after))
     usual = _usual_log_latency(weight, mass, away)
-    return Signal(Law.GAUSSIAN, weight, mass, np.arange(minutes), minutes), usual, usual + away
+    return Signal.by_slot(Noise(Law.GAUSSIAN), weight, mass), usual, usual + away
 
 
 def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
@@ -146,4 +146,4 @@ def _total(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
         expected = np.ones(len(counted))
     else:
         expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
-    return Signal(Law.POISSON, expected, counted, np.arange(len(counted)), len(counted)), 1.0, shift.after
+    return Signal.by_slot(Noise(Law.POISSON), expected, counted), 1.0, shift.after

@@ -66,14 +66,14 @@ def departures(signal: Signal, least: float) -> list[Departure]:
     merged = signal.merged(max(LEAST_WEIGHT, total / MOST_BUCKETS))
     if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
         return []
-    merged = replace(merged, dispersion=_dispersion(merged))
+    merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(merged)))
     bounds = _confirmed(merged, _proposed(merged), least)
     return list(_runs(merged, bounds, least))
 
 
 def _proposed(signal: Signal) -> list[int]:
     """Bounds of the segments, 0 and the length included."""
-    values = signal.standardised() / math.sqrt(signal.dispersion)
+    values = signal.standardised() / math.sqrt(signal.noise.dispersion)
     penalty = _PENALTY + 2 * math.log(len(values))
     ends = KernelCPD(kernel="linear", min_size=1).fit(values.reshape(-1, 1)).predict(pen=penalty)
     return [0, *(int(end) for end in ends)]
@@ -91,7 +91,7 @@ def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
     """The bounds without those whose two sides chance explains, the weakest taken away first."""
     while len(bounds) > 2:  # noqa: PLR2004  one segment has two bounds
         parts = [signal.level(a, b) for a, b in pairwise(bounds)]
-        evidence = [signal.evidence(one, two) for one, two in pairwise(parts)]
+        evidence = [signal.noise.evidence(one, two) for one, two in pairwise(parts)]
         weakest = min(range(len(evidence)), key=evidence.__getitem__)
         if evidence[weakest] >= least:
             break
@@ -106,7 +106,7 @@ def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[Depar
     run: list[tuple[int, int]] = []
     for segment in [*segments[base + 1 :], None]:
         level = signal.level(*segment) if segment else usual
-        away = segment is not None and signal.evidence(level, usual) >= least
+        away = segment is not None and signal.noise.evidence(level, usual) >= least
         if run and (not away or _side(level, usual) != _side(signal.level(run[0][0], run[-1][1]), usual)):
             yield _departure(signal, run, usual)
             run = []
@@ -141,7 +141,7 @@ def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: Level) -> 
         end=None if end >= len(signal) else int(signal.first_slot[end]),
         away=away,
         usual=usual,
-        evidence=signal.evidence(away, usual),
+        evidence=signal.noise.evidence(away, usual),
     )
 
 
@@ -168,10 +168,10 @@ def turning_point(signal: Signal, usual: float, away: float) -> Turn:
 
 def _gain(signal: Signal, usual: float, away: float) -> Floats:
     """By bucket, how much likelier it is at the level away than at the usual one."""
-    if signal.law is Law.GAUSSIAN:
+    if signal.noise.law is Law.GAUSSIAN:
         middle = (usual + away) / 2
-        return (signal.mass - signal.weight * middle) * (away - usual) / signal.deviation**2
-    if signal.law is Law.POISSON:
+        return (signal.mass - signal.weight * middle) * (away - usual) / signal.noise.deviation**2
+    if signal.noise.law is Law.POISSON:
         low, high = max(usual, _LEAST_LEVEL), max(away, _LEAST_LEVEL)
         return signal.mass * math.log(high / low) - signal.weight * (high - low)
     low, high = (min(1 - _LEAST_LEVEL, max(_LEAST_LEVEL, level)) for level in (usual, away))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, func, select
 
-from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.signal import Law, Noise, Signal
 from context_builder.exploration.slices import Slice
 from context_builder.exploration.timeline import Timeline
 from context_builder.request import ContextRequest
@@ -74,11 +74,8 @@ def _signal(hours: Timeline, cells: list[tuple[Any, ...]]) -> Signal:
     several = counts > 1
     freedom = max(1.0, float((counts[several] - 1).sum()))
     variance = float((squares[several] - sums[several] ** 2 / counts[several]).sum()) / freedom
-    return Signal(
-        Law.GAUSSIAN,
+    return Signal.by_slot(
+        Noise(Law.GAUSSIAN, max(variance, 1e-4) ** 0.5),
         np.bincount(slot, weights=counts, minlength=hours.slots).astype(float),
         np.bincount(slot, weights=sums, minlength=hours.slots).astype(float),
-        np.arange(hours.slots),
-        hours.slots,
-        deviation=max(variance, 1e-4) ** 0.5,
     )

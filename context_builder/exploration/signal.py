@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,20 +38,46 @@ class Level:
         return self.mass / self.weight if self.weight else 0.0
 
 
-@dataclass(frozen=True)
-class Signal:
-    """Weights and masses by bucket, the law that they follow, and where each bucket begins."""
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How masses vary by chance, and so what is no chance."""
 
     law: Law
+    deviation: float = 1.0
+    """Standard deviation of one unit of weight; of GAUSSIAN masses only."""
+    dispersion: float = 1.0
+    """How many times the variance exceeds what the law says; at least 1."""
+
+    def evidence(self, one: Level, other: Level) -> float:
+        """How much better two levels explain the data than one: twice the log likelihood ratio.
+
+        It is about the square of the number of standard deviations between them.
+        """
+        if not one.weight or not other.weight:
+            return 0.0
+        if self.law is Law.GAUSSIAN:
+            variance = self.deviation**2 * (1 / one.weight + 1 / other.weight)
+            return (one.value - other.value) ** 2 / variance / self.dispersion
+        together = Level(one.weight + other.weight, one.mass + other.mass)
+        fit = _binomial if self.law is Law.BINOMIAL else _poisson
+        return max(0.0, 2 * (fit(one) + fit(other) - fit(together))) / self.dispersion
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Weights and masses by bucket, how they vary by chance, and where each bucket begins."""
+
+    noise: Noise
     weight: Floats
     mass: Floats
     first_slot: npt.NDArray[np.int64]
     slots: int
     """How many slots the buckets cover together."""
-    deviation: float = 1.0
-    """Standard deviation of one unit of weight; of GAUSSIAN signals only."""
-    dispersion: float = 1.0
-    """How many times the variance exceeds what the law says; at least 1."""
+
+    @classmethod
+    def by_slot(cls, noise: Noise, weight: Floats, mass: Floats) -> Self:
+        """Each slot is a bucket."""
+        return cls(noise, weight, mass, np.arange(len(weight)), len(weight))
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -79,26 +106,12 @@ class Signal:
         """The buckets as values of equal variance, about 1 where nothing changes."""
         whole = self.level(0, len(self))
         weight = np.maximum(self.weight, 1e-9)
-        if self.law is Law.GAUSSIAN:
-            return (self.mass / weight - whole.value) * np.sqrt(self.weight) / self.deviation
-        if self.law is Law.BINOMIAL:
+        if self.noise.law is Law.GAUSSIAN:
+            return (self.mass / weight - whole.value) * np.sqrt(self.weight) / self.noise.deviation
+        if self.noise.law is Law.BINOMIAL:
             share = np.clip(self.mass / weight, 0, 1)
             return 2 * np.sqrt(self.weight) * (np.arcsin(np.sqrt(share)) - math.asin(math.sqrt(whole.value)))
         return 2 * (np.sqrt(self.mass + 0.375) - np.sqrt(self.weight * whole.value + 0.375))
-
-    def evidence(self, one: Level, other: Level) -> float:
-        """How much better two levels explain the data than one: twice the log likelihood ratio.
-
-        It is about the square of the number of standard deviations between them.
-        """
-        if not one.weight or not other.weight:
-            return 0.0
-        if self.law is Law.GAUSSIAN:
-            variance = self.deviation**2 * (1 / one.weight + 1 / other.weight)
-            return (one.value - other.value) ** 2 / variance / self.dispersion
-        together = Level(one.weight + other.weight, one.mass + other.mass)
-        fit = _binomial if self.law is Law.BINOMIAL else _poisson
-        return max(0.0, 2 * (fit(one) + fit(other) - fit(together))) / self.dispersion
 
 
 def _binomial(level: Level) -> float:

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.signal import Floats, Law, Signal
+from context_builder.exploration.signal import Floats, Law, Noise, Signal
 from context_builder.exploration.timeline import FINE_SPAN
 from context_builder.exploration.traffic import Cells
 
@@ -65,7 +65,8 @@ def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:
 
 def error_signal(cells: Cells, chosen: Chosen) -> Signal:
     """Failed requests among all."""
-    return _signal(Law.BINOMIAL, cells.by_slot(cells.requests, chosen), cells.by_slot(cells.failed, chosen))
+    requests, failed = cells.by_slot(cells.requests, chosen), cells.by_slot(cells.failed, chosen)
+    return Signal.by_slot(Noise(Law.BINOMIAL), requests, failed)
 
 
 def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> Signal:
@@ -75,12 +76,8 @@ def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> 
     """
     levels = np.array([usual[place] for place in range(len(usual))])
     above = cells.log_sum - cells.timed * levels[cells.value["deployment"]]
-    return _signal(
-        Law.GAUSSIAN,
-        cells.by_slot(cells.timed, chosen),
-        cells.by_slot(above, chosen),
-        deviation=_deviation(cells, chosen),
-    )
+    noise = Noise(Law.GAUSSIAN, _deviation(cells, chosen))
+    return Signal.by_slot(noise, cells.by_slot(cells.timed, chosen), cells.by_slot(above, chosen))
 
 
 def usual_log_latencies(cells: Cells) -> dict[int, float]:
@@ -153,8 +150,4 @@ def _against_profile(counted: Floats, profile: Floats) -> Signal | None:
     if profile.sum() <= 0:
         return None
     counted = np.where(profile > 0, counted, 0)
-    return _signal(Law.POISSON, profile * (counted.sum() / profile.sum()), counted)
-
-
-def _signal(law: Law, weight: Floats, mass: Floats, deviation: float = 1.0) -> Signal:
-    return Signal(law, weight, mass, np.arange(len(weight)), len(weight), deviation)
+    return Signal.by_slot(Noise(Law.POISSON), profile * (counted.sum() / profile.sum()), counted)

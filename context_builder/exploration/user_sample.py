@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.breakdown import Spans
 from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Law, Signal
+from context_builder.exploration.signal import Law, Noise
 from context_builder.newest_requests import each, newest_of
 from context_builder.request import ContextRequest, Window
 from models import FAILED_STATUSES, Request, RequestStatus, User
@@ -45,8 +45,8 @@ async def error_users(
     users = sorted(sample.requests)
     weight = np.array([float(sample.requests[user]) for user in users])
     failed = np.array([float(sample.failed[user]) for user in users])
-    law = _law(Law.BINOMIAL)
-    return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, law), sample.complete
+    noise = Noise(Law.BINOMIAL)
+    return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, noise), sample.complete
 
 
 async def volume_users(session: ReadSession, request: ContextRequest, spans: Spans) -> tuple[Breakdown, bool]:
@@ -56,12 +56,7 @@ async def volume_users(session: ReadSession, request: ContextRequest, spans: Spa
     now, past = (np.array([float(side.requests[user]) for user in users]) for side in (after, before))
     exposure = after.hours / before.hours if before.hours else 1.0
     complete = after.complete
-    return Breakdown({"user": users}, now, now, past, past, _law(Law.POISSON), exposure), complete
-
-
-def _law(law: Law) -> Signal:
-    empty = np.zeros(0)
-    return Signal(law, empty, empty, np.zeros(0, dtype=np.int64), 0)
+    return Breakdown({"user": users}, now, now, past, past, Noise(Law.POISSON), exposure), complete
 
 
 async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:

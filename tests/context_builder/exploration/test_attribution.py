@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.attribution import Breakdown, Driver, attribute
-from context_builder.exploration.signal import Law
+from context_builder.exploration.signal import Law, Noise
 from context_builder.exploration.slices import Slice
-from signals import signal
 
 VALUES = {
     "deployment": ("gpt-4/aws", "gpt-4/k8s", "llama/k8s", "mistral/gcp"),
@@ -60,7 +59,7 @@ def of(law: Law, *sums: npt.ArrayLike) -> Breakdown:
     """A breakdown by the dimensions of VALUES."""
     values = {name: [key[place] for key in KEYS] for place, name in enumerate(VALUES)}
     weight, mass, past_weight, past_mass = (np.asarray(one, dtype=float) for one in sums)
-    return Breakdown(values, weight, mass, past_weight, past_mass, signal(law, [], []))
+    return Breakdown(values, weight, mass, past_weight, past_mass, Noise(law))
 
 
 def slice_of(where: dict[str, str]) -> Slice:
@@ -213,11 +212,11 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
 def test_nothing_has_no_drivers() -> None:
     """No cells, no requests, and no dimension with two values."""
     nothing = np.zeros(0)
-    law = signal(Law.BINOMIAL, [], [])
-    empty = Breakdown({"tier": []}, nothing, nothing, nothing, nothing, law)
+    noise = Noise(Law.BINOMIAL)
+    empty = Breakdown({"tier": []}, nothing, nothing, nothing, nothing, noise)
     assert attribute(empty, rose=True) == []
     zero = np.zeros(len(KEYS))
     assert attribute(of(Law.BINOMIAL, zero, zero, zero, zero), rose=True) == []
     one = np.array([100.0])
-    single = Breakdown({"tier": ["premium"]}, one, one, one, 0 * one, law)
+    single = Breakdown({"tier": ["premium"]}, one, one, one, 0 * one, noise)
     assert attribute(single, rose=True) == []

@@ -99,7 +99,7 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
             assert list(signal.weight) == list(np.bincount(slots, minlength=timeline.slots))
             masses = np.bincount(slots, weights=[score for _, score in mine], minlength=timeline.slots)
             assert signal.mass == pytest.approx(masses, abs=1e-3)
-            assert signal.deviation == pytest.approx(3**-0.5 / 2, rel=0.15)
+            assert signal.noise.deviation == pytest.approx(3**-0.5 / 2, rel=0.15)
 
 
 async def test_each_deployment_and_task_is_a_slice_and_few_scores_are_none(gateway: Gateway) -> None:

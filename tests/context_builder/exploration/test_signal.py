@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from context_builder.exploration.signal import Law, Level, Signal
-from signals import AWAY, USUAL, busy, drawn, signal
+from context_builder.exploration.signal import Law, Level, Noise
+from signals import AWAY, DEVIATION, USUAL, busy, drawn
 
 every_law = pytest.mark.parametrize("law", list(Law))
 WEIGHTS = st.integers(0, 10**9)
@@ -24,8 +24,8 @@ def levels(draw: st.DrawFn) -> Level:
     return Level(float(weight), float(round(weight * draw(SHARES))))
 
 
-def of(law: Law) -> Signal:
-    return signal(law, [1.0], [0.5])
+def of(law: Law) -> Noise:
+    return Noise(law, DEVIATION)
 
 
 @every_law
@@ -70,7 +70,7 @@ def test_evidence_is_the_square_of_the_standard_deviations_between(law: Law) -> 
     found = []
     for seed in range(400):
         one = drawn(law, [400.0, 900.0], USUAL[law], seed)
-        found.append(one.evidence(one.level(0, 1), one.level(1, 2)))
+        found.append(one.noise.evidence(one.level(0, 1), one.level(1, 2)))
     assert 0.8 < np.mean(found) < 1.25
 
 
