@@ -13,8 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any, Self
 
@@ -23,9 +22,18 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from loopback.batches import Batches
+from loopback.batches_api import BatchesApi
 from loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
+from loopback.event_stream import (
+    BrokenConnection,
+    EventStream,
+    Journal,
+    Recorded,
+    finished_before_disconnect,
+)
 from loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
 
 API_KEY = "sk-ant-api03-loopback-0123456789"
@@ -35,79 +43,6 @@ __all__ = ["API_KEY", "BreakOff", "Cut", "Fail", "Garbage", "Hang", "MessagesApi
 
 _MOST_BYTES = 32_000_000
 _START_S = 10.0
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """One request as it arrived."""
-
-    path: str
-    headers: Mapping[str, str]
-    """By lower-case name."""
-    body: Any
-    """As JSON; None: it was none."""
-    at: float
-    """On the monotonic clock."""
-
-
-class BrokenConnection(Exception):
-    """Raised inside a response, so that the server drops the connection."""
-
-
-@dataclass
-class Journal:
-    """What has happened so far; written by the server's thread, read by any."""
-
-    requests: list[Recorded] = field(default_factory=list)
-    """All, those for counting tokens included."""
-    open_streams: int = 0
-    most_open_streams: int = 0
-    disconnects: int = 0
-    """Clients that left before they had the whole response."""
-
-
-class EventStream(Response):
-    """Streams until the client leaves, which it notices at once also between two pieces."""
-
-    def __init__(self, parts: AsyncIterator[bytes], journal: Journal, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=dict(headers))
-        del self.headers["content-length"]
-        self._parts = parts
-        self._journal = journal
-
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        journal = self._journal
-        journal.open_streams += 1
-        journal.most_open_streams = max(journal.most_open_streams, journal.open_streams)
-        try:
-            if not await finished_before_disconnect(self._send_all(send), receive):
-                journal.disconnects += 1
-        finally:
-            journal.open_streams -= 1
-
-    async def _send_all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async for part in self._parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def finished_before_disconnect(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
-    """Runs the coroutine until it is done or the client has left; whether it got done."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnect(receive))
-    await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-    done = working.done()
-    for task in (working, leaving):
-        task.cancel()
-    if done:
-        working.result()
-    return done
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class MessagesApi:
@@ -152,6 +87,8 @@ class MessagesApi:
         self._script: deque[Behaviour] = deque()
         self._default: Behaviour = Reply()
         self._cache = PromptCache()
+        self.batches = Batches()
+        """Those of the Message Batches API, with what becomes of them."""
 
     def script(self, *behaviours: Behaviour) -> None:
         """What the next requests for a message get, one each; then it is the default's turn again."""
@@ -172,9 +109,13 @@ class MessagesApi:
             while not condition(self.journal):  # noqa: ASYNC110 - an Event of this loop cannot be set by the server's
                 await asyncio.sleep(0.005)
 
-    def _app(self) -> Starlette:
+    def _app(self) -> ASGIApp:
+        return _with_connection(self._endpoints())
+
+    def _endpoints(self) -> Starlette:
         return Starlette(
             routes=[
+                *BatchesApi(self).routes(),
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
                 Route("/journal", self._show_journal),
@@ -187,7 +128,7 @@ class MessagesApi:
         body = await self._accepted(request)
         behaviour = self._script.popleft() if self._script else self._default
         if isinstance(behaviour, Fail):
-            return self._fail(behaviour)
+            return self.failure(behaviour)
         if isinstance(behaviour, Hang) and behaviour.after_pieces is None:
             waiting = asyncio.sleep(behaviour.seconds)
             if not await finished_before_disconnect(waiting, request.receive):
@@ -214,14 +155,18 @@ class MessagesApi:
         return JSONResponse({"requests": requests, "disconnects": self.journal.disconnects})
 
     async def _accepted(self, request: Request, *, counting: bool = False) -> dict[str, Any]:
-        """The request's body, recorded and accepted; raises ApiError."""
+        """The body of a request for one message, recorded and accepted; raises ApiError."""
+        return checked(await self.admitted(request), counting=counting)
+
+    async def admitted(self, request: Request, *, most_bytes: int = _MOST_BYTES) -> Any:
+        """Records a request and gives its body, unless the API would refuse it; raises ApiError."""
         raw = await request.body()
         try:
             body = json.loads(raw)
         except ValueError:
             body = None
         self.journal.requests.append(
-            Recorded(request.url.path, dict(request.headers), body, time.monotonic())
+            Recorded(request.url.path, dict(request.headers), body, time.monotonic(), request.method)
         )
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         key = request.headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
@@ -229,13 +174,14 @@ class MessagesApi:
             raise ApiError(401, "invalid x-api-key" if key else "x-api-key header is required")
         if "anthropic-version" not in request.headers:
             raise ApiError(400, "anthropic-version: header is required")
-        if len(raw) > _MOST_BYTES:
+        if len(raw) > most_bytes:
             raise ApiError(413, "Request exceeds the maximum size")
-        if body is None:
+        if raw and body is None:
             raise ApiError(400, "The request body is not valid JSON")
-        return checked(body, counting=counting)
+        return body
 
-    def _fail(self, fail: Fail) -> Response:
+    def failure(self, fail: Fail) -> Response:
+        """A refusal as the API sends it."""
         headers = {"request-id": self._new_id("req")} | dict(fail.headers)
         if fail.body is not None:
             return Response(fail.body, fail.status, headers, media_type="text/html")
@@ -245,10 +191,20 @@ class MessagesApi:
     async def _refuse(self, _: Request, error: Exception) -> Response:
         if not isinstance(error, ApiError):
             raise error
-        return self._fail(Fail(status=error.status, message=error.message))
+        return self.failure(Fail(status=error.status, message=error.message))
 
     def _new_id(self, prefix: str) -> str:
         return f"{prefix}_{next(self._ids):024d}"
+
+
+def _with_connection(app: ASGIApp) -> ASGIApp:
+    """Hands the connection itself to the endpoints, which no part of ASGI does, so that they can break it."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["connection"] = send.__self__.transport  # type: ignore[attr-defined]
+        await app(scope, receive, send)
+
+    return serve
 
 
 async def _stream(message: Message, behaviour: Behaviour, delay_s: float) -> AsyncIterator[bytes]:
