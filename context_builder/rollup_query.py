@@ -100,6 +100,12 @@ def of_traffic(
     return and_(*conditions)
 
 
+def arrived(as_of: datetime, *, live: bool) -> ColumnElement[bool]:
+    """Quality scores known at `as_of`: those of the hour in progress only where that is the present."""
+    hour = as_of.replace(minute=0, second=0, microsecond=0)
+    return QualityRollup.scored_hour <= hour if live else QualityRollup.scored_hour < hour
+
+
 def gathered_histograms(session: ReadSession) -> ColumnElement[str]:
     """All latency histograms of a group as one text, to be merged by `merged`.
 

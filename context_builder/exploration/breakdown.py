@@ -12,12 +12,11 @@ from sqlalchemy import ColumnElement, Integer, String, case, cast, func, or_, se
 
 from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.metric import Metric
-from context_builder.exploration.quality import arrived
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.signal import Law, Noise
 from context_builder.exploration.traffic import of_tiers
 from context_builder.request import ContextRequest, Window
-from context_builder.rollup_query import gathered_histograms, merged, rollup_scope, within
+from context_builder.rollup_query import arrived, gathered_histograms, merged, rollup_scope, within
 from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -139,7 +138,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
     start, end = spans.before.start.replace(minute=0), spans.after.end.replace(minute=0)
     side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
     dimensions = _dimensions(QualityRollup)
-    scope = request.scope
+    scope = await rollup_scope(session, request, QualityRollup)
     rows = await session.execute(
         select(
             *dimensions, side, func.sum(QualityRollup.scores), func.sum(QualityRollup.score_sum),
@@ -147,9 +146,8 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         )
         .join(Deployment, Deployment.id == QualityRollup.deployment_id)
         .where(
-            QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end, arrived(request),
-            *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
-            *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+            QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end,
+            arrived(request.as_of, live=request.live), scope.condition,
         )
         .group_by(*dimensions, side)
     )  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from context_builder.exploration.signal import Law, Noise, Signal
 from context_builder.exploration.slices import Slice
 from context_builder.exploration.timeline import Timeline
 from context_builder.request import ContextRequest
+from context_builder.rollup_query import arrived, rollup_scope
 from models import Deployment, QualityRollup
 from models.database import ReadSession
 from models.quality_log import MILLION
@@ -25,17 +26,12 @@ def hourly(timeline: Timeline) -> Timeline:
     return Timeline(timeline.start, end, end)
 
 
-def arrived(request: ContextRequest) -> ColumnElement[bool]:
-    """Scores known at `as_of`: of the hour in progress only where that is the present."""
-    hour = request.as_of.replace(minute=0, second=0, microsecond=0)
-    return QualityRollup.scored_hour <= hour if request.live else QualityRollup.scored_hour < hour
-
-
 async def quality_signals(
     session: ReadSession, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
     """Scores of all requests in scope, of each deployment and of each task type; slots are hours."""
-    hours, scope = hourly(timeline), request.scope
+    hours = hourly(timeline)
+    scope = await rollup_scope(session, request, QualityRollup)
     rows = await session.execute(
         select(
             QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type,
@@ -46,9 +42,8 @@ async def quality_signals(
         .where(
             QualityRollup.bucket_start >= timeline.start,
             QualityRollup.bucket_start < hours.end,
-            arrived(request),
-            *([QualityRollup.deployment_id.in_(scope.deployment_ids)] if scope.deployment_ids else []),
-            *([QualityRollup.tier.in_(scope.tiers)] if scope.tiers and not scope.user_ids else []),
+            arrived(request.as_of, live=request.live),
+            scope.condition,
         )
         .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
     )  # fmt: skip

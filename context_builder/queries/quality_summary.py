@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, func, select, true
+from sqlalchemy import BigInteger, func, select
 
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
 from context_builder.request import QuestionError, Window
-from context_builder.rollup_query import within
+from context_builder.rollup_query import arrived, within
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.quality_log import MILLION
@@ -127,8 +127,7 @@ async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) ->
 
 async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> datetime | None:
     """Adds the scores; gives the newest hour in which one arrived."""
-    table, as_of = QualityRollup, traffic.moment.as_of
-    arrived = true() if traffic.moment.live else table.scored_hour <= as_of - timedelta(hours=1)
+    table, moment = QualityRollup, traffic.moment
     rows = await session.execute(
         select(
             Deployment.model,
@@ -142,7 +141,7 @@ async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> d
         .where(
             table.bucket_start >= traffic.window.start,
             table.bucket_start < traffic.window.end,
-            arrived,
+            arrived(moment.as_of, live=moment.live),
             traffic.condition(table),
         )
         .group_by(Deployment.model, table.task_type)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.figures import count, moment, named, percent
 from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import baseline_of, rollup_scope, within
+from context_builder.rollup_query import arrived, baseline_of, rollup_scope, within
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.time_phrases import whole_minutes
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
@@ -122,8 +122,11 @@ async def _cells(
     past = baseline_of(hours)
     scope = await rollup_scope(session, request)
     in_scope = await rollup_scope(session, request, QualityRollup)
-    arrived = _arrived(request)
-    scored = and_(arrived, QualityRollup.bucket_start >= past.start, QualityRollup.bucket_start < hours.end)
+    scored = and_(
+        arrived(request.as_of, live=request.live),
+        QualityRollup.bucket_start >= past.start,
+        QualityRollup.bucket_start < hours.end,
+    )
     in_hours = case((QualityRollup.bucket_start >= hours.start, 1), else_=0)
     dimensions = (Deployment.model, Deployment.public_id)
     keys: tuple[Any, ...] = (*dimensions, QualityRollup.task_type, in_hours)
@@ -155,12 +158,6 @@ async def _cells(
         if unknown:
             gaps += (f"{count(int(unknown), 'score')} of users whose tier or budget changed since",)
     return cells, gaps
-
-
-def _arrived(request: ContextRequest) -> ColumnElement[bool]:
-    """Scores of which it is known that they had arrived."""
-    hour = request.as_of.replace(minute=0, second=0, microsecond=0)
-    return QualityRollup.scored_hour <= hour if request.live else QualityRollup.scored_hour < hour
 
 
 def _by(cells: Iterable[Cell], dimension: str, name_of: Callable[[Cell], str]) -> Iterator[Fact]:

@@ -26,7 +26,7 @@ from context_builder.request import Window
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import FAILED_STATUSES
 from models.request_log import NewRequest
-from troubles import WORSE_SINCE
+from troubles import USERS, WORSE_SINCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -131,10 +131,15 @@ async def test_money_is_counted_in_the_mean_cost_of_a_request(busy: Gateway) -> 
                 assert mass.sum() * breakdown.unit == pytest.approx(spent)
 
 
-async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway) -> None:
-    """What is missing to a perfect score, of the answers whose scores had arrived in those hours."""
+@pytest.mark.parametrize("user", [None, "user_a"])
+async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway, user: str | None) -> None:
+    """What is missing to a perfect score, of the answers whose scores had arrived in those hours.
+
+    A user stands for all of his tier.
+    """
     window = Window(NOON - DAY, NOON - 3 * HOUR - 20 * MINUTE)
-    request = asking(since=window.start, until=window.end)
+    users = troubled.id_of(user) if user else ()
+    request = asking(since=window.start, until=window.end, user_ids=users)
     onset = round((NOON - WORSE_SINCE) / MINUTE)
     spans = Spans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
     async with troubled.database.read() as session:
@@ -142,7 +147,7 @@ async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway
     whole = Window(WORSE_SINCE, window.end.replace(minute=0))
     for name, number in troubled.deployments.items():
         weight, missing, past_weight, past_missing = sums(breakdown, "deployment", name)
-        of = {"deployment_id": number, "status": "success"}
+        of = {"deployment_id": number, "status": "success"} | ({"tier": USERS[user]} if user else {})
         assert weight == len(troubled.sent_in(whole, **of))
         assert past_weight == len(troubled.sent_in(spans.before, **of))
         assert missing / weight == pytest.approx(0.5 if name == "mistral/gcp" else 0.15, abs=0.03)

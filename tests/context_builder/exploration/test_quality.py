@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -30,9 +31,11 @@ async def scored(gateway: Gateway) -> Scored:
     chance = random.Random(4)  # noqa: S311  test data
     await gateway.deployment("gpt-4/aws", "mistral/gcp")
     await gateway.user()
+    await gateway.user("user_b", "budget")
     await gateway.append([
         gateway.request(
             NOON - 2 * DAY * chance.random(),
+            user=chance.choice(("user_a", "user_b")),
             deployment=chance.choice(("gpt-4/aws", "mistral/gcp")),
             task_type=chance.choice(("chat", "code", None)),
         )
@@ -62,13 +65,16 @@ def hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def known(pairs: Scored, request: ContextRequest) -> Scored:
-    """Scores of requests of whole hours of the window or before it, that had arrived."""
+def known(pairs: Scored, request: ContextRequest, tiers: Sequence[str]) -> Scored:
+    """Scores of requests in scope, of whole hours of the window or before it, that had arrived."""
     limit = hour(request.as_of) + (HOUR if request.live else 0 * HOUR)
     return [
         (one, score)
         for one, score in pairs
-        if one.created_at < hour(request.window.end) and score.scored_at < limit
+        if one.created_at < hour(request.window.end)
+        and score.scored_at < limit
+        and one.tier in tiers
+        and one.deployment_id in (request.scope.deployment_ids or (one.deployment_id,))
     ]
 
 
@@ -76,12 +82,17 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
     """Numbers and sums by slice and hour, of all moments, in the present and looked back at."""
     pairs = await scored(gateway)
     ids = {number: name for name, number in gateway.deployments.items()}
-    for request in (
-        asking(),
-        asking(live=True),
-        asking(NOON - 7 * HOUR - 23 * MINUTE),
-        asking(until=NOON - 5 * HOUR - 31 * MINUTE),
-        asking(deployment_ids=gateway.id_of("mistral/gcp")),
+    every, budget = ("premium", "budget"), ("budget",)
+    for request, tiers in (
+        (asking(), every),
+        (asking(live=True), every),
+        (asking(NOON - 7 * HOUR - 23 * MINUTE), every),
+        (asking(until=NOON - 5 * HOUR - 31 * MINUTE), every),
+        (asking(deployment_ids=gateway.id_of("mistral/gcp")), every),
+        (asking(tiers=budget), budget),
+        # Of single users no scores are known: theirs are those of their tier, as it is with traffic.
+        (asking(user_ids=gateway.id_of("user_b")), budget),
+        (asking(user_ids=gateway.id_of("user_b"), tiers=("premium",)), every),
     ):
         timeline = hourly(Timeline.of(request.window, 2 * DAY))
         found = await signals(gateway, request)
@@ -89,10 +100,9 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
         for one, signal in found.items():
             mine = [
                 (timeline.slot_of(r.created_at), score.score)
-                for r, score in known(pairs, request)
+                for r, score in known(pairs, request, tiers)
                 if one.value_of("deployment") in (None, ids[r.deployment_id])
                 and one.value_of("task_type") in (None, r.task_type)
-                and (not request.scope.deployment_ids or r.deployment_id in request.scope.deployment_ids)
             ]
             slots = np.array([slot for slot, _ in mine])
             assert len(mine) >= FEWEST_SCORES
