@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
-from context_builder.postmortem import PostmortemText
+from context_builder.postmortems.writer import PostmortemText
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 120

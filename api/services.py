@@ -12,7 +12,7 @@ from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.calibration import Calibration
 from context_builder.chat_model import ChatModel
-from context_builder.postmortem import PostmortemWriter
+from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
 from context_builder.runbooks import Runbooks

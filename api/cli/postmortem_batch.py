@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli.failure import reason
 from api.postmortem_files import PostmortemFiles
-from context_builder.postmortem import PostmortemFailed, PostmortemText, PostmortemWriter
+from context_builder.postmortems.writer import PostmortemFailed, PostmortemText, PostmortemWriter
 from context_builder.request import QuestionError
 from models.database import DatabaseError
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.postmortem_files import FolderUnusable, PostmortemFiles, file_stem
-from context_builder.postmortem import PostmortemText
+from context_builder.postmortems.writer import PostmortemText
 
 
 def postmortem(incident: str, markdown: str) -> PostmortemText:

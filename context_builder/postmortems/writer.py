@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from context_builder.answer import Answer
 from context_builder.answering import Answerer
 from context_builder.builder import utc_now
-from context_builder.postmortem_document import instruction, summary_of, write_document
+from context_builder.postmortems.document import instruction, summary_of, write_document
 from context_builder.question_log import QuestionLog
 from context_builder.request import Ask, QuestionError, ScopeNames
 from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.claude import Claude
-from context_builder.postmortem import PostmortemFailed, PostmortemWriter
-from context_builder.postmortem_document import SECTIONS
+from context_builder.postmortems.document import SECTIONS
+from context_builder.postmortems.writer import PostmortemFailed, PostmortemWriter
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
 from context_builder.request import QuestionError

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from context_builder.answer import Answer, Citation, Doubt, Unsupported
 from context_builder.confidence import Confidence, Level
-from context_builder.postmortem_document import SECTIONS, instruction, summary_of, write_document
+from context_builder.postmortems.document import SECTIONS, instruction, summary_of, write_document
 from context_builder.resolve import check_question
 from context_builder.source import Fact, Status
 from models import Incident
