@@ -1,18 +1,19 @@
-"""Which collection serves recalls: one row of the database says so."""
+"""Which collection serves recalls, and which others are kept: rows of the database say so."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from memory.embedder import Embedder
 from memory.errors import MemoryUnavailable
 from memory.recipe import RECIPE
-from models import MemoryIndex
+from models import MemoryEntry, MemoryIndex
 from models.database import Database, ReadSession
 
 _REBUILD = "run `arcpoint memory rebuild`"
@@ -55,11 +56,30 @@ class ActiveIndex:
             raise MemoryUnavailable(f"the memory index was built differently: {differences[0]}; {_REBUILD}")
 
 
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """A collection that serves or could serve again."""
+
+    index: ActiveIndex
+    serves: bool
+    created_at: datetime
+
+
 async def find_active(session: ReadSession) -> ActiveIndex | None:
     """The collection that serves, None before the first one is built."""
     row = await session.scalar(select(MemoryIndex).where(MemoryIndex.active))
-    if row is None:
-        return None
+    return None if row is None else _index(row)
+
+
+async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
+    """All collections that there still are, the newest first."""
+    rows = await session.scalars(
+        select(MemoryIndex).where(MemoryIndex.dropped_at.is_(None)).order_by(MemoryIndex.id.desc())
+    )
+    return tuple(KeptIndex(_index(row), row.active, row.created_at) for row in rows)
+
+
+def _index(row: MemoryIndex) -> ActiveIndex:
     return ActiveIndex(row.collection, row.model_id, row.weights_hash, row.recipe, row.dimension)
 
 
@@ -71,7 +91,7 @@ def require_active(active: ActiveIndex | None) -> ActiveIndex:
 
 
 async def activate(database: Database, new: ActiveIndex, *, instead_of: ActiveIndex | None) -> bool:
-    """Lets a collection serve instead of another, in one transaction.
+    """Lets a collection, new or kept, serve instead of another, in one transaction.
 
     False, with nothing changed, when another process has put a different one into its place meanwhile.
     """
@@ -86,22 +106,49 @@ async def activate(database: Database, new: ActiveIndex, *, instead_of: ActiveIn
                 )
                 if left is None:
                     return False
-            session.add(
-                MemoryIndex(
-                    collection=new.collection,
-                    model_id=new.model_id,
-                    weights_hash=new.weights_hash,
-                    recipe=new.recipe,
-                    dimension=new.dimension,
-                    active=True,
-                    created_at=datetime.now(UTC),
-                )
+            kept_one = await session.scalar(
+                update(MemoryIndex)
+                .where(MemoryIndex.collection == new.collection, MemoryIndex.dropped_at.is_(None))
+                .values(active=True)
+                .returning(MemoryIndex.id)
             )
+            if kept_one is None:
+                session.add(MemoryIndex(**asdict(new), active=True, created_at=datetime.now(UTC)))
     except IntegrityError:  # there is an active one that was not there before
         return False
     return True
 
 
-async def superseded(session: ReadSession) -> frozenset[str]:
-    """Collections that served once; a copy that is left of one is of no use."""
-    return frozenset(await session.scalars(select(MemoryIndex.collection).where(~MemoryIndex.active)))
+async def mark_dropped(database: Database, collection: str) -> bool:
+    """Gives up a collection that does not serve, and the entries that no kept one is made of.
+
+    False, with nothing changed, when it serves or is not kept.
+    """
+    async with database.write() as session:
+        row = await session.scalar(
+            update(MemoryIndex)
+            .where(
+                MemoryIndex.collection == collection, ~MemoryIndex.active, MemoryIndex.dropped_at.is_(None)
+            )
+            .values(dropped_at=datetime.now(UTC))
+            .returning(MemoryIndex)
+        )
+        if row is None:
+            return False
+        still_used = select(MemoryIndex.id).where(MemoryIndex.dropped_at.is_(None), *_alike(MemoryIndex, row))
+        if await session.scalar(still_used.limit(1)) is None:
+            await session.execute(delete(MemoryEntry).where(*_alike(MemoryEntry, row)))
+    return True
+
+
+def _alike(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> Iterator[ColumnElement[bool]]:
+    """What the same model and recipe made."""
+    for name in ("model_id", "weights_hash", "recipe"):
+        yield getattr(table, name) == getattr(row, name)
+
+
+async def dropped(session: ReadSession) -> frozenset[str]:
+    """Collections that were dropped; a copy that is left of one is of no use."""
+    return frozenset(
+        await session.scalars(select(MemoryIndex.collection).where(MemoryIndex.dropped_at.is_not(None)))
+    )

@@ -44,6 +44,7 @@ class ChromaIndex:
     """Implements VectorIndex on one folder, started on first use and started again when it dies."""
 
     least_self_hits = 1.0
+    is_exclusive = True
 
     def __init__(
         self, folder: Path, *, call_deadline_s: float = _CALL_DEADLINE_S, python: str = sys.executable

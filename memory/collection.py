@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ _ROWS_PER_STEP = 100
 _BUILDING = "-building-"
 _under_construction: set[str] = set()
 """Unfinished collections of this process, which alone owns its folder; any others were left by a dead one."""
+
+_ABANDONED_S = 86_400
 
 _SAMPLE = 50
 """Rows that must find themselves. Lost rows come in runs of hundreds, so that an even sample meets them."""
@@ -33,10 +36,15 @@ class RowChanges:
     upserted: int
     deleted: int
 
+    def __add__(self, other: RowChanges) -> RowChanges:
+        return RowChanges(
+            self.incidents + other.incidents, self.upserted + other.upserted, self.deleted + other.deleted
+        )
+
 
 async def build(index: VectorIndex, name: str, entries: Entries, progress: Progress) -> RowChanges:
     """Makes a collection of all entries. It gets its name when it is complete and verified."""
-    unfinished = f"{name}{_BUILDING}{secrets.token_hex(4)}"
+    unfinished = f"{name}{_BUILDING}{int(time.time())}-{secrets.token_hex(4)}"
     _under_construction.add(unfinished)
     try:
         await index.create(unfinished)
@@ -69,12 +77,35 @@ async def update(index: VectorIndex, name: str, entries: Entries, progress: Prog
     )
 
 
-async def drop_leftovers(index: VectorIndex, superseded: frozenset[str]) -> None:
-    """Drops collections that served once, and those that a killed process did not finish."""
+async def apply(index: VectorIndex, name: str, entries: Entries, keys: Collection[str]) -> RowChanges:
+    """Makes the rows of some keys equal to the entries. Safe to kill, to repeat and to run twice at once."""
+    wanted = await entries.texts(keys)
+    upserted = deleted = 0
+    while True:
+        applied = wanted
+        rows = await _rows(entries, wanted)
+        await index.delete(name, sorted(set(keys) - wanted.keys()))
+        if rows.keys:
+            await index.upsert(name, rows)
+        upserted, deleted = upserted + len(rows.keys), deleted + len(keys) - len(wanted)
+        # Whoever wrote a row last has looked at the entries after it: a slower process undoes nothing.
+        wanted = await entries.texts(keys)
+        if wanted == applied:
+            return RowChanges(sum(text.incidents for text in wanted.values()), upserted, deleted)
+
+
+async def drop_leftovers(index: VectorIndex, dropped: frozenset[str]) -> None:
+    """Drops copies of collections that were dropped, and those that a killed process did not finish."""
     for name in sorted(await index.collections()):
         unfinished = _BUILDING in name and name not in _under_construction
-        if unfinished or name in superseded:
+        if (unfinished and _is_abandoned(name, index)) or name in dropped:
             await index.drop(name)
+
+
+def _is_abandoned(unfinished: str, index: VectorIndex) -> bool:
+    """Others who use the same index may be at work on it; nobody builds for a day."""
+    started = unfinished.rpartition(_BUILDING)[2].partition("-")[0]
+    return index.is_exclusive or not started.isdigit() or time.time() - int(started) > _ABANDONED_S
 
 
 async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: Collection[str]) -> float:
@@ -83,9 +114,9 @@ async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: C
     Rows whose text no incident has any more are passed over; 1.0 when none is left.
     """
     texts = await entries.texts()
-    incident_ids = sorted(text.incident_id for key, text in texts.items() if key in held)
-    step = max(1, len(incident_ids) // _SAMPLE)
-    sample = await entries.vectors(incident_ids[::step][:_SAMPLE])
+    entry_ids = sorted(text.entry_id for key, text in texts.items() if key in held)
+    step = max(1, len(entry_ids) // _SAMPLE)
+    sample = await entries.vectors(entry_ids[::step][:_SAMPLE])
     keys = [key for key in sample if key in held]
     if not keys:
         return 1.0
@@ -107,7 +138,7 @@ async def _verify(index: VectorIndex, name: str, entries: Entries, held: Abstrac
     if await index.count(name) != len(held):
         # Another sync may have removed rows that no incident stands behind any more: those are not lost.
         lost = (held & (await entries.texts()).keys()) - (await index.stamps(name)).keys()
-    if rate < 1.0 or lost:
+    if rate < index.least_self_hits or lost:
         raise MemoryUnavailable(
             f"the memory index has lost rows ({len(lost)} of {len(held)} are gone, {rate:.0%} of a sample "
             "can be found); run `arcpoint memory rebuild`"
@@ -116,7 +147,7 @@ async def _verify(index: VectorIndex, name: str, entries: Entries, held: Abstrac
 
 async def _rows(entries: Entries, texts: Mapping[str, EntryText]) -> IndexRows:
     """The rows of those texts whose entry is still what it was."""
-    vectors = await entries.vectors([text.incident_id for text in texts.values()])
+    vectors = await entries.vectors([text.entry_id for text in texts.values()])
     keys = [key for key in texts if key in vectors]
     return IndexRows(
         keys=keys,

@@ -1,61 +1,54 @@
-"""Keeps one entry per resolved incident: its retrieval text and embedding, in the database."""
+"""Keeps the entries of memory in the database: the texts of every resolved incident and their embeddings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Executable, delete, func, select
+from sqlalchemy import ColumnElement, Executable, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from memory.embedder import Embedder, Vectors
-from memory.recipe import (
-    MAX_CAUSE,
-    MAX_RESOLUTION,
-    MAX_SYMPTOMS,
-    MAX_TITLE,
-    RECIPE,
-    IncidentFacts,
-    content_hash,
-    incident_text,
-)
-from models import EntrySource, Incident, IncidentStatus, MemoryEntry
+from memory.entry_texts import Draft, drafts, memorable, subjects
+from memory.recipe import RECIPE, Redact
+from models import EntrySource, Incident, MemoryEntry
 from models.database import Database
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
-
-Redact = Callable[[str], str]
-"""Replaces secrets in a text before it is embedded or stored."""
 
 _INCIDENTS_PER_READ = 200
 _TEXTS_PER_EMBEDDING = 32
 """A killed run repeats at most this many."""
 _ENTRIES_PER_READ = 2_000
 """Some 10 ms of the event loop."""
+_IDENTITY = ("incident_id", "source", "model_id", "weights_hash", "recipe")
 
 
 @dataclass(frozen=True, slots=True)
 class EntryChanges:
-    """What bringing the entries up to date has changed."""
+    """What bringing entries up to date has changed."""
 
     embedded: int
     removed: int
 
+    def __add__(self, other: EntryChanges) -> EntryChanges:
+        return EntryChanges(self.embedded + other.embedded, self.removed + other.removed)
+
 
 @dataclass(frozen=True, slots=True)
 class EntryText:
-    """A text that one or more resolved incidents share, which is one row of the index."""
+    """A text that one or more entries share, which is one row of the index."""
 
     first_known_at: datetime
-    incident_id: int
-    """One of the incidents, to load its embedding by."""
+    entry_id: int
+    """One of the entries, to load its embedding by."""
     incidents: int
-    """How many there are."""
+    """How many incidents have it as the text of their record."""
 
     @property
     def stamp(self) -> str:
@@ -64,20 +57,14 @@ class EntryText:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    incident_id: int
-    text: str
-    content_hash: str
+class _Plan:
+    """What the entries of some incidents lack."""
 
-
-def resolved() -> ColumnElement[bool]:
-    """The incidents that memory holds."""
-    return Incident.status == IncidentStatus.RESOLVED
-
-
-def part(column: Any, longest: int) -> ColumnElement[str]:
-    """The beginning of a text: enough for the recipe, however long the whole is."""
-    return func.substr(column, 1, 2 * longest)
+    new: tuple[Draft, ...]
+    """Still to be embedded."""
+    moved: tuple[dict[str, Any], ...]
+    """Entries that only became known at another moment."""
+    surplus: tuple[int, ...]
 
 
 class Entries:
@@ -89,154 +76,165 @@ class Entries:
         self._redact = redact
 
     async def refresh(self, progress: Progress) -> EntryChanges:
-        """Embeds what is new or changed and removes what is no longer resolved. Safe to kill and repeat."""
-        embedded = done = last = 0
-        removed = await self._remove_unresolved()
-        [(total,)] = await self._read(select(func.count()).select_from(Incident).where(resolved()))
+        """Brings all entries up to date, embedding only what is new or changed. Safe to kill and repeat."""
+        changes = EntryChanges(0, await self._remove_unmemorable(None))
+        done = last = 0
+        [(total,)] = await self._read(select(func.count()).select_from(Incident).where(memorable()))
         progress(0, total)
-        while rows := await self._read(_incidents_after(last)):
+        page = subjects().order_by(Incident.id).limit(_INCIDENTS_PER_READ)
+        while rows := await self._read(page.where(Incident.id > last)):
             last = rows[-1].id
-            changed = await asyncio.to_thread(self._changed, rows)
-            done += len(rows) - len(changed)
-            for start in range(0, len(changed), _TEXTS_PER_EMBEDDING):
-                batch = changed[start : start + _TEXTS_PER_EMBEDDING]
-                embedded += await self._embed(batch)
-                done += len(batch)
-                progress(min(done, total), total)
-            progress(min(done, total), total)
-        return EntryChanges(embedded, removed)
 
-    async def texts(self) -> dict[str, EntryText]:
-        """What the index has to hold, by the hash of the text."""
+            def embedded(share: float, *, before: int = done, more: int = len(rows)) -> None:
+                progress(min(before + int(share * more), total), total)
+
+            changes += await self._bring_up_to_date([row.id for row in rows], rows, embedded)
+            done += len(rows)
+            progress(min(done, total), total)
+        return changes
+
+    async def take_in(self, incident_ids: Collection[int]) -> EntryChanges:
+        """Brings the entries of some incidents up to date, gone ones included. Safe to kill and repeat."""
+        removed = await self._remove_unmemorable(incident_ids)
+        rows = await self._read(subjects().where(Incident.id.in_(incident_ids)))
+        changes = await self._bring_up_to_date(incident_ids, rows, lambda _: None)
+        return changes + EntryChanges(0, removed)
+
+    async def texts(self, keys: Collection[str] | None = None) -> dict[str, EntryText]:
+        """What the index has to hold, by the hash of the text; of some keys, or of all."""
         texts: dict[str, EntryText] = {}
         last = 0
+        of_keys = [] if keys is None else [MemoryEntry.content_hash.in_(keys)]
         while rows := await self._read(
-            select(MemoryEntry.incident_id, MemoryEntry.content_hash, Incident.resolved_at)
+            select(MemoryEntry.id, MemoryEntry.source, MemoryEntry.content_hash, MemoryEntry.known_at)
             .join(Incident)
-            .where(self._ours(), resolved(), MemoryEntry.incident_id > last)
-            .order_by(MemoryEntry.incident_id)
+            .where(self._ours(), self._whole(), memorable(), MemoryEntry.id > last, *of_keys)
+            .order_by(MemoryEntry.id)
             .limit(_ENTRIES_PER_READ)
         ):
-            last = rows[-1].incident_id
-            for incident_id, key, resolved_at in rows:
-                known = texts.get(key) or EntryText(resolved_at, incident_id, 0)
-                first = min(known.first_known_at, resolved_at)
-                texts[key] = EntryText(first, known.incident_id, known.incidents + 1)
+            last = rows[-1].id
+            for entry_id, source, key, known_at in rows:
+                known = texts.get(key) or EntryText(known_at, entry_id, 0)
+                texts[key] = EntryText(
+                    min(known.first_known_at, known_at),
+                    known.entry_id,
+                    known.incidents + (source == EntrySource.INCIDENT),
+                )
         return texts
 
-    async def vectors(self, incident_ids: Sequence[int]) -> dict[str, Vectors]:
-        """The embeddings of those incidents that still have one, by the hash of their text."""
+    async def vectors(self, entry_ids: Sequence[int]) -> dict[str, Vectors]:
+        """The embeddings of those entries that still have one, by the hash of their text."""
         rows = await self._read(
             select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
-                self._ours(), MemoryEntry.incident_id.in_(incident_ids)
+                self._ours(), self._whole(), MemoryEntry.id.in_(entry_ids)
             )
         )
         return {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
 
     def _ours(self) -> ColumnElement[bool]:
-        """Entries that this model and recipe made, with as many numbers as they must have."""
+        """Entries that this model and recipe made."""
         return (
             (MemoryEntry.model_id == self._embedder.model_id)
             & (MemoryEntry.weights_hash == self._embedder.weights_hash)
             & (MemoryEntry.recipe == RECIPE)
-            & (func.length(MemoryEntry.embedding) == 4 * self._embedder.dimension)
         )
+
+    def _whole(self) -> ColumnElement[bool]:
+        """Entries whose embedding has as many numbers as it must have."""
+        return func.length(MemoryEntry.embedding) == 4 * self._embedder.dimension
 
     async def _read(self, statement: Executable) -> Sequence[Any]:
         """A short transaction per page: a long one would keep the write-ahead log from shrinking."""
         async with self._database.read() as session:
             return (await session.execute(statement)).all()
 
-    async def _remove_unresolved(self) -> int:
+    async def _remove_unmemorable(self, incident_ids: Collection[int] | None) -> int:
+        """Removes what any model made of incidents that memory does not hold; how many those were."""
+        of_ids = [] if incident_ids is None else [MemoryEntry.incident_id.in_(incident_ids)]
         async with self._database.write() as session:
-            gone = await session.execute(
+            gone = await session.scalars(
                 delete(MemoryEntry)
-                .where(MemoryEntry.incident_id.not_in(select(Incident.id).where(resolved())))
-                .returning(MemoryEntry.id)
+                .where(MemoryEntry.incident_id.not_in(select(Incident.id).where(memorable())), *of_ids)
+                .returning(MemoryEntry.incident_id)
             )
-            return len(gone.all())
+            return len(set(gone))
 
-    def _changed(self, rows: Sequence[Any]) -> list[_Draft]:
-        """Drafts of those incidents whose entry is missing or not what it would be if made now."""
+    async def _bring_up_to_date(
+        self, incident_ids: Collection[int], rows: Sequence[Any], progress: Callable[[float], None]
+    ) -> EntryChanges:
+        """`rows` are those of the incidents that memory holds; `progress` is told the share embedded."""
+        stored = await self._read(
+            select(
+                MemoryEntry.id,
+                MemoryEntry.incident_id,
+                MemoryEntry.source,
+                MemoryEntry.content_hash,
+                MemoryEntry.known_at,
+                func.length(MemoryEntry.embedding).label("embedding_bytes"),
+            ).where(self._ours(), MemoryEntry.incident_id.in_(incident_ids))
+        )
+        plan = await asyncio.to_thread(self._plan, rows, stored)
+        if plan.surplus or plan.moved:
+            async with self._database.write() as session:
+                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(plan.surplus)))
+                if plan.moved:
+                    await session.execute(update(MemoryEntry), list(plan.moved))
+        embedded = 0
+        for start in range(0, len(plan.new), _TEXTS_PER_EMBEDDING):
+            batch = plan.new[start : start + _TEXTS_PER_EMBEDDING]
+            embedded += await self._embed(batch)
+            progress((start + len(batch)) / len(plan.new))
+        return EntryChanges(embedded, 0)
+
+    def _plan(self, rows: Sequence[Any], stored: Sequence[Any]) -> _Plan:
         size = 4 * self._embedder.dimension
-        drafts = ((row, self._draft(row)) for row in rows)
-        return [
-            draft
-            for row, draft in drafts
-            if row.content_hash != draft.content_hash or row.embedding_bytes != size
-        ]
+        held = {(entry.incident_id, entry.source): entry for entry in stored}
+        new, moved = [], []
+        for draft in drafts(rows, self._embedder, self._redact):
+            entry = held.pop((draft.incident_id, draft.source), None)
+            if entry is None or entry.content_hash != draft.content_hash or entry.embedding_bytes != size:
+                new.append(draft)
+            elif entry.known_at != draft.known_at:
+                moved.append({"id": entry.id, "known_at": draft.known_at})
+        return _Plan(tuple(new), tuple(moved), tuple(entry.id for entry in held.values()))
 
-    def _draft(self, row: Any) -> _Draft:
-        text = incident_text(
-            IncidentFacts(
-                title=self._redact(row.title),
-                symptoms=self._redact(row.symptoms),
-                target=row.target and self._redact(row.target),
-                root_cause=row.root_cause and self._redact(row.root_cause),
-                resolution=row.resolution and self._redact(row.resolution),
-            )
-        )
-        digest = content_hash(
-            text, model_id=self._embedder.model_id, weights_hash=self._embedder.weights_hash
-        )
-        return _Draft(row.id, text, digest)
-
-    async def _embed(self, drafts: Sequence[_Draft]) -> int:
-        vectors = await self._embedder.embed([draft.text for draft in drafts])
+    async def _embed(self, batch: Sequence[Draft]) -> int:
+        vectors = await self._embedder.embed([draft.text for draft in batch])
         now = datetime.now(UTC)
-        rows = {
-            draft.incident_id: {
+        rows = [
+            {
                 "incident_id": draft.incident_id,
+                "source": draft.source,
                 "text": draft.text,
                 "content_hash": draft.content_hash,
                 "embedding": np.asarray(vector, dtype="<f4").tobytes(),
                 "model_id": self._embedder.model_id,
                 "weights_hash": self._embedder.weights_hash,
                 "recipe": RECIPE,
-                "source": EntrySource.INCIDENT,
-                "known_at": now,
+                "known_at": draft.known_at,
                 "embedded_at": now,
             }
-            for draft, vector in zip(drafts, vectors, strict=True)
-        }
+            for draft, vector in zip(batch, vectors, strict=True)
+        ]
         return await self._store(rows)
 
-    async def _store(self, rows: Mapping[int, dict[str, Any]]) -> int:
-        """Writes the entries of those incidents that are still resolved; of two writers the later wins."""
+    async def _store(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Writes the entries of those incidents that memory still holds; of two writers the later wins."""
         dialect = sqlite if self._database.is_sqlite else postgresql
         statement = dialect.insert(MemoryEntry)
-        columns = {name: statement.excluded[name] for name in next(iter(rows.values()))}
-        statement = statement.on_conflict_do_update(
-            index_elements=["incident_id", "source", "model_id", "weights_hash", "recipe"], set_=columns
-        )
+        columns = {name: statement.excluded[name] for name in rows[0] if name not in _IDENTITY}
+        statement = statement.on_conflict_do_update(index_elements=_IDENTITY, set_=columns)
         async with self._database.write() as session:
             # Locked, in one order, so that none is deleted or reopened before the entry is in.
-            still = await session.scalars(
-                select(Incident.id)
-                .where(Incident.id.in_(rows), resolved())
-                .order_by(Incident.id)
-                .with_for_update(read=True)
+            held = set(
+                await session.scalars(
+                    select(Incident.id)
+                    .where(Incident.id.in_({row["incident_id"] for row in rows}), memorable())
+                    .order_by(Incident.id)
+                    .with_for_update(read=True)
+                )
             )
-            chosen = [rows[incident_id] for incident_id in still]
+            chosen = [row for row in rows if row["incident_id"] in held]
             if chosen:
                 await session.execute(statement, chosen)
         return len(chosen)
-
-
-def _incidents_after(last: int) -> Executable:
-    return (
-        select(
-            Incident.id,
-            part(Incident.title, MAX_TITLE).label("title"),
-            part(Incident.symptoms, MAX_SYMPTOMS).label("symptoms"),
-            Incident.target,
-            part(Incident.root_cause, MAX_CAUSE).label("root_cause"),
-            part(Incident.resolution, MAX_RESOLUTION).label("resolution"),
-            MemoryEntry.content_hash,
-            func.length(MemoryEntry.embedding).label("embedding_bytes"),
-        )
-        .outerjoin(MemoryEntry)
-        .where(resolved(), Incident.id > last)
-        .order_by(Incident.id)
-        .limit(_INCIDENTS_PER_READ)
-    )

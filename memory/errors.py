@@ -3,6 +3,8 @@
 MemoryUnavailable
     MemoryCorrupt
     CollectionMissing
+    MemoryReadOnly
+UnknownIncident
 """
 
 from __future__ import annotations
@@ -18,3 +20,11 @@ class MemoryCorrupt(MemoryUnavailable):
 
 class CollectionMissing(MemoryUnavailable):
     """The index has no collection of that name; a rebuild makes one from the database."""
+
+
+class MemoryReadOnly(MemoryUnavailable):
+    """Memory was opened for reading only, as an evaluation does."""
+
+
+class UnknownIncident(Exception):
+    """There is no incident of that id, or its texts were erased; nothing was changed."""

@@ -44,6 +44,11 @@ class VectorIndex(Protocol):
         """Share of the rows that must find themselves: 1 where the search is exact."""
         ...
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether no other process can use the same stored collections at the same time."""
+        ...
+
     async def open(self) -> None:
         """Makes the index ready; quick when it is already. Other methods do this by themselves."""
         ...

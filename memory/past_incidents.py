@@ -8,22 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, func, select
+from sqlalchemy import Executable, and_, func, or_, select
+from sqlalchemy.orm import aliased
 
-from memory.entries import part
+from memory.entry_texts import memorable
 from memory.index import Hit
 from memory.lexical import lexical_scores
 from memory.ranking import Candidate, Ranked, merge, rank
 from memory.recall import Miss, RecallQuery, Recollection
-from memory.recipe import (
-    MAX_CAUSE,
-    MAX_RESOLUTION,
-    MAX_SYMPTOMS,
-    MAX_TITLE,
-    IncidentFacts,
-    incident_text,
-)
-from models import Incident, MemoryEntry
+from memory.told import Told, known_postmortem, select_told, told, told_columns
+from models import EntrySource, Incident, MemoryEntry, Postmortem
 from models.database import ReadSession
 
 Chosen = tuple[RecallQuery, Ranked]
@@ -33,23 +27,26 @@ _KEYS_PER_READ = 5_000
 
 @dataclass(frozen=True, slots=True)
 class _Newest:
-    """One of the newest incidents that read the same."""
+    """One of the newest incidents that a text tells about."""
 
     incident_id: int
+    title: str
     target: str | None
     started_at: datetime
     resolved_at: datetime
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)
 class PastText:
-    """What incidents that read the same and were over at the moment asked about have in common."""
+    """What incidents have in common that were over, with this text known, at the moment asked about."""
 
     newest: tuple[_Newest, ...]
     """At most two, the newest first: a query may exclude one."""
     recurrences: int
-    gist: str
     text: str
+    record_key: str
+    """The text of the newest one's record: this text itself, unless it is a postmortem's."""
 
 
 class Past:
@@ -71,14 +68,17 @@ class Past:
                 known = texts.get(row.content_hash)
                 texts[row.content_hash] = _text(row) if known is None else _with_second(known, row)
         of_excluded = await session.execute(
-            select(MemoryEntry.incident_id, MemoryEntry.content_hash)
-            .join(Incident)
-            .where(MemoryEntry.incident_id.in_(excluded), Incident.resolved_at < as_of)
+            select(MemoryEntry.incident_id, MemoryEntry.content_hash).where(
+                MemoryEntry.incident_id.in_(excluded),
+                MemoryEntry.content_hash.in_(keys),
+                MemoryEntry.source == EntrySource.INCIDENT,
+                MemoryEntry.known_at < as_of,
+            )
         )
         return cls(texts, {row.incident_id: row.content_hash for row in of_excluded})
 
     def candidates(self, query: RecallQuery, hits: Sequence[Hit]) -> list[Candidate]:
-        """The hits that are past incidents other than the one asked about."""
+        """The hits that are past incidents other than the one asked about, each incident once."""
         known = [
             (hit, text, newest)
             for hit in hits
@@ -87,8 +87,9 @@ class Past:
         ]
         lexical = lexical_scores(query.text, [text.text for _, text, _ in known])
         excluded = self._keys.get(query.exclude_incident_id or 0)
-        return [
-            Candidate(
+        found: dict[str, Candidate] = {}
+        for (hit, text, newest), score in zip(known, lexical, strict=True):
+            candidate = Candidate(
                 key=hit.key,
                 incident_id=newest.incident_id,
                 similarity=hit.similarity,
@@ -98,10 +99,12 @@ class Past:
                 recurrences=text.recurrences - (hit.key == excluded),
                 started_at=newest.started_at,
                 resolved_at=newest.resolved_at,
-                gist=text.gist,
+                gist=f"{newest.title}\n{newest.told.root_cause or ''}",
+                is_draft=newest.told.is_draft,
             )
-            for (hit, text, newest), score in zip(known, lexical, strict=True)
-        ]
+            other = found.get(text.record_key)
+            found[text.record_key] = candidate if other is None else _both(other, candidate, text.record_key)
+        return list(found.values())
 
 
 async def rank_hits(
@@ -131,62 +134,85 @@ async def rank_hits(
     return await asyncio.to_thread(decide)
 
 
-async def load_recollections(session: ReadSession, chosen: Sequence[Chosen]) -> tuple[Recollection, ...]:
-    """The chosen incidents with all that the database says about them."""
+async def load_recollections(
+    session: ReadSession, chosen: Sequence[Chosen], *, as_of: datetime
+) -> tuple[Recollection, ...]:
+    """The chosen incidents with all that the database says about them, as far as it was known by then."""
     ids = [found.candidate.incident_id for _, found in chosen]
-    rows = await session.scalars(select(Incident).where(Incident.id.in_(ids)))
-    incidents = {incident.id: incident for incident in rows}
+    incidents = {
+        incident.id: incident
+        for incident in await session.scalars(select(Incident).where(Incident.id.in_(ids)))
+    }
+    tellings = {
+        row.id: told(row) for row in await session.execute(select_told(as_of).where(Incident.id.in_(ids)))
+    }
     return tuple(
-        _recollection(query, found, incidents[found.candidate.incident_id]) for query, found in chosen
+        _recollection(
+            query, found, incidents[found.candidate.incident_id], tellings[found.candidate.incident_id]
+        )
+        for query, found in chosen
     )
 
 
 def _newest(keys: Sequence[str], as_of: datetime) -> Executable:
-    """The two newest incidents of each text that were resolved before the moment, and how many there are."""
+    """The two newest incidents of each text that was known before the moment, and how many there are."""
     same_text = MemoryEntry.content_hash
     newest_first = (Incident.started_at.desc(), Incident.id.desc())
     numbered = (
         select(
             Incident.id,
+            MemoryEntry.id.label("entry_id"),
             MemoryEntry.content_hash,
             func.count().over(partition_by=same_text).label("recurrences"),
             func.row_number().over(partition_by=same_text, order_by=newest_first).label("place"),
         )
         .join(MemoryEntry)
-        .where(MemoryEntry.content_hash.in_(keys), Incident.resolved_at < as_of)
+        .outerjoin(Postmortem, known_postmortem(as_of))
+        .where(
+            MemoryEntry.content_hash.in_(keys),
+            MemoryEntry.known_at < as_of,
+            Incident.resolved_at < as_of,
+            memorable(),
+            or_(MemoryEntry.source == EntrySource.INCIDENT, Postmortem.id.is_not(None)),
+        )
         .subquery()
     )
+    record = aliased(MemoryEntry)
     return (
         select(
             numbered.c.content_hash,
             numbered.c.recurrences,
             Incident.id,
+            Incident.title,
             Incident.target,
             Incident.started_at,
             Incident.resolved_at,
-            part(Incident.title, MAX_TITLE).label("title"),
-            part(Incident.symptoms, MAX_SYMPTOMS).label("symptoms"),
-            part(Incident.root_cause, MAX_CAUSE).label("root_cause"),
-            part(Incident.resolution, MAX_RESOLUTION).label("resolution"),
+            MemoryEntry.text,
+            func.coalesce(record.content_hash, MemoryEntry.content_hash).label("record_key"),
+            *told_columns(as_of),
         )
         .join(numbered, numbered.c.id == Incident.id)
+        .join(MemoryEntry, MemoryEntry.id == numbered.c.entry_id)
+        .outerjoin(
+            record,
+            and_(
+                record.incident_id == Incident.id,
+                record.source == EntrySource.INCIDENT,
+                record.model_id == MemoryEntry.model_id,
+                record.weights_hash == MemoryEntry.weights_hash,
+                record.recipe == MemoryEntry.recipe,
+            ),
+        )
+        .outerjoin(Postmortem, known_postmortem(as_of))
         .where(numbered.c.place <= 2)  # noqa: PLR2004  see PastText.newest
         .order_by(numbered.c.content_hash, numbered.c.place)
     )
 
 
 def _text(row: Any) -> PastText:
-    text = incident_text(
-        IncidentFacts(
-            title=row.title,
-            symptoms=row.symptoms,
-            target=row.target,
-            root_cause=row.root_cause,
-            resolution=row.resolution,
-        )
+    return PastText(
+        newest=(_incident(row),), recurrences=row.recurrences, text=row.text, record_key=row.record_key
     )
-    gist = f"{row.title}\n{row.root_cause or ''}"
-    return PastText(newest=(_incident(row),), recurrences=row.recurrences, gist=gist, text=text)
 
 
 def _with_second(known: PastText, row: Any) -> PastText:
@@ -194,10 +220,21 @@ def _with_second(known: PastText, row: Any) -> PastText:
 
 
 def _incident(row: Any) -> _Newest:
-    return _Newest(row.id, row.target, row.started_at, row.resolved_at)
+    return _Newest(row.id, row.title, row.target, row.started_at, row.resolved_at, told(row))
 
 
-def _recollection(query: RecallQuery, found: Ranked, incident: Incident) -> Recollection:
+def _both(one: Candidate, other: Candidate, record_key: str) -> Candidate:
+    """An incident that was found by its record and by its postmortem: as close as the closer of the two."""
+    record = one if one.key == record_key else other
+    return replace(
+        record,
+        similarity=max(one.similarity, other.similarity),
+        lexical=max(one.lexical, other.lexical),
+        recurrences=max(one.recurrences, other.recurrences),
+    )
+
+
+def _recollection(query: RecallQuery, found: Ranked, incident: Incident, said: Told) -> Recollection:
     return Recollection(
         query=query,
         incident_id=incident.id,
@@ -208,8 +245,10 @@ def _recollection(query: RecallQuery, found: Ranked, incident: Incident) -> Reco
         severity=incident.severity,
         started_at=incident.started_at,
         resolved_at=found.candidate.resolved_at,
-        root_cause=incident.root_cause,
-        resolution=incident.resolution,
+        root_cause=said.root_cause,
+        resolution=said.resolution,
+        provenance=said.provenance,
+        status=said.status,
         similarity=found.candidate.similarity,
         recurrences=found.recurrences,
         last_seen=found.last_seen,

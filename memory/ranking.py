@@ -104,8 +104,8 @@ def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float,
 def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
     """One list of the best, with the number of the query that each answers.
 
-    Every query's best comes before any query's second, and drafts after all others. What answers several queries is listed once,
-    for the query that ranks it highest.
+    Every query's best comes before any query's second, and drafts after all others. What answers several
+    queries is listed once, for the query that ranks it highest.
     """
     offered = sorted(
         (found.candidate.is_draft, place, -found.score, query)

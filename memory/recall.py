@@ -34,6 +34,10 @@ class Recollection:
     resolved_at: datetime
     root_cause: str | None
     resolution: str | None
+    provenance: str
+    """Who wrote cause and fix: human, model, import or code."""
+    status: str
+    """`approved`, or `draft` where nobody has vouched for cause and fix yet."""
     similarity: float
     """Cosine of the two texts' vectors, at most 1."""
     recurrences: int
@@ -56,5 +60,5 @@ class Recall:
     """The answer of memory: what it recalls, best first, and for which queries it has nothing."""
 
     recollections: tuple[Recollection, ...]
-    """Each incident once; every query's best comes before any query's second."""
+    """Each incident once; every query's best comes before any query's second, and drafts after all others."""
     misses: tuple[Miss, ...]

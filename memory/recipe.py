@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 RECIPE = "1"
 """Version of the texts below: change it with anything that changes a text, and memory is rebuilt."""
+
+Redact = Callable[[str], str]
+"""Replaces secrets in a text before it is embedded or stored."""
 
 MAX_TITLE = 300
 MAX_SYMPTOMS = 2_000

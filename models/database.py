@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ class DatabaseError(Exception):
 
 class DatabaseUnreachable(DatabaseError):
     """Nothing answers at the URL, or it refuses us; check ARCPOINT_DATABASE_URL."""
+
+
+class DatabaseReadOnly(DatabaseError):
+    """Something would have been written by a process that may only read."""
 
 
 class DatabaseNotMigrated(DatabaseError):
@@ -72,11 +77,12 @@ def parse_url(url: str) -> URL:
 class Database:
     """Owns the engines of one database; `close` it when done."""
 
-    def __init__(self, url: str, *, connections: int = 24) -> None:
-        """`connections` bounds the read connections of this process."""
+    def __init__(self, url: str, *, connections: int = 24, read_only: bool = False) -> None:
+        """`connections` bounds the read connections of this process; with `read_only` it writes nothing."""
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.connections = connections
+        self.read_only = read_only
         self.read_engine = self._engine(read_only=True, connections=connections)
         self.write_engine = self._engine(read_only=False, connections=1 if self.is_sqlite else 5)
 
@@ -106,7 +112,14 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
-        """One transaction: committed at the end of the block, rolled back if it raises."""
+        """One transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises DatabaseReadOnly where nothing may be written.
+        """
+        if self.read_only:
+            raise DatabaseReadOnly(
+                f"{self.shown_url} is opened for reading only (ARCPOINT_READ_ONLY); nothing was changed"
+            )
         async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -115,6 +128,17 @@ class Database:
         """One session on what is committed now; for several tasks at once see `models.snapshot`."""
         async with ReadSession(self.read_engine, autoflush=False) as session:
             yield session
+
+    async def checkpoint(self) -> None:
+        """Takes what was deleted out of SQLite's write-ahead log, as far as readers let it; else nothing."""
+        if not self.is_sqlite:
+            return
+
+        def truncate() -> None:
+            with closing(sqlite3.connect(self.url.database or "", timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        await asyncio.to_thread(truncate)
 
     async def revision(self) -> str | None:
         """The migration that the schema is at, None for an empty database.

@@ -60,7 +60,7 @@ class MemoryEntry(Table):
 
 
 class MemoryIndex(Table):
-    """A vector collection built from the entries; at most one is active."""
+    """A vector collection built from the entries; one is active, the others are kept to go back to."""
 
     __tablename__ = "memory_indexes"
     __table_args__ = (
@@ -81,6 +81,8 @@ class MemoryIndex(Table):
     dimension: Mapped[int] = mapped_column(BigInteger)
     active: Mapped[bool] = mapped_column(Boolean(name="active_is_boolean"), default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    dropped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From then on there is nothing left of it; a copy that is found somewhere goes, too."""
 
 
 class MemoryOutbox(Table):

@@ -23,8 +23,10 @@ from api.settings import load_settings
 from context_builder.builder import utc_now
 from context_builder.figures import count, moment
 from context_builder.resolve import check_moment, check_question
-from memory.incident_memory import IncidentMemory, MemoryStatus, SyncReport
+from memory.incident_memory import IncidentMemory
 from memory.recall import Recall, RecallQuery, Recollection
+from memory.status import MemoryStatus
+from memory.upkeep import SyncReport
 from models.database import Database
 
 app = typer.Typer(no_args_is_help=True)
