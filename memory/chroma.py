@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from memory import frames
+from memory.chroma_schema import microseconds
 from memory.embedder import Vectors
 from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
 from memory.frames import Document
@@ -37,7 +38,6 @@ _ROWS_PER_UPSERT = 100
 """A query waits behind at most one upsert; this one takes some 200 ms in an index of 10,000 rows."""
 _ROWS_PER_READ = 5_000
 _IDS_PER_DELETE = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ChromaIndex:
@@ -114,7 +114,7 @@ class ChromaIndex:
                 ids=list(rows.keys[batch]),
                 vectors=frames.pack(rows.vectors[batch]),
                 stamps=list(rows.stamps[batch]),
-                known_at=[_microseconds(moment) for moment in rows.known_at[batch]],
+                known_at=[microseconds(moment) for moment in rows.known_at[batch]],
             )
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
@@ -136,7 +136,7 @@ class ChromaIndex:
             collection=collection,
             vectors=frames.pack(vectors),
             limit=limit,
-            known_before=None if known_before is None else _microseconds(known_before),
+            known_before=None if known_before is None else microseconds(known_before),
         )
         return [[Hit(key, similarity) for key, similarity in hits] for hits in found["hits"]]
 
@@ -227,8 +227,3 @@ class ChromaIndex:
             f"memory folder {self.folder} is damaged ({why}); "
             "`arcpoint memory rebuild` makes it anew from the database"
         )
-
-
-def _microseconds(moment: datetime) -> int:
-    """Since 1970: whole numbers compare exactly, and the database keeps no finer ones."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)

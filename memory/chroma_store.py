@@ -1,10 +1,10 @@
-"""The operations of a vector index on an open Chroma folder: the only importer of Chroma."""
+"""The operations of a vector index on an open Chroma folder: the only importer of Chroma as a library."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import chromadb
@@ -12,30 +12,18 @@ import numpy as np
 from chromadb.api import ClientAPI
 from chromadb.api.collection_configuration import CreateCollectionConfiguration, CreateHNSWConfiguration
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, InternalError, NotFoundError
+from chromadb.errors import ChromaError
 
-from memory import frames
+from memory import chroma_schema, frames
+from memory.chroma_schema import Unfit
 from memory.frames import Document
 from memory.vector_table import VectorTable
 
-_COSINE = CreateCollectionConfiguration(hnsw=CreateHNSWConfiguration(space="cosine"))
+_COSINE = CreateCollectionConfiguration(hnsw=CreateHNSWConfiguration(space=chroma_schema.SPACE))
 
 _DATABASE = "chroma.sqlite3"
 _BUSY_S = 10.0
 _ROWS_PER_READ = 2_000
-
-_PASSING = (
-    "database or disk is full",
-    "No space left",
-    "readonly database",
-    "database is locked",
-    "os error",
-)
-"""Internal errors that say something about the machine, not about what is stored."""
-
-
-class _Unfit(Exception):
-    """A collection holds other vectors than ours."""
 
 
 class ChromaStore:
@@ -71,7 +59,7 @@ class ChromaStore:
         """The result of one request, or the kind and message of its fault: missing, corrupt or failed."""
         try:
             return {"id": request["id"], "result": self._operations[request["op"]](request)}
-        except (ChromaError, sqlite3.Error, _Unfit) as error:
+        except (ChromaError, sqlite3.Error, Unfit) as error:
             return {"id": request["id"], "fault": _kind(error), "message": str(error)}
 
     @property
@@ -86,7 +74,7 @@ class ChromaStore:
         names = self._names()
         for name in names:
             # So that the first question need not wait for it; what fails here is told to whom it concerns.
-            with contextlib.suppress(ChromaError, _Unfit):
+            with contextlib.suppress(ChromaError, Unfit):
                 self._table(name)
         return {"names": names}
 
@@ -97,9 +85,7 @@ class ChromaStore:
         if name not in self._collections:
             # Without our None it would load a model of its own for texts that it never sees.
             collection = self._client.get_collection(name, embedding_function=None)
-            space = (collection.configuration.get("hnsw") or {}).get("space")
-            if space != "cosine":
-                raise _Unfit(f"collection {name} compares by {space} instead of cosine")
+            chroma_schema.require_cosine(name, collection.configuration)
             self._collections[name] = collection
         return self._collections[name]
 
@@ -114,7 +100,8 @@ class ChromaStore:
                 break
             vectors = np.asarray(rows["embeddings"], dtype=np.float32)
             table = table or VectorTable(vectors.shape[1])
-            table.put(rows["ids"], vectors, [_known_at(name, row) for row in rows["metadatas"] or []])
+            moments = [chroma_schema.known_at(name, row) for row in rows["metadatas"] or []]
+            table.put(rows["ids"], vectors, moments)
             offset += len(rows["ids"])
         if table is not None:
             self._tables[name] = table
@@ -159,10 +146,7 @@ class ChromaStore:
         self._collection(name).upsert(
             ids=keys,
             embeddings=vectors,
-            metadatas=[
-                {"stamp": stamp, "known_at": moment}
-                for stamp, moment in zip(request["stamps"], moments, strict=True)
-            ],
+            metadatas=chroma_schema.metadatas(request["stamps"], moments),
         )
         if name in self._tables:
             self._tables[name].put(keys, vectors, moments)
@@ -180,8 +164,7 @@ class ChromaStore:
         table = self._table(request["collection"])
         if table is None:
             return {"hits": [[] for _ in vectors]}
-        if table.dimension != vectors.shape[1]:
-            raise _Unfit(f"collection {request['collection']} has vectors of {table.dimension} numbers")
+        chroma_schema.require_dimension(request["collection"], table.dimension, vectors.shape[1])
         limit, before = request["limit"], request["known_before"]
         return {"hits": [table.nearest(vector, limit=limit, before=before) for vector in vectors]}
 
@@ -189,7 +172,10 @@ class ChromaStore:
         found = self._collection(request["collection"]).get(
             limit=request["limit"], offset=request["offset"], include=["metadatas"]
         )
-        return {"ids": found["ids"], "stamps": [row["stamp"] for row in found["metadatas"] or []]}
+        return {
+            "ids": found["ids"],
+            "stamps": [chroma_schema.stamp_of(row) for row in found["metadatas"] or []],
+        }
 
     def _count(self, request: Document) -> Document:
         return {"count": self._collection(request["collection"]).count()}
@@ -203,15 +189,8 @@ class ChromaStore:
         return {}
 
 
-def _known_at(collection: str, row: Mapping[str, object]) -> int:
-    try:
-        return int(str(row["known_at"]))
-    except KeyError:
-        raise _Unfit(f"collection {collection} was made by an older version") from None
-
-
-def _kind(error: ChromaError | sqlite3.Error | _Unfit) -> str:
-    if isinstance(error, NotFoundError):
-        return "missing"
-    passing = any(sign in str(error) for sign in _PASSING)
-    return "corrupt" if isinstance(error, InternalError | _Unfit) and not passing else "failed"
+def _kind(error: ChromaError | sqlite3.Error | Unfit) -> chroma_schema.Kind:
+    if isinstance(error, Unfit):
+        return "corrupt"
+    name = error.name() if isinstance(error, ChromaError) else type(error).__name__
+    return chroma_schema.kind_of(name, str(error))
