@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,7 +28,6 @@ DIMENSIONS = ("deployment", "tier", "task_type", "router_version", "model", "bac
 """In this order of preference where several describe a change equally well."""
 SLOW_QUANTILE = 0.9
 """An answer is slow beyond this quantile of its deployment before the onset."""
-_HOUR = timedelta(hours=1)
 
 Cell = tuple[Any, ...]
 
@@ -165,11 +165,12 @@ async def latency_breakdown(
 ) -> tuple[Breakdown, Latencies]:
     """Answered requests, and those slower than nearly all of their deployment before the onset."""
     answered = RequestRollup.status == RequestStatus.SUCCESS
-    rows = await _cells(session, request, spans, [gathered_histograms(session)], answered)
-    return _by_slowness([(values, after, merged(row[0])) for values, after, row in rows])
+    gathered = await _cells(session, request, spans, [gathered_histograms(session)], answered)
+    return await asyncio.to_thread(_by_slowness, gathered)
 
 
-def _by_slowness(rows: Sequence[tuple[Cell, bool, Histogram]]) -> tuple[Breakdown, Latencies]:
+def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown, Latencies]:
+    rows = [(values, after, merged(text)) for values, after, (text,) in gathered]
     place = DIMENSIONS.index("deployment")
     limits = {}
     for deployment in {values[place] for values, _, _ in rows}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
 from context_builder.exploration.metric import Metric
-from context_builder.exploration.onset import turning_point
+from context_builder.exploration.onset import Turn, turning_point
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.signal import Floats, Law, Noise, Signal
 from context_builder.request import ContextRequest
@@ -40,16 +42,22 @@ async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -
         found = await _user_minutes(session, shift, start, end)
     else:
         found = await _minutes(session, request, shift, start, end)
-    signal, usual, away = _signal(shift, found, start, round((end - start) / MINUTE))
-    if not signal.weight.sum():
+    # Of a latency, every minute is tried as the turn.
+    turn = await asyncio.to_thread(_turn, shift, found, start, round((end - start) / MINUTE))
+    if turn is None:
         return shift
-    turn = turning_point(signal, usual, away)
     return replace(
         shift,
         earliest=start + turn.first * MINUTE,
         onset=start + turn.likeliest * MINUTE,
         latest=start + (turn.last + 1) * MINUTE,
     )
+
+
+def _turn(shift: Shift, found: Minutes, start: datetime, minutes: int) -> Turn | None:
+    """Counted in minutes from `start`; None where there were no requests."""
+    signal, usual, away = _signal(shift, found, start, minutes)
+    return turning_point(signal, usual, away) if signal.weight.sum() else None
 
 
 async def _minutes(
@@ -74,15 +82,21 @@ async def _minutes(
         gathered = await session.execute(
             by_minute.add_columns(gathered_histograms(session)).where(*conditions)
         )
-        rows = [(moment, bytes.fromhex(text)) for moment, text in gathered]
-        moments = log_moments([histogram for _, histogram in rows])
-        return {rows[n][0]: (float(one[0]), float(one[1])) for n, one in enumerate(moments)}
+        return await asyncio.to_thread(_log_latencies, [(row[0], row[1]) for row in gathered])
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
     amount = _nano(RequestRollup) if shift.metric is Metric.COST else RequestRollup.requests
     counted = await session.execute(
         by_minute.add_columns(func.sum(amount), func.sum(failed)).where(*conditions)
     )
     return {moment: (float(total), float(bad)) for moment, total, bad in counted}
+
+
+def _log_latencies(gathered: Sequence[tuple[datetime, str]]) -> Minutes:
+    moments = log_moments([bytes.fromhex(text) for _, text in gathered])
+    return {
+        minute: (float(timed), float(log_sum))
+        for (minute, _), (timed, log_sum, _) in zip(gathered, moments, strict=True)
+    }
 
 
 def _nano(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from context_builder.rollup_query import arrived, rollup_scope
 from models import Deployment, QualityRollup
 from models.database import ReadSession
 from models.quality_log import MILLION
+
+Cell = tuple[Any, ...]
+"""Hour, deployment and task type; scores, their sum and that of their squares."""
 
 FEWEST_SCORES = 40
 """Of a slice."""
@@ -47,8 +52,11 @@ async def quality_signals(
         )
         .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
     )  # fmt: skip
-    cells: list[tuple[Any, ...]] = sorted(tuple(row) for row in rows)
-    found = [(Slice(), cells)]
+    return await asyncio.to_thread(_signals, hours, sorted(tuple(row) for row in rows))
+
+
+def _signals(hours: Timeline, cells: Sequence[Cell]) -> list[tuple[Slice, Signal]]:
+    found: list[tuple[Slice, Sequence[Cell]]] = [(Slice(), cells)]
     for column, dimension in ((1, "deployment"), (2, "task_type")):
         found += [
             (Slice(((dimension, name),)), [cell for cell in cells if cell[column] == name])
@@ -60,7 +68,7 @@ async def quality_signals(
     ]  # fmt: skip
 
 
-def _signal(hours: Timeline, cells: list[tuple[Any, ...]]) -> Signal:
+def _signal(hours: Timeline, cells: Sequence[Cell]) -> Signal:
     slot = np.array([hours.slot_of(cell[0]) for cell in cells])
     counts, sums, squares = (
         np.array([float(cell[column]) for cell in cells]) / scale

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, select, type_coerce
 
-from context_builder.exploration.timeline import Timeline
+from context_builder.exploration.signal import Floats
+from context_builder.exploration.timeline import FINE, Timeline
 from context_builder.request import ContextRequest
 from context_builder.rollup_query import gathered_histograms, rollup_scope, within
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
@@ -19,16 +21,14 @@ from models.database import ReadSession
 from models.histogram import log_moments
 from models.schema import NANO
 
-Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Slotted = tuple[datetime, tuple[Any, ...]]
-"""A result row and the start of its slot."""
+Row = tuple[Any, ...]
+"""Slot, values of the dimensions, and figures."""
 
 MOST_USERS = 12
 """Users whose own traffic is looked at: those who sent most in the window."""
-_TEN_MINUTES = timedelta(minutes=10)
 _MINUTE_TEXT = len("2026-11-20 09:3")
-"""So much of a stored SQLite time is equal within ten minutes."""
+"""So much of a stored SQLite time is equal within FINE."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,24 @@ async def read_traffic(session: ReadSession, request: ContextRequest, timeline: 
     """Cells by deployment and tier."""
     scope = await rollup_scope(session, request)
     answered = case((RequestRollup.status == RequestStatus.SUCCESS, 1), else_=0)
-    rows: list[Slotted] = []
+    rows: list[Row] = []
     for resolution, span in _spans(timeline, RequestRollup):
         slot = _slot(session, resolution, RequestRollup)
         found = await session.execute(
             select(
-                slot, Deployment.public_id, RequestRollup.tier,
+                slot, Deployment.public_id, RequestRollup.tier, answered,
                 func.sum(RequestRollup.requests),
                 func.sum(case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)),
                 cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String),
-                gathered_histograms(session), answered,
+                gathered_histograms(session),
             )
             .join(Deployment, Deployment.id == RequestRollup.deployment_id)
             .where(span, scope.condition)
             .group_by(slot, Deployment.public_id, RequestRollup.tier, answered)
         )  # fmt: skip
-        rows += [(_start(row[0]), tuple(row)) for row in found]
-    return _with_latencies(_cells(timeline, rows, ("deployment", "tier")), rows)
+        rows += map(tuple, found)
+    # A month of many deployments is ten thousands of histograms.
+    return await asyncio.to_thread(_traffic_cells, timeline, rows)
 
 
 async def read_users(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells | None:
@@ -99,7 +100,7 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
         .limit(MOST_USERS)
     )
     chosen = list(await session.scalars(busiest))
-    rows: list[Slotted] = []
+    rows: list[Row] = []
     for resolution, span in _spans(timeline, UserSpend):
         slot = _slot(session, resolution, UserSpend)
         found = await session.execute(
@@ -111,18 +112,8 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
             .where(span, UserSpend.user_id.in_(chosen))
             .group_by(slot, User.public_id)
         )  # fmt: skip
-        rows += [(_start(row[0]), tuple(row)) for row in found]
-    rows.sort(key=lambda one: (one[0], one[1][1]))
-    names, index = _indexed([row[1] for _, row in rows])
-    return Cells(
-        timeline,
-        {"user": names},
-        np.array([timeline.slot_of(start) for start, _ in rows], dtype=np.int64),
-        {"user": index},
-        np.array([float(row[2]) for _, row in rows]),
-        np.zeros(len(rows)),
-        np.array([float(row[3]) / float(NANO) for _, row in rows]),
-    )
+        rows += map(tuple, found)
+    return await asyncio.to_thread(_user_cells, timeline, rows)
 
 
 def of_tiers(request: ContextRequest) -> list[ColumnElement[bool]]:
@@ -133,29 +124,38 @@ def of_tiers(request: ContextRequest) -> list[ColumnElement[bool]]:
     return [User.tier.in_(scope.tiers), User.updated_at <= request.as_of]
 
 
-def _cells(timeline: Timeline, rows: list[Slotted], dimensions: Sequence[str]) -> Cells:
-    rows.sort(key=lambda one: (one[0], *one[1][1:3], one[1][7]))
-    names, index = {}, {}
-    for column, dimension in enumerate(dimensions, start=1):
-        names[dimension], index[dimension] = _indexed([row[column] for _, row in rows])
+def _traffic_cells(timeline: Timeline, unordered: Sequence[Row]) -> Cells:
+    rows = sorted(((_start(row[0]), *row[1:]) for row in unordered), key=lambda row: row[:4])
+    deployments, deployment = _indexed([row[1] for row in rows])
+    tiers, tier = _indexed([row[2] for row in rows])
+    # Latencies of answered requests only: how fast the others failed says nothing about slowness.
+    moments = log_moments([bytes.fromhex(row[7]) if row[3] else b"" for row in rows])
     return Cells(
         timeline,
-        names,
-        np.array([timeline.slot_of(start) for start, _ in rows], dtype=np.int64),
-        index,
-        np.array([float(row[3]) for _, row in rows]),
-        np.array([float(row[4]) for _, row in rows]),
-        np.array([float(row[5]) / float(NANO) for _, row in rows]),
+        {"deployment": deployments, "tier": tiers},
+        np.array([timeline.slot_of(row[0]) for row in rows], dtype=np.int64),
+        {"deployment": deployment, "tier": tier},
+        np.array([float(row[4]) for row in rows]),
+        np.array([float(row[5]) for row in rows]),
+        np.array([float(row[6]) / float(NANO) for row in rows]),
+        timed=moments[:, 0],
+        log_sum=moments[:, 1],
+        log_square_sum=moments[:, 2],
     )
 
 
-def _with_latencies(cells: Cells, rows: Sequence[Slotted]) -> Cells:
-    """Latencies of answered requests only: how fast the others failed says nothing about slowness."""
-    moments = log_moments([bytes.fromhex(row[6]) if row[7] else b"" for _, row in rows])
+def _user_cells(timeline: Timeline, unordered: Sequence[Row]) -> Cells:
+    rows = sorted(((_start(row[0]), *row[1:]) for row in unordered), key=lambda row: row[:2])
+    users, user = _indexed([row[1] for row in rows])
     return Cells(
-        cells.timeline, cells.names, cells.slot, cells.value, cells.requests, cells.failed, cells.cost_usd,
-        timed=moments[:, 0], log_sum=moments[:, 1], log_square_sum=moments[:, 2],
-    )  # fmt: skip
+        timeline,
+        {"user": users},
+        np.array([timeline.slot_of(row[0]) for row in rows], dtype=np.int64),
+        {"user": user},
+        np.array([float(row[2]) for row in rows]),
+        np.zeros(len(rows)),
+        np.array([float(row[3]) / float(NANO) for row in rows]),
+    )
 
 
 def _indexed(values: Sequence[str]) -> tuple[list[str], Indices]:
@@ -189,7 +189,7 @@ def _slot(
         return type_coerce(table.bucket_start, table.bucket_start.type)
     if session.get_bind().dialect.name == "sqlite":
         return func.substr(type_coerce(table.bucket_start, String), 1, _MINUTE_TEXT)
-    return func.date_bin(_TEN_MINUTES, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
+    return func.date_bin(FINE, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
 
 
 def _start(slot: datetime | str) -> datetime:

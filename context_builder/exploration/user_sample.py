@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -16,6 +15,7 @@ from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.breakdown import Spans
 from context_builder.exploration.shift import Shift
 from context_builder.exploration.signal import Law, Noise
+from context_builder.exploration.timeline import HOUR
 from context_builder.newest_requests import each, newest_of
 from context_builder.request import ContextRequest, Window
 from models import FAILED_STATUSES, Request, RequestStatus, User
@@ -23,7 +23,6 @@ from models.database import ReadSession
 
 MOST = 2_000
 """Requests that are read on each side of an onset, those nearest to its end."""
-_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
         failed[user.public_id] += status in FAILED_STATUSES
     complete = len(found) < MOST
     start = span.start if complete else found[-1][2]
-    return UserSample(requests, failed, max((span.end - start) / _HOUR, 1 / 60), complete)
+    return UserSample(requests, failed, max((span.end - start) / HOUR, 1 / 60), complete)
 
 
 def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any, ...]]]:

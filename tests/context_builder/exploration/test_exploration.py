@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from context_builder.exploration import breakdown, neighbourhood, traffic
 from context_builder.exploration.exploration import MOST_OF_A_METRIC, MOST_SHIFTS, Exploration
 from context_builder.exploration.metric import Metric
 from context_builder.request import ContextRequest, Topic
@@ -76,6 +79,34 @@ async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
             assert await second == expected
         with pytest.raises(asyncio.CancelledError):
             await first
+
+
+async def test_histograms_are_put_together_beside_the_event_loop(
+    troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 9: as is all that grows with slots and cells; other questions go on meanwhile."""
+    worked: dict[tuple[str, str], set[bool]] = {}
+
+    def noting(place: tuple[str, str], work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*values: Any) -> Any:
+            worked.setdefault(place, set()).add(threading.current_thread() is threading.main_thread())
+            return work(*values)
+
+        return noted
+
+    places = {
+        (module.__name__, name): getattr(module, name)
+        for module, name in (
+            (traffic, "log_moments"),
+            (neighbourhood, "log_moments"),
+            (neighbourhood, "turning_point"),
+            (breakdown, "merged"),
+        )
+    }
+    for (module, name), work in places.items():
+        monkeypatch.setattr(f"{module}.{name}", noting((module, name), work))
+    await read_both(troubled_sqlite, asking())
+    assert worked == {place: {False} for place in places}
 
 
 async def test_both_databases_find_the_same(troubled_sqlite: Gateway, troubled_postgresql: Gateway) -> None:

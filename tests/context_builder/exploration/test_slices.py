@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from context_builder.exploration.onset import departures
+from context_builder.exploration.signal import Floats
 from context_builder.exploration.slices import (
     FEWEST_REQUESTS,
     MOST_SLICES,
@@ -21,7 +22,7 @@ from context_builder.exploration.slices import (
     volume_signal,
 )
 from context_builder.exploration.timeline import Timeline
-from context_builder.exploration.traffic import Cells, Floats
+from context_builder.exploration.traffic import Cells
 from context_builder.request import Window
 from gateway import DAY, HOUR, NOON
 from signals import EVIDENCE
