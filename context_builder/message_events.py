@@ -36,6 +36,21 @@ class Transcript:
     done: bool = False
     pieces: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of_message(cls, message: Mapping[str, Any]) -> Transcript:
+        """A reply that arrived in one piece, read as strictly as one in events. Raises MalformedStream."""
+        transcript = cls()
+        blocks, usage = message.get("content"), message.get("usage")
+        if not isinstance(blocks, list):
+            raise MalformedStream(f"unexpected content {blocks!r:.120}")
+        transcript.add({"type": "message_start", "message": message})
+        for block in blocks:
+            transcript.add({"type": "content_block_start", "content_block": block})
+        delta = {"stop_reason": message.get("stop_reason")}
+        transcript.add({"type": "message_delta", "delta": delta, "usage": usage})
+        transcript.add({"type": "message_stop"})
+        return transcript
+
     @property
     def text(self) -> str:
         """All text until now; thinking and other blocks are no part of it."""

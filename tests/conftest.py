@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from loopback.fixtures import make_claude, messages_api, messages_api_server  # noqa: F401 - for any test
+from loopback.fixtures import (  # noqa: F401 - for any test
+    make_batches,
+    make_claude,
+    messages_api,
+    messages_api_server,
+)
 from models.database import Database
 from prepared_databases import PostgresServer, migrate, seed_story
 

@@ -229,7 +229,7 @@ async def test_the_default_address_is_the_public_api(monkeypatch: pytest.MonkeyP
     """Without a configured address a call goes to the public API, whatever the environment names."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     claude = await asyncio.to_thread(Claude, api_key="k", model="m", max_output_tokens=1, deadline_s=1)
-    assert str(claude._client.base_url).rstrip("/") == API_URL
+    assert str(claude._connection.client.base_url).rstrip("/") == API_URL
     await claude.close()
 
 

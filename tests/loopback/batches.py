@@ -159,7 +159,8 @@ class Batches:
                 params = {}
             result = _result(message_id, batch.outcomes[place], params, cache)
             line = json.dumps({"custom_id": request["custom_id"], "result": result}, ensure_ascii=False)
-            batch.lines.append(line.encode() + b"\n")
+            # Half a surrogate pair is only possible as an escape.
+            batch.lines.append(line.encode(errors="backslashreplace") + b"\n")
         random.Random(batch.id).shuffle(batch.lines)  # noqa: S311  test data
 
     def to_json(self, batch: Batch, url: str) -> dict[str, Any]:

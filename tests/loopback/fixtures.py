@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from context_builder.claude import Claude
+from context_builder.claude_batches import ClaudeBatches
 from loopback.messages_api import API_KEY, MessagesApi
 
 MakeClaude = Callable[..., Awaitable[Claude]]
+MakeBatches = Callable[..., Awaitable[ClaudeBatches]]
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +35,33 @@ async def make_claude(messages_api: MessagesApi) -> AsyncIterator[MakeClaude]:
     clients: list[Claude] = []
 
     async def make(**changes: Any) -> Claude:
-        values: dict[str, Any] = {
-            "api_key": API_KEY,
-            "model": "claude-sonnet-5-5",
-            "max_output_tokens": 500,
-            "deadline_s": 5.0,
-            "base_url": messages_api.url,
-        }
-        clients.append(await asyncio.to_thread(Claude, **(values | changes)))
+        clients.append(await asyncio.to_thread(Claude, **(_arguments(messages_api) | changes)))
         return clients[-1]
 
     yield make
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+async def make_batches(messages_api: MessagesApi) -> AsyncIterator[MakeBatches]:
+    """Likewise for batches."""
+    clients: list[ClaudeBatches] = []
+
+    async def make(**changes: Any) -> ClaudeBatches:
+        clients.append(await asyncio.to_thread(ClaudeBatches, **(_arguments(messages_api) | changes)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+def _arguments(api: MessagesApi) -> dict[str, Any]:
+    return {
+        "api_key": API_KEY,
+        "model": "claude-sonnet-5-5",
+        "max_output_tokens": 500,
+        "deadline_s": 5.0,
+        "base_url": api.url,
+    }
