@@ -14,10 +14,16 @@ LOCK_NAME = "arcpoint-memory.lock"
 _LOCK_WAIT_S = 2.0
 """A worker whose owner was killed finishes the write it is in before it lets go."""
 
-_CHROMA_FILES = re.compile(r"chroma\.sqlite3(-wal|-shm|-journal)?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VECTOR_FOLDER = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_CHROMA_FILES = re.compile(rf"chroma\.sqlite3(-wal|-shm|-journal)?|{_VECTOR_FOLDER}")
 _HARMLESS = {LOCK_NAME, "lost+found", ".DS_Store", ".gitkeep", ".gitignore"}
 
 ELSEWHERE = "use another folder (ARCPOINT_MEMORY_PATH)"
+
+
+def vector_folders(path: Path) -> list[Path]:
+    """Where Chroma keeps the vectors of each collection, dropped ones included."""
+    return [folder for folder in path.iterdir() if re.fullmatch(_VECTOR_FOLDER, folder.name)]
 
 
 class FolderRefused(Exception):

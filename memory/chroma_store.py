@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from memory import chroma_schema, frames
+from memory.chroma_folder import vector_folders
 from memory.chroma_schema import Unfit
 from memory.frames import Document
 from memory.vector_table import VectorTable
@@ -59,7 +61,7 @@ class ChromaStore:
         """The result of one request, or the kind and message of its fault: missing, corrupt or failed."""
         try:
             return {"id": request["id"], "result": self._operations[request["op"]](request)}
-        except (ChromaError, sqlite3.Error, Unfit) as error:
+        except (ChromaError, sqlite3.Error, OSError, Unfit) as error:
             return {"id": request["id"], "fault": _kind(error), "message": str(error)}
 
     @property
@@ -181,15 +183,19 @@ class ChromaStore:
         return {"count": self._collection(request["collection"]).count()}
 
     def _compact(self, _request: Document) -> Document:
-        """SQLite keeps what was deleted until its file is written anew; Chroma has no call that does it."""
+        """Chroma leaves the vector files of a dropped collection, and SQLite what was deleted in its file."""
         if self._path.joinpath(_DATABASE).exists():
             with contextlib.closing(sqlite3.connect(self._path / _DATABASE, timeout=_BUSY_S)) as connection:
+                used = {row[0] for row in connection.execute("SELECT id FROM segments")}
+                for folder in vector_folders(self._path):
+                    if folder.name not in used:
+                        shutil.rmtree(folder)
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return {}
 
 
-def _kind(error: ChromaError | sqlite3.Error | Unfit) -> chroma_schema.Kind:
+def _kind(error: ChromaError | sqlite3.Error | OSError | Unfit) -> chroma_schema.Kind:
     if isinstance(error, Unfit):
         return "corrupt"
     name = error.name() if isinstance(error, ChromaError) else type(error).__name__

@@ -133,6 +133,7 @@ class Upkeep:
                     f"no collection {name} is kept beside the active one; see `arcpoint memory status`"
                 )
             await self._index.drop(name)
+            await self._index.compact()
 
     async def kept(self) -> tuple[KeptIndex, ...]:
         """All collections that there still are, the newest first."""
