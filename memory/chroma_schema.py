@@ -29,6 +29,14 @@ class Unfit(Exception):
     """A collection holds other vectors than ours."""
 
 
+class ChromaFault(Exception):
+    """Chroma says that it cannot do what was asked."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 def microseconds(moment: datetime) -> int:
     """Since 1970: whole numbers compare exactly, in Chroma too, and the database keeps no finer ones."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
