@@ -119,7 +119,7 @@ class CallJournal:
         What was read of the incident before the claim may have changed since: another process may have
         finished it in between. Read again.
         """
-        owner = await self._me()
+        owner = await self.me()
         now = self._clock()
         async with self._database.write() as session:
             insert = dialect_of(session).insert(PostmortemCall).on_conflict_do_nothing()
@@ -174,7 +174,7 @@ class CallJournal:
         return replace(call, reply=reply) if kept else None
 
     async def _change_mine(self, call: Call, **values: object) -> None:
-        is_mine = (PostmortemCall.id == call.id) & (PostmortemCall.owner == await self._me())
+        is_mine = (PostmortemCall.id == call.id) & (PostmortemCall.owner == await self.me())
         if not await self._change(is_mine, **values):
             raise CallLost("another run has taken it over")
 
@@ -215,15 +215,11 @@ class CallJournal:
         return result.rowcount == 1
 
     async def release(self, call: Call) -> None:
-        """Gives a call back that has no reply, so that the next run begins it anew."""
+        """Gives a call back: without a reply the next run begins it anew, with one it goes on at once."""
+        mine = PostmortemCall.id == call.id, PostmortemCall.owner == await self.me()
         async with self._database.write() as session:
-            await session.execute(
-                delete(PostmortemCall).where(
-                    PostmortemCall.id == call.id,
-                    PostmortemCall.owner == await self._me(),
-                    PostmortemCall.reply.is_(None),
-                )
-            )
+            await session.execute(delete(PostmortemCall).where(*mine, PostmortemCall.reply.is_(None)))
+            await session.execute(update(PostmortemCall).where(*mine).values(leased_until=self._clock()))
 
     @asynccontextmanager
     async def held(self, calls: Collection[Call]) -> AsyncIterator[None]:
@@ -237,7 +233,7 @@ class CallJournal:
                 await renewing
 
     async def _renew(self, ids: Collection[int]) -> None:
-        owner = await self._me()
+        owner = await self.me()
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             mine = PostmortemCall.id.in_(ids), PostmortemCall.owner == owner
@@ -247,7 +243,8 @@ class CallJournal:
                 async with self._database.write() as session:
                     await session.execute(update(PostmortemCall).where(*mine).values(leased_until=until))
 
-    async def _me(self) -> str:
+    async def me(self) -> str:
+        """The name under which this process holds calls."""
         if self._owner is None:
             self._owner = await asyncio.to_thread(this_process)
         return self._owner
