@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -15,7 +15,7 @@ import orjson
 from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.collection_configuration import CreateCollectionConfiguration, CreateHNSWConfiguration
 from chromadb.config import Settings, System
-from chromadb.types import Collection, OperatorExpression, Where
+from chromadb.types import Collection, Where
 from overrides import override
 
 from memory import chroma_schema
@@ -141,7 +141,7 @@ class ChromaHttp(AsyncFastAPI):
             collection.id,
             [vector],
             n_results=count,
-            where=None if before is None else _known(before),
+            where=None if before is None else cast("Where", {"known_at": {"$lt": before}}),
             include=["embeddings", "metadatas"],
         )
         [keys], [vectors], [metadatas] = found["ids"], found["embeddings"] or [], found["metadatas"] or []
@@ -228,11 +228,6 @@ class ChromaHttp(AsyncFastAPI):
 def _found(model: Collection) -> Found:
     chroma_schema.require_cosine(str(model.name), model.configuration_json)
     return Found(UUID(str(model.id)), model.dimension)
-
-
-def _known(before: int) -> Where:
-    earlier: OperatorExpression = {"$lt": before}
-    return {"known_at": earlier}
 
 
 def _read(body: bytes) -> Any:
