@@ -1,0 +1,1 @@
+"""Archives of incidents and their postmortems: Markdown with front matter, and JSON Lines."""

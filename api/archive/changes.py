@@ -1,0 +1,192 @@
+"""What a document means for an incident and a postmortem that may be stored. Touches no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from api.archive.document import Document, PostmortemText
+from api.archive.errors import DocumentRejected
+from api.archive.readings import WANTED
+from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus
+
+_UNWRITTEN = (Provenance.MODEL, Provenance.CODE)
+"""Nobody vouches for these until somebody says so."""
+_REQUIRED = ("title", "severity", "started_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPolicy:
+    """What an import may do, and who does it when."""
+
+    replace: bool = False
+    """Whether it may overwrite what was not imported, or what a person has edited or reviewed."""
+    by: str | None = None
+    """Who reviews, where the file of a postmortem was marked approved or rejected."""
+    at: datetime
+
+
+@dataclass(slots=True)
+class Changes:
+    """Columns to set; empty ones change nothing."""
+
+    incident: dict[str, Any] = field(default_factory=dict)
+    postmortem: dict[str, Any] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    """What the archive says otherwise and is left as it is here."""
+
+
+def plan_changes(
+    document: Document, incident: Incident | None, postmortem: Postmortem | None, policy: ImportPolicy
+) -> Changes:
+    """Compares a document with what is stored. Raises DocumentRejected where they do not go together."""
+    changes = Changes()
+    changes.incident = (
+        _new_incident(document) if incident is None else _changed(document, incident, policy, changes)
+    )
+    if document.postmortem is not None:
+        if postmortem is None:
+            changes.postmortem = _new_postmortem(document, document.postmortem, policy)
+        else:
+            plan = _edited if document.own else _replaced
+            changes.postmortem = plan(document, document.postmortem, postmortem, policy, changes)
+    return changes
+
+
+def _new_incident(document: Document) -> dict[str, Any]:
+    for name in _REQUIRED:
+        if document.columns.get(name) is None:
+            known = f"is missing, and no incident {document.public_id!r} is known here"
+            raise DocumentRejected(document.place_of(name), name, f"{known}; {WANTED[name]}")
+    columns = dict(document.columns)
+    if document.is_over:
+        columns.setdefault("resolved_at", columns["started_at"])
+    columns.setdefault("resolved_at", None)
+    return columns | {
+        "public_id": document.public_id,
+        "symptoms": columns.get("symptoms") or "",
+        "status": _status(columns["resolved_at"]),
+        "provenance": document.provenance or Provenance.IMPORT,
+        "review": document.review or _default_review(document.provenance),
+    }
+
+
+def _status(resolved_at: datetime | None) -> IncidentStatus:
+    return IncidentStatus.ACTIVE if resolved_at is None else IncidentStatus.RESOLVED
+
+
+def _default_review(provenance: Provenance | None) -> ReviewStatus:
+    return ReviewStatus.DRAFT if provenance in _UNWRITTEN else ReviewStatus.APPROVED
+
+
+def _changed(
+    document: Document, incident: Incident, policy: ImportPolicy, changes: Changes
+) -> dict[str, Any]:
+    """An imported incident follows its archive; of another one only what is empty is filled."""
+    follows = policy.replace or incident.provenance == Provenance.IMPORT
+    columns = {}
+    for name, value in document.columns.items():
+        old = getattr(incident, name)
+        if old == value or (not follows and value in (None, "")):
+            continue
+        if follows or old in (None, ""):
+            columns[name] = value
+        else:
+            changes.kept.append(name)
+    if columns and follows and incident.provenance != Provenance.IMPORT:
+        columns["provenance"] = document.provenance or Provenance.IMPORT
+    after = {name: columns.get(name, getattr(incident, name)) for name in ("started_at", "resolved_at")}
+    if after["resolved_at"] is not None and after["resolved_at"] < after["started_at"]:
+        name = "started_at" if "started_at" in columns else "resolved_at"
+        raise DocumentRejected(
+            document.place_of(name), name, "is not in order with the other time as it is known here"
+        )
+    if "resolved_at" in columns and _status(columns["resolved_at"]) != incident.status:
+        columns["status"] = _status(columns["resolved_at"])
+    may_decide = policy.replace or incident.review == ReviewStatus.DRAFT
+    if not document.own and document.review and document.review != incident.review and may_decide:
+        columns["review"] = document.review
+    return columns
+
+
+def _new_postmortem(document: Document, text: PostmortemText, policy: ImportPolicy) -> dict[str, Any]:
+    given = {"summary": "", "root_cause": None, "resolution": None} | dict(text.columns)
+    provenance = text.provenance or document.provenance
+    return given | {
+        "summary": given["summary"] or "",
+        "markdown": text.markdown,
+        "provenance": provenance or Provenance.IMPORT,
+        "status": text.status or document.review or _default_review(provenance),
+        "created_at": given.get("created_at") or policy.at,
+    }
+
+
+def _replaced(
+    document: Document, text: PostmortemText, stored: Postmortem, policy: ImportPolicy, changes: Changes
+) -> dict[str, Any]:
+    """A postmortem follows its archive unless a person has edited or reviewed it here."""
+    new = _new_postmortem(document, text, policy)
+    if "created_at" not in text.columns:
+        del new["created_at"]
+    if stored.provenance != Provenance.IMPORT and new["markdown"] == stored.markdown:
+        # The same text, seen again: who wrote it does not change.
+        del new["provenance"]
+    if text.status is None and document.review is None:
+        del new["status"]
+    columns = {name: value for name, value in new.items() if getattr(stored, name) != value}
+    if not columns:
+        return {}
+    if _is_a_persons(stored) and not policy.replace:
+        changes.kept.append("the postmortem, which a person has edited or reviewed here")
+        return {}
+    if "markdown" in columns and stored.model is not None and "model" not in columns:
+        # What was paid for the text before is in the question log.
+        columns |= {"model": None, "question_id": None, "cost_usd": 0}
+    return columns
+
+
+def _is_a_persons(stored: Postmortem) -> bool:
+    return (
+        stored.edited_at is not None
+        or stored.reviewed_at is not None
+        or stored.provenance == Provenance.HUMAN
+        or (stored.provenance != Provenance.IMPORT and stored.status == ReviewStatus.APPROVED)
+    )
+
+
+def _edited(
+    document: Document, text: PostmortemText, stored: Postmortem, policy: ImportPolicy, changes: Changes
+) -> dict[str, Any]:
+    """A file that this product has written, and that a person may have edited since."""
+    columns: dict[str, Any] = {}
+    if not _reads_the_same(text.markdown, stored.markdown):
+        if _is_a_persons(stored) and not policy.replace:
+            changes.kept.append("the postmortem, which a person has edited or reviewed here")
+            return {}
+        columns = dict(_sections(text)) | {
+            "markdown": text.markdown,
+            "provenance": Provenance.HUMAN,
+            "edited_at": policy.at,
+        }
+    status = document.review
+    decided = status is not None and status not in (ReviewStatus.DRAFT, stored.status)
+    if decided and (policy.replace or stored.status == ReviewStatus.DRAFT):
+        columns |= {"status": status, "reviewed_at": policy.at, "reviewed_by": policy.by}
+    return columns
+
+
+def _sections(text: PostmortemText) -> Iterator[tuple[str, Any]]:
+    yield "summary", text.columns.get("summary") or ""
+    for name in ("root_cause", "resolution"):
+        yield name, text.columns.get(name)
+
+
+def _reads_the_same(text: str, other: str) -> bool:
+    """Editors end lines and files each in their own way."""
+    return _lines(text) == _lines(other)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]

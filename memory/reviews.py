@@ -1,0 +1,127 @@
+"""What a person decides about an incident and its postmortem: approved, or rejected.
+
+The database's triggers queue what memory has to take in, in the transaction of the decision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from sqlalchemy import select
+
+from memory.errors import UnknownIncident
+from models import Incident, Postmortem, ReviewStatus
+from models.database import Database, WriteSession
+
+MAX_REVIEWER = 200
+"""Characters of a reviewer's name."""
+
+_NEAR_NAMES = 5_000
+_MAX_SHOWN = 100
+# PostgreSQL stores neither NUL nor half of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class UnusableReviewer(ValueError):
+    """A text that cannot be the name of who decides; the message says what would be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a decision has changed for one incident."""
+
+    public_id: str
+    changed: bool
+    """False: the same had been decided before, and who decided it then stays on record."""
+    has_postmortem: bool
+
+
+async def approve(database: Database, *public_ids: str, by: str, at: datetime) -> tuple[Review, ...]:
+    """Lets memory recall the incidents and what their postmortems say. All of them, or none.
+
+    `by` is who decides, `at` an aware moment. Raises UnusableReviewer, and UnknownIncident
+    also for an incident that was forgotten; its message names ids that are spelled alike.
+    """
+    return await _decide(database, public_ids, ReviewStatus.APPROVED, by=by, at=at)
+
+
+async def reject(database: Database, *public_ids: str, by: str, at: datetime) -> tuple[Review, ...]:
+    """Keeps the incidents and what their postmortems say out of memory. Otherwise as `approve`."""
+    return await _decide(database, public_ids, ReviewStatus.REJECTED, by=by, at=at)
+
+
+async def _decide(
+    database: Database, public_ids: Sequence[str], decision: ReviewStatus, *, by: str, at: datetime
+) -> tuple[Review, ...]:
+    _check_reviewer(by)
+    wanted = list(dict.fromkeys(public_ids))
+    async with database.write() as session:
+        incidents = await _locked(session, wanted)
+        postmortems = await session.scalars(
+            select(Postmortem)
+            .where(Postmortem.incident_id.in_([incident.id for incident in incidents.values()]))
+            .order_by(Postmortem.id)
+            .with_for_update()
+        )
+        by_incident = {postmortem.incident_id: postmortem for postmortem in postmortems}
+        return tuple(
+            _record(incidents[name], by_incident.get(incidents[name].id), decision, by=by, at=at)
+            for name in wanted
+        )
+
+
+def _record(
+    incident: Incident, postmortem: Postmortem | None, decision: ReviewStatus, *, by: str, at: datetime
+) -> Review:
+    """Changes only what is another decision: a row that is written anew would be taken in anew."""
+    changed = incident.review != decision
+    if changed:
+        incident.review = decision
+    # A status that an import or a run has set is nobody's decision here.
+    if postmortem is not None and (postmortem.status != decision or postmortem.reviewed_at is None):
+        postmortem.status = decision
+        postmortem.reviewed_at = at
+        postmortem.reviewed_by = by
+        changed = True
+    return Review(incident.public_id, changed, postmortem is not None)
+
+
+async def _locked(session: WriteSession, public_ids: Sequence[str]) -> dict[str, Incident]:
+    """The incidents by public id, locked in one order. Raises UnknownIncident."""
+    storable = [name for name in public_ids if not _UNSTORABLE.search(name)]
+    rows = await session.scalars(
+        select(Incident).where(Incident.public_id.in_(storable)).order_by(Incident.id).with_for_update()
+    )
+    found = {row.public_id: row for row in rows}
+    for name in public_ids:
+        if name not in found:
+            raise UnknownIncident(await _not_known(session, name))
+        if found[name].forgotten_at is not None:
+            raise UnknownIncident(f"incident {name!r} was forgotten; nothing of it is left to decide about")
+    return found
+
+
+async def _not_known(session: WriteSession, name: str) -> str:
+    """A sentence on an id that nothing has, with ids that are spelled alike."""
+    recent = await session.scalars(
+        select(Incident.public_id)
+        .where(Incident.forgotten_at.is_(None))
+        .order_by(Incident.started_at.desc())
+        .limit(_NEAR_NAMES)
+    )
+    known = recent.all()
+    shown = name[:_MAX_SHOWN]
+    alike = get_close_matches(shown, known, n=3, cutoff=0.6) or sorted(known)[:3]
+    hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
+    return f"incident {shown!r} is not known{hint}"
+
+
+def _check_reviewer(by: str) -> None:
+    if not by.strip() or len(by) > MAX_REVIEWER or _UNSTORABLE.search(by):
+        raise UnusableReviewer(
+            f"{by[:40]!r} cannot be a reviewer; accepted are 1 to {MAX_REVIEWER} characters of plain text"
+        )
