@@ -8,20 +8,25 @@ from contextlib import contextmanager
 import typer
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from api.archive.errors import ArchiveError
 from api.cli.streams import BROKEN_PIPE, complain, silence_output
 from api.ingest.errors import IngestError, MappingError
 from api.settings import SettingsError
 from api.story import StoryError
 from context_builder.pricing import PriceFileError
 from context_builder.request import QuestionError
-from memory.errors import MemoryUnavailable
+from memory.errors import MemoryUnavailable, UnknownIncident
+from memory.reviews import UnusableReviewer
 from models.database import DatabaseError
 
 TROUBLE = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
-_BAD_INPUT = (SettingsError, QuestionError, PriceFileError, StoryError, MappingError)
+_BAD_INPUT = (
+    *(SettingsError, QuestionError, PriceFileError, StoryError, MappingError, ArchiveError),
+    *(UnknownIncident, UnusableReviewer),
+)
 _TROUBLE = (DatabaseError, MemoryUnavailable, IngestError, SQLAlchemyError, OSError)
 KNOWN = (*_BAD_INPUT, *_TROUBLE)
 """Errors that a user can mend."""

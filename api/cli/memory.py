@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
+from api.cli import memory_archive, memory_review
 from api.cli.failure import TROUBLE
 from api.cli.json_output import say_json
 from api.cli.options import AsJson, AsOf
@@ -30,6 +31,8 @@ from memory.upkeep import SyncReport
 from models.database import Database
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(memory_review.app)
+app.add_typer(memory_archive.app)
 
 _PATIENCE_S = 120.0
 """Nobody waits for the next source here, so the model may take its time to load."""
