@@ -29,6 +29,7 @@ from context_builder.exploration.slices import (
 from context_builder.exploration.timeline import Timeline
 from context_builder.exploration.traffic import Cells, read_traffic, read_users
 from context_builder.request import ContextRequest, Topic
+from context_builder.rollup_query import rollup_scope
 from context_builder.time_phrases import whole_minutes
 from models.snapshot import Snapshot
 
@@ -54,6 +55,27 @@ class Observed:
     timeline: Timeline
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What an exploration came to."""
+
+    shifts: tuple[Shift, ...]
+    """What changed before or in the window and is seen in it; the metrics asked about first."""
+    has_traffic: bool
+    """Whether any request in scope is known, in the window or before it."""
+    gaps: tuple[str, ...]
+    """What the figures cannot tell about the scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """When what a question is about most probably began."""
+
+    at: datetime | None
+    """None where nothing changed that stands out, or where that is not known: `gaps` says so then."""
+    gaps: tuple[str, ...] = ()
+
+
 def widened(request: ContextRequest) -> ContextRequest:
     """The same question with what came right after its window: what began near its end shows only then."""
     end = max(request.window.end, min(whole_minutes(request.as_of), request.window.end + AFTERMATH))
@@ -65,9 +87,7 @@ class Exploration:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._work: asyncio.Task[tuple[Shift, ...]] | None = None
-        self._has_traffic = False
-        self._gaps: tuple[str, ...] = ()
+        self._work: asyncio.Task[Findings] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,55 +97,38 @@ class Exploration:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 
-    async def shifts(self, request: ContextRequest) -> tuple[Shift, ...]:
-        """What changed before or in the window and is seen in it; the metrics asked about first.
-
-        The work is done once, however many ask, and goes on when one of them runs out of time.
-        """
+    async def findings(self, request: ContextRequest) -> Findings:
+        """All that is found; the work is done once, and goes on when one who asks runs out of time."""
         return await asyncio.shield(self._started(request))
 
-    async def onset(self, request: ContextRequest) -> datetime | None:
-        """When what the question is about most probably began.
-
-        None where nothing changed that stands out, or where that is not found soon or not at all:
-        `gaps` says so then. For sources that have something to say without it.
-        """
+    async def onset(self, request: ContextRequest) -> Onset:
+        """The first onset, if it is found soon: for sources that have something to say without it."""
         work = self._started(request)
         await asyncio.wait({work}, timeout=ONSET_WITHIN_S)
         if not work.done() or work.cancelled() or work.exception() is not None:
-            self._gaps = ("when what is asked about began: that was not found in time",)
-            return None
-        shifts = work.result()
-        return shifts[0].onset if shifts else None
+            return Onset(None, ("when what is asked about began: that was not found in time",))
+        shifts = work.result().shifts
+        return Onset(shifts[0].onset if shifts else None)
 
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """What whoever asked for the onset must say that it does not know."""
-        return self._gaps
-
-    async def has_traffic(self, request: ContextRequest) -> bool:
-        """Whether any request in scope is known, in the window or before it."""
-        await self.shifts(request)
-        return self._has_traffic
-
-    def _started(self, request: ContextRequest) -> asyncio.Task[tuple[Shift, ...]]:
+    def _started(self, request: ContextRequest) -> asyncio.Task[Findings]:
         if self._work is None:
             self._work = asyncio.create_task(self._explore(request))
         return self._work
 
-    async def _explore(self, request: ContextRequest) -> tuple[Shift, ...]:
+    async def _explore(self, request: ContextRequest) -> Findings:
         asked, request = request, widened(request)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
+            scope = await rollup_scope(session, request)
             traffic = await read_traffic(session, request, timeline)
             users = await read_users(session, request, timeline)
             quality = await quality_signals(session, request, timeline)
-        self._has_traffic = bool(len(traffic.slot))
         # Thousands of comparisons, which other questions need not wait for.
         found = await asyncio.to_thread(_found, asked, traffic, users, quality)
         leading = _leading(request, found)
         async with self._snapshot.session() as session:
-            return tuple([await refined(session, request, shift) for shift in leading])
+            shifts = [await refined(session, request, shift) for shift in leading]
+        return Findings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
 
 
 def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
+from context_builder.exploration.exploration import Findings
 from context_builder.exploration.metric import Metric
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.shift import Shift
 from context_builder.figures import count, duration, moment, percent, times
 from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import rollup_scope
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -84,16 +84,14 @@ class Coincidence:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Each onset, then the events near one."""
-    section = await _section(request, stores)
-    async with stores.snapshot.session() as session:
-        scope = await rollup_scope(session, request)
-    return replace(section, gaps=scope.gaps)
+    findings = await stores.exploration.findings(request)
+    return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
-async def _section(request: ContextRequest, stores: Stores) -> Section:
-    shifts = await stores.exploration.shifts(request)
+async def _section(request: ContextRequest, stores: Stores, findings: Findings) -> Section:
+    shifts = findings.shifts
     if not shifts:
-        if not await stores.exploration.has_traffic(request):
+        if not findings.has_traffic:
             return Section("no requests are known, so that nothing can have changed", status=Status.EMPTY)
         return Section("no onset: no metric of any slice left its usual level")
     onsets = [(shift.earliest, shift.latest) for shift in shifts]

@@ -29,7 +29,8 @@ _SHORT_LIMIT = 40
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The changes nearest to the onset, or to the end of the window."""
-    onset = await stores.exploration.onset(request)
+    found = await stores.exploration.onset(request)
+    onset = found.at
     span = leading(request)
     async with stores.snapshot.session() as session:
         condition = and_(span.holds(ConfigChange.changed_at), event_scope(ConfigChange, request))
@@ -41,7 +42,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"; the {'nearest to the onset' if onset else 'newest'} {MOST} are listed" if total > MOST else ""
     )
     header = f"{count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
-    return Section(header, tuple(_facts(changes, onset, onset or span.until)), gaps=stores.exploration.gaps)
+    return Section(header, tuple(_facts(changes, onset, onset or span.until)), gaps=found.gaps)
 
 
 async def _nearest(

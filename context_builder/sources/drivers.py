@@ -12,10 +12,9 @@ from dataclasses import replace
 
 from context_builder.driver_words import figures, share
 from context_builder.exploration.explanation import Explained, explained
-from context_builder.exploration.exploration import LOOKBACK, widened
+from context_builder.exploration.exploration import LOOKBACK, Findings, widened
 from context_builder.figures import moment
 from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import rollup_scope
 from context_builder.shift_words import (
     ANY_CHANGE,
     happened,
@@ -41,22 +40,19 @@ _NO_TRAFFIC = "no requests are known, so that nothing can have changed"
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The slices that carry each change, the best description of it first."""
-    section = await _section(request, stores)
-    async with stores.snapshot.session() as session:
-        scope = await rollup_scope(session, request)
-    return replace(section, gaps=scope.gaps)
+    findings = await stores.exploration.findings(request)
+    return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
-async def _section(request: ContextRequest, stores: Stores) -> Section:
-    shifts = await stores.exploration.shifts(request)
+async def _section(request: ContextRequest, stores: Stores, findings: Findings) -> Section:
+    shifts = findings.shifts
     told = [shift for shift in shifts if not shift.is_gap][:MOST_SHIFTS]
     if not told:
         if shifts:
             return Section(_ONLY_GAPS)
-        known = await stores.exploration.has_traffic(request)
-        return Section(
-            _nothing(request) if known else _NO_TRAFFIC, status=Status.OK if known else Status.EMPTY
-        )
+        if not findings.has_traffic:
+            return Section(_NO_TRAFFIC, status=Status.EMPTY)
+        return Section(_nothing(request))
     async with stores.snapshot.session() as session:
         found: list[Explained] = []
         for shift in told:

@@ -103,7 +103,8 @@ _NEWS = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.INCIDENTS, Topic.CHANGES})
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The templates of the window's lines, new ones first."""
-    onset = await stores.exploration.onset(request)
+    found = await stores.exploration.onset(request)
+    onset = found.at
     scope = event_scope(ErrorLog, request)
     async with stores.snapshot.session() as session:
         window = await _lines(session, scope, during(request), MOST_READ)
@@ -123,7 +124,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"{count(window.total, 'error log')} {window.span}, {usual}{part}; "
         f"{count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
         tuple(facts[:MOST]),
-        gaps=stores.exploration.gaps,
+        gaps=found.gaps,
     )
 
 

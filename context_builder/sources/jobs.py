@@ -33,7 +33,8 @@ _IMPORTANCE = {
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Failed, running and finished jobs of the window or the last day, and those not finished yet."""
-    onset = await stores.exploration.onset(request)
+    found = await stores.exploration.onset(request)
+    onset = found.at
     span = recent(request)
     over = and_(Job.finished_at.is_not(None), Job.finished_at <= request.as_of)
     begun = and_(Job.started_at.is_not(None), Job.started_at <= request.as_of)
@@ -61,7 +62,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(
         _header(counts, span) + onset_note(onset),
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
-        gaps=stores.exploration.gaps,
+        gaps=found.gaps,
     )
 
 

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from context_builder.exploration import breakdown, neighbourhood, traffic
-from context_builder.exploration.exploration import MOST_OF_A_METRIC, MOST_SHIFTS, Exploration
+from context_builder.exploration.exploration import (
+    MOST_OF_A_METRIC,
+    MOST_SHIFTS,
+    Exploration,
+    Findings,
+    Onset,
+)
 from context_builder.exploration.metric import Metric
 from context_builder.request import ContextRequest, Topic
 from context_builder.runbooks import Runbooks
@@ -50,15 +56,15 @@ async def test_the_work_is_done_once_however_many_ask(troubled: Gateway) -> None
     """Ten that ask at the same time send the statements of one; later ones send none."""
     async with Snapshots(troubled.database, readers=3).open() as snapshot:
         with captured(troubled.database) as alone:
-            expected = await Exploration(snapshot).shifts(asking())
+            expected = await Exploration(snapshot).findings(asking())
         exploration = Exploration(snapshot)
         with captured(troubled.database) as together:
-            found = await asyncio.gather(*(exploration.shifts(asking()) for _ in range(10)))
+            found = await asyncio.gather(*(exploration.findings(asking()) for _ in range(10)))
         assert found == [expected] * 10
         assert len(together) == len(alone) > 0
         with captured(troubled.database) as later:
-            assert await exploration.onset(asking()) == expected[0].onset
-            assert await exploration.has_traffic(asking())
+            assert await exploration.findings(asking()) == expected
+            assert await exploration.onset(asking()) == Onset(expected.shifts[0].onset)
         assert later == []
 
 
@@ -68,11 +74,11 @@ async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
 ) -> None:
     """A deadline of one source takes nothing from the others: they get all that there is to find."""
     async with Snapshots(troubled.database, readers=3).open() as snapshot:
-        expected = await Exploration(snapshot).shifts(asking())
+        expected = await Exploration(snapshot).findings(asking())
         exploration = Exploration(snapshot)
         with captured(troubled.database) as sent:
-            first = asyncio.create_task(exploration.shifts(asking()))
-            second = asyncio.create_task(exploration.shifts(asking()))
+            first = asyncio.create_task(exploration.findings(asking()))
+            second = asyncio.create_task(exploration.findings(asking()))
             while len(sent) < statements:  # noqa: ASYNC110  statements are noted by the driver's thread
                 await asyncio.sleep(0.001)
             first.cancel()
@@ -135,7 +141,7 @@ def topics_of(section: Section) -> set[Topic]:
 async def test_every_planted_trouble_is_one_shift(troubled: Gateway) -> None:
     """One per metric, in the slice and direction that was planted, with the other slices that show it."""
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
-        shifts = await Exploration(snapshot).shifts(asking())
+        shifts = (await Exploration(snapshot).findings(asking())).shifts
     by_metric = {shift.metric: shift for shift in shifts}
     assert len(by_metric) == len(shifts) == len(Metric)
     assert dict(by_metric[Metric.LATENCY].slice.values) == {"deployment": "gpt-4/aws", "tier": "premium"}
@@ -159,8 +165,8 @@ async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) 
     request = replace(asking(), topics=frozenset({topic, Topic.CHANGES}))
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
-        shifts = await exploration.shifts(request)
-        assert await exploration.onset(request) == shifts[0].onset
+        shifts = (await exploration.findings(request)).shifts
+        assert await exploration.onset(request) == Onset(shifts[0].onset)
     assert shifts[0].metric.topic is topic
     assert len(shifts) <= MOST_SHIFTS
     assert all(sum(one.metric is metric for one in shifts) <= MOST_OF_A_METRIC for metric in Metric)
@@ -169,9 +175,9 @@ async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) 
 async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) -> None:
     """A burst that ended is not what is wrong now; what has lasted since before the window is."""
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
-        shifts = await Exploration(snapshot).shifts(asking(since=NOON - 2 * HOUR))
+        shifts = (await Exploration(snapshot).findings(asking(since=NOON - 2 * HOUR))).shifts
         assert {shift.metric for shift in shifts} == {Metric.LATENCY, Metric.QUALITY}
-        during = await Exploration(snapshot).shifts(asking(FAILING_UNTIL - 20 * MINUTE))
+        during = (await Exploration(snapshot).findings(asking(FAILING_UNTIL - 20 * MINUTE))).shifts
     assert {shift.metric for shift in during} == {Metric.ERRORS, Metric.QUALITY}
     assert all(shift.until is None for shift in during)
 
@@ -194,24 +200,36 @@ async def test_that_silence_costs_nothing_is_not_told(
 
     await live(gateway, surging(gateway, 0, silent, silent + HOUR), cheaper)
     async with Snapshots(database, readers=1).open() as snapshot:
-        shifts = await Exploration(snapshot).shifts(replace(asking(), topics=frozenset({Topic.COST})))
+        request = replace(asking(), topics=frozenset({Topic.COST}))
+        shifts = (await Exploration(snapshot).findings(request)).shifts
     await database.close()
     assert {shift.metric for shift in shifts} == told
     assert shifts[0].is_gap
     assert not any(shift.rose for shift in shifts)
 
 
+async def test_an_onset_that_is_found_late_is_a_gap_until_it_is_known(
+    troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has something to say without it does not wait; who asks once it is known has it, and no gap."""
+    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_WITHIN_S", 0.0)
+    async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
+        exploration = Exploration(snapshot)
+        late = await exploration.onset(asking())
+        assert late == Onset(None, ("when what is asked about began: that was not found in time",))
+        shifts = (await exploration.findings(asking())).shifts
+        assert await exploration.onset(asking()) == Onset(shifts[0].onset)
+
+
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
     """An empty log has no shifts and no onset; one old request is traffic."""
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
-        assert await exploration.shifts(asking()) == ()
-        assert await exploration.onset(asking()) is None
-        assert not await exploration.has_traffic(asking())
+        assert await exploration.findings(asking()) == Findings((), has_traffic=False, gaps=())
+        assert await exploration.onset(asking()) == Onset(None)
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - 100 * HOUR)
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
-        assert await exploration.shifts(asking()) == ()
-        assert await exploration.has_traffic(asking())
+        assert await exploration.findings(asking()) == Findings((), has_traffic=True, gaps=())

@@ -6,8 +6,6 @@ from datetime import datetime
 
 import pytest
 
-from context_builder.exploration.exploration import Exploration
-from context_builder.request import ContextRequest
 from context_builder.source import Section, Status
 from context_builder.sources.config import MOST, source
 from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
@@ -16,18 +14,6 @@ from operations import config, flood
 from statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-ONSET = NOON - 2 * HOUR
-
-
-@pytest.fixture
-def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Exploration finds that it began at ONSET."""
-
-    async def found(_self: Exploration, _request: ContextRequest) -> datetime:
-        return ONSET
-
-    monkeypatch.setattr(Exploration, "onset", found)
-    return ONSET
 
 
 def parameters(section: Section) -> list[str]:

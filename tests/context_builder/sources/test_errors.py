@@ -6,8 +6,6 @@ from datetime import datetime
 
 import pytest
 
-from context_builder.exploration.exploration import Exploration
-from context_builder.request import ContextRequest
 from context_builder.source import Section, Status
 from context_builder.sources import errors
 from context_builder.sources.errors import MOST, source
@@ -17,18 +15,6 @@ from operations import error, flood
 from statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-ONSET = NOON - 2 * HOUR
-
-
-@pytest.fixture
-def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Exploration finds that it began at ONSET."""
-
-    async def found(_self: Exploration, _request: ContextRequest) -> datetime:
-        return ONSET
-
-    monkeypatch.setattr(Exploration, "onset", found)
-    return ONSET
 
 
 def texts(section: Section) -> list[str]:

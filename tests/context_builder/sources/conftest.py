@@ -1,0 +1,23 @@
+"""What several tests of sources take for granted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from context_builder.exploration.exploration import Exploration, Onset
+from context_builder.request import ContextRequest
+from gateway import HOUR, NOON
+
+
+@pytest.fixture
+def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Exploration finds that what is asked about began two hours before NOON."""
+    began = NOON - 2 * HOUR
+
+    async def found(_self: Exploration, _request: ContextRequest) -> Onset:
+        return Onset(began)
+
+    monkeypatch.setattr(Exploration, "onset", found)
+    return began
