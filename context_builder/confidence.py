@@ -67,13 +67,15 @@ def _of_facts(manifest: Manifest) -> Iterator[_Limit]:
     read = any(source.on_topic and source.status in (Status.OK, Status.STALE) for source in manifest.sources)
     if not read and not any(fact.is_shown for fact in on_topic):
         yield Level.LOW, "nothing is known of what the question is about"
-    missed = [
-        fact
-        for fact in on_topic
-        if not fact.is_shown and fact.same_as is None and fact.importance >= IMPORTANT
-    ]
+    shown = {fact.ref for fact in manifest.facts if fact.is_shown}
+    missed: dict[str, str] = {}
+    for fact in on_topic:
+        # What states it instead may be beside the question, or have had no room itself.
+        stating = fact.same_as or fact.ref
+        if fact.importance >= IMPORTANT and stating not in shown:
+            missed.setdefault(stating, fact.source)
     if missed:
-        sources = list(dict.fromkeys(fact.source for fact in missed))
+        sources = list(dict.fromkeys(missed.values()))
         facts = "1 important fact" if len(missed) == 1 else f"{len(missed):,} important facts"
         yield Level.MEDIUM, f"{facts} had no room: {_listed(sources)}"
     if manifest.unknown_names:

@@ -76,6 +76,23 @@ def test_what_is_beside_the_question_or_small_does_not_matter() -> None:
     assert judged(*readings, budget=1_500).level is Level.HIGH
 
 
+def test_what_has_no_room_under_another_source_s_name_is_missed() -> None:
+    """What states it may be beside the question; it is missed as what is on topic, and once."""
+    long = "job 7 failed, " * 300
+    probes = [Fact(f"probe {number} is fine", importance=0.1) for number in range(9)]
+    readings = [
+        reading("health", DOWN, *probes, Fact(long, importance=IMPORTANT, key="job:7")),
+        reading("volume", Fact(long, importance=1.0, key="job:7"), topics=(Topic.VOLUME,)),
+    ]
+    request = asked(budget=1_500)
+    manifest = packed(request, readings)
+    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == IMPORTANT)
+    assert (twin.same_as, "V1" in manifest.shown) == ("V1", False)
+    confidence = confidence_in(manifest, unsupported=0)
+    assert confidence == Confidence(Level.MEDIUM, ("1 important fact had no room: health",))
+    assert confidence_in(packed(roomy(request), readings), unsupported=0).level is Level.HIGH
+
+
 @pytest.mark.parametrize("readings", [[], [reading("health", header="none", status=Status.EMPTY)]])
 def test_an_answer_from_nothing_is_low(readings: list[Reading]) -> None:
     """Where nothing on topic is known there is nothing to rely on."""
