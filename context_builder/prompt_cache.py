@@ -11,7 +11,7 @@ from enum import Enum
 
 from context_builder.prompt import Prompt
 
-_WORDS = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?|[0-9]{1,3}")
+_WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]{1,3}")
 """What no tokenizer joins: each costs a token at least, where a word takes the marks around it along."""
 
 

@@ -19,7 +19,17 @@ def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "least"), [("", 0), ("don't stop", 2), ("20261120", 3), ("(aws):", 1), ("日本", 0), ("a-b", 2)]
+    ("text", "least"),
+    [
+        ("", 0),
+        ("don't stop", 2),
+        ("20261120", 3),
+        ("(aws):", 1),
+        ("日本", 1),
+        ("naïve Größe", 2),
+        ("größer_als", 2),
+        ("a-b", 2),
+    ],
 )
 def test_only_what_no_tokenizer_joins_is_counted(text: str, least: int) -> None:
     """Words, and digits by three; marks may belong to the word beside them."""
