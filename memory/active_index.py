@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from memory.embedder import Embedder
@@ -74,7 +74,9 @@ async def find_active(session: ReadSession) -> ActiveIndex | None:
 async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
     """All collections that there still are, the newest first."""
     rows = await session.scalars(
-        select(MemoryIndex).where(MemoryIndex.dropped_at.is_(None)).order_by(MemoryIndex.id.desc())
+        select(MemoryIndex)
+        .where(MemoryIndex.activated_at.is_not(None), MemoryIndex.dropped_at.is_(None))
+        .order_by(MemoryIndex.id.desc())
     )
     return tuple(KeptIndex(_index(row), row.active, row.created_at) for row in rows)
 
@@ -90,11 +92,18 @@ def require_active(active: ActiveIndex | None) -> ActiveIndex:
     return active
 
 
+async def register(database: Database, new: ActiveIndex) -> None:
+    """Notes a collection before it is built, so that what a kill leaves of it can be told."""
+    async with database.write() as session:
+        session.add(MemoryIndex(**asdict(new), active=False, created_at=datetime.now(UTC)))
+
+
 async def activate(database: Database, new: ActiveIndex, *, instead_of: ActiveIndex | None) -> bool:
-    """Lets a collection, new or kept, serve instead of another, in one transaction.
+    """Lets a registered collection serve instead of another, in one transaction.
 
     False, with nothing changed, when another process has put a different one into its place meanwhile.
     """
+    now = datetime.now(UTC)
     try:
         async with database.write() as session:
             if instead_of is not None:
@@ -106,17 +115,24 @@ async def activate(database: Database, new: ActiveIndex, *, instead_of: ActiveIn
                 )
                 if left is None:
                     return False
-            kept_one = await session.scalar(
+            await session.execute(
                 update(MemoryIndex)
-                .where(MemoryIndex.collection == new.collection, MemoryIndex.dropped_at.is_(None))
-                .values(active=True)
-                .returning(MemoryIndex.id)
+                .where(MemoryIndex.collection == new.collection)
+                .values(active=True, activated_at=func.coalesce(MemoryIndex.activated_at, now))
             )
-            if kept_one is None:
-                session.add(MemoryIndex(**asdict(new), active=True, created_at=datetime.now(UTC)))
     except IntegrityError:  # there is an active one that was not there before
         return False
     return True
+
+
+async def unserved(session: ReadSession) -> dict[str, datetime]:
+    """Collections that have never served, and when they were begun."""
+    rows = await session.execute(
+        select(MemoryIndex.collection, MemoryIndex.created_at).where(
+            MemoryIndex.activated_at.is_(None), MemoryIndex.dropped_at.is_(None)
+        )
+    )
+    return {row.collection: row.created_at for row in rows}
 
 
 async def mark_dropped(database: Database, collection: str) -> bool:
@@ -145,6 +161,16 @@ def _alike(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> Iterator
     """What the same model and recipe made."""
     for name in ("model_id", "weights_hash", "recipe"):
         yield getattr(table, name) == getattr(row, name)
+
+
+async def give_up(database: Database, collections: Collection[str]) -> None:
+    """Marks collections as dropped that have never served; the entries are for the next one."""
+    async with database.write() as session:
+        await session.execute(
+            update(MemoryIndex)
+            .where(MemoryIndex.collection.in_(collections), MemoryIndex.activated_at.is_(None))
+            .values(dropped_at=datetime.now(UTC))
+        )
 
 
 async def dropped(session: ReadSession) -> frozenset[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -19,7 +21,7 @@ _BUILDING = "-building-"
 _under_construction: set[str] = set()
 """Unfinished collections of this process, which alone owns its folder; any others were left by a dead one."""
 
-_ABANDONED_S = 86_400
+_ABANDONED_AFTER = timedelta(days=1)
 
 _SAMPLE = 50
 """Rows that must find themselves. Lost rows come in runs of hundreds, so that an even sample meets them."""
@@ -45,13 +47,10 @@ class RowChanges:
 async def build(index: VectorIndex, name: str, entries: Entries, progress: Progress) -> RowChanges:
     """Makes a collection of all entries. It gets its name when it is complete and verified."""
     unfinished = f"{name}{_BUILDING}{int(time.time())}-{secrets.token_hex(4)}"
-    _under_construction.add(unfinished)
-    try:
+    with construction(unfinished):
         await index.create(unfinished)
         changes = await update(index, unfinished, entries, progress)
         await index.rename(unfinished, name)
-    finally:
-        _under_construction.discard(unfinished)
     return changes
 
 
@@ -94,18 +93,38 @@ async def apply(index: VectorIndex, name: str, entries: Entries, keys: Collectio
             return RowChanges(sum(text.incidents for text in wanted.values()), upserted, deleted)
 
 
-async def drop_leftovers(index: VectorIndex, dropped: frozenset[str]) -> None:
-    """Drops copies of collections that were dropped, and those that a killed process did not finish."""
+async def drop_leftovers(
+    index: VectorIndex, dropped: frozenset[str], unserved: Mapping[str, datetime]
+) -> tuple[str, ...]:
+    """Drops copies of dropped collections, and what killed processes have left; gives the unserved ones."""
+    left = tuple(name for name, begun in unserved.items() if _is_abandoned(name, begun, index))
     for name in sorted(await index.collections()):
-        unfinished = _BUILDING in name and name not in _under_construction
-        if (unfinished and _is_abandoned(name, index)) or name in dropped:
+        begun = datetime.fromtimestamp(_begun(name), UTC)
+        if name in dropped or name in left or (_BUILDING in name and _is_abandoned(name, begun, index)):
             await index.drop(name)
+    return left
 
 
-def _is_abandoned(unfinished: str, index: VectorIndex) -> bool:
-    """Others who use the same index may be at work on it; nobody builds for a day."""
-    started = unfinished.rpartition(_BUILDING)[2].partition("-")[0]
-    return index.is_exclusive or not started.isdigit() or time.time() - int(started) > _ABANDONED_S
+def _begun(unfinished: str) -> int:
+    stamp = unfinished.rpartition(_BUILDING)[2].partition("-")[0]
+    return int(stamp) if stamp.isdigit() else 0
+
+
+def _is_abandoned(name: str, begun: datetime, index: VectorIndex) -> bool:
+    """Nobody else can be at work on it; where others may use the same index, nobody builds for a day."""
+    if name in _under_construction:
+        return False
+    return index.is_exclusive or datetime.now(UTC) - begun > _ABANDONED_AFTER
+
+
+@contextmanager
+def construction(name: str) -> Iterator[None]:
+    """While it lasts, a collection that does not serve yet is no leftover to this process."""
+    _under_construction.add(name)
+    try:
+        yield
+    finally:
+        _under_construction.discard(name)
 
 
 async def self_hit_rate(index: VectorIndex, name: str, entries: Entries, held: Collection[str]) -> float:

@@ -15,9 +15,12 @@ from memory.active_index import (
     activate,
     dropped,
     find_active,
+    give_up,
     kept,
     mark_dropped,
+    register,
     require_active,
+    unserved,
 )
 from memory.collection import RowChanges
 from memory.embedder import Embedder
@@ -208,8 +211,10 @@ class Upkeep:
 
     async def _drop_leftovers(self) -> None:
         async with self._database.read() as session:
-            names = await dropped(session)
-        await collection.drop_leftovers(self._index, names)
+            gone, never_served = await dropped(session), await unserved(session)
+        left = await collection.drop_leftovers(self._index, gone, never_served)
+        if left:
+            await give_up(self._database, left)
 
     async def _open_or_start_anew(self) -> None:
         try:
@@ -229,12 +234,15 @@ class Upkeep:
     async def _replace(self, old: ActiveIndex | None, progress: Progress) -> tuple[ActiveIndex, RowChanges]:
         """Builds a collection and lets it serve; if another process was faster, keeps theirs."""
         new = ActiveIndex.named_anew(self._embedder)
-        built = await collection.build(self._index, new.collection, self._entries, progress)
-        if not await activate(self._database, new, instead_of=old):
-            await self._index.drop(new.collection)
-            winner = require_active(await self._active())
-            winner.require_fit(self._embedder)
-            return winner, await self._update(winner, progress)
+        with collection.construction(new.collection):
+            await register(self._database, new)
+            built = await collection.build(self._index, new.collection, self._entries, progress)
+            if not await activate(self._database, new, instead_of=old):
+                await give_up(self._database, [new.collection])
+                await self._index.drop(new.collection)
+                winner = require_active(await self._active())
+                winner.require_fit(self._embedder)
+                return winner, await self._update(winner, progress)
         # What others took into the old collection while this one was built.
         missed = await self._update(new, _silent)
         rows = RowChanges(missed.incidents, built.upserted + missed.upserted, built.deleted + missed.deleted)

@@ -81,6 +81,8 @@ class MemoryIndex(Table):
     dimension: Mapped[int] = mapped_column(BigInteger)
     active: Mapped[bool] = mapped_column(Boolean(name="active_is_boolean"), default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it first came to serve; None: it is being built, or a killed process has left it."""
     dropped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """From then on there is nothing left of it; a copy that is found somewhere goes, too."""
 

@@ -48,6 +48,7 @@ def downgrade() -> None:
     op.drop_table("postmortem_batches")
     op.drop_table("memory_outbox")
     op.drop_column("memory_indexes", "dropped_at")
+    op.drop_column("memory_indexes", "activated_at")
     op.execute("DELETE FROM memory_entries")  # derived: the older version makes them again
     with op.batch_alter_table("memory_entries") as batch:
         batch.drop_constraint("uq_memory_entries_one_of_each", type_="unique")
@@ -134,7 +135,9 @@ def _add_to_entries() -> None:
 
 
 def _create_outbox() -> None:
+    op.add_column("memory_indexes", sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("memory_indexes", sa.Column("dropped_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute("UPDATE memory_indexes SET activated_at = created_at")
     # The older version has dropped what does not serve.
     op.execute("UPDATE memory_indexes SET dropped_at = created_at WHERE NOT active")
     op.create_table(
