@@ -114,7 +114,9 @@ def _found(folder: Path, complaints: _Complaints) -> list[_File]:
     for parent, folders, names in os.walk(root, onerror=unreadable):
         # Hidden folders are those of version control and of mounts that swap folders.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths += [Path(parent, name) for name in names if name.lower().endswith(".md") and name[0] != "."]
+        # Sorted: which files are the first must not depend on the file system.
+        markdown = sorted(name for name in names if name.lower().endswith(".md") and name[0] != ".")
+        paths += [Path(parent, name) for name in markdown]
         if len(paths) > MAX_FILES:
             complaints.add(f"beside the first {MAX_FILES} files", root.name)
             break
@@ -149,25 +151,32 @@ def _passages(files: Iterable[_File], complaints: _Complaints) -> Iterator[Passa
     left, passages = MAX_BYTES, 0
     for file in files:
         left -= file.size
-        if left < 0 or passages >= MAX_PASSAGES:
+        if left < 0:
             complaints.add(f"beside the first {MAX_BYTES // 1024**2} MiB", file.name)
             continue
-        try:
-            with file.path.open("rb") as opened:
-                text = opened.read(MAX_FILE_BYTES).decode("utf-8-sig")
-        except OSError:
-            complaints.add("that cannot be read", file.name)
-            continue
-        except UnicodeDecodeError:
-            complaints.add("that are not UTF-8 text", file.name)
-            continue
-        if "\0" in text:
-            complaints.add("that are not UTF-8 text", file.name)
-            continue
         modified = datetime.fromtimestamp(file.modified_ns / 1e9, UTC)
-        for heading, part in sections(text):
+        for heading, part in sections(_text_of(file, complaints)):
+            if passages == MAX_PASSAGES:
+                complaints.add(f"beside the first {MAX_PASSAGES:,} passages", file.name)
+                break
             passages += 1
             yield Passage(file.name, heading, part, modified)
+
+
+def _text_of(file: _File, complaints: _Complaints) -> str:
+    """What the file says; nothing where that cannot be read."""
+    try:
+        with file.path.open("rb") as opened:
+            text = opened.read(MAX_FILE_BYTES).decode("utf-8-sig")
+    except OSError:
+        complaints.add("that cannot be read", file.name)
+        return ""
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        complaints.add("that are not UTF-8 text", file.name)
+        return ""
+    return text
 
 
 def sections(text: str) -> Iterator[tuple[str, str]]:

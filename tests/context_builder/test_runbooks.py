@@ -11,6 +11,7 @@ from context_builder.runbooks import (
     MAX_FILE_BYTES,
     MAX_FILES,
     MAX_PASSAGE_CHARACTERS,
+    MAX_PASSAGES,
     Library,
     Runbooks,
     sections,
@@ -108,11 +109,11 @@ async def test_a_folder_that_is_not_there_is_a_gap(tmp_path: Path) -> None:
 
 
 async def test_a_huge_folder_is_bounded(tmp_path: Path) -> None:
-    """So many files are read, and that there are more is said."""
-    for number in range(MAX_FILES + 50):
+    """So many files are read, the first by name, and that there are more is said."""
+    for number in reversed(range(MAX_FILES + 50)):
         (tmp_path / f"{number:04}.md").write_text("x")
     library = await Runbooks(tmp_path).library()
-    assert len(library.passages) == MAX_FILES
+    assert [passage.file for passage in library.passages] == [f"{n:04}.md" for n in range(MAX_FILES)]
     assert library.gaps == (f"runbooks beside the first {MAX_FILES} files: {tmp_path.name}",)
 
 
@@ -123,6 +124,17 @@ async def test_too_many_bytes_are_bounded(tmp_path: Path) -> None:
     library = await Runbooks(tmp_path).library()
     assert {passage.file for passage in library.passages} == {f"{number:02}.md" for number in range(8)}
     assert library.gaps == ("runbooks beside the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
+
+
+async def test_too_many_passages_are_bounded(tmp_path: Path) -> None:
+    """To the passage, within a file too; the files that are not in it as a whole are named."""
+    (tmp_path / "a.md").write_text("# x\ny\n" * (MAX_PASSAGES - 2))
+    (tmp_path / "b.md").write_text("# x\ny\n" * 5)
+    (tmp_path / "c.md").write_text("z")
+    library = await Runbooks(tmp_path).library()
+    assert len(library.passages) == MAX_PASSAGES
+    assert [passage.file for passage in library.passages[-3:]] == ["a.md", "b.md", "b.md"]
+    assert library.gaps == ("runbooks beside the first 5,000 passages: b.md, c.md",)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
