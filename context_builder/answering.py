@@ -58,15 +58,15 @@ class Answerer:
         """Without a model every answer is a brief; `no_model_reason` says why there is none."""
         self.builder = builder
         self._questions = questions
-        self._prices = prices
-        self._model = model
-        self._no_model_reason = no_model_reason
+        self.prices = prices
+        self.model = model
+        self.no_model_reason = no_model_reason
         self._clock = clock
 
     @property
     def has_model(self) -> bool:
         """Whether a model is configured."""
-        return self._model is not None
+        return self.model is not None
 
     async def answer(self, ask: Ask, *, record: bool = True) -> Answer:
         """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief.
@@ -87,9 +87,9 @@ class Answerer:
         started, asked_at = time.perf_counter(), self._clock()
         built = await self.builder.build(ask)
         yield built
-        written = Written(write_brief(built.manifest, self._no_model_reason), None, self._no_model_reason)
-        if self._model is not None:
-            async with aclosing(self._write(self._model, built)) as pieces:
+        written = Written(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
+        if self.model is not None:
+            async with aclosing(self._write(self.model, built)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield piece
@@ -99,7 +99,7 @@ class Answerer:
             self.builder.calibration.learn(built.manifest, written.usage.prompt_tokens)
         latency_ms = round((time.perf_counter() - started) * 1000)
         # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
-        answer = await asyncio.to_thread(self._checked, built, written, latency_ms)
+        answer = await asyncio.to_thread(self.check, built.manifest, written, latency_ms)
         if record:
             await self._record(answer, ask.asker, asked_at)
         yield answer
@@ -118,18 +118,22 @@ class Answerer:
             brief = write_brief(built.manifest, error.reason, called=error.usage is not None)
             yield Written(brief, None, error.reason, None, error.usage)
 
-    def _checked(self, built: BuiltContext, written: Written, latency_ms: int) -> Answer:
-        manifest = built.manifest
+    def check(
+        self, manifest: Manifest, written: Written, latency_ms: int, *, cost_usd: Decimal | None = None
+    ) -> Answer:
+        """The answer that a text is, checked against the facts of its prompt. Blocks: call it in a thread.
+
+        `cost_usd` is what it cost by the prices of its day; None takes those of today.
+        """
         checked = ground(written.text, manifest.shown, source_names(manifest), stated(manifest))
         # A brief is the facts themselves.
         unsupported = checked.unsupported if written.model else ()
-        cost = Decimal(0)
-        if written.usage is not None and self._model is not None:
-            cost = self._prices.cost(written.model or self._model.model, written.usage)
+        if cost_usd is None:
+            cost_usd = self.cost(written)
         return Answer(
             id=f"ans_{uuid4().hex}",
-            question=built.request.question,
-            as_of=built.request.as_of,
+            question=manifest.question,
+            as_of=manifest.as_of,
             text=written.text,
             citations=checked.citations,
             unsupported=unsupported,
@@ -139,9 +143,15 @@ class Answerer:
             no_model_reason=written.no_model_reason,
             stop_reason=written.stop_reason,
             usage=written.usage,
-            cost_usd=cost,
+            cost_usd=cost_usd,
             latency_ms=latency_ms,
         )
+
+    def cost(self, written: Written) -> Decimal:
+        """What a text cost, in US dollars, by the prices of today."""
+        if written.usage is None or self.model is None:
+            return Decimal(0)
+        return self.prices.cost(written.model or self.model.model, written.usage)
 
     async def _record(self, answer: Answer, asker: str | None, asked_at: datetime) -> None:
         """Logs the question; an answer that was paid for is given even when the log cannot be written."""

@@ -38,15 +38,19 @@ class Reply:
 class ModelUnavailable(Exception):
     """The model gave no whole reply; the reason is one line that says what to do."""
 
-    def __init__(self, reason: str, partial_text: str = "", usage: Usage | None = None) -> None:
+    def __init__(
+        self, reason: str, partial_text: str = "", usage: Usage | None = None, *, refused: bool = False
+    ) -> None:
         """`usage` of a reply that broke off is what was reported until then: the output is a lower bound.
 
-        None: no reply had begun. A call that the deadline ended may still be billed.
+        None: no reply had begun. Unless every attempt was `refused`, or never got through, the call may
+        still be billed.
         """
         super().__init__(reason)
         self.reason = reason
         self.partial_text = partial_text
         self.usage = usage
+        self.refused = refused
 
 
 class ChatModel(Protocol):

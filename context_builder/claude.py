@@ -86,7 +86,10 @@ class Claude:
                         yield Delta(text)
         except (*FAILURES, ErrorEvent) as error:
             usage = transcript.usage if transcript.accepted else None
-            raise ModelUnavailable(self._reason(error, call, transcript), transcript.text, usage) from error
+            reason = self._reason(error, call, transcript)
+            # With a failure no attempt has succeeded; at the deadline one may have been under way.
+            refused = bool(call.failure) and not call.unanswered and not isinstance(error, TimeoutError)
+            raise ModelUnavailable(reason, transcript.text, usage, refused=refused) from error
         yield Reply(
             text=transcript.text,
             stop_reason=transcript.stop_reason,

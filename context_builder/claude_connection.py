@@ -47,6 +47,8 @@ class Call:
     """Why the last attempt failed; empty: none has."""
     perhaps_done: bool = False
     """Whether an attempt may have been carried out, although nothing says so."""
+    unanswered: bool = False
+    """Whether any attempt was sent and got no answer: it may be billed."""
 
 
 class Unanswered(Exception):
@@ -137,6 +139,7 @@ class ClaudeConnection:
             response = await call_next(request)
         except anthropic.APIConnectionError as error:
             call.failure = self._unreachable(error)
+            call.unanswered |= not _never_sent(error)
             call.perhaps_done = call.once and not _never_sent(error)
             if call.perhaps_done:
                 # The SDK tries again whatever has a connection error as its cause.

@@ -13,6 +13,7 @@ from api.cli.streams import BROKEN_PIPE, complain, silence_output
 from api.ingest.errors import IngestError, MappingError
 from api.settings import SettingsError
 from api.story import StoryError
+from context_builder.postmortems.template import TemplateError
 from context_builder.pricing import PriceFileError
 from context_builder.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident
@@ -24,7 +25,7 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 _BAD_INPUT = (
-    *(SettingsError, QuestionError, PriceFileError, StoryError, MappingError, ArchiveError),
+    *(SettingsError, QuestionError, PriceFileError, TemplateError, StoryError, MappingError, ArchiveError),
     *(UnknownIncident, UnusableReviewer),
 )
 _TROUBLE = (DatabaseError, MemoryUnavailable, IngestError, SQLAlchemyError, OSError)

@@ -1,4 +1,4 @@
-"""`arcpoint postmortem`: writes the postmortems of resolved incidents."""
+"""`arcpoint postmortem`: writes the postmortems of resolved incidents, and shows what there is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,20 +17,47 @@ from api.cli.failure import INTERRUPTED, TROUBLE
 from api.cli.interruption import until_stopped
 from api.cli.json_output import say_json
 from api.cli.options import EXAMPLE, AsJson, moment_option
-from api.cli.postmortem_batch import Outcome, PostmortemBatch, Report, Selection, Tally
+from api.cli.postmortem_batch import Order, Outcome, PostmortemBatch, Report, Result, Tally
+from api.cli.postmortem_records import add_commands
 from api.cli.progress_bar import progress_bar
 from api.cli.streams import complain, say, silence_output
 from api.postmortem_files import PostmortemFiles
 from api.services import MEMORY_START_S, Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.figures import count, dollars
+from context_builder.postmortems.candidates import Selection
+from context_builder.postmortems.spending import Spending
+from context_builder.postmortems.template import DEFAULT, load_template
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
 
+CAP_REACHED = 3
+"""Exit code: nothing failed, and incidents are left because of --max-cost."""
+
 _MOST_AT_ONCE = 32
+_MOST_USD = 1_000_000
+
+app = typer.Typer(invoke_without_command=True)
 
 
-def postmortem(
+def _usd_option(value: str | Decimal) -> Decimal:
+    """The value of an option as US dollars."""
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
+        raise typer.BadParameter(
+            f"{value!s:.40} is no amount; write US dollars from 0 to 1000000, such as 2.50"
+        )
+    return amount
+
+
+@app.callback()
+@app.command("write")
+def write(  # noqa: PLR0913  one for each option
+    context: typer.Context,
+    *,
     incident: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this incident. Can be repeated.", show_default=False),
@@ -44,59 +72,102 @@ def postmortem(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the files, instead of ARCPOINT_POSTMORTEM_PATH."),
     ] = None,
+    template: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE.toml", help="Its sections: default, brief, or a file of your own."),
+    ] = DEFAULT,
+    max_cost: Annotated[
+        Decimal | None,
+        typer.Option(
+            metavar="USD",
+            parser=_usd_option,
+            help="The most that this run may cost. What does not fit is left, with exit code 3.",
+            show_default=False,
+        ),
+    ] = None,
+    refresh_stale: Annotated[
+        bool,
+        typer.Option("--refresh-stale", help="Also write drafts anew whose incident has changed since."),
+    ] = False,
     concurrency: Annotated[
         int, typer.Option(min=1, max=_MOST_AT_ONCE, help="How many are written at the same time.")
     ] = 4,
-    *,
     as_json: AsJson = False,
 ) -> None:
     """Write the postmortems that resolved incidents lack, one model call each.
 
-    Each is stored in the database and then written to a file. The command can be stopped at any time;
-    the same command again continues and repeats nothing.
+    Each is stored in the database and then written to a file; what a person has edited or decided on is never
+    replaced. The command can be stopped at any time; the same command again continues and repeats nothing.
     """
-    selection = Selection(incidents=tuple(incident or ()), since=since)
+    if context.invoked_subcommand is not None:
+        _require_no_options(context)
+        return
     settings = load_settings()
+    order = Order(
+        selection=Selection(incidents=tuple(incident or ()), since=since, refresh_stale=refresh_stale),
+        template=load_template(template),
+        spending=Spending(max_cost),
+    )
     files = PostmortemFiles(out or settings.postmortem_path)
-    code = asyncio.run(_postmortems(settings, selection, files, concurrency, as_json=as_json))
-    raise typer.Exit(code)
+    raise typer.Exit(asyncio.run(_postmortems(settings, order, files, concurrency, as_json=as_json)))
+
+
+add_commands(app)
+
+
+def _require_no_options(context: typer.Context) -> None:
+    """Options of writing that stand before another command would be lost without a word."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    if given:
+        option = given[0].removeprefix("as_").replace("_", "-")
+        raise typer.BadParameter(
+            f"put --{option} after the command: `... {context.invoked_subcommand} --{option}`"
+        )
 
 
 async def _postmortems(
-    settings: Settings, selection: Selection, files: PostmortemFiles, concurrency: int, *, as_json: bool
+    settings: Settings, order: Order, files: PostmortemFiles, concurrency: int, *, as_json: bool
 ) -> int:
     async with open_services(settings, wait_for_memory=False) as services:
-        with _watched(quiet=as_json) as report:
-            batch = PostmortemBatch(services.postmortems, files, report)
-            stopped = await until_stopped(_write(services, batch, selection, concurrency))
+        outcomes: list[Outcome] = []
+        with _watched(outcomes if as_json else None) as report:
+            batch = PostmortemBatch(services.postmortems, files, order, report)
+            stopped = await until_stopped(_write(services, batch, concurrency))
         tally = batch.tally
         if as_json:
-            say_json(_document(tally, stopped=stopped))
+            say_json(_document(outcomes, tally, order.spending, stopped=stopped))
         else:
             say(_summary(tally, stopped=stopped))
         await _remember(services.memory)
     if stopped:
         return INTERRUPTED
-    return TROUBLE if tally.failed else 0
+    if tally.counts[Result.FAILED]:
+        return TROUBLE
+    return CAP_REACHED if tally.counts[Result.UNAFFORDABLE] else 0
 
 
-async def _write(services: Services, batch: PostmortemBatch, selection: Selection, concurrency: int) -> None:
-    await batch.begin(selection)
+async def _write(services: Services, batch: PostmortemBatch, concurrency: int) -> None:
+    await batch.begin()
     if batch.tally.left:
         await services.memory.started(at_most_s=MEMORY_START_S)
     await batch.write(concurrency=concurrency)
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Report]:
-    """Shows a line for each incident, and a bar where standard error is a terminal."""
+def _watched(kept: list[Outcome] | None) -> Iterator[Report]:
+    """Shows a line for each incident, or keeps the outcomes, and a bar where standard error is a terminal."""
     with progress_bar("writing postmortems") as progress:
 
         async def report(outcome: Outcome | None, tally: Tally) -> None:
             progress(tally.tried, tally.total)
-            if outcome is not None and not quiet:
+            if outcome is None:
+                return
+            if kept is not None:
+                kept.append(outcome)
+            elif line := _line(outcome):
                 # In a thread: a reader that has paused must not hold up the calls under way.
-                await asyncio.to_thread(_show, _line(outcome))
+                await asyncio.to_thread(_show, line)
 
         yield report
 
@@ -111,35 +182,53 @@ def _show(line: str) -> None:
 
 
 def _line(outcome: Outcome) -> str:
-    if outcome.error is not None:
-        return f"{outcome.incident}  failed: {outcome.error}"
-    if outcome.restored:
+    """What is said of one incident; empty: it is only counted."""
+    if outcome.result is Result.FAILED:
+        return f"{outcome.incident}  failed: {outcome.note}"
+    if outcome.result is Result.RESTORED:
         return f"{outcome.incident}  file made again: {outcome.file}"
+    if outcome.result is not Result.WRITTEN:
+        return f"{outcome.incident}  left: {outcome.note}" if outcome.note else ""
     by = f"{outcome.model}, {dollars(outcome.cost_usd)}" if outcome.model else "without a model"
-    return f"{outcome.incident}  {outcome.file} ({by})"
+    return f"{outcome.incident}  {outcome.note or outcome.file} ({by})"
 
 
 def _summary(tally: Tally, *, stopped: bool) -> str:
-    if not tally.outcomes and not stopped:
+    counts = tally.counts
+    if not counts and not stopped:
         return "nothing to do: every resolved incident of the selection has its postmortem"
-    parts = [f"{count(len(tally.written), 'postmortem')} written ({dollars(tally.cost_usd)})"]
-    if tally.restored:
-        parts.append(f"{count(len(tally.restored), 'file')} made again")
-    if tally.failed:
-        parts.append(f"{len(tally.failed):,} failed")
+    parts = [f"{count(counts[Result.WRITTEN], 'postmortem')} written ({dollars(tally.cost_usd)})"]
+    if counts[Result.RESTORED]:
+        parts.append(f"{count(counts[Result.RESTORED], 'file')} made again")
+    if counts[Result.EDITED]:
+        parts.append(f"{counts[Result.EDITED]:,} edited and left as they are")
+    if counts[Result.ELSEWHERE]:
+        parts.append(f"{counts[Result.ELSEWHERE]:,} left to others")
+    if counts[Result.FAILED]:
+        parts.append(f"{counts[Result.FAILED]:,} failed")
     if tally.left:
         parts.append(f"{tally.left:,} left")
     done = ", ".join(parts)
-    return f"{done}; the same command continues" if tally.left or tally.failed else done
+    if counts[Result.UNAFFORDABLE]:
+        return f"{done}: no more fits under --max-cost; the same command with a new one continues"
+    return f"{done}; the same command continues" if tally.left or counts[Result.FAILED] else done
 
 
-def _document(tally: Tally, *, stopped: bool) -> dict[str, Any]:
+def _document(outcomes: list[Outcome], tally: Tally, spending: Spending, *, stopped: bool) -> dict[str, Any]:
+    def those(result: Result) -> list[Outcome]:
+        return [outcome for outcome in outcomes if outcome.result is result]
+
+    notes = (Result.FAILED, Result.EDITED, Result.ELSEWHERE, Result.UNAFFORDABLE)
     return {
-        "written": [_entry(outcome) for outcome in tally.written],
-        "restored": [_entry(outcome) for outcome in tally.restored],
-        "failed": [{"incident": each.incident, "error": each.error} for each in tally.failed],
+        "written": [_entry(outcome) for outcome in those(Result.WRITTEN)],
+        "restored": [_entry(outcome) for outcome in those(Result.RESTORED)],
+        **{
+            result.value: [{"incident": each.incident, "error": each.note} for each in those(result)]
+            for result in notes
+        },
         "left": tally.left,
         "cost_usd": str(tally.cost_usd),
+        "spent_at_most_usd": str(spending.spent),
         "interrupted": stopped,
     }
 
@@ -147,7 +236,7 @@ def _document(tally: Tally, *, stopped: bool) -> dict[str, Any]:
 def _entry(outcome: Outcome) -> dict[str, Any]:
     return {
         "incident": outcome.incident,
-        "file": str(outcome.file),
+        "file": None if outcome.file is None else str(outcome.file),
         "model": outcome.model,
         "cost_usd": str(outcome.cost_usd),
     }

@@ -151,7 +151,7 @@ async def test_an_unforeseen_error_after_the_context_is_an_event(
     def broken(*_: object) -> None:
         raise RuntimeError("sk-secret")
 
-    monkeypatch.setattr(Answerer, "_checked", broken)
+    monkeypatch.setattr(Answerer, "check", broken)
     response = await client.post("/v1/query", json=BODY, headers=EVENTS)
     *_, error = events_of(response.text)
     assert error.name == "error"

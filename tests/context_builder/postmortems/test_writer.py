@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.claude import Claude
-from context_builder.postmortems.document import SECTIONS
-from context_builder.postmortems.writer import PostmortemFailed, PostmortemWriter
+from context_builder.postmortems.candidates import Selection
+from context_builder.postmortems.template import load_template
+from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
 from context_builder.pricing import PriceList
 from context_builder.question_log import QuestionLog
 from context_builder.request import QuestionError
@@ -27,7 +28,9 @@ from prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 PRICES = PriceList.load()
-TEXT = "\n\n".join(f"## {section}\n\nNot known." for section in SECTIONS)
+TEMPLATE = load_template("default")
+HEADINGS = [section.title for section in TEMPLATE.sections]
+TEXT = "\n\n".join(f"## {section.title}\n\nWords on it." for section in TEMPLATE.asked)
 
 MakeWriter = Callable[[Claude | None], PostmortemWriter]
 
@@ -79,7 +82,7 @@ async def test_the_document_has_every_section_and_the_incident_s_own_time(
     messages_api.script(Reply(text=TEXT))
     (public_id,) = (await writer.pending())[-1:]
     written = await writer.write(public_id)
-    for heading in (*SECTIONS, "Evidence", "What could not be seen"):
+    for heading in HEADINGS:
         assert f"## {heading}" in written.markdown
     async with story.read() as session:
         incident = await session.scalar(select(Incident).where(Incident.public_id == public_id))
@@ -100,7 +103,7 @@ async def test_without_a_model_records_alone_fill_the_sections(
     (public_id,) = (await writer.pending())[-1:]
     written = await writer.write(public_id)
     assert written.model is None
-    for heading in (*SECTIONS, "Evidence", "What could not be seen"):
+    for heading in HEADINGS:
         assert f"## {heading}" in written.markdown
     assert "no model" in written.markdown
     assert public_id not in await writer.pending()
@@ -140,17 +143,18 @@ async def test_a_model_that_fails_leaves_nothing_behind(
     assert public_id in await writer.pending()
 
 
-async def test_two_runs_at_once_keep_one_and_log_what_both_paid(
+async def test_of_two_runs_at_once_one_pays(
     story: Database, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """The loser is told; neither call disappears from the log."""
-    writer = make_writer(await make_claude())
-    messages_api.script(*[Reply(text=TEXT)] * 2)
+    """The other is told that there is nothing to do, whether it comes during the call or after it."""
+    writer, other = make_writer(await make_claude()), make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
     (public_id,) = (await writer.pending())[-1:]
-    results = await asyncio.gather(writer.write(public_id), writer.write(public_id), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in results) == ["PostmortemFailed", "PostmortemText"]
-    assert await count(story, Postmortem) == 1
-    assert await count(story, Question) == 2
+    results = await asyncio.gather(writer.write(public_id), other.write(public_id), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["NotWanted", "PostmortemText"]
+    with pytest.raises(NotWanted):
+        await other.write(public_id)
+    assert len(messages_api.messages) == await count(story, Question) == await count(story, Postmortem) == 1
 
 
 async def test_unknown_and_active_incidents_are_refused_by_name(
@@ -159,17 +163,17 @@ async def test_unknown_and_active_incidents_are_refused_by_name(
     """Law 10."""
     writer = make_writer(None)
     with pytest.raises(QuestionError, match="'inc_none' is not known"):
-        await writer.pending(incidents=["inc_none"])
+        await writer.pending(Selection(incidents=["inc_none"]))
     async with story.read() as session:
         active = await session.scalar(
             select(Incident.public_id).where(Incident.status == IncidentStatus.ACTIVE)
         )
     with pytest.raises(QuestionError, match="still active"):
-        await writer.pending(incidents=[str(active)])
+        await writer.pending(Selection(incidents=[str(active)]))
 
 
 async def test_since_limits_the_choice(story: Database, make_writer: MakeWriter) -> None:
     """Only incidents resolved from then on are pending."""
     async with story.read() as session:
         newest = await session.scalar(select(func.max(Incident.resolved_at)))
-    assert len(await make_writer(None).pending(since=newest)) == 1
+    assert len(await make_writer(None).pending(Selection(since=newest))) == 1
