@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -182,15 +183,12 @@ class ChromaHttp(AsyncFastAPI):
                 f"memory server {self._url} broke off ({_one_line(str(error)) or type(error).__name__}); "
                 "see whether it is Chroma and runs"
             ) from None
-        answer = await self._answer(body)
         if not httpx.codes.is_success(status):
-            self._refuse(status, body, answer)
-        return answer
+            self._refuse(status, body)
+        return _read(body) if len(body) <= _QUICKLY_READ else await asyncio.to_thread(_read, body)
 
-    async def _exchange(
-        self, method: str, url: str, content: bytes | None, params: Any
-    ) -> tuple[int, bytes | None]:
-        """Status and body of an answer; None is a body that cannot be Chroma's."""
+    async def _exchange(self, method: str, url: str, content: bytes | None, params: Any) -> tuple[int, bytes]:
+        """Status and body of an answer; no more of the body than any of ours can have."""
         if self._http.is_closed:
             raise MemoryUnavailable("incident memory is closed")
         async with self._http.stream(method, url, content=content, params=params) as response:
@@ -198,27 +196,20 @@ class ChromaHttp(AsyncFastAPI):
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > _LARGEST_ANSWER:
-                    return response.status_code, None
+                    break
             return response.status_code, bytes(body)
 
-    async def _answer(self, body: bytes | None) -> Any:
-        """The document in an answer; None where there is none."""
-        if body is None:
-            return None
-        if len(body) <= _QUICKLY_READ:
-            return _read(body)
-        return await asyncio.to_thread(_read, body)
-
-    def _refuse(self, status: int, body: bytes | None, answer: Any) -> None:
+    def _refuse(self, status: int, body: bytes) -> NoReturn:
         """Raises what an answer other than a success means."""
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise MemoryUnavailable(
                 f"memory server {self._url} refuses us ({status}); set ARCPOINT_MEMORY_TOKEN to its token"
             )
-        if isinstance(answer, dict) and isinstance(answer.get("error"), str):
-            message = _one_line(str(answer.get("message", "")))
-            raise ChromaFault(chroma_schema.kind_of(answer["error"], message), message or answer["error"])
-        said = _one_line((body or b"")[: 4 * _SHOWN].decode(errors="replace"))
+        said = _one_line(body[: 4 * _SHOWN].decode(errors="replace"))
+        with contextlib.suppress(orjson.JSONDecodeError, TypeError, KeyError):
+            error = orjson.loads(body)
+            name, message = str(error["error"]), _one_line(str(error.get("message", "")))
+            raise ChromaFault(chroma_schema.kind_of(name, message), message or name)
         raise MemoryUnavailable(
             f"memory server {self._url} answered {status}" + (f" ({said})" if said else "") + "; see whether "
             "ARCPOINT_MEMORY_URL is that of a Chroma server, and what it logs"
@@ -231,11 +222,8 @@ def _found(model: Collection) -> Found:
 
 
 def _read(body: bytes) -> Any:
-    """A document, vectors in it as arrays; None where it is no JSON."""
-    try:
-        document = orjson.loads(body or b"null")
-    except orjson.JSONDecodeError:
-        return None
+    """A document, with vectors in it as arrays. Raises ValueError where it is none."""
+    document = orjson.loads(body)
     if isinstance(document, dict) and document.get("embeddings"):
         document["embeddings"] = [np.asarray(rows, dtype=np.float32) for rows in document["embeddings"]]
     return document

@@ -1,15 +1,18 @@
-"""A real Chroma for the tests of memory: one worker for all that do not break it."""
+"""A real Chroma for the tests of memory: one worker and one server for all that do not break them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from chroma_process import ChromaProcess
 from incident_world import World
 
 from memory.chroma import ChromaIndex
+from memory.chroma_server import ChromaServerIndex
+from memory.index import VectorIndex
 from models.database import Database
 
 
@@ -18,6 +21,28 @@ async def shared_index(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     index = ChromaIndex(tmp_path_factory.mktemp("memory"))
     yield index
     await index.close()
+
+
+@pytest.fixture(scope="session")
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaProcess]:
+    server = ChromaProcess(tmp_path_factory.mktemp("chroma-server"))
+    yield server
+    server.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def server_index(chroma_server: ChromaProcess) -> AsyncIterator[ChromaServerIndex]:
+    index = ChromaServerIndex(chroma_server.url)
+    yield index
+    await index.close()
+
+
+@pytest.fixture(params=["folder", "server"])
+def index(request: pytest.FixtureRequest) -> VectorIndex:
+    """An index of each kind, shared by the tests that do not break it."""
+    name = "shared_index" if request.param == "folder" else "server_index"
+    index: VectorIndex = request.getfixturevalue(name)
+    return index
 
 
 @pytest_asyncio.fixture(loop_scope="session")

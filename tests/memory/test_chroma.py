@@ -15,27 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from incident_world import EPOCH
+from index_rows import rows
 from numpy.typing import NDArray
 
 from memory import chroma, worker
 from memory.chroma import ChromaIndex
-from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
-from memory.index import Hit, IndexRows
+from memory.errors import MemoryCorrupt, MemoryUnavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-DIMENSION = 16
-
-
-def rows(numbers: range, *, stamp: str = "s") -> IndexRows:
-    """Rows whose vectors are unlike each other; row n is of hour n."""
-    vectors = np.random.default_rng(numbers.start).normal(size=(len(numbers), DIMENSION)).astype(np.float32)
-    return IndexRows(
-        keys=[str(number) for number in numbers],
-        vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
-        stamps=[f"{stamp}{number}" for number in numbers],
-        known_at=[EPOCH + timedelta(hours=number) for number in numbers],
-    )
 
 
 def alive(pid: int) -> bool:
@@ -53,24 +40,6 @@ async def gone(pid: int, *, within_s: float = 10) -> bool:
             return False
         await asyncio.sleep(0.05)
     return True
-
-
-async def test_rows_are_found_by_cosine_before_their_moment(shared_index: ChromaIndex) -> None:
-    """A query gives rows by falling cosine, resolved strictly before the moment."""
-    name = "found-by-cosine"
-    await shared_index.create(name)
-    stored = rows(range(250))
-    await shared_index.upsert(name, stored)
-    cosines = stored.vectors[7] @ stored.vectors.T
-    expected = sorted(range(250), key=lambda number: -cosines[number])
-    [hits] = await shared_index.query(name, stored.vectors[7:8], limit=5)
-    assert [int(hit.key) for hit in hits] == expected[:5]
-    assert hits[0] == Hit("7", 1.0)
-    assert [hit.similarity for hit in hits] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
-    for before in (0, 1, 7, 8):
-        moment = EPOCH + timedelta(hours=before)
-        [hits] = await shared_index.query(name, stored.vectors[7:8], limit=9, known_before=moment)
-        assert sorted(int(hit.key) for hit in hits) == list(range(before))
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.02, 0.2])
@@ -95,81 +64,6 @@ async def test_recurrences_hide_neither_themselves_nor_others(
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-async def test_a_restart_changes_no_answer(own_index: ChromaIndex) -> None:
-    """What is queried is what is stored: after changes, a new worker answers from disk as the old one did."""
-    await own_index.create("lasting")
-    await own_index.upsert("lasting", rows(range(300)))
-    asked = rows(range(1000, 1010)).vectors
-    moment = EPOCH + timedelta(hours=250)
-    assert len(await own_index.query("lasting", asked, limit=5)) == 10
-    await own_index.delete("lasting", [str(number) for number in range(0, 300, 7)])
-    await own_index.upsert(
-        "lasting", replace(rows(range(40, 60), stamp="new"), vectors=rows(range(20)).vectors)
-    )
-    await own_index.rename("lasting", "renamed")
-    before = await own_index.query("renamed", asked, limit=30, known_before=moment)
-    await own_index.close()
-    await own_index.open()
-    assert await own_index.query("renamed", asked, limit=30, known_before=moment) == before
-    with pytest.raises(MemoryUnavailable, match="renamed has vectors of 16 numbers"):
-        await own_index.query("renamed", asked[:, :5], limit=1)
-
-
-async def test_rows_can_be_replaced_and_removed(
-    shared_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Upserting is replacing, deleting what is not there is nothing, and stamps show what is stored."""
-    monkeypatch.setattr(chroma, "_ROWS_PER_READ", 50)
-    monkeypatch.setattr(chroma, "_IDS_PER_DELETE", 50)
-    name = "replaced-and-removed"
-    await shared_index.create(name)
-    await shared_index.upsert(name, rows(range(200)))
-    await shared_index.create(name)  # a repeated request
-    assert await shared_index.stamps(name) == {str(number): f"s{number}" for number in range(200)}
-    await shared_index.upsert(name, rows(range(3), stamp="new"))
-    await shared_index.delete(name, ["2", "never", *map(str, range(4, 200))])
-    assert await shared_index.stamps(name) == {"0": "new0", "1": "new1", "3": "s3"}
-    assert await shared_index.count(name) == 3
-
-
-async def test_renaming_and_dropping_can_be_repeated(shared_index: ChromaIndex) -> None:
-    """A request whose answer was lost can be made again; a name that is taken keeps its collection."""
-    for name in ("first-name", "taken-name"):
-        await shared_index.create(name)
-    await shared_index.upsert("taken-name", rows(range(2)))
-    for _ in range(2):
-        await shared_index.rename("first-name", "other-name")
-        await shared_index.drop("never-there")
-    await shared_index.rename("other-name", "taken-name")
-    names = await shared_index.collections()
-    assert not names & {"first-name", "other-name"}
-    assert await shared_index.count("taken-name") == 2
-    with pytest.raises(
-        CollectionMissing, match=r"has no collection first-name; run `arcpoint memory rebuild`"
-    ):
-        await shared_index.count("first-name")
-
-
-async def test_calls_of_many_tasks_get_their_own_answers(shared_index: ChromaIndex) -> None:
-    """Answers go to those who asked, also when others that asked before them have given up."""
-    name = "many-tasks"
-    await shared_index.create(name)
-    stored = rows(range(100))
-    await shared_index.upsert(name, stored)
-
-    async def find(number: int) -> int:
-        [[hit]] = await shared_index.query(name, stored.vectors[number : number + 1], limit=1)
-        return int(hit.key)
-
-    tasks = [asyncio.create_task(find(number)) for number in range(100)]
-    await asyncio.sleep(0)
-    for task in tasks[::3]:
-        task.cancel()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [found[number] for number in range(100) if number % 3] == [n for n in range(100) if n % 3]
-    assert await shared_index.count(name) == 100
 
 
 async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaIndex) -> None:

@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Iterator
 
 import pytest
 from incident_world import World, distinct
+from loop_ticker import Ticker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 INCIDENTS = 1_000
 MOST_LAG_S = 0.1
-
-
-class Ticker:
-    """Measures by how much a task that wants to run every few milliseconds is late.
-
-    Late counts only as far as this process was busy meanwhile: on a machine with other work to do
-    the whole process waits at times, which is not what the law is about.
-    """
-
-    interval_s = 0.002
-
-    def __init__(self) -> None:
-        self.lags: list[float] = []
-
-    async def run(self) -> None:
-        """Ticks until it is cancelled."""
-        while True:
-            due, busy = time.perf_counter() + self.interval_s, time.process_time()
-            await asyncio.sleep(self.interval_s)
-            self.lags.append(min(time.perf_counter() - due, time.process_time() - busy))
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""A real Chroma server on loopback, for tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+_START_S = 40.0
+"""Generous: the machine may be busy with other tests."""
+
+
+class ChromaProcess:
+    """`chroma run` on a free port; it can be killed, halted and started again on what it has stored."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts it, and waits until it answers."""
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Starts it where it was before."""
+        command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(self.folder)]
+        address = ["--host", "127.0.0.1", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, *address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        give_up = time.monotonic() + _START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self.kill()
+                raise RuntimeError(f"the Chroma server on port {self.port} did not start")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
+    def halt(self) -> None:
+        """Lets it stand still, with its connections open."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Ends a halt."""
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/api/v2/heartbeat", timeout=1, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
