@@ -206,16 +206,20 @@ class ClaudeBatches:
     async def _lines(self, api_id: str, call: Call) -> AsyncGenerator[object, None]:
         """The results as JSON values; by the endpoint, since `results_url` could name another host."""
         request = self._connection.client.get
-        stream = await self._answered(
-            lambda: request(
-                f"{_PATH}/{_in_path(api_id)}/results",
-                cast_to=object,
-                options={"headers": {"accept": "application/x-jsonl"}},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            ),
-            call,
-        )
+        try:
+            stream = await self._answered(
+                lambda: request(
+                    f"{_PATH}/{_in_path(api_id)}/results",
+                    cast_to=object,
+                    options={"headers": {"accept": "application/x-jsonl"}},
+                    stream=True,
+                    stream_cls=AsyncStream[object],
+                ),
+                call,
+            )
+        except BatchGone as error:
+            # The batch itself says that there are results: not final.
+            raise BatchUnavailable(error.reason) from error
         try:
             async with aclosing(_json_lines(stream.response)) as lines:
                 while True:
