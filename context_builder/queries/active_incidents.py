@@ -73,11 +73,7 @@ async def active_incidents(
     if filters.severities:
         statement = statement.where(Incident.severity.in_(filters.severities))
     found = (await session.execute(statement)).all()
-    shown = found[: chosen.limit]
-    following = None
-    if len(found) > len(shown):
-        last = shown[-1][0]
-        following = chosen.cursor(Position(last.started_at, last.id))
+    shown, following = chosen.cut(found, lambda row: Position(row[0].started_at, row[0].id))
     incidents = tuple(_active(incident, deployment) for incident, deployment in shown)
     return IncidentPage(moment.as_of, incidents, following)
 

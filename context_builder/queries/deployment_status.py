@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +9,7 @@ from sqlalchemy import ColumnElement, case, or_, select
 
 from context_builder.fleet import CLOCK_SKEW
 from context_builder.queries.moment import Moment, moment_of
-from context_builder.queries.page import FIRST_PAGE, Listing, Page, Position, listing
+from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
 from context_builder.request import ScopeNames
 from context_builder.resolve import require_known, resolve_scope
 from context_builder.sources.health import STALE_AFTER
@@ -84,16 +83,8 @@ async def deployment_status(
     if filters.statuses:
         statement = statement.where(_status_at(moment).in_(filters.statuses))
     found = (await session.scalars(statement)).all()
-    shown = found[: chosen.limit]
-    return DeploymentPage(
-        moment.as_of, tuple(_state(one, moment) for one in shown), _next(chosen, shown, len(found))
-    )
-
-
-def _next(chosen: Listing, shown: Sequence[Deployment], found: int) -> str | None:
-    if found <= len(shown):
-        return None
-    return chosen.cursor(Position(shown[-1].created_at, shown[-1].id))
+    shown, following = chosen.cut(found, lambda row: Position(row.created_at, row.id))
+    return DeploymentPage(moment.as_of, tuple(_state(one, moment) for one in shown), following)
 
 
 def _horizon(moment: Moment) -> datetime:

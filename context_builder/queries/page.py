@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.request import QuestionError
+
+_Row = TypeVar("_Row")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -65,6 +68,13 @@ class Listing:
         # The first condition says nothing new; it is the one that an index on the moment can use.
         later = or_(moment < self.start.moment, row_id < self.start.id)
         return and_(moment <= self.start.moment, later)
+
+    def cut(
+        self, found: Sequence[_Row], position_of: Callable[[_Row], Position]
+    ) -> tuple[Sequence[_Row], str | None]:
+        """The page and the cursor of the next one, of rows that were read to one beyond the limit."""
+        shown = found[: self.limit]
+        return shown, self.cursor(position_of(shown[-1])) if len(found) > len(shown) else None
 
     def cursor(self, last: Position) -> str:
         """The cursor of a page that ended with this row."""

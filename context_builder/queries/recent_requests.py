@@ -104,13 +104,10 @@ async def recent_requests(
         .join(wanted, wanted.c.id == Request.id)
         .order_by(wanted.c.created_at.desc(), wanted.c.id.desc())
     )
-    found = rows.all()
-    shown = found[: chosen.limit]
-    if len(found) > len(shown):
-        last: Position | None = Position(shown[-1][0].created_at, shown[-1][0].id)
-    else:
-        last = await _end(session, walked, walk)
-    return RequestPage(tuple(logged_request(*row) for row in shown), chosen.cursor(last) if last else None)
+    shown, following = chosen.cut(rows.all(), lambda row: Position(row[0].created_at, row[0].id))
+    if following is None and (end := await _end(session, walked, walk)):
+        following = chosen.cursor(end)
+    return RequestPage(tuple(logged_request(*row) for row in shown), following)
 
 
 def _span(filters: RequestFilter, now: datetime) -> ColumnElement[bool]:
