@@ -18,9 +18,11 @@ from context_builder.question_log import QuestionLog
 from context_builder.runbooks import Runbooks
 from context_builder.sources import discover
 from memory.chroma import ChromaIndex
+from memory.chroma_server import ChromaServerIndex
 from memory.embedder import Embedder
 from memory.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
+from memory.index import VectorIndex
 from memory.sentence_transformer import SentenceTransformerEmbedder
 from models.database import Database
 from models.migrations import head_revision
@@ -46,7 +48,9 @@ class Services:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """The database, checked to be reachable and of this version's schema. Raises DatabaseError."""
-    database = Database(settings.database_url, connections=settings.database_connections)
+    database = Database(
+        settings.database_url, connections=settings.database_connections, read_only=settings.read_only
+    )
     try:
         await database.require_revision(await asyncio.to_thread(head_revision))
         yield database
@@ -64,7 +68,7 @@ async def open_memory(
     memory = IncidentMemory(
         database,
         embedder,
-        ChromaIndex(settings.memory_path),
+        make_index(settings),
         deadline_s=settings.memory_deadline_s,
     )
     await memory.start()
@@ -115,6 +119,14 @@ def make_embedder(settings: Settings) -> Embedder:
     if settings.embedder_path is None:
         return SentenceTransformerEmbedder()
     return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
+
+
+def make_index(settings: Settings) -> VectorIndex:
+    """A folder that this process owns, or a server that many share."""
+    if settings.memory_url is None:
+        return ChromaIndex(settings.memory_path)
+    token = settings.memory_token
+    return ChromaServerIndex(settings.memory_url, token=token.get_secret_value() if token else None)
 
 
 def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from memory.server_address import checked_server_token, checked_server_url
 
 
 class SettingsError(ValueError):
@@ -23,12 +26,21 @@ class Settings(BaseSettings):
     """Read connections of one process; a question takes one per source."""
 
     memory_path: Path = Path(".arcpoint/memory")
+    """Folder of the vector index; not used with a memory_url."""
+    memory_url: str | None = None
+    """A Chroma server that keeps the vector index instead of the folder."""
+    memory_token: SecretStr | None = None
+    """What that server, or the proxy before it, wants as a bearer token."""
     embedder: Literal["sentence-transformers", "hashing"] = "sentence-transformers"
     embedder_path: Path | None = None
     """Folder of a sentence-transformers model; None takes the packaged all-MiniLM-L6-v2."""
     embedder_sha256: str | None = None
     """Expected SHA-256 of its model.safetensors; None does not check a folder of your own."""
     memory_deadline_s: Annotated[float, Field(gt=0)] = 5.0
+    memory_follow_s: Annotated[float, Field(ge=0.1)] = 5.0
+    """Seconds between two looks of a service at what memory has yet to take in."""
+    read_only: bool = False
+    """Whether nothing may be written: no question is logged, memory and postmortems stay as they are."""
 
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are not read: nothing leaves by accident."""
@@ -52,6 +64,16 @@ class Settings(BaseSettings):
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """How long a stopping service lets calls in flight finish."""
 
+    @field_validator("memory_url")
+    @classmethod
+    def _server_url(cls, url: str | None) -> str | None:
+        return None if url is None else checked_server_url(url)
+
+    @field_validator("memory_token")
+    @classmethod
+    def _server_token(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else SecretStr(checked_server_token(token.get_secret_value()))
+
 
 def load_settings() -> Settings:
     """Reads the environment. Raises SettingsError naming the variable."""
@@ -60,4 +82,12 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "ARCPOINT_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name}={first['input']!r}: {first['msg'].lower()}") from None
+        why = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name}={_shown(name, first['input'])}: {why[0].lower()}{why[1:]}") from None
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as an error may show it: without what could be a secret."""
+    if name.endswith(("_TOKEN", "_KEY")):
+        return "***"
+    return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)

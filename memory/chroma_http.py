@@ -17,7 +17,7 @@ from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.collection_configuration import CreateCollectionConfiguration, CreateHNSWConfiguration
 from chromadb.config import Settings, System
 from chromadb.types import Collection, Where
-from overrides import override
+from typing_extensions import override
 
 from memory import chroma_schema
 from memory.chroma_schema import ChromaFault

@@ -44,9 +44,12 @@ def demo(
     """
     own = load_settings()
     with fresh_demo(folder) as files:
-        settings = own.model_copy(update={"database_url": files.database_url, "memory_path": files.memory})
+        demos = {"database_url": files.database_url, "memory_path": files.memory, "memory_url": None}
+        settings = own.model_copy(update=demos)
         asyncio.run(_demo(settings))
     variables = {"ARCPOINT_DATABASE_URL": files.database_url, "ARCPOINT_MEMORY_PATH": str(files.memory)}
+    if own.memory_url is not None:
+        variables["ARCPOINT_MEMORY_URL"] = ""
     where = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     say(f"\nTo ask your own questions about this week:\n\n  {where} arcpoint chat\n")
     if settings.anthropic_api_key is None:

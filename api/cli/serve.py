@@ -103,4 +103,4 @@ def _configured(settings: Settings) -> str:
     else:
         model = settings.model + (f" at {settings.anthropic_base_url}" if settings.anthropic_base_url else "")
     database = make_url(settings.database_url).difference_update_query(["password"]).render_as_string()
-    return f"model: {model}; database: {database}; memory: {settings.memory_path}"
+    return f"model: {model}; database: {database}; memory: {settings.memory_url or settings.memory_path}"

@@ -1,0 +1,28 @@
+"""What may be the address and the token of a memory server."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+
+def checked_server_url(url: str) -> str:
+    """The address of a Chroma server without a slash at its end. Raises ValueError where it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{error}; write http://host:port or https://host:port") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password can be in it; a token goes into ARCPOINT_MEMORY_TOKEN")
+    address = parts.hostname is not None and parts.hostname.isascii() and port != 0 and url.isprintable()
+    surplus = parts.path.strip("/") or parts.query or parts.fragment or " " in url
+    if parts.scheme not in ("http", "https") or not address or surplus:
+        raise ValueError("not the address of a server; write http://host:port or https://host:port")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def checked_server_token(token: str) -> str:
+    """A token that a header can carry. Raises ValueError, which does not show it."""
+    if not token or not all("!" <= letter <= "~" for letter in token):
+        raise ValueError("a token is made of visible ASCII characters, without blanks")
+    return token
