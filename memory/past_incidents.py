@@ -12,8 +12,9 @@ from sqlalchemy import Executable, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from memory.entry_texts import memorable
+from memory.error_template import error_templates, shared_templates
 from memory.index import Hit
-from memory.lexical import lexical_scores
+from memory.lexical import wording, wording_scores
 from memory.ranking import Candidate, Ranked, merge, rank
 from memory.recall import Miss, RecallQuery, Recollection
 from memory.told import Told, known_postmortem, select_told, told, told_columns
@@ -85,7 +86,8 @@ class Past:
             if (text := self._texts.get(hit.key))
             for newest in [one for one in text.newest if one.incident_id != query.exclude_incident_id][:1]
         ]
-        lexical = lexical_scores(query.text, [text.text for _, text, _ in known])
+        lexical = wording_scores(wording(query.text, query.target), [text.text for _, text, _ in known])
+        errors = error_templates(query.text)
         excluded = self._keys.get(query.exclude_incident_id or 0)
         found: dict[str, Candidate] = {}
         for (hit, text, newest), score in zip(known, lexical, strict=True):
@@ -96,6 +98,7 @@ class Past:
                 lexical=score,
                 target=newest.target,
                 same_target=query.target is not None and query.target == newest.target,
+                same_errors=shared_templates(errors, error_templates(text.text)),
                 recurrences=text.recurrences - (hit.key == excluded),
                 started_at=newest.started_at,
                 resolved_at=newest.resolved_at,
@@ -123,7 +126,16 @@ async def rank_hits(
 
     def decide() -> tuple[list[Chosen], tuple[Miss, ...]]:
         candidates = [past.candidates(query, found) for query, found in zip(queries, hits, strict=True)]
-        answers = [rank(found, as_of=as_of, background=background, limit=limit) for found in candidates]
+        answers = [
+            rank(
+                found,
+                wanted=wording(query.text, query.target),
+                as_of=as_of,
+                background=background,
+                limit=limit,
+            )
+            for query, found in zip(queries, candidates, strict=True)
+        ]
         misses = tuple(
             Miss(query, max((candidate.similarity for candidate in found), default=None))
             for query, found, answer in zip(queries, candidates, answers, strict=True)
@@ -230,6 +242,7 @@ def _both(one: Candidate, other: Candidate, record_key: str) -> Candidate:
         record,
         similarity=max(one.similarity, other.similarity),
         lexical=max(one.lexical, other.lexical),
+        same_errors=max(one.same_errors, other.same_errors),
         recurrences=max(one.recurrences, other.recurrences),
     )
 

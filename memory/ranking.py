@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from statistics import median
 
-LEXICAL_WEIGHT = 0.5
-"""Of the lexical score beside the cosine. On 75 labelled queries over 1,076 bug reports MRR rose from 0.70
-to 0.74 with MiniLM and from 0.52 to 0.60 with hashing; any weight from 0.3 to 1 did nearly as well."""
+from memory.abstention import LEAST_CONFIDENCE, Evidence, confidence
+from memory.lexical import Wording
 
-SAME_TARGET_BONUS = 0.05
-"""Decides between near equals; too small to lift an incident that is not alike."""
+LEXICAL_WEIGHT = 2.0
+"""Of the lexical share beside the cosine. Chosen on generated incidents and labelled reports that take no
+part in what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
+
+SAME_TARGET_BONUS = 0.01
+SAME_ERRORS_BONUS = 0.02
+"""Decide between near equals; too small to lift an incident that is not alike. More of either lost recall:
+the texts name target and errors already, and much else befalls the same target."""
 
 RECURRENCE_HALF_LIFE = timedelta(days=20)
 """In published operations data 94 % of recurrences came within 20 days."""
 
-DECAY_FLOOR = 0.85
-"""What age leaves of a score at least: a match beats any fresh one less than 85 % as good, however old."""
+DECAY_FLOOR = 0.95
+"""What age leaves of a score at least: a match beats any fresh one less than 95 % as good, however old.
+A floor of 0.85 put fresh failures of another kind before the right one."""
 
-MARGIN = 0.05
-"""How far above the embedder's background cosine and weighted lexical score together must come. On 57
-labelled questions over 18 incidents this kept all 31 right answers with MiniLM and 24 of 27 with hashing,
-and was silent on 15 and 19 of 25 questions about something else. No cut-off is sharp: show the similarity."""
+_COMPARED = 20
+"""Clusters that each is held against at least; where there are fewer, unlike ones are imagined."""
 
 SAME_AGAIN = 0.6
 """Share of common words from which two titles with their causes are the same thing again."""
@@ -50,6 +57,8 @@ class Candidate:
     resolved_at: datetime
     gist: str
     """Title and root cause: what makes two incidents the same thing again."""
+    same_errors: float = 0.0
+    """Share of the errors that the query quotes, from 0 to 1."""
     is_draft: bool = False
     """Whether nobody has vouched yet for what it says; it comes after all that somebody has."""
 
@@ -60,6 +69,7 @@ class Ranked:
 
     candidate: Candidate
     score: float
+    evidence: Evidence
     keys: frozenset[str]
     """Texts of the cluster, its best one's included."""
     recurrences: int
@@ -67,10 +77,15 @@ class Ranked:
     last_seen: datetime
     """When the newest of them started."""
 
+    @property
+    def confidence(self) -> float:
+        """How likely it is an answer, from 0 to 1."""
+        return confidence(self.evidence)
+
 
 def relevance(candidate: Candidate) -> float:
     """How much a candidate resembles the query, whatever its age."""
-    bonus = SAME_TARGET_BONUS if candidate.same_target else 0.0
+    bonus = SAME_TARGET_BONUS * candidate.same_target + SAME_ERRORS_BONUS * candidate.same_errors
     return candidate.similarity + LEXICAL_WEIGHT * candidate.lexical + bonus
 
 
@@ -80,25 +95,42 @@ def decay(age: timedelta) -> float:
     return DECAY_FLOOR + (1 - DECAY_FLOOR) * fresh
 
 
-def rank(candidates: Sequence[Candidate], *, as_of: datetime, background: float, limit: int) -> list[Ranked]:
-    """The relevant candidates, best first, one per cluster of recurrences; empty when nothing is similar.
+def rank(
+    candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float, limit: int
+) -> list[Ranked]:
+    """The answers, best first, one per cluster of recurrences; empty when nothing is similar.
 
-    `background` is the cosine that the embedder gives to texts on different subjects.
+    `wanted` is the wording of the query, `background` the cosine that the embedder gives to texts on
+    different subjects.
     """
-    scored = [
-        (relevance(candidate) * decay(as_of - candidate.resolved_at), candidate)
-        for candidate in candidates
-        if relevance(candidate) >= background + MARGIN
-    ]
-    scored.sort(key=lambda pair: (pair[1].is_draft, -pair[0], pair[1].key))
-    clusters: list[list[tuple[float, Candidate]]] = []
-    for score, candidate in scored:
-        cluster = next((known for known in clusters if _same_again(known[0][1], candidate)), None)
+    found = clusters(candidates, wanted=wanted, as_of=as_of, background=background)
+    return [one for one in found if one.confidence >= LEAST_CONFIDENCE][:limit]
+
+
+def clusters(
+    candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float
+) -> list[Ranked]:
+    """All candidates, best first, one result per cluster of recurrences, whether it is an answer or not."""
+    grouped: list[list[tuple[float, Candidate]]] = []
+    for score, candidate in ordered(candidates, as_of=as_of):
+        cluster = next((known for known in grouped if _same_again(known[0][1], candidate)), None)
         if cluster is None:
-            clusters.append([(score, candidate)])
+            grouped.append([(score, candidate)])
         else:
             cluster.append((score, candidate))
-    return [_ranked(cluster) for cluster in clusters[:limit]]
+    bests = sorted(relevance(cluster[0][1]) for cluster in grouped)
+    bests = sorted([background] * max(1, _COMPARED - len(bests)) + bests)
+    return [
+        _ranked(cluster, _evidence(cluster[0][1], wanted, as_of, background, bests)) for cluster in grouped
+    ]
+
+
+def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:
+    """Candidates with their scores, best first, and drafts after all others."""
+    scored = [
+        (relevance(candidate) * decay(as_of - candidate.resolved_at), candidate) for candidate in candidates
+    ]
+    return sorted(scored, key=lambda pair: (pair[1].is_draft, -pair[0], pair[1].key))
 
 
 def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
@@ -120,11 +152,30 @@ def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int,
     return chosen[:limit]
 
 
-def _ranked(cluster: Sequence[tuple[float, Candidate]]) -> Ranked:
+def _evidence(
+    best: Candidate, wanted: Wording, as_of: datetime, background: float, bests: Sequence[float]
+) -> Evidence:
+    """`bests` has the relevance of each cluster's best, lowest first, and of unlike ones."""
+    ours = relevance(best)
+    return Evidence(
+        similarity=(best.similarity - background) / (1 - background),
+        lexical=best.lexical,
+        contrast=ours - median(bests),
+        lead=ours - bests[max(0, bisect_left(bests, ours) - 1)],
+        same_target=float(best.same_target),
+        same_errors=best.same_errors,
+        log_age=math.log1p(max(as_of - best.resolved_at, timedelta(0)) / timedelta(days=1)),
+        log_words=math.log1p(len(wanted.words)),
+        names_something=float(bool(wanted.identifiers)),
+    )
+
+
+def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence) -> Ranked:
     score, best = cluster[0]
     return Ranked(
         candidate=best,
         score=score,
+        evidence=evidence,
         keys=frozenset(candidate.key for _, candidate in cluster),
         recurrences=sum(candidate.recurrences for _, candidate in cluster),
         last_seen=max(candidate.started_at for _, candidate in cluster),
@@ -143,6 +194,7 @@ def _same_again(one: Candidate, other: Candidate) -> bool:
 _WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")
 
 
+@lru_cache(maxsize=4_096)
 def _gist_words(gist: str) -> frozenset[str]:
     """Words without those that hold digits: times, counts and ids differ between recurrences."""
     return frozenset(_WORD_WITHOUT_DIGITS.findall(gist.casefold()))

@@ -1,0 +1,26 @@
+"""The errors that a text quotes, as programs name them: what is left of a log line without its figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+_MAX_CHARACTERS = 8_000
+"""Bounds the work on one text."""
+
+_NAME = re.compile(r"\b(?:[A-Za-z]{1,40}(?:_[A-Za-z]{1,40}){1,6}|[A-Z]{5,40}|(?:[A-Z][a-z]{1,40}){2,6})\b")
+"""`rate_limit_exceeded`, `ECONNRESET`, `CrashLoopBackOff`, `TimeoutError`."""
+_STATUS = re.compile(r"(?<![\w.,:/-])([45]\d\d|13[79])(?![\w.%/-])(?! *(?:ms|s|m|h|GB|MB|USD|%)\b)")
+"""Of HTTP, or the exit code of a killed process; not a figure with a unit."""
+
+
+def error_templates(text: str) -> frozenset[str]:
+    """Names and status numbers of errors, case-folded; figures, ids and hosts are left out."""
+    start = text[:_MAX_CHARACTERS]
+    names = {name.casefold() for name in _NAME.findall(start)}
+    return frozenset(names.union(_STATUS.findall(start)))
+
+
+def shared_templates(ours: AbstractSet[str], theirs: AbstractSet[str]) -> float:
+    """The share of our errors that are theirs too, from 0 to 1; 0 where we have none."""
+    return len(ours & theirs) / len(ours) if ours else 0.0
