@@ -134,6 +134,15 @@ async def test_nothing_later_than_the_moment_is_read(troubled_sqlite: Gateway, s
     assert all({Topic.ERRORS, Topic.QUALITY} <= topics_of(section) for section in then)
 
 
+async def test_figures_of_a_user_s_whole_tier_are_a_gap(troubled: Gateway) -> None:
+    """Rollups know no single users: with one in scope both say that, whether or not anything changed."""
+    user, tier = troubled.users["user_c"]
+    for window in ({}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}):
+        for section in await read_both(troubled, asking(user_ids=(user,), **window)):
+            assert section.gaps == (f"figures of single users; those here are of all users of tier {tier}",)
+    assert [section.gaps for section in await read_both(troubled, asking(tiers=(tier,)))] == [(), ()]
+
+
 def topics_of(section: Section) -> set[Topic]:
     return {topic for fact in section.facts for topic in fact.topics}
 

@@ -136,15 +136,6 @@ async def test_onsets_are_of_the_scope_alone(troubled: Gateway) -> None:
     assert not [name for name in ("llama", "mistral", "user_c") if name in str(onsets)]
 
 
-async def test_figures_of_a_user_s_whole_tier_are_a_gap(troubled: Gateway) -> None:
-    """Rollups know no single users: with one in scope that is said, whether or not anything changed."""
-    for window in ({}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}):
-        section = await troubled.read(source, asking(user_ids=troubled.id_of("user_c"), **window))
-        tier = troubled.users["user_c"][1]
-        assert section.gaps == (f"figures of single users; those here are of all users of tier {tier}",)
-    assert (await troubled.read(source, asking(tiers=(tier,)))).gaps == ()
-
-
 async def test_a_router_version_is_first_seen_at_the_onset(gateway: Gateway) -> None:
     """It is found in the requests themselves; and unknown at a moment before."""
     await settle(gateway)

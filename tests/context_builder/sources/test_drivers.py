@@ -174,15 +174,6 @@ async def test_only_the_scope_is_explored(troubled: Gateway) -> None:
     assert "gpt-4/aws" in about(premium, Topic.LATENCY).text
 
 
-async def test_figures_of_a_user_s_whole_tier_are_a_gap(troubled: Gateway) -> None:
-    """Rollups know no single users: with one in scope that is said, whether or not anything changed."""
-    for window in ({}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}):
-        section = await troubled.read(source, asking(user_ids=troubled.id_of("user_c"), **window))
-        tier = troubled.users["user_c"][1]
-        assert section.gaps == (f"figures of single users; those here are of all users of tier {tier}",)
-    assert (await troubled.read(source, asking(tiers=(tier,)))).gaps == ()
-
-
 async def test_a_moment_before_a_trouble_knows_nothing_of_it(troubled: Gateway) -> None:
     """While requests fail they do, before they did not; slowness that comes hours later is unknown."""
     during = await troubled.read(source, asking(FAILING_UNTIL - 5 * MINUTE))
