@@ -67,21 +67,9 @@ class Spending:
         settled, self._settled = self._settled, asyncio.Event()
         settled.set()
 
-    def set_aside(self, worst: Decimal) -> bool:
-        """Sets aside the worst case of a call that ends some other time, without waiting; whether it fits."""
-        if self._fits(worst):
-            self.reserved += worst
-            return True
-        return False
-
     def count_in(self, worst: Decimal) -> None:
         """Sets aside the worst case of what is under way already, whether it fits or not."""
         self.reserved += worst
-
-    def settle(self, worst: Decimal, cost: Decimal) -> None:
-        """Says what has come of a worst case that was set aside or counted in."""
-        self.reserved -= worst
-        self.spent += cost
 
     @asynccontextmanager
     async def reserved_for(self, worst: Decimal) -> AsyncIterator[Reservation]:
