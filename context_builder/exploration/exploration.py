@@ -105,8 +105,10 @@ class Exploration:
         """The first onset, if it is found soon: for sources that have something to say without it."""
         work = self._started(request)
         await asyncio.wait({work}, timeout=ONSET_WITHIN_S)
-        if not work.done() or work.cancelled() or work.exception() is not None:
+        if not work.done():
             return Onset(None, ("when what is asked about began: that was not found in time",))
+        if work.cancelled() or work.exception() is not None:
+            return Onset(None, ("when what is asked about began: looking for it failed",))
         shifts = work.result().shifts
         return Onset(shifts[0].onset if shifts else None)
 

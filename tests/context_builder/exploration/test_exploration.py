@@ -230,6 +230,23 @@ async def test_an_onset_that_is_found_late_is_a_gap_until_it_is_known(
         assert await exploration.onset(asking()) == Onset(shifts[0].onset)
 
 
+async def test_an_exploration_that_fails_leaves_the_onset_unknown(
+    troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 2: who needs its findings fails with it; who can do without says that looking for it failed."""
+
+    async def broken(*_: object) -> None:
+        raise ConnectionError("the database is gone")
+
+    monkeypatch.setattr(f"{Exploration.__module__}.read_traffic", broken)
+    async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
+        exploration = Exploration(snapshot)
+        with pytest.raises(ConnectionError, match="the database is gone"):
+            await exploration.findings(asking())
+        onset = await exploration.onset(asking())
+    assert onset == Onset(None, ("when what is asked about began: looking for it failed",))
+
+
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
     """An empty log has no shifts and no onset; one old request is traffic."""
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
