@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -173,10 +174,9 @@ class ChromaHttp(AsyncFastAPI):
                 # A connection that was kept for us, to a server that was started again meanwhile.
                 status, body = await self._exchange(method, url, content, params)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = _one_line(str(error)) or "no answer"
             raise MemoryUnavailable(
-                f"memory server {self._url} cannot be reached ({reason}); start it (`chroma run`) or correct "
-                "ARCPOINT_MEMORY_URL"
+                f"memory server {self._url} cannot be reached ({_reason(error)}); start it (`chroma run`) or "
+                "correct ARCPOINT_MEMORY_URL"
             ) from None
         except httpx.HTTPError as error:
             raise MemoryUnavailable(
@@ -227,6 +227,17 @@ def _read(body: bytes) -> Any:
     if isinstance(document, dict) and document.get("embeddings"):
         document["embeddings"] = [np.asarray(rows, dtype=np.float32) for rows in document["embeddings"]]
     return document
+
+
+def _reason(error: BaseException) -> str:
+    """What the machine says, below what the layers above make of it."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    if isinstance(error, BaseExceptionGroup):  # one for each address of a name
+        error = error.exceptions[0]
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return _one_line(str(error)) or "no answer"
 
 
 def _one_line(text: str) -> str:

@@ -26,6 +26,10 @@ def test_every_setting_is_documented_with_its_default(repository: Path) -> None:
         ("EMBEDDER", "magic"),
         ("PORT", "70000"),
         ("MODEL_DEADLINE_S", "-1"),
+        ("MEMORY_URL", "chroma:8000"),
+        ("MEMORY_URL", "http://chroma:80000"),
+        ("MEMORY_URL", "http://chroma:8000/api"),
+        ("MEMORY_URL", "localhost"),
     ],
 )
 def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -36,9 +40,24 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name:
 
 
 def test_a_secret_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API key is in no representation of the settings."""
+    """Keys and tokens are in no representation of the settings, and in no complaint about them."""
     monkeypatch.setenv("ARCPOINT_ANTHROPIC_API_KEY", "sk-ant-very-secret")
+    monkeypatch.setenv("ARCPOINT_MEMORY_TOKEN", "very-secret")
     assert "very-secret" not in repr(load_settings())
+    monkeypatch.setenv("ARCPOINT_MEMORY_TOKEN", "very-secret words")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "ARCPOINT_MEMORY_TOKEN=***: a token is made of visible ASCII characters, without blanks"
+    )
+    monkeypatch.delenv("ARCPOINT_MEMORY_TOKEN")
+    monkeypatch.setenv("ARCPOINT_MEMORY_URL", "https://me:very-secret@chroma:8000")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "ARCPOINT_MEMORY_URL='https://***@chroma:8000': no user or password can be in it; "
+        "a token goes into ARCPOINT_MEMORY_TOKEN"
+    )
 
 
 def test_nothing_else_reads_the_environment(repository: Path) -> None:

@@ -190,18 +190,30 @@ async def test_whatever_the_server_does_is_told_in_a_line(
 
 async def test_no_server_is_told_with_what_to_do() -> None:
     """Nothing on the port, or a name that no machine has: which address it was, and how to start a server."""
-    for url in (
-        "http://127.0.0.1:9",
-        "http://[::1]:9",
-        "https://127.0.0.1:9",
-        "http://no-such-host.invalid:1",
-    ):
+    for url, why in {
+        "http://127.0.0.1:9": "Connection refused",
+        "http://[::1]:9": "Connection refused|Cannot assign requested address",
+        "https://127.0.0.1:9": "Connection refused",
+        "http://no-such-host.invalid:1": "Name or service not known|Temporary failure in name resolution",
+    }.items():
         index = ChromaServerIndex(url, token=TOKEN, call_deadline_s=20)
-        with pytest.raises(
-            MemoryUnavailable, match=r"cannot be reached \(.+\); start it \(`chroma run`\) or"
-        ):
+        with pytest.raises(MemoryUnavailable) as caught:
             await index.collections()
+        expected = (
+            rf"memory server {re.escape(url)} cannot be reached \(.*({why})\); start it \(`chroma run`\) or "
+        )
+        assert re.fullmatch(expected + "correct ARCPOINT_MEMORY_URL", str(caught.value))
         await index.close()
+
+
+async def test_https_is_not_given_up(chroma_server: ChromaProcess) -> None:
+    """Where HTTPS is asked for, nothing is sent in plain text, and certificates are verified."""
+    index = ChromaServerIndex(chroma_server.url.replace("http:", "https:"), token=TOKEN)
+    with pytest.raises(MemoryUnavailable, match=r"cannot be reached \(.*SSL.*\); start it"):
+        await index.collections()
+    assert index._chroma is not None
+    assert index._chroma._http._transport._pool._ssl_context.verify_mode.name == "CERT_REQUIRED"  # type: ignore[attr-defined]
+    await index.close()
 
 
 async def test_a_url_or_token_that_cannot_be_one_is_refused() -> None:

@@ -25,6 +25,7 @@ def test_three_grounded_answers_about_now(
     monkeypatch.setenv("ARCPOINT_EMBEDDER", "sentence-transformers")
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", f"sqlite:///{own}/arcpoint.db")
     monkeypatch.setenv("ARCPOINT_MEMORY_PATH", str(own / "memory"))
+    monkeypatch.setenv("ARCPOINT_MEMORY_URL", "http://127.0.0.1:9")
     result = finished(start("demo", "--folder", tmp_path / "demo"))
     assert (result.code, result.err) == (0, "")
     answers = result.out.split("\n## ")
@@ -47,7 +48,8 @@ def test_three_grounded_answers_about_now(
     assert timedelta(0) <= datetime.now(UTC) - ended < timedelta(minutes=2)
 
     next_command = re.search(
-        r"ARCPOINT_DATABASE_URL=(\S+) ARCPOINT_MEMORY_PATH=(\S+) arcpoint chat", result.out
+        r"ARCPOINT_DATABASE_URL=(\S+) ARCPOINT_MEMORY_PATH=(\S+) ARCPOINT_MEMORY_URL='' arcpoint chat",
+        result.out,
     )
     assert next_command is not None
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", next_command.group(1))
