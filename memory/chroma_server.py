@@ -92,11 +92,15 @@ class ChromaServerIndex:
     async def rename(self, collection: str, name: str) -> None:
         """Gives a collection another name; if there is one of that name, drops it instead."""
         async with self._calling(collection) as chroma:
-            taken = name in await chroma.names()
-            if not taken:
-                await chroma.rename(await chroma.find(collection), name)
-        if taken:
-            await self.drop(collection)
+            if name not in await chroma.names():
+                try:
+                    await chroma.rename(await chroma.find(collection), name)
+                except ChromaFault:  # another process may have taken the name meanwhile
+                    if name not in await chroma.names():
+                        raise
+                else:
+                    return
+        await self.drop(collection)
 
     async def drop(self, collection: str) -> None:
         """Removes a collection; harmless when there is none of that name."""

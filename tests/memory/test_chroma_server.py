@@ -316,6 +316,17 @@ async def test_two_indexes_on_a_server_see_each_other_s_writes_at_once(chroma_se
         assert await other.count(renamed) == 0
 
 
+async def test_of_two_that_take_a_name_at_once_one_gets_it(chroma_server: ChromaProcess) -> None:
+    """Two processes that build the same collection end with one of that name, and neither fails."""
+    async with another(chroma_server) as one, another(chroma_server) as other:
+        for number in range(8):
+            name = f"incidents-race-{number}"
+            for index, own in ((one, "a"), (other, "b")):
+                await index.create(f"{name}-{own}")
+            await asyncio.gather(one.rename(f"{name}-a", name), other.rename(f"{name}-b", name))
+            assert {found for found in await one.collections() if name in found} == {name}
+
+
 COLUMNS = ("keys", "vectors", "stamps", "known_at")
 
 
