@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,7 @@ from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.answer import Answer
 from context_builder.request import Ask, ScopeNames
+from memory.following import following
 
 
 async def query_ai(
@@ -49,13 +50,20 @@ async def query_ai(
 async def serving(settings: Settings) -> AsyncIterator[Services]:
     """Opens services that `query_ai` uses, too, wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
-    async with open_services(settings, wait_for_memory=False) as services:
+    async with open_services(settings, wait_for_memory=False) as services, _upkeep(services):
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:
             yield services
         finally:
             _opened.pop(loop, None)
+
+
+def _upkeep(services: Services) -> AbstractAsyncContextManager[None]:
+    """What a service does besides answering: memory follows the database, if it may be written."""
+    if services.settings.read_only:
+        return nullcontext()
+    return following(services.memory.upkeep, every_s=services.settings.memory_follow_s)
 
 
 _opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] = WeakKeyDictionary()

@@ -100,7 +100,7 @@ class Answerer:
         latency_ms = round((time.perf_counter() - started) * 1000)
         # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
         answer = await asyncio.to_thread(self.check, built.manifest, written, latency_ms)
-        if record:
+        if record and self._questions.is_kept:
             await self._record(answer, ask.asker, asked_at)
         yield answer
 

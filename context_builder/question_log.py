@@ -18,6 +18,11 @@ class QuestionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether questions may be stored at all."""
+        return not self._database.read_only
+
     async def record(self, answer: Answer, *, asker: str | None, asked_at: datetime) -> int:
         """Stores one answered question; gives its database id."""
         async with self._database.write() as session:

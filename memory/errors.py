@@ -5,6 +5,7 @@ MemoryUnavailable
     CollectionMissing
     MemoryReadOnly
 UnknownIncident
+UnknownIndex
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class MemoryReadOnly(MemoryUnavailable):
 
 class UnknownIncident(Exception):
     """There is no incident of that id, or its texts were erased; nothing was changed."""
+
+
+class UnknownIndex(Exception):
+    """There is no kept index of that name to do this with; nothing was changed."""

@@ -25,7 +25,7 @@ from memory.active_index import (
 from memory.collection import RowChanges
 from memory.embedder import Embedder
 from memory.entries import Entries, EntryChanges, Progress
-from memory.errors import MemoryCorrupt, MemoryReadOnly, MemoryUnavailable
+from memory.errors import MemoryCorrupt, MemoryReadOnly, MemoryUnavailable, UnknownIndex
 from memory.forgetting import Forgotten, erase
 from memory.index import VectorIndex
 from memory.outbox import Outbox
@@ -112,11 +112,14 @@ class Upkeep:
             return await self._rebuild(progress)
 
     async def activate(self, name: str) -> SyncReport:
-        """Lets a kept collection serve again, once it is up to date. Raises MemoryUnavailable, ValueError."""
+        """Lets a kept collection serve again, once it is up to date.
+
+        Raises MemoryUnavailable and UnknownIndex.
+        """
         async with self._changing():
             chosen = next((each.index for each in await self.kept() if each.index.collection == name), None)
             if chosen is None:
-                raise ValueError(f"no collection {name} is kept; see `arcpoint memory status`")
+                raise UnknownIndex(f"no collection {name} is kept; see `arcpoint memory status`")
             chosen.require_fit(self._embedder)
             old = await self._active()
             queued, changes = await self._refreshed(_silent)
@@ -129,10 +132,10 @@ class Upkeep:
         return _report(chosen, changes, rows)
 
     async def drop(self, name: str) -> None:
-        """Removes a kept collection that does not serve. Raises MemoryUnavailable, ValueError."""
+        """Removes a kept collection that does not serve. Raises MemoryUnavailable, UnknownIndex."""
         async with self._changing():
             if not await mark_dropped(self._database, name):
-                raise ValueError(
+                raise UnknownIndex(
                     f"no collection {name} is kept beside the active one; see `arcpoint memory status`"
                 )
             await self._index.drop(name)
@@ -154,14 +157,13 @@ class Upkeep:
         """
         self._require_writable()
         forgotten = await erase(self._database, incidents, at=at)
-        async with self._changing():
-            if await self._active() is None:
-                return forgotten
-            await self._rebuild(progress)
-            for each in await self.kept():
-                if not each.serves and await mark_dropped(self._database, each.index.collection):
-                    await self._index.drop(each.index.collection)
-            await self._index.compact()
+        try:
+            async with self._changing():
+                await self._rebuild_alone(progress)
+        except MemoryUnavailable as error:
+            raise MemoryUnavailable(
+                f"the texts are erased, but vectors may be left: {error}; then forget it again"
+            ) from None
         return forgotten
 
     @asynccontextmanager
@@ -197,6 +199,16 @@ class Upkeep:
         queued = await self._outbox.incident_rows()
         changes = await self._entries.refresh(progress)
         return queued + await self._outbox.key_rows(), changes
+
+    async def _rebuild_alone(self, progress: Progress | None) -> None:
+        """A new collection and no other, with nothing left of what was in them."""
+        if await self._active() is None:
+            return
+        await self._rebuild(progress)
+        for each in await self.kept():
+            if not each.serves and await mark_dropped(self._database, each.index.collection):
+                await self._index.drop(each.index.collection)
+        await self._index.compact()
 
     async def _active(self) -> ActiveIndex | None:
         async with self._database.read() as session:

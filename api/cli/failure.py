@@ -16,7 +16,7 @@ from api.story import StoryError
 from context_builder.postmortems.template import TemplateError
 from context_builder.pricing import PriceFileError
 from context_builder.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
+from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex
 from memory.reviews import UnusableReviewer
 from models.database import DatabaseError
 
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 _BAD_INPUT = (
     *(SettingsError, QuestionError, PriceFileError, TemplateError, StoryError, MappingError, ArchiveError),
-    *(UnknownIncident, UnusableReviewer),
+    *(UnknownIncident, UnknownIndex, UnusableReviewer),
 )
 _TROUBLE = (DatabaseError, MemoryUnavailable, IngestError, SQLAlchemyError, OSError)
 KNOWN = (*_BAD_INPUT, *_TROUBLE)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
 
-from api.cli import memory_archive, memory_review
+from api.cli import memory_archive, memory_forget, memory_review
 from api.cli.failure import TROUBLE
 from api.cli.json_output import say_json
+from api.cli.opened_memory import opened_memory
 from api.cli.options import AsJson, AsOf
 from api.cli.progress_bar import Report, progress_bar
 from api.cli.sheet import Row, Sheet, plain_lines
 from api.cli.streams import say
-from api.services import open_database, open_memory
-from api.settings import load_settings
 from context_builder.builder import utc_now
 from context_builder.figures import count, moment
 from context_builder.resolve import check_moment, check_question
@@ -28,14 +25,14 @@ from memory.incident_memory import IncidentMemory
 from memory.recall import Recall, RecallQuery, Recollection
 from memory.status import MemoryStatus
 from memory.upkeep import SyncReport
-from models.database import Database
+from models import ReviewStatus
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(memory_review.app)
 app.add_typer(memory_archive.app)
+app.add_typer(memory_forget.app)
 
-_PATIENCE_S = 120.0
-"""Nobody waits for the next source here, so the model may take its time to load."""
+Collection = Annotated[str, typer.Argument(metavar="INDEX", help="Its name, as `memory status` shows it.")]
 
 
 @app.command()
@@ -66,7 +63,7 @@ def status(*, as_json: AsJson = False) -> None:
     """Show whether memory works, and how much of the database it knows."""
     found = asyncio.run(_status())
     if as_json:
-        say_json(asdict(found))
+        say_json(TypeAdapter(MemoryStatus).dump_python(found, mode="json"))
     else:
         for line in plain_lines(_status_sheet(found)):
             say(line)
@@ -86,28 +83,39 @@ def rebuild() -> None:
     _say_report(asyncio.run(_change("rebuilding memory", lambda memory, progress: memory.rebuild(progress))))
 
 
-@asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[Database, IncidentMemory]]:
-    settings = load_settings().model_copy(update={"memory_deadline_s": _PATIENCE_S})
-    async with open_database(settings) as database, open_memory(settings, database) as memory:
-        yield database, memory
+@app.command()
+def activate(collection: Collection) -> None:
+    """Let an index that was kept serve again, once it is up to date."""
+    _say_report(asyncio.run(_change("updating memory", lambda memory, _: memory.upkeep.activate(collection))))
+
+
+@app.command()
+def drop(collection: Collection) -> None:
+    """Remove an index that is kept beside the one that serves."""
+    asyncio.run(_drop(collection))
+    say(f"{collection} is dropped")
 
 
 async def _search(text: str, as_of: datetime | None, limit: int) -> Recall:
     now = utc_now()
     query = RecallQuery(text=check_question(text))
     moment_asked = check_moment(as_of, name="as_of", now=now) or now
-    async with _opened() as (database, memory), database.read() as session:
+    async with opened_memory() as (database, memory), database.read() as session:
         return await memory.recall(session, [query], as_of=moment_asked, limit=limit)
 
 
 async def _status() -> MemoryStatus:
-    async with _opened() as (_, memory):
+    async with opened_memory() as (_, memory):
         return await memory.status()
 
 
+async def _drop(collection: str) -> None:
+    async with opened_memory() as (_, memory):
+        await memory.upkeep.drop(collection)
+
+
 async def _change(what: str, change: Callable[[IncidentMemory, Report], Awaitable[SyncReport]]) -> SyncReport:
-    async with _opened() as (_, memory):
+    async with opened_memory() as (_, memory):
         with progress_bar(what) as progress:
             return await change(memory, progress)
 
@@ -127,6 +135,7 @@ def _recollection(found: Recollection) -> Sheet:
         ("symptoms", found.symptoms),
         ("cause", found.root_cause or "not recorded"),
         ("fix", found.resolution or "not recorded"),
+        ("told by", _told_by(found.provenance, found.status)),
     ]
     if found.recurrences > 1:
         rows.append(("seen", f"{found.recurrences} times, last {moment(found.last_seen)} UTC"))
@@ -134,14 +143,31 @@ def _recollection(found: Recollection) -> Sheet:
     return Sheet(title=title, rows=tuple(row for row in rows if row[1]))
 
 
+def _told_by(provenance: str, status: str) -> str:
+    """Who wrote cause and fix, and whether anybody vouches for them."""
+    return (
+        provenance if status == ReviewStatus.APPROVED else f"{provenance}, a draft that nobody has approved"
+    )
+
+
 def _status_sheet(status: MemoryStatus) -> Sheet:
-    rows = [
-        ("entries", f"{status.entries:,}"),
+    waiting = f"{count(status.waiting, 'change')} to take in"
+    if status.waiting_since is not None:
+        waiting += f", the oldest since {moment(status.waiting_since)} UTC"
+    rows: list[Row] = [
+        ("incidents", f"{status.entries:,}, of which {status.drafts:,} as drafts"),
+        ("rejected", f"{status.rejected:,}"),
         ("not found yet", f"{status.lag:,}"),
+        ("outbox", waiting),
         ("vectors", "unknown" if status.vectors is None else f"{status.vectors:,}"),
         ("index", status.collection or "none"),
         ("model", status.model_id or "none"),
     ]
     if status.self_hit_rate is not None:
         rows.append(("find themselves", f"{status.self_hit_rate:.0%}"))
+    rows += [
+        ("kept", f"{each.index.collection} ({each.index.model_id}, {moment(each.created_at)} UTC)")
+        for each in status.kept
+        if not each.serves
+    ]
     return Sheet(title=f"memory: {status.unavailable or 'ok'}", rows=tuple(rows))

@@ -1,7 +1,7 @@
 """Similar past incidents: answers "has this happened before, and what mended it?".
 
-Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, and how often it
-recurred. Only incidents resolved before `as_of`; asked with every active incident, and with the question.
+Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether they are a
+draft that nobody has approved, and how often it recurred. Only incidents resolved before `as_of`; asked with every active incident, and with the question.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.untrusted import quoted
 from memory.recall import Recall, RecallQuery, Recollection
 from memory.recipe import query_text
-from models import Incident, Severity
+from models import Incident, Provenance, ReviewStatus, Severity
 from models.database import ReadSession
 
 _NOTHING_RESOLVED = "no incident had been resolved by then"
+_UNAPPROVED = {
+    Provenance.HUMAN: " (a draft)",
+    Provenance.MODEL: " (a draft written by a model, approved by nobody)",
+    Provenance.IMPORT: " (an imported draft)",
+    Provenance.CODE: " (a draft)",
+}
+_DRAFT_SHARE = 0.7
+"""What a draft's importance is of that of something approved."""
 MOST_QUERIES = 4
 MOST_RECALLED = 4
 
@@ -86,8 +94,9 @@ def _fact(recollection: Recollection, asked: str | None) -> Fact:
         head += f", on {quoted(recollection.target, limit=100)}"
     if recollection.recurrences > 1:
         head += f"; {recollection.recurrences} times in all, last {moment(recollection.last_seen)}"
-    cause = f"; cause then: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
-    fix = f"; fix then: {quoted(recollection.resolution)}" if recollection.resolution else ""
+    doubt = _UNAPPROVED[recollection.provenance] if recollection.status != ReviewStatus.APPROVED else ""
+    cause = f"; cause then{doubt}: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
+    fix = f"; fix then{doubt}: {quoted(recollection.resolution)}" if recollection.resolution else ""
     return Fact(
         f"{head}{fix}{cause}",
         f"{head}{fix}" if cause else "",
@@ -97,7 +106,8 @@ def _fact(recollection: Recollection, asked: str | None) -> Fact:
 
 
 def _importance(recollection: Recollection) -> float:
-    return min(0.95, 0.4 + 0.6 * max(0.0, recollection.similarity))
+    trust = 1.0 if recollection.status == ReviewStatus.APPROVED else _DRAFT_SHARE
+    return trust * min(0.95, 0.4 + 0.6 * max(0.0, recollection.similarity))
 
 
 def _nothing(recall: Recall) -> str:

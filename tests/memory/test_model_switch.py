@@ -6,7 +6,7 @@ import pytest
 from incident_world import World, distinct, ids
 from sqlalchemy import func, select
 
-from memory.errors import MemoryUnavailable
+from memory.errors import MemoryUnavailable, UnknownIndex
 from memory.hashing import HashingEmbedder
 from models import MemoryEntry
 
@@ -51,7 +51,7 @@ async def test_what_serves_cannot_be_dropped_nor_what_is_unknown_activated(world
     report = await memory.sync()
     for refused in (memory.upkeep.drop(report.collection), memory.upkeep.drop("incidents-no"),
                     memory.upkeep.activate("incidents-no")):  # fmt: skip
-        with pytest.raises(ValueError, match="see `arcpoint memory status`"):
+        with pytest.raises(UnknownIndex, match="see `arcpoint memory status`"):
             await refused
     assert (await memory.status()).lag == 0
 

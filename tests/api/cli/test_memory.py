@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,55 @@ def test_memory_from_nothing_to_a_search_that_finds(arcpoint: Run, folder: Path)
     assert arcpoint("memory", "rebuild").out.startswith(
         f"{RESOLVED} incidents in memory: 0 embedded, 0 removed"
     )
+
+
+def test_a_kept_index_can_serve_again_and_be_dropped(arcpoint: Run, folder: Path) -> None:
+    """A rebuild keeps the index before it; both ways lie open, and a wrong name changes nothing."""
+    arcpoint("memory", "sync")
+    old = json.loads(arcpoint("memory", "status", "--json").out)["collection"]
+    arcpoint("memory", "rebuild")
+    status = arcpoint("memory", "status").out
+    assert f"kept             {old} (hashing-512, " in status
+    assert f"index {old}: 0 written, 0 deleted" in arcpoint("memory", "activate", old).out
+    newer = [each["index"]["collection"] for each in _status(arcpoint)["kept"] if not each["serves"]]
+    refused = arcpoint("memory", "drop", old)
+    assert (refused.code, refused.err) == (
+        2, f"arcpoint: no collection {old} is kept beside the active one; see `arcpoint memory status`\n"
+    )  # fmt: skip
+    assert arcpoint("memory", "drop", *newer).out == f"{newer[0]} is dropped\n"
+    assert len(_status(arcpoint)["kept"]) == 1
+
+
+def test_forgetting_asks_first_and_leaves_nothing(arcpoint: Run, folder: Path) -> None:
+    """Without a yes nothing happens; with --yes the incident can no longer be found, nor come back."""
+    arcpoint("memory", "sync")
+    words = "connection refused on port 8443"
+    [first, *_] = json.loads(arcpoint("memory", "search", words, "--json").out)["recollections"]
+    name = first["public_id"]
+    unsure = arcpoint("memory", "forget", name)
+    assert (unsure.code, unsure.out) == (2, "")
+    assert unsure.err.endswith("nothing was forgotten; say yes, or run it with --yes\n")
+    wrong = arcpoint("memory", "forget", name, "inc_nope", "--yes")
+    assert (wrong.code, wrong.err) == (2, "arcpoint: incident 'inc_nope' is not known; nothing was changed\n")
+    assert arcpoint("memory", "forget", name, "--yes").out == f"{name}  forgotten: its texts and vectors\n"
+    assert name not in arcpoint("memory", "search", words).out
+    status = _status(arcpoint)
+    assert (status["entries"], status["lag"], len(status["kept"])) == (RESOLVED - 1, 0, 1)
+
+
+def test_a_read_only_run_changes_nothing(
+    arcpoint: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ARCPOINT_READ_ONLY memory answers, and every command that would change it says why it does not."""
+    arcpoint("memory", "sync")
+    monkeypatch.setenv("ARCPOINT_READ_ONLY", "true")
+    assert "recollections" in arcpoint("memory", "search", "connection refused", "--json").out
+    for command in (["sync"], ["rebuild"], ["approve", "inc_0001"], ["forget", "inc_0001", "--yes"]):
+        refused = arcpoint("memory", *command)
+        assert refused.code == 1
+        assert refused.err.endswith("for reading only (ARCPOINT_READ_ONLY); nothing was changed\n")
+
+
+def _status(arcpoint: Run) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(arcpoint("memory", "status", "--json").out)
+    return status
