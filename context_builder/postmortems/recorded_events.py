@@ -26,6 +26,7 @@ from models import (
     Incident,
     Job,
     JobStatus,
+    LogSeverity,
     Notification,
     NotificationStatus,
     StateTransition,
@@ -83,7 +84,7 @@ async def read_events(session: ReadSession, incident: Incident, hit: Hit, window
         await _audit_events(session, request),
         await _transitions(session, request),
         await _notifications(session, request, incident),
-        await _log_lines(session, request),
+        await _log_lines(session, request, hit),
     ]
     found = sorted(event for reading in readings for event in reading.found)
     return Events(tuple(found), tuple(what for reading in readings for what in reading.cut))
@@ -216,8 +217,8 @@ async def _notifications(session: ReadSession, request: ContextRequest, incident
     return _bounded(rows.all(), "notifications", event)
 
 
-async def _log_lines(session: ReadSession, request: ContextRequest) -> Events:
-    """The first line of each kind, among the first lines of the window."""
+async def _log_lines(session: ReadSession, request: ContextRequest, hit: Hit) -> Events:
+    """The first line of each kind, among the first lines of the window; those of what was hit tell of it."""
     rows = await session.execute(
         select(ErrorLog.id, ErrorLog.logged_at, ErrorLog.severity, ErrorLog.target, _beginning())
         .where(_in(ErrorLog.logged_at, request.window), event_scope(ErrorLog, request))
@@ -229,7 +230,8 @@ async def _log_lines(session: ReadSession, request: ContextRequest) -> Events:
     first: dict[tuple[str, str], Event] = {}
     for line in lines[:MOST_LOG_LINES]:
         text = f"{named(line.target)} first logged {line.severity}: {quoted(line.message, limit=160)}"
-        event = Event(line.logged_at, "log", text, f"error_logs:{line.id}", is_bad=True)
+        is_bad = line.severity != LogSeverity.WARNING and (not hit.names or line.target in hit.names)
+        event = Event(line.logged_at, "log", text, f"error_logs:{line.id}", is_bad)
         first.setdefault((line.target, templates[line.message]), event)
     is_cut = len(lines) > MOST_LOG_LINES or len(first) > MOST_OF_A_KIND
     return Events(tuple(first.values())[:MOST_OF_A_KIND], ("error log lines",) if is_cut else ())

@@ -16,6 +16,7 @@ import structlog
 from api.cli.commands import run
 from command_line import START, Result, Run, Start, program
 from loopback.messages_api import API_KEY, MessagesApi
+from stored_postmortems import StoredPostmortems
 
 
 @pytest.fixture
@@ -58,6 +59,11 @@ def with_model(
     monkeypatch.setenv("ARCPOINT_ANTHROPIC_API_KEY", API_KEY)
     monkeypatch.setenv("ARCPOINT_ANTHROPIC_BASE_URL", messages_api.url)
     return messages_api
+
+
+@pytest.fixture
+def stored(environment: dict[str, str]) -> StoredPostmortems:
+    return StoredPostmortems(environment["ARCPOINT_DATABASE_URL"])
 
 
 @pytest.fixture

@@ -12,7 +12,12 @@ from hypothesis import given, settings
 
 from context_builder.answer import Answer, Citation, Doubt, Unsupported
 from context_builder.confidence import Confidence, Level
-from context_builder.postmortems.document import SECTIONS, instruction, summary_of, write_document
+from context_builder.postmortems.document import Document, instruction, read_document, write_document
+from context_builder.postmortems.findings import Findings
+from context_builder.postmortems.hit import Hit
+from context_builder.postmortems.impact import Impact, Traffic, minutes_of
+from context_builder.postmortems.recorded_events import Event, Events
+from context_builder.postmortems.template import load_template
 from context_builder.resolve import check_question
 from context_builder.source import Fact, Status
 from models import Incident
@@ -20,13 +25,16 @@ from readings import AS_OF, asked, packed, reading, texts
 
 STARTED = datetime(2026, 11, 19, 22, 30, tzinfo=UTC)
 RESOLVED = STARTED + timedelta(hours=1, minutes=20)
-WRITTEN = "\n\n".join(f"## {section}\n\nWords on {section.lower()} [V1]." for section in SECTIONS)
-ADDED = ("Evidence", "What could not be seen")
+TEMPLATE = load_template("default")
+SECTIONS = [section.title for section in TEMPLATE.sections]
+ASKED = [section.title for section in TEMPLATE.asked]
+WRITTEN = "\n\n".join(f"## {section}\n\nWords on {section.lower()} [V1]." for section in ASKED)
 
 
 def incident(**values: Any) -> Incident:
     """A resolved incident."""
     given: dict[str, Any] = {
+        "id": 42,
         "public_id": "inc_42",
         "title": "Pool exhausted",
         "severity": "high",
@@ -67,54 +75,151 @@ def answer(text: str = WRITTEN, *, model: str | None = "claude-sonnet-5-5", **va
     return Answer(**given | values)
 
 
-def headings(document: str) -> list[str]:
+def findings(given: Incident, *events: Event, cut: tuple[str, ...] = (), hit: str = "gpt-4/aws") -> Findings:
+    """What the database says of an incident that hit one deployment, and failed 4 of 10 requests of it."""
+    return Findings(
+        incident=given,
+        resolved_at=RESOLVED,
+        impact=Impact(
+            hit=Hit((1,), (hit,)),
+            window=minutes_of(given, RESOLVED),
+            by_tier={"premium": Traffic(10, 4, Decimal("0.5"))},
+            users=3,
+        ),
+        events=Events(events, cut),
+        changes=events,
+    )
+
+
+def written(given: Incident, answered: Answer, *events: Event, **values: Any) -> Document:
+    """The document by the default template."""
+    return write_document(TEMPLATE, findings(given, *events, **values), answered)
+
+
+def section(document: Document, title: str) -> str:
+    """The text under a heading."""
+    return document.markdown.partition(f"## {title}\n")[2].partition("\n## ")[0].strip()
+
+
+def headings(document: Document) -> list[str]:
     """The second-level headings, in order."""
-    return re.findall(r"^## (.*)$", document, re.MULTILINE)
+    return re.findall(r"^## (.*)$", document.markdown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-5-5", None])
 def test_every_section_is_there(model: str | None) -> None:
-    """Written by a model or by code: the six sections, then evidence and blind spots, in this order."""
-    document = write_document(incident(), RESOLVED, answer(model=model))
-    assert headings(document) == [*SECTIONS, *ADDED]
-    assert document.startswith("# Postmortem: Pool exhausted\n")
-    assert "| Time (UTC) | 2026-11-19 22:30 to 2026-11-19 23:50 (1 h 20 min) |" in document
-    assert "| Target | gpt-4/aws |" in document
-    assert "- [V1] 1,204 requests failed" in document
-    assert "Question log: ans_1" in document
+    """Written by a model or by code: the sections of the template in its order."""
+    document = written(incident(), answer(model=model))
+    assert headings(document) == SECTIONS
+    assert document.markdown.startswith("# Postmortem: Pool exhausted\n")
+    assert "| Time (UTC) | 2026-11-19 22:30 to 2026-11-19 23:50 (1 h 20 min) |" in document.markdown
+    assert "| Target | gpt-4/aws |" in document.markdown
+    assert "- [V1] 1,204 requests failed" in section(document, "Evidence")
+    assert "Question log: ans_1" in section(document, "Evidence")
 
 
 def test_without_a_model_the_records_speak() -> None:
-    """What is recorded is quoted, figures cite their source, and who wrote it is said."""
-    document = write_document(incident(root_cause=None), RESOLVED, answer(model=None))
-    assert "| Written by | code, no model (no model is configured) |" in document
-    assert "«Pool exhausted» on «gpt-4/aws», high, lasted 1 h 20 min." in summary_of(document)
-    assert "- volume: 9,000 requests in the window [V0]" in document
-    assert "## Root cause\n\nNot recorded.\n" in document
-    assert "## Resolution\n\n«raised the cap»\n" in document
+    """What is recorded is quoted with its row, what nobody wrote is not made up, and who wrote it is said."""
+    document = written(incident(root_cause=None), answer(model=None))
+    assert "| Written by | code, no model (no model is configured) |" in document.markdown
+    assert document.summary.startswith(
+        "«Pool exhausted» on «gpt-4/aws», high, lasted 1 h 20 min [incidents:42]."
+    )
+    assert section(document, "Root cause") == "No cause is recorded [incidents:42]."
+    assert section(document, "Resolution") == "Recorded fix: «raised the cap» [incidents:42]"
+    assert section(document, "What went well") == "Not written: no model was called."
+    assert "Find out the cause and record it [incidents:42]; owner: open" in section(document, "Action items")
+    assert (document.root_cause, document.resolution) == (None, "Recorded fix: «raised the cap»")
 
 
 def test_what_could_not_be_seen_is_listed() -> None:
-    """Law 2: failed and empty sources and gaps stand in the document."""
-    blind = write_document(incident(), RESOLVED, answer()).partition("## What could not be seen")[2]
-    assert "- latency (timeout): gave no answer within 3 s" in blind
-    assert "- budgets: nobody has one" in blind
-    assert "- budgets: the budgets of 3 users" in blind
+    """Law 2: failed and empty sources, gaps and what the timeline left out stand in the document."""
+    blind = section(written(incident(), answer(), cut=("jobs",)), "What could not be seen")
+    assert "- latency (timeout): gave no answer within 3 s [L0]" in blind
+    assert "- budgets: nobody has one [B0]" in blind
+    assert "- budgets: the budgets of 3 users [B0]" in blind
+    assert "- timeline: more jobs are recorded than were read [timeline]" in blind
 
 
 def test_nothing_missing_is_said_too() -> None:
     """A reader need not wonder whether the list was forgotten."""
     manifest = packed(asked(), [reading("volume", Fact("5 failed"))])
-    document = write_document(incident(), RESOLVED, answer(manifest=manifest))
-    assert "Nothing is missing: every source was read and all its facts were shown." in document
+    document = written(incident(), answer(manifest=manifest))
+    assert "Nothing is missing: every source was read and all its facts were shown." in document.markdown
 
 
 def test_claims_without_support_are_listed() -> None:
     """Law 5: they are marked at the end, with why, and not taken out of the text."""
     doubt = Unsupported("It lost 987 [V1].", Doubt.NUMBER_NOT_IN_FACTS, "987")
-    document = write_document(incident(), RESOLVED, answer(unsupported=(doubt,)))
+    document = written(incident(), answer(unsupported=(doubt,)))
     assert headings(document)[-1] == "Claims that the facts do not support"
-    assert "- “It lost 987 (V1).”: states a number that the cited facts do not hold (987)" in document
+    assert (
+        "- “It lost 987 (V1).”: states a number that the cited facts do not hold (987)" in document.markdown
+    )
+
+
+def test_every_line_with_a_number_says_where_it_comes_from() -> None:
+    """In the sections that code writes each number stands in a line with a reference, a row or a query."""
+    events = [
+        Event(STARTED - timedelta(minutes=7), "config", "kim changed 3 to 4", "config_changes:9"),
+        Event(
+            STARTED + timedelta(minutes=4),
+            "alert",
+            "pagerduty alerted 2 people",
+            "notifications:5",
+            is_bad=True,
+        ),
+    ]
+    document = written(incident(), answer(model=None), *events)
+    for title in ("Summary", "Impact", "Timeline", "Root cause", "Trigger", "Detection", "Resolution"):
+        for line in section(document, title).splitlines():
+            assert not re.search(r"\d", line) or re.search(r"\[[a-z_.]+(:\d+)?\]", line), line
+    assert "7 min before the start: kim changed 3 to 4 [config_changes:9]" in section(document, "Trigger")
+    assert "first alert, 4 min after the start" in section(document, "Detection")
+    timeline = re.findall(r"^- (\S+ \S+) ", section(document, "Timeline"), re.MULTILINE)
+    assert timeline == sorted(timeline)
+    assert len(timeline) == 4, "two events, and the incident's own start and end"
+
+
+def test_a_long_timeline_keeps_what_matters() -> None:
+    """Of a hundred events the changes and states stay, the log lines go, and how many went is said."""
+    logs = [Event(STARTED + timedelta(seconds=n), "log", f"line {n}", f"error_logs:{n}") for n in range(100)]
+    state = Event(
+        RESOLVED - timedelta(minutes=1), "state", "it went down", "state_transitions:1", is_bad=True
+    )
+    timeline = section(written(incident(), answer(), *logs, state), "Timeline")
+    assert timeline.count("\n- ") == 41
+    assert "it went down [state_transitions:1]" in timeline
+    assert "- 63 more events are left out here [timeline]" in timeline
+
+
+def test_action_items_have_an_owner() -> None:
+    """Each item that the model wrote without one is open, so that somebody can take it."""
+    text = WRITTEN.replace(
+        "Words on action items [V1].", "- Cap it\n* Test it; Owner: kim\n2. Tell us\n\nSo be it."
+    )
+    items = section(written(incident(), answer(text)), "Action items")
+    assert items == "- Cap it; owner: open\n* Test it; Owner: kim\n2. Tell us; owner: open\n\nSo be it."
+
+
+def test_cause_and_fix_are_kept_as_plain_text() -> None:
+    """Without references, markup and what only code added; not at all where the model knows nothing."""
+    text = "## Root cause\n\n- The **pool** was\n  `50` [V1, B0].\n\n## Resolution\n\nThe fix is not known."
+    document = written(incident(), answer(text))
+    assert document.root_cause == "The pool was 50."
+    assert document.resolution is None
+    long = written(incident(), answer(f"## Root cause\n\n{'why ' * 2_000}")).root_cause
+    assert long is not None
+    assert len(long) <= 2_000
+
+
+def test_what_a_person_wrote_is_read_by_its_headings() -> None:
+    """An edited document gives the same three texts as one that was written here."""
+    document = written(incident(), answer())
+    read = read_document(document.markdown.replace("Words on resolution [V1].", "We restarted it."))
+    assert read.summary == document.summary
+    assert read.resolution is not None
+    assert read.resolution.startswith("We restarted it.")
 
 
 @pytest.mark.parametrize(
@@ -131,20 +236,22 @@ def test_claims_without_support_are_listed() -> None:
 )
 def test_headings_in_other_forms_are_recognized(text: str) -> None:
     """Models vary level, case and decoration; the document does not, and no section comes twice."""
-    document = write_document(incident(), RESOLVED, answer(text))
-    assert headings(document) == [*SECTIONS, *ADDED]
-    assert document.count("# Postmortem") == 1
-    assert "not written" not in document.casefold()
-    assert "words on summary" in summary_of(document).casefold()
+    document = written(incident(), answer(text))
+    assert headings(document) == SECTIONS
+    assert document.markdown.count("# Postmortem") == 1
+    assert "not written" not in document.markdown.casefold()
+    assert "words on summary" in document.summary.casefold()
 
 
 def test_a_section_that_the_model_left_out_is_named() -> None:
     """A document never has a hole that nobody sees."""
-    document = write_document(incident(), RESOLVED, answer("It was bad.\n\n## Impact\n\n```\nnever closed"))
-    assert sorted(headings(document)) == sorted([*SECTIONS, *ADDED])
-    assert summary_of(document) == "It was bad."
-    assert document.count("Not written by the model.") == 4
-    assert document.count("```") == 2
+    text = "It was bad.\n\n## Trigger\n\n```\nnever closed\n\n## My own heading\n\n# Another"
+    document = written(incident(), answer(text))
+    assert headings(document) == SECTIONS
+    assert document.summary == "It was bad."
+    assert document.markdown.count("Not written by the model.") == len(ASKED) - 2
+    assert document.markdown.count("```") == 2
+    assert "### My own heading" in section(document, "Trigger")
 
 
 ATTACKS = [
@@ -164,8 +271,10 @@ def test_text_by_others_does_not_become_markup(attack: str, model: str | None) -
         citations=(Citation("V1", "volume", attack),),
         unsupported=(Unsupported(attack, Doubt.UNKNOWN_NAME, attack),),
     )
-    document = write_document(hostile, RESOLVED, given)
-    assert headings(document)[: len(SECTIONS) + len(ADDED)] == [*SECTIONS, *ADDED]
+    event = Event(STARTED, "log", attack, "error_logs:1", is_bad=True)
+    found = written(hostile, given, event, hit=attack)
+    assert headings(found)[: len(SECTIONS)] == SECTIONS
+    document = found.markdown
     assert not re.search(r"(?<!\\)\]\(http", document)
     assert not re.search(r"(?<!\\)`", document)
     assert "<script" not in document
@@ -178,21 +287,19 @@ def test_text_by_others_does_not_become_markup(attack: str, model: str | None) -
 def test_any_title_and_any_answer(title: str, cause: str, text: str) -> None:
     """No text of an incident or a model raises, and the sections are there once, with a summary."""
     for model in ("claude-sonnet-5-5", None):
-        document = write_document(
-            incident(title=title, root_cause=cause), RESOLVED, answer(text, model=model)
-        )
-        assert set(headings(document)) >= {*SECTIONS, *ADDED}
-        assert isinstance(summary_of(document), str)
+        document = written(incident(title=title, root_cause=cause), answer(text, model=model))
+        assert set(headings(document)) >= set(SECTIONS)
 
 
 def test_the_instruction_is_a_question_that_can_be_asked() -> None:
     """It names the incident and every heading, and passes the resolver's checks, whatever the id."""
-    asked_for = instruction(incident())
-    assert "incident inc_42." in asked_for
-    assert all(f"## {section}" in asked_for for section in SECTIONS)
-    assert check_question(instruction(incident(public_id="inc\x00\n" + "x" * 90)))
+    asked_for = instruction(incident(), TEMPLATE)
+    assert "incident inc_42:" in asked_for
+    assert all(f"## {title}" in asked_for for title in ASKED)
+    assert "## Impact" not in asked_for, "code writes it"
+    assert check_question(instruction(incident(public_id="inc\x00\n" + "x" * 90), TEMPLATE))
 
 
 def test_a_document_without_a_summary_has_none() -> None:
     """The text of other sections is not taken for it."""
-    assert summary_of("# Postmortem: ## Summary\n\n## Impact\n\nlarge") == ""
+    assert read_document("# Postmortem: ## Summary\n\n## Impact\n\nlarge").summary == ""
