@@ -128,26 +128,47 @@ class BatchJournal:
 
     async def _dissolve(self, batch_id: int, attempts: ColumnElement[int] | object) -> None:
         async with self._database.write() as session:
-            await _free(session, PostmortemCall.batch_id == batch_id, self._clock(), attempts=attempts)
             unnamed = (PostmortemBatch.id == batch_id) & PostmortemBatch.api_id.is_(None)
+            # Whoever looked after it before may have named it a moment ago.
+            if await session.scalar(select(PostmortemBatch.id).where(unnamed).with_for_update()) is None:
+                return
+            await _free(session, PostmortemCall.batch_id == batch_id, self._clock(), attempts=attempts)
             await session.execute(delete(PostmortemBatch).where(unnamed))
 
-    async def release(self, batch_id: int, custom_ids: Collection[str] | None = None) -> tuple[str, ...]:
-        """Gives back calls that will get no reply, all by default; gives the incidents' public ids.
+    async def give_back(self, calls: Sequence[Call]) -> None:
+        """Lets the next run have calls that this process holds and has not put into a batch."""
+        owner, now = await self._calls.me(), self._clock()
+        async with self._database.write() as session:
+            for some in _in_parts(call.id for call in calls):
+                mine = (
+                    PostmortemCall.id.in_(some)
+                    & (PostmortemCall.owner == owner)
+                    & PostmortemCall.batch_id.is_(None)
+                    & PostmortemCall.reply.is_(None)
+                )
+                await session.execute(delete(PostmortemCall).where(mine, PostmortemCall.attempts == 0))
+                # What was handed over before in vain stays counted.
+                await _free(session, mine, now)
+
+    async def release(
+        self, batch_id: int, custom_ids: Collection[str] | None = None
+    ) -> tuple[tuple[str, Decimal], ...]:
+        """Gives back calls that will get no reply, all by default; gives incidents and worst costs.
 
         The rows stay, with their plans and the number of attempts, for the next run to claim.
         """
         parts = [None] if custom_ids is None else list(_in_parts(custom_ids))
-        released: list[str] = []
+        released: list[tuple[str, Decimal]] = []
         async with self._database.write() as session:
             for some in parts:
                 chosen = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
                 if some is not None:
                     chosen &= PostmortemCall.custom_id.in_(some)
-                incidents = select(Incident.public_id).join(
+                incidents = select(Incident.public_id, PostmortemCall.worst_cost_usd).join(
                     PostmortemCall, PostmortemCall.incident_id == Incident.id
                 )
-                released += await session.scalars(incidents.where(chosen).order_by(Incident.id))
+                rows = await session.execute(incidents.where(chosen).order_by(Incident.id))
+                released += [(row.public_id, row.worst_cost_usd) for row in rows]
                 await _free(session, chosen, self._clock())
         return tuple(released)
 
@@ -204,18 +225,18 @@ class BatchJournal:
         async with self._database.read() as session:
             return (await session.scalars(statement)).one()
 
-    async def attempts(self, public_ids: Collection[str]) -> dict[str, int]:
-        """How often the calls of incidents have been handed over so far, where they have been."""
-        found: dict[str, int] = {}
+    async def progress(self, public_ids: Collection[str]) -> dict[str, tuple[bool, int]]:
+        """Of incidents that have a call: whether it waits for a batch, and how often it was handed over."""
+        found: dict[str, tuple[bool, int]] = {}
         statement = (
-            select(Incident.public_id, PostmortemCall.attempts)
+            select(Incident.public_id, PostmortemCall.batch_id, PostmortemCall.attempts)
             .join(PostmortemCall, PostmortemCall.incident_id == Incident.id)
-            .where(PostmortemCall.reply.is_(None), PostmortemCall.batch_id.is_(None))
+            .where(PostmortemCall.reply.is_(None))
         )
         async with self._database.read() as session:
             for some in _in_parts(public_ids):
                 rows = await session.execute(statement.where(Incident.public_id.in_(some)))
-                found |= {row.public_id: row.attempts for row in rows}
+                found |= {row.public_id: (row.batch_id is not None, row.attempts) for row in rows}
         return found
 
     async def take_over(self, batch_id: int) -> bool | None:

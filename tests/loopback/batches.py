@@ -113,9 +113,7 @@ class Batches:
     def retrieve(self, batch_id: str) -> Batch:
         """The batch as it is now; being asked for brings it closer to its end."""
         batch = self.find(batch_id)
-        waited = time.monotonic() - batch.started
-        if batch.ended_at is None and batch.polls >= self.polls and waited >= self.seconds:
-            self._end(batch)
+        self._advance(batch)
         batch.polls += 1
         return batch
 
@@ -134,6 +132,8 @@ class Batches:
         if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_PER_PAGE:
             raise ApiError(400, "limit: Input should be between 1 and 1000")
         newest_first = list(reversed(self.known.values()))
+        for batch in newest_first:
+            self._advance(batch)
         if after := query.get("after_id"):
             newest_first = newest_first[newest_first.index(self.find(after)) + 1 :]
         return newest_first[: int(limit)], len(newest_first) > int(limit)
@@ -146,6 +146,11 @@ class Batches:
         if self.clock() > batch.created_at + _KEPT:
             raise ApiError(404, f"The results of batch {batch_id} are not available any more")
         return batch.lines
+
+    def _advance(self, batch: Batch) -> None:
+        waited = time.monotonic() - batch.started
+        if batch.ended_at is None and batch.polls >= self.polls and waited >= self.seconds:
+            self._end(batch)
 
     def _end(self, batch: Batch) -> None:
         batch.ended_at = self.clock()

@@ -92,8 +92,10 @@ async def test_a_batch_is_open_until_everything_of_it_is_written(run: MakeRun, d
     assert [call.reply async for call in one.batches.calls(batch_id, replied=True)] == [PAID]
     assert await one.batches.custom_ids(batch_id) == {call.custom_id for call in calls}
     some = [calls[number].custom_id for number in (0, 1, 2, 4)]
-    assert await one.batches.release(batch_id, some) == ("inc_1", "inc_3", "inc_5")
-    assert await one.batches.release(batch_id) == ("inc_4",)
+    worst = Decimal("0.02")
+    released = await one.batches.release(batch_id, some)
+    assert released == (("inc_1", worst), ("inc_3", worst), ("inc_5", worst))
+    assert await one.batches.release(batch_id) == (("inc_4", worst),)
     assert not await one.batches.close(batch_id), "a reply that is stored is never released"
     async with database.write() as session:
         assert await one.calls.finish_in(session, calls[1])
@@ -108,10 +110,12 @@ async def test_calls_of_a_batch_are_nobody_s_to_claim(run: MakeRun, at: list[dat
     batch_id = await one.batches.begin(await one.claim(1, 2), "m")
     at[0] += 10 * LEASE
     assert await two.claim(1, 2) == []
+    assert await two.batches.progress(["inc_1", "inc_3"]) == {"inc_1": (True, 1)}
     await one.batches.release(batch_id)
     calls = await two.claim(1, 2)
     assert [(call.attempts, call.plan, call.batch_id) for call in calls] == [(1, PLAN, None)] * 2
-    assert await two.batches.attempts([f"inc_{number}" for number in range(9)]) == {"inc_1": 1, "inc_2": 1}
+    names = [f"inc_{number}" for number in range(9)]
+    assert await two.batches.progress(names) == {"inc_1": (False, 1), "inc_2": (False, 1)}
 
 
 async def test_who_lost_a_call_submits_nothing(run: MakeRun, at: list[datetime]) -> None:
@@ -133,6 +137,22 @@ async def test_a_refusal_is_no_attempt_and_a_loss_is_one(run: MakeRun, database:
     await one.batches.not_taken(await one.batches.begin(await one.claim(2), "m"))
     assert await one.batches.open() == ()
     assert [call.attempts for call in await two.claim(1, 2)] == [0, 1]
+
+
+async def test_what_is_given_back_is_free_and_keeps_its_attempts(run: MakeRun, database: Database) -> None:
+    """What was never handed over leaves nothing behind; a batch, a reply and others' calls are left alone."""
+    one, two = run("a"), run("b")
+    failed, replied, waiting, fresh = await one.claim(1, 2, 3, 4)
+    await one.batches.begin([waiting], "m")
+    await one.batches.release(await one.batches.begin([failed], "m"))
+    failed = (await one.claim(1))[0]
+    await one.calls.replied(replied, PAID)
+    (foreign,) = await two.claim(5)
+    await one.batches.give_back([failed, replied, waiting, fresh, foreign])
+    async with database.read() as session:
+        left = {row.incident_id: row for row in await session.scalars(select(PostmortemCall))}
+    assert sorted(left) == [1, 2, 3, 5]
+    assert [call.attempts for call in await two.claim(1, 2, 3, 4, 5)] == [1, 0]
 
 
 async def test_an_unnamed_batch_has_one_process_that_looks_after_it(
