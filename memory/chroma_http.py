@@ -208,8 +208,9 @@ class ChromaHttp(AsyncFastAPI):
         said = _one_line(body[: 4 * _SHOWN].decode(errors="replace"))
         with contextlib.suppress(orjson.JSONDecodeError, TypeError, KeyError):
             error = orjson.loads(body)
-            name, message = str(error["error"]), _one_line(str(error.get("message", "")))
-            raise ChromaFault(chroma_schema.kind_of(name, message), message or name)
+            name, message = error["error"], error["message"]
+            if isinstance(name, str) and isinstance(message, str):
+                raise ChromaFault(chroma_schema.kind_of(name, message), _one_line(message))
         raise MemoryUnavailable(
             f"memory server {self._url} answered {status}" + (f" ({said})" if said else "") + "; see whether "
             "ARCPOINT_MEMORY_URL is that of a Chroma server, and what it logs"

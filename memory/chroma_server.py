@@ -212,7 +212,7 @@ def _client(url: str, token: str | None) -> ChromaHttp:
 
         return ChromaHttp(url, token)
     except (ImportError, ValueError, OSError) as error:  # it reads the environment and a file `.env`
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split(" [type=")[0].split())  # what follows would be a variable's value
         raise MemoryUnavailable(f"Chroma's client cannot be loaded: {reason}") from None
 
 

@@ -146,6 +146,10 @@ FAULTS: dict[str, tuple[Reply, str]] = {
     "not for us": (saying("403 No", json.dumps({"error": "AuthError"})), r"refuses us \(403\)"),
     "elsewhere": (saying("301 Moved", "", "location: http://127.0.0.1:9/\r\n"), "answered 301"),
     "another service": (saying("404 Not Found", "<html>nothing here</html>"), "answered 404 .*nothing here"),
+    "another API": (
+        saying("404 Not Found", json.dumps({"error": {"type": "none"}, "message": "no\nroute"})),
+        "answered 404 .*; see whether ARCPOINT_MEMORY_URL is that of a Chroma server",
+    ),
     "a page": (saying("200 OK", "<html>welcome</html>"), "gave an answer that is not Chroma's"),
     "half a document": (saying("200 OK", '{"ids": ['), "gave an answer that is not Chroma's"),
     "a list": (saying("200 OK", "[[1], 2]"), "gave an answer that is not Chroma's"),
