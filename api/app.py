@@ -14,7 +14,7 @@ from api.middleware.body_limit import BodyLimit
 from api.middleware.disconnect import CancelOnDisconnect
 from api.middleware.request_id import RequestId
 from api.openapi import DescribedApp
-from api.problem import answer_problem
+from api.problem import Conflict, answer_problem
 from api.query import serving
 from api.routes import (
     context,
@@ -22,6 +22,8 @@ from api.routes import (
     health,
     incidents,
     latency,
+    memory,
+    postmortems,
     quality,
     query,
     requests,
@@ -30,11 +32,17 @@ from api.routes import (
 )
 from api.settings import Settings, load_settings
 from api.version import version
+from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import QueryTimeout
 from context_builder.request import QuestionError
+from memory.errors import MemoryUnavailable, UnknownIncident
+from memory.reviews import UnusableReviewer
 from models.database import DatabaseError
 
-_TOLD = (HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError, Exception)
+_TOLD = (
+    *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
+    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Exception),
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -53,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings or load_settings()
     queries = (deployments, incidents, requests, users, latency, quality, volume)
-    for resource in (query, context, *queries, health):
+    for resource in (query, context, *queries, postmortems, memory, health):
         app.include_router(resource.router)
     return app
 

@@ -37,6 +37,12 @@ _EXAMPLES: dict[int, dict[str, Any]] = {
         "detail": "request 'req_1234' is not known; known are for example req_000123",
         "instance": "/v1/requests/req_1234",
     },
+    409: {
+        "type": "urn:arcpoint:problem:conflict",
+        "title": "The state of things does not allow it",
+        "detail": "incident 'inc_0119' is still active; a postmortem follows its end",
+        "instance": "/v1/incidents/inc_0119/postmortem",
+    },
     500: {"detail": "a fault of the service; its log has the details under this request_id"},
     503: {
         "type": "urn:arcpoint:problem:database",

@@ -14,16 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.schemas.question import accepted_fields
-from context_builder.queries import QueryTimeout, Unknown
+from context_builder.postmortems.writer import PostmortemFailed
+from context_builder.queries import NotResolved, QueryTimeout, Unknown
 from context_builder.request import QuestionError
+from memory.errors import MemoryUnavailable, UnknownIncident
+from memory.reviews import UnusableReviewer
 from models.database import DatabaseError
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
-"""How long a client is asked to wait for the database."""
+"""How long a client is asked to wait for the database, for memory or for the model."""
 _TITLES = {
     "question": "The question cannot be used",
     "body": "The body cannot be used",
@@ -32,10 +34,17 @@ _TITLES = {
     "unknown": "Nothing has this name",
     "database": "The database cannot be used",
     "timeout": "The query took too long",
+    "conflict": "The state of things does not allow it",
+    "memory": "Incident memory cannot be used",
+    "model": "The model cannot be used",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
 """Characters of a name that a client made up which are repeated to it."""
+
+
+class Conflict(Exception):
+    """What is asked for does not go together with what there is; the message says why."""
 
 
 class FieldError(BaseModel):
@@ -87,6 +96,7 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, DatabaseError):
         log.warning("database unusable", reason=str(error))
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         await log_unforeseen(error, request)
@@ -121,13 +131,33 @@ def _told(error: Exception, request: Request) -> tuple[int, str, str]:
         case HTTPException():
             return _told_of_http(error)
         case _:
+            return _told_of_incidents(error)
+
+
+def _told_of_incidents(error: Exception) -> tuple[int, str, str]:
+    """What memory and postmortems raise."""
+    match error:
+        case UnknownIncident():
+            return 404, "unknown", str(error)
+        case UnusableReviewer():
+            return 422, "body", f"by: {error}"
+        case Conflict():
+            return 409, "conflict", str(error)
+        case MemoryUnavailable():
+            return 503, "memory", _line(str(error))
+        case PostmortemFailed():
+            return 503, "model", _line(str(error))
+        case _:
             return 500, "", "a fault of the service; its log has the details under this request_id"
 
 
 def _told_of_question(error: QuestionError, request: Request) -> tuple[int, str, str]:
     if isinstance(error, Unknown):
         return 404, "unknown", str(error)
-    return 422, "question" if request.method == "POST" else "parameters", str(error)
+    if isinstance(error, NotResolved):
+        return 409, "conflict", str(error)
+    asked = "questions" in getattr(request.scope.get("route"), "tags", ())
+    return 422, "question" if asked else "parameters", str(error)
 
 
 def _told_of_fields(error: RequestValidationError, request: Request) -> tuple[int, str, str]:
@@ -166,17 +196,43 @@ def _each_field_error(faults: Sequence[Mapping[str, Any]], request: Request) -> 
         if fault["type"] == "extra_forbidden" and place == "query":
             yield FieldError(field=field, message="unknown parameter", accepted=_parameters(request))
         elif fault["type"] == "extra_forbidden":
-            yield FieldError(field=field, message="unknown field", accepted=accepted_fields(path[:-1]))
+            yield FieldError(field=field, message="unknown field", accepted=_fields(request, path[:-1]))
         elif not path:
-            yield FieldError(field="", message="a JSON object is expected", accepted=accepted_fields(()))
+            yield FieldError(field="", message="a JSON object is expected", accepted=_fields(request, ()))
         else:
             yield FieldError(field=field, message=_plain(fault["msg"]), accepted=None)
 
 
 def _parameters(request: Request) -> list[str]:
     """The parameters that the path takes."""
+    return [one["name"] for one in _operation(request)["parameters"] if one["in"] == "query"]
+
+
+def _fields(request: Request, path: Sequence[object]) -> list[str]:
+    """The fields of the body, or of the object in it that the path leads to."""
+    schemas = request.app.openapi()["components"]["schemas"]
+    schema = _named(_operation(request)["requestBody"]["content"]["application/json"]["schema"], schemas)
+    for part in path:
+        schema = _named(schema["properties"][str(part)], schemas)
+    return list(schema["properties"])
+
+
+def _named(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema that a reference names, or the first of a choice."""
+    reference = next(one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one)
+    named: Mapping[str, Any] = schemas[reference.rpartition("/")[2]]
+    return named
+
+
+def _operation(request: Request) -> Mapping[str, Any]:
+    """What was called, as it is described."""
     path = request.app.openapi()["paths"][request.scope["route"].path_format]
-    return [one["name"] for one in path[request.method.lower()]["parameters"] if one["in"] == "query"]
+    operation: Mapping[str, Any] = path[request.method.lower()]
+    return operation
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _plain(message: str) -> str:

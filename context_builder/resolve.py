@@ -217,7 +217,7 @@ async def _unknown(
     unknown = unknown_names(question, understood, names)
     if not any(looks_like_id(name.name) for name in unknown):
         return unknown
-    ids = [*await some_users(session, as_of), *await _some_incidents(session, as_of)]
+    ids = [*await some_users(session, as_of), *await some_incidents(session, as_of)]
     # Thousands of comparisons, which other questions need not wait for.
     return await asyncio.to_thread(unknown_names, question, understood, names, ids)
 
@@ -281,7 +281,7 @@ async def _given(
     )
     known = {row[0]: row[1] for row in found}
     if not known.keys() >= set(names):
-        near = await (some_users if table is User else _some_incidents)(session, as_of)
+        near = await (some_users if table is User else some_incidents)(session, as_of)
         require_known(table.__name__.casefold(), names, known, near=near)
     public_ids = tuple(dict.fromkeys(names))
     return Named(tuple(known[public_id] for public_id in public_ids), public_ids)
@@ -351,7 +351,7 @@ async def some_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
     return found.all()
 
 
-async def _some_incidents(session: ReadSession, as_of: datetime) -> Sequence[str]:
+async def some_incidents(session: ReadSession, as_of: datetime) -> Sequence[str]:
     """Known incidents, for near matches."""
     found = await session.scalars(
         select(Incident.public_id)

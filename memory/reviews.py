@@ -81,8 +81,8 @@ def _record(
     changed = incident.review != decision
     if changed:
         incident.review = decision
-    # A status that an import or a run has set is nobody's decision here.
-    if postmortem is not None and (postmortem.status != decision or postmortem.reviewed_at is None):
+    # A status that an import has set is nobody's decision here.
+    if postmortem is not None and (postmortem.status != decision or postmortem.reviewed_by is None):
         postmortem.status = decision
         postmortem.reviewed_at = at
         postmortem.reviewed_by = by

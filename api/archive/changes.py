@@ -114,11 +114,15 @@ def _changed(
 def _new_postmortem(document: Document, text: PostmortemText, policy: ImportPolicy) -> dict[str, Any]:
     given = {"summary": "", "root_cause": None, "resolution": None} | dict(text.columns)
     provenance = text.provenance or document.provenance
+    status = text.status or document.review or _default_review(provenance)
+    if status == ReviewStatus.APPROVED:
+        # By whoever keeps the archive; a name it has only once somebody approves it here.
+        given.setdefault("reviewed_at", policy.at)
     return given | {
         "summary": given["summary"] or "",
         "markdown": text.markdown,
         "provenance": provenance or Provenance.IMPORT,
-        "status": text.status or document.review or _default_review(provenance),
+        "status": status,
         "created_at": given.get("created_at") or policy.at,
     }
 
@@ -135,6 +139,8 @@ def _replaced(
         del new["provenance"]
     if text.status is None and document.review is None:
         del new["status"]
+    if "reviewed_at" not in text.columns and new.get("status", stored.status) == stored.status:
+        new.pop("reviewed_at", None)
     columns = {name: value for name, value in new.items() if getattr(stored, name) != value}
     if not columns:
         return {}
@@ -150,7 +156,7 @@ def _replaced(
 def _is_a_persons(stored: Postmortem) -> bool:
     return (
         stored.edited_at is not None
-        or stored.reviewed_at is not None
+        or stored.reviewed_by is not None
         or stored.provenance == Provenance.HUMAN
         or (stored.provenance != Provenance.IMPORT and stored.status == ReviewStatus.APPROVED)
     )

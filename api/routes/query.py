@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from api.accept import wants_events
 from api.dependencies import RunningServices, require_json
 from api.event_stream import EventStream
 from api.openapi import problems
@@ -53,19 +54,3 @@ async def query(body: QuestionBody, request: Request, services: RunningServices)
         return EventStream(request, events, first=await anext(events))
     answer = AnswerBody.model_validate(await services.answerer.answer(ask))
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-def wants_events(accept: str) -> bool:
-    """Whether an Accept header names event streams, and does not like JSON better."""
-    qualities = dict(_quality(part) for part in accept.lower().split(","))
-    events = qualities.get("text/event-stream", 0.0)
-    return events > 0 and events >= qualities.get("application/json", 0.0)
-
-
-def _quality(media_range: str) -> tuple[str, float]:
-    media_type, *parameters = (part.strip() for part in media_range.split(";"))
-    weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-    try:
-        return media_type, float(weight)
-    except ValueError:
-        return media_type, 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -80,8 +79,3 @@ class QuestionBody(BaseModel):
             scope=ScopeNames(**{name: tuple(names) for name, names in scope}),
             token_budget=self.token_budget,
         )
-
-
-def accepted_fields(path: Sequence[object]) -> list[str]:
-    """The fields of the body, or of the object in it that the path leads to."""
-    return list((ScopeBody if tuple(path) == ("scope",) else QuestionBody).model_fields)

@@ -20,6 +20,17 @@ from context_builder.queries.deployment_status import (
     DeploymentState,
     deployment_status,
 )
+from context_builder.queries.incident_history import (
+    HistoryFilter,
+    HistoryPage,
+    RecordedIncident,
+    incident_history,
+)
+from context_builder.queries.incident_postmortem import (
+    IncidentPostmortem,
+    NotResolved,
+    incident_postmortem,
+)
 from context_builder.queries.latency_trends import LatencyTrends, Percentiles, latency_trends
 from context_builder.queries.logged_request import LoggedRequest
 from context_builder.queries.page import Page
@@ -37,15 +48,20 @@ __all__ = [
     "DeploymentFilter",
     "DeploymentPage",
     "DeploymentState",
+    "HistoryFilter",
+    "HistoryPage",
     "IncidentFilter",
     "IncidentPage",
+    "IncidentPostmortem",
     "LatencyTrends",
     "LoggedRequest",
+    "NotResolved",
     "Page",
     "Percentiles",
     "Quality",
     "QualitySummary",
     "QueryTimeout",
+    "RecordedIncident",
     "RelatedIncident",
     "RequestDetail",
     "RequestFilter",
@@ -59,6 +75,8 @@ __all__ = [
     "Volume",
     "active_incidents",
     "deployment_status",
+    "incident_history",
+    "incident_postmortem",
     "latency_trends",
     "quality_summary",
     "reading",

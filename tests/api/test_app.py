@@ -88,7 +88,11 @@ def test_the_description_tells_every_route_body_and_response_with_an_example(
     operations = dict(operations_of(description))
     assert operations.keys() == {
         ("post", "/v1/query"), ("post", "/v1/context"), ("get", "/healthz"), ("get", "/readyz"),
-        ("get", "/v1/deployments"), ("get", "/v1/incidents/active"), ("get", "/v1/requests"),
+        ("get", "/v1/deployments"), ("get", "/v1/incidents"), ("get", "/v1/incidents/active"),
+        ("get", "/v1/incidents/{incident_id}/postmortem"), ("post", "/v1/incidents/{incident_id}/postmortem"),
+        ("post", "/v1/incidents/{incident_id}/postmortem/approve"),
+        ("post", "/v1/incidents/{incident_id}/postmortem/reject"), ("get", "/v1/memory/search"),
+        ("get", "/v1/requests"),
         ("get", "/v1/requests/{request_id}"), ("get", "/v1/users/{user_id}/context"), ("get", "/v1/latency"),
         ("get", "/v1/quality"), ("get", "/v1/volume"),
     }  # fmt: skip

@@ -35,6 +35,12 @@ async def test_an_outage_is_told_as_one_and_needs_no_restart(
             assert response.json()["type"] == "urn:arcpoint:problem:database"
             assert database_name not in response.text
         assert (await client.get("/v1/requests")).status_code == 503
+        postmortem = "/v1/incidents/inc_1/postmortem"
+        assert (await client.get("/v1/incidents")).status_code == 503
+        assert (await client.get(postmortem)).status_code == 503
+        assert (await client.post(postmortem)).status_code == 503
+        assert (await client.post(f"{postmortem}/approve", json={"by": "ada"})).status_code == 503
+        assert (await client.get("/v1/memory/search?text=slow")).status_code == 503
         ready = await client.get("/readyz")
         assert ready.status_code == 503
         assert database_name in ready.json()["database"]["reason"]

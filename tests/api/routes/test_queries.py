@@ -18,11 +18,13 @@ from sqlalchemy import func, select, text
 
 from context_builder.queries import (
     DeploymentFilter,
+    HistoryFilter,
     IncidentFilter,
     RequestFilter,
     TrafficFilter,
     active_incidents,
     deployment_status,
+    incident_history,
     latency_trends,
     quality_summary,
     reading,
@@ -38,7 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AS_OF = STORY_ANCHOR - timedelta(hours=2)
 MOMENT = AS_OF.isoformat().replace("+00:00", "Z")
-LISTS = ["/v1/deployments", "/v1/incidents/active", "/v1/requests"]
+LISTS = ["/v1/deployments", "/v1/incidents", "/v1/incidents/active", "/v1/requests"]
 TRAFFIC = ["/v1/latency", "/v1/quality", "/v1/volume"]
 
 
@@ -94,6 +96,9 @@ async def test_every_endpoint_tells_what_its_query_finds(client: httpx.AsyncClie
              await deployment_status(session, DeploymentFilter(backends=("aws",), as_of=AS_OF))),
             ("/v1/incidents/active", {"as_of": MOMENT},
              await active_incidents(session, IncidentFilter(as_of=AS_OF))),
+            ("/v1/incidents", {"severity": ["high", "critical"], "status": "resolved", "as_of": MOMENT},
+             await incident_history(session, HistoryFilter(
+                 severities=("high", "critical"), statuses=("resolved",), as_of=AS_OF))),
             ("/v1/requests", {"user": user, "status": ["error", "success"], "until": MOMENT},
              await recent_requests(
                  session, RequestFilter(users=(user,), statuses=("error", "success"), until=AS_OF))),
@@ -180,6 +185,9 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/requests", {"model": ["gpt-4"] * 101}, "at most 100 are accepted"),
         ("/v1/deployments", {"status": "ill"}, "status 'ill' is not known"),
         ("/v1/incidents/active", {"severity": "bad"}, "severity 'bad' is not known"),
+        ("/v1/incidents", {"status": "open"}, "status 'open' is not known"),
+        ("/v1/incidents", {"target": ""}, "cannot be a name"),
+        ("/v1/incidents", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
         ("/v1/incidents/active", {"deployment": "gpt-4/awz"}, "known are for example gpt-4/aws"),
         ("/v1/volume", {"as_of": "2999-01-01T00:00:00Z"}, "is in the future"),
         ("/v1/latency", {"bucket": "2h"}, "accepted are 1m, 5m"),

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 import api.event_stream
-from api.routes.query import wants_events
+from api.accept import wants_events
 from context_builder.answering import Answerer
 from http_service import QUESTION, client_of, events_of, running, settings_of
 from loopback.messages_api import BreakOff, Fail, Hang, MessagesApi, Reply

@@ -1,0 +1,105 @@
+"""`/v1/incidents/{incident_id}/postmortem`: read, written, approved and rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from api.accept import prefers
+from api.dependencies import Reading, RunningServices, require_json
+from api.openapi import problems
+from api.problem import Conflict
+from api.schemas.postmortems import DecisionBody, PostmortemBody
+from api.services import Services
+from context_builder.builder import utc_now
+from context_builder.postmortems.writer import NotWanted
+from context_builder.queries import incident_postmortem, reading
+from context_builder.queries.incident_postmortem import require_resolved
+from memory import reviews
+from memory.reviews import Review
+
+router = APIRouter(tags=["postmortems"])
+
+MARKDOWN = "text/markdown"
+# An id may hold slashes: it is whatever was recorded.
+_PATH = "/v1/incidents/{incident_id:path}/postmortem"
+_AS_MARKDOWN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The postmortem; as a document where the Accept header asks for Markdown.",
+        "content": {MARKDOWN: {"schema": {"type": "string"}, "example": "# Postmortem: ...\n"}},
+    }
+}
+Decide = Callable[..., Awaitable[tuple[Review, ...]]]
+_LOCATION = {"description": "Where the postmortem is.", "schema": {"type": "string"}}
+
+
+@router.get(_PATH, response_model=PostmortemBody, responses=problems(404, 422, 500, 503, 504) | _AS_MARKDOWN)
+async def read(
+    incident_id: str, session: Reading, accept: Annotated[str, Header(include_in_schema=False)] = ""
+) -> Response:
+    """The postmortem of an incident; with `Accept: text/markdown` the document alone."""
+    found = await incident_postmortem(session, incident_id)
+    if prefers(accept, MARKDOWN):
+        return Response(found.markdown, media_type=f"{MARKDOWN}; charset=utf-8")
+    body = PostmortemBody.model_validate(found)
+    return Response(body.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    _PATH,
+    status_code=201,
+    responses=problems(404, 409, 422, 500, 503, 504) | {201: {"headers": {"Location": _LOCATION}}},
+)
+async def write(incident_id: str, services: RunningServices, response: Response) -> PostmortemBody:
+    """Has the postmortem of a resolved incident written, with at most one model call.
+
+    It is a draft until somebody approves it. 409 while the incident is active, where another run is writing
+    it, and where it is there already. 503 where the model or the database cannot be used.
+    """
+    async with reading(services.database) as session:
+        await require_resolved(session, incident_id)
+    with services.database.staying():
+        try:
+            await services.postmortems.write(incident_id)
+        except NotWanted as error:
+            raise Conflict(str(error)) from None
+    response.headers["location"] = f"/v1/incidents/{quote(incident_id, safe='')}/postmortem"
+    return await _stored(services, incident_id)
+
+
+@router.post(
+    f"{_PATH}/approve",
+    responses=problems(400, 404, 413, 415, 422, 500, 503, 504),
+    dependencies=[Depends(require_json)],
+)
+async def approve(incident_id: str, body: DecisionBody, services: RunningServices) -> PostmortemBody:
+    """Lets memory recall the incident and what its postmortem says; the last decision counts."""
+    return await _decided(services, incident_id, reviews.approve, body)
+
+
+@router.post(
+    f"{_PATH}/reject",
+    responses=problems(400, 404, 413, 415, 422, 500, 503, 504),
+    dependencies=[Depends(require_json)],
+)
+async def reject(incident_id: str, body: DecisionBody, services: RunningServices) -> PostmortemBody:
+    """Keeps the incident and what its postmortem says out of memory; the last decision counts."""
+    return await _decided(services, incident_id, reviews.reject, body)
+
+
+async def _decided(
+    services: Services, incident_id: str, decide: Decide, decision: DecisionBody
+) -> PostmortemBody:
+    # Nothing is decided where there is nothing to show for it.
+    await _stored(services, incident_id)
+    with services.database.staying():
+        await decide(services.database, incident_id, by=decision.by, at=utc_now())
+    return await _stored(services, incident_id)
+
+
+async def _stored(services: Services, incident_id: str) -> PostmortemBody:
+    async with reading(services.database) as session:
+        return PostmortemBody.model_validate(await incident_postmortem(session, incident_id))

@@ -1,0 +1,98 @@
+"""The postmortem of one incident, as it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import select
+
+from context_builder.builder import utc_now
+from context_builder.queries.unknown import Unknown
+from context_builder.request import QuestionError
+from context_builder.resolve import MAX_USER_CHARACTERS, check_name, not_known, some_incidents
+from models import Incident, Postmortem, Question
+from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentPostmortem:
+    """What is stored of a postmortem."""
+
+    incident: str
+    """Public id of the incident."""
+    status: str
+    """`draft`, `approved` or `rejected`."""
+    provenance: str
+    """Who wrote the text as it is now: `human`, `model`, `import` or `code`."""
+    markdown: str
+    summary: str
+    root_cause: str | None
+    resolution: str | None
+    template: str | None
+    model: str | None
+    """None: no model was called."""
+    cost_usd: Decimal
+    question: str | None
+    """Public id of the logged question whose manifest replays the prompt."""
+    created_at: datetime
+    edited_at: datetime | None
+    """When a person last changed the text."""
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+
+
+class NotResolved(QuestionError):
+    """The incident is still active, and what is asked for follows its end."""
+
+
+async def require_resolved(session: ReadSession, incident_id: str) -> None:
+    """Raises Unknown for an incident that is not known or was forgotten, NotResolved while it is active."""
+    incident = await _incident(session, incident_id)
+    if incident.resolved_at is None:
+        raise NotResolved(f"incident {incident_id!r} is still active; a postmortem follows its end")
+
+
+async def incident_postmortem(session: ReadSession, incident_id: str) -> IncidentPostmortem:
+    """The postmortem of an incident by its public id, as it is now.
+
+    Raises Unknown for an incident that is not known or was forgotten, and for one that has no postmortem.
+    """
+    incident = await _incident(session, incident_id)
+    rows = await session.execute(
+        select(Postmortem, Question.public_id)
+        .outerjoin(Question, Question.id == Postmortem.question_id)
+        .where(Postmortem.incident_id == incident.id)
+    )
+    row = rows.one_or_none()
+    if row is None:
+        raise Unknown(f"incident {incident_id!r} has no postmortem yet; POST to this path has one written")
+    postmortem, question = row
+    return IncidentPostmortem(
+        incident=incident.public_id,
+        status=postmortem.status,
+        provenance=postmortem.provenance,
+        markdown=postmortem.markdown,
+        summary=postmortem.summary,
+        root_cause=postmortem.root_cause,
+        resolution=postmortem.resolution,
+        template=postmortem.template,
+        model=postmortem.model,
+        cost_usd=postmortem.cost_usd,
+        question=question,
+        created_at=postmortem.created_at,
+        edited_at=postmortem.edited_at,
+        reviewed_at=postmortem.reviewed_at,
+        reviewed_by=postmortem.reviewed_by,
+    )
+
+
+async def _incident(session: ReadSession, incident_id: str) -> Incident:
+    check_name(incident_id, kind="incident", longest=MAX_USER_CHARACTERS)
+    incident = await session.scalar(select(Incident).where(Incident.public_id == incident_id))
+    if incident is None:
+        raise Unknown(not_known("incident", incident_id, await some_incidents(session, utc_now())))
+    if incident.forgotten_at is not None:
+        raise Unknown(f"incident {incident_id!r} was forgotten; nothing is left of its texts")
+    return incident
