@@ -158,7 +158,7 @@ async def test_a_batch_that_may_be_ours_is_waited_for(
 async def test_a_batch_that_the_api_never_got_is_handed_over_again(
     filled: Database, messages_api: MessagesApi, start: Start, tmp_path: Path
 ) -> None:
-    """Killed before the API had it: after a time in which it would have shown, another batch takes its prompts."""
+    """Killed before the API had it: after a while another batch takes its prompts."""
     messages_api.batches.fail(Endpoint.CREATE, Hang(seconds=60))
     process = start()
     await messages_api.until(lambda journal: any(each.method == "POST" for each in journal.requests), 20)
