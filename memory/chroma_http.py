@@ -43,6 +43,8 @@ _CONNECT_S = 5.0
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
 _LARGEST_ANSWER = 64 * 2**20
 """Bytes; the largest of ours is a twentieth of it."""
+_VECTORS_PER_READ = 128
+"""Reading an answer of more would hold the interpreter's lock for longer than a few milliseconds."""
 _QUICKLY_READ = 16 * 2**10
 """Bytes of an answer that are read on the event loop; more take longer than handing them to a thread."""
 _SHOWN = 200
@@ -56,16 +58,6 @@ class Found:
     id: UUID
     dimension: int | None
     """Numbers in a vector; None before the first was stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nearby:
-    """Rows that a search has found, column by column."""
-
-    keys: list[str]
-    vectors: Vectors
-    known_at: list[int]
-    """Microseconds since 1970."""
 
 
 class ChromaHttp(AsyncFastAPI):
@@ -137,17 +129,31 @@ class ChromaHttp(AsyncFastAPI):
 
     async def nearby(
         self, name: str, collection: Found, vector: Vectors, *, count: int, before: int | None
-    ) -> Nearby:
-        """Rows close to a vector: nearly always the closest, but that is not certain."""
+    ) -> dict[str, int]:
+        """Rows close to a vector, and from when on they were known, in microseconds since 1970.
+
+        Nearly always these are the closest, but that is not certain.
+        """
         found = await self._query(
             collection.id,
             [vector],
             n_results=count,
             where=None if before is None else cast("Where", {"known_at": {"$lt": before}}),
-            include=["embeddings", "metadatas"],
+            include=["metadatas"],
         )
-        [keys], [vectors], [metadatas] = found["ids"], found["embeddings"] or [], found["metadatas"] or []
-        return Nearby(keys, np.asarray(vectors), [chroma_schema.known_at(name, row) for row in metadatas])
+        [keys], [rows] = found["ids"], found["metadatas"] or [[]]
+        known = (chroma_schema.known_at(name, row) for row in rows)
+        return dict(zip(keys, known, strict=True))
+
+    async def vectors(self, collection: Found, keys: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of rows, by key; those that are gone are passed over."""
+        vectors: dict[str, Vectors] = {}
+        for start in range(0, len(keys), _VECTORS_PER_READ):
+            wanted = list(keys[start : start + _VECTORS_PER_READ])
+            found = await self._get(collection.id, ids=wanted, include=["embeddings"])
+            rows = cast("Sequence[Vectors] | None", found["embeddings"])
+            vectors |= zip(found["ids"], rows or [], strict=True)
+        return vectors
 
     async def stamps(self, collection: Found, *, limit: int, offset: int) -> dict[str, str]:
         """Stamps by key, of some rows in the order in which they were stored."""

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
+
 from memory import chroma_schema
 from memory.chroma_schema import ChromaFault, Unfit, microseconds
 from memory.embedder import Vectors
@@ -226,9 +228,12 @@ async def _nearest(
     # Without a condition first: with one, the server looks at every row's moment before it searches.
     for condition in (None,) if before is None else (None, before):
         nearby = await chroma.nearby(name, found, vector, count=limit + _SPARE, before=condition)
-        table = VectorTable(len(vector))
-        table.put(nearby.keys, nearby.vectors, nearby.known_at)
-        closest = table.nearest(vector, limit=limit, before=before)
-        if len(closest) == limit:
+        known = [key for key, moment in nearby.items() if before is None or moment < before]
+        if len(known) >= limit:
             break
-    return [Hit(key, similarity) for key, similarity in closest]
+    vectors = await chroma.vectors(found, known)
+    if not vectors:
+        return []
+    table = VectorTable(len(vector))
+    table.put(list(vectors), np.stack(list(vectors.values())), [nearby[key] for key in vectors])
+    return [Hit(key, similarity) for key, similarity in table.nearest(vector, limit=limit, before=before)]
