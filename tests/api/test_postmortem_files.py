@@ -6,17 +6,33 @@ import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.postmortem_files import FolderUnusable, PostmortemFiles, file_stem
-from context_builder.postmortems.writer import PostmortemText
+from api.postmortem_files import (
+    FileState,
+    FolderUnusable,
+    PostmortemFiles,
+    file_stem,
+    file_text,
+    parsed,
+    read_edited,
+)
+from context_builder.postmortems.records import PostmortemText
+from context_builder.request import QuestionError
+from readings import texts
+
+BODY = "# Postmortem: Pool exhausted\n\n## Summary\n\nIt was bad.\n"
 
 
-def postmortem(incident: str, markdown: str) -> PostmortemText:
-    return PostmortemText(incident, markdown, "a model", Decimal(1), datetime(2026, 3, 10, tzinfo=UTC))
+def postmortem(incident: str, markdown: str = BODY, **values: Any) -> PostmortemText:
+    return PostmortemText(
+        incident, markdown, "a model", Decimal(1), datetime(2026, 3, 10, tzinfo=UTC), **values
+    )
 
 
 @given(st.text(), st.text())
@@ -45,7 +61,7 @@ def test_hostile_ids_stay_in_the_folder(incident: str, tmp_path: Path) -> None:
     files.prepare()
     path = files.write(postmortem(incident, "# text"))
     assert list((tmp_path / "out").iterdir()) == [path]
-    assert path.read_text("utf-8") == "# text"
+    assert path.read_text("utf-8").endswith("---\n\n# text")
 
 
 def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +75,7 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         files.write(postmortem("inc_1", "newer"))
-    assert path.read_text("utf-8") == "older"
+    assert path.read_text("utf-8").endswith("---\n\nolder")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -74,3 +90,88 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FolderUnusable, match=r"cannot write postmortems to .*file: File exists"):
         PostmortemFiles(tmp_path / "file").prepare()
+
+
+@given(texts, texts)
+def test_front_matter_is_yaml_whatever_it_holds(incident: str, model: str) -> None:
+    """Any reader of YAML gets the values back, and what follows is the text as it was given."""
+    storable = "".join(each for each in incident if not "\ud800" <= each <= "\udfff")
+    given_text = postmortem(storable, BODY, status="approved", provenance="human")
+    written = file_text(given_text)
+    _, front, body = written.split("---\n", 2)
+    values = yaml.safe_load(front)
+    assert values["incident"] == storable
+    assert (values["status"], values["provenance"], values["model"]) == ("approved", "human", "a model")
+    assert body.lstrip("\n") == BODY
+    read = parsed(written)
+    assert (read.incident, read.is_edited) == (storable, False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("It was bad.", "It was not that bad."),
+        lambda text: text + "\nOne more line.\n",
+        lambda text: text.partition("---\n\n")[2].replace("bad", "good"),
+        lambda text: text.replace("body_sha256", "sha"),
+        lambda _: "",
+    ],
+)
+def test_a_file_that_a_person_changed_is_recognized(change: Any, tmp_path: Path) -> None:
+    """Wherever it lies, by its text alone; one that never was a copy counts as a person's, too."""
+    files = PostmortemFiles(tmp_path)
+    path = files.write(postmortem("inc_1"))
+    path.write_text(change(path.read_text("utf-8")), "utf-8")
+    assert files.is_edited("inc_1")
+    assert files.state(postmortem("inc_1", "# Postmortem: another text")) is FileState.EDITED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.rstrip("\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace('"draft"', "approved"),
+        lambda text: text.replace("It was bad.\n", "It was bad.  \n\n\n"),
+    ],
+)
+def test_what_editors_do_by_themselves_is_no_edit(change: Any, tmp_path: Path) -> None:
+    """Line endings, white space at ends, a byte order mark, or a changed front matter."""
+    files = PostmortemFiles(tmp_path)
+    path = files.write(postmortem("inc_1"))
+    path.write_bytes(change(path.read_text("utf-8")).encode())
+    assert not files.is_edited("inc_1")
+    assert files.state(postmortem("inc_1", "# another text")) is FileState.BEHIND
+
+
+def test_a_file_stands_in_one_of_four_ways(tmp_path: Path) -> None:
+    """Missing, current, behind a decision or a newer text, or edited; an older version's copy is behind."""
+    files = PostmortemFiles(tmp_path)
+    assert files.state(postmortem("inc_1")) is FileState.MISSING
+    assert not files.is_edited("inc_1")
+    path = files.write(postmortem("inc_1"))
+    assert files.state(postmortem("inc_1")) is FileState.CURRENT
+    assert files.state(postmortem("inc_1", status="approved")) is FileState.BEHIND
+    path.write_text(BODY, "utf-8")
+    assert files.state(postmortem("inc_1")) is FileState.BEHIND, "the text is the same, without front matter"
+    path.write_text(BODY + "more", "utf-8")
+    assert files.state(postmortem("inc_1")) is FileState.EDITED
+
+
+def test_a_person_s_file_is_read_for_its_incident_only(tmp_path: Path) -> None:
+    """Without its front matter; that of another incident, of no text, or of no size of a text is refused."""
+    path = PostmortemFiles(tmp_path).write(postmortem("inc_1"))
+    assert read_edited(path, "inc_1").strip() == BODY.strip()
+    with pytest.raises(
+        QuestionError, match=r"inc_1\.md: is the postmortem of incident 'inc_1', not of 'inc_2'"
+    ):
+        read_edited(path, "inc_2")
+    (tmp_path / "plain.md").write_text("---\nno front matter\n", "utf-8")
+    assert read_edited(tmp_path / "plain.md", "inc_2") == "---\nno front matter\n"
+    (tmp_path / "bytes.md").write_bytes(b"# \xff")
+    with pytest.raises(QuestionError, match=r"bytes\.md: is not UTF-8 text \(byte 2\)"):
+        read_edited(tmp_path / "bytes.md", "inc_1")
+    (tmp_path / "large.md").write_bytes(b"x" * 2_000_000)
+    with pytest.raises(QuestionError, match=r"large\.md: has more than"):
+        read_edited(tmp_path / "large.md", "inc_1")
