@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Executable, delete, func, select, update
+from sqlalchemy import ColumnElement, Executable, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from memory.embedder import Embedder, Vectors
 from memory.entry_texts import Draft, drafts, memorable, subjects
+from memory.lexical_candidates import names
 from memory.recipe import RECIPE, Redact
-from models import EntrySource, Incident, MemoryEntry
-from models.database import Database
+from models import EntrySource, Incident, MemoryEntry, MemoryName
+from models.database import Database, WriteSession
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -237,4 +238,20 @@ class Entries:
             chosen = [row for row in rows if row["incident_id"] in held]
             if chosen:
                 await session.execute(statement, chosen)
+                await _store_names(session, chosen)
         return len(chosen)
+
+
+async def _store_names(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
+    """What entries just written are found by, instead of what their former texts held."""
+    written = await session.execute(
+        select(MemoryEntry.id, MemoryEntry.text).where(
+            MemoryEntry.incident_id.in_({row["incident_id"] for row in rows}),
+            MemoryEntry.content_hash.in_({row["content_hash"] for row in rows}),
+        )
+    )
+    held = {row.id: names(row.text) for row in written}
+    await session.execute(delete(MemoryName).where(MemoryName.entry_id.in_(held)))
+    found = [{"name": name, "entry_id": entry_id} for entry_id, of_entry in held.items() for name in of_entry]
+    if found:
+        await session.execute(insert(MemoryName), found)

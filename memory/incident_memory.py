@@ -11,6 +11,8 @@ from memory.embedder import Embedder
 from memory.entries import Entries, Progress
 from memory.errors import MemoryUnavailable
 from memory.index import Hit, VectorIndex
+from memory.lexical import wording
+from memory.lexical_candidates import with_named
 from memory.past_incidents import load_recollections, rank_hits
 from memory.recall import Recall, RecallQuery
 from memory.recipe import Redact
@@ -111,14 +113,17 @@ class IncidentMemory:
         await self._embedder.load()
         active = require_active(await find_active(session))
         active.require_fit(self._embedder)
-        vectors = await self._embedder.embed([self._redact(query.text) for query in queries])
+        texts = [self._redact(query.text) for query in queries]
+        vectors = await self._embedder.embed(texts)
+        wanted = [wording(text, query.target) for text, query in zip(texts, queries, strict=True)]
         for candidates in _CANDIDATES:
             # One more, since the incident asked about may be among them.
             hits = await self._index.query(
                 active.collection, vectors, limit=candidates + 1, known_before=as_of
             )
+            more = await with_named(session, wanted, vectors, hits, active=active, known_before=as_of)
             chosen, misses = await rank_hits(
-                session, queries, hits, as_of=as_of, background=self._embedder.background, limit=limit
+                session, queries, more, as_of=as_of, background=self._embedder.background, limit=limit
             )
             if not self._crowded(hits, candidates) or len(chosen) >= limit:
                 break

@@ -70,9 +70,13 @@ def wording(query: str, target: str | None = None) -> Wording:
     said = list(dict.fromkeys(words(query)))
     telling = [word for word in said if word not in _FUNCTION_WORDS and word not in named]
     of_target = (target or "").casefold()
-    found = dict.fromkeys(_IDENTIFIER.findall(query[:_MAX_CHARACTERS].casefold()))
-    identifiers = [one for one in found if one not in of_target]
-    return Wording(tuple((telling or said)[:_QUERY_WORDS]), tuple(identifiers[:_QUERY_IDENTIFIERS]))
+    named_too = [one for one in identifiers(query) if one not in of_target]
+    return Wording(tuple((telling or said)[:_QUERY_WORDS]), tuple(named_too[:_QUERY_IDENTIFIERS]))
+
+
+def identifiers(text: str) -> list[str]:
+    """Names of things that a text holds, case-folded, each once, in their order."""
+    return list(dict.fromkeys(_IDENTIFIER.findall(text[:_MAX_CHARACTERS].casefold())))
 
 
 def lexical_scores(query: str, texts: Sequence[str]) -> list[float]:

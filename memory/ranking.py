@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,11 +117,9 @@ def clusters(
             grouped.append([(score, candidate)])
         else:
             cluster.append((score, candidate))
-    bests = sorted(relevance(cluster[0][1]) for cluster in grouped)
-    bests = sorted([background] * max(1, _COMPARED - len(bests)) + bests)
-    return [
-        _ranked(cluster, _evidence(cluster[0][1], wanted, as_of, background, bests)) for cluster in grouped
-    ]
+    bests = [relevance(cluster[0][1]) for cluster in grouped]
+    usual = median(bests + [background] * max(1, _COMPARED - len(bests)))
+    return [_ranked(cluster, _evidence(cluster[0][1], wanted, background, usual)) for cluster in grouped]
 
 
 def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:
@@ -152,19 +149,13 @@ def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int,
     return chosen[:limit]
 
 
-def _evidence(
-    best: Candidate, wanted: Wording, as_of: datetime, background: float, bests: Sequence[float]
-) -> Evidence:
-    """`bests` has the relevance of each cluster's best, lowest first, and of unlike ones."""
-    ours = relevance(best)
+def _evidence(best: Candidate, wanted: Wording, background: float, usual: float) -> Evidence:
     return Evidence(
         similarity=(best.similarity - background) / (1 - background),
         lexical=best.lexical,
-        contrast=ours - median(bests),
-        lead=ours - bests[max(0, bisect_left(bests, ours) - 1)],
+        contrast=relevance(best) - usual,
         same_target=float(best.same_target),
         same_errors=best.same_errors,
-        log_age=math.log1p(max(as_of - best.resolved_at, timedelta(0)) / timedelta(days=1)),
         log_words=math.log1p(len(wanted.words)),
         names_something=float(bool(wanted.identifiers)),
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from memory.embedder import Vectors
 
-_DECIMALS = 4
+DECIMALS = 4
 """Of a cosine: its last bits depend on where in memory a row lies."""
 
 
@@ -54,7 +54,7 @@ class VectorTable:
         if before is not None:
             rows = rows[self._moments[: len(self)] < before]
         # One vector at a time: in a batch the last bits would depend on its neighbours.
-        cosines = np.round(self._vectors[: len(self)] @ vector, _DECIMALS).clip(-1, 1)[rows]
+        cosines = np.round(self._vectors[: len(self)] @ vector, DECIMALS).clip(-1, 1)[rows]
         if len(rows) > limit:
             least = np.partition(cosines, -limit)[-limit]
             chosen = cosines >= least

@@ -7,7 +7,7 @@ from models.error_logs import ErrorLog, LogSeverity
 from models.health_checks import HealthCheck
 from models.incidents import Incident, IncidentStatus, Severity
 from models.jobs import Job, JobStatus, JobType
-from models.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryOutbox
+from models.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.notifications import Notification, NotificationStatus
 from models.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.quality import QualityScore
@@ -38,6 +38,7 @@ __all__ = [
     "MaintenanceWindow",
     "MemoryEntry",
     "MemoryIndex",
+    "MemoryName",
     "MemoryOutbox",
     "Notification",
     "NotificationStatus",

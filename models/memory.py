@@ -59,6 +59,18 @@ class MemoryEntry(Table):
     embedded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class MemoryName(Table):
+    """An identifier that the text of an entry holds, case-folded: `user_3fa2c1`, `v3.14.2`."""
+
+    __tablename__ = "memory_names"
+    __table_args__ = (Index(None, "entry_id"),)
+
+    name: Mapped[str] = mapped_column(String(130), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(
+        ForeignKey("memory_entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
 class MemoryIndex(Table):
     """A vector collection built from the entries; one is active, the others are kept to go back to."""
 

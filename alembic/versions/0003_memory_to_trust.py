@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_IDENTIFIER = re.compile(r"\b(?=[\w.-]*\d)(?=[\w.-]*[^\W\d_])[\w.-]{5,64}\b|\b\w{1,32}_\w{1,32}\b")
 _PROVENANCE = "provenance IN ('human', 'model', 'import', 'code')"
 
 _INCIDENT_COLUMNS = (
@@ -27,6 +29,7 @@ def upgrade() -> None:
     _add_to_incidents()
     _add_to_postmortems()
     _add_to_entries()
+    _create_names()
     _create_outbox()
     _create_calls()
     for statement in _triggers():
@@ -49,6 +52,7 @@ def downgrade() -> None:
     op.drop_table("memory_outbox")
     op.drop_column("memory_indexes", "dropped_at")
     op.drop_column("memory_indexes", "activated_at")
+    op.drop_table("memory_names")
     op.execute("DELETE FROM memory_entries")  # derived: the older version makes them again
     with op.batch_alter_table("memory_entries") as batch:
         batch.drop_constraint("uq_memory_entries_one_of_each", type_="unique")
@@ -132,6 +136,35 @@ def _add_to_entries() -> None:
         batch.create_unique_constraint(
             "uq_memory_entries_one_of_each", ["incident_id", "source", "model_id", "weights_hash", "recipe"]
         )
+
+
+def _create_names() -> None:
+    op.create_table(
+        "memory_names",
+        sa.Column("name", sa.String(length=130), nullable=False),
+        sa.Column("entry_id", _KEY, autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"],
+            ["memory_entries.id"],
+            name=op.f("fk_memory_names_entry_id_memory_entries"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("name", "entry_id", name=op.f("pk_memory_names")),
+    )
+    op.create_index(op.f("ix_memory_names_entry_id"), "memory_names", ["entry_id"], unique=False)
+    names = sa.table("memory_names", sa.column("name"), sa.column("entry_id"))
+    connection = op.get_bind()
+    for entry_id, text in connection.execute(sa.text("SELECT id, text FROM memory_entries")).all():
+        found = [{"name": name, "entry_id": entry_id} for name in _names(text)]
+        if found:
+            connection.execute(names.insert(), found)
+
+
+def _names(text: str) -> list[str]:
+    """As memory/lexical_candidates.py finds them when this was written."""
+    found = list(dict.fromkeys(_IDENTIFIER.findall(text[:7_200].casefold())))
+    parts = [part for one in found for part in re.split("[._-]+", one) if _IDENTIFIER.fullmatch(part)]
+    return list(dict.fromkeys([*found, *parts]))[:60]
 
 
 def _create_outbox() -> None:

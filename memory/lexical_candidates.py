@@ -1,0 +1,83 @@
+"""Entries that hold what a query names, found by the database: an embedding blurs ids, versions and codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import select, union_all
+
+from memory.active_index import ActiveIndex
+from memory.embedder import Vectors
+from memory.index import Hit
+from memory.lexical import Wording, identifiers
+from memory.vector_table import DECIMALS
+from models import MemoryEntry, MemoryName
+from models.database import ReadSession
+
+NEWEST_OF_EACH = 20
+"""Entries looked at for each name: what hundreds of entries hold tells no more than the embedding does."""
+
+_MOST_NAMES = 60
+"""Of one text: a dump of ids is no description."""
+_PARTS = re.compile(r"[._-]+")
+
+
+def names(text: str) -> list[str]:
+    """What an entry is found by: the identifiers in its text, and those that they are made of."""
+    found = identifiers(text)
+    parts = [part for one in found for part in _PARTS.split(one) if identifiers(part) == [part]]
+    return list(dict.fromkeys([*found, *parts]))[:_MOST_NAMES]
+
+
+async def with_named(
+    session: ReadSession,
+    wanted: Sequence[Wording],
+    vectors: Vectors,
+    hits: Sequence[Sequence[Hit]],
+    *,
+    active: ActiveIndex,
+    known_before: datetime,
+) -> list[list[Hit]]:
+    """For each query the hits of the index, and the newest entries besides that hold what the query names."""
+    return [
+        [*found, *await _naming(session, each, vector, active, known_before, {hit.key for hit in found})]
+        for each, vector, found in zip(wanted, vectors, hits, strict=True)
+    ]
+
+
+async def _naming(
+    session: ReadSession,
+    wanted: Wording,
+    vector: Vectors,
+    active: ActiveIndex,
+    known_before: datetime,
+    besides: AbstractSet[str],
+) -> list[Hit]:
+    if not wanted.identifiers:
+        return []
+    of_each = (
+        select(MemoryEntry.content_hash, MemoryEntry.embedding)
+        .join(MemoryName, MemoryName.entry_id == MemoryEntry.id)
+        .where(
+            MemoryName.name == name,
+            MemoryEntry.known_at < known_before,
+            MemoryEntry.model_id == active.model_id,
+            MemoryEntry.weights_hash == active.weights_hash,
+            MemoryEntry.recipe == active.recipe,
+        )
+        .order_by(MemoryName.entry_id.desc())
+        .limit(NEWEST_OF_EACH)
+        .subquery()
+        for name in wanted.identifiers
+    )
+    rows = await session.execute(union_all(*(select(entries) for entries in of_each)))
+    stored = {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
+    return [
+        Hit(key, float(np.round(stored[key] @ vector, DECIMALS).clip(-1, 1)))
+        for key in sorted(stored.keys() - besides)
+        if len(stored[key]) == active.dimension
+    ]
