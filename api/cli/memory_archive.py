@@ -28,7 +28,7 @@ from api.settings import Settings, load_settings
 from context_builder.builder import utc_now
 from context_builder.figures import count
 from memory.errors import MemoryUnavailable
-from memory.incident_memory import SyncReport
+from memory.upkeep import SyncReport
 from models import Severity
 from models.database import Database
 
