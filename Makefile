@@ -28,7 +28,7 @@ lint: $(READY)  ## style, types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## build time on the story and on a million requests, CPU per context, packing; BENCH_REQUESTS=n
+bench: $(READY)  ## build time on the story and on a million requests, CPU per context, packing, recall; BENCH_REQUESTS=n, BENCH_INCIDENTS=n
 	PYTHONPATH=tests $(BIN)/python -m bench
 
 SEED ?= 1

@@ -1,4 +1,4 @@
-"""`make bench`: build time, CPU per context and packing. Compare ratios within one run, not runs."""
+"""`make bench`: build time, CPU per context, packing and recall. Compare ratios within one run, not runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench.contexts import max_not_sum, story
 from bench.history import fill_history
 from bench.large import fill
 from bench.packing import packing
+from bench.recall import SIZES, recall_sizes
 from bench.sizes import sizes
 from models.database import Database
 from prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
@@ -40,6 +41,7 @@ def main() -> None:
         finally:
             server.stop()
     packing()
+    asyncio.run(recall_sizes(int(os.environ.get("BENCH_INCIDENTS", max(SIZES)))))
 
 
 async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
