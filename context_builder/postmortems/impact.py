@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 
 from context_builder.figures import count, dollars, duration, moment, percent
 from context_builder.postmortems.hit import Hit
@@ -114,7 +114,15 @@ async def read_impact(session: ReadSession, hit: Hit, window: Window) -> Impact:
 
 async def _users(session: ReadSession, hit: Hit, window: Window) -> tuple[int, int]:
     """Distinct users with a failed request, and how many failed requests were looked through."""
-    failed = (
+    failed = failed_requests(hit, window).subquery()
+    counts = select(func.count(failed.c.user_id.distinct()), func.count()).select_from(failed)
+    users, rows = (await session.execute(counts)).one()
+    return int(users), int(rows)
+
+
+def failed_requests(hit: Hit, window: Window) -> Select[int]:
+    """Whose requests failed, as far as they are looked through; read by an index."""
+    return (
         select(Request.user_id)
         .where(
             Request.deployment_id.in_(hit.deployment_ids),
@@ -123,14 +131,7 @@ async def _users(session: ReadSession, hit: Hit, window: Window) -> tuple[int, i
             Request.created_at < window.end,
         )
         .limit(MOST_FAILED_ROWS)
-        .subquery()
     )
-    row = (
-        await session.execute(
-            select(func.count(failed.c.user_id.distinct()), func.count()).select_from(failed)
-        )
-    ).one()
-    return int(row[0]), int(row[1])
 
 
 def impact_lines(impact: Impact) -> Iterator[str]:

@@ -32,6 +32,7 @@ from models import (
     StateTransition,
 )
 from models.database import ReadSession
+from models.schema import UtcDateTime
 
 MOST_OF_A_KIND = 20
 """Rows of each table that are read; of log lines as many kinds."""
@@ -101,7 +102,9 @@ async def read_changes(session: ReadSession, hit: Hit, window: Window) -> tuple[
     return tuple(sorted(event for reading in readings for event in reading.found))
 
 
-def _in(column: InstrumentedAttribute[datetime], window: Window) -> ColumnElement[bool]:
+def _in(
+    column: InstrumentedAttribute[datetime] | ColumnElement[datetime], window: Window
+) -> ColumnElement[bool]:
     return and_(column >= window.start, column <= window.end)
 
 
@@ -132,7 +135,7 @@ async def _config_changes(session: ReadSession, request: ContextRequest, *, newe
 
 async def _jobs(session: ReadSession, request: ContextRequest, *, newest: bool = False) -> Events:
     """Their beginnings, and the ends of those that did not succeed."""
-    at = Job.created_at
+    at = func.coalesce(Job.started_at, Job.created_at, type_=UtcDateTime)
     rows = await session.scalars(
         select(Job)
         .where(_in(at, request.window), event_scope(Job, request))
