@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from api.settings import Settings, SettingsError
 from context_builder.answering import Answerer
+from context_builder.batch_model import BatchModel
 from context_builder.builder import ContextBuilder
 from context_builder.calibration import Calibration
 from context_builder.chat_model import ChatModel
@@ -26,6 +28,8 @@ from memory.index import VectorIndex
 from memory.sentence_transformer import SentenceTransformerEmbedder
 from models.database import Database
 from models.migrations import head_revision
+
+_Made = TypeVar("_Made")
 
 NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
@@ -135,8 +139,22 @@ def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
         return None
     from context_builder.claude import Claude  # noqa: PLC0415  the SDK takes a second to import
 
+    return _made(Claude, settings, prices)
+
+
+def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
+    """Claude through the Message Batches API. Raises SettingsError, also without a key."""
+    from context_builder.claude_batches import ClaudeBatches  # noqa: PLC0415  likewise
+
+    return _made(ClaudeBatches, settings, prices)
+
+
+def _made(kind: Callable[..., _Made], settings: Settings, prices: PriceList) -> _Made:
+    """A client of the API by the settings."""
+    if settings.anthropic_api_key is None:
+        raise SettingsError(NO_KEY)
     try:
-        return Claude(
+        return kind(
             api_key=settings.anthropic_api_key.get_secret_value(),
             model=settings.model,
             max_output_tokens=settings.max_output_tokens,

@@ -65,7 +65,6 @@ async def batch_run(
     builder = ContextBuilder(database, NO_MEMORY, _SOURCES, default_budget=2000)
     writer = PostmortemWriter(database, Answerer(builder, questions, PRICES, single), questions)
     work = BatchWork(
-        database=database,
         model=batches,
         writer=writer,
         journal=BatchJournal(database, writer.journal),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +19,13 @@ from api.cli.interruption import until_stopped
 from api.cli.json_output import say_json
 from api.cli.options import EXAMPLE, AsJson, moment_option
 from api.cli.postmortem_batch import Order, Outcome, PostmortemBatch, Report, Result, Tally
+from api.cli.postmortem_batch_api import ThroughBatches
 from api.cli.postmortem_records import add_commands
-from api.cli.progress_bar import progress_bar
+from api.cli.progress_bar import Bar, progress_bar
 from api.cli.streams import complain, say, silence_output
 from api.postmortem_files import PostmortemFiles
-from api.services import MEMORY_START_S, Services, open_services
-from api.settings import Settings, load_settings
+from api.services import MEMORY_START_S, NO_KEY, Services, open_services
+from api.settings import Settings, SettingsError, load_settings
 from context_builder.figures import count, dollars
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.spending import Spending
@@ -92,6 +94,13 @@ def write(  # noqa: PLR0913  one for each option
     concurrency: Annotated[
         int, typer.Option(min=1, max=_MOST_AT_ONCE, help="How many are written at the same time.")
     ] = 4,
+    batch_api: Annotated[
+        bool,
+        typer.Option(
+            "--batch-api",
+            help="By the Message Batches API: half the price, within a day. The same command collects.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the postmortems that resolved incidents lack, one model call each.
@@ -107,7 +116,10 @@ def write(  # noqa: PLR0913  one for each option
         selection=Selection(incidents=tuple(incident or ()), since=since, refresh_stale=refresh_stale),
         template=load_template(template),
         spending=Spending(max_cost),
+        batch_api=batch_api,
     )
+    if batch_api and settings.anthropic_api_key is None:
+        raise SettingsError(f"--batch-api: {NO_KEY}")
     files = PostmortemFiles(out or settings.postmortem_path)
     raise typer.Exit(asyncio.run(_postmortems(settings, order, files, concurrency, as_json=as_json)))
 
@@ -131,23 +143,27 @@ async def _postmortems(
 ) -> int:
     async with open_services(settings, wait_for_memory=False) as services:
         outcomes: list[Outcome] = []
-        with _watched(outcomes if as_json else None) as report:
+        with _watched(outcomes if as_json else None) as (report, bar):
             batch = PostmortemBatch(services.postmortems, files, order, report)
-            stopped = await until_stopped(_write(services, batch, concurrency))
+            through = ThroughBatches(services, batch, order, bar.describe, bar.is_shown)
+            write = through.write if order.batch_api else partial(_write, services, batch)
+            stopped = await until_stopped(write(concurrency=concurrency))
         tally = batch.tally
         if as_json:
-            say_json(_document(outcomes, tally, order.spending, stopped=stopped))
+            document = _document(outcomes, tally, order.spending, stopped=stopped)
+            say_json(document | (through.document() if order.batch_api else {}))
         else:
             say(_summary(tally, stopped=stopped))
+        await through.conclude()
         await _remember(services.memory)
     if stopped:
         return INTERRUPTED
-    if tally.counts[Result.FAILED]:
+    if tally.counts[Result.FAILED] or through.problem is not None:
         return TROUBLE
     return CAP_REACHED if tally.counts[Result.UNAFFORDABLE] else 0
 
 
-async def _write(services: Services, batch: PostmortemBatch, concurrency: int) -> None:
+async def _write(services: Services, batch: PostmortemBatch, *, concurrency: int) -> None:
     await batch.begin()
     if batch.tally.left:
         await services.memory.started(at_most_s=MEMORY_START_S)
@@ -155,7 +171,7 @@ async def _write(services: Services, batch: PostmortemBatch, concurrency: int) -
 
 
 @contextmanager
-def _watched(kept: list[Outcome] | None) -> Iterator[Report]:
+def _watched(kept: list[Outcome] | None) -> Iterator[tuple[Report, Bar]]:
     """Shows a line for each incident, or keeps the outcomes, and a bar where standard error is a terminal."""
     with progress_bar("writing postmortems") as progress:
 
@@ -169,7 +185,7 @@ def _watched(kept: list[Outcome] | None) -> Iterator[Report]:
                 # In a thread: a reader that has paused must not hold up the calls under way.
                 await asyncio.to_thread(_show, line)
 
-        yield report
+        yield report, progress
 
 
 def _show(line: str) -> None:

@@ -91,6 +91,8 @@ class Order:
     selection: Selection
     template: Template
     spending: Spending
+    batch_api: bool = False
+    """Whether the calls go through the Message Batches API."""
 
 
 class PostmortemBatch:
@@ -128,6 +130,21 @@ class PostmortemBatch:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(concurrency, self.tally.total)):
                 group.create_task(self._work())
+
+    async def stored(self, text: PostmortemText) -> None:
+        """Makes the file of a postmortem that has come some other way, and tells it."""
+        await self._note(await self._save(text), tried=True)
+
+    async def tell(self, outcome: Outcome) -> None:
+        """Counts and tells what became of an incident some other way."""
+        await self._note(outcome, tried=True)
+
+    async def left_alone(self, incident: str) -> bool:
+        """Whether an incident is not written because its file is a person's, which is told then."""
+        edited = await self._is_edited(incident)
+        if edited:
+            await self._note(self._edited(incident), tried=True)
+        return edited
 
     async def _restore(self, stored: PostmortemText) -> None:
         """Makes a file again whose writing a kill, a full disk or a decision of a person has left behind."""

@@ -13,6 +13,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -36,8 +37,29 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s" if speed >= 1 else f"{speed * _MINUTE:.1f}/min", style="dim")
 
 
+class Bar:
+    """Moves a bar; a Report."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how many are done and how many there are."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def describe(self, what: str) -> None:
+        """Says beside the bar what is being done now."""
+        self._progress.update(self._task, description=what)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody watches."""
+        return not self._progress.disable
+
+
 @contextmanager
-def progress_bar(what: str) -> Iterator[Report]:
+def progress_bar(what: str) -> Iterator[Bar]:
     """A bar that goes away when its block ends."""
     console = Console(stderr=True)
     bar = Progress(
@@ -52,9 +74,4 @@ def progress_bar(what: str) -> Iterator[Report]:
         disable=not (console.is_terminal and sys.stdout.isatty()),
     )
     with bar:
-        task = bar.add_task(what, total=None)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield report
+        yield Bar(bar, bar.add_task(what, total=None))

@@ -15,14 +15,12 @@ from context_builder.postmortems.spending import Spending
 from context_builder.postmortems.template import Template
 from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.pricing import PriceList
-from models.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchWork:
     """One run: with what it works, from what it spends, and to whom it tells what it does."""
 
-    database: Database
     model: BatchModel
     writer: PostmortemWriter
     """With the same model for single calls: by it the worst cases are reckoned."""

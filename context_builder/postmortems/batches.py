@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +21,7 @@ from context_builder.postmortems.batch_filling import BatchFilling, Filling
 from context_builder.postmortems.batch_journal import OpenBatch
 from context_builder.postmortems.batch_orphans import Found, OrphanSearch, Undecided
 from context_builder.postmortems.batch_work import BatchWork
-from context_builder.postmortems.candidates import Selection, candidates
+from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallLost
 from context_builder.postmortems.writer import completed
 
@@ -30,6 +30,8 @@ MOST_ATTEMPTS = 3
 _MOST_TROUBLE = 20
 """Failures in a row after which the API is not waited for any more."""
 _PAGE = 200
+
+LeftAlone = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,13 @@ class BatchRun:
         batches = await self._work.journal.open()
         return len(batches), sum(batch.waiting for batch in batches)
 
-    async def run(self, selection: Selection, *, concurrency: int) -> None:
+    async def run(
+        self, selection: Selection, *, concurrency: int, left_alone: LeftAlone | None = None
+    ) -> None:
         """Collects what is open, hands over what is left, and waits until all of it is collected.
+
+        `left_alone` says of an incident's public id whether it is not to be handed over, for a reason that
+        the caller has told.
 
         Raises QuestionError for an incident that is unknown or not resolved, DatabaseError, and
         BatchUnavailable at the end where the API did not take a batch or could not be asked. Cancelled while
@@ -92,7 +99,7 @@ class BatchRun:
             while True:
                 if self._again and self._refusal is None:
                     self._again = False
-                    await self._hand_over(selection, concurrency)
+                    await self._hand_over(selection, concurrency, left_alone)
                 waiting = [each for each in await self._work.journal.open() if each.id not in self._lost]
                 if not waiting and not (self._again and self._refusal is None):
                     break
@@ -103,8 +110,8 @@ class BatchRun:
         if problems:
             raise BatchUnavailable("; ".join(dict.fromkeys(problems)))
 
-    async def _hand_over(self, selection: Selection, concurrency: int) -> None:
-        async with aclosing(self._wanted(selection)) as incidents:
+    async def _hand_over(self, selection: Selection, concurrency: int, left_alone: LeftAlone | None) -> None:
+        async with aclosing(self._wanted(selection, left_alone)) as incidents:
             await self._filling.fill(
                 incidents,
                 self._submit_to_the_end,
@@ -112,13 +119,17 @@ class BatchRun:
                 refresh_stale=selection.refresh_stale,
             )
 
-    async def _wanted(self, selection: Selection) -> AsyncGenerator[str, None]:
+    async def _wanted(self, selection: Selection, left_alone: LeftAlone | None) -> AsyncGenerator[str, None]:
         """The incidents of a selection that are in no batch and were not in vain so far."""
         found: list[str] = []
-        wanting = candidates(self._work.database, selection, has_model=True)
-        async for candidate in wanting:
-            if candidate.incident not in self._filling.failed | self._collecting.failed:
-                found.append(candidate.incident)
+        async for candidate in self._work.writer.candidates(selection):
+            incident = candidate.incident
+            if incident in self._filling.failed | self._collecting.failed:
+                continue
+            if left_alone is not None and not candidate.is_paid and await left_alone(incident):
+                self._filling.failed.add(incident)
+                continue
+            found.append(incident)
             if len(found) == _PAGE:
                 async for incident in self._free(found, selection.incidents):
                     yield incident

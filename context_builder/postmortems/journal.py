@@ -150,6 +150,16 @@ class CallJournal:
             return False
         return row.leased_until <= now or await asyncio.to_thread(is_dead, row.owner)
 
+    async def is_in_batch(self, incident_id: int) -> bool:
+        """Whether the incident's call waits for a batch's result."""
+        waits = (
+            (PostmortemCall.incident_id == incident_id)
+            & PostmortemCall.batch_id.is_not(None)
+            & PostmortemCall.reply.is_(None)
+        )
+        async with self._database.read() as session:
+            return await session.scalar(select(PostmortemCall.id).where(waits)) is not None
+
     async def built(self, call: Call, plan: Plan, worst_cost_usd: Decimal) -> Call:
         """Keeps what the call will be, and the most that it can cost. Raises CallLost."""
         document = _PLAN.dump_python(plan, mode="json")

@@ -128,6 +128,8 @@ class PostmortemWriter:
             raise QuestionError(f"incident {public_id!r} is not known")
         call = await self.journal.claim(incident_id)
         if call is None:
+            if await self.journal.is_in_batch(incident_id):
+                raise NotWanted("its batch is under way; `arcpoint postmortem --batch-api` collects it")
             raise NotWanted("another run is writing it")
         if call.reply is not None:
             return call

@@ -1,0 +1,129 @@
+"""`arcpoint postmortem --batch-api`: the run through the Message Batches API, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.cli.postmortem_batch import Order, Outcome, PostmortemBatch, Result
+from api.cli.streams import complain
+from api.services import MEMORY_START_S, Services, make_batch_model
+from context_builder.batch_model import BatchUnavailable
+from context_builder.figures import count, dollars, duration
+from context_builder.postmortems.batch_events import Event, Note, NotWritten, Submitted, Waiting, Written
+from context_builder.postmortems.batch_journal import BatchJournal
+from context_builder.postmortems.batch_work import BatchWork
+from context_builder.postmortems.batches import BatchRun, Pace
+
+PACE = Pace()
+COLLECTS = "the same command collects them later"
+
+
+@dataclass(slots=True)
+class ThroughBatches:
+    """One run, which tells its outcomes through a PostmortemBatch."""
+
+    services: Services
+    batch: PostmortemBatch
+    order: Order
+    describe: Callable[[str], None]
+    """Says on a watched terminal what is waited for."""
+    is_watched: bool
+    submitted: list[Submitted] = field(default_factory=list)
+    open_batches: int = 0
+    """At the end, with how many prompts wait for results."""
+    waiting: int = 0
+    problem: str | None = None
+    """Why the API did not do what it was asked for; None: it did."""
+    _said: tuple[int, int] | None = None
+
+    async def write(self, *, concurrency: int) -> None:
+        """Begins, hands over and collects; Ctrl-C leaves what is at the API to the next run."""
+        await self.batch.begin()
+        if self.batch.tally.left:
+            await self.services.memory.started(at_most_s=MEMORY_START_S)
+        prices = self.services.answerer.prices
+        model = await asyncio.to_thread(make_batch_model, self.services.settings, prices)
+        try:
+            work = BatchWork(
+                model=model,
+                writer=self.services.postmortems,
+                journal=BatchJournal(self.services.database, self.services.postmortems.journal),
+                prices=prices,
+                spending=self.order.spending,
+                report=self._report,
+                template=self.order.template,
+            )
+            await self._run(BatchRun(work, PACE), concurrency)
+        finally:
+            await model.close()
+
+    async def _run(self, run: BatchRun, concurrency: int) -> None:
+        try:
+            await run.run(self.order.selection, concurrency=concurrency, left_alone=self.batch.left_alone)
+        except BatchUnavailable as error:
+            self.problem = error.reason
+        finally:
+            self.open_batches, self.waiting = await run.left()
+        for incident in sorted(run.capped):
+            await self.batch.tell(Outcome(incident=incident, result=Result.UNAFFORDABLE))
+
+    async def _report(self, event: Event) -> None:
+        match event:
+            case Written(text=text):
+                await self.batch.stored(text)
+            case NotWritten(incident=incident, reason=reason, is_failure=is_failure):
+                result = Result.FAILED if is_failure else Result.ELSEWHERE
+                await self.batch.tell(Outcome(incident=incident, result=result, note=reason))
+            case Submitted():
+                self.submitted.append(event)
+                prompts, most = count(event.prompts, "prompt"), dollars(event.worst_cost_usd)
+                await _complain(f"{event.api_id} takes {prompts}, at most {most}")
+            case Waiting():
+                await self._wait(event)
+            case Note(message=message):
+                await _complain(message)
+
+    async def _wait(self, event: Waiting) -> None:
+        """One line that changes on a terminal; elsewhere a line whenever the numbers have changed."""
+        under_way = under_way_at_the_api(event.batches, event.waiting)
+        since = f"since {duration(event.oldest)}"
+        self.describe(f"{under_way} {since}, next look in {event.next_look_s:.0f} s; Ctrl-C leaves them")
+        if not self.is_watched and self._said != (event.batches, event.waiting):
+            self._said = event.batches, event.waiting
+            await _complain(f"{under_way} {since}; they may take a day and need nobody to wait: {COLLECTS}")
+
+    def document(self) -> dict[str, Any]:
+        """What JSON output says beside the outcomes."""
+        return {
+            "submitted": [
+                {
+                    "batch": each.api_id,
+                    "prompts": each.prompts,
+                    "worst_cost_usd": str(each.worst_cost_usd),
+                }
+                for each in self.submitted
+            ],
+            "waiting": self.waiting,
+            "problem": self.problem,
+        }
+
+    async def conclude(self) -> None:
+        """Says what is wrong, and what is still under way."""
+        if self.problem is not None:
+            await _complain(self.problem)
+        if self.open_batches:
+            await _complain(f"{under_way_at_the_api(self.open_batches, self.waiting)}; {COLLECTS}")
+
+
+def under_way_at_the_api(batches: int, waiting: int) -> str:
+    """What has been handed over and has no result."""
+    noun = "batch" if batches == 1 else "batches"
+    return f"{count(waiting, 'prompt')} in {batches:,} {noun} under way at the API"
+
+
+async def _complain(message: str) -> None:
+    # In a thread: a reader that has paused must not hold up what is paid for.
+    await asyncio.to_thread(complain, message)
