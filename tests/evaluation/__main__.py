@@ -1,4 +1,4 @@
-"""`make eval`: what prompts hold of faults whose truth is known, beside raw rows in the same budget."""
+"""`make eval`: what prompts hold of faults whose truth is known, what memory recalls, beside baselines."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ import json
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from evaluation.control import control
+from evaluation.recall.runner import EMBEDDERS, measure
+from evaluation.recall.tables import print_tables
 from evaluation.report import document, print_report, show
 from evaluation.runner import Progress, WorkerFailed, evaluate, quiet
 from evaluation.trial import BUDGETS, Trial
+from memory.errors import MemoryUnavailable
 
-_WIDTH = 170
+_WIDTH = 180
 _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Runs the scenarios and prints the tables; on Ctrl-C those of what is done so far."""
+    """Runs the scenarios, measures recall, prints the tables; on Ctrl-C those of what is done so far."""
     arguments = _arguments()
     console = Console(width=_WIDTH)
     if arguments.show is not None:
@@ -32,13 +36,38 @@ def main() -> int:
         quiet()
         asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
+    found: dict[str, Any] = {}
+    ended = 0 if arguments.recall else _prompts(console, arguments, found)
+    if not ended and not arguments.prompts:
+        ended = _recall(console, arguments, found)
+    if arguments.json and found:
+        text = json.dumps(found, indent=1, sort_keys=True)
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+    return ended
+
+
+def _prompts(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
+    """Prints what prompts hold, adds it to what is found, gives the exit status."""
     trials, ended = _run(arguments.seed, arguments.scenarios, arguments.processes)
     if trials:
         print_report(console, arguments.seed, trials)
-    if arguments.json and trials:
-        text = json.dumps(document(arguments.seed, trials), indent=1, sort_keys=True)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        found |= document(arguments.seed, trials)
     return ended
+
+
+def _recall(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
+    """Likewise for what memory recalls."""
+    try:
+        report = asyncio.run(measure(arguments.seed, EMBEDDERS[arguments.embedder]()))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped before recall was measured\n")
+        return _INTERRUPTED
+    except MemoryUnavailable as missing:
+        sys.stderr.write(f"\nrecall cannot be measured: {missing}\n")
+        return 1
+    print_tables(console, report.rankings, report.abstentions, report.leaks)
+    found["recall"] = report.to_json()
+    return 0
 
 
 def _run(seed: int, scenarios: int, processes: int) -> tuple[list[Trial], int]:
@@ -83,6 +112,12 @@ def _arguments() -> argparse.Namespace:
         help="a world's questions where nothing is wrong",
     )
     parser.add_argument("--budget", type=int, choices=BUDGETS, default=BUDGETS[-1], help="of these prompts")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--prompts", action="store_true", help="leave out what memory recalls")
+    part.add_argument("--recall", action="store_true", help="leave out the prompts")
+    parser.add_argument(
+        "--embedder", choices=EMBEDDERS, default="sentence-transformers", help="that recall is measured with"
+    )
     return parser.parse_args()
 
 
