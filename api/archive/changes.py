@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,10 +9,15 @@ from typing import Any
 from api.archive.document import Document, PostmortemText
 from api.archive.errors import DocumentRejected
 from api.archive.readings import WANTED
+from context_builder.postmortems.document import read_document
+from context_builder.postmortems.incident_digest import incident_digest
+from context_builder.postmortems.records import body_digest, checked_markdown
+from context_builder.request import QuestionError
 from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus
 
 _UNWRITTEN = (Provenance.MODEL, Provenance.CODE)
 """Nobody vouches for these until somebody says so."""
+_KEPT_POSTMORTEM = "the postmortem, which a person has edited or reviewed"
 _REQUIRED = ("title", "severity", "started_at")
 
 
@@ -46,12 +50,15 @@ def plan_changes(
     changes.incident = (
         _new_incident(document) if incident is None else _changed(document, incident, policy, changes)
     )
-    if document.postmortem is not None:
-        if postmortem is None:
-            changes.postmortem = _new_postmortem(document, document.postmortem, policy)
-        else:
-            plan = _edited if document.own else _replaced
-            changes.postmortem = plan(document, document.postmortem, postmortem, policy, changes)
+    text = document.postmortem
+    if text is None:
+        return changes
+    if document.written_digest is not None and incident is not None:
+        changes.postmortem = _edited(document, text, incident, postmortem, policy, changes)
+    elif postmortem is None:
+        changes.postmortem = _new_postmortem(document, text, policy)
+    else:
+        changes.postmortem = _replaced(document, text, postmortem, policy, changes)
     return changes
 
 
@@ -106,7 +113,12 @@ def _changed(
     if "resolved_at" in columns and _status(columns["resolved_at"]) != incident.status:
         columns["status"] = _status(columns["resolved_at"])
     may_decide = policy.replace or incident.review == ReviewStatus.DRAFT
-    if not document.own and document.review and document.review != incident.review and may_decide:
+    if (
+        document.written_digest is None
+        and document.review
+        and document.review != incident.review
+        and may_decide
+    ):
         columns["review"] = document.review
     return columns
 
@@ -145,11 +157,12 @@ def _replaced(
     if not columns:
         return {}
     if _is_a_persons(stored) and not policy.replace:
-        changes.kept.append("the postmortem, which a person has edited or reviewed here")
+        changes.kept.append(_KEPT_POSTMORTEM)
         return {}
-    if "markdown" in columns and stored.model is not None and "model" not in columns:
+    if "markdown" in columns and stored.provenance != Provenance.IMPORT:
         # What was paid for the text before is in the question log.
-        columns |= {"model": None, "question_id": None, "cost_usd": 0}
+        given = {"model": None, "question_id": None, "cost_usd": 0, "template": None, "incident_digest": None}
+        columns = given | columns
     return columns
 
 
@@ -163,36 +176,53 @@ def _is_a_persons(stored: Postmortem) -> bool:
 
 
 def _edited(
-    document: Document, text: PostmortemText, stored: Postmortem, policy: ImportPolicy, changes: Changes
+    document: Document,
+    text: PostmortemText,
+    incident: Incident,
+    stored: Postmortem | None,
+    policy: ImportPolicy,
+    changes: Changes,
 ) -> dict[str, Any]:
     """A file that this product has written, and that a person may have edited since."""
-    columns: dict[str, Any] = {}
-    if not _reads_the_same(text.markdown, stored.markdown):
-        if _is_a_persons(stored) and not policy.replace:
-            changes.kept.append("the postmortem, which a person has edited or reviewed here")
+    digest = body_digest(text.markdown)
+    is_edited = digest != document.written_digest
+    if stored is None:
+        columns = _new_postmortem(document, text, policy) | {"incident_digest": incident_digest(incident)}
+        return columns | (_by_a_person(document, text, incident, policy) if is_edited else {})
+    columns = {}
+    known = body_digest(stored.markdown)
+    # A copy that nobody has edited holds nothing that was not here before.
+    if is_edited and digest != known:
+        # What was edited here stays, unless the file was made from it.
+        is_based_on_it = document.written_digest == known and stored.reviewed_by is None
+        if _is_a_persons(stored) and not is_based_on_it and not policy.replace:
+            changes.kept.append(_KEPT_POSTMORTEM)
             return {}
-        columns = dict(_sections(text)) | {
-            "markdown": text.markdown,
-            "provenance": Provenance.HUMAN,
-            "edited_at": policy.at,
-        }
-    status = document.review
-    decided = status is not None and status not in (ReviewStatus.DRAFT, stored.status)
-    if decided and (policy.replace or stored.status == ReviewStatus.DRAFT):
-        columns |= {"status": status, "reviewed_at": policy.at, "reviewed_by": policy.by}
+        columns = _by_a_person(document, text, incident, policy)
+    is_decision = document.review not in (None, ReviewStatus.DRAFT) and stored.status == ReviewStatus.DRAFT
+    if is_decision and (columns or digest == known):
+        columns |= {"status": document.review, "reviewed_at": policy.at, "reviewed_by": policy.by}
     return columns
 
 
-def _sections(text: PostmortemText) -> Iterator[tuple[str, Any]]:
-    yield "summary", text.columns.get("summary") or ""
-    for name in ("root_cause", "resolution"):
-        yield name, text.columns.get(name)
-
-
-def _reads_the_same(text: str, other: str) -> bool:
-    """Editors end lines and files each in their own way."""
-    return _lines(text) == _lines(other)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.strip().splitlines()]
+def _by_a_person(
+    document: Document, text: PostmortemText, incident: Incident, policy: ImportPolicy
+) -> dict[str, Any]:
+    """As an edit of the postmortem itself: who approved another text did not approve this one."""
+    try:
+        markdown = checked_markdown(text.markdown)
+    except QuestionError as error:
+        raise DocumentRejected(document.place, "text", str(error)) from None
+    told = read_document(markdown)
+    return {
+        "markdown": markdown,
+        "summary": told.summary,
+        "root_cause": told.root_cause,
+        "resolution": told.resolution,
+        "provenance": Provenance.HUMAN,
+        "edited_at": policy.at,
+        "incident_digest": incident_digest(incident),
+        "status": ReviewStatus.DRAFT,
+        "reviewed_at": None,
+        "reviewed_by": None,
+    }

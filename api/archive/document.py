@@ -45,8 +45,9 @@ class Document:
     review: ReviewStatus | None = None
     """None: not stated."""
     provenance: Provenance | None = None
-    own: bool = False
-    """Whether it is a postmortem that this product has written to a file, which a person may have edited."""
+    written_digest: str | None = None
+    """Of the text as this product has written it to a file, which a person may have edited; None: it is of
+    another origin."""
 
     def place_of(self, column: str) -> Place:
         """Where a column is stated, or where the document begins."""

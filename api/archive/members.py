@@ -80,11 +80,11 @@ def _value(node: yaml.Node, name: str, here: Place, start: Place, depth: int) ->
     match node:
         case yaml.ScalarNode():
             return _scalar(node, name, here)
-        case yaml.SequenceNode():
+        case yaml.SequenceNode() if node.tag.endswith(":seq"):
             return tuple(_scalar(item, name, here) or "" for item in node.value)
-        case yaml.MappingNode() if depth == 0:
+        case yaml.MappingNode() if depth == 0 and node.tag.endswith(":map"):
             return _mapping(node, start, depth + 1)
-    raise DocumentRejected(here, name, "is nested too deeply; accepted is text")
+    raise DocumentRejected(here, name, "is nested too deeply, or has a YAML tag; accepted is text")
 
 
 def _scalar(node: yaml.Node, name: str, here: Place) -> str | None:

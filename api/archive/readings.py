@@ -113,8 +113,8 @@ class _Reader:
         self._sections = sections_of(self._markdown or "")
 
     def document(self) -> Document:
-        own = "incident" in self._members and "digest" in self._members
-        columns = {} if own else self._columns()
+        digest = self._written_digest()
+        columns = self._columns() if digest is None else {}
         review, is_over = self._status(columns)
         return Document(
             place=self._place,
@@ -125,7 +125,7 @@ class _Reader:
             postmortem=self._postmortem(),
             review=review,
             provenance=self._choice("provenance", self._find("provenance"), Provenance),
-            own=own,
+            written_digest=digest,
         )
 
     def _columns(self) -> dict[str, Any]:
@@ -202,14 +202,14 @@ class _Reader:
             )
         for name in ("title", "started_at"):
             if name not in columns:
-                raise self._rejected(name, f"is missing, and so is the id; {WANTED[name]}")
+                raise self._rejected(name, f"is missing; {WANTED[name]}")
         content = json.dumps([columns["title"].split(), columns["started_at"].isoformat()])
         return "inc_" + blake2b(content.encode(), digest_size=16).hexdigest()
 
     def _postmortem(self) -> PostmortemText | None:
         if self._markdown is None:
             return None
-        about = self._about or {}
+        about = self._members if self._written_digest() else self._about or {}
         columns: dict[str, Any] = {
             name: text
             for name in ("summary", "root_cause", "resolution")
@@ -226,6 +226,13 @@ class _Reader:
             columns=columns,
             status=self._choice("status", about.get("status"), ReviewStatus),
             provenance=self._choice("provenance", about.get("provenance"), Provenance),
+        )
+
+    def _written_digest(self) -> str | None:
+        """Of a postmortem that this product has written; its front matter is all about the postmortem."""
+        member = self._members.get("body_sha256")
+        return (
+            self._plain("body_sha256", member) if member is not None and "incident" in self._members else None
         )
 
     def _about_postmortem(self) -> Members | None:

@@ -29,8 +29,16 @@ _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BOLD = re.compile(r"(\*\*|__)(.+?)(:?)\1(:?)")
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_LABEL_LEVEL = 7
-"""Below every heading."""
+_NOTHING = re.compile(
+    r"[\W_]*(?:tb[ad]|todo|n/?a|none|nothing|unknown|not (?:yet )?(?:known|recorded|determined|written)"
+    r"(?: by the model)?|under investigation)?[\W_]*",
+    re.IGNORECASE,
+)
+"""What a form holds that nobody has filled in."""
+_BOLD_LEVEL = 7
+"""Of a line that stands for a heading: below every heading."""
+_LABEL_LEVEL = 8
+"""Of a label with text after it that is not bold."""
 _LONGEST_HEADING = 200
 
 
@@ -60,23 +68,23 @@ def sections_of(markdown: str) -> dict[str, str]:
         elif name:
             found[name].append(line)
     texts = {name: "\n".join(lines).strip() for name, lines in found.items()}
-    return {name: text for name, text in texts.items() if text}
+    return {name: text for name, text in texts.items() if text and not _NOTHING.fullmatch(text)}
 
 
 def _begins(heading: _Heading, named: str, inside: str, level: int) -> bool:
     """Whether a heading begins a section of its own, where a section of some name and level is going on."""
-    if heading.level <= level and heading.level < _LABEL_LEVEL:
+    if heading.level <= level and heading.level < _BOLD_LEVEL:
         return True
     if named == inside or not named:
         return heading.level <= level and not named
-    # Below a real heading `Description: ...` is text.
+    # Below a heading `Description: ...` is text.
     return heading.level < _LABEL_LEVEL or not inside or level == _LABEL_LEVEL
 
 
 def title_of(markdown: str) -> str | None:
     """The first heading, without a leading `Postmortem:`."""
     for heading, _ in _lines(markdown):
-        if heading is not None and heading.level < _LABEL_LEVEL and heading.text.strip():
+        if heading is not None and heading.level < _BOLD_LEVEL and heading.text.strip():
             words = re.sub(
                 r"^(?:incident )?(?:post[ -]?mortem|report|review)(?: report)? *[:\u2013\u2014-] *",
                 "",
@@ -105,7 +113,7 @@ def _lines(markdown: str) -> Iterator[tuple[_Heading | None, str]]:
             yield None, line
         else:
             heading = _heading(line, lines[number + 1] if number + 1 < len(lines) else "")
-            skip = heading is not None and heading.level < _LABEL_LEVEL and not line.lstrip().startswith("#")
+            skip = heading is not None and heading.level < _BOLD_LEVEL and not line.lstrip().startswith("#")
             yield heading, line
 
 
@@ -118,9 +126,11 @@ def _heading(line: str, following: str) -> _Heading | None:
     if under and len(line) <= _LONGEST_HEADING:
         return _Heading(1 if under.group(1).startswith("=") else 2, _plain(line))
     if label := _LABEL.fullmatch(line.strip()):
-        return _Heading(_LABEL_LEVEL, _text_of(label), label.group("rest").strip())
+        rest = label.group("rest").strip()
+        is_bold = label.group(1) is not None or not rest
+        return _Heading(_BOLD_LEVEL if is_bold else _LABEL_LEVEL, _text_of(label), rest)
     bold = _BOLD.fullmatch(line.strip())
-    return _Heading(_LABEL_LEVEL, bold.group(2)) if bold and _named(bold.group(2)) else None
+    return _Heading(_BOLD_LEVEL, bold.group(2)) if bold and _named(bold.group(2)) else None
 
 
 def _text_of(label: re.Match[str]) -> str:

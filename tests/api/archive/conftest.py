@@ -1,0 +1,33 @@
+"""An empty archive, and the import of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.archive.changes import ImportPolicy
+from api.archive.load import ImportOptions, ImportSummary, import_archive
+from api.archive.readings import Assumptions
+from archives import NOW, Archive, Import
+from models.database import Database
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    (tmp_path / "archive").mkdir()
+    return Archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def run_import(database: Database, archive: Archive) -> Import:
+    async def run(*paths: Path, replace: bool = False, **options: Any) -> ImportSummary:
+        summary = ImportSummary()
+        assumptions = Assumptions(zone=options.pop("zone", None), severity=options.pop("severity", None))
+        policy = ImportPolicy(replace=replace, by="ada", at=options.pop("at", NOW))
+        given = ImportOptions(policy=policy, assumptions=assumptions, **options)
+        await import_archive(database, paths or (archive.path,), given, summary=summary)
+        return summary
+
+    return run
