@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -21,6 +23,7 @@ from context_builder.request import QuestionError
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME = 120
 _MOST_BYTES = 8 * MAX_CHARACTERS
+_LEFT_OVER_S = 3_600
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\n(.*?)^---[ \t]*\n", re.DOTALL | re.MULTILINE)
 _ENTRY = re.compile(r"^([a-z_0-9]+):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -68,11 +71,19 @@ class PostmortemFiles:
         """Makes the folder and proves that a file can be written there. Raises FolderUnusable."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._drop_leftovers()
             self._replace(self.folder / f".{uuid4().hex}.probe", "").unlink()
         except OSError as error:
             raise FolderUnusable(
                 f"cannot write postmortems to {self.folder}: {error.strerror}; choose another folder"
             ) from None
+
+    def _drop_leftovers(self) -> None:
+        """Removes drafts of runs that were killed; no draft that is being written is as old."""
+        for draft in self.folder.glob(".*.tmp"):
+            with suppress(FileNotFoundError):  # another run has just been done with it
+                if time.time() - draft.stat().st_mtime > _LEFT_OVER_S:
+                    draft.unlink()
 
     def path(self, incident: str) -> Path:
         """Where the postmortem of an incident belongs."""

@@ -1,4 +1,4 @@
-"""`arcpoint postmortem show`, `list`, `edit`, `approve` and `reject`: what there is, and what people decide."""
+"""`arcpoint postmortem show`, `list`, `edit`, `approve`, `reject`: what there is, and what people decide."""
 
 from __future__ import annotations
 

@@ -197,7 +197,9 @@ class PostmortemWriter:
             reply = await _reply_of(model, await asyncio.to_thread(render, _plan(call).manifest))
         except ModelUnavailable as error:
             raise await self._failed(model, call, error, reservation) from None
-        cost = self._answerer.prices.cost(reply.model, reply.usage)
+        prices = self._answerer.prices
+        # A name that the list does not know must not cost more than what was asked for, and set aside.
+        cost = prices.cost(reply.model if prices.is_known(reply.model) else model.model, reply.usage)
         reservation.settle(cost)
         paid = PaidReply(reply=reply, cost_usd=cost)
         kept = await completed(self.journal.replied(call, paid))

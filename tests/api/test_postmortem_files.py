@@ -85,6 +85,17 @@ def test_preparing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
+def test_drafts_of_killed_runs_are_cleared_away(tmp_path: Path) -> None:
+    """Old ones go, one that may be being written stays, and so does whatever is not ours."""
+    old, young, other = (tmp_path / name for name in (".inc_1.abc.tmp", ".inc_2.abc.tmp", "notes.tmp"))
+    for path in (old, young, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    PostmortemFiles(tmp_path).prepare()
+    assert set(tmp_path.iterdir()) == {young, other}
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """The message names the folder and the reason."""
     (tmp_path / "file").touch()

@@ -65,6 +65,13 @@ def make_writer(one: Gateway) -> MakeWriter:
     return make
 
 
+async def one_call_costs(gateway: Gateway) -> list[Decimal]:
+    """What each logged call could have cost at the most, by the prices of the model that was asked for."""
+    async with gateway.database.read() as session:
+        bounds = await session.scalars(select(Question.token_bound))
+        return [PRICES.worst_case("claude-sonnet-5-5", bound, 500) for bound in bounds]
+
+
 async def stored(gateway: Gateway) -> Postmortem:
     async with gateway.database.read() as session:
         return (await session.scalars(select(Postmortem))).one()
@@ -256,6 +263,21 @@ async def test_a_call_that_does_not_fit_is_not_made(
     assert messages_api.messages == []
     messages_api.always(Reply(text=TEXT))
     await writer.write("inc_1", spending=Spending(Decimal(1)))
+
+
+async def test_a_model_of_another_name_costs_what_was_asked_for(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """A name that the price list does not know cannot break a cap."""
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT, model="proxied/claude", usage={"output_tokens": 500}))
+    spending = Spending()
+    text = await writer.write("inc_1", spending=spending)
+    (sent,) = messages_api.messages
+    assert text.model == "proxied/claude"
+    assert sent.body["max_tokens"] == 500
+    (row,) = await one_call_costs(one)
+    assert text.cost_usd == spending.spent.quantize(Decimal("1e-9")) <= row
 
 
 async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
