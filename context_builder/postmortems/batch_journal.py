@@ -270,13 +270,18 @@ class BatchJournal:
 
     async def may_finish(self, call: Call) -> bool:
         """Whether a call with a reply is this process's to finish; makes it so where nobody else does."""
-        owner = await self._calls.me()
-        statement = select(PostmortemCall.owner).where(PostmortemCall.id == call.id)
-        async with self._database.read() as session:
-            holder = await session.scalar(statement)
-        if holder is None or holder == owner:
-            return holder is not None
-        return await self._calls.claim(call.incident_id) is not None
+        owner, now = await self._calls.me(), self._clock()
+        # Not by claiming the incident: finished a moment ago, it would be begun anew.
+        this = PostmortemCall.id == call.id
+        async with self._database.write() as session:
+            row = await session.scalar(select(PostmortemCall).where(this).with_for_update())
+            if row is None:
+                return False
+            if row.owner != owner:
+                if row.leased_until > now and not await asyncio.to_thread(is_dead, row.owner):
+                    return False
+                row.owner, row.leased_until = owner, now + LEASE
+            return True
 
     @asynccontextmanager
     async def holding(self) -> AsyncIterator[None]:

@@ -23,7 +23,6 @@ from context_builder.postmortems.batch_orphans import Found, OrphanSearch, Undec
 from context_builder.postmortems.batch_work import BatchWork
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallLost
-from context_builder.postmortems.writer import completed
 
 MOST_ATTEMPTS = 3
 """After that an incident is only handed over again when it is asked for by name."""
@@ -152,7 +151,14 @@ class BatchRun:
 
     async def _submit_to_the_end(self, filling: Filling) -> None:
         """A submission that has begun is not cut off: nobody would know what the API has got of it."""
-        await completed(self._submit(filling))
+        submitting = asyncio.ensure_future(self._submit(filling))
+        try:
+            await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            at_most = f"at most {self._work.model.submit_deadline_s:.0f} s"
+            await self._note(f"stops when the API has answered to what is being handed over, {at_most}")
+            await asyncio.wait([submitting])
+            raise
 
     async def _submit(self, filling: Filling) -> None:
         work = self._work

@@ -174,7 +174,7 @@ async def test_an_unnamed_batch_has_one_process_that_looks_after_it(
     assert leases == {at[0] + LEASE}
 
 
-async def test_a_reply_is_finished_by_one(run: MakeRun, at: list[datetime]) -> None:
+async def test_a_reply_is_finished_by_one(run: MakeRun, at: list[datetime], database: Database) -> None:
     """By the process that holds it, or, once that has gone, by one other."""
     one = run("a")
     calls = await one.claim(1)
@@ -187,6 +187,11 @@ async def test_a_reply_is_finished_by_one(run: MakeRun, at: list[datetime]) -> N
     allowed = await asyncio.gather(*(run(f"p{n}").batches.may_finish(replied) for n in range(5)))
     assert sum(allowed) == 1
     assert not await one.batches.may_finish(replied)
+    async with database.write() as session:
+        assert await one.calls.finish_in(session, replied)
+    assert not await one.batches.may_finish(replied)
+    async with database.read() as session:
+        assert (await session.scalars(select(PostmortemCall))).all() == [], "nothing is begun anew"
 
 
 async def test_what_is_held_stays_held(

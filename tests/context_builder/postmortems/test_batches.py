@@ -22,7 +22,7 @@ from context_builder.postmortems.batches import BatchRun
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.spending import Spending
 from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
-from loopback.behaviour import Cut, Fail, Reply
+from loopback.behaviour import Cut, Fail, Hang, Reply
 from loopback.messages_api import MessagesApi
 from models import Incident, Postmortem, PostmortemBatch, PostmortemCall, Question
 from models.database import Database
@@ -301,6 +301,43 @@ async def test_a_batch_that_this_key_does_not_see_is_kept(
     await go(make_run)
     assert len(await rows(database, Postmortem)) == INCIDENTS
     assert all(batch.ended_at for batch in await rows(database, PostmortemBatch))
+
+
+async def test_replies_that_nobody_collected_in_time_are_told_as_lost(
+    make_run: MakeRun, messages_api: MessagesApi, database: Database, told: Told
+) -> None:
+    """After 29 days the API has the batch and no results: its incidents are free again."""
+    messages_api.batches.polls = float("inf")
+    async with make_run() as run:
+        working = asyncio.create_task(run.run(Selection(incidents=["inc_1"]), concurrency=1))
+        await told.until("Waiting")
+        working.cancel()
+        await asyncio.wait([working])
+    messages_api.batches.polls = 0
+    (batch,) = messages_api.batches.known.values()
+    batch.created_at -= timedelta(days=30)
+    await go(make_run, Selection(incidents=["inc_2"]))
+    assert told.of("NotWritten", "incident") == ["inc_1"]
+    assert "keeps the results of batch" in told.of("NotWritten", "reason")[0]
+    assert told.of("Written", "incident") == ["inc_2"]
+    await go(make_run, Selection(incidents=["inc_1"]))
+    assert told.of("Written", "incident") == ["inc_2", "inc_1"]
+
+
+async def test_a_submission_is_seen_through_when_the_run_is_stopped(
+    make_run: MakeRun, messages_api: MessagesApi, database: Database, told: Told
+) -> None:
+    """Stopped before the API has answered, the run stores the answer, and says that it waits for it."""
+    messages_api.batches.fail(Endpoint.CREATE, Hang(seconds=0.5))
+    async with make_run() as run:
+        working = asyncio.create_task(run.run(Selection(incidents=["inc_1"]), concurrency=1))
+        await messages_api.until(lambda journal: bool(journal.requests))
+        working.cancel()
+        await asyncio.wait([working])
+        assert working.cancelled()
+    assert "stops when the API has answered" in told.of("Note", "message")[0]
+    (batch,) = await rows(database, PostmortemBatch)
+    assert [batch.api_id] == list(messages_api.batches.known)
 
 
 async def test_what_changed_meanwhile_is_kept_as_people_left_it(

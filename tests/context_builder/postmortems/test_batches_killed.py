@@ -105,7 +105,11 @@ async def assert_everything_was_paid_for_once(database: Database, api: MessagesA
     assert all(text.cost_usd > 0 and "It was bad." in text.markdown for text in written)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("database_url", "step"),
+    [("sqlite", step) for step in STEPS] + [("postgresql", step) for step in STEPS[2::3]],
+    indirect=["database_url"],
+)
 async def test_a_run_that_is_killed_at_any_step_is_continued(
     filled: Database, messages_api: MessagesApi, start: Start, step: str
 ) -> None:
