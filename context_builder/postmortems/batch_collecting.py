@@ -59,7 +59,9 @@ class BatchCollecting:
     async def _store(self, batch: OpenBatch, custom_id: str, reply: Reply) -> None:
         """Keeps a reply before anything else is done with it; one that is there already stays."""
         for call in await self._work.writer.journal.of_batch(batch.id, custom_ids=[custom_id]):
-            cost = self._work.prices.cost(reply.model, reply.usage, batch=True)
+            # A name that the list does not know must not cost more than what was asked for, and set aside.
+            model = reply.model if self._work.prices.is_known(reply.model) else batch.model
+            cost = self._work.prices.cost(model, reply.usage, batch=True)
             paid = PaidReply(reply=reply, cost_usd=cost)
             if await completed(self._work.writer.journal.replied(call, paid)) is not None:
                 self._work.spending.settle(call.worst_cost_usd, cost)
