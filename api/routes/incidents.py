@@ -1,11 +1,12 @@
-"""`GET /v1/incidents` and `GET /v1/incidents/active`: what was broken, and what is."""
+"""`GET /v1/incidents`, with `/active` and `/{incident_id}/postmortem`: what was broken, what is, and why."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Response
 
+from api.accept import prefers
 from api.dependencies import Reading
 from api.openapi import query_problems
 from api.schemas.incidents import (
@@ -14,9 +15,18 @@ from api.schemas.incidents import (
     IncidentPageBody,
     IncidentParameters,
 )
-from context_builder.queries import active_incidents, incident_history
+from api.schemas.postmortems import PostmortemBody
+from context_builder.queries import active_incidents, incident_history, incident_postmortem
 
 router = APIRouter(tags=["queries"])
+
+_MARKDOWN = "text/markdown"
+_AS_MARKDOWN: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The postmortem; as a document where the Accept header asks for Markdown.",
+        "content": {_MARKDOWN: {"schema": {"type": "string"}, "example": "# Postmortem: ...\n"}},
+    }
+}
 
 
 @router.get("/v1/incidents", responses=query_problems())
@@ -31,3 +41,19 @@ async def incidents(parameters: Annotated[IncidentParameters, Query()], session:
     """The incidents that were going on; at a past moment, those that were resolved later, too."""
     page = await active_incidents(session, parameters.to_filter(), parameters.to_page())
     return IncidentPageBody.model_validate(page)
+
+
+# An id may hold slashes: it is whatever was recorded.
+@router.get(
+    "/v1/incidents/{incident_id:path}/postmortem",
+    response_model=PostmortemBody,
+    responses=query_problems(404) | _AS_MARKDOWN,
+)
+async def postmortem(
+    incident_id: str, session: Reading, accept: Annotated[str, Header(include_in_schema=False)] = ""
+) -> Response:
+    """The postmortem of an incident; with `Accept: text/markdown` the document alone."""
+    found = await incident_postmortem(session, incident_id)
+    if prefers(accept, _MARKDOWN):
+        return Response(found.markdown, media_type=f"{_MARKDOWN}; charset=utf-8")
+    return Response(PostmortemBody.model_validate(found).model_dump_json(), media_type="application/json")

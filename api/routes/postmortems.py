@@ -1,15 +1,13 @@
-"""`/v1/incidents/{incident_id}/postmortem`: read, written, approved and rejected."""
+"""`POST /v1/incidents/{incident_id}/postmortem`: written, and below it approved and rejected."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 
-from api.accept import prefers
-from api.dependencies import Reading, RunningServices, require_json
+from api.dependencies import RunningServices, require_json
 from api.openapi import problems
 from api.problem import Conflict
 from api.schemas.postmortems import DecisionBody, PostmortemBody
@@ -23,29 +21,10 @@ from memory.reviews import Review
 
 router = APIRouter(tags=["postmortems"])
 
-MARKDOWN = "text/markdown"
 # An id may hold slashes: it is whatever was recorded.
 _PATH = "/v1/incidents/{incident_id:path}/postmortem"
-_AS_MARKDOWN: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The postmortem; as a document where the Accept header asks for Markdown.",
-        "content": {MARKDOWN: {"schema": {"type": "string"}, "example": "# Postmortem: ...\n"}},
-    }
-}
 Decide = Callable[..., Awaitable[tuple[Review, ...]]]
 _LOCATION = {"description": "Where the postmortem is.", "schema": {"type": "string"}}
-
-
-@router.get(_PATH, response_model=PostmortemBody, responses=problems(404, 422, 500, 503, 504) | _AS_MARKDOWN)
-async def read(
-    incident_id: str, session: Reading, accept: Annotated[str, Header(include_in_schema=False)] = ""
-) -> Response:
-    """The postmortem of an incident; with `Accept: text/markdown` the document alone."""
-    found = await incident_postmortem(session, incident_id)
-    if prefers(accept, MARKDOWN):
-        return Response(found.markdown, media_type=f"{MARKDOWN}; charset=utf-8")
-    body = PostmortemBody.model_validate(found)
-    return Response(body.model_dump_json(), media_type="application/json")
 
 
 @router.post(
