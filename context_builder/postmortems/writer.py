@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -38,6 +39,11 @@ from models import Incident, Postmortem, Provenance
 from models.database import Database, DatabaseError, ReadSession
 
 _T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
+
+_TRIED_AGAIN_S = (1.0, 3.0, 9.0)
+"""Waits between tries to store a reply."""
 
 
 class PostmortemFailed(Exception):
@@ -202,13 +208,23 @@ class PostmortemWriter:
         cost = prices.cost(reply.model if prices.is_known(reply.model) else model.model, reply.usage)
         reservation.settle(cost)
         paid = PaidReply(reply=reply, cost_usd=cost)
-        kept = await completed(self.journal.replied(call, paid))
+        kept = await completed(self._kept(call, paid))
         self._answerer.builder.calibration.learn(_plan(call).manifest, reply.usage.prompt_tokens)
         if kept is None:
             answer = await asyncio.to_thread(self._answer, replace(call, reply=paid))
             await self._questions.record(answer, asker=None, asked_at=self._clock())
             raise NotWanted("another run has just written it")
         return kept
+
+    async def _kept(self, call: Call, paid: PaidReply) -> Call | None:
+        """Stores the reply, again where a database is away for a moment: it is paid for."""
+        for wait_s in _TRIED_AGAIN_S:
+            try:
+                return await self.journal.replied(call, paid)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("reply not stored yet", call=call.custom_id, error=str(error).splitlines()[0])
+                await asyncio.sleep(wait_s)
+        return await self.journal.replied(call, paid)
 
     async def _failed(
         self, model: ChatModel, call: Call, error: ModelUnavailable, reservation: Reservation

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.claude import Claude
 from context_builder.postmortems.candidates import Candidate, Selection, candidates
 from context_builder.postmortems.incident_digest import incident_digest
+from context_builder.postmortems.journal import Call, PaidReply
 from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemRecords
 from context_builder.postmortems.spending import CapReached, Spending
 from context_builder.postmortems.template import load_template
@@ -278,6 +281,44 @@ async def test_a_model_of_another_name_costs_what_was_asked_for(
     assert sent.body["max_tokens"] == 500
     (row,) = await one_call_costs(one)
     assert text.cost_usd == spending.spent.quantize(Decimal("1e-9")) <= row
+
+
+@pytest.mark.parametrize("trouble", ["away for a moment", "stopped"])
+async def test_a_reply_that_has_arrived_is_stored(
+    one: Gateway,
+    make_writer: MakeWriter,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    """Also when the database fails twice just then, or when the run is stopped just then."""
+    monkeypatch.setattr("context_builder.postmortems.writer._TRIED_AGAIN_S", (0.0, 0.0))
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
+    real, tries, storing = writer.journal.replied, 0, asyncio.Event()
+
+    async def replied(call: Call, reply: PaidReply) -> Call | None:
+        nonlocal tries
+        tries += 1
+        if trouble == "away for a moment" and tries <= 2:
+            raise OperationalError("UPDATE", {}, Exception("the server closed the connection"))
+        storing.set()
+        await asyncio.sleep(0.05)
+        return await real(call, reply)
+
+    monkeypatch.setattr(writer.journal, "replied", replied)
+    writing = asyncio.create_task(writer.write("inc_1"))
+    await storing.wait()
+    if trouble == "stopped":
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await make_writer(None).write("inc_1")
+    else:
+        await writing
+    assert len(messages_api.messages) == 1
+    assert (await stored(one)).model == "claude-sonnet-5-5"
 
 
 async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
