@@ -23,6 +23,10 @@ _WITHOUT_MODEL = {SUMMARY.casefold(): "summary", _ACTION_ITEMS: "action_items"}
 """What code writes in a model's place, by the section's title."""
 _NOT_WRITTEN = "Not written by the model."
 _NO_MODEL = "Not written: no model was called."
+_BY_CODE = re.compile(
+    r"^(?:Recorded (?:cause|fix): |No (?:cause|fix) is recorded|Last better state: ).*$", re.MULTILINE
+)
+"""What code adds below a cause or a fix: it only repeats the record."""
 _ITEM = re.compile(r"^((?:[-*+]|\d+[.)])[ \t]+.*\S)[ \t]*$", re.MULTILINE)
 
 
@@ -57,23 +61,27 @@ def write_document(template: Template, findings: Findings, answer: Answer) -> Do
     for section in template.sections:
         lines += [f"## {section.title}", "", _section(section, findings, answer, told), ""]
     markdown = "\n".join([*lines, *_unsupported(answer)])
-    by_title = {title.casefold(): text for title, text in told.items()}
+    incident = findings.incident
+
+    def kept(title: str, recorded: str | None) -> str | None:
+        plan = next((each for each in template.sections if each.title.casefold() == title.casefold()), None)
+        if plan is None:
+            return None
+        by_model = plan.by_model and answer.model is not None
+        return excerpt(told.get(plan.title, "") if by_model else recorded or "")
+
     return Document(
         markdown,
         section_text(markdown, SUMMARY) or section_text(markdown, template.sections[0].title),
-        excerpt(by_title.get(ROOT_CAUSE.casefold(), "") or section_text(markdown, ROOT_CAUSE)),
-        excerpt(by_title.get(RESOLUTION.casefold(), "") or section_text(markdown, RESOLUTION)),
+        kept(ROOT_CAUSE, incident.root_cause),
+        kept(RESOLUTION, incident.resolution),
     )
 
 
 def read_document(markdown: str) -> Document:
     """The document that somebody else wrote, with what can be found in it."""
-    return Document(
-        markdown,
-        section_text(markdown, SUMMARY),
-        excerpt(section_text(markdown, ROOT_CAUSE)),
-        excerpt(section_text(markdown, RESOLUTION)),
-    )
+    cause, fix = (_BY_CODE.sub("", section_text(markdown, title)) for title in (ROOT_CAUSE, RESOLUTION))
+    return Document(markdown, section_text(markdown, SUMMARY), excerpt(cause), excerpt(fix))
 
 
 def _section(section: SectionPlan, findings: Findings, answer: Answer, told: Mapping[str, str]) -> str:
