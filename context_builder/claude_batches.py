@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from anthropic import AsyncStream
 from pydantic import AwareDatetime, BaseModel, NonNegativeInt, TypeAdapter
 
 from context_builder.batch_model import (
+    RESULTS_KEPT,
     BatchFailure,
     BatchGone,
     BatchState,
@@ -64,6 +65,7 @@ class _Batch(BaseModel):
     request_counts: _Counts
     created_at: AwareDatetime
     ended_at: AwareDatetime | None = None
+    archived_at: AwareDatetime | None = None
     results_url: str | None = None
 
     def status(self) -> BatchStatus:
@@ -73,7 +75,7 @@ class _Batch(BaseModel):
             state=self.processing_status,
             created_at=self.created_at,
             ended_at=self.ended_at,
-            has_results=self.results_url is not None,
+            has_results=self.results_url is not None and self.archived_at is None,
             **self.request_counts.model_dump(),
         )
 
@@ -190,7 +192,7 @@ class ClaudeBatches:
             raise BatchGone(f"the API keeps the results of batch {api_id} no more")
         call = self._call()
         seen: set[str] = set()
-        async with aclosing(self._lines(api_id, call)) as lines:
+        async with aclosing(self._lines(status, call)) as lines:
             async for line in lines:
                 try:
                     custom_id, result = _result(line, status)
@@ -203,13 +205,13 @@ class ClaudeBatches:
                 f"the results of batch {api_id} ended early: {len(seen)} of {status.total} arrived"
             )
 
-    async def _lines(self, api_id: str, call: Call) -> AsyncGenerator[object, None]:
+    async def _lines(self, batch: BatchStatus, call: Call) -> AsyncGenerator[object, None]:
         """The results as JSON values; by the endpoint, since `results_url` could name another host."""
         request = self._connection.client.get
         try:
             stream = await self._answered(
                 lambda: request(
-                    f"{_PATH}/{_in_path(api_id)}/results",
+                    f"{_PATH}/{_in_path(batch.api_id)}/results",
                     cast_to=object,
                     options={"headers": {"accept": "application/x-jsonl"}},
                     stream=True,
@@ -218,6 +220,8 @@ class ClaudeBatches:
                 call,
             )
         except BatchGone as error:
+            if datetime.now(UTC) - batch.created_at > RESULTS_KEPT:
+                raise
             # The batch itself says that there are results: not final.
             raise BatchUnavailable(error.reason) from error
         try:

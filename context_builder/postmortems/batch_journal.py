@@ -118,21 +118,15 @@ class BatchJournal:
         async with self._database.write() as session:
             await session.execute(statement)
 
-    async def refused(self, batch_id: int) -> None:
-        """Forgets a batch that the API took nothing of and that was no attempt: a wrong key, say."""
-        await self._dissolve(batch_id, attempts=PostmortemCall.attempts - 1)
-
-    async def not_taken(self, batch_id: int) -> None:
-        """Forgets a batch that the API never got; its calls can be claimed again."""
-        await self._dissolve(batch_id, attempts=PostmortemCall.attempts)
-
-    async def _dissolve(self, batch_id: int, attempts: ColumnElement[int] | object) -> None:
+    async def dissolve(self, batch_id: int) -> None:
+        """Forgets a batch that the API did not take, which was no attempt; its calls can be claimed again."""
         async with self._database.write() as session:
             unnamed = (PostmortemBatch.id == batch_id) & PostmortemBatch.api_id.is_(None)
             # Whoever looked after it before may have named it a moment ago.
             if await session.scalar(select(PostmortemBatch.id).where(unnamed).with_for_update()) is None:
                 return
-            await _free(session, PostmortemCall.batch_id == batch_id, self._clock(), attempts=attempts)
+            fewer = PostmortemCall.attempts - 1
+            await _free(session, PostmortemCall.batch_id == batch_id, self._clock(), attempts=fewer)
             await session.execute(delete(PostmortemBatch).where(unnamed))
 
     async def give_back(self, calls: Sequence[Call]) -> None:

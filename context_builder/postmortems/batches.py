@@ -25,7 +25,9 @@ from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallLost
 
 MOST_ATTEMPTS = 3
-"""After that an incident is only handed over again when it is asked for by name."""
+"""After so many batches without a reply an incident is only handed over again when it is named."""
+_MOST_LOST = 3
+"""Batches that never arrived, after which a run hands over no more."""
 _MOST_TROUBLE = 20
 """Failures in a row after which the API is not waited for any more."""
 _PAGE = 200
@@ -64,6 +66,8 @@ class BatchRun:
         self._lost: dict[int, str] = {}
         """Batches that the API does not know with this key, and what it said."""
         self._noted: set[str] = set()
+        self._never_arrived = 0
+        self._last_doubt = "the API takes no batch"
         self._refusal: str | None = None
         """Why the API takes no batch; then this run hands over no more."""
         self._again = True
@@ -175,12 +179,13 @@ class BatchRun:
         try:
             api_id = await work.model.submit(filling.prompts)
         except BatchUncertain as error:
+            self._last_doubt = error.reason
             prompts = count(len(filling.prompts), "prompt")
             await work.report(Note(f"the API may have taken a batch of {prompts}, or not: {error.reason}"))
             return
         except BatchUnavailable as error:
             self._refusal = error.reason
-            await work.journal.refused(batch_id)
+            await work.journal.dissolve(batch_id)
             await self._give_up(filling)
             return
         await work.journal.accepted(batch_id, api_id)
@@ -251,8 +256,11 @@ class BatchRun:
                 await self._note(f"waiting for {until}")
             case _:
                 work.spending.settle(batch.worst_cost_usd, Decimal(0))
-                await work.journal.not_taken(batch.id)
+                await work.journal.dissolve(batch.id)
                 self._again = True
+                self._never_arrived += 1
+                if self._never_arrived == _MOST_LOST:
+                    self._refusal = self._last_doubt
                 await self._note(f"the API never got the batch of {prompts}; its incidents are free again")
         return None
 

@@ -216,6 +216,11 @@ async def test_a_batch_in_progress_or_gone_has_no_results(
     messages_api.batches.clock = lambda: later
     with pytest.raises(BatchGone, match=r"keeps the results of batch .* no more"):
         await read(batches, api_id)
+    messages_api.batches.clock = lambda: later - timedelta(days=30)
+    messages_api.batches.fail(Endpoint.RESULTS, Fail(status=404))
+    with pytest.raises(BatchUnavailable, match="knows no such batch") as raised:
+        await read(batches, api_id)
+    assert not isinstance(raised.value, BatchGone), "the batch itself says that it has results"
     for name in ("msgbatch_none", "ü?#"):
         with pytest.raises(BatchGone, match=r"knows no such batch \(404\)"):
             await batches.status(name)

@@ -172,7 +172,7 @@ class Batches:
         """The batch object of the API at this address."""
         ended = batch.ended_at is not None
         unfinished = "canceling" if batch.cancel_initiated_at else "in_progress"
-        kept = ended and self.clock() <= batch.created_at + _KEPT
+        archived_at = batch.created_at + _KEPT
         return {
             "id": batch.id,
             "type": "message_batch",
@@ -181,9 +181,9 @@ class Batches:
             "created_at": batch.created_at.isoformat(),
             "expires_at": (batch.created_at + _DAY).isoformat(),
             "ended_at": batch.ended_at and batch.ended_at.isoformat(),
-            "archived_at": None if kept or not ended else (batch.created_at + _KEPT).isoformat(),
+            "archived_at": archived_at.isoformat() if self.clock() > archived_at else None,
             "cancel_initiated_at": batch.cancel_initiated_at and batch.cancel_initiated_at.isoformat(),
-            "results_url": f"{url}/v1/messages/batches/{batch.id}/results" if kept else None,
+            "results_url": f"{url}/v1/messages/batches/{batch.id}/results" if ended else None,
         }
 
 

@@ -141,7 +141,8 @@ async def test_results_are_kept_for_29_days(
     messages_api.batches.clock = lambda: now
     seen = await client.messages.batches.retrieve(batch.id)
     assert seen.archived_at is not None
-    assert seen.results_url is None
+    with pytest.raises(anthropic.NotFoundError, match="not available any more"):
+        await results(client, batch.id)
 
 
 @pytest.mark.parametrize("endpoint", list(Endpoint))

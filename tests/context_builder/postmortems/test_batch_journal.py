@@ -130,13 +130,17 @@ async def test_who_lost_a_call_submits_nothing(run: MakeRun, at: list[datetime])
     assert len(await two.claim(1, 2)) == 2
 
 
-async def test_a_refusal_is_no_attempt_and_a_loss_is_one(run: MakeRun, database: Database) -> None:
-    """Both leave the calls to the next run, at once, and no batch behind."""
+async def test_a_batch_that_was_not_taken_is_no_attempt(run: MakeRun) -> None:
+    """Its calls are the next run's, at once, and no batch is left; one that has a name stays as it is."""
     one, two = run("a"), run("b")
-    await one.batches.refused(await one.batches.begin(await one.claim(1), "m"))
-    await one.batches.not_taken(await one.batches.begin(await one.claim(2), "m"))
+    await one.batches.dissolve(await one.batches.begin(await one.claim(1), "m"))
     assert await one.batches.open() == ()
-    assert [call.attempts for call in await two.claim(1, 2)] == [0, 1]
+    assert [call.attempts for call in await two.claim(1)] == [0]
+    named = await one.batches.begin(await one.claim(2), "m")
+    await one.batches.accepted(named, "msgbatch_1")
+    await one.batches.dissolve(named)
+    assert [batch.waiting for batch in await one.batches.open()] == [1]
+    assert await two.claim(2) == []
 
 
 async def test_what_is_given_back_is_free_and_keeps_its_attempts(run: MakeRun, database: Database) -> None:

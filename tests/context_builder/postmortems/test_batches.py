@@ -265,6 +265,20 @@ async def test_a_refusal_ends_the_run_and_leaves_nothing_open(
     assert len(await rows(database, Postmortem)) == INCIDENTS
 
 
+async def test_an_api_that_stays_overloaded_is_left_alone(
+    make_run: MakeRun, messages_api: MessagesApi, database: Database, told: Told
+) -> None:
+    """After three batches that never arrived the run ends with the reason; none of them was an attempt."""
+    messages_api.batches.fail(Endpoint.CREATE, *[Fail(status=529)] * 4)
+    with pytest.raises(BatchUnavailable, match=r"overloaded \(529\)"):
+        await go(make_run, Selection(incidents=["inc_1"]))
+    assert len([each for each in messages_api.journal.requests if each.method == "POST"]) == 3
+    assert await rows(database, PostmortemBatch) == []
+    assert {call.attempts for call in await rows(database, PostmortemCall)} <= {0}
+    await go(make_run, Selection(incidents=["inc_1"]))
+    assert told.of("Written", "incident") == ["inc_1"]
+
+
 async def test_an_api_that_stays_away_is_not_waited_for_for_ever(
     make_run: MakeRun, messages_api: MessagesApi, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
