@@ -128,6 +128,7 @@ def test_nothing_is_lost_in_either_format(incident: Incident, postmortem: Postmo
     )
 )
 @example({"id": {"a": {"b": {"c": 1}}}})
+@settings(max_examples=50, deadline=None)
 def test_any_object_is_read_or_refused_in_one_line(members: dict[str, Any]) -> None:
     """A line of JSON never breaks the import."""
     line = json.dumps(members | {"title": "x", "severity": "p1", "started_at": "2026-01-01T00:00Z"})
