@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -74,7 +75,7 @@ class Call:
     batch_id: int | None = None
     worst_cost_usd: Decimal = Decimal(0)
     plan: Plan | None = None
-    """None: not built yet."""
+    """None: not built yet, or by another version."""
     reply: PaidReply | None = None
     """None: none has arrived, or it is not known."""
     attempts: int = 0
@@ -88,7 +89,7 @@ class Call:
             custom_id=row.custom_id,
             batch_id=row.batch_id,
             worst_cost_usd=row.worst_cost_usd,
-            plan=None if row.manifest is None else _PLAN.validate_python(row.manifest),
+            plan=_plan(row.manifest),
             reply=None if row.reply is None else _REPLY.validate_python(row.reply),
             attempts=row.attempts,
         )
@@ -264,6 +265,14 @@ async def _changed(session: WriteSession, statement: Update) -> bool:
     result = await session.execute(statement)
     assert isinstance(result, CursorResult)  # noqa: S101  what an UPDATE gives
     return result.rowcount == 1
+
+
+def _plan(stored: dict[str, Any] | None) -> Plan | None:
+    """The plan; None where there is none, or another version has written it."""
+    try:
+        return None if stored is None else _PLAN.validate_python(stored)
+    except ValidationError:
+        return None
 
 
 def _storable(paid: PaidReply) -> PaidReply:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -115,6 +115,8 @@ class PostmortemWriter:
             async with self.journal.held([call]):
                 if call.reply is None:
                     call = await self._replied(call, template, spending or Spending())
+                elif call.plan is None:
+                    call = await self.build(call, template)
                 return await self.finish(call)
         except CallLost as error:
             raise NotWanted(str(error)) from None
@@ -324,10 +326,12 @@ def _plan(call: Call) -> Plan:
 
 def _ask(incident: Incident, template: Template) -> Ask:
     """The incident's own time, asked about at the moment it was over."""
+    # An archive may hold the first day of the calendar.
+    earliest = datetime.min.replace(tzinfo=UTC) + LEAD_IN
     return Ask(
         question=instruction(incident, template),
         as_of=incident.resolved_at,
-        since=incident.started_at - LEAD_IN,
+        since=max(incident.started_at, earliest) - LEAD_IN,
         until=incident.resolved_at,
         scope=ScopeNames(incidents=(incident.public_id,)),
     )

@@ -79,6 +79,25 @@ def test_whatever_had_arrived_is_used(
     assert arcpoint("postmortem", "--out", out, *TWO).out.startswith("nothing to do")
 
 
+@pytest.mark.parametrize("step", ["stored", "within the last transaction"])
+def test_postgresql_keeps_what_had_arrived_as_well(
+    step: str,
+    postgres_story_url: str,
+    start: Start,
+    arcpoint: Run,
+    with_model: MessagesApi,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The same on a server, on which the killed process's transaction may still end by itself."""
+    monkeypatch.setenv("ARCPOINT_DATABASE_URL", postgres_story_url)
+    code = f"{DYING}\n{STEPS[step][0]}\nfrom api.cli import main\nmain()"
+    ended = finished(start("postmortem", "--out", tmp_path / "out", *TWO, code=code))
+    assert ended.code == -signal.SIGKILL, ended.err
+    result = json.loads(arcpoint("postmortem", "--out", tmp_path / "out", *TWO, "--json").out)
+    assert (len(result["written"]), result["failed"], len(with_model.messages)) == (2, [], 2)
+
+
 def test_two_runs_at_once_pay_for_each_incident_once(
     story_url: str,
     start: Start,

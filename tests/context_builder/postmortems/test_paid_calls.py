@@ -1,0 +1,211 @@
+"""What calls cost is counted, and a reply that has arrived is used, whatever happens around it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+
+from context_builder.postmortems.candidates import Candidate, Selection, candidates
+from context_builder.postmortems.journal import Call, PaidReply
+from context_builder.postmortems.spending import CapReached, Spending
+from context_builder.postmortems.writer import NotWanted, PostmortemFailed
+from context_builder.request import QuestionError
+from gateway import HOUR, NOON, Gateway
+from loopback.behaviour import BreakOff, Cut, Fail, Reply
+from loopback.fixtures import MakeClaude
+from loopback.messages_api import MessagesApi
+from models import Incident, PostmortemCall, Question
+from models.database import Database
+from one_incident import OURS, PRICES, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
+
+
+@pytest.fixture
+async def one(database: Database) -> Gateway:
+    return await gateway_with_one_incident(database)
+
+
+@pytest.fixture
+def make_writer(one: Gateway) -> MakeWriter:
+    return lambda model: writer_of(one.database, model)
+
+
+async def one_call_costs(gateway: Gateway) -> list[Decimal]:
+    """What each logged call could have cost at the most, by the prices of the model that was asked for."""
+    async with gateway.database.read() as session:
+        bounds = await session.scalars(select(Question.token_bound))
+        return [PRICES.worst_case("claude-sonnet-5-5", bound, 500) for bound in bounds]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "counted"),
+    [
+        (Fail(status=529), "nothing"),
+        (Fail(status=401), "nothing"),
+        (BreakOff(after_pieces=2, reply=Reply(text=TEXT)), "reported"),
+        (Cut(after_pieces=3, reply=Reply(text=TEXT)), "reported"),
+        (Reply(text=TEXT, stop_reason="max_tokens"), "reported"),
+    ],
+)
+async def test_what_a_failed_call_cost_is_counted_and_logged(
+    one: Gateway,
+    make_writer: MakeWriter,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+    behaviour: Fail | BreakOff | Cut | Reply,
+    counted: str,
+) -> None:
+    """A refusal costs nothing; what was reported before a break is in the sum and in the question log."""
+    writer = make_writer(await make_claude(max_retries=0))
+    messages_api.script(behaviour)
+    spending = Spending(Decimal(1))
+    with pytest.raises(PostmortemFailed):
+        await writer.write("inc_1", spending=spending)
+    async with one.database.read() as session:
+        logged = (await session.scalars(select(Question.cost_usd))).all()
+        assert (await session.scalars(select(PostmortemCall))).all() == []
+    assert spending.reserved == 0
+    assert sum(logged) == spending.spent
+    assert (spending.spent > 0) == (counted == "reported")
+    assert await writer.pending() == ("inc_1",)
+
+
+async def test_a_call_that_does_not_fit_is_not_made(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Neither where its output alone is too dear, nor where its prompt is; the incident is free again."""
+    writer = make_writer(await make_claude())
+    for cap in (Decimal(0), writer.least_worst_case):
+        with pytest.raises(CapReached, match="of the cap are left"):
+            await writer.write("inc_1", spending=Spending(cap))
+    assert messages_api.messages == []
+    messages_api.always(Reply(text=TEXT))
+    await writer.write("inc_1", spending=Spending(Decimal(1)))
+
+
+async def test_a_model_of_another_name_costs_what_was_asked_for(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """A name that the price list does not know cannot break a cap."""
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT, model="proxied/claude", usage={"output_tokens": 500}))
+    spending = Spending()
+    text = await writer.write("inc_1", spending=spending)
+    (sent,) = messages_api.messages
+    assert text.model == "proxied/claude"
+    assert sent.body["max_tokens"] == 500
+    (row,) = await one_call_costs(one)
+    assert text.cost_usd == spending.spent.quantize(Decimal("1e-9")) <= row
+
+
+@pytest.mark.parametrize("trouble", ["away for a moment", "stopped"])
+async def test_a_reply_that_has_arrived_is_stored(
+    one: Gateway,
+    make_writer: MakeWriter,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    """Also when the database fails twice just then, or when the run is stopped just then."""
+    monkeypatch.setattr("context_builder.postmortems.writer._TRIED_AGAIN_S", (0.0, 0.0))
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
+    real, tries, storing = writer.journal.replied, 0, asyncio.Event()
+
+    async def replied(call: Call, reply: PaidReply) -> Call | None:
+        nonlocal tries
+        tries += 1
+        if trouble == "away for a moment" and tries <= 2:
+            raise OperationalError("UPDATE", {}, Exception("the server closed the connection"))
+        storing.set()
+        await asyncio.sleep(0.05)
+        return await real(call, reply)
+
+    monkeypatch.setattr(writer.journal, "replied", replied)
+    writing = asyncio.create_task(writer.write("inc_1"))
+    await storing.wait()
+    if trouble == "stopped":
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await make_writer(None).write("inc_1")
+    else:
+        await writing
+    assert len(messages_api.messages) == 1
+    assert (await stored(one)).model == "claude-sonnet-5-5"
+
+
+async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """A run without money, without a model even, finishes it; if a person was faster it is logged only."""
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
+    for edited in (False, True):
+        selection = Selection(refresh_stale=True)
+        await one.change(Incident, "inc_1", symptoms=f"smoke {edited}")
+        call = await writer.claim("inc_1", refresh_stale=True)
+        spending = Spending()
+        call = await writer._replied(call, None, spending)
+        await writer.give_back(call)
+        if edited:
+            await writer.records.edit("inc_1", OURS)
+        other = make_writer(None)
+        found = [each async for each in candidates(one.database, selection, has_model=False)]
+        assert found == [Candidate("inc_1", is_paid=True)]
+        if edited:
+            with pytest.raises(NotWanted, match="a person has changed it meanwhile"):
+                await other.write("inc_1", spending=Spending(Decimal(0)))
+            assert (await stored(one)).markdown == OURS
+        else:
+            assert (await other.write("inc_1", spending=Spending(Decimal(0)))).cost_usd == spending.spent
+    async with one.database.read() as session:
+        assert len((await session.scalars(select(Question))).all()) == len(messages_api.messages) == 2
+        assert (await session.scalars(select(PostmortemCall))).all() == []
+
+
+async def test_a_plan_of_another_version_does_not_cost_the_reply(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """What cannot be read any more is built again; the reply is used all the same."""
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
+    call = await writer._replied(await writer.claim("inc_1"), None, Spending())
+    await writer.give_back(call)
+    async with one.database.write() as session:
+        await session.execute(update(PostmortemCall).values(manifest={"of": "the future"}))
+    assert (await writer.write("inc_1", spending=Spending(Decimal(0)))).model == "claude-sonnet-5-5"
+    assert len(messages_api.messages) == 1
+
+
+@pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), NOON + 2 * HOUR])
+async def test_impossible_times_fail_their_incident_only(
+    one: Gateway, make_writer: MakeWriter, moment: datetime
+) -> None:
+    """An incident that began with the calendar, or ends in the future, is refused with a reason."""
+    times = {"started_at": moment} if moment < NOON else {"resolved_at": moment}
+    await one.change(Incident, "inc_1", **times)
+    with pytest.raises(QuestionError, match=r"is too early|is in the future"):
+        await make_writer(None).write("inc_1")
+
+
+async def test_forgotten_and_reopened_incidents_are_let_go(
+    one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Nothing is written of them, also when that happens while the model writes."""
+    writer = make_writer(await make_claude())
+    messages_api.always(Reply(text=TEXT))
+    call = await writer._replied(await writer.claim("inc_1"), None, Spending())
+    await one.change(Incident, "inc_1", forgotten_at=NOON)
+    with pytest.raises(PostmortemFailed, match="not resolved any more"):
+        await writer.finish(call)
+    assert await writer.pending() == ()
+    with pytest.raises(QuestionError, match="was forgotten"):
+        await writer.pending(Selection(incidents=["inc_1"]))
+    with pytest.raises(PostmortemFailed, match="is not resolved"):
+        await writer.write("inc_1")
