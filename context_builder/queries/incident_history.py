@@ -94,11 +94,7 @@ async def incident_history(
         .limit(chosen.limit + 1)
     )
     found = (await session.execute(statement)).all()
-    shown = found[: chosen.limit]
-    following = None
-    if len(found) > len(shown):
-        last = shown[-1][0]
-        following = chosen.cursor(Position(last.started_at, last.id))
+    shown, following = chosen.cut(found, lambda row: Position(row[0].started_at, row[0].id))
     return HistoryPage(moment.as_of, tuple(_recorded(row, moment.as_of) for row in shown), following)
 
 
