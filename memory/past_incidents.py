@@ -263,6 +263,7 @@ def _recollection(query: RecallQuery, found: Ranked, incident: Incident, said: T
         provenance=said.provenance,
         status=said.status,
         similarity=found.candidate.similarity,
+        confidence=found.confidence,
         recurrences=found.recurrences,
         last_seen=found.last_seen,
     )

@@ -154,8 +154,6 @@ def _evidence(best: Candidate, wanted: Wording, background: float, usual: float)
         similarity=(best.similarity - background) / (1 - background),
         lexical=best.lexical,
         contrast=relevance(best) - usual,
-        same_target=float(best.same_target),
-        same_errors=best.same_errors,
         log_words=math.log1p(len(wanted.words)),
         names_something=float(bool(wanted.identifiers)),
     )

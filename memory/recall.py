@@ -40,6 +40,8 @@ class Recollection:
     """`approved`, or `draft` where nobody has vouched for cause and fix yet."""
     similarity: float
     """Cosine of the two texts' vectors, at most 1."""
+    confidence: float
+    """How likely it is an answer, from 0 to 1: see `memory.abstention`."""
     recurrences: int
     """How many incidents resolved before `as_of` are the same again, itself included; at least 1."""
     last_seen: datetime

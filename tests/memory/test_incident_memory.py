@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
+from memory.abstention import LEAST_CONFIDENCE
 from memory.chroma import ChromaIndex
 from memory.embedder import Vectors
 from memory.errors import MemoryUnavailable
@@ -35,6 +36,7 @@ async def test_an_incident_like_a_past_one_finds_it_with_the_values_of_the_datab
                  "root_cause", "resolution"):  # fmt: skip
         assert getattr(first, name) == getattr(stored[0], name), name
     assert 0.3 < first.similarity < 1
+    assert LEAST_CONFIDENCE <= first.confidence < 1
     assert (first.recurrences, first.last_seen) == (1, EPOCH)
     assert recall.misses == ()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from incident_world import World
 
+from memory import ranking
 from memory.recall import RecallQuery
 from memory.recipe import query_text
 from models import Incident
@@ -23,11 +24,14 @@ def _lines(name: str) -> list[dict[str, str | list[str]]]:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the labelled reports are not part of the repository")
 @pytest.mark.asyncio(loop_scope="session")
-async def test_labelled_duplicates_are_found_about_as_well_as_by_bm25(sqlite_world: World) -> None:
+async def test_labelled_duplicates_are_found_about_as_well_as_by_bm25(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a model, hit@1 and MRR stay near those of BM25 (0.47 to 0.52, 0.59 to 0.61) on 75 queries.
 
-    BM25 answers every query; of these some get no answer, which counts as a wrong one.
+    BM25 answers every query, so here memory does, too, however unsure it is.
     """
+    monkeypatch.setattr(ranking, "LEAST_CONFIDENCE", 0.0)
     corpus = [_incident(row) for row in _reports]
     numbers = dict(zip((one.public_id for one in corpus), await sqlite_world.add(*corpus), strict=True))
     memory = sqlite_world.memory()
@@ -44,7 +48,7 @@ async def test_labelled_duplicates_are_found_about_as_well_as_by_bm25(sqlite_wor
         found = [one.public_id in row["relevant"] for one in recall.recollections]
         ranks.append(1 / (found.index(True) + 1) if any(found) else 0.0)
     assert len(ranks) == 75
-    assert sum(ranks) / len(ranks) > 0.55
+    assert sum(ranks) / len(ranks) > 0.57
     assert sum(rank == 1 for rank in ranks) / len(ranks) > 0.48
 
 

@@ -22,7 +22,7 @@ DENSE = "dense alone"
 LEXICAL = "BM25 alone"
 METHODS = (OURS, DENSE, LEXICAL)
 
-_CLOSE = 50
+_CLOSE = 100
 """As many as memory asks its index for."""
 _DEPTH = 100
 

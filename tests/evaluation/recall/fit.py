@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import zlib
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluation.recall.bug_reports import load_reports, tuning_half
 from evaluation.recall.catalogue import tuning_families
 from evaluation.recall.contest import Contest, Entry
 from evaluation.recall.corpus import Corpus
@@ -19,60 +22,86 @@ from memory.hashing import HashingEmbedder
 from memory.sentence_transformer import SentenceTransformerEmbedder
 
 _SIZES = (1_000, 1_000, 400, 120, 40)
+"""Of the histories, since a memory begins small."""
+_REPORTS_WEIGHT = 0.25
+"""Few of the reports' duplicates are marked, so what is told wrong of them may be right."""
 _LOOKED_AT = 4
 """Results of a query that are learnt from: as many as are shown."""
+_FOLDS = 5
 
 
-def tuning_corpora() -> list[Corpus]:
-    """Histories of several sizes, since a memory begins small.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    entry: Entry
+    weight: float
 
-    No reports: few of their duplicates are marked, and all are as old.
-    """
+
+def tuning_corpora() -> list[tuple[Corpus, float]]:
+    """What may be learnt from, with its weight."""
     present = tuning_families()
-    return [
-        make_history(f"tuning {number}", present=present, asked_about=present, incidents=size)
+    weighted = [
+        (make_history(f"tuning {number}", present=present, asked_about=present, incidents=size), 1.0)
         for number, size in enumerate(_SIZES, 1)
     ]
+    reports = load_reports()
+    return weighted if reports is None else [*weighted, (tuning_half(reports), _REPORTS_WEIGHT)]
 
 
-async def fit(embedders: Sequence[Embedder], corpora: Sequence[Corpus]) -> None:
+async def fit(embedders: Sequence[Embedder], corpora: Sequence[tuple[Corpus, float]]) -> None:
     """Prints what a logistic regression finds, and what would be shown at each threshold, cross-validated."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only wanted here
-
-    seen: list[tuple[str, Entry]] = [
-        (corpus.name, entry)
+    asked = [
+        _Asked(entry, weight)
         for embedder in embedders
-        for corpus in corpora
+        for corpus, weight in corpora
         for entry in await Contest(corpus, embedder).entries()
     ]
-    rows = [
-        (astuple(found.evidence), found.candidate.incident_id in entry.query.relevant, name, at)
-        for at, (name, entry) in enumerate(seen)
-        for found in entry.results[:_LOOKED_AT]
-    ]
-    features = np.array([row[0] for row in rows])
-    right = np.array([row[1] for row in rows])
-    corpus_of = np.array([row[2] for row in rows])
-    asked = np.array([row[3] for row in rows])
-    scale = features.std(axis=0) + 1e-9
+    rows = [(at, found) for at, each in enumerate(asked) for found in each.entry.results[:_LOOKED_AT]]
+    features = np.array([astuple(found.evidence) for _, found in rows])
+    right = np.array([found.candidate.incident_id in asked[at].entry.query.relevant for at, found in rows])
+    weights = np.array([asked[at].weight for at, _ in rows])
+    fold = np.array([zlib.crc32(asked[at].entry.query.group.encode()) % _FOLDS for at, _ in rows])
     told = np.zeros(len(rows))
-    for name in dict.fromkeys(corpus_of):
-        others, own = corpus_of != name, corpus_of == name
-        model = LogisticRegression(max_iter=2_000).fit(features[others] / scale, right[others])
-        told[own] = model.predict_proba(features[own] / scale)[:, 1]
-    model = LogisticRegression(max_iter=2_000).fit(features / scale, right)
-    out = sys.stdout.write
-    out(f"intercept={model.intercept_[0]:.2f}\n")
-    for field, weight, one in zip(fields(Evidence), model.coef_[0] / scale, model.coef_[0], strict=True):
-        out(f"{field.name}={weight:.2f}  (per standard deviation {one:.2f})\n")
+    for number in range(_FOLDS):
+        others, own = fold != number, fold == number
+        told[own] = _chances(_regression(features[others], right[others], weights[others]), features[own])
+    for name, weight in zip(
+        ("intercept", *(field.name for field in fields(Evidence))),
+        _regression(features, right, weights),
+        strict=True,
+    ):
+        sys.stdout.write(f"{name}={weight:.2f}\n")
+    _print_thresholds(asked, np.array([at for at, _ in rows]), right, told)
+
+
+def _regression(
+    features: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The intercept and the coefficients."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only wanted here
+
+    scale = features.std(axis=0) + 1e-9
+    model = LogisticRegression(max_iter=3_000).fit(features / scale, right, sample_weight=weights)
+    return np.concatenate([model.intercept_, model.coef_[0] / scale])
+
+
+def _chances(model: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-(model[0] + features @ model[1:])))
+
+
+def _print_thresholds(
+    asked: Sequence[_Asked], of: NDArray[np.int64], right: NDArray[np.bool_], told: NDArray[np.float64]
+) -> None:
+    """Of the histories: what is told to whom at each threshold. `of` is the query of each result."""
+    whole = {at for at, each in enumerate(asked) if each.weight == 1}
+    answerable = {at for at in whole if asked[at].entry.query.relevant}
+    of_whole = np.array([at in whole for at in of])
     for least in np.arange(0.2, 0.85, 0.05):
-        shown = told >= least
-        answerable = {at for at, (_, entry) in enumerate(seen) if entry.query.relevant}
-        answered = set(asked[shown])
-        out(
+        shown = (told >= least) & of_whole
+        answered = set(of[shown].tolist())
+        sys.stdout.write(
             f"{least:.2f}: of what is shown right {right[shown].mean():.3f}; queries answered that have an "
             f"answer {len(answered & answerable) / len(answerable):.3f}, that have none "
-            f"{len(answered - answerable) / (len(seen) - len(answerable)):.3f}\n"
+            f"{len(answered - answerable) / len(whole - answerable):.3f}\n"
         )
 
 

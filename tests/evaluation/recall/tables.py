@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,7 @@ def print_tables(
     console.print(_coverage(abstentions))
     console.print()
     console.print(_leaks(leaks), markup=False, highlight=False, soft_wrap=True)
-    for line in behind(rankings):
+    for line in behind(rankings, abstentions):
         console.print(f"not ahead: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -86,10 +86,17 @@ def _coverage(scores: Sequence[AbstentionScore]) -> Table:
     return table
 
 
-def behind(scores: Sequence[RankingScore]) -> list[str]:
+def behind(rankings: Sequence[RankingScore], abstentions: Sequence[AbstentionScore]) -> Iterator[str]:
     """Where ours is not ahead of both baselines, and by how much."""
-    return [
-        f"{score.corpus}, {score.kind}, {score.metric}: {score.means[OURS]:.3f}, {score.ahead:+.3f}"
-        for score in scores
-        if score.ahead <= 0
-    ]
+    for score in rankings:
+        if score.ahead <= 0:
+            yield (
+                f"{score.corpus}, {score.kind}, {score.metric}: {score.means[OURS]:.3f}, {score.ahead:+.3f}"
+            )
+    for known in abstentions:
+        above = known.auc[OURS] - max(known.auc[DENSE], known.auc[LEXICAL])
+        below = min(known.aurc[DENSE], known.aurc[LEXICAL]) - known.aurc[OURS]
+        if above <= 0:
+            yield f"{known.corpus}, AUC of having no answer: {known.auc[OURS]:.3f}, {above:+.3f}"
+        if below <= 0:
+            yield f"{known.corpus}, area under risk and coverage: {known.aurc[OURS]:.3f}, {-below:+.3f}"
