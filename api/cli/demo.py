@@ -1,4 +1,4 @@
-"""`arcpoint demo`: a database of its own, a week of example data, three questions."""
+"""`arcpoint demo`: a database of its own, a week of example data, four questions, one postmortem."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from api.cli.answer_output import Extras, TerminalOutput, show_answer, text_output
+from api.cli.answer_output import Extras, PlainOutput, TerminalOutput, show_answer, text_output
 from api.cli.demo_files import fresh_demo
 from api.cli.progress_bar import progress_bar
 from api.cli.streams import complain, say
+from api.postmortem_files import PostmortemFiles
 from api.services import Services, open_database, open_services
 from api.settings import Settings, load_settings
 from api.story import seed
 from context_builder.builder import utc_now
 from context_builder.figures import count, moment
+from context_builder.postmortems.template import load_template
 from context_builder.request import Ask
 from memory.errors import MemoryUnavailable
 from models.database import Database
@@ -29,7 +31,11 @@ QUESTIONS = (
     "Which deployments are unhealthy?",
     "Why are premium users slow?",
     "How many requests did each tier send this week?",
+    "Has the outage of llama-70b/neocloud happened before, and what mended it?",
 )
+_OVER = "inc_0118"
+"""The newest incident of the story that is over."""
+_TEMPLATE = "brief"
 _SEED = 1
 
 
@@ -38,7 +44,7 @@ def demo(
         Path, typer.Option(metavar="DIR", help="Where the demo's database and memory are kept.")
     ] = Path(".arcpoint/demo"),
 ) -> None:
-    """Make a week of example data that ends now and ask three questions about it.
+    """Make a week of example data that ends now, ask about it, and write the postmortem of an incident.
 
     Each run makes the demo's own database and memory anew; yours are not touched.
     """
@@ -46,7 +52,7 @@ def demo(
     with fresh_demo(folder) as files:
         demos = {"database_url": files.database_url, "memory_path": files.memory, "memory_url": None}
         settings = own.model_copy(update=demos)
-        asyncio.run(_demo(settings))
+        asyncio.run(_demo(settings, PostmortemFiles(files.postmortems)))
     variables = {"ARCPOINT_DATABASE_URL": files.database_url, "ARCPOINT_MEMORY_PATH": str(files.memory)}
     if own.memory_url is not None:
         variables["ARCPOINT_MEMORY_URL"] = ""
@@ -57,7 +63,7 @@ def demo(
     say("For your own data: arcpoint db upgrade, then arcpoint ingest --help")
 
 
-async def _demo(settings: Settings) -> None:
+async def _demo(settings: Settings, files: PostmortemFiles) -> None:
     await _make_data(settings)
     async with open_services(settings, wait_for_memory=False) as services:
         try:
@@ -67,6 +73,7 @@ async def _demo(settings: Settings) -> None:
             complain(f"warning: the answers do without past incidents: {error}")
         for question in QUESTIONS:
             await _ask(services, question)
+        await _write_postmortem(services, files)
 
 
 async def _make_data(settings: Settings) -> None:
@@ -87,12 +94,28 @@ async def _make_data(settings: Settings) -> None:
     say(f"A week of a gateway until {moment(story.anchor)} UTC: {', '.join(parts)}.")
 
 
-async def _ask(services: Services, question: str) -> None:
-    output = text_output(Extras())
+async def _write_postmortem(services: Services, files: PostmortemFiles) -> None:
+    """Shows what the document begins with; its evidence is in the file."""
+    template = await asyncio.to_thread(load_template, _TEMPLATE)
+    stored = await services.postmortems.write(_OVER, template=template)
+    await asyncio.to_thread(files.prepare)
+    path = await asyncio.to_thread(files.write, stored)
+    _headline(text_output(Extras()), f"The postmortem of {_OVER}")
+    shown, _, _ = stored.markdown.partition("\n## What could not be seen")
+    say(shown.strip())
+    say(f"\nWhat could not be seen, and the evidence for every figure: {path}")
+
+
+def _headline(output: PlainOutput | TerminalOutput, title: str) -> None:
     if isinstance(output, TerminalOutput):
         output.console.print()
-        output.console.print(Rule(Text(question, style="bold"), align="left", style="dim"))
+        output.console.print(Rule(Text(title, style="bold"), align="left", style="dim"))
     else:
-        say(f"\n## {question}\n")
+        say(f"\n## {title}\n")
+
+
+async def _ask(services: Services, question: str) -> None:
+    output = text_output(Extras())
+    _headline(output, question)
     with output:
         await show_answer(services, Ask(question=question), output)

@@ -40,11 +40,17 @@ class DemoFiles:
         """The folder of incident memory."""
         return self.folder / "demo-memory"
 
+    @property
+    def postmortems(self) -> Path:
+        """The folder of postmortem files."""
+        return self.folder / "demo-postmortems"
+
     def remove(self) -> None:
         """Removes what an earlier demo has left."""
         for suffix in ("", "-wal", "-shm", "-journal"):
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
         shutil.rmtree(self.memory, ignore_errors=True)
+        shutil.rmtree(self.postmortems, ignore_errors=True)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Similar past incidents: answers "has this happened before, and what mended it?".
 
-Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether they are a
-draft that nobody has approved, and how often it recurred. Only incidents resolved before `as_of`; asked with every active incident, and with the question.
+Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether these are a
+draft that nobody has approved, and how often it recurred. Only what was known before `as_of`; asked with every
+active incident, and with the question.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _UNAPPROVED = {
     Provenance.IMPORT: " (an imported draft)",
     Provenance.CODE: " (a draft)",
 }
+_ASKED_FOR = 0.3
+"""What a precedent is worth more where the question asks whether there is one."""
 _DRAFT_SHARE = 0.7
 """What a draft's importance is of that of something approved."""
 MOST_QUERIES = 4
@@ -47,7 +50,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
     if not found:
         return Section(_nothing(recall), status=Status.EMPTY)
-    facts = tuple(_fact(recollection, names.get(recollection.query)) for recollection in found)
+    asked_for = Topic.HISTORY in request.topics
+    facts = tuple(_fact(each, names.get(each.query), asked_for=asked_for) for each in found)
     missed = [named(names[miss.query]) for miss in recall.misses if miss.query in names]
     novel = f"; nothing similar to {', '.join(missed)}" if missed else ""
     return Section(f"{count(len(facts), 'similar past incident')} in memory{novel}", facts)
@@ -83,8 +87,11 @@ async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[In
     return found.all()
 
 
-def _fact(recollection: Recollection, asked: str | None) -> Fact:
-    """`asked` is the public id of the incident that it was found by; None: the question."""
+def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> Fact:
+    """`asked` is the public id of the incident that it was found by; None: the question.
+
+    `asked_for` says whether the question asks for the past.
+    """
     like = "the question" if asked is None else named(asked)
     head = (
         f"{named(recollection.public_id)} resembles {like} (similarity {recollection.similarity:.2f}): "
@@ -94,20 +101,25 @@ def _fact(recollection: Recollection, asked: str | None) -> Fact:
         head += f", on {quoted(recollection.target, limit=100)}"
     if recollection.recurrences > 1:
         head += f"; {recollection.recurrences} times in all, last {moment(recollection.last_seen)}"
-    doubt = _UNAPPROVED[recollection.provenance] if recollection.status != ReviewStatus.APPROVED else ""
+    doubt = (
+        _UNAPPROVED[Provenance(recollection.provenance)]
+        if recollection.status != ReviewStatus.APPROVED
+        else ""
+    )
     cause = f"; cause then{doubt}: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
     fix = f"; fix then{doubt}: {quoted(recollection.resolution)}" if recollection.resolution else ""
     return Fact(
         f"{head}{fix}{cause}",
         f"{head}{fix}" if cause else "",
-        _importance(recollection),
+        _importance(recollection, asked_for=asked_for),
         kind="similar past incidents",
     )
 
 
-def _importance(recollection: Recollection) -> float:
+def _importance(recollection: Recollection, *, asked_for: bool) -> float:
+    likeness = 0.4 + 0.6 * max(0.0, recollection.similarity) + (_ASKED_FOR if asked_for else 0.0)
     trust = 1.0 if recollection.status == ReviewStatus.APPROVED else _DRAFT_SHARE
-    return trust * min(0.95, 0.4 + 0.6 * max(0.0, recollection.similarity))
+    return trust * min(0.95, likeness)
 
 
 def _nothing(recall: Recall) -> str:

@@ -1,4 +1,4 @@
-"""`arcpoint demo`: three answers about a week that ends now, without touching anything else."""
+"""`arcpoint demo`: answers about a week that ends now and a postmortem, without touching anything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.database import parse_url
 
 
 @pytest.mark.model
-def test_three_grounded_answers_about_now(
+def test_grounded_answers_and_a_postmortem_about_now(
     start: Start, arcpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each question is answered from facts of all sources; the user's own database and memory stay shut."""
@@ -28,7 +28,8 @@ def test_three_grounded_answers_about_now(
     monkeypatch.setenv("ARCPOINT_MEMORY_URL", "http://127.0.0.1:9")
     result = finished(start("demo", "--folder", tmp_path / "demo"))
     assert (result.code, result.err) == (0, "")
-    answers = result.out.split("\n## ")
+    whole, _, postmortem = result.out.partition("\n## The postmortem of inc_0118\n")
+    answers = whole.split("\n## ")
     assert [answer.splitlines()[0] for answer in answers[1:]] == list(QUESTIONS)
     for answer in answers[1:]:
         assert re.search(r" \[[A-Z]\d+\]$", answer, re.MULTILINE), "facts are cited"
@@ -40,6 +41,12 @@ def test_three_grounded_answers_about_now(
     assert "answers became slower since " in answers[2], "an onset"
     assert "[DR1]" in answers[2], "and what carries it"
     assert "requests by tier: " in answers[3]
+    assert re.search(r"^- inc_01\d\d resembles the question .* fix then: «", answers[4], re.MULTILINE)
+    assert "requests reached gpt-4/k8s in the 5 h 40 min from" in postmortem, "impact, from SQL"
+    assert "Recorded fix: «Paused the rollout" in postmortem
+    [written] = (tmp_path / "demo" / "demo-postmortems").glob("*.md")
+    assert f"the evidence for every figure: {written}\n" in postmortem
+    assert "\n## Evidence\n" in written.read_text()
     assert not own.exists()
 
     anchor = re.search(r"until (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", result.out)
@@ -54,7 +61,7 @@ def test_three_grounded_answers_about_now(
     assert next_command is not None
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", next_command.group(1))
     rows = json.loads(arcpoint("db", "status", "--json").out)["rows"]
-    assert rows["questions"] == len(QUESTIONS)
+    assert (rows["questions"], rows["postmortems"]) == (len(QUESTIONS) + 1, 1)
 
 
 def test_a_demo_folder_is_emptied_of_a_demo_only(tmp_path: Path) -> None:
