@@ -13,7 +13,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(READY)  ## seeds an embedded database, asks three questions, prints three grounded answers
+demo: $(READY)  ## seeds an embedded database, prints four grounded answers and a postmortem
 	$(BIN)/arcpoint demo
 
 test: $(READY) lint  ## lint, then every test

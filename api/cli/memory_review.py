@@ -54,7 +54,8 @@ def _decide(decide: Decide, done: str, incidents: Sequence[str], by: str | None)
             say(f"{review.public_id}  was {done} before")
     changed = sum(review.changed for review in found)
     if changed:
-        say(f"{count(changed, 'incident')} {done} by {reviewer}; a running service takes it in, or `arcpoint memory sync`")
+        decided = f"{count(changed, 'incident')} {done} by {reviewer}"
+        say(f"{decided}; a running service takes it in, or `arcpoint memory sync`")
 
 
 async def _run(decide: Decide, incidents: Sequence[str], by: str, at: datetime) -> tuple[Review, ...]:

@@ -1,8 +1,8 @@
 """Similar past incidents: answers "has this happened before, and what mended it?".
 
-Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether these are a
-draft that nobody has approved, and how often it recurred. Only what was known before `as_of`; asked with every
-active incident, and with the question.
+Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether these are
+a draft that nobody has approved, and how often it recurred. Only what was known before `as_of`; asked with
+every active incident, and with the question.
 """
 
 from __future__ import annotations

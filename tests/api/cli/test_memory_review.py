@@ -39,7 +39,7 @@ def test_decisions_are_told_one_line_each(arcpoint: Run, incidents: tuple[str, s
     assert rejected.out.splitlines() == [
         f"{first}  rejected",
         f"{second}  rejected",
-        "2 incidents rejected by Ada; `arcpoint memory sync` takes it in",
+        "2 incidents rejected by Ada; a running service takes it in, or `arcpoint memory sync`",
     ]
     assert reviews(first, second) == ["rejected", "rejected"]
     again = arcpoint("memory", "reject", second)
