@@ -231,11 +231,14 @@ class PostmortemWriter:
     async def _failed(
         self, model: ChatModel, call: Call, error: ModelUnavailable, reservation: Reservation
     ) -> PostmortemFailed:
-        """Counts and logs what a call has cost that gave no whole reply."""
+        """Counts the most that a call can have cost that gave no whole reply, and logs what was reported."""
         manifest = _plan(call).manifest
         if error.usage is not None:
-            cost = self._answerer.prices.cost(model.model, error.usage)
-            reservation.settle(cost)
+            prices, usage = self._answerer.prices, error.usage
+            # What was reported is all of the input, but not the output since: for that the worst is counted.
+            most = replace(usage, output_tokens=max(usage.output_tokens, model.max_output_tokens))
+            reservation.settle(prices.cost(model.model, most))
+            cost = prices.cost(model.model, usage)
             brief = write_brief(manifest, error.reason, called=True)
             written = Written(brief, None, error.reason, None, error.usage)
             answer = await asyncio.to_thread(self._answerer.check, manifest, written, 0, cost_usd=cost)

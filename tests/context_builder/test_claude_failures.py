@@ -44,7 +44,7 @@ async def test_a_refusal_is_final_and_says_what_to_do(
     error = await failure(await make_claude())
     assert reason in error.reason
     assert len(error.reason) < 500
-    assert (error.partial_text, error.usage) == ("", None)
+    assert (error.partial_text, error.usage, error.refused) == ("", None, True)
     assert len(messages_api.messages) == 1
 
 
@@ -124,6 +124,7 @@ async def test_the_deadline_holds(messages_api: MessagesApi, make_claude: MakeCl
     assert 0.25 < time.monotonic() - started < 1.5
     assert "0.3 s (ARCPOINT_MODEL_DEADLINE_S); ask again or raise the limit" in error.reason
     assert (error.usage is None) == (hang.after_pieces is None)
+    assert not error.refused, "it may be billed all the same"
     await messages_api.until(lambda journal: journal.disconnects == 1)
     assert len(messages_api.messages) == 1
 
@@ -146,6 +147,7 @@ async def test_the_deadline_names_what_the_retries_met(
     messages_api.always(Fail(status=529))
     error = await failure(await make_claude(deadline_s=0.4, max_retries=9))
     assert error.reason.startswith("no reply within 0.4 s; the last attempt: the API is overloaded (529)")
+    assert not error.refused, "an attempt may have been under way"
 
 
 async def test_a_failure_that_a_retry_mended_is_forgotten(
@@ -176,6 +178,7 @@ async def test_a_refused_connection_names_the_address(make_claude: MakeClaude) -
     error = await failure(await make_claude(base_url=url, max_retries=1))
     assert time.monotonic() - started > 0.3
     assert error.reason.startswith(f"cannot reach {url}: connection refused; check the network")
+    assert error.refused, "nothing was ever sent"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,7 @@ async def test_a_broken_reply_keeps_its_text_and_usage_and_is_not_repeated(
     assert reason in error.reason
     assert error.partial_text == whole[: 8 * (cut.after_pieces or 0)]
     assert error.usage == Usage(61, 1, cache_read_tokens=5)
+    assert not error.refused
     assert len(messages_api.messages) == 1
 
 
@@ -224,7 +228,7 @@ async def test_what_is_no_messages_stream_is_called_so(
     error = await failure(await make_claude())
     assert "did not send a whole Messages stream" in error.reason
     assert error.reason.endswith("check ARCPOINT_ANTHROPIC_BASE_URL")
-    assert (error.partial_text, error.usage) == ("", None)
+    assert (error.partial_text, error.usage, error.refused) == ("", None, False)
 
 
 async def test_text_that_is_not_unicode_is_not_sent(
