@@ -6,20 +6,27 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from api.cli.failure import INTERRUPTED, TROUBLE
 from api.cli.interruption import until_stopped
 from api.cli.json_output import say_json
-from api.cli.options import EXAMPLE, AsJson, moment_option
+from api.cli.options import AsJson
 from api.cli.postmortem_batch import Order, Outcome, PostmortemBatch, Report, Result, Tally
 from api.cli.postmortem_batch_api import ThroughBatches
+from api.cli.postmortem_options import (
+    BatchApi,
+    Concurrency,
+    Incidents,
+    MaxCost,
+    Out,
+    RefreshStale,
+    Since,
+    TemplateName,
+)
 from api.cli.postmortem_records import add_commands
 from api.cli.progress_bar import Bar, progress_bar
 from api.cli.streams import complain, say, silence_output
@@ -36,23 +43,7 @@ from memory.incident_memory import IncidentMemory
 CAP_REACHED = 3
 """Exit code: nothing failed, and incidents are left because of --max-cost."""
 
-_MOST_AT_ONCE = 32
-_MOST_USD = 1_000_000
-
 app = typer.Typer(invoke_without_command=True)
-
-
-def _usd_option(value: str | Decimal) -> Decimal:
-    """The value of an option as US dollars."""
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
-        raise typer.BadParameter(
-            f"{value!s:.40} is no amount; write US dollars from 0 to 1000000, such as 2.50"
-        )
-    return amount
 
 
 @app.callback()
@@ -60,47 +51,14 @@ def _usd_option(value: str | Decimal) -> Decimal:
 def write(  # noqa: PLR0913  one for each option
     context: typer.Context,
     *,
-    incident: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", help="Only this incident. Can be repeated.", show_default=False),
-    ] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            metavar="ISO", parser=moment_option, help=f"Only incidents resolved from then on: {EXAMPLE}."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for the files, instead of ARCPOINT_POSTMORTEM_PATH."),
-    ] = None,
-    template: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE.toml", help="Its sections: default, brief, or a file of your own."),
-    ] = DEFAULT,
-    max_cost: Annotated[
-        Decimal | None,
-        typer.Option(
-            metavar="USD",
-            parser=_usd_option,
-            help="The most that this run may cost. What does not fit is left, with exit code 3.",
-            show_default=False,
-        ),
-    ] = None,
-    refresh_stale: Annotated[
-        bool,
-        typer.Option("--refresh-stale", help="Also write drafts anew whose incident has changed since."),
-    ] = False,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=_MOST_AT_ONCE, help="How many are written at the same time.")
-    ] = 4,
-    batch_api: Annotated[
-        bool,
-        typer.Option(
-            "--batch-api",
-            help="By the Message Batches API: half the price, within a day. The same command collects.",
-        ),
-    ] = False,
+    incident: Incidents = None,
+    since: Since = None,
+    out: Out = None,
+    template: TemplateName = DEFAULT,
+    max_cost: MaxCost = None,
+    refresh_stale: RefreshStale = False,
+    concurrency: Concurrency = 4,
+    batch_api: BatchApi = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the postmortems that resolved incidents lack, one model call each.
