@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -45,10 +46,10 @@ def forget(
 
 def _confirmed(incidents: Sequence[str]) -> bool:
     named = incidents[0] if len(incidents) == 1 else count(len(incidents), "incident")
-    try:
-        return typer.confirm(f"Erase what {named} said, for good?", err=True)
-    except typer.Abort:
-        return False
+    # Not on standard output, which may be a file; the end of the input is no yes.
+    sys.stderr.write(f"Erase what {named} said, for good? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
 
 
 async def _forget(incidents: Sequence[str]) -> tuple[Forgotten, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,15 @@ def test_a_kept_index_can_serve_again_and_be_dropped(arcpoint: Run, folder: Path
     assert len(_status(arcpoint)["kept"]) == 1
 
 
-def test_forgetting_asks_first_and_leaves_nothing(arcpoint: Run, folder: Path) -> None:
+def test_forgetting_asks_first_and_leaves_nothing(
+    arcpoint: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a yes nothing happens; with --yes the incident can no longer be found, nor come back."""
     arcpoint("memory", "sync")
     words = "connection refused on port 8443"
     [first, *_] = json.loads(arcpoint("memory", "search", words, "--json").out)["recollections"]
     name = first["public_id"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     unsure = arcpoint("memory", "forget", name)
     assert (unsure.code, unsure.out) == (2, "")
     assert unsure.err.endswith("nothing was forgotten; say yes, or run it with --yes\n")
