@@ -54,12 +54,12 @@ class Batch:
 class Batches:
     """The batches of one workspace; set what becomes of them, then look at what was submitted.
 
-    A batch ends once it was retrieved `polls` times and `seconds` have passed, both as they are then.
+    A batch ends once it was looked at `polls` times and `seconds` have passed, both as they are then.
     """
 
     def __init__(self) -> None:
         self.polls: float = 0
-        """How often it is still in progress when it is retrieved; infinite: until the test changes it."""
+        """How often it is in progress when it is retrieved or listed; infinite: until a test changes it."""
         self.seconds = 0.0
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.known: dict[str, Batch] = {}
@@ -113,8 +113,7 @@ class Batches:
     def retrieve(self, batch_id: str) -> Batch:
         """The batch as it is now; being asked for brings it closer to its end."""
         batch = self.find(batch_id)
-        self._advance(batch)
-        batch.polls += 1
+        self._look_at(batch)
         return batch
 
     def cancel(self, batch_id: str) -> Batch:
@@ -133,7 +132,7 @@ class Batches:
             raise ApiError(400, "limit: Input should be between 1 and 1000")
         newest_first = list(reversed(self.known.values()))
         for batch in newest_first:
-            self._advance(batch)
+            self._look_at(batch)
         if after := query.get("after_id"):
             newest_first = newest_first[newest_first.index(self.find(after)) + 1 :]
         return newest_first[: int(limit)], len(newest_first) > int(limit)
@@ -147,10 +146,11 @@ class Batches:
             raise ApiError(404, f"The results of batch {batch_id} are not available any more")
         return batch.lines
 
-    def _advance(self, batch: Batch) -> None:
+    def _look_at(self, batch: Batch) -> None:
         waited = time.monotonic() - batch.started
         if batch.ended_at is None and batch.polls >= self.polls and waited >= self.seconds:
             self._end(batch)
+        batch.polls += 1
 
     def _end(self, batch: Batch) -> None:
         batch.ended_at = self.clock()
