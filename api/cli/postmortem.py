@@ -103,7 +103,7 @@ async def _postmortems(
         outcomes: list[Outcome] = []
         with _watched(outcomes if as_json else None) as (report, bar):
             batch = PostmortemBatch(services.postmortems, files, order, report)
-            through = ThroughBatches(services, batch, order, bar.describe, bar.is_shown)
+            through = ThroughBatches(services, batch, order, bar.describe)
             write = through.write if order.batch_api else partial(_write, services, batch)
             stopped = await until_stopped(write(concurrency=concurrency))
         tally = batch.tally

@@ -29,8 +29,7 @@ class ThroughBatches:
     batch: PostmortemBatch
     order: Order
     describe: Callable[[str], None]
-    """Says on a watched terminal what is waited for."""
-    is_watched: bool
+    """Says beside the bar what is waited for."""
     submitted: list[Submitted] = field(default_factory=list)
     open_batches: int = 0
     """At the end, with how many prompts wait for results."""
@@ -87,13 +86,12 @@ class ThroughBatches:
                 await _complain(message)
 
     async def _wait(self, event: Waiting) -> None:
-        """One line that changes on a terminal; elsewhere a line whenever the numbers have changed."""
-        under_way = under_way_at_the_api(event.batches, event.waiting)
-        since = f"since {duration(event.oldest)}"
-        self.describe(f"{under_way} {since}, next look in {event.next_look_s:.0f} s; Ctrl-C leaves them")
-        if not self.is_watched and self._said != (event.batches, event.waiting):
+        """A line whenever the numbers have changed, and the time beside the bar."""
+        self.describe(f"{count(event.waiting, 'prompt')} at the API, {duration(event.oldest)}")
+        if self._said != (event.batches, event.waiting):
             self._said = event.batches, event.waiting
-            await _complain(f"{under_way} {since}; they may take a day and need nobody to wait: {COLLECTS}")
+            under_way = under_way_at_the_api(event.batches, event.waiting)
+            await _complain(f"{under_way}; it may take a day and needs nobody to wait: {COLLECTS}")
 
     def document(self) -> dict[str, Any]:
         """What JSON output says beside the outcomes."""

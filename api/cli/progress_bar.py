@@ -52,11 +52,6 @@ class Bar:
         """Says beside the bar what is being done now."""
         self._progress.update(self._task, description=what)
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether somebody watches."""
-        return not self._progress.disable
-
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Bar]:
