@@ -201,9 +201,7 @@ class PostmortemRecords:
         )
 
 
-def page_after(
-    chosen: Select[*_Columns], after: tuple[datetime, int] | None, size: int
-) -> Select[*_Columns]:
+def page_after(chosen: Select[*_Columns], after: tuple[datetime, int] | None, size: int) -> Select[*_Columns]:
     """The next rows in the order in which incidents started."""
     page = chosen.order_by(Incident.started_at, Incident.id).limit(size)
     if after is None:
