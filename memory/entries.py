@@ -181,6 +181,9 @@ class Entries:
                 await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(plan.surplus)))
                 if plan.moved:
                     await session.execute(update(MemoryEntry), list(plan.moved))
+                    for moved in plan.moved:
+                        named = update(MemoryName).where(MemoryName.entry_id == moved["id"])
+                        await session.execute(named.values(known_at=moved["known_at"]))
         embedded = 0
         for start in range(0, len(plan.new), _TEXTS_PER_EMBEDDING):
             batch = plan.new[start : start + _TEXTS_PER_EMBEDDING]
@@ -246,13 +249,17 @@ class Entries:
 async def _store_names(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
     """What entries just written are found by, instead of what their former texts held."""
     written = await session.execute(
-        select(MemoryEntry.id, MemoryEntry.text).where(
+        select(MemoryEntry.id, MemoryEntry.text, MemoryEntry.known_at).where(
             MemoryEntry.incident_id.in_({row["incident_id"] for row in rows}),
             MemoryEntry.content_hash.in_({row["content_hash"] for row in rows}),
         )
     )
-    held = {row.id: names(row.text) for row in written}
-    await session.execute(delete(MemoryName).where(MemoryName.entry_id.in_(held)))
-    found = [{"name": name, "entry_id": entry_id} for entry_id, of_entry in held.items() for name in of_entry]
+    entries = written.all()
+    await session.execute(delete(MemoryName).where(MemoryName.entry_id.in_([entry.id for entry in entries])))
+    found = [
+        {"name": name, "known_at": entry.known_at, "entry_id": entry.id}
+        for entry in entries
+        for name in names(entry.text)
+    ]
     if found:
         await session.execute(insert(MemoryName), found)

@@ -19,7 +19,8 @@ from models import MemoryEntry, MemoryName
 from models.database import ReadSession
 
 NEWEST_OF_EACH = 20
-"""Entries looked at for each name: what hundreds of entries hold tells no more than the embedding does."""
+"""Entries looked at for each name: what hundreds of entries hold tells no more than the embedding does.
+Of an incident's record and its postmortem, and of the models kept, each entry counts."""
 
 _MOST_NAMES = 60
 """Of one text: a dump of ids is no description."""
@@ -59,22 +60,23 @@ async def _naming(
 ) -> list[Hit]:
     if not wanted.identifiers:
         return []
-    of_each = (
-        select(MemoryEntry.content_hash, MemoryEntry.embedding)
-        .join(MemoryName, MemoryName.entry_id == MemoryEntry.id)
-        .where(
-            MemoryName.name == name,
+    newest = (
+        select(MemoryName.entry_id)
+        .where(MemoryName.name == name, MemoryName.known_at < known_before)
+        .order_by(MemoryName.known_at.desc(), MemoryName.entry_id.desc())
+        .limit(NEWEST_OF_EACH)
+        .subquery()
+        for name in wanted.identifiers
+    )
+    rows = await session.execute(
+        select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
+            MemoryEntry.id.in_(union_all(*(select(each) for each in newest))),
             MemoryEntry.known_at < known_before,
             MemoryEntry.model_id == active.model_id,
             MemoryEntry.weights_hash == active.weights_hash,
             MemoryEntry.recipe == active.recipe,
         )
-        .order_by(MemoryName.entry_id.desc())
-        .limit(NEWEST_OF_EACH)
-        .subquery()
-        for name in wanted.identifiers
     )
-    rows = await session.execute(union_all(*(select(entries) for entries in of_each)))
     stored = {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
     return [
         Hit(key, float(np.round(stored[key] @ vector, DECIMALS).clip(-1, 1)))

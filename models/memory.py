@@ -66,6 +66,8 @@ class MemoryName(Table):
     __table_args__ = (Index(None, "entry_id"),)
 
     name: Mapped[str] = mapped_column(String(130), primary_key=True)
+    known_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    """As the entry's: the newest of thousands before a moment are found without reading the others."""
     entry_id: Mapped[int] = mapped_column(
         ForeignKey("memory_entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )

@@ -142,6 +142,7 @@ def _create_names() -> None:
     op.create_table(
         "memory_names",
         sa.Column("name", sa.String(length=130), nullable=False),
+        sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("entry_id", _KEY, autoincrement=False, nullable=False),
         sa.ForeignKeyConstraint(
             ["entry_id"],
@@ -149,13 +150,14 @@ def _create_names() -> None:
             name=op.f("fk_memory_names_entry_id_memory_entries"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("name", "entry_id", name=op.f("pk_memory_names")),
+        sa.PrimaryKeyConstraint("name", "known_at", "entry_id", name=op.f("pk_memory_names")),
     )
     op.create_index(op.f("ix_memory_names_entry_id"), "memory_names", ["entry_id"], unique=False)
-    names = sa.table("memory_names", sa.column("name"), sa.column("entry_id"))
+    names = sa.table("memory_names", sa.column("name"), sa.column("known_at"), sa.column("entry_id"))
     connection = op.get_bind()
-    for entry_id, text in connection.execute(sa.text("SELECT id, text FROM memory_entries")).all():
-        found = [{"name": name, "entry_id": entry_id} for name in _names(text)]
+    entries = connection.execute(sa.text("SELECT id, text, known_at FROM memory_entries")).all()
+    for entry_id, text, known_at in entries:
+        found = [{"name": name, "known_at": known_at, "entry_id": entry_id} for name in _names(text)]
         if found:
             connection.execute(names.insert(), found)
 
