@@ -60,7 +60,7 @@ async def update(index: VectorIndex, name: str, entries: Entries, progress: Prog
     stored = await index.stamps(name)
     surplus = sorted(stored.keys() - wanted.keys())
     held = {key for key, text in wanted.items() if stored.get(key) == text.stamp}
-    # In the order of their hashes, which is chance: recurrences in a row make a graph that loses some of them.
+    # In the order of their hashes, which is chance: recurrences in a row make a graph that loses some.
     stale = sorted(key for key in wanted if key not in held)
     await index.delete(name, surplus)
     progress(len(held), len(wanted))

@@ -20,7 +20,7 @@ WRONG_USE = 2
 SUMMARIES = {
     "ask": "Ask one question about the gateway.",
     "chat": "Ask question after question over one connection.",
-    "demo": "Make a week of example data, ask about it and write a postmortem.",
+    "demo": "Make example data, ask about it, write a postmortem.",
     "serve": "Run the HTTP service.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
