@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import numpy as np
-from incident_world import EPOCH
 
+from incident_world import EPOCH
 from memory.index import IndexRows
 
 DIMENSION = 16

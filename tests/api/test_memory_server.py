@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from chroma_process import ChromaProcess
-
 from api.services import make_index, open_services
+from chroma_process import ChromaProcess
 from context_builder.answering import Answer
 from context_builder.manifest import SourceEntry
 from context_builder.request import Ask

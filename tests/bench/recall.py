@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from loop_ticker import Ticker
 from sqlalchemy import insert
 
 from bench.measure import measure, show
 from evaluation.recall.catalogue import families
 from evaluation.recall.corpus import Corpus, PastIncident
 from evaluation.recall.histories import make_history
+from loop_ticker import Ticker
 from memory.chroma import ChromaIndex
 from memory.embedder import Embedder, Vectors
 from memory.incident_memory import IncidentMemory

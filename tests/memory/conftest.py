@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
 from chroma_process import ChromaProcess
 from incident_world import World
-
 from memory.chroma import ChromaIndex
 from memory.chroma_server import ChromaServerIndex
 from memory.index import VectorIndex

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from incident_world import EPOCH
-from index_rows import rows
 from numpy.typing import NDArray
 
+from incident_world import EPOCH
+from index_rows import rows
 from memory import chroma, worker
 from memory.chroma import ChromaIndex
 from memory.errors import MemoryCorrupt, MemoryUnavailable

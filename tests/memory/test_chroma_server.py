@@ -15,11 +15,11 @@ import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+
 from chroma_process import ChromaProcess
 from incident_world import EPOCH, LATER, World, incident
 from index_rows import rows
 from loop_ticker import Ticker
-
 from memory.chroma import ChromaIndex
 from memory.chroma_server import ChromaServerIndex
 from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+
 from incident_world import EPOCH
 from index_rows import rows
-
 from memory.chroma_server import ChromaServerIndex
 from memory.errors import MemoryUnavailable
 from memory.index import VectorIndex

@@ -7,6 +7,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+
 from incident_world import World, distinct
 from loop_ticker import Ticker
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from incident_world import World, distinct, ids
 
+from incident_world import World, distinct, ids
 from memory.errors import MemoryUnavailable
 from memory.following import following
 

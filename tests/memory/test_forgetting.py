@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from incident_world import LATER, World, distinct, incident
 from sqlalchemy import select
 
+from incident_world import LATER, World, distinct, incident
 from memory.embedder import Vectors
 from memory.errors import MemoryUnavailable, UnknownIncident
 from memory.hashing import HashingEmbedder

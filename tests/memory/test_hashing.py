@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from incident_world import SCENES
 
+from incident_world import SCENES
 from memory.hashing import HashingEmbedder
 
 HOSTILE = ["", " \n", "!!!", "数据库", "😀" * 9, "x" * 1_000_000, "a b " * 500_000, "\ud800 lone", "\x00"]

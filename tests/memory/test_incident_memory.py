@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
+from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 from memory.abstention import LEAST_CONFIDENCE
 from memory.chroma import ChromaIndex
 from memory.embedder import Vectors

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+
 from incident_world import EPOCH
 from index_rows import rows
-
 from memory import chroma, chroma_server
 from memory.errors import CollectionMissing, MemoryUnavailable
 from memory.index import Hit, VectorIndex

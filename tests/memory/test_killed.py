@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from incident_world import LATER, World, distinct, ids
 from sqlalchemy import func, select
 
+from incident_world import LATER, World, distinct, ids
 from memory.chroma import ChromaIndex
 from memory.errors import MemoryUnavailable
 from models import MemoryOutbox, ReviewStatus

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from incident_world import EPOCH, World, distinct, ids, incident
 from sqlalchemy import func, select
 
+from incident_world import EPOCH, World, distinct, ids, incident
 from memory.lexical_candidates import NEWEST_OF_EACH, names
 from models import Incident, MemoryName
 

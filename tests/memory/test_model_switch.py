@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from incident_world import World, distinct, ids
 from sqlalchemy import func, select
 
+from incident_world import World, distinct, ids
 from memory.errors import MemoryUnavailable, UnknownIndex
 from memory.hashing import HashingEmbedder
 from models import MemoryEntry

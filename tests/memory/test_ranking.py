@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from incident_world import LATER
 
+from incident_world import LATER
 from memory.abstention import LEAST_CONFIDENCE
 from memory.lexical import wording
 from memory.ranking import (

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from incident_world import LATER, SCENES, World, distinct, incident
 from sqlalchemy import select
 
+from incident_world import LATER, SCENES, World, distinct, incident
 from memory.chroma import ChromaIndex
 from memory.errors import MemoryCorrupt, MemoryUnavailable
 from memory.hashing import HashingEmbedder

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from incident_world import World
 
+from incident_world import World
 from memory import ranking
 from memory.recall import RecallQuery
 from memory.recipe import query_text

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from incident_world import EPOCH, incident
 from sqlalchemy import delete, select
 
+from incident_world import EPOCH, incident
 from memory.errors import UnknownIncident
 from memory.reviews import Review, UnusableReviewer, approve, reject
 from models import Incident, MemoryOutbox, Postmortem

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from incident_world import SCENES, World, ids, incident
 
+from incident_world import SCENES, World, ids, incident
 from memory.chroma import ChromaIndex
 from memory.errors import MemoryUnavailable
 from memory.hashing import HashingEmbedder

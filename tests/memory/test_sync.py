@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from incident_world import LATER, World, distinct, ids, incident
 
+from incident_world import LATER, World, distinct, ids, incident
 from memory.embedder import Vectors
 from memory.errors import MemoryUnavailable
 from memory.hashing import HashingEmbedder

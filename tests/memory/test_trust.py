@@ -6,8 +6,8 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
-from incident_world import EPOCH, LATER, World, distinct, ids, incident
 
+from incident_world import EPOCH, LATER, World, distinct, ids, incident
 from models import Incident, Postmortem, Provenance, ReviewStatus
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

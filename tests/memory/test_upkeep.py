@@ -6,9 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from incident_world import EPOCH, LATER, World, distinct, ids, incident
 from sqlalchemy import func, select, text
 
+from incident_world import EPOCH, LATER, World, distinct, ids, incident
 from memory import collection
 from memory.collection import RowChanges
 from memory.entries import Entries
