@@ -37,6 +37,17 @@ LEAST_CONFIDENCE = 0.4
 one, and 14 % of those that had none. Cross-validated."""
 
 
+STANDS_OUT = 0.2, 0.15
+"""Likeness and lead from which an incident is an answer whatever the wording: a paraphrase without a common
+word is what embeddings are for. In a large memory hardly anything leads by as much and is not an answer."""
+
+
+def stands_out(evidence: Evidence, lead: float) -> bool:
+    """Whether the meaning alone tells; `lead` is by how much the cosine is above any other cluster's."""
+    likeness, ahead = STANDS_OUT
+    return evidence.similarity >= likeness and lead >= ahead
+
+
 def confidence(evidence: Evidence) -> float:
     """The probability that it is an answer, from 0 to 1."""
     pairs = zip(astuple(_COEFFICIENTS), astuple(evidence), strict=True)

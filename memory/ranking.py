@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from statistics import median
 
-from memory.abstention import LEAST_CONFIDENCE, Evidence, confidence
+from memory.abstention import LEAST_CONFIDENCE, Evidence, confidence, stands_out
 from memory.lexical import Wording
 
 LEXICAL_WEIGHT = 2.0
@@ -69,6 +69,8 @@ class Ranked:
     candidate: Candidate
     score: float
     evidence: Evidence
+    lead: float
+    """Cosine above that of the closest other cluster, or above the embedder's background."""
     keys: frozenset[str]
     """Texts of the cluster, its best one's included."""
     recurrences: int
@@ -78,8 +80,9 @@ class Ranked:
 
     @property
     def confidence(self) -> float:
-        """How likely it is an answer, from 0 to 1."""
-        return confidence(self.evidence)
+        """How likely it is an answer, from 0 to 1; enough to be told where the meaning alone tells."""
+        least = LEAST_CONFIDENCE if stands_out(self.evidence, self.lead) else 0.0
+        return max(confidence(self.evidence), least)
 
 
 def relevance(candidate: Candidate) -> float:
@@ -119,7 +122,11 @@ def clusters(
             cluster.append((score, candidate))
     bests = [relevance(cluster[0][1]) for cluster in grouped]
     usual = median(bests + [background] * max(1, _COMPARED - len(bests)))
-    return [_ranked(cluster, _evidence(cluster[0][1], wanted, background, usual)) for cluster in grouped]
+    leads = _leads([max(one.similarity for _, one in cluster) for cluster in grouped], background)
+    return [
+        _ranked(cluster, _evidence(cluster[0][1], wanted, background, usual), lead)
+        for cluster, lead in zip(grouped, leads, strict=True)
+    ]
 
 
 def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:
@@ -149,6 +156,12 @@ def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int,
     return chosen[:limit]
 
 
+def _leads(similarities: Sequence[float], background: float) -> list[float]:
+    """By how much each is above the highest of the others."""
+    highest, second = (sorted([*similarities, background, background], reverse=True))[:2]
+    return [one - (second if one == highest else highest) for one in similarities]
+
+
 def _evidence(best: Candidate, wanted: Wording, background: float, usual: float) -> Evidence:
     return Evidence(
         similarity=(best.similarity - background) / (1 - background),
@@ -159,12 +172,13 @@ def _evidence(best: Candidate, wanted: Wording, background: float, usual: float)
     )
 
 
-def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence) -> Ranked:
+def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence, lead: float) -> Ranked:
     score, best = cluster[0]
     return Ranked(
         candidate=best,
         score=score,
         evidence=evidence,
+        lead=lead,
         keys=frozenset(candidate.key for _, candidate in cluster),
         recurrences=sum(candidate.recurrences for _, candidate in cluster),
         last_seen=max(candidate.started_at for _, candidate in cluster),

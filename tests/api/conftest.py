@@ -53,6 +53,8 @@ async def service(service_settings: Settings) -> AsyncIterator[FastAPI]:
     async with running(service_settings) as app:
         builder = app.state.services.answerer.builder
         builder.sources = tuple(replace(source, deadline_s=_PATIENCE_S) for source in builder.sources)
+        # Memory follows the database by itself; a question asked before that would find nothing in it.
+        await app.state.services.memory.upkeep.keep_up()
         yield app
 
 

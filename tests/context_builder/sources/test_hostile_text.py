@@ -25,6 +25,7 @@ from models import (
     MaintenanceWindow,
     Notification,
     OperatingHours,
+    Postmortem,
     QualityRollup,
     Request,
     RequestRollup,
@@ -47,8 +48,14 @@ ATTACKS = {
     "bidi": f"\u202e{ORDER}\u202c \u2066{ORDER}\u2069 \u200e\u200f",
     "unseen": f"\u200b\u200d\ufeff\U000e0041\u00ad\u034f{ORDER}",
 }
-KNOWN_VALUES = {"status", "tier", "severity", "resolution", "type", "from_status", "to_status"}
-"""Columns of text that only take the values of an enum."""
+KNOWN_VALUES = {
+    *("status", "tier", "severity", "type", "from_status", "to_status", "provenance", "review"),
+    # Of rollups; that of incidents is under attack all the same.
+    "resolution",
+    # No source reads more of a postmortem than cause and fix.
+    *("markdown", "summary", "template", "incident_digest", "model", "reviewed_by"),
+}
+"""Columns of text that only take the values of an enum, or that no source reads."""
 
 HISTORY = (Job, ErrorLog, ConfigChange, AuditEvent, StateTransition, Notification)
 SURROUNDINGS = (HealthCheck, MaintenanceWindow, OperatingHours, QualityRollup, UserAction)
@@ -87,6 +94,9 @@ async def fill(gateway: Gateway, attack: str, folder: Path) -> None:
             root_cause=much,
             resolution=much,
         )
+    await gateway.add(told(await gateway.incident(
+        hostile(attack, 90, 3), title=much, started_at=NOON - 3 * HOUR, resolved_at=NOON - 2 * HOUR
+    ), much))  # fmt: skip
     await gateway.append(
         [
             gateway.request(
@@ -110,6 +120,14 @@ async def fill(gateway: Gateway, attack: str, folder: Path) -> None:
     gateway.runbooks = runbook(
         folder, f"{hostile(attack, 90).replace('/', '-')}.md", f"# {name}\n\n{much[:9_000]}"
     )
+
+
+def told(incident_id: int, much: str) -> Postmortem:
+    """The attack in a draft that a model wrote about an incident without a recorded cause."""
+    return Postmortem(
+        incident_id=incident_id, provenance="model", markdown="", summary="", root_cause=much,
+        resolution=much, created_at=NOON - HOUR,
+    )  # fmt: skip
 
 
 def surroundings(gateway: Gateway, attack: str) -> list[Table]:
@@ -150,7 +168,16 @@ async def columns_without(gateway: Gateway, marker: str) -> list[str]:
     """Columns of text of the tables that sources read in which the marker never occurs."""
     missing = []
     async with gateway.database.read() as session:
-        for table in (Deployment, User, Incident, Request, RequestRollup, *HISTORY, *SURROUNDINGS):
+        for table in (
+            Deployment,
+            User,
+            Incident,
+            Postmortem,
+            Request,
+            RequestRollup,
+            *HISTORY,
+            *SURROUNDINGS,
+        ):
             for column in table.__table__.columns:
                 if not isinstance(column.type, String | JSON) or column.name in KNOWN_VALUES:
                     continue
