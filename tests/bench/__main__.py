@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
         sqlite_url = f"sqlite:///{folder}/story.db"
         seed_story(sqlite_url)
-        server = PostgresServer(Path(folder) / "pg")
+        server = PostgresServer(Path(folder) / "pg", durable=True)
         try:
             large_url = f"sqlite:///{folder}/large.db"
             migrate(large_url)
