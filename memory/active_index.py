@@ -20,7 +20,7 @@ _REBUILD = "run `arcpoint memory rebuild`"
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveIndex:
+class BuiltIndex:
     """A collection and what its vectors were made with."""
 
     collection: str
@@ -30,7 +30,7 @@ class ActiveIndex:
     dimension: int
 
     @classmethod
-    def named_anew(cls, embedder: Embedder) -> ActiveIndex:
+    def named_anew(cls, embedder: Embedder) -> BuiltIndex:
         """A collection that does not exist yet, for the vectors of an embedder."""
         return cls(
             collection=f"incidents-{secrets.token_hex(8)}",
@@ -60,12 +60,12 @@ class ActiveIndex:
 class KeptIndex:
     """A collection that serves or could serve again."""
 
-    index: ActiveIndex
+    index: BuiltIndex
     serves: bool
     created_at: datetime
 
 
-async def find_active(session: ReadSession) -> ActiveIndex | None:
+async def find_active(session: ReadSession) -> BuiltIndex | None:
     """The collection that serves, None before the first one is built."""
     row = await session.scalar(select(MemoryIndex).where(MemoryIndex.active))
     return None if row is None else _index(row)
@@ -81,24 +81,24 @@ async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
     return tuple(KeptIndex(_index(row), row.active, row.created_at) for row in rows)
 
 
-def _index(row: MemoryIndex) -> ActiveIndex:
-    return ActiveIndex(row.collection, row.model_id, row.weights_hash, row.recipe, row.dimension)
+def _index(row: MemoryIndex) -> BuiltIndex:
+    return BuiltIndex(row.collection, row.model_id, row.weights_hash, row.recipe, row.dimension)
 
 
-def require_active(active: ActiveIndex | None) -> ActiveIndex:
+def require_active(active: BuiltIndex | None) -> BuiltIndex:
     """Raises MemoryUnavailable when there is no active index."""
     if active is None:
         raise MemoryUnavailable(f"no memory index has been built yet; {_REBUILD}")
     return active
 
 
-async def register(database: Database, new: ActiveIndex) -> None:
+async def register(database: Database, new: BuiltIndex) -> None:
     """Notes a collection before it is built, so that what a kill leaves of it can be told."""
     async with database.write() as session:
         session.add(MemoryIndex(**asdict(new), active=False, created_at=datetime.now(UTC)))
 
 
-async def activate(database: Database, new: ActiveIndex, *, instead_of: ActiveIndex | None) -> bool:
+async def activate(database: Database, new: BuiltIndex, *, instead_of: BuiltIndex | None) -> bool:
     """Lets a registered collection serve instead of another, in one transaction.
 
     False, with nothing changed, when another process has put a different one into its place meanwhile.
@@ -138,13 +138,16 @@ async def unserved(session: ReadSession) -> dict[str, datetime]:
 async def mark_dropped(database: Database, collection: str) -> bool:
     """Gives up a collection that does not serve, and the entries that no kept one is made of.
 
-    False, with nothing changed, when it serves or is not kept.
+    False, with nothing changed, when it serves, is still being built or is not kept.
     """
     async with database.write() as session:
         row = await session.scalar(
             update(MemoryIndex)
             .where(
-                MemoryIndex.collection == collection, ~MemoryIndex.active, MemoryIndex.dropped_at.is_(None)
+                MemoryIndex.collection == collection,
+                MemoryIndex.activated_at.is_not(None),
+                ~MemoryIndex.active,
+                MemoryIndex.dropped_at.is_(None),
             )
             .values(dropped_at=datetime.now(UTC))
             .returning(MemoryIndex)

@@ -19,7 +19,7 @@ from memory.index import Hit, IndexRows, VectorIndex
 _ROWS_PER_STEP = 100
 _BUILDING = "-building-"
 _under_construction: set[str] = set()
-"""Unfinished collections of this process, which alone owns its folder; any others were left by a dead one."""
+"""Collections that this process is building; in a folder, which it alone owns, others are a dead one's."""
 
 _ABANDONED_AFTER = timedelta(days=1)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import select, union_all
 
-from memory.active_index import ActiveIndex
+from memory.active_index import BuiltIndex
 from memory.embedder import Vectors
 from memory.index import Hit
 from memory.lexical import Wording, identifiers
@@ -40,7 +40,7 @@ async def with_named(
     vectors: Vectors,
     hits: Sequence[Sequence[Hit]],
     *,
-    active: ActiveIndex,
+    active: BuiltIndex,
     known_before: datetime,
 ) -> list[list[Hit]]:
     """For each query the hits of the index, and the newest entries besides that hold what the query names."""
@@ -54,7 +54,7 @@ async def _naming(
     session: ReadSession,
     wanted: Wording,
     vector: Vectors,
-    active: ActiveIndex,
+    active: BuiltIndex,
     known_before: datetime,
     besides: AbstractSet[str],
 ) -> list[Hit]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from memory import collection
 from memory.active_index import (
-    ActiveIndex,
+    BuiltIndex,
     KeptIndex,
     activate,
     dropped,
@@ -85,7 +85,7 @@ class Upkeep:
     async def keep_up(self) -> SyncReport:
         """Takes in what the outbox holds; the first time in a process, or without an index, all of memory.
 
-        Costs a query when nothing has changed. Raises MemoryUnavailable.
+        Costs three short queries when nothing has changed. Raises MemoryUnavailable.
         """
         active = await self._active()
         if active is None or active.collection != self._compared:
@@ -210,11 +210,11 @@ class Upkeep:
                 await self._index.drop(each.index.collection)
         await self._index.compact()
 
-    async def _active(self) -> ActiveIndex | None:
+    async def _active(self) -> BuiltIndex | None:
         async with self._database.read() as session:
             return await find_active(session)
 
-    async def _settle(self, rows: Sequence[int], active: ActiveIndex) -> bool:
+    async def _settle(self, rows: Sequence[int], active: BuiltIndex) -> bool:
         """Removes rows of the outbox, unless another collection has come to serve, which may lack them."""
         if await self._active() != active:
             return False
@@ -234,7 +234,7 @@ class Upkeep:
         except MemoryCorrupt:
             await self._index.start_anew()
 
-    async def _update(self, active: ActiveIndex, progress: Progress) -> RowChanges:
+    async def _update(self, active: BuiltIndex, progress: Progress) -> RowChanges:
         """Brings a collection up to date; makes it where this copy of the index lacks it."""
         if active.collection not in await self._index.collections():
             rows = await collection.build(self._index, active.collection, self._entries, progress)
@@ -243,9 +243,9 @@ class Upkeep:
         self._compared = active.collection
         return rows
 
-    async def _replace(self, old: ActiveIndex | None, progress: Progress) -> tuple[ActiveIndex, RowChanges]:
+    async def _replace(self, old: BuiltIndex | None, progress: Progress) -> tuple[BuiltIndex, RowChanges]:
         """Builds a collection and lets it serve; if another process was faster, keeps theirs."""
-        new = ActiveIndex.named_anew(self._embedder)
+        new = BuiltIndex.named_anew(self._embedder)
         with collection.construction(new.collection):
             await register(self._database, new)
             built = await collection.build(self._index, new.collection, self._entries, progress)
@@ -282,7 +282,7 @@ def _halves(progress: Progress | None) -> tuple[Progress, Progress]:
     return first, second
 
 
-def _report(active: ActiveIndex, changes: EntryChanges, rows: RowChanges) -> SyncReport:
+def _report(active: BuiltIndex, changes: EntryChanges, rows: RowChanges) -> SyncReport:
     return SyncReport(
         collection=active.collection,
         entries=rows.incidents,

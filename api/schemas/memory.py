@@ -35,6 +35,7 @@ class RecollectionBody(Record):
     provenance: str = Field(description="Who wrote cause and fix: `human`, `model`, `import` or `code`.")
     status: str = Field(description="`approved`, or `draft` where nobody vouches for cause and fix yet.")
     similarity: float = Field(le=1.0001, description="Cosine of the two texts' vectors.")
+    confidence: float = Field(ge=0, le=1, description="How likely it is an answer.")
     recurrences: int = Field(ge=1, description="How often the same was seen by then, itself included.")
     last_seen: datetime
 
@@ -61,6 +62,7 @@ class SearchBody(Record):
                             "provenance": "human",
                             "status": "approved",
                             "similarity": 0.71,
+                            "confidence": 0.83,
                             "recurrences": 2,
                             "last_seen": "2026-11-18T21:10:00Z",
                         }

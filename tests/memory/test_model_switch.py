@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from incident_world import World, distinct, ids
+from memory.active_index import BuiltIndex, register
 from memory.errors import MemoryUnavailable, UnknownIndex
 from memory.hashing import HashingEmbedder
 from models import MemoryEntry
@@ -54,6 +55,17 @@ async def test_what_serves_cannot_be_dropped_nor_what_is_unknown_activated(world
         with pytest.raises(UnknownIndex, match="see `arcpoint memory status`"):
             await refused
     assert (await memory.status()).lag == 0
+
+
+async def test_an_index_that_is_being_built_cannot_be_dropped(world: World) -> None:
+    """What another process has only begun is not taken from under it."""
+    await world.add(distinct(1))
+    memory = world.memory()
+    await memory.sync()
+    begun = BuiltIndex.named_anew(world.embedder)
+    await register(world.database, begun)
+    with pytest.raises(UnknownIndex, match="is kept beside the active one"):
+        await memory.upkeep.drop(begun.collection)
 
 
 async def test_dropping_one_of_two_indexes_of_one_model_keeps_its_entries(world: World) -> None:
