@@ -9,7 +9,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from models.database import Database
-from models.schema import Money, Table, UtcDateTime
+from models.tables.schema import Money, Table, UtcDateTime
 
 
 def plain_type(kind: str, item: object, _context: object) -> str | Literal[False]:

@@ -22,16 +22,16 @@ def _refuse_shadowed_packages() -> None:
 _refuse_shadowed_packages()
 
 _HOMES = {
-    "Answer": "context_builder.answer",
-    "QuestionError": "context_builder.request",
-    "ScopeNames": "context_builder.request",
+    "Answer": "context_builder.answer.answer",
+    "QuestionError": "context_builder.question.request",
+    "ScopeNames": "context_builder.question.request",
     "query_ai": "api.query",
 }
 
 if TYPE_CHECKING:
     from api.query import query_ai
-    from context_builder.answer import Answer
-    from context_builder.request import QuestionError, ScopeNames
+    from context_builder.answer.answer import Answer
+    from context_builder.question.request import QuestionError, ScopeNames
 
 __all__ = ["Answer", "QuestionError", "ScopeNames", "query_ai"]
 

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 
 from api.services import Services, open_services
 from api.settings import Settings, load_settings
-from context_builder.answer import Answer
-from context_builder.request import Ask, ScopeNames
-from memory.following import following
+from context_builder.answer.answer import Answer
+from context_builder.question.request import QuestionInput, ScopeNames
+from memory.maintenance.outbox_poller import following
 
 
 async def query_ai(
@@ -33,7 +33,7 @@ async def query_ai(
 
     Raises QuestionError, SettingsError, PriceFileError and DatabaseError, each with a one-line message.
     """
-    ask = Ask(
+    ask = QuestionInput(
         question=question,
         asker=user,
         as_of=as_of,

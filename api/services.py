@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from api.settings import Settings, SettingsError
+from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
-from context_builder.batch_model import BatchModel
 from context_builder.builder import ContextBuilder
-from context_builder.calibration import Calibration
-from context_builder.chat_model import ChatModel
+from context_builder.llm.batch_model import BatchModel
+from context_builder.llm.chat_model import ChatModel
+from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.writer import PostmortemWriter
-from context_builder.pricing import PriceList
-from context_builder.question_log import QuestionLog
-from context_builder.runbooks import Runbooks
+from context_builder.prompt.calibration import Calibration
 from context_builder.sources import discover
-from memory.chroma import ChromaIndex
-from memory.chroma_server import ChromaServerIndex
-from memory.embedder import Embedder
-from memory.hashing import HashingEmbedder
+from context_builder.telemetry.runbooks import Runbooks
+from memory.embedding.embedder import Embedder
+from memory.embedding.hashing import HashingEmbedder
+from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.incident_memory import IncidentMemory
-from memory.index import VectorIndex
-from memory.sentence_transformer import SentenceTransformerEmbedder
+from memory.index.chroma import ChromaIndex
+from memory.index.chroma_server import ChromaServerIndex
+from memory.index.contract import VectorIndex
 from models.database import Database
 from models.migrations import head_revision
 
@@ -137,14 +137,14 @@ def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
     """Claude, or None without a key: then nothing leaves this machine. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         return None
-    from context_builder.claude import Claude  # noqa: PLC0415  the SDK takes a second to import
+    from context_builder.llm.claude import Claude  # noqa: PLC0415  the SDK takes a second to import
 
     return _made(Claude, settings, prices)
 
 
 def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
     """Claude through the Message Batches API. Raises SettingsError, also without a key."""
-    from context_builder.claude_batches import ClaudeBatches  # noqa: PLC0415  likewise
+    from context_builder.llm.claude_batches import ClaudeBatches  # noqa: PLC0415  likewise
 
     return _made(ClaudeBatches, settings, prices)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from memory.server_address import checked_server_token, checked_server_url
+from memory.index.server_address import checked_server_token, checked_server_url
 
 
 class SettingsError(ValueError):

@@ -14,17 +14,19 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from context_builder.answer import Answer, Usage
-from context_builder.brief import write_brief
-from context_builder.builder import BuiltContext, ContextBuilder, utc_now
-from context_builder.chat_model import ChatModel, Delta, ModelUnavailable, Reply
-from context_builder.confidence import confidence_in
-from context_builder.grounding import ground
-from context_builder.manifest import Manifest
-from context_builder.pricing import PriceList
-from context_builder.question_log import QuestionLog
-from context_builder.render import stated
-from context_builder.request import Ask
+from context_builder.answer.answer import Answer
+from context_builder.answer.brief import write_brief
+from context_builder.answer.confidence import confidence_of
+from context_builder.answer.grounding import ground
+from context_builder.answer.question_log import QuestionLog
+from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.llm.chat_model import ChatModel, Delta, ModelUnavailable, Reply
+from context_builder.llm.pricing import PriceList
+from context_builder.llm.usage import Usage
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.render import uncited_text
+from context_builder.question.request import QuestionInput
+from context_builder.text.clock import utc_now
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +70,7 @@ class Answerer:
         """Whether a model is configured."""
         return self.model is not None
 
-    async def answer(self, ask: Ask, *, record: bool = True) -> Answer:
+    async def answer(self, ask: QuestionInput, *, record: bool = True) -> Answer:
         """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief.
 
         With `record=False` the caller keeps the answer in the question log itself.
@@ -79,7 +81,7 @@ class Answerer:
                     return event
         raise AssertionError("the stream ends with an answer")
 
-    async def stream(self, ask: Ask, *, record: bool = True) -> AsyncGenerator[Event, None]:
+    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[Event, None]:
         """The built context, the model's words as they come, and last the checked answer.
 
         Closing the generator ends the model call.
@@ -125,7 +127,7 @@ class Answerer:
 
         `cost_usd` is what it cost by the prices of its day; None takes those of today.
         """
-        checked = ground(written.text, manifest.shown, source_names(manifest), stated(manifest))
+        checked = ground(written.text, manifest.shown, source_names(manifest), uncited_text(manifest))
         # A brief is the facts themselves.
         unsupported = checked.unsupported if written.model else ()
         if cost_usd is None:
@@ -137,7 +139,7 @@ class Answerer:
             text=written.text,
             citations=checked.citations,
             unsupported=unsupported,
-            confidence=confidence_in(manifest, unsupported=len(unsupported)),
+            confidence=confidence_of(manifest, unsupported=len(unsupported)),
             manifest=manifest,
             model=written.model,
             no_model_reason=written.no_model_reason,

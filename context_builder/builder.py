@@ -7,20 +7,22 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
-from context_builder.calibration import Calibration
 from context_builder.exploration.exploration import Exploration
-from context_builder.manifest import Manifest
-from context_builder.packing import pack
-from context_builder.prompt import Prompt
-from context_builder.render import render
-from context_builder.request import Ask, ContextRequest
-from context_builder.resolve import check_question, resolve
-from context_builder.runbooks import Runbooks
-from context_builder.source import ContextSource, Reading, Section, Status, Stores
+from context_builder.prompt.calibration import Calibration
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.packing import pack
+from context_builder.prompt.prompt import Prompt
+from context_builder.prompt.render import render
+from context_builder.question.checks import check_question
+from context_builder.question.request import ContextRequest, QuestionInput
+from context_builder.question.resolve import resolve
+from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
+from context_builder.telemetry.runbooks import Runbooks
+from context_builder.text.clock import utc_now
 from memory.incident_memory import IncidentMemory
 from models.database import Database, DatabaseUnreachable
 from models.snapshot import Snapshot, Snapshots
@@ -35,11 +37,6 @@ of 24 three questions run at once. Seven sources may hang in the database while 
 
 RESOLVED_WITHIN_S = 10.0
 """Far above what a few lookups by key take."""
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class ContextBuilder:
         self._runbooks = runbooks or Runbooks()
         self._clock = clock
 
-    async def build(self, ask: Ask) -> BuiltContext:
+    async def build(self, ask: QuestionInput) -> BuiltContext:
         """The context of a question. Raises QuestionError and DatabaseError, never for a failed source."""
         started = time.perf_counter()
         check_question(ask.question)
@@ -89,7 +86,7 @@ class ContextBuilder:
         build_ms = round((time.perf_counter() - started) * 1000)
         return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
 
-    async def _resolve(self, ask: Ask, snapshot: Snapshot, now: datetime) -> ContextRequest:
+    async def _resolve(self, ask: QuestionInput, snapshot: Snapshot, now: datetime) -> ContextRequest:
         """Names and times, looked up within RESOLVED_WITHIN_S: a lock must not hold a question for ever."""
         try:
             async with asyncio.timeout(RESOLVED_WITHIN_S), snapshot.session() as session:
@@ -99,19 +96,19 @@ class ContextBuilder:
                 f"the database gave no answer within {RESOLVED_WITHIN_S:g} s when names were looked up"
             ) from None
 
-    def _pack(self, request: ContextRequest, readings: Sequence[Reading]) -> tuple[Manifest, Prompt]:
+    def _pack(self, request: ContextRequest, readings: Sequence[SourceResult]) -> tuple[Manifest, Prompt]:
         bound = self.calibration.bound
         manifest = pack(request, readings, bound)
         prompt = render(manifest)
         digest = hashlib.sha256(prompt.whole.encode()).hexdigest()
         return replace(manifest, prompt_sha256=digest, bound_terms=bound.terms(*astuple(prompt))), prompt
 
-    async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> Reading:
+    async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> SourceResult:
         """Reads one source; whatever goes wrong in it becomes its status."""
         started = time.perf_counter()
 
-        def reading(section: Section, status: Status, error: str | None = None) -> Reading:
-            return Reading(source, section, status, round((time.perf_counter() - started) * 1000), error)
+        def reading(section: Section, status: Status, error: str | None = None) -> SourceResult:
+            return SourceResult(source, section, status, round((time.perf_counter() - started) * 1000), error)
 
         try:
             async with asyncio.timeout(source.deadline_s):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from context_builder.request import ContextRequest, Topic
-from context_builder.runbooks import Runbooks
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.telemetry.runbooks import Runbooks
 
 if TYPE_CHECKING:  # so that packing and rendering, which know facts, stay free of databases
     from context_builder.exploration.exploration import Exploration
@@ -84,7 +84,7 @@ class ContextSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SourceResult:
     """What came of reading one source."""
 
     source: ContextSource

@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from memory.active_index import find_active, require_active
-from memory.embedder import Embedder
-from memory.entries import Entries, Progress
+from memory.embedding.embedder import Embedder
+from memory.entries.entries import Entries, Progress
 from memory.errors import MemoryUnavailable
-from memory.index import VectorIndex
-from memory.lexical import wording
-from memory.lexical_candidates import with_named
-from memory.past_incidents import load_recollections, rank_hits
-from memory.ranking import Ranked
-from memory.recall import Recall, RecallQuery
-from memory.recipe import Redact
-from memory.status import MemoryStatus, memory_status
-from memory.upkeep import SyncReport, Upkeep
+from memory.index.active_index import find_active, require_active
+from memory.index.contract import VectorIndex
+from memory.maintenance.status import MemoryStatus, memory_status
+from memory.maintenance.upkeep import SyncReport, Upkeep
+from memory.recall.lexical_candidates import with_named
+from memory.recall.past_incidents import load_recollections, rank_hits
+from memory.recall.ranking import Ranked
+from memory.recall.results import Recall, RecallQuery
+from memory.text.lexical import wording
+from memory.text.recipe import Redact
 from models.database import Database, ReadSession
 
 _CANDIDATES = (100, 500)

@@ -1,24 +1,24 @@
 """What is stored: tables, column types, sessions and snapshots. Importing it registers every table."""
 
-from models.audit_events import AuditEvent
-from models.config_changes import ConfigChange
-from models.deployments import Deployment, DeploymentStatus
-from models.error_logs import ErrorLog, LogSeverity
-from models.health_checks import HealthCheck
-from models.incidents import Incident, IncidentStatus, Severity
-from models.jobs import Job, JobStatus, JobType
-from models.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
-from models.notifications import Notification, NotificationStatus
-from models.postmortems import Postmortem, PostmortemBatch, PostmortemCall
-from models.quality import QualityScore
-from models.questions import Question
-from models.requests import FAILED_STATUSES, Request, RequestStatus
-from models.review import Provenance, ReviewStatus
-from models.rollups import QualityRollup, RequestRollup, Resolution, UserSpend
-from models.schedules import MaintenanceWindow, OperatingHours
-from models.state_transitions import StateTransition
-from models.user_actions import UserAction
-from models.users import Tier, User
+from models.tables.gateway.deployments import Deployment, DeploymentStatus
+from models.tables.gateway.incidents import Incident, IncidentStatus, Severity
+from models.tables.gateway.quality import QualityScore
+from models.tables.gateway.requests import FAILED_STATUSES, Request, RequestStatus
+from models.tables.gateway.review import Provenance, ReviewStatus
+from models.tables.gateway.rollups import QualityRollup, RequestRollup, Resolution, UserSpend
+from models.tables.gateway.users import Tier, User
+from models.tables.operations.audit_events import AuditEvent
+from models.tables.operations.config_changes import ConfigChange
+from models.tables.operations.error_logs import ErrorLog, LogSeverity
+from models.tables.operations.health_checks import HealthCheck
+from models.tables.operations.jobs import Job, JobStatus, JobType
+from models.tables.operations.notifications import Notification, NotificationStatus
+from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
+from models.tables.operations.state_transitions import StateTransition
+from models.tables.operations.user_actions import UserAction
+from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
+from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
+from models.tables.product.questions import Question
 
 __all__ = [
     "FAILED_STATUSES",

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import case, select
 
 from models.database import WriteSession
-from models.quality import QualityScore
 from models.request_log import bucket_start, dialect_of
-from models.requests import Request
-from models.rollups import QualityRollup, Resolution
-from models.users import User
+from models.tables.gateway.quality import QualityScore
+from models.tables.gateway.requests import Request
+from models.tables.gateway.rollups import QualityRollup, Resolution
+from models.tables.gateway.users import User
 
 MILLION = 1_000_000
 """A score of 1 in the unit that sums are stored in."""

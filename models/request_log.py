@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from models.database import WriteSession
 from models.histogram import Histogram, bucket_of
-from models.requests import Request
-from models.rollups import RequestRollup, Resolution, UserSpend
+from models.tables.gateway.requests import Request
+from models.tables.gateway.rollups import RequestRollup, Resolution, UserSpend
 
 Rolled = TypeVar("Rolled", RequestRollup, UserSpend)
 Key = tuple[Any, ...]

@@ -18,7 +18,7 @@ from loopback.fixtures import (  # noqa: F401 - for any test
     messages_api_server,
 )
 from models.database import Database
-from prepared_databases import PostgresServer, migrate, seed_story
+from support.prepared_databases import PostgresServer, migrate, seed_story
 
 # No test reaches a model hub or a real API, whatever the shell that starts it has set.
 os.environ["HF_HUB_OFFLINE"] = "1"

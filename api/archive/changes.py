@@ -12,7 +12,7 @@ from api.archive.readings import WANTED
 from context_builder.postmortems.document import read_document
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import body_digest, checked_markdown
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus
 
 _UNWRITTEN = (Provenance.MODEL, Provenance.CODE)

@@ -39,7 +39,7 @@ _BOLD_LEVEL = 7
 """Of a line that stands for a heading: below every heading."""
 _LABEL_LEVEL = 8
 """Of a label with text after it that is not bold."""
-_LONGEST_HEADING = 200
+_MAX_HEADING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,10 @@ def _lines(markdown: str) -> Iterator[tuple[_Heading | None, str]]:
 def _heading(line: str, following: str) -> _Heading | None:
     if atx := _ATX.fullmatch(line):
         return _Heading(len(atx.group(1)), _plain(atx.group(2) or ""))
-    if not line.strip() or len(line) > _LONGEST_HEADING * 50:
+    if not line.strip() or len(line) > _MAX_HEADING * 50:
         return None
     under = _SETEXT.fullmatch(following)
-    if under and len(line) <= _LONGEST_HEADING:
+    if under and len(line) <= _MAX_HEADING:
         return _Heading(1 if under.group(1).startswith("=") else 2, _plain(line))
     if label := _LABEL.fullmatch(line.strip()):
         rest = label.group("rest").strip()
@@ -145,5 +145,5 @@ def _plain(text: str) -> str:
 
 def _named(heading: str) -> str:
     """Which section a heading begins; empty for any other."""
-    known = _KNOWN.fullmatch(heading.strip()) if len(heading) <= _LONGEST_HEADING else None
+    known = _KNOWN.fullmatch(heading.strip()) if len(heading) <= _MAX_HEADING else None
     return next((name for name in _NAMES if known and known.group(name)), "")

@@ -13,7 +13,7 @@ from api.archive.errors import ArchiveError
 from api.archive.files import STANDARD_STREAM, Format, format_of
 from api.archive.json_lines import write_json_line
 from api.archive.markdown import write_markdown
-from api.postmortem_files import file_stem
+from api.archive.postmortem_files import file_stem
 
 Members = dict[str, Any]
 """One incident as JSON; its `postmortem` holds the Markdown."""

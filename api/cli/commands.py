@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 from typing_extensions import override
 
-from api.cli.streams import complain, prepare_streams, settle_streams, unreadable_argument
+from api.cli.terminal.streams import flush_streams, prepare_streams, print_error, unreadable_argument
 
 WRONG_USE = 2
 
@@ -29,10 +29,19 @@ SUMMARIES = {
 }
 """What `arcpoint --help` says; each is a module here that defines `app` or a function of its name."""
 
+MODULES = {
+    "ask": "ask.ask",
+    "chat": "ask.chat",
+    "demo": "demo.demo",
+    "memory": "memory.memory",
+    "postmortem": "postmortem.postmortem",
+}
+"""Commands that are folders."""
+
 
 def load(name: str) -> Any:
     """The command of that name, with all its options."""
-    module = import_module(f"api.cli.{name}")
+    module = import_module(f"api.cli.{MODULES.get(name, name)}")
     home = typer.Typer(rich_markup_mode=None)
     if hasattr(module, "app"):
         home.add_typer(module.app, name=name, help=SUMMARIES[name])
@@ -56,9 +65,9 @@ class LazyGroup(TyperGroup):
 
     @override
     def invoke(self, ctx: Any) -> Any:
-        from api.cli.failure import reported  # noqa: PLC0415  knows every error, so it imports every part
+        from api.cli.failure import exit_on_error  # noqa: PLC0415  knows every error, so it imports every part
 
-        with reported():
+        with exit_on_error():
             return super().invoke(ctx)
 
 
@@ -100,13 +109,13 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line; gives its exit code."""
     prepare_streams()
     if fault := unreadable_argument(arguments):
-        complain(fault)
+        print_error(fault)
         return WRONG_USE
     try:
         code = app(args=list(arguments), prog_name="arcpoint", standalone_mode=False)
     except TyperException as error:
         code = _refuse(error)
-    return settle_streams(code if isinstance(code, int) else 0)
+    return flush_streams(code if isinstance(code, int) else 0)
 
 
 def _refuse(error: TyperException) -> int:
@@ -117,5 +126,5 @@ def _refuse(error: TyperException) -> int:
         sys.stderr.write(f"{message}\n")
         return error.exit_code
     path = getattr(getattr(error, "ctx", None), "command_path", "arcpoint")
-    complain(f"{message.rstrip('.')} (see `{path} --help`)")
+    print_error(f"{message.rstrip('.')} (see `{path} --help`)")
     return error.exit_code

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import func, select
 
-from api.cli.failure import TROUBLE
-from api.cli.json_output import say_json
+from api.cli.failure import EXIT_FAILURE
 from api.cli.options import EXAMPLE, AsJson, moment_option
-from api.cli.progress_bar import progress_bar
-from api.cli.sheet import Sheet, plain_lines
-from api.cli.streams import say
+from api.cli.terminal.json_output import say_json
+from api.cli.terminal.progress_bar import progress_bar
+from api.cli.terminal.streams import say
+from api.cli.terminal.text_table import TextTable, plain_lines
+from api.demo_data import StorySummary
+from api.demo_data import seed as write_story
 from api.services import open_database
 from api.settings import Settings, load_settings
-from api.story import StorySummary
-from api.story import seed as write_story
-from context_builder.figures import count, moment
+from context_builder.text.formatting import format_count, format_time
 from models import (
     AuditEvent,
     ConfigChange,
@@ -73,16 +73,16 @@ def seed(
     story = asyncio.run(_seed(load_settings(), seed, anchor or datetime.now(UTC)))
     what = ", ".join(
         [
-            count(story.deployments, "deployment"),
-            count(story.users, "user"),
-            count(story.requests, "request"),
-            count(story.incidents, "incident"),
-            count(story.jobs, "job"),
-            count(story.config_changes, "config change"),
-            count(story.error_logs, "error log line"),
+            format_count(story.deployments, "deployment"),
+            format_count(story.users, "user"),
+            format_count(story.requests, "request"),
+            format_count(story.incidents, "incident"),
+            format_count(story.jobs, "job"),
+            format_count(story.config_changes, "config change"),
+            format_count(story.error_logs, "error log line"),
         ]
     )
-    until = f"a week until {moment(story.anchor)} UTC"
+    until = f"a week until {format_time(story.anchor)} UTC"
     say(f"{'written' if story.written else 'already there'}: {what}, {until}")
 
 
@@ -96,7 +96,7 @@ def status(*, as_json: AsJson = False) -> None:
         for line in plain_lines(_sheet(report)):
             say(line)
     if report["schema"] != report["needed_schema"]:
-        raise typer.Exit(TROUBLE)
+        raise typer.Exit(EXIT_FAILURE)
 
 
 async def _upgrade(settings: Settings) -> None:
@@ -148,7 +148,7 @@ async def _contents(database: Database) -> dict[str, Any]:
     return {"rows": rows, "newest_request": None if newest is None else newest.isoformat()}
 
 
-def _sheet(report: dict[str, Any]) -> Sheet:
+def _sheet(report: dict[str, Any]) -> TextTable:
     schema, needed = report["schema"], report["needed_schema"]
     if schema == needed:
         state = f"{schema}, as needed"
@@ -158,4 +158,4 @@ def _sheet(report: dict[str, Any]) -> Sheet:
     rows += [(table.replace("_", " "), f"{number:,}") for table, number in report.get("rows", {}).items()]
     if "rows" in report:
         rows.append(("newest request", report["newest_request"] or "none"))
-    return Sheet(title=report["url"], rows=tuple(rows))
+    return TextTable(title=report["url"], rows=tuple(rows))

@@ -9,18 +9,18 @@ import typer
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from api.archive.errors import ArchiveError
-from api.cli.streams import BROKEN_PIPE, complain, silence_output
+from api.cli.terminal.streams import BROKEN_PIPE, print_error, silence_output
+from api.demo_data import StoryError
 from api.ingest.errors import IngestError, MappingError
 from api.settings import SettingsError
-from api.story import StoryError
+from context_builder.llm.pricing import PriceFileError
 from context_builder.postmortems.template import TemplateError
-from context_builder.pricing import PriceFileError
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex
-from memory.reviews import UnusableReviewer
+from memory.maintenance.reviews import UnusableReviewer
 from models.database import DatabaseError
 
-TROUBLE = 1
+EXIT_FAILURE = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -34,7 +34,7 @@ KNOWN = (*_BAD_INPUT, *_TROUBLE)
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turns the errors that a user can mend into one line and the exit code that belongs to it."""
     try:
         yield
@@ -42,11 +42,11 @@ def reported() -> Iterator[None]:
         silence_output()
         raise typer.Exit(BROKEN_PIPE) from None
     except _BAD_INPUT as error:
-        complain(reason(error))
+        print_error(reason(error))
         raise typer.Exit(BAD_INPUT) from None
     except _TROUBLE as error:
-        complain(reason(error))
-        raise typer.Exit(TROUBLE) from None
+        print_error(reason(error))
+        raise typer.Exit(EXIT_FAILURE) from None
 
 
 def reason(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from api.cli.failure import reported
+from api.cli.failure import exit_on_error
 from api.ingest import (
     INCIDENTS,
     REQUESTS,
@@ -114,7 +114,7 @@ def _run(load: _Load, *, as_json: bool) -> None:
     """Runs the load and leaves with its exit code."""
     seen = IngestSummary()
     try:
-        with reported(), _progress_bar(load.file.name) as show:
+        with exit_on_error(), _progress_bar(load.file.name) as show:
 
             def report(progress: Progress) -> None:
                 nonlocal seen

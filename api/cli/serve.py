@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
-from api.app import create_app
+from api.http.app import create_app
 from api.log_setup import configure_logging
 from api.settings import Settings, load_settings
 

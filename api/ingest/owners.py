@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from api.ingest.errors import LoadStopped, shown
 from models import Deployment, User
 from models.database import WriteSession
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
 REMEMBERED = 200_000
 """Owners kept in memory; beyond that the database is asked again."""

@@ -15,18 +15,18 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.signal import Floats, Level, Noise
-from context_builder.exploration.slices import Chosen, Slice
+from context_builder.exploration.series.signal import Floats, Noise, SignalLevel
+from context_builder.exploration.series.slices import Chosen, Slice
 
-LEAST_SHARE = 0.15
-LEAST_CONCENTRATION = 0.12
-LEAST_EVIDENCE = 12.0
+MIN_SHARE = 0.15
+MIN_CONCENTRATION = 0.12
+MIN_EVIDENCE = 12.0
 """About three and a half standard deviations: some hundred slices are compared."""
 AS_GOOD = 0.03
 """Concentrations that differ by less describe a change equally well."""
 PAIR_GAIN = 0.05
 """By so much a pair has to describe the change better than each of its two values alone."""
-MOST_DRIVERS = 3
+MAX_DRIVERS = 3
 _PRIOR = 20.0
 """Weight of the level of everything in the expectation of a slice with little past."""
 
@@ -65,8 +65,8 @@ class Driver:
     size: float
     """Of what the change could have hit, in [0, 1]."""
     excess: float
-    after: Level
-    before: Level
+    after: SignalLevel
+    before: SignalLevel
     cells: tuple[int, ...]
     """Which cells of the breakdown it is made of."""
     alike: tuple[Slice, ...] = ()
@@ -90,13 +90,13 @@ def attribute(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()
         left &= ~breakdown.holds(one)
     chosen: list[Driver] = []
     whole = 0.0
-    while len(chosen) < MOST_DRIVERS and left.any():
+    while len(chosen) < MAX_DRIVERS and left.any():
         best = _best(breakdown, list(_candidates(breakdown, left, rose=rose)))
         if best is None:
             break
         whole = whole or best.excess / best.share
         driver = replace(best, share=min(1.0, best.excess / whole))
-        if driver.share < LEAST_SHARE:
+        if driver.share < MIN_SHARE:
             break
         chosen.append(driver)
         left[list(driver.cells)] = False
@@ -155,11 +155,11 @@ def _of_dimensions(
         return
     share = gained / gained.sum()
     for place, value in enumerate(values):
-        if share[place] < LEAST_SHARE or share[place] - size[place] < LEAST_CONCENTRATION:
+        if share[place] < MIN_SHARE or share[place] - size[place] < MIN_CONCENTRATION:
             continue
         weight, mass, past_weight, past_mass = (float(one[place]) for one in sums)
-        after, before = Level(weight, mass), Level(past_weight, past_mass)
-        if _evidence(breakdown, after, before) >= LEAST_EVIDENCE:
+        after, before = SignalLevel(weight, mass), SignalLevel(past_weight, past_mass)
+        if _evidence(breakdown, after, before) >= MIN_EVIDENCE:
             yield Driver(
                 Slice(tuple(zip(names, value, strict=True))),
                 float(share[place]), float(size[place]), float(gained[place]), after, before,
@@ -184,10 +184,12 @@ def _excess(
     return mass - weight * level, weight / max(float(weight.sum()), 1e-9)
 
 
-def _evidence(breakdown: Breakdown, after: Level, before: Level) -> float:
+def _evidence(breakdown: Breakdown, after: SignalLevel, before: SignalLevel) -> float:
     """Against the slice's own past; against everything's where it has none."""
     if breakdown.exposure is not None:
-        return breakdown.noise.evidence(Level(breakdown.exposure, after.mass), Level(1.0, before.mass))
+        return breakdown.noise.evidence(
+            SignalLevel(breakdown.exposure, after.mass), SignalLevel(1.0, before.mass)
+        )
     if not before.weight:
-        before = Level(float(breakdown.past_weight.sum()), float(breakdown.past_mass.sum()))
+        before = SignalLevel(float(breakdown.past_weight.sum()), float(breakdown.past_mass.sum()))
     return breakdown.noise.evidence(after, before)

@@ -12,17 +12,23 @@ import numpy as np
 from sqlalchemy import ColumnElement, Integer, String, case, cast, func, or_, select, type_coerce
 
 from context_builder.exploration.attribution import Breakdown
-from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Law, Noise
-from context_builder.exploration.traffic import of_tiers
-from context_builder.request import ContextRequest, Window
-from context_builder.rollup_query import arrived, gathered_histograms, merged, rollup_scope, within
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.signal import Distribution, Noise
+from context_builder.exploration.series.traffic import of_tiers
+from context_builder.exploration.shift import ChangePoint
+from context_builder.question.request import ContextRequest, Window
+from context_builder.telemetry.rollups import (
+    concatenated_histograms,
+    in_window,
+    merge_histograms,
+    rollup_scope,
+    scored_by,
+)
 from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
 from models.database import ReadSession
 from models.histogram import Histogram
 from models.quality_log import MILLION
-from models.schema import NANO
+from models.tables.schema import NANO
 
 DIMENSIONS = ("deployment", "tier", "task_type", "router_version", "model", "backend", "region")
 """In this order of preference where several describe a change equally well."""
@@ -40,7 +46,7 @@ class Spans:
     before: Window
 
     @classmethod
-    def of(cls, shift: Shift, request: ContextRequest, lookback: timedelta) -> Spans:
+    def of(cls, shift: ChangePoint, request: ContextRequest, lookback: timedelta) -> Spans:
         """Whole minutes after; as much before as was explored."""
         start = min(request.window.start, shift.onset) - lookback
         return cls(
@@ -62,11 +68,11 @@ async def error_breakdown(session: ReadSession, request: ContextRequest, spans: 
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
     columns = [func.sum(RequestRollup.requests), func.sum(failed)]
     rows = await _cells(session, request, spans, columns)
-    return _breakdown(rows, Noise(Law.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
+    return _breakdown(rows, Noise(Distribution.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
 
 
 async def total_breakdown(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
 ) -> Breakdown:
     """Requests, or dollars in units of the mean cost of a request."""
     cost = cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String)
@@ -74,7 +80,7 @@ async def total_breakdown(
     unit = _unit(shift, [row[2] for row in rows])
     breakdown = _breakdown(
         rows,
-        Noise(Law.POISSON),
+        Noise(Distribution.POISSON),
         lambda row: (float(row[0]), _amount(shift, row, unit)),
         exposure=shift.exposure,
     )
@@ -84,10 +90,10 @@ async def total_breakdown(
 
 
 async def user_breakdown(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
 ) -> Breakdown:
     """The same by user and tier."""
-    side = case((within(UserSpend, spans.after), 1), else_=0)
+    side = case((in_window(UserSpend, spans.after), 1), else_=0)
     scope = request.scope
     rows = await session.execute(
         select(
@@ -96,7 +102,7 @@ async def user_breakdown(
         )
         .join(User, User.id == UserSpend.user_id)
         .where(
-            or_(within(UserSpend, spans.after), within(UserSpend, spans.before)),
+            or_(in_window(UserSpend, spans.after), in_window(UserSpend, spans.before)),
             *([UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []),
             *of_tiers(request),
         )
@@ -105,7 +111,7 @@ async def user_breakdown(
     cells = [((row[0],), bool(row[2]), (row[3], row[4])) for row in rows]
     unit = _unit(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
-        sorted(cells), Noise(Law.POISSON), lambda row: (float(row[0]), _amount(shift, row, unit)),
+        sorted(cells), Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount(shift, row, unit)),
         exposure=shift.exposure, dimensions=("user",),
     )  # fmt: skip
     return replace(breakdown, unit=unit)
@@ -113,21 +119,24 @@ async def user_breakdown(
 
 async def code_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
     """Failed requests by error code, against those to expect at the usual rate."""
-    side = case((within(RequestRollup, spans.after), 1), else_=0)
+    side = case((in_window(RequestRollup, spans.after), 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     scope = await rollup_scope(session, request)
     code = case((failed, RequestRollup.error_code), else_="")
     status = case((failed, RequestRollup.status), else_="")
     rows = await session.execute(
         select(code, status, side, func.sum(RequestRollup.requests))
-        .where(or_(within(RequestRollup, spans.after), within(RequestRollup, spans.before)), scope.condition)
+        .where(
+            or_(in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)),
+            scope.condition,
+        )
         .group_by(code, status, side)
     )
     cells = sorted((row[0], row[1], bool(row[2]), float(row[3])) for row in rows)
     now, past = (sum(cell[3] for cell in cells if cell[2] is after) for after in (True, False))
     bad = [((code or status,), after, (count, count)) for code, status, after, count in cells if status]
     return _breakdown(
-        bad, Noise(Law.POISSON), lambda row: (row[0], row[1]),
+        bad, Noise(Distribution.POISSON), lambda row: (row[0], row[1]),
         exposure=now / past if past else 1.0, dimensions=("error_code",),
     )  # fmt: skip
 
@@ -147,7 +156,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         .join(Deployment, Deployment.id == QualityRollup.deployment_id)
         .where(
             QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end,
-            arrived(request.as_of, live=request.live), scope.condition,
+            scored_by(request.as_of, live=request.live), scope.condition,
         )
         .group_by(*dimensions, side)
     )  # fmt: skip
@@ -156,7 +165,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         (tuple(value or "" for value in row[:width]), bool(row[width]), tuple(map(int, row[width + 1 :])))
         for row in map(tuple, rows)
     )
-    noise = Noise(Law.GAUSSIAN, _deviation([cell[2] for cell in cells]))
+    noise = Noise(Distribution.GAUSSIAN, _deviation([cell[2] for cell in cells]))
     return _breakdown(cells, noise, lambda row: (float(row[0]), row[0] - row[1] / MILLION))
 
 
@@ -165,12 +174,12 @@ async def latency_breakdown(
 ) -> tuple[Breakdown, Latencies]:
     """Answered requests, and those slower than nearly all of their deployment before the onset."""
     answered = RequestRollup.status == RequestStatus.SUCCESS
-    gathered = await _cells(session, request, spans, [gathered_histograms(session)], answered)
+    gathered = await _cells(session, request, spans, [concatenated_histograms(session)], answered)
     return await asyncio.to_thread(_by_slowness, gathered)
 
 
 def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown, Latencies]:
-    rows = [(values, after, merged(text)) for values, after, (text,) in gathered]
+    rows = [(values, after, merge_histograms(text)) for values, after, (text,) in gathered]
     place = DIMENSIONS.index("deployment")
     limits = {}
     for deployment in {values[place] for values, _, _ in rows}:
@@ -193,7 +202,7 @@ def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown
         np.array([slow(key, one) for key, one in zip(keys, after, strict=True)]),
         np.array([float(one.total) for one in before]),
         np.array([slow(key, one) for key, one in zip(keys, before, strict=True)]),
-        Noise(Law.BINOMIAL),
+        Noise(Distribution.BINOMIAL),
     )
     return breakdown, Latencies(after, before)
 
@@ -214,7 +223,7 @@ async def _cells(
     *conditions: ColumnElement[bool],
 ) -> list[tuple[Cell, bool, Cell]]:
     """Values of the dimensions, whether after the onset, and the columns; in order."""
-    after, before = within(RequestRollup, spans.after), within(RequestRollup, spans.before)
+    after, before = in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)
     side = case((after, 1), else_=0)
     dimensions = _dimensions(RequestRollup)
     scope = await rollup_scope(session, request)
@@ -249,13 +258,13 @@ def _breakdown(
     )  # fmt: skip
 
 
-def _unit(shift: Shift, rows: Sequence[Cell]) -> float:
+def _unit(shift: ChangePoint, rows: Sequence[Cell]) -> float:
     """Mean cost of a request, so that dollars can be compared like counts."""
     requests, nano = sum(float(row[0]) for row in rows), sum(float(row[1]) for row in rows)
     return nano / requests / float(NANO) if shift.metric is Metric.COST and requests and nano else 1.0
 
 
-def _amount(shift: Shift, row: Cell, unit: float) -> float:
+def _amount(shift: ChangePoint, row: Cell, unit: float) -> float:
     return float(row[1]) / float(NANO) / unit if shift.metric is Metric.COST else float(row[0])
 
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.fact_keys import change_key, job_key
-from context_builder.figures import moment, named
-from context_builder.request import ContextRequest, Window
-from context_builder.rollup_query import rollup_scope
-from context_builder.time_phrases import whole_minutes
-from context_builder.untrusted import quoted
+from context_builder.question.request import ContextRequest, Window
+from context_builder.question.time_phrases import whole_minutes
+from context_builder.telemetry.rollups import rollup_scope
+from context_builder.text.fact_keys import change_key, job_key
+from context_builder.text.formatting import format_name, format_time
+from context_builder.text.sanitize import quote
 from models import (
     AuditEvent,
     ConfigChange,
@@ -28,13 +28,13 @@ from models import (
     StateTransition,
 )
 from models.database import ReadSession
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
 BEFORE = timedelta(hours=6)
 """A cause is looked for in so much time before an onset."""
 AFTER = timedelta(hours=1)
 _HOUR = timedelta(hours=1)
-MOST_OF_A_KIND = 40
+MAX_OF_A_KIND = 40
 """Near all moments together; the nearest of them are told."""
 _RECORDED_ELSEWHERE = ("config.", "job.", "rollout.", "auth.", "login", "session.")
 """Audited actions that have a row of their own, or change nothing."""
@@ -111,14 +111,14 @@ async def _config_changes(session: ReadSession, near: Near) -> list[Event]:
         select(ConfigChange)
         .where(near(ConfigChange.changed_at))
         .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     return [
         Event(
             at=row.changed_at,
             kind="config",
-            text=f"{named(row.parameter)} of {named(row.target)} was changed, {_step(row)}, "
-            f"by {named(row.changed_by)}",
+            text=f"{format_name(row.parameter)} of {format_name(row.target)} was changed, {_step(row)}, "
+            f"by {format_name(row.changed_by)}",
             target=row.target,
             key=change_key(row.target, row.changed_at),
         )
@@ -127,8 +127,8 @@ async def _config_changes(session: ReadSession, near: Near) -> list[Event]:
 
 
 def _step(row: ConfigChange) -> str:
-    old = "not set" if row.old_value is None else quoted(row.old_value, limit=80)
-    new = "removed" if row.new_value is None else quoted(row.new_value, limit=80)
+    old = "not set" if row.old_value is None else quote(row.old_value, limit=80)
+    new = "removed" if row.new_value is None else quote(row.new_value, limit=80)
     return f"{old} -> {new}"
 
 
@@ -138,15 +138,17 @@ async def _jobs(session: ReadSession, request: ContextRequest, near: Near) -> li
         select(Job)
         .where(near(Job.started_at))
         .order_by(Job.started_at.desc(), Job.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     events = []
     for row in rows:
         over = row.finished_at is not None and row.finished_at <= request.as_of
-        end = f", {row.status} {moment(row.finished_at)}" if over and row.finished_at else ", not finished"
-        detail = f" ({quoted(row.detail, limit=120)})" if row.detail else ""
-        error = f": {quoted(row.error, limit=120)}" if row.error and over else ""
-        what = f"{row.type.replace('_', ' ')} {named(row.public_id)} of {named(row.target)}"
+        end = (
+            f", {row.status} {format_time(row.finished_at)}" if over and row.finished_at else ", not finished"
+        )
+        detail = f" ({quote(row.detail, limit=120)})" if row.detail else ""
+        error = f": {quote(row.error, limit=120)}" if row.error and over else ""
+        what = f"{row.type.replace('_', ' ')} {format_name(row.public_id)} of {format_name(row.target)}"
         text = f"{what} began{detail}{end}{error}"
         at = row.started_at or row.created_at
         events.append(Event(at=at, kind="job", text=text, target=row.target, key=job_key(row.public_id)))
@@ -159,14 +161,14 @@ async def _audit_events(session: ReadSession, near: Near) -> list[Event]:
         select(AuditEvent)
         .where(near(AuditEvent.occurred_at), ~recorded)
         .order_by(AuditEvent.occurred_at.desc(), AuditEvent.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     return [
         Event(
             at=row.occurred_at,
             kind="audit",
-            text=f"{named(row.actor)} did {named(row.action)} on {named(row.target)}"
-            + (f": {quoted(row.detail, limit=120)}" if row.detail else ""),
+            text=f"{format_name(row.actor)} did {format_name(row.action)} on {format_name(row.target)}"
+            + (f": {quote(row.detail, limit=120)}" if row.detail else ""),
             target=row.target,
         )
         for row in rows
@@ -179,14 +181,14 @@ async def _transitions(session: ReadSession, near: Near) -> list[Event]:
         .join(Deployment, Deployment.id == StateTransition.deployment_id)
         .where(near(StateTransition.changed_at))
         .order_by(StateTransition.changed_at.desc(), StateTransition.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     return [
         Event(
             at=row.changed_at,
             kind="outage" if row.to_status == DeploymentStatus.DOWN else "state",
-            text=f"{named(deployment)} went from {row.from_status} to {row.to_status}"
-            + (f": {quoted(row.reason, limit=120)}" if row.reason else ""),
+            text=f"{format_name(deployment)} went from {row.from_status} to {row.to_status}"
+            + (f": {quote(row.reason, limit=120)}" if row.reason else ""),
             target=deployment,
         )
         for row, deployment in rows
@@ -198,13 +200,13 @@ async def _incidents(session: ReadSession, near: Near) -> list[Event]:
         select(Incident)
         .where(near(Incident.started_at))
         .order_by(Incident.started_at.desc(), Incident.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     return [
         Event(
             at=row.started_at,
             kind="incident",
-            text=f"incident {named(row.public_id)} began: {quoted(row.title, limit=160)}",
+            text=f"incident {format_name(row.public_id)} began: {quote(row.title, limit=160)}",
             target=row.target or "",
         )
         for row in rows
@@ -219,14 +221,14 @@ async def _maintenance(session: ReadSession, request: ContextRequest, near: Near
             MaintenanceWindow.announced_at <= request.as_of,
         )
         .order_by(MaintenanceWindow.starts_at.desc(), MaintenanceWindow.id.desc())
-        .limit(MOST_OF_A_KIND)
+        .limit(MAX_OF_A_KIND)
     )
     return [
         Event(
             at=row.starts_at,
             kind="maintenance",
-            text=f"announced maintenance of {named(row.backend)} began, until {moment(row.ends_at)}: "
-            f"{quoted(row.reason, limit=120)}",
+            text=f"announced maintenance of {format_name(row.backend)} began, until {format_time(row.ends_at)}: "
+            f"{quote(row.reason, limit=120)}",
             target=row.backend,
         )
         for row in rows
@@ -274,6 +276,6 @@ async def _router_versions(
         # It may have come before or after the spans in that hour, even after `as_of`.
         if at is None or not any(span.start <= at < span.end for span in spans):
             continue
-        text = f"router version {named(version)} was first seen"
+        text = f"router version {format_name(version)} was first seen"
         events.append(Event(at=at, kind="version", text=text, target="router"))
     return events

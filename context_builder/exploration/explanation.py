@@ -20,25 +20,25 @@ from context_builder.exploration.breakdown import (
     total_breakdown,
     user_breakdown,
 )
-from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Level
-from context_builder.exploration.slices import Slice
-from context_builder.exploration.user_sample import MOST as MOST_SAMPLED
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.signal import SignalLevel
+from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.shift import ChangePoint
+from context_builder.exploration.user_sample import MAX_REQUESTS as MAX_SAMPLED
 from context_builder.exploration.user_sample import error_users, volume_users
-from context_builder.request import ContextRequest
+from context_builder.question.request import ContextRequest
 from models import Deployment
 from models.database import ReadSession
 
-LEAST_USER_SHARE = 0.35
+MIN_USER_SHARE = 0.35
 """Of a change: with less, a user is one of many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Attribution:
     """A shift, and what carries it."""
 
-    shift: Shift
+    shift: ChangePoint
     drivers: tuple[Driver, ...]
     breakdown: Breakdown
     latencies: Latencies | None = None
@@ -53,18 +53,18 @@ class Explained:
     def everything(self) -> Driver:
         """All that the shift was found in, as one slice."""
         parts = self.breakdown
-        after = Level(float(parts.weight.sum()), float(parts.mass.sum()))
-        before = Level(float(parts.past_weight.sum()), float(parts.past_mass.sum()))
+        after = SignalLevel(float(parts.weight.sum()), float(parts.mass.sum()))
+        before = SignalLevel(float(parts.past_weight.sum()), float(parts.past_mass.sum()))
         return Driver(Slice(), 1.0, 1.0, 0.0, after, before, tuple(range(len(parts.weight))))
 
 
-async def explained(
+async def attribute_change(
     session: ReadSession,
     request: ContextRequest,
-    shift: Shift,
+    shift: ChangePoint,
     lookback: timedelta,
     without: Sequence[Slice] = (),
-) -> list[Explained]:
+) -> list[Attribution]:
     """What carries the shift, by each set of dimensions; compared with so much before the window.
 
     `without` are slices that carry other shifts of the metric; where they leave nothing, so do they this one.
@@ -74,8 +74,8 @@ async def explained(
 
 
 async def _explained(
-    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
-) -> list[Explained]:
+    session: ReadSession, request: ContextRequest, shift: ChangePoint, spans: Spans, without: Sequence[Slice]
+) -> list[Attribution]:
     if shift.metric is Metric.LATENCY:
         breakdown, latencies = await latency_breakdown(session, request, spans)
         return [await _attributed(shift, breakdown, without, latencies=latencies)]
@@ -87,8 +87,8 @@ async def _explained(
 
 
 async def _explained_errors(
-    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
-) -> list[Explained]:
+    session: ReadSession, request: ContextRequest, shift: ChangePoint, spans: Spans, without: Sequence[Slice]
+) -> list[Attribution]:
     """By the dimensions of requests; by error code and user, of the slice that it was found in."""
     within = await _narrowed(session, request, shift)
     parts = [
@@ -102,8 +102,8 @@ async def _explained_errors(
 
 
 async def _explained_totals(
-    session: ReadSession, request: ContextRequest, shift: Shift, spans: Spans, without: Sequence[Slice]
-) -> list[Explained]:
+    session: ReadSession, request: ContextRequest, shift: ChangePoint, spans: Spans, without: Sequence[Slice]
+) -> list[Attribution]:
     """By user, where there are several, then by the dimensions of requests."""
     breakdown = await total_breakdown(session, request, spans, shift)
     parts = [await _attributed(shift, breakdown, without)]
@@ -122,7 +122,7 @@ def _is_of_one_user(request: ContextRequest) -> bool:
     return len(request.scope.user_ids) == 1 and not request.scope.tiers
 
 
-async def _narrowed(session: ReadSession, request: ContextRequest, shift: Shift) -> ContextRequest:
+async def _narrowed(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ContextRequest:
     """The question about the slice that a shift was found in."""
     deployment, tier = shift.slice.value_of("deployment"), shift.slice.value_of("tier")
     scope = request.scope
@@ -135,22 +135,22 @@ async def _narrowed(session: ReadSession, request: ContextRequest, shift: Shift)
 
 
 def _sampled(complete: bool) -> str:
-    return "" if complete else f"; of the newest {MOST_SAMPLED:,} requests"
+    return "" if complete else f"; of the newest {MAX_SAMPLED:,} requests"
 
 
 async def _attributed(
-    shift: Shift,
+    shift: ChangePoint,
     breakdown: Breakdown,
     without: Sequence[Slice] = (),
     *,
     latencies: Latencies | None = None,
     note: str = "",
     within: Slice | None = None,
-) -> Explained:
+) -> Attribution:
     # Lower scores are a larger loss, which is what is taken apart.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
     drivers = await asyncio.to_thread(attribute, breakdown, rose=rose, without=without)
     if "user" in breakdown.values:
-        drivers = [driver for driver in drivers if driver.share >= LEAST_USER_SHARE]
+        drivers = [driver for driver in drivers if driver.share >= MIN_USER_SHARE]
     is_main = "deployment" in breakdown.values
-    return Explained(shift, tuple(drivers), breakdown, latencies, note, is_main, within)
+    return Attribution(shift, tuple(drivers), breakdown, latencies, note, is_main, within)

@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Self
 
-from context_builder.exploration.metric import Metric, is_notable
 from context_builder.exploration.neighbourhood import refined
-from context_builder.exploration.onset import MOST_BUCKETS, Departure, departures, least_evidence
-from context_builder.exploration.quality import hourly, quality_signals
-from context_builder.exploration.shift import BLURRED, LONG_AFTER, Shift, apart, grouped
-from context_builder.exploration.signal import Floats, Signal
-from context_builder.exploration.slices import (
+from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, least_evidence, level_shifts
+from context_builder.exploration.series.metric import Metric, is_notable
+from context_builder.exploration.series.quality import hourly, quality_signals
+from context_builder.exploration.series.signal import Floats, Signal
+from context_builder.exploration.series.slices import (
     Slice,
     cost_signal,
     daily_profile,
@@ -26,11 +25,12 @@ from context_builder.exploration.slices import (
     usual_log_latencies,
     volume_signal,
 )  # fmt: skip
-from context_builder.exploration.timeline import Timeline
-from context_builder.exploration.traffic import Cells, read_traffic, read_users
-from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import rollup_scope
-from context_builder.time_phrases import whole_minutes
+from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
+from context_builder.exploration.shift import BLURRED, LONG_AFTER, ChangePoint, apart, grouped
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.time_phrases import whole_minutes
+from context_builder.telemetry.rollups import rollup_scope
 from models.snapshot import Snapshot
 
 LOOKBACK = timedelta(days=7)
@@ -39,9 +39,9 @@ AFTERMATH = timedelta(hours=6)
 """How much after the window is looked at, where that is past."""
 ONSET_WITHIN_S = 3.0
 """So long a source waits for the onset before it tells what it has without it: well below its deadline."""
-MOST_SHIFTS = 8
-MOST_OF_A_METRIC = 3
-_FEWEST_AFTER = 8
+MAX_SHIFTS = 8
+MAX_OF_A_METRIC = 3
+_MIN_AFTER = 8
 """Requests since an onset below which it is not told; none at all is told where enough were expected."""
 
 
@@ -56,10 +56,10 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ExplorationFindings:
     """What an exploration came to."""
 
-    shifts: tuple[Shift, ...]
+    shifts: tuple[ChangePoint, ...]
     """What changed before or in the window and is seen in it; the metrics asked about first."""
     has_traffic: bool
     """Whether any request in scope is known, in the window or before it."""
@@ -87,7 +87,7 @@ class Exploration:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._work: asyncio.Task[Findings] | None = None
+        self._work: asyncio.Task[ExplorationFindings] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,7 +97,7 @@ class Exploration:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 
-    async def findings(self, request: ContextRequest) -> Findings:
+    async def findings(self, request: ContextRequest) -> ExplorationFindings:
         """All that is found; the work is done once, and goes on when one who asks runs out of time."""
         return await asyncio.shield(self._started(request))
 
@@ -112,12 +112,12 @@ class Exploration:
         shifts = work.result().shifts
         return Onset(shifts[0].onset if shifts else None)
 
-    def _started(self, request: ContextRequest) -> asyncio.Task[Findings]:
+    def _started(self, request: ContextRequest) -> asyncio.Task[ExplorationFindings]:
         if self._work is None:
             self._work = asyncio.create_task(self._explore(request))
         return self._work
 
-    async def _explore(self, request: ContextRequest) -> Findings:
+    async def _explore(self, request: ContextRequest) -> ExplorationFindings:
         asked, request = request, widened(request)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
@@ -130,16 +130,16 @@ class Exploration:
         leading = _leading(request, found)
         async with self._snapshot.session() as session:
             shifts = [await refined(session, request, shift) for shift in leading]
-        return Findings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
+        return ExplorationFindings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
 
 
-def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
+def _leading(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
     """Gaps first, then what the question names, then the clearest; of each metric a few.
 
     Cost that only follows volume is told where cost is asked about; that silence costs nothing never is.
     """
 
-    def order(shift: Shift) -> tuple[bool, bool, bool, float]:
+    def order(shift: ChangePoint) -> tuple[bool, bool, bool, float]:
         asked = shift.metric.topic in request.topics
         return not shift.is_gap, not asked, shift.metric is Metric.COST and not asked, -shift.evidence
 
@@ -152,16 +152,16 @@ def _leading(request: ContextRequest, shifts: Sequence[Shift]) -> list[Shift]:
         if shift.metric is Metric.COST and Topic.COST not in request.topics and _follows(shift, volumes):
             continue
         seen[shift.metric] += 1
-        if seen[shift.metric] <= MOST_OF_A_METRIC:
+        if seen[shift.metric] <= MAX_OF_A_METRIC:
             leading.append(shift)
-    return leading[:MOST_SHIFTS]
+    return leading[:MAX_SHIFTS]
 
 
-def _follows(cost: Shift, volumes: Sequence[Shift]) -> bool:
+def _follows(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
     return any(cost.rose == one.rose and apart(cost, one) <= BLURRED for one in volumes)
 
 
-def _is_silence(cost: Shift, volume: Shift) -> bool:
+def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:
     """Whether cost fell only while there were no requests at all of the same slice, or of one around it."""
     if cost.rose or volume.rose or volume.counted or apart(cost, volume) > BLURRED:
         return False
@@ -175,14 +175,14 @@ def _found(
     traffic: Cells,
     users: Cells | None,
     quality: Sequence[tuple[Slice, Signal]],
-) -> list[Shift]:
+) -> list[ChangePoint]:
     hours = hourly(traffic.timeline)
     observed = [
         *_of_traffic(traffic),
         *_of_users(users, daily_profile(traffic)),
         *(Observed(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
-    least = least_evidence(sum(min(len(one.signal), MOST_BUCKETS) for one in observed))
+    least = least_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
     shifts = (shift for one in observed for shift in _shifts(one, request, least))
     return grouped(shifts)
 
@@ -212,9 +212,9 @@ def _totals(one: Slice, cells: Cells, signal: Signal | None, metric: Metric) -> 
         yield Observed(metric, one, signal, cells.timeline)
 
 
-def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterator[Shift]:
+def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
     timeline = observed.timeline
-    for departure in departures(observed.signal, least):
+    for departure in level_shifts(observed.signal, least):
         until = None if departure.end is None else timeline.starts[departure.end]
         if until is not None and until <= request.window.start:
             continue
@@ -222,7 +222,7 @@ def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterat
             continue
         after, before = _levels(observed.metric, departure)
         onset = timeline.starts[departure.first]
-        shift = Shift(
+        shift = ChangePoint(
             metric=observed.metric,
             slice=observed.slice,
             onset=onset,
@@ -236,13 +236,13 @@ def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterat
             exposure=_exposure(observed, departure),
             evidence=departure.evidence,
         )
-        enough = shift.counted >= _FEWEST_AFTER or (_is_total(shift.metric) and not shift.rose)
+        enough = shift.counted >= _MIN_AFTER or (_is_total(shift.metric) and not shift.rose)
         if enough and is_notable(shift.metric, after, before):
             yield shift
 
 
-def _levels(metric: Metric, departure: Departure) -> tuple[float, float]:
-    """Level away and usual level, as `Shift` has them."""
+def _levels(metric: Metric, departure: LevelShift) -> tuple[float, float]:
+    """Level away and usual level, as `ChangePoint` has them."""
     away, usual = departure.away.value, departure.usual.value
     if metric is Metric.LATENCY:
         return exp(away - usual), 1.0
@@ -251,7 +251,7 @@ def _levels(metric: Metric, departure: Departure) -> tuple[float, float]:
     return away, usual
 
 
-def _expected_per_hour(observed: Observed, departure: Departure) -> float:
+def _expected_per_hour(observed: Observed, departure: LevelShift) -> float:
     if not _is_total(observed.metric):
         return 0.0
     slots = slice(departure.first, departure.within)
@@ -259,7 +259,7 @@ def _expected_per_hour(observed: Observed, departure: Departure) -> float:
     return float(observed.signal.weight[slots].sum()) * departure.usual.value / hours
 
 
-def _exposure(observed: Observed, departure: Departure) -> float:
+def _exposure(observed: Observed, departure: LevelShift) -> float:
     past = float(observed.signal.weight[: departure.first].sum())
     return departure.away.weight / past if _is_total(observed.metric) and past else 1.0
 

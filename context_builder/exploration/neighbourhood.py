@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
-from context_builder.exploration.metric import Metric
 from context_builder.exploration.onset import Turn, turning_point
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Floats, Law, Noise, Signal
-from context_builder.request import ContextRequest
-from context_builder.rollup_query import gathered_histograms, rollup_scope
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
+from context_builder.exploration.shift import ChangePoint
+from context_builder.question.request import ContextRequest
+from context_builder.telemetry.rollups import concatenated_histograms, rollup_scope
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
 from models.database import ReadSession
 from models.histogram import log_moments
@@ -31,7 +31,7 @@ Minutes = dict[datetime, tuple[float, float]]
 """Weight and mass by minute."""
 
 
-async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -> Shift:
+async def refined(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
     """The same shift with its onset to the minute, where its metric is kept by the minute."""
     start = shift.earliest - _MARGIN
     last = min(shift.latest, shift.earliest + _LONGEST) + _MARGIN
@@ -54,14 +54,14 @@ async def refined(session: ReadSession, request: ContextRequest, shift: Shift) -
     )
 
 
-def _turn(shift: Shift, found: Minutes, start: datetime, minutes: int) -> Turn | None:
+def _turn(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> Turn | None:
     """Counted in minutes from `start`; None where there were no requests."""
     signal, usual, away = _signal(shift, found, start, minutes)
     return turning_point(signal, usual, away) if signal.weight.sum() else None
 
 
 async def _minutes(
-    session: ReadSession, request: ContextRequest, shift: Shift, start: datetime, end: datetime
+    session: ReadSession, request: ContextRequest, shift: ChangePoint, start: datetime, end: datetime
 ) -> Minutes:
     """Requests with failed ones, dollars, or answered requests with the sum of their log latencies."""
     scope = await rollup_scope(session, request)
@@ -80,7 +80,7 @@ async def _minutes(
     if shift.metric is Metric.LATENCY:
         conditions.append(RequestRollup.status == RequestStatus.SUCCESS)
         gathered = await session.execute(
-            by_minute.add_columns(gathered_histograms(session)).where(*conditions)
+            by_minute.add_columns(concatenated_histograms(session)).where(*conditions)
         )
         return await asyncio.to_thread(_log_latencies, [(row[0], row[1]) for row in gathered])
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
@@ -103,12 +103,12 @@ def _nano(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:
     return type_coerce(table.cost_usd, BigInteger)
 
 
-def _slice_conditions(shift: Shift) -> list[ColumnElement[bool]]:
+def _slice_conditions(shift: ChangePoint) -> list[ColumnElement[bool]]:
     columns = {"deployment": Deployment.public_id, "tier": RequestRollup.tier}
     return [columns[dimension] == value for dimension, value in shift.slice.values]
 
 
-async def _user_minutes(session: ReadSession, shift: Shift, start: datetime, end: datetime) -> Minutes:
+async def _user_minutes(session: ReadSession, shift: ChangePoint, start: datetime, end: datetime) -> Minutes:
     amount = _nano(UserSpend) if shift.metric is Metric.COST else UserSpend.requests
     rows = await session.execute(
         select(UserSpend.bucket_start, amount)
@@ -123,7 +123,7 @@ async def _user_minutes(session: ReadSession, shift: Shift, start: datetime, end
     return {moment: (float(total), 0.0) for moment, total in rows}
 
 
-def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
+def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
     """The minutes as a signal, and the levels between which it turns."""
     weight, mass = np.zeros(minutes), np.zeros(minutes)
     for moment, (one, other) in found.items():
@@ -132,11 +132,11 @@ def _signal(shift: Shift, found: Minutes, start: datetime, minutes: int) -> tupl
     if shift.metric in (Metric.VOLUME, Metric.COST):
         return _total(weight, shift)
     if shift.metric is Metric.ERRORS:
-        return Signal.by_slot(Noise(Law.BINOMIAL), weight, mass), shift.before, shift.after
+        return Signal.by_slot(Noise(Distribution.BINOMIAL), weight, mass), shift.before, shift.after
     # Levels of latencies are factors of a usual one that the minutes themselves tell best.
     away = float(np.log(shift.after))
     usual = _usual_log_latency(weight, mass, away)
-    return Signal.by_slot(Noise(Law.GAUSSIAN), weight, mass), usual, usual + away
+    return Signal.by_slot(Noise(Distribution.GAUSSIAN), weight, mass), usual, usual + away
 
 
 def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
@@ -152,7 +152,7 @@ def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
     return usual
 
 
-def _total(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
+def _total(counted: Floats, shift: ChangePoint) -> tuple[Signal, float, float]:
     """Amounts against an even expectation, which is close enough over an hour or two."""
     if shift.metric is Metric.COST:
         usual = float(counted.mean()) / ((1 + shift.after) / 2)
@@ -160,4 +160,4 @@ def _total(counted: Floats, shift: Shift) -> tuple[Signal, float, float]:
         expected = np.ones(len(counted))
     else:
         expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
-    return Signal.by_slot(Noise(Law.POISSON), expected, counted), 1.0, shift.after
+    return Signal.by_slot(Noise(Distribution.POISSON), expected, counted), 1.0, shift.after

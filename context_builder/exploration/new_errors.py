@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from context_builder.exploration.events import Event
-from context_builder.figures import count, named
-from context_builder.log_templates import templates_of
-from context_builder.request import ContextRequest, Window
-from context_builder.untrusted import quoted
+from context_builder.question.request import ContextRequest, Window
+from context_builder.telemetry.log_templates import templates_of
+from context_builder.text.formatting import format_count, format_name
+from context_builder.text.sanitize import quote
 from models import ErrorLog, LogSeverity
 from models.database import ReadSession
 
-MOST_SPANS = 3
+MAX_SPANS = 3
 """Onsets, the most relevant first, whose logs are read."""
-MOST_READ = 500
+MAX_READ = 500
 """Lines near one onset, the first of them, and as many before."""
-FEWEST = 3
+MIN_LINES = 3
 """With fewer lines in the time after an onset, a template may be anything."""
 _EARLY, _LATE = timedelta(minutes=10), timedelta(minutes=30)
 _BEFORE = timedelta(hours=24)
@@ -37,7 +37,7 @@ async def new_errors(
 ) -> list[Event]:
     """Templates of errors first seen near an onset; onsets are first and last possible moments."""
     events = []
-    for first, last in onsets[:MOST_SPANS]:
+    for first, last in onsets[:MAX_SPANS]:
         near = Window(first - _EARLY, min(last + _LATE, request.as_of + timedelta(microseconds=1)))
         if near.start >= near.end:
             continue
@@ -58,7 +58,7 @@ async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[Li
             ErrorLog.severity.in_(_BAD),
         )
         .order_by(*order)
-        .limit(MOST_READ)
+        .limit(MAX_READ)
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
@@ -71,8 +71,8 @@ def _events(after: Sequence[Line], before: Sequence[Line]) -> Iterator[Event]:
         if (template := template_of[line[2]]) not in known:
             groups[line[1], template].append(line)
     for (target, _), lines in sorted(groups.items()):
-        if len(lines) >= FEWEST:
-            said = quoted(lines[0][2], limit=160)
-            often = count(len(lines), "line")
-            text = f"{named(target)} began to log a new error, {often} within the half hour: {said}"
+        if len(lines) >= MIN_LINES:
+            said = quote(lines[0][2], limit=160)
+            often = format_count(len(lines), "line")
+            text = f"{format_name(target)} began to log a new error, {often} within the half hour: {said}"
             yield Event(at=lines[0][0], kind="log", text=text, target=target)

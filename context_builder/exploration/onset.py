@@ -15,10 +15,10 @@ from statistics import NormalDist
 import numpy as np
 from ruptures.detection.kernelcpd import KernelCPD  # type: ignore[import-untyped]  # it ships no types
 
-from context_builder.exploration.signal import Floats, Law, Level, Signal
+from context_builder.exploration.series.signal import Distribution, Floats, Signal, SignalLevel
 
-MOST_BUCKETS = 250
-LEAST_WEIGHT = 8.0
+MAX_BUCKETS = 250
+MIN_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
 CHANCE = 0.01
 """That anything is found in a question's signals where nothing changed, were their noise as assumed."""
@@ -27,7 +27,7 @@ _PLAUSIBLE = 3.0
 _PENALTY = 8.0
 _USUAL_SHARE = 0.1
 """The usual level is that of the first segment with so much of all weight."""
-_LEAST_LEVEL = 1e-3
+_MIN_LEVEL = 1e-3
 """No level is taken for impossible."""
 _USUAL_STEPS = 0.95
 """Share of the steps from bucket to bucket, the smallest, of which none should be a change of level."""
@@ -36,7 +36,7 @@ _TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class LevelShift:
     """A run of buckets away from the usual level."""
 
     first: int
@@ -45,8 +45,8 @@ class Departure:
     """Slot in which the second one begins: it left in the slots from `first` to before this one."""
     end: int | None
     """Slot in which the signal was back; None while it is away."""
-    away: Level
-    usual: Level
+    away: SignalLevel
+    usual: SignalLevel
     evidence: float
 
 
@@ -58,12 +58,12 @@ def least_evidence(places: int) -> float:
     return NormalDist().inv_cdf(CHANCE / max(1, places) / 2) ** 2
 
 
-def departures(signal: Signal, least: float) -> list[Departure]:
+def level_shifts(signal: Signal, least: float) -> list[LevelShift]:
     """Every run away from the usual level whose evidence is `least` or more, oldest first."""
     if not len(signal):
         return []
     total = signal.level(0, len(signal)).weight
-    merged = signal.merged(max(LEAST_WEIGHT, total / MOST_BUCKETS))
+    merged = signal.merged(max(MIN_WEIGHT, total / MAX_BUCKETS))
     if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
         return []
     merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(merged)))
@@ -99,7 +99,7 @@ def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
     return bounds
 
 
-def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[Departure]:
+def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[LevelShift]:
     segments = list(pairwise(bounds))
     base = _usual(signal, segments)
     usual = signal.level(*segments[base])
@@ -113,7 +113,7 @@ def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[Depar
         if away and segment:
             run.append(segment)
         elif segment:
-            usual = Level(usual.weight + level.weight, usual.mass + level.mass)
+            usual = SignalLevel(usual.weight + level.weight, usual.mass + level.mass)
 
 
 def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
@@ -128,14 +128,14 @@ def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
     )
 
 
-def _side(level: Level, usual: Level) -> bool:
+def _side(level: SignalLevel, usual: SignalLevel) -> bool:
     return level.value > usual.value
 
 
-def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: Level) -> Departure:
+def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLevel) -> LevelShift:
     first, end = run[0][0], run[-1][1]
     away = signal.level(first, end)
-    return Departure(
+    return LevelShift(
         first=int(signal.first_slot[first]),
         within=int(signal.first_slot[first + 1]) if first + 1 < len(signal) else signal.slots,
         end=None if end >= len(signal) else int(signal.first_slot[end]),
@@ -168,12 +168,12 @@ def turning_point(signal: Signal, usual: float, away: float) -> Turn:
 
 def _gain(signal: Signal, usual: float, away: float) -> Floats:
     """By bucket, how much likelier it is at the level away than at the usual one."""
-    if signal.noise.law is Law.GAUSSIAN:
+    if signal.noise.law is Distribution.GAUSSIAN:
         middle = (usual + away) / 2
         return (signal.mass - signal.weight * middle) * (away - usual) / signal.noise.deviation**2
-    if signal.noise.law is Law.POISSON:
-        low, high = max(usual, _LEAST_LEVEL), max(away, _LEAST_LEVEL)
+    if signal.noise.law is Distribution.POISSON:
+        low, high = max(usual, _MIN_LEVEL), max(away, _MIN_LEVEL)
         return signal.mass * math.log(high / low) - signal.weight * (high - low)
-    low, high = (min(1 - _LEAST_LEVEL, max(_LEAST_LEVEL, level)) for level in (usual, away))
+    low, high = (min(1 - _MIN_LEVEL, max(_MIN_LEVEL, level)) for level in (usual, away))
     rest = signal.weight - signal.mass
     return signal.mass * math.log(high / low) + rest * math.log((1 - high) / (1 - low))

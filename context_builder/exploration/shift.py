@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import log
 
-from context_builder.exploration.metric import Metric
-from context_builder.exploration.slices import Slice
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
 
 SAME_MOMENT = timedelta(minutes=25)
 """Shifts of one metric that began so close together are one."""
@@ -20,12 +20,12 @@ CLEAR = 0.6
 """A slice with so much of the evidence of the clearest may stand for the event."""
 AS_HARD = 0.9
 """Slices that were hit so nearly as hard are told by the simplest of them."""
-_LEAST_LEVEL = 1e-3
+_MIN_LEVEL = 1e-3
 LONG_AFTER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
+class ChangePoint:
     """Where a metric changed, when, and by how much."""
 
     metric: Metric
@@ -65,14 +65,14 @@ class Shift:
         return self.metric is Metric.VOLUME and self.counted == 0 and is_whole and is_busy
 
 
-def grouped(shifts: Iterable[Shift]) -> list[Shift]:
+def grouped(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
     """One shift for all that are one event, the clearest of them; the clearest event first.
 
     One event are shifts of a metric in the same direction that began at the same moment, and those of slices
     that contain what the event hit and overlap it in time: a deployment is slow, and so are all requests
     together.
     """
-    events: list[list[Shift]] = []
+    events: list[list[ChangePoint]] = []
     for shift in sorted(shifts, key=_clearest):
         same = next((event for event in events if _is_part(shift, event)), None)
         if same is None:
@@ -82,7 +82,7 @@ def grouped(shifts: Iterable[Shift]) -> list[Shift]:
     return [_told(event) for event in events]
 
 
-def _told(event: Sequence[Shift]) -> Shift:
+def _told(event: Sequence[ChangePoint]) -> ChangePoint:
     """The event as its most telling shift: of those nearly as clear as the clearest, where it hit hardest."""
     clear = [shift for shift in event if shift.evidence >= CLEAR * event[0].evidence]
     hard = AS_HARD * max(_size(shift) for shift in clear)
@@ -99,18 +99,18 @@ def _told(event: Sequence[Shift]) -> Shift:
     )
 
 
-def _size(shift: Shift) -> float:
+def _size(shift: ChangePoint) -> float:
     """How far the level went, on a scale that is the same for all shifts of a metric."""
     if shift.metric in (Metric.ERRORS, Metric.QUALITY):
         return abs(shift.after - shift.before)
-    return abs(log(max(shift.after, _LEAST_LEVEL) / max(shift.before, _LEAST_LEVEL)))
+    return abs(log(max(shift.after, _MIN_LEVEL) / max(shift.before, _MIN_LEVEL)))
 
 
-def _clearest(shift: Shift) -> tuple[float, str, tuple[tuple[str, str], ...], datetime]:
+def _clearest(shift: ChangePoint) -> tuple[float, str, tuple[tuple[str, str], ...], datetime]:
     return -shift.evidence, shift.metric, shift.slice.values, shift.onset
 
 
-def _is_part(shift: Shift, event: Sequence[Shift]) -> bool:
+def _is_part(shift: ChangePoint, event: Sequence[ChangePoint]) -> bool:
     lead = event[0]
     if shift.metric is not lead.metric or shift.rose != lead.rose:
         return False
@@ -125,6 +125,6 @@ def _is_part(shift: Shift, event: Sequence[Shift]) -> bool:
     )
 
 
-def apart(one: Shift, other: Shift) -> timedelta:
+def apart(one: ChangePoint, other: ChangePoint) -> timedelta:
     """Between the spans in which they began; zero where these overlap."""
     return max(one.earliest - other.latest, other.earliest - one.latest, timedelta(0))

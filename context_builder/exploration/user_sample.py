@@ -13,15 +13,15 @@ from sqlalchemy import Select, select
 
 from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.breakdown import Spans
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.signal import Law, Noise
-from context_builder.exploration.timeline import HOUR
-from context_builder.newest_requests import each, newest_of
-from context_builder.request import ContextRequest, Window
+from context_builder.exploration.series.signal import Distribution, Noise
+from context_builder.exploration.series.timeline import HOUR
+from context_builder.exploration.shift import ChangePoint
+from context_builder.question.request import ContextRequest, Window
+from context_builder.telemetry.newest_requests import each, newest_of
 from models import FAILED_STATUSES, Request, RequestStatus, User
 from models.database import ReadSession
 
-MOST = 2_000
+MAX_REQUESTS = 2_000
 """Requests that are read on each side of an onset, those nearest to its end."""
 
 
@@ -37,14 +37,14 @@ class UserSample:
 
 
 async def error_users(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: Shift
+    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
 ) -> tuple[Breakdown, bool]:
     """Failed requests of each user against the usual share, and whether all requests since then are in it."""
     sample = await _sample(session, request, spans.after)
     users = sorted(sample.requests)
     weight = np.array([float(sample.requests[user]) for user in users])
     failed = np.array([float(sample.failed[user]) for user in users])
-    noise = Noise(Law.BINOMIAL)
+    noise = Noise(Distribution.BINOMIAL)
     return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, noise), sample.complete
 
 
@@ -55,16 +55,16 @@ async def volume_users(session: ReadSession, request: ContextRequest, spans: Spa
     now, past = (np.array([float(side.requests[user]) for user in users]) for side in (after, before))
     exposure = after.hours / before.hours if before.hours else 1.0
     complete = after.complete
-    return Breakdown({"user": users}, now, now, past, past, Noise(Law.POISSON), exposure), complete
+    return Breakdown({"user": users}, now, now, past, past, Noise(Distribution.POISSON), exposure), complete
 
 
 async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:
-    newest = newest_of(_ranges(request, span), MOST)
+    newest = newest_of(_ranges(request, span), MAX_REQUESTS)
     rows = await session.execute(
         select(User, newest.c.status, newest.c.created_at)
         .join(User, User.id == newest.c.user_id)
         .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(MOST)
+        .limit(MAX_REQUESTS)
     )
     found = [tuple(row) for row in rows]
     tiers = request.scope.tiers
@@ -75,7 +75,7 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
             continue
         requests[user.public_id] += 1
         failed[user.public_id] += status in FAILED_STATUSES
-    complete = len(found) < MOST
+    complete = len(found) < MAX_REQUESTS
     start = span.start if complete else found[-1][2]
     return UserSample(requests, failed, max((span.end - start) / HOUR, 1 / 60), complete)
 

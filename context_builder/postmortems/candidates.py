@@ -9,12 +9,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from context_builder.postmortems.records import PostmortemText, page_after
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 from models import Incident, IncidentStatus, Postmortem, PostmortemCall, Provenance, ReviewStatus
 from models.database import Database
 
 _PAGE = 200
-_MOST_NAMES = 1_000
+_MAX_NAMES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +116,8 @@ def _replaceable(selection: Selection, *, has_model: bool) -> ColumnElement[bool
 async def _require_resolved(database: Database, incidents: Sequence[str]) -> None:
     if not incidents:
         return
-    if len(incidents) > _MOST_NAMES:
-        raise QuestionError(f"{len(incidents):,} incidents are named; at most {_MOST_NAMES:,} are accepted")
+    if len(incidents) > _MAX_NAMES:
+        raise QuestionError(f"{len(incidents):,} incidents are named; at most {_MAX_NAMES:,} are accepted")
     async with database.read() as session:
         rows = await session.execute(
             select(Incident.public_id, Incident.status, Incident.forgotten_at).where(

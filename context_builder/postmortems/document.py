@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from context_builder.answer import Answer
-from context_builder.figures import duration, moment
-from context_builder.postmortems.findings import Findings
+from context_builder.answer.answer import Answer
+from context_builder.postmortems.findings import IncidentFindings
 from context_builder.postmortems.markdown_text import excerpt, plain, section_text, sections_of
 from context_builder.postmortems.parts import PARTS
 from context_builder.postmortems.template import MODEL, SectionPlan, Template
-from context_builder.untrusted import one_line
+from context_builder.text.formatting import format_duration, format_time
+from context_builder.text.sanitize import single_line
 from models import Incident
 
 SUMMARY, ROOT_CAUSE, RESOLUTION = "Summary", "Root cause", "Resolution"
@@ -47,14 +47,14 @@ def instruction(incident: Incident, template: Template) -> str:
         f"## {section.title}" + (f" ({section.hint})" if section.hint else "") for section in template.asked
     )
     return (
-        f"Write the postmortem of incident {one_line(incident.public_id)}: what happened, why, and what the "
+        f"Write the postmortem of incident {single_line(incident.public_id)}: what happened, why, and what the "
         f"errors and delays were. Format: Markdown with exactly these headings, in this order: {sections}. "
         "Blameless, for engineers. Where the facts do not tell, write that it is not known. Impact, timeline "
         "and similar incidents are added from the records: do not write them."
     )
 
 
-def write_document(template: Template, findings: Findings, answer: Answer) -> Document:
+def write_document(template: Template, findings: IncidentFindings, answer: Answer) -> Document:
     """The whole document for one resolved incident."""
     told = sections_of(answer.text, [each.title for each in template.asked]) if answer.model else {}
     lines = [f"# Postmortem: {plain(findings.incident.title)}", "", *_facts_table(findings, answer), ""]
@@ -84,7 +84,9 @@ def read_document(markdown: str) -> Document:
     return Document(markdown, section_text(markdown, SUMMARY), excerpt(cause), excerpt(fix))
 
 
-def _section(section: SectionPlan, findings: Findings, answer: Answer, told: Mapping[str, str]) -> str:
+def _section(
+    section: SectionPlan, findings: IncidentFindings, answer: Answer, told: Mapping[str, str]
+) -> str:
     texts = []
     for writer in section.writers:
         if writer != MODEL:
@@ -109,15 +111,15 @@ def _owned(item: str) -> str:
     return item if "owner:" in item.casefold() else f"{item}; owner: open"
 
 
-def _facts_table(findings: Findings, answer: Answer) -> Iterator[str]:
+def _facts_table(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     incident = findings.incident
     yield "| | |"
     yield "|---|---|"
     yield f"| Incident | {plain(incident.public_id)} |"
     yield f"| Severity | {incident.severity} |"
     yield f"| Target | {plain(incident.target or 'not recorded')} |"
-    lasted = duration(findings.resolved_at - incident.started_at)
-    yield f"| Time (UTC) | {moment(incident.started_at)} to {moment(findings.resolved_at)} ({lasted}) |"
+    lasted = format_duration(findings.resolved_at - incident.started_at)
+    yield f"| Time (UTC) | {format_time(incident.started_at)} to {format_time(findings.resolved_at)} ({lasted}) |"
     yield f"| Written by | {plain(answer.model or f'code, no model ({answer.no_model_reason})')} |"
 
 

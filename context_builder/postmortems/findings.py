@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from context_builder.postmortems.hit import read_hit
+from context_builder.postmortems.affected import load_affected
 from context_builder.postmortems.impact import Impact, minutes_of, read_impact
 from context_builder.postmortems.recorded_events import Event, Events, read_changes, read_events
-from context_builder.request import Window
+from context_builder.question.request import Window
 from models import Incident
 from models.database import ReadSession
 
@@ -19,7 +19,7 @@ TRIGGER_REACH = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class IncidentFindings:
     """An incident with what was recorded around it."""
 
     incident: Incident
@@ -31,12 +31,12 @@ class Findings:
     """Of the TRIGGER_REACH before the start, oldest first."""
 
 
-async def read_findings(session: ReadSession, incident: Incident, resolved_at: datetime) -> Findings:
+async def read_findings(session: ReadSession, incident: Incident, resolved_at: datetime) -> IncidentFindings:
     """Everything that the code's sections need: rollups, and by narrow indexes bounded numbers of rows."""
-    hit = await read_hit(session, incident)
+    hit = await load_affected(session, incident)
     around = Window(incident.started_at - LEAD_IN, resolved_at)
     before = Window(incident.started_at - TRIGGER_REACH, incident.started_at)
-    return Findings(
+    return IncidentFindings(
         incident=incident,
         resolved_at=resolved_at,
         impact=await read_impact(session, hit, minutes_of(incident, resolved_at)),

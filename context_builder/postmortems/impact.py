@@ -9,16 +9,22 @@ from decimal import Decimal
 
 from sqlalchemy import Select, case, func, or_, select
 
-from context_builder.figures import count, dollars, duration, moment, percent
-from context_builder.postmortems.hit import Hit
+from context_builder.postmortems.affected import AffectedDeployments
 from context_builder.postmortems.markdown_text import plain
-from context_builder.request import Window
-from context_builder.rollup_query import baseline_of, of_traffic, within
+from context_builder.question.request import Window
+from context_builder.telemetry.rollups import baseline_of, in_window, of_traffic
+from context_builder.text.formatting import (
+    format_count,
+    format_dollars,
+    format_duration,
+    format_percent,
+    format_time,
+)
 from models import FAILED_STATUSES, Incident, Request, RequestRollup, Tier
 from models.database import ReadSession
-from models.schema import Money, UtcDateTime
+from models.tables.schema import Money, UtcDateTime
 
-MOST_FAILED_ROWS = 100_000
+MAX_FAILED_ROWS = 100_000
 """Failed requests that are looked through for their users."""
 REQUESTS, USERS = "impact.requests", "impact.users"
 """References of the two queries."""
@@ -45,7 +51,7 @@ class Traffic:
 class Impact:
     """What an incident did to the requests of what it hit."""
 
-    hit: Hit
+    hit: AffectedDeployments
     window: Window
     """The incident in whole minutes."""
     by_tier: dict[str, Traffic] = field(default_factory=dict)
@@ -75,11 +81,11 @@ def minutes_of(incident: Incident, resolved_at: datetime) -> Window:
     return Window(start, end if end == resolved_at and end > start else end + _MINUTE)
 
 
-async def read_impact(session: ReadSession, hit: Hit, window: Window) -> Impact:
+async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Window) -> Impact:
     """The figures of a window; where it is not known what was hit, there are none."""
     if not hit.deployment_ids:
         return Impact(hit=hit, window=window)
-    now, before = within(RequestRollup, window), within(RequestRollup, baseline_of(window))
+    now, before = in_window(RequestRollup, window), in_window(RequestRollup, baseline_of(window))
     is_now = case((now, 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     rows = await session.execute(
@@ -96,9 +102,9 @@ async def read_impact(session: ReadSession, hit: Hit, window: Window) -> Impact:
     )
     figures: tuple[dict[str, Traffic], dict[str, Traffic]] = ({}, {})
     since: datetime | None = None
-    for tier, in_window, requests, failures, cost, first in rows:
-        figures[in_window][tier] = Traffic(int(requests), int(failures), Decimal(cost or 0))
-        if not in_window:
+    for tier, side, requests, failures, cost, first in rows:
+        figures[side][tier] = Traffic(int(requests), int(failures), Decimal(cost or 0))
+        if not side:
             since = first if since is None else min(since, first)
     users, rows_read = await _users(session, hit, window)
     return Impact(
@@ -108,11 +114,11 @@ async def read_impact(session: ReadSession, hit: Hit, window: Window) -> Impact:
         before=figures[0],
         before_since=since,
         users=users,
-        users_are_more=rows_read >= MOST_FAILED_ROWS,
+        users_are_more=rows_read >= MAX_FAILED_ROWS,
     )
 
 
-async def _users(session: ReadSession, hit: Hit, window: Window) -> tuple[int, int]:
+async def _users(session: ReadSession, hit: AffectedDeployments, window: Window) -> tuple[int, int]:
     """Distinct users with a failed request, and how many failed requests were looked through."""
     failed = failed_requests(hit, window).subquery()
     counts = select(func.count(failed.c.user_id.distinct()), func.count()).select_from(failed)
@@ -120,7 +126,7 @@ async def _users(session: ReadSession, hit: Hit, window: Window) -> tuple[int, i
     return int(users), int(rows)
 
 
-def failed_requests(hit: Hit, window: Window) -> Select[int]:
+def failed_requests(hit: AffectedDeployments, window: Window) -> Select[int]:
     """Whose requests failed, as far as they are looked through; read by an index."""
     return (
         select(Request.user_id)
@@ -130,13 +136,13 @@ def failed_requests(hit: Hit, window: Window) -> Select[int]:
             Request.created_at >= window.start,
             Request.created_at < window.end,
         )
-        .limit(MOST_FAILED_ROWS)
+        .limit(MAX_FAILED_ROWS)
     )
 
 
 def impact_lines(impact: Impact) -> Iterator[str]:
     """The figures in sentences, each with the query that it comes from."""
-    lasted = duration(impact.window.length)
+    lasted = format_duration(impact.window.length)
     if not impact.hit.deployment_ids:
         yield (
             "- Not known: the record names no deployment, model or backend that exists, so that its requests "
@@ -144,18 +150,18 @@ def impact_lines(impact: Impact) -> Iterator[str]:
         )
         return
     total, before, what = impact.total, impact.total_before, plain(impact.hit.label)
-    span = f"in the {lasted} from {moment(impact.window.start)} to {moment(impact.window.end)}"
+    span = f"in the {lasted} from {format_time(impact.window.start)} to {format_time(impact.window.end)}"
     if not total.requests:
         yield f"- No request reached {what} {span} [{REQUESTS}]"
     else:
-        failures = f"{total.failed:,} of them failed ({percent(total.failed, total.requests)})"
-        yield f"- {count(total.requests, 'request')} reached {what} {span}; {failures} [{REQUESTS}]"
+        failures = f"{total.failed:,} of them failed ({format_percent(total.failed, total.requests)})"
+        yield f"- {format_count(total.requests, 'request')} reached {what} {span}; {failures} [{REQUESTS}]"
     yield f"- {_before(impact, before)} [{REQUESTS}]"
     yield from _tiers(impact)
     if total.failed:
         least = "at least " if impact.users_are_more else ""
-        yield f"- {least}{count(impact.users, 'user')} had a request that failed [{USERS}]"
-        yield f"- the failed requests cost {dollars(total.failed_cost)} [{REQUESTS}]"
+        yield f"- {least}{format_count(impact.users, 'user')} had a request that failed [{USERS}]"
+        yield f"- the failed requests cost {format_dollars(total.failed_cost)} [{REQUESTS}]"
 
 
 def _before(impact: Impact, before: Traffic) -> str:
@@ -164,8 +170,8 @@ def _before(impact: Impact, before: Traffic) -> str:
     span = max(baseline_of(impact.window).end - impact.before_since, _HOUR)
     usual = round(before.requests * (impact.window.length / span))
     return (
-        f"from {moment(impact.before_since)} until then {percent(before.failed, before.requests)} failed, "
-        f"and as long a time had {count(usual, 'request')}"
+        f"from {format_time(impact.before_since)} until then {format_percent(before.failed, before.requests)} failed, "
+        f"and as long a time had {format_count(usual, 'request')}"
     )
 
 
@@ -173,15 +179,15 @@ def _tiers(impact: Impact) -> Iterator[str]:
     order = {tier.value: rank for rank, tier in enumerate(Tier)}
     for tier in sorted(impact.by_tier, key=lambda name: (order.get(name, len(order)), name)):
         now, was = impact.by_tier[tier], impact.before.get(tier, Traffic())
-        usual = f", before {percent(was.failed, was.requests)}" if was.requests else ""
-        failed = f"{now.failed:,} of {count(now.requests, 'request')} failed"
-        yield f"- {plain(tier)}: {failed} ({percent(now.failed, now.requests)}{usual}) [{REQUESTS}]"
+        usual = f", before {format_percent(was.failed, was.requests)}" if was.requests else ""
+        failed = f"{now.failed:,} of {format_count(now.requests, 'request')} failed"
+        yield f"- {plain(tier)}: {failed} ({format_percent(now.failed, now.requests)}{usual}) [{REQUESTS}]"
 
 
 def queries_used(impact: Impact) -> Iterator[str]:
     """What the references stand for."""
     if impact.hit.deployment_ids:
-        span = f"from {moment(impact.window.start)} to {moment(impact.window.end)} UTC, and of 7 days before"
+        span = f"from {format_time(impact.window.start)} to {format_time(impact.window.end)} UTC, and of 7 days before"
         yield f"- [{REQUESTS}] sums of request_rollups of {plain(impact.hit.label)} {span}"
         if impact.total.failed:
             yield f"- [{USERS}] distinct users of failed rows of requests, the same deployments and minutes"

@@ -20,11 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from context_builder.builder import utc_now
-from context_builder.chat_model import Reply
-from context_builder.manifest import Manifest
+from context_builder.llm.chat_model import Reply
 from context_builder.postmortems.process import is_dead, this_process
 from context_builder.postmortems.template import Template
+from context_builder.prompt.manifest import Manifest
+from context_builder.text.clock import utc_now
 from models import PostmortemCall
 from models.database import Database, WriteSession
 from models.request_log import dialect_of
@@ -33,8 +33,8 @@ LEASE = timedelta(minutes=5)
 """How long a process that says nothing keeps what it holds, where nobody can see whether it is dead."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_LONGEST_MODEL = 100
-_LONGEST_REASON = 50
+_MAX_MODEL = 100
+_MAX_REASON = 50
 
 
 class CallLost(Exception):
@@ -287,8 +287,8 @@ def _storable(paid: PaidReply) -> PaidReply:
         reply=replace(
             reply,
             text=clean(reply.text),
-            model=clean(reply.model)[:_LONGEST_MODEL],
-            stop_reason=clean(reply.stop_reason)[:_LONGEST_REASON],
+            model=clean(reply.model)[:_MAX_MODEL],
+            stop_reason=clean(reply.stop_reason)[:_MAX_REASON],
             request_id=reply.request_id and clean(reply.request_id),
         ),
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from context_builder.untrusted import MAX_CHARACTERS, one_line, quoted
+from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
 
-LONGEST_EXCERPT = 2_000
+MAX_EXCERPT = 2_000
 """Characters of a section that is kept beside the document."""
 
 _MARKUP = re.compile(r"([\\`|\[\]])")
@@ -25,12 +25,12 @@ _NOTHING = re.compile(
 
 def plain(text: str) -> str:
     """Text by others as one line that makes no link, code or table cell."""
-    return _MARKUP.sub(r"\\\1", one_line(text))
+    return _MARKUP.sub(r"\\\1", single_line(text))
 
 
 def quoted_plain(text: str) -> str:
     """Free text by others; the marks keep it from beginning a heading, a list or a block of code."""
-    return _MARKUP.sub(r"\\\1", quoted(text, limit=MAX_CHARACTERS))
+    return _MARKUP.sub(r"\\\1", quote(text, limit=MAX_CHARACTERS))
 
 
 def sections_of(text: str, titles: Sequence[str]) -> Mapping[str, str]:
@@ -73,4 +73,4 @@ def excerpt(section: str) -> str | None:
     text = " ".join(_MARKS.sub("", _REFERENCE.sub("", section)).split())
     if not text or _NOTHING.fullmatch(text):
         return None
-    return text if len(text) <= LONGEST_EXCERPT else f"{text[: LONGEST_EXCERPT - 2]} …"
+    return text if len(text) <= MAX_EXCERPT else f"{text[: MAX_EXCERPT - 2]} …"

@@ -9,40 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from context_builder.answer import Answer
-from context_builder.figures import count, duration, moment
-from context_builder.manifest import Detail
-from context_builder.postmortems.findings import Findings
+from context_builder.answer.answer import Answer
+from context_builder.postmortems.findings import IncidentFindings
 from context_builder.postmortems.impact import impact_lines, queries_used
 from context_builder.postmortems.markdown_text import plain, quoted_plain
 from context_builder.postmortems.recorded_events import Event, lifetime
+from context_builder.prompt.manifest import Detail
 from context_builder.source import Status
+from context_builder.text.formatting import format_count, format_duration, format_time
 
-MOST_EVENTS = 40
-MOST_CHANGES = 5
+MAX_EVENTS = 40
+MAX_CHANGES = 5
 _RECALL = "recall"
 _KINDS = ("start", "end", "state", "config", "job", "alert", "log", "audit")
 """What a timeline keeps first where not everything has room."""
 
-Part = Callable[[Findings, Answer], Iterator[str]]
+Part = Callable[[IncidentFindings, Answer], Iterator[str]]
 
 
-def _summary(findings: Findings, _: Answer) -> Iterator[str]:
+def _summary(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     incident = findings.incident
     where = f" on {quoted_plain(incident.target)}" if incident.target else ""
-    lasted = duration(findings.resolved_at - incident.started_at)
+    lasted = format_duration(findings.resolved_at - incident.started_at)
     yield f"{quoted_plain(incident.title)}{where}, {incident.severity}, lasted {lasted} {_record(findings)}."
     if incident.symptoms:
         yield f"\nSymptoms: {quoted_plain(incident.symptoms)} {_record(findings)}"
 
 
-def _impact(findings: Findings, _: Answer) -> Iterator[str]:
+def _impact(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     return impact_lines(findings.impact)
 
 
-def _timeline(findings: Findings, _: Answer) -> Iterator[str]:
+def _timeline(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     everything = [*lifetime(findings.incident, findings.resolved_at), *findings.events.found]
-    kept = sorted(everything, key=lambda event: (_KINDS.index(event.kind), event))[:MOST_EVENTS]
+    kept = sorted(everything, key=lambda event: (_KINDS.index(event.kind), event))[:MAX_EVENTS]
     yield "Times are UTC."
     yield ""
     for event in sorted(kept):
@@ -51,7 +51,7 @@ def _timeline(findings: Findings, _: Answer) -> Iterator[str]:
         yield f"- {len(everything) - len(kept):,} more events are left out here [timeline]"
 
 
-def _root_cause(findings: Findings, _: Answer) -> Iterator[str]:
+def _root_cause(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     cause = findings.incident.root_cause
     yield (
         f"Recorded cause: {quoted_plain(cause)} {_record(findings)}"
@@ -60,9 +60,9 @@ def _root_cause(findings: Findings, _: Answer) -> Iterator[str]:
     )
 
 
-def _trigger(findings: Findings, _: Answer) -> Iterator[str]:
+def _trigger(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     start = findings.incident.started_at
-    nearest = sorted(findings.changes, key=lambda event: (start - event.at, event))[:MOST_CHANGES]
+    nearest = sorted(findings.changes, key=lambda event: (start - event.at, event))[:MAX_CHANGES]
     if not nearest:
         yield f"No change of what it hit is recorded in the day before it {_record(findings)}."
         return
@@ -72,7 +72,7 @@ def _trigger(findings: Findings, _: Answer) -> Iterator[str]:
         yield f"- {_distance(event.at, start)}: {plain(event.text)} [{event.ref}]"
 
 
-def _detection(findings: Findings, _: Answer) -> Iterator[str]:
+def _detection(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     start = findings.incident.started_at
     bad = [event for event in findings.events.found if event.is_bad]
     named = {"alert": "first alert", "state": "first change of state", "log": "first error logged"}
@@ -88,7 +88,7 @@ def _detection(findings: Findings, _: Answer) -> Iterator[str]:
         yield f"Not known: no alert, worse state or error line of that time is recorded {_record(findings)}."
 
 
-def _resolution(findings: Findings, _: Answer) -> Iterator[str]:
+def _resolution(findings: IncidentFindings, _: Answer) -> Iterator[str]:
     fix = findings.incident.resolution
     yield (
         f"Recorded fix: {quoted_plain(fix)} {_record(findings)}"
@@ -100,7 +100,7 @@ def _resolution(findings: Findings, _: Answer) -> Iterator[str]:
         yield f"\nLast better state: {_told(states[-1])}"
 
 
-def _action_items(findings: Findings, answer: Answer) -> Iterator[str]:
+def _action_items(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     if not findings.incident.root_cause:
         yield f"- Find out the cause and record it {_record(findings)}; owner: open"
     if not findings.incident.resolution:
@@ -111,7 +111,7 @@ def _action_items(findings: Findings, answer: Answer) -> Iterator[str]:
     yield f"- Decide what keeps this from happening again {_record(findings)}; owner: open"
 
 
-def _similar(_: Findings, answer: Answer) -> Iterator[str]:
+def _similar(_: IncidentFindings, answer: Answer) -> Iterator[str]:
     facts = [fact for fact in answer.manifest.facts if fact.source == _RECALL]
     for fact in facts:
         unseen = "" if fact.is_shown else " (the model was not shown this)"
@@ -125,7 +125,7 @@ def _similar(_: Findings, answer: Answer) -> Iterator[str]:
         yield f"{plain(source.text)} [{source.ref}]"
 
 
-def _blind_spots(findings: Findings, answer: Answer) -> Iterator[str]:
+def _blind_spots(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     lines = []
     for source in answer.manifest.sources:
         ref = f" [{source.ref}]"
@@ -135,7 +135,9 @@ def _blind_spots(findings: Findings, answer: Answer) -> Iterator[str]:
             lines.append(f"- {source.name}: {plain(source.header)}{ref}")
         lines += [f"- {source.name}: {plain(gap)}{ref}" for gap in source.gaps]
         if source.cut:
-            lines.append(f"- {source.name}: {count(source.cut, 'fact')} did not fit the token budget{ref}")
+            lines.append(
+                f"- {source.name}: {format_count(source.cut, 'fact')} did not fit the token budget{ref}"
+            )
     lines += [
         f"- timeline: more {what} are recorded than were read [timeline]" for what in findings.events.cut
     ]
@@ -144,7 +146,7 @@ def _blind_spots(findings: Findings, answer: Answer) -> Iterator[str]:
     yield from lines or ["Nothing is missing: every source was read and all its facts were shown."]
 
 
-def _evidence(findings: Findings, answer: Answer) -> Iterator[str]:
+def _evidence(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     cited = {citation.ref: citation.text for citation in answer.citations} if answer.model else {}
     shown = cited or {
         fact.ref: fact.text
@@ -157,19 +159,19 @@ def _evidence(findings: Findings, answer: Answer) -> Iterator[str]:
     yield f"\nQuestion log: {answer.id}; prompt SHA-256 {answer.manifest.prompt_sha256}"
 
 
-def _record(findings: Findings) -> str:
+def _record(findings: IncidentFindings) -> str:
     return f"[incidents:{findings.incident.id}]"
 
 
 def _told(event: Event) -> str:
-    return f"{moment(event.at)} {plain(event.text)} [{event.ref}]"
+    return f"{format_time(event.at)} {plain(event.text)} [{event.ref}]"
 
 
 def _distance(at: datetime, start: datetime) -> str:
     span = at - start
     if not span:
         return "at the start"
-    return f"{duration(abs(span))} {'after' if span > timedelta(0) else 'before'} the start"
+    return f"{format_duration(abs(span))} {'after' if span > timedelta(0) else 'before'} the start"
 
 
 PARTS: Mapping[str, Part] = {

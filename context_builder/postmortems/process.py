@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-_LONGEST_HOST = 120
+_MAX_HOST = 120
 _PROC = Path("/proc")
 _START_FIELD = 19
 """Of what follows the name in /proc/<pid>/stat: when the process started, in ticks since the machine did."""
@@ -29,7 +29,7 @@ def is_dead(owner: str) -> bool:
 
 def _host() -> str:
     """The machine, and within it the space in which a process number means one process."""
-    name = socket.gethostname().replace(":", "_")[:_LONGEST_HOST]
+    name = socket.gethostname().replace(":", "_")[:_MAX_HOST]
     try:
         return f"{name}/{(_PROC / 'self/ns/pid').readlink().name.strip('pid:[]')}"
     except OSError:

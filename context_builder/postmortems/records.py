@@ -11,13 +11,13 @@ from typing import TypeVarTuple
 
 from sqlalchemy import Select, or_, select
 
-from context_builder.builder import utc_now
-from context_builder.manifest import Manifest
 from context_builder.postmortems.document import read_document
 from context_builder.postmortems.incident_digest import incident_digest
-from context_builder.prompt import Prompt
-from context_builder.render import render
-from context_builder.request import QuestionError
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.prompt import Prompt
+from context_builder.prompt.render import render
+from context_builder.question.request import QuestionError
+from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Provenance, Question, ReviewStatus
 from models.database import Database, ReadSession, WriteSession
 

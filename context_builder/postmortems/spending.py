@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
-from context_builder.figures import dollars
+from context_builder.text.formatting import format_dollars
 
 
 class CapReached(Exception):
@@ -50,8 +50,8 @@ class Spending:
     def require(self, cost: Decimal) -> None:
         """Raises CapReached unless a call of this cost could fit."""
         if not self.could_fit(cost):
-            left = dollars(max(Decimal(0), self.left or Decimal(0)))
-            raise CapReached(f"the call could cost {dollars(cost)}, and {left} of the cap are left")
+            left = format_dollars(max(Decimal(0), self.left or Decimal(0)))
+            raise CapReached(f"the call could cost {format_dollars(cost)}, and {left} of the cap are left")
 
     def set_aside(self, worst: Decimal) -> bool:
         """Sets the worst case of a call aside, if it fits now; whether it did. `settle` it in any case."""

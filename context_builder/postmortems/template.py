@@ -18,14 +18,14 @@ PARTS = (
 SHIPPED = Path(__file__).with_name("templates")
 DEFAULT = "default"
 
-MOST_SECTIONS = 20
-MOST_ASKED = 12
+MAX_SECTIONS = 20
+MAX_ASKED = 12
 """Sections in which the model writes: they all have to fit into one question."""
-LONGEST_TITLE = 60
-LONGEST_HINT = 120
+MAX_TITLE = 60
+MAX_HINT = 120
 _CODE = "code:"
-_TITLE = re.compile(rf"[^\W_][\w ,&'/().-]{{0,{LONGEST_TITLE - 1}}}")
-_HINT = re.compile(rf"[\w ,.;:&'/()%?-]{{0,{LONGEST_HINT}}}")
+_TITLE = re.compile(rf"[^\W_][\w ,&'/().-]{{0,{MAX_TITLE - 1}}}")
+_HINT = re.compile(rf"[\w ,.;:&'/()%?-]{{0,{MAX_HINT}}}")
 _KEYS = ("title", "by", "hint")
 _ACCEPTED = f"accepted are {MODEL!r} and {', '.join(f'{_CODE}{part}' for part in PARTS)}"
 
@@ -98,8 +98,8 @@ def _sections(document: Mapping[str, Any]) -> Iterator[SectionPlan]:
         if key != "sections":
             raise ValueError(f"{key:.60}: unknown key; accepted is [[sections]]")
     entries = document.get("sections")
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_SECTIONS:
-        raise ValueError(f"sections: expected 1 to {MOST_SECTIONS} tables [[sections]]")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_SECTIONS:
+        raise ValueError(f"sections: expected 1 to {MAX_SECTIONS} tables [[sections]]")
     plans = [_section(f"sections[{number}]", entry) for number, entry in enumerate(entries, start=1)]
     seen: dict[str, int] = {}
     for number, plan in enumerate(plans, start=1):
@@ -107,8 +107,8 @@ def _sections(document: Mapping[str, Any]) -> Iterator[SectionPlan]:
         if first != number:
             raise ValueError(f"sections[{number}].title: {plan.title!r} is that of sections[{first}], too")
     asked = sum(plan.by_model for plan in plans)
-    if not 1 <= asked <= MOST_ASKED:
-        raise ValueError(f"sections: {asked} have by = {MODEL!r}; accepted are 1 to {MOST_ASKED}")
+    if not 1 <= asked <= MAX_ASKED:
+        raise ValueError(f"sections: {asked} have by = {MODEL!r}; accepted are 1 to {MAX_ASKED}")
     yield from plans
 
 
@@ -121,12 +121,12 @@ def _section(where: str, entry: Any) -> SectionPlan:
     title = entry.get("title")
     if not isinstance(title, str) or not _TITLE.fullmatch(title.strip()):
         raise ValueError(
-            f"{where}.title: expected 1 to {LONGEST_TITLE} letters, digits and spaces, not {title!r:.60}"
+            f"{where}.title: expected 1 to {MAX_TITLE} letters, digits and spaces, not {title!r:.60}"
         )
     writers = tuple(_writers(where, entry.get("by")))
     hint = entry.get("hint", "")
     if not isinstance(hint, str) or not _HINT.fullmatch(hint):
-        expected = f"expected one line of at most {LONGEST_HINT} letters, digits and plain punctuation"
+        expected = f"expected one line of at most {MAX_HINT} letters, digits and plain punctuation"
         raise ValueError(f"{where}.hint: {expected}, not {hint!r:.60}")
     return SectionPlan(title.strip(), writers, hint.strip())
 

@@ -18,11 +18,11 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from context_builder.answer import Answer
+from context_builder.answer.answer import Answer
+from context_builder.answer.brief import write_brief
+from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer, Written
-from context_builder.brief import write_brief
-from context_builder.builder import utc_now
-from context_builder.chat_model import ChatModel, ModelUnavailable, Reply
+from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.postmortems.candidates import Candidate, Selection, candidates, is_wanted
 from context_builder.postmortems.document import Document, instruction, write_document
 from context_builder.postmortems.findings import LEAD_IN, read_findings
@@ -31,10 +31,10 @@ from context_builder.postmortems.journal import Call, CallJournal, CallLost, Pai
 from context_builder.postmortems.records import PostmortemRecords, PostmortemText
 from context_builder.postmortems.spending import Reservation, Spending
 from context_builder.postmortems.template import DEFAULT, Template, load_template
-from context_builder.prompt import Prompt
-from context_builder.question_log import QuestionLog
-from context_builder.render import render
-from context_builder.request import Ask, QuestionError, ScopeNames
+from context_builder.prompt.prompt import Prompt
+from context_builder.prompt.render import render
+from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
+from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Provenance
 from models.database import Database, DatabaseError, ReadSession
 
@@ -327,11 +327,11 @@ def _plan(call: Call) -> Plan:
     return call.plan
 
 
-def _ask(incident: Incident, template: Template) -> Ask:
+def _ask(incident: Incident, template: Template) -> QuestionInput:
     """The incident's own time, asked about at the moment it was over."""
     # An archive may hold the first day of the calendar.
     earliest = datetime.min.replace(tzinfo=UTC) + LEAD_IN
-    return Ask(
+    return QuestionInput(
         question=instruction(incident, template),
         as_of=incident.resolved_at,
         since=max(incident.started_at, earliest) - LEAD_IN,

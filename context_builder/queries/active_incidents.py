@@ -7,11 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from context_builder.incident_state import hits, open_at
 from context_builder.queries.moment import moment_of
 from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
-from context_builder.request import ScopeNames
-from context_builder.resolve import require_known, resolve_scope
+from context_builder.question.given_scope import resolve_scope
+from context_builder.question.known_names import require_known
+from context_builder.question.request import ScopeNames
+from context_builder.telemetry.incident_state import affects, open_at
 from models import Deployment, Incident, Severity
 from models.database import ReadSession
 
@@ -69,7 +70,7 @@ async def active_incidents(
     if filters.deployment is not None:
         names = ScopeNames(deployments=(filters.deployment,))
         (deployment_id,) = (await resolve_scope(names, session, as_of=moment.as_of)).deployment_ids
-        statement = statement.where(hits(await session.get_one(Deployment, deployment_id)))
+        statement = statement.where(affects(await session.get_one(Deployment, deployment_id)))
     if filters.severities:
         statement = statement.where(Incident.severity.in_(filters.severities))
     found = (await session.execute(statement)).all()

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.fleet import CLOCK_SKEW
 from context_builder.queries.moment import Moment, moment_of
 from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
-from context_builder.request import ScopeNames
-from context_builder.resolve import require_known, resolve_scope
+from context_builder.question.given_scope import resolve_scope
+from context_builder.question.known_names import require_known
+from context_builder.question.request import ScopeNames
 from context_builder.sources.health import STALE_AFTER
+from context_builder.telemetry.fleet import CLOCK_SKEW
 from models import Deployment, DeploymentStatus
 from models.database import ReadSession
 

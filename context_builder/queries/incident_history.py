@@ -8,11 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Row, select
 
-from context_builder.incident_state import open_at, unresolved_at
 from context_builder.queries.moment import moment_of
 from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
-from context_builder.request import QuestionError
-from context_builder.resolve import MAX_NAMES, check_moment, check_name, require_known
+from context_builder.question.checks import MAX_NAMES, check_moment, check_name
+from context_builder.question.known_names import require_known
+from context_builder.question.request import QuestionError
+from context_builder.telemetry.incident_state import open_at, unresolved_at
 from models import Deployment, Incident, IncidentStatus, Postmortem, Severity
 from models.database import ReadSession
 

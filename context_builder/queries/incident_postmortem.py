@@ -8,10 +8,11 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from context_builder.builder import utc_now
 from context_builder.queries.unknown import Unknown
-from context_builder.request import QuestionError
-from context_builder.resolve import MAX_USER_CHARACTERS, check_name, not_known, some_incidents
+from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
+from context_builder.question.known_names import sample_incidents, unknown_name_text
+from context_builder.question.request import QuestionError
+from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Question
 from models.database import ReadSession
 
@@ -92,7 +93,7 @@ async def _incident(session: ReadSession, incident_id: str) -> Incident:
     check_name(incident_id, kind="incident", longest=MAX_USER_CHARACTERS)
     incident = await session.scalar(select(Incident).where(Incident.public_id == incident_id))
     if incident is None:
-        raise Unknown(not_known("incident", incident_id, await some_incidents(session, utc_now())))
+        raise Unknown(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))
     if incident.forgotten_at is not None:
         raise Unknown(f"incident {incident_id!r} was forgotten; nothing is left of its texts")
     return incident

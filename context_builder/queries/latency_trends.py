@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
-from context_builder.request import QuestionError, Window
-from context_builder.rollup_query import gathered_histograms, in_minutes, merged, within
+from context_builder.question.request import QuestionError, Window
+from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
 from models import RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -104,9 +104,9 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 async def _histograms(session: ReadSession, traffic: Traffic, width: timedelta) -> list[tuple[datetime, str]]:
     """The histograms of each bucket of the rollups."""
     whole_hours = width >= timedelta(hours=1)
-    covers = within if whole_hours else in_minutes
+    covers = in_window if whole_hours else in_minutes
     rows = await session.execute(
-        select(RequestRollup.bucket_start, gathered_histograms(session))
+        select(RequestRollup.bucket_start, concatenated_histograms(session))
         .where(
             covers(RequestRollup, traffic.window),
             RequestRollup.slowest_ms.is_not(None),
@@ -124,10 +124,12 @@ def _percentiles(
     for start, histogram in rows:
         gathered[_floor(start, width)].append(histogram)
     everything = "".join(part for parts in gathered.values() for part in parts)
-    overall = _of(window.start, window.end, merged(everything))
+    overall = _of(window.start, window.end, merge_histograms(everything))
     return overall, tuple(
         _of(
-            max(start, window.start), min(start + width, window.end), merged("".join(gathered.get(start, ())))
+            max(start, window.start),
+            min(start + width, window.end),
+            merge_histograms("".join(gathered.get(start, ()))),
         )
         for start in _starts(window, width)
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Select, select
 
-from context_builder.newest_requests import tier_then
+from context_builder.telemetry.newest_requests import tier_then
 from models import Deployment, Request, User
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from context_builder.resolve import check_moment
+from context_builder.question.checks import check_moment
 
 
 @dataclass(frozen=True, slots=True)

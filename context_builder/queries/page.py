@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 
 _Row = TypeVar("_Row")
 

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, func, select
 
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
-from context_builder.request import QuestionError, Window
-from context_builder.rollup_query import arrived, within
+from context_builder.question.request import QuestionError, Window
+from context_builder.telemetry.rollups import in_window, scored_by
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.quality_log import MILLION
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
 LENGTH = timedelta(days=7)
 """Of the window where the caller names no start: in the last day, few have a score yet."""
@@ -118,7 +118,7 @@ async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) ->
             func.coalesce(answered, 0),
         )
         .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(within(RequestRollup, traffic.window), traffic.condition(RequestRollup))
+        .where(in_window(RequestRollup, traffic.window), traffic.condition(RequestRollup))
         .group_by(Deployment.model, RequestRollup.task_type)
     )
     for model, task_type, requests, succeeded in rows:
@@ -141,7 +141,7 @@ async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> d
         .where(
             table.bucket_start >= traffic.window.start,
             table.bucket_start < traffic.window.end,
-            arrived(moment.as_of, live=moment.live),
+            scored_by(moment.as_of, live=moment.live),
             traffic.condition(table),
         )
         .group_by(Deployment.model, table.task_type)

@@ -14,11 +14,13 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, Subquery, and_, select, true
 
-from context_builder.newest_requests import MOST_RANGES, among, each, newest_of, tier_then
 from context_builder.queries.logged_request import LoggedRequest, logged_request, with_names
 from context_builder.queries.page import FIRST_PAGE, Listing, Page, Position, listing
-from context_builder.request import QuestionError, Scope, ScopeNames
-from context_builder.resolve import check_moment, require_known, resolve_scope
+from context_builder.question.checks import check_moment
+from context_builder.question.given_scope import resolve_scope
+from context_builder.question.known_names import require_known
+from context_builder.question.request import QuestionError, Scope, ScopeNames
+from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
 from models import Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -67,7 +69,7 @@ class _Walk:
     @property
     def is_bounded(self) -> bool:
         """Whether its ranges are few enough for each to get a fair part of WALK, where that is needed."""
-        return not self.along or len(self.ranges) <= MOST_RANGES
+        return not self.along or len(self.ranges) <= MAX_RANGES
 
     @property
     def most(self) -> int | None:
@@ -136,9 +138,9 @@ def _walks(scope: Scope, statuses: Sequence[str]) -> Iterator[_Walk]:
     of_deployment = among(Request.deployment_id, scope.deployment_ids)
     of_status = among(Request.status, statuses)
     of_tier = [tier_then().in_(scope.tiers)] if scope.tiers else []
-    if 0 < len(scope.user_ids) <= MOST_RANGES:
+    if 0 < len(scope.user_ids) <= MAX_RANGES:
         yield _Walk(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
-    if 0 < len(scope.deployment_ids) <= MOST_RANGES:
+    if 0 < len(scope.deployment_ids) <= MAX_RANGES:
         # The index has the status between the deployment and the moment.
         every_status = [Request.status == status for status in statuses or list(RequestStatus)]
         ranges = product(each(Request.deployment_id, scope.deployment_ids), every_status)

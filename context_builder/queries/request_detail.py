@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from context_builder.incident_state import hits, open_at, severity_rank
 from context_builder.queries.logged_request import LoggedRequest, logged_request, with_names
 from context_builder.queries.moment import moment_of
 from context_builder.queries.unknown import Unknown
-from context_builder.resolve import check_name, not_known
+from context_builder.question.checks import check_name
+from context_builder.question.known_names import unknown_name_text
+from context_builder.telemetry.incident_state import affects, open_at, severity_rank
 from models import Deployment, Incident, QualityScore, Request
 from models.database import ReadSession
 
@@ -71,7 +72,7 @@ async def request_detail(
     row = (await session.execute(with_names().where(Request.public_id == request_id))).one_or_none()
     # The present has no clock to be ahead of.
     if row is None or not (moment.live or row[0].created_at <= moment.as_of):
-        raise Unknown(not_known("request", request_id, await _newest_names(session, moment.as_of)))
+        raise Unknown(unknown_name_text("request", request_id, await _newest_names(session, moment.as_of)))
     request, deployment, user, tier = row
     return RequestDetail(
         moment.as_of,
@@ -105,7 +106,7 @@ async def _incident(
     itself = (Incident.deployment_id == deployment.id) | (Incident.target == deployment.public_id)
     incident = await session.scalar(
         select(Incident)
-        .where(hits(deployment), open_at(request.created_at))
+        .where(affects(deployment), open_at(request.created_at))
         .order_by(itself.is_not(True), severity_rank(), Incident.started_at.desc(), Incident.id.desc())
         .limit(1)
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
-from context_builder.rollup_query import within
+from context_builder.telemetry.rollups import in_window
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.database import ReadSession
 
@@ -85,7 +85,7 @@ async def _cells(session: ReadSession, traffic: Traffic) -> list[_Cell]:
     rows = await session.execute(
         select(*dimensions, func.sum(RequestRollup.requests))
         .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(within(RequestRollup, traffic.window), traffic.condition(RequestRollup))
+        .where(in_window(RequestRollup, traffic.window), traffic.condition(RequestRollup))
         .group_by(*dimensions)
     )
     return [_Cell(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in rows]

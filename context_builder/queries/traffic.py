@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 
 from context_builder.queries.moment import Moment, moment_of
-from context_builder.request import Scope, ScopeNames, Window
-from context_builder.resolve import given_window, resolve_scope
-from context_builder.rollup_query import of_traffic
-from context_builder.time_phrases import DEFAULT_LENGTH
+from context_builder.question.checks import given_window
+from context_builder.question.given_scope import resolve_scope
+from context_builder.question.request import Scope, ScopeNames, Window
+from context_builder.question.time_phrases import DEFAULT_LENGTH
+from context_builder.telemetry.rollups import of_traffic
 from models import QualityRollup, RequestRollup
 from models.database import ReadSession
 

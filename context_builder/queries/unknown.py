@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 
 
 class Unknown(QuestionError):

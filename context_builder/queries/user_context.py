@@ -10,10 +10,11 @@ from sqlalchemy import BigInteger, func, select
 
 from context_builder.queries.moment import Moment, moment_of
 from context_builder.queries.unknown import Unknown
-from context_builder.request import Window
-from context_builder.resolve import MAX_USER_CHARACTERS, check_name, not_known, some_users
-from context_builder.rollup_query import within
-from context_builder.time_phrases import whole_minutes
+from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
+from context_builder.question.known_names import sample_users, unknown_name_text
+from context_builder.question.request import Window
+from context_builder.question.time_phrases import whole_minutes
+from context_builder.telemetry.rollups import in_window
 from models import Request, User, UserSpend
 from models.database import ReadSession
 
@@ -62,7 +63,7 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
         select(User).where(User.public_id == user_id, User.created_at <= moment.as_of)
     )
     if user is None:
-        raise Unknown(not_known("user", user_id, await some_users(session, moment.as_of)))
+        raise Unknown(unknown_name_text("user", user_id, await sample_users(session, moment.as_of)))
     end = whole_minutes(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
     midnight = moment.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     today = await _spent(session, user, Window(min(midnight, end), end))
@@ -89,7 +90,7 @@ async def _spent(session: ReadSession, user: User, window: Window) -> Spent:
         select(
             func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0),
             func.sum(UserSpend.cost_usd),
-        ).where(UserSpend.user_id == user.id, within(UserSpend, window))
+        ).where(UserSpend.user_id == user.id, in_window(UserSpend, window))
     )
     requests, cost = row.one()
     return Spent(window.start, window.end, int(requests), Decimal(0) if cost is None else cost)

@@ -17,22 +17,29 @@ from typing import Any
 from sqlalchemy import case, func, or_, select, type_coerce
 from sqlalchemy.types import BigInteger
 
-from context_builder.figures import count, dollars, duration, moment, named, percent
-from context_builder.fleet import horizon
-from context_builder.newest_requests import newest_of_users
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import BASELINE, baseline_of, within
+from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.fleet import latest_accepted_report
+from context_builder.telemetry.newest_requests import newest_of_users
+from context_builder.telemetry.rollups import BASELINE, baseline_of, in_window
+from context_builder.text.formatting import (
+    format_count,
+    format_dollars,
+    format_duration,
+    format_name,
+    format_percent,
+    format_time,
+)
+from context_builder.text.sanitize import quote
 from models import FAILED_STATUSES, Deployment, Request, User, UserAction, UserSpend
 from models.database import ReadSession
-from models.schema import Money, UtcDateTime
+from models.tables.schema import Money, UtcDateTime
 
-MOST_USERS = 5
-MOST_ACTIONS = 20
+MAX_USERS = 5
+MAX_ACTIONS = 20
 SAMPLE = 2_000
 """Requests of a user whose deployment and status are read, the newest of the window."""
-MOST_NAMES = 8
+MAX_NAMES = 8
 _MANY_FAILED = 0.1
 """From this share on, that a user's requests fail is what he is asked about for."""
 _FAILING = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.VOLUME, Topic.COST, Topic.CHANGES})
@@ -41,7 +48,7 @@ _HOUR = timedelta(hours=1)
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Each user that the question names: who he is, what he sent, and what he did beside."""
-    ids = request.scope.user_ids[:MOST_USERS]
+    ids = request.scope.user_ids[:MAX_USERS]
     if not ids:
         return Section("no user is asked about", status=Status.EMPTY)
     facts: list[Fact] = []
@@ -55,17 +62,15 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
             facts += await _spent(session, request, user)
             facts += await _sent(session, request, user)
             facts += _told(actions, user, request)
-            if user.updated_at > horizon(request):
+            if user.updated_at > latest_accepted_report(request):
                 gaps.append(
-                    f"the tier at this moment of {named(user.public_id)}: tier or budget changed later"
+                    f"the tier at this moment of {format_name(user.public_id)}: tier or budget changed later"
                 )
-    if len(request.scope.user_ids) > MOST_USERS:
-        gaps.append(
-            f"activity of {len(request.scope.user_ids) - MOST_USERS:,} more users who are asked about"
-        )
+    if len(request.scope.user_ids) > MAX_USERS:
+        gaps.append(f"activity of {len(request.scope.user_ids) - MAX_USERS:,} more users who are asked about")
     if not facts:
         return Section("the user who is asked about was not known then", status=Status.EMPTY)
-    names = ", ".join(named(user.public_id) for user in users)
+    names = ", ".join(format_name(user.public_id) for user in users)
     return Section(
         f"activity of {names}",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
@@ -74,13 +79,15 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 def _profile(user: User, request: ContextRequest) -> Fact:
-    name = named(user.public_id)
-    details = [f"name {quoted(user.name, limit=100)}"] if user.name else []
+    name = format_name(user.public_id)
+    details = [f"name {quote(user.name, limit=100)}"] if user.name else []
     if user.role:
-        details.append(f"role {named(user.role)}")
-    known = user.updated_at <= horizon(request)
+        details.append(f"role {format_name(user.role)}")
+    known = user.updated_at <= latest_accepted_report(request)
     details.append(f"tier {user.tier}" if known else "tier not known for this moment")
-    details.append(f"user since {moment(user.created_at)} ({duration(request.as_of - user.created_at)})")
+    details.append(
+        f"user since {format_time(user.created_at)} ({format_duration(request.as_of - user.created_at)})"
+    )
     return Fact(f"{name}: {', '.join(details)}", "", 0.8, kind="user profiles")
 
 
@@ -94,7 +101,7 @@ async def _actions(session: ReadSession, request: ContextRequest, user: User) ->
             UserAction.occurred_at <= request.as_of,
         )
         .order_by(UserAction.occurred_at.desc(), UserAction.id.desc())
-        .limit(MOST_ACTIONS)
+        .limit(MAX_ACTIONS)
     )
     return found.all()
 
@@ -103,34 +110,34 @@ def _told(actions: Sequence[UserAction], user: User, request: ContextRequest) ->
     """The newest actions; those of the window count for more."""
     for rank, action in enumerate(actions):
         inside = request.window.start <= action.occurred_at < request.window.end
-        head = f"{named(user.public_id)} at {moment(action.occurred_at)}: {named(action.action)}"
-        text = f"{head}, {quoted(action.detail)}" if action.detail else head
+        head = f"{format_name(user.public_id)} at {format_time(action.occurred_at)}: {format_name(action.action)}"
+        text = f"{head}, {quote(action.detail)}" if action.detail else head
         importance = (0.75 if inside else 0.5) - 0.01 * rank
         yield Fact(text, head if action.detail else "", importance, kind="user actions")
 
 
 async def _spent(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
     """Requests and cost of the window, and an hour's share of both beside the days before."""
-    now, before = within(UserSpend, request.window), within(UserSpend, baseline_of(request.window))
-    in_window = case((now, 1), else_=0)
+    now, before = in_window(UserSpend, request.window), in_window(UserSpend, baseline_of(request.window))
+    side = case((now, 1), else_=0)
     nano = func.sum(type_coerce(UserSpend.cost_usd, BigInteger))
     rows = await session.execute(
         select(
-            in_window,
+            side,
             func.sum(UserSpend.requests),
             type_coerce(nano, Money),
             func.min(UserSpend.bucket_start, type_=UtcDateTime),
         )
         .where(UserSpend.user_id == user.id, or_(now, before))
-        .group_by(in_window)
+        .group_by(side)
     )
     sides = {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
-    name = named(user.public_id)
+    name = format_name(user.public_id)
     if 1 not in sides:
         return [Fact(f"{name} sent no requests in the window{_before(sides.get(0), request)}", "", 0.6,
                      kind="user volumes")]  # fmt: skip
     requests, cost, _ = sides[1]
-    head = f"{name} sent {count(requests, 'request')} for {dollars(cost)} in the window, on all deployments"
+    head = f"{name} sent {format_count(requests, 'request')} for {format_dollars(cost)} in the window, on all deployments"
     text = f"{head}: {_hourly(requests, cost, request.window.length)}{_before(sides.get(0), request)}"
     return [Fact(text, head, 0.85, kind="user volumes")]
 
@@ -141,12 +148,12 @@ def _before(side: tuple[int, Decimal, datetime] | None, request: ContextRequest)
         return "; none in the 7 days before"
     requests, cost, first = side
     span: Window = baseline_of(request.window)
-    return f"; from {moment(first)} until then {_hourly(requests, cost, max(span.end - first, _HOUR))}"
+    return f"; from {format_time(first)} until then {_hourly(requests, cost, max(span.end - first, _HOUR))}"
 
 
 def _hourly(requests: int, cost: Decimal, span: timedelta) -> str:
     hours = Decimal(span // timedelta(seconds=1)) / 3600
-    return f"{requests / hours:,.1f} requests and {dollars(cost / hours)} an hour"
+    return f"{requests / hours:,.1f} requests and {format_dollars(cost / hours)} an hour"
 
 
 async def _sent(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
@@ -167,8 +174,8 @@ async def _sent(session: ReadSession, request: ContextRequest, user: User) -> li
     if not total:
         return []
     where = " on the deployments in scope" if request.scope.deployment_ids else ""
-    which = f"the newest {SAMPLE} requests" if total == SAMPLE else f"all {count(total, 'request')}"
-    head = f"{which} of {named(user.public_id)}{where} in the window"
+    which = f"the newest {SAMPLE} requests" if total == SAMPLE else f"all {format_count(total, 'request')}"
+    head = f"{which} of {format_name(user.public_id)}{where} in the window"
     return [
         _outcomes(head, found, total),
         Fact(f"{head} by deployment: {_shares(found, 0, total)}", "", 0.65, kind="user breakdowns"),
@@ -180,11 +187,11 @@ def _outcomes(head: str, rows: Sequence[Any], total: int) -> Fact:
     codes: Counter[str] = Counter()
     for _, status, code, number in rows:
         if status in FAILED_STATUSES:
-            codes[f"{status} {named(code)}" if code else status] += number
+            codes[f"{status} {format_name(code)}" if code else status] += number
     failed = codes.total()
     ranked = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
-    kinds = ", ".join(f"{code} {number:,}" for code, number in ranked[:MOST_NAMES])
-    short = f"{head}: {failed:,} of {count(total, 'request')} failed ({percent(failed, total)})"
+    kinds = ", ".join(f"{code} {number:,}" for code, number in ranked[:MAX_NAMES])
+    short = f"{head}: {failed:,} of {format_count(total, 'request')} failed ({format_percent(failed, total)})"
     return Fact(
         f"{short}: {kinds}" if failed else short,
         short if failed else "",
@@ -199,8 +206,11 @@ def _shares(rows: Sequence[Any], column: int, total: int) -> str:
     for row in rows:
         counts[row[column]] += row[3]
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{named(name)} {number:,} ({percent(number, total)})" for name, number in ranked[:MOST_NAMES]]
-    rest = f" and {len(ranked) - MOST_NAMES:,} more" if len(ranked) > MOST_NAMES else ""
+    shown = [
+        f"{format_name(name)} {number:,} ({format_percent(number, total)})"
+        for name, number in ranked[:MAX_NAMES]
+    ]
+    rest = f" and {len(ranked) - MAX_NAMES:,} more" if len(ranked) > MAX_NAMES else ""
     return f"{', '.join(shown)}{rest}"
 
 

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, select
 
-from context_builder.event_scope import event_scope
-from context_builder.event_window import EventWindow, nearness, occasions, recent
-from context_builder.fact_keys import change_key, job_key
-from context_builder.figures import count, named
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.event_scope import event_scope
+from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.text.fact_keys import change_key, job_key
+from context_builder.text.formatting import format_count, format_name
+from context_builder.text.sanitize import quote
 from models import AuditEvent, ConfigChange, Job, JobType
 from models.database import ReadSession
 
@@ -27,7 +27,7 @@ NEWEST = 500
 MOST = 40
 SAME = timedelta(minutes=1)
 """An event this close to a configuration change or the creation of a job on the same target records it."""
-_MOST_RECORDED = 1_000
+_MAX_RECORDED = 1_000
 _IMPORTANCE = 0.6
 _RECORDED_IMPORTANCE = 0.2
 _JOB_ACTIONS = frozenset({"job", *JobType})
@@ -65,7 +65,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 def _header(total: int, different: int, span: EventWindow) -> str:
     read_part = f"; only the newest {NEWEST} were read" if total > NEWEST else ""
     listed = f"; {different:,} different ones, {MOST} are listed" if different > MOST else ""
-    return f"{count(total, 'audit event')} {span}{read_part}{listed}"
+    return f"{format_count(total, 'audit event')} {span}{read_part}{listed}"
 
 
 def _area(event: AuditEvent) -> str:
@@ -88,7 +88,7 @@ async def _recorded(session: ReadSession, events: Sequence[AuditEvent], request:
                 _around(changes, request).holds(ConfigChange.changed_at),
             )
             .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
-            .limit(_MOST_RECORDED)
+            .limit(_MAX_RECORDED)
         )
         for target, changed_at in rows:
             recorded["config", target].append((changed_at, change_key(target, changed_at)))
@@ -98,7 +98,7 @@ async def _recorded(session: ReadSession, events: Sequence[AuditEvent], request:
             select(Job.target, Job.created_at, Job.public_id)
             .where(Job.target.in_(_targets(started)), _around(started, request).holds(Job.created_at))
             .order_by(Job.created_at.desc(), Job.id.desc())
-            .limit(_MOST_RECORDED)
+            .limit(_MAX_RECORDED)
         )
         for target, created_at, public_id in jobs:
             recorded["job", target].append((created_at, job_key(public_id)))
@@ -127,10 +127,10 @@ def _fact(alike: Sequence[AuditEvent], key: str, span: EventWindow) -> Fact:
     event = alike[0]
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
     when = occasions(alike[-1].occurred_at, event.occurred_at)
-    head = f"{named(event.actor)} did {named(event.action)} on {named(event.target)}{often} {when}"
+    head = f"{format_name(event.actor)} did {format_name(event.action)} on {format_name(event.target)}{often} {when}"
     importance = _RECORDED_IMPORTANCE if key else _IMPORTANCE
     return Fact(
-        f"{head}: {quoted(event.detail)}" if event.detail else head,
+        f"{head}: {quote(event.detail)}" if event.detail else head,
         head if event.detail else "",
         importance * (0.5 + 0.5 * nearness(event.occurred_at, span.until)),
         kind="audit events",

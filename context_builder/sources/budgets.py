@@ -27,13 +27,13 @@ from sqlalchemy import (
     type_coerce,
 )  # fmt: skip
 
-from context_builder.figures import count, dollars, named, percent
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import within
+from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.time_phrases import whole_minutes
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.time_phrases import whole_minutes
+from context_builder.telemetry.rollups import in_window
+from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
 from models import User, UserSpend
-from models.schema import Money
+from models.tables.schema import Money
 
 SOON = timedelta(hours=1)
 """Earlier in the day a projection would say more about chance than about the user."""
@@ -85,7 +85,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     will_pass = f"{will:,} projected to pass it today" if today.length >= SOON else "too early to project"
     listed = f"; the {MOST} who used most of it are listed" if number > MOST else ""
     return Section(
-        f"{count(number, 'user')} with a daily budget, {dollars(spent)} spent since midnight; "
+        f"{format_count(number, 'user')} with a daily budget, {format_dollars(spent)} spent since midnight; "
         f"{over:,} over budget, {near:,} near it, {will_pass}{listed}",
         tuple(_fact(spending) for spending in spendings),
         gaps=gaps,
@@ -98,7 +98,7 @@ def _usage(request: ContextRequest, today: Window) -> Subquery:
     only_users = UserSpend.user_id.in_(scope.user_ids) if scope.user_ids and not scope.tiers else true()
     spent = (
         select(UserSpend.user_id, func.sum(type_coerce(UserSpend.cost_usd, BigInteger)).label("nano"))
-        .where(within(UserSpend, today), only_users)
+        .where(in_window(UserSpend, today), only_users)
         .group_by(UserSpend.user_id)
         .subquery()
     )
@@ -177,20 +177,26 @@ def _projected(spent: Decimal, today: Window) -> Decimal | None:
 def _gap(changed_later: int) -> tuple[str, ...]:
     if not changed_later:
         return ()
-    return (f"tier and budget at this moment of {count(changed_later, 'user')} who were changed later",)
+    return (
+        f"tier and budget at this moment of {format_count(changed_later, 'user')} who were changed later",
+    )
 
 
 def _fact(spending: Spending) -> Fact:
-    user, remaining = named(spending.user), spending.budget - spending.spent
-    share = f" ({percent(spending.spent, spending.budget)})" if spending.budget else ""
-    left = f"{dollars(remaining)} remaining" if remaining >= 0 else f"OVER by {dollars(-remaining)}"
-    short = f"{user}: {dollars(spending.spent)} of the daily {dollars(spending.budget)} spent{share}"
+    user, remaining = format_name(spending.user), spending.budget - spending.spent
+    share = f" ({format_percent(spending.spent, spending.budget)})" if spending.budget else ""
+    left = (
+        f"{format_dollars(remaining)} remaining"
+        if remaining >= 0
+        else f"OVER by {format_dollars(-remaining)}"
+    )
+    short = f"{user}: {format_dollars(spending.spent)} of the daily {format_dollars(spending.budget)} spent{share}"
     text = (
-        f"{user} ({spending.tier}): {dollars(spending.spent)} of {dollars(spending.budget)} "
+        f"{user} ({spending.tier}): {format_dollars(spending.spent)} of {format_dollars(spending.budget)} "
         f"spent today{share}, {left}"
     )
     if spending.projected is not None:
-        text += f"; projected {dollars(spending.projected)} by midnight"
+        text += f"; projected {format_dollars(spending.projected)} by midnight"
     return Fact(
         text,
         short,

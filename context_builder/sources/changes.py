@@ -13,25 +13,31 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
-from context_builder.exploration.exploration import Findings
-from context_builder.exploration.metric import Metric
+from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
-from context_builder.exploration.shift import Shift
-from context_builder.figures import count, duration, moment, percent, times
-from context_builder.request import ContextRequest, Topic
-from context_builder.shift_words import (
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.shift import ChangePoint
+from context_builder.exploration.shift_text import (
     ANY_CHANGE,
-    happened,
-    lasting,
+    describe_change,
+    describe_period,
     listed_slices,
     precision,
     scope_name,
     slice_name,
     topics_of,
 )
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_percent,
+    format_ratio,
+    format_time,
+)
 
-MOST_EVENTS = 12
+MAX_EVENTS = 12
 _ONSET = 0.97
 """Importance of the first onset; below that of what explains itself, such as planned work."""
 _EVENT = 0.95
@@ -57,7 +63,7 @@ class Coincidence:
     """An event near the onset of a shift."""
 
     event: Event
-    shift: Shift
+    shift: ChangePoint
     rank: int
     """Of the shift, from 0."""
     scope: frozenset[str] = frozenset()
@@ -88,7 +94,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
-async def _section(request: ContextRequest, stores: Stores, findings: Findings) -> Section:
+async def _section(request: ContextRequest, stores: Stores, findings: ExplorationFindings) -> Section:
     shifts = findings.shifts
     if not shifts:
         if not findings.has_traffic:
@@ -107,18 +113,20 @@ async def _section(request: ContextRequest, stores: Stores, findings: Findings) 
         ),
         *(
             _event(one, _which(one.shift, shifts, scope_name(request)), topics_of(one.shift, shifts))
-            for one in coincidences[:MOST_EVENTS]
+            for one in coincidences[:MAX_EVENTS]
         ),
     ]
-    rest = f" of {len(coincidences)}" if len(coincidences) > MOST_EVENTS else ""
+    rest = f" of {len(coincidences)}" if len(coincidences) > MAX_EVENTS else ""
     header = (
-        f"{count(len(shifts), 'onset')}, the first {moment(min(shift.onset for shift in shifts))}; "
-        f"{min(len(coincidences), MOST_EVENTS)}{rest} events near one; near in time is not proof of cause"
+        f"{format_count(len(shifts), 'onset')}, the first {format_time(min(shift.onset for shift in shifts))}; "
+        f"{min(len(coincidences), MAX_EVENTS)}{rest} events near one; near in time is not proof of cause"
     )
     return Section(header, tuple(sorted(facts, key=lambda fact: -fact.importance)))
 
 
-def _nearest(events: Sequence[Event], shifts: Sequence[Shift], scope: frozenset[str]) -> list[Coincidence]:
+def _nearest(
+    events: Sequence[Event], shifts: Sequence[ChangePoint], scope: frozenset[str]
+) -> list[Coincidence]:
     """Each event once, with the shift it matters to most; the most important first.
 
     Of the same thing happening again and again to one target the most important is told, with how often.
@@ -143,7 +151,7 @@ def _nearest(events: Sequence[Event], shifts: Sequence[Shift], scope: frozenset[
     return list(told.values())
 
 
-def _concern(event: Event, shift: Shift, scope: frozenset[str]) -> float:
+def _concern(event: Event, shift: ChangePoint, scope: frozenset[str]) -> float:
     """How much an event has to do with what changed, from 0 to 1, by what it happened to.
 
     All of it for the gateway as a whole and for a deployment, model or backend of what changed. What broke
@@ -157,10 +165,10 @@ def _concern(event: Event, shift: Shift, scope: frozenset[str]) -> float:
     return _BESIDE if names.isdisjoint(event.target.split("/")) else _NEAR
 
 
-def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
+def _onset(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
     also = f"; also {listed_slices(shift.also, whole, 3)}" if shift.also else ""
-    what = "NO REQUESTS were recorded" if shift.is_gap else happened(shift)
-    head = f"{slice_name(shift.slice, whole)}: {what} {lasting(shift)}"
+    what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
+    head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
         f"{head}{precision(shift)}: {_level(shift)}{also}",
         f"{head}: {_level(shift)}",
@@ -170,37 +178,37 @@ def _onset(shift: Shift, rank: int, whole: str, topics: frozenset[Topic]) -> Fac
     )
 
 
-def _level(shift: Shift) -> str:
+def _level(shift: ChangePoint) -> str:
     """By how much, and over how many requests."""
     if shift.is_gap:
         usual = f"about {round(shift.expected_per_hour):,} per hour are usual"
         return f"{usual}; a gap in the telemetry, or an outage"
     if shift.metric is Metric.LATENCY:
-        ratio = times(shift.after, 1.0)
-        return f"{ratio} the usual latency over {count(round(shift.counted), 'answered request')}"
+        ratio = format_ratio(shift.after, 1.0)
+        return f"{ratio} the usual latency over {format_count(round(shift.counted), 'answered request')}"
     if shift.metric is Metric.ERRORS:
         return (
-            f"{_share(shift.after)} of {count(round(shift.counted), 'request')} failed, "
+            f"{_share(shift.after)} of {format_count(round(shift.counted), 'request')} failed, "
             f"{_share(shift.before)} is usual"
         )
     if shift.metric is Metric.QUALITY:
         return (
-            f"mean score {shift.after:.2f} over {count(round(shift.counted), 'score')}, "
+            f"mean score {shift.after:.2f} over {format_count(round(shift.counted), 'score')}, "
             f"{shift.before:.2f} is usual"
         )
     if shift.metric is Metric.VOLUME and not shift.counted:
         return f"none at all, where about {max(1, round(shift.expected_per_hour)):,} per hour are usual"
-    amount = f", {count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
-    return f"{times(shift.after, 1.0)} what is usual at that time of day{amount}"
+    amount = f", {format_count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
+    return f"{format_ratio(shift.after, 1.0)} what is usual at that time of day{amount}"
 
 
 def _share(fraction: float) -> str:
-    return percent(round(fraction * 1000), 1000)
+    return format_percent(round(fraction * 1000), 1000)
 
 
 def _event(one: Coincidence, which: str, topics: frozenset[Topic]) -> Fact:
-    again = f", and {count(one.again, 'time')} again" if one.again else ""
-    text = f"{moment(one.event.at)}, {_relation(one)} ({which}): {one.event.text}{again}"
+    again = f", and {format_count(one.again, 'time')} again" if one.again else ""
+    text = f"{format_time(one.event.at)}, {_relation(one)} ({which}): {one.event.text}{again}"
     return Fact(text, "", one.importance, topics, "events", one.event.key)
 
 
@@ -208,13 +216,13 @@ def _relation(one: Coincidence) -> str:
     if not one.distance:
         return "at the onset"
     side = "before" if one.distance < timedelta(0) else "after"
-    return f"{duration(abs(one.distance))} {side} the onset"
+    return f"{format_duration(abs(one.distance))} {side} the onset"
 
 
-def _which(shift: Shift, shifts: Sequence[Shift], whole: str) -> str:
+def _which(shift: ChangePoint, shifts: Sequence[ChangePoint], whole: str) -> str:
     """Which onset is meant: its slice, too, where others are told in the same words."""
-    what = happened(shift)
-    alone = sum(happened(other) == what for other in shifts) == 1
+    what = describe_change(shift)
+    alone = sum(describe_change(other) == what for other in shifts) == 1
     return what if alone else f"{slice_name(shift.slice, whole)}: {what}"
 
 

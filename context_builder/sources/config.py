@@ -12,13 +12,13 @@ from datetime import datetime
 
 from sqlalchemy import and_, func, select
 
-from context_builder.event_scope import event_scope
-from context_builder.event_window import EventWindow, leading, nearness, onset_note, relative
-from context_builder.fact_keys import change_key
-from context_builder.figures import count, moment, named
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.event_scope import event_scope
+from context_builder.telemetry.event_window import EventWindow, leading, nearness, onset_note, relative
+from context_builder.text.fact_keys import change_key
+from context_builder.text.formatting import format_count, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import ConfigChange
 from models.database import ReadSession
 
@@ -41,7 +41,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     listed = (
         f"; the {'nearest to the onset' if onset else 'newest'} {MOST} are listed" if total > MOST else ""
     )
-    header = f"{count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
+    header = f"{format_count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
     return Section(header, tuple(_facts(changes, onset, onset or span.until)), gaps=found.gaps)
 
 
@@ -74,10 +74,10 @@ def _facts(changes: Sequence[ConfigChange], onset: datetime | None, center: date
 
 
 def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: str) -> Fact:
-    when = f"{moment(change.changed_at)}{relative(change.changed_at, onset)}"
-    head = f"{named(change.parameter)} of {named(change.target)}"
+    when = f"{format_time(change.changed_at)}{relative(change.changed_at, onset)}"
+    head = f"{format_name(change.parameter)} of {format_name(change.target)}"
     return Fact(
-        f"{head}: {_step(change, _VALUE_LIMIT)}; by {named(change.changed_by)} at {when}",
+        f"{head}: {_step(change, _VALUE_LIMIT)}; by {format_name(change.changed_by)} at {when}",
         f"{head}: {_step(change, _SHORT_LIMIT)} at {when}",
         0.3 + 0.7 * nearness(change.changed_at, center),
         kind="configuration changes",
@@ -87,8 +87,8 @@ def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: s
 
 def _step(change: ConfigChange, limit: int) -> str:
     """From what to what; the short form of long values must not hide that they differ."""
-    old = "not set" if change.old_value is None else quoted(change.old_value, limit=limit)
-    new = "removed" if change.new_value is None else quoted(change.new_value, limit=limit)
+    old = "not set" if change.old_value is None else quote(change.old_value, limit=limit)
+    new = "removed" if change.new_value is None else quote(change.new_value, limit=limit)
     return f"{old} -> {new}"
 
 

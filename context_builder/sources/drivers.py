@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from context_builder.driver_words import figures, share
-from context_builder.exploration.explanation import Explained, explained
-from context_builder.exploration.exploration import LOOKBACK, Findings, widened
-from context_builder.figures import moment
-from context_builder.request import ContextRequest, Topic
-from context_builder.shift_words import (
+from context_builder.exploration.driver_text import figures, share
+from context_builder.exploration.explanation import Attribution, attribute_change
+from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, widened
+from context_builder.exploration.shift_text import (
     ANY_CHANGE,
-    happened,
-    lasting,
+    describe_change,
+    describe_period,
     listed_slices,
     scope_name,
     slice_name,
     topics_of,
 )
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.text.formatting import format_time
 
-MOST_SHIFTS = 5
+MAX_SHIFTS = 5
 """Changes that are taken apart, the most relevant first."""
 _FALLING = 0.08
 """By so much less important is each further driver of a change."""
@@ -44,9 +44,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
-async def _section(request: ContextRequest, stores: Stores, findings: Findings) -> Section:
+async def _section(request: ContextRequest, stores: Stores, findings: ExplorationFindings) -> Section:
     shifts = findings.shifts
-    told = [shift for shift in shifts if not shift.is_gap][:MOST_SHIFTS]
+    told = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
     if not told:
         if shifts:
             return Section(_ONLY_GAPS)
@@ -54,11 +54,11 @@ async def _section(request: ContextRequest, stores: Stores, findings: Findings) 
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
         return Section(_nothing(request))
     async with stores.snapshot.session() as session:
-        found: list[Explained] = []
+        found: list[Attribution] = []
         for shift in told:
             others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
             without = [driver.slice for one in others for driver in one.drivers[:1]]
-            found += await explained(session, widened(request), shift, LOOKBACK, without)
+            found += await attribute_change(session, widened(request), shift, LOOKBACK, without)
     facts = [
         fact
         for rank, one in enumerate(found)
@@ -66,7 +66,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Findings) 
             one, _FIRST - _FEWER * min(rank, 6), scope_name(request), topics_of(one.shift, shifts)
         )
     ]
-    said = "; ".join(f"{happened(shift)} {lasting(shift)}" for shift in told)
+    said = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in told)
     return Section(f"what carries each change: {said}", tuple(facts))
 
 
@@ -74,13 +74,13 @@ def _nothing(request: ContextRequest) -> str:
     start = request.window.start - LOOKBACK
     return (
         "nothing significant: latency, errors, volume, cost and quality of every slice are what they were "
-        f"since {moment(start)}"
+        f"since {format_time(start)}"
     )
 
 
-def _facts(one: Explained, importance: float, whole: str, topics: frozenset[Topic]) -> Iterator[Fact]:
+def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[Topic]) -> Iterator[Fact]:
     shift = one.shift
-    since = f"{happened(shift)} {lasting(shift)}"
+    since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
         even = f"{since}: no slice of them stands out; {whole}: {figures(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select
 
-from context_builder.event_scope import event_scope
-from context_builder.event_window import (
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.event_scope import event_scope
+from context_builder.telemetry.event_window import (
     REACH,
     EventWindow,
     before_window,
@@ -25,17 +27,15 @@ from context_builder.event_window import (
     onset_note,
     relative,
 )
-from context_builder.figures import count, moment, named
-from context_builder.log_templates import templates_of
-from context_builder.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.log_templates import templates_of
+from context_builder.text.formatting import format_count, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import ErrorLog, LogSeverity
 from models.database import ReadSession
 
-MOST_READ = 10_000
+MAX_READ = 10_000
 """Newest lines of the window that are read; the others are counted."""
-MOST_READ_BEFORE = 10_000
+MAX_READ_BEFORE = 10_000
 """The same for the day before."""
 MOST = 30
 MAX_MESSAGE_CHARACTERS = 400
@@ -107,8 +107,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     onset = found.at
     scope = event_scope(ErrorLog, request)
     async with stores.snapshot.session() as session:
-        window = await _lines(session, scope, during(request), MOST_READ)
-        before = await _lines(session, scope, before_window(request), MOST_READ_BEFORE)
+        window = await _lines(session, scope, during(request), MAX_READ)
+        before = await _lines(session, scope, before_window(request), MAX_READ_BEFORE)
     usual = f"{before.total:,} in the 24 h before"
     if not window.read:
         return Section(f"no error logs {window.span}, {usual}", status=Status.EMPTY)
@@ -121,8 +121,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     listed = f", {MOST} are listed" if len(facts) > MOST else ""
     part = "" if window.complete else f"; only the newest {len(window.read):,} were read"
     return Section(
-        f"{count(window.total, 'error log')} {window.span}, {usual}{part}; "
-        f"{count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
+        f"{format_count(window.total, 'error log')} {window.span}, {usual}{part}; "
+        f"{format_count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
         tuple(facts[:MOST]),
         gaps=found.gaps,
     )
@@ -173,11 +173,11 @@ def _fact(group: Group, span: EventWindow, before: Lines, border: datetime, onse
     tail = f"{often} on {_targets(lines)} {occasions(group.first, lines[0].logged_at)}"
     news = _news(group, before, border) + (relative(group.first, onset) if group.new else "")
     newest = max((line.logged_at, line.message) for line in lines)[1]
-    example = f"; e.g. {quoted(newest)}" if newest != group.template else ""
+    example = f"; e.g. {quote(newest)}" if newest != group.template else ""
     kind = group.severity.upper() if group.severity is LogSeverity.CRITICAL else group.severity
     return Fact(
-        f"{kind} {quoted(group.template, limit=_TEMPLATE_LIMIT)} {tail}; {news}{example}",
-        f"{kind} {quoted(group.template, limit=_SHORT_LIMIT)} {tail}{'; NEW' if group.new else ''}",
+        f"{kind} {quote(group.template, limit=_TEMPLATE_LIMIT)} {tail}; {news}{example}",
+        f"{kind} {quote(group.template, limit=_SHORT_LIMIT)} {tail}{'; NEW' if group.new else ''}",
         _importance(group, span, before),
         _NEWS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
@@ -188,16 +188,16 @@ def _targets(lines: Sequence[Line]) -> str:
     """Where it was logged, the most frequent first."""
     counts = Counter(line.target for line in lines)
     targets = sorted(counts, key=lambda target: (-counts[target], target))
-    listed = ", ".join(named(target) for target in targets[:_TARGETS])
+    listed = ", ".join(format_name(target) for target in targets[:_TARGETS])
     return listed if len(targets) <= _TARGETS else f"{listed} and {len(targets) - _TARGETS:,} more"
 
 
 def _news(group: Group, before: Lines, border: datetime) -> str:
     """What is known of the template from before."""
     if group.new and before.complete:
-        return f"NEW: not seen from {moment(before.span.since)} to {moment(border)}"
+        return f"NEW: not seen from {format_time(before.span.since)} to {format_time(border)}"
     if group.new:
-        return f"NEW: not among the {len(before.read):,} lines before {moment(before.span.until)}"
+        return f"NEW: not among the {len(before.read):,} lines before {format_time(before.span.until)}"
     least = "" if before.complete else "at least "
     return f"{least}{group.before:,} in the 24 h before the window"
 

@@ -16,24 +16,36 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from context_builder.figures import count, milliseconds, moment, named, percent
-from context_builder.newest_requests import hidden_users, newest_failed
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import baseline_of, gathered_histograms, merged, rollup_scope, within
+from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.newest_requests import hidden_users, newest_failed
+from context_builder.telemetry.rollups import (
+    baseline_of,
+    concatenated_histograms,
+    in_window,
+    merge_histograms,
+    rollup_scope,
+)
+from context_builder.text.formatting import (
+    format_count,
+    format_milliseconds,
+    format_name,
+    format_percent,
+    format_time,
+)
 from models import FAILED_STATUSES, Deployment, Request, RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
 SAMPLE = 500
 """Failed requests whose endpoints are read, the newest."""
-MOST_GROUPS = 1_000
+MAX_GROUPS = 1_000
 """Kinds of failure on a deployment that are read, the most frequent."""
-MOST_CODES = 12
-MOST_DEPLOYMENTS = 12
-MOST_ENDPOINTS = 8
-MOST_NAMES = 5
+MAX_CODES = 12
+MAX_DEPLOYMENTS = 12
+MAX_ENDPOINTS = 8
+MAX_NAMES = 5
 _TOPICS = frozenset({Topic.ERRORS})
 
 Code = tuple[str, str]
@@ -69,7 +81,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         hidden = await hidden_users(session, request)
     if hidden:
         gaps += (
-            f"endpoints for {count(hidden, 'user')} whose tier or budget changed in the window or later",
+            f"endpoints for {format_count(hidden, 'user')} whose tier or budget changed in the window or later",
         )
     if not groups:
         return Section("no failed requests in the window", status=Status.EMPTY, gaps=gaps)
@@ -78,7 +90,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     new = sum(code not in before for code in codes)
     facts = [*_by_code(groups, before), *_by_deployment(groups), *_by_endpoint(sample)]
     return Section(
-        f"{count(total, 'failed request')} of {count(len(codes), 'kind')} of failure in the window, "
+        f"{format_count(total, 'failed request')} of {format_count(len(codes), 'kind')} of failure in the window, "
         f"{new:,} of them not seen in the 7 days before",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
         gaps=gaps,
@@ -92,14 +104,14 @@ async def _groups(
 
     def failed(window: Window, *columns: Any) -> Select[Any]:
         return select(*columns).where(
-            within(RequestRollup, window), RequestRollup.status.in_(FAILED_STATUSES), scope.condition
+            in_window(RequestRollup, window), RequestRollup.status.in_(FAILED_STATUSES), scope.condition
         )
 
     requests = func.sum(RequestRollup.requests)
     first = func.min(RequestRollup.bucket_start, type_=UtcDateTime)
     last = func.max(RequestRollup.bucket_start, type_=UtcDateTime)
     code = (RequestRollup.status, RequestRollup.error_code)
-    histograms = gathered_histograms(session)
+    histograms = concatenated_histograms(session)
     # The first id breaks ties: names sort differently in each database.
     order = (requests.desc(), func.min(RequestRollup.id))
     rows = await session.execute(
@@ -107,7 +119,7 @@ async def _groups(
         .join(Deployment, Deployment.id == RequestRollup.deployment_id)
         .group_by(*code, Deployment.public_id)
         .order_by(*order)
-        .limit(MOST_GROUPS)
+        .limit(MAX_GROUPS)
     )
     fetched = rows.all()
     groups = await asyncio.to_thread(lambda: [_group(row) for row in fetched])
@@ -115,17 +127,17 @@ async def _groups(
         failed(baseline_of(request.window), *code, requests, first)
         .group_by(*code)
         .order_by(*order)
-        .limit(MOST_GROUPS)
+        .limit(MAX_GROUPS)
     )
     before = {(row[0], row[1]): Earlier(int(row[2]), row[3]) for row in earlier}
     gaps = scope.gaps
-    if len(groups) == MOST_GROUPS:
-        gaps += (f"kinds of failure beside the {MOST_GROUPS:,} most frequent, which alone are counted",)
+    if len(groups) == MAX_GROUPS:
+        gaps += (f"kinds of failure beside the {MAX_GROUPS:,} most frequent, which alone are counted",)
     return groups, before, gaps
 
 
 def _group(row: Any) -> Group:
-    return Group((row[0], row[1]), row[2], int(row[3]), row[4], row[5], merged(row[6]))
+    return Group((row[0], row[1]), row[2], int(row[3]), row[4], row[5], merge_histograms(row[6]))
 
 
 def _by_code(groups: Iterable[Group], before: dict[Code, Earlier]) -> Iterator[Fact]:
@@ -134,20 +146,18 @@ def _by_code(groups: Iterable[Group], before: dict[Code, Earlier]) -> Iterator[F
         members[group.code].append(group)
     total = sum(group.requests for of_code in members.values() for group in of_code)
     ranked = sorted(members.items(), key=lambda item: (-_requests(item[1]), item[0]))
-    for code, of_code in ranked[:MOST_CODES]:
+    for code, of_code in ranked[:MAX_CODES]:
         number = _requests(of_code)
         first, last = min(group.first for group in of_code), max(group.last for group in of_code)
-        head = (
-            f"{_written(code)}: {count(number, 'failed request')} ({percent(number, total)} of all failures)"
-        )
+        head = f"{_written(code)}: {format_count(number, 'failed request')} ({format_percent(number, total)} of all failures)"
         earlier = before.get(code)
         if earlier:
-            was = f"{earlier.requests:,} in the 7 days before, first seen {moment(earlier.first)}"
+            was = f"{earlier.requests:,} in the 7 days before, first seen {format_time(earlier.first)}"
         else:
-            was = f"NEW, first seen {moment(first)}"
+            was = f"NEW, first seen {format_time(first)}"
         places = Counter({group.deployment: group.requests for group in of_code})
         text = (
-            f"{head}; {was}; buckets with it in the window: {moment(first)} to {moment(last)}; "
+            f"{head}; {was}; buckets with it in the window: {format_time(first)} to {format_time(last)}; "
             f"{_times(of_code)}; on {_counted(places)}"
         )
         importance = 0.6 + 0.3 * number / total + (0 if earlier else 0.1)
@@ -160,12 +170,12 @@ def _by_deployment(groups: Iterable[Group]) -> Iterator[Fact]:
         members[group.deployment].append(group)
     total = sum(group.requests for of_one in members.values() for group in of_one)
     ranked = sorted(members.items(), key=lambda item: (-_requests(item[1]), item[0]))
-    for deployment, of_one in ranked[:MOST_DEPLOYMENTS]:
+    for deployment, of_one in ranked[:MAX_DEPLOYMENTS]:
         number = _requests(of_one)
         codes = Counter({group.code: group.requests for group in of_one})
         kinds = _most({_written(code): requests for code, requests in codes.items()})
-        head = f"failures on {named(deployment)}: {number:,}, mostly {kinds[0]}"
-        text = f"failures on {named(deployment)}: {_joined(kinds)}; {_times(of_one)}"
+        head = f"failures on {format_name(deployment)}: {number:,}, mostly {kinds[0]}"
+        text = f"failures on {format_name(deployment)}: {_joined(kinds)}; {_times(of_one)}"
         yield Fact(text, head, 0.45 + 0.3 * number / total, _TOPICS, "deployments with failures")
 
 
@@ -187,10 +197,10 @@ def _by_endpoint(sample: Iterable[Any]) -> Iterator[Fact]:
     total = sum(map(len, members.values()))
     of = f"the newest {SAMPLE} failed requests" if total == SAMPLE else f"all {total:,} failed requests"
     ranked = sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
-    for endpoint, rows in ranked[:MOST_ENDPOINTS]:
+    for endpoint, rows in ranked[:MAX_ENDPOINTS]:
         codes = Counter((row.status, row.error_code or "") for row in rows)
         latencies = Histogram.of(row.latency_ms for row in rows if row.latency_ms is not None)
-        name = f"endpoint {named(endpoint)}" if endpoint else "without an endpoint"
+        name = f"endpoint {format_name(endpoint)}" if endpoint else "without an endpoint"
         head = f"{name}: {len(rows):,} of {of} in scope"
         kinds = _joined(_most({_written(code): requests for code, requests in codes.items()}))
         text = f"{head}; {kinds}; {_response_time(latencies)}"
@@ -204,7 +214,7 @@ def _requests(groups: Iterable[Group]) -> int:
 
 def _written(code: Code) -> str:
     status, error_code = code
-    return f"{status} {named(error_code)}" if error_code else f"{status} without a code"
+    return f"{status} {format_name(error_code)}" if error_code else f"{status} without a code"
 
 
 def _most(counts: dict[str, int]) -> list[str]:
@@ -214,12 +224,12 @@ def _most(counts: dict[str, int]) -> list[str]:
 
 
 def _joined(items: list[str]) -> str:
-    rest = f" and {len(items) - MOST_NAMES:,} more" if len(items) > MOST_NAMES else ""
-    return f"{', '.join(items[:MOST_NAMES])}{rest}"
+    rest = f" and {len(items) - MAX_NAMES:,} more" if len(items) > MAX_NAMES else ""
+    return f"{', '.join(items[:MAX_NAMES])}{rest}"
 
 
 def _counted(places: dict[str, int]) -> str:
-    return _joined(_most({named(name): number for name, number in places.items()}))
+    return _joined(_most({format_name(name): number for name, number in places.items()}))
 
 
 def _times(groups: Iterable[Group]) -> str:
@@ -233,7 +243,7 @@ def _response_time(histogram: Histogram) -> str:
     middle, high = histogram.quantile(0.5), histogram.quantile(0.95)
     if middle is None or high is None:
         return "no response time logged"
-    return f"response time p50 {milliseconds(middle)}, p95 {milliseconds(high)}"
+    return f"response time p50 {format_milliseconds(middle)}, p95 {format_milliseconds(high)}"
 
 
 source = ContextSource("failures", "F", _TOPICS, 3.0, read)

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from context_builder.figures import count, duration, moment, named
-from context_builder.fleet import is_overwritten, known_deployments, listed
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.fleet import format_list, is_overwritten, known_deployments
+from context_builder.text.formatting import format_count, format_duration, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus
 
 STALE_AFTER = timedelta(minutes=15)
-MOST_SINGLY = 30
+MAX_SINGLY = 30
 """Unhealthy and stale deployments that get a fact of their own; the others are listed together."""
 _LISTED = 30
 """Names that one collective fact lists at the most."""
@@ -99,16 +99,16 @@ def _header(reports: Sequence[Report], *, unknown: int) -> str:
         parts.append(f"{unknown} unknown")
     if stale:
         parts.append(f"{stale} with a stale report")
-    return f"{count(total, 'deployment')}: {', '.join(parts)}"
+    return f"{format_count(total, 'deployment')}: {', '.join(parts)}"
 
 
 def _facts(reports: Sequence[Report], as_of: datetime) -> Iterator[Fact]:
     """The worst reports one by one, then the others by what they say."""
     trouble = sorted((r for r in reports if not r.well), key=lambda report: -report.importance)
-    for report in trouble[:MOST_SINGLY]:
+    for report in trouble[:MAX_SINGLY]:
         yield _fact(report, as_of)
     together: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
-    for report in trouble[MOST_SINGLY:]:
+    for report in trouble[MAX_SINGLY:]:
         state = f"more {report.status.upper()}{' by a stale report' if report.stale else ''}"
         together[state, report.importance].append(report.deployment.public_id)
     well = [report.deployment.public_id for report in reports if report.well]
@@ -120,13 +120,13 @@ def _facts(reports: Sequence[Report], as_of: datetime) -> Iterator[Fact]:
 
 def _fact(report: Report, as_of: datetime) -> Fact:
     deployment = report.deployment
-    place = f" ({named(deployment.region)})" if deployment.region else ""
-    text = short = f"{named(deployment.public_id)}{place} is {report.status.upper()}"
+    place = f" ({format_name(deployment.region)})" if deployment.region else ""
+    text = short = f"{format_name(deployment.public_id)}{place} is {report.status.upper()}"
     if deployment.status_since is not None and deployment.status_since <= as_of:
-        text += f" since {moment(deployment.status_since)} ({duration(as_of - deployment.status_since)})"
+        text += f" since {format_time(deployment.status_since)} ({format_duration(as_of - deployment.status_since)})"
     if deployment.status_reason:
-        text += f": {quoted(deployment.status_reason)}"
-    said = f"{'STALE, last ' if report.stale else ''}reported {duration(report.age)} ago"
+        text += f": {quote(deployment.status_reason)}"
+    said = f"{'STALE, last ' if report.stale else ''}reported {format_duration(report.age)} ago"
     return Fact(
         f"{text}; {said}",
         f"{short}; {said}" if report.stale else short,
@@ -136,14 +136,16 @@ def _fact(report: Report, as_of: datetime) -> Fact:
 
 
 def _together(names: Sequence[str], state: str, importance: float) -> Fact:
-    head = f"{count(len(names), 'deployment')} {state}"
-    return Fact(f"{head}: {listed(names, _LISTED)}", head, importance, kind="groups of deployments")
+    head = f"{format_count(len(names), 'deployment')} {state}"
+    return Fact(f"{head}: {format_list(names, _LISTED)}", head, importance, kind="groups of deployments")
 
 
 def _gap(later: Sequence[str]) -> tuple[str, ...]:
     if not later:
         return ()
-    return (f"health at this moment of {listed(later, _LISTED_IN_GAP)}: the recorded status is a later one",)
+    return (
+        f"health at this moment of {format_list(later, _LISTED_IN_GAP)}: the recorded status is a later one",
+    )
 
 
 source = ContextSource("health", "H", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

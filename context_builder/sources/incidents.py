@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from sqlalchemy import and_, case, func, or_, select
 
-from context_builder.figures import duration, moment, named
-from context_builder.incident_state import severity_rank, unresolved_at
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.incident_state import severity_rank, unresolved_at
+from context_builder.text.formatting import format_duration, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Deployment, Incident, Severity
 from models.database import ReadSession
 
@@ -57,12 +57,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         incidents = [(incident, bool(active)) for incident, active in rows]
         hit = await _targets_in_scope(session, request)
     if not incidents:
-        return Section(f"none active, none resolved since {moment(oldest)}", status=Status.EMPTY)
+        return Section(f"none active, none resolved since {format_time(oldest)}", status=Status.EMPTY)
     facts = [_fact(incident, active, request, hit) for incident, active in incidents]
     total = active_count + recent_count
     listed = f"; the worst and newest {MOST} are listed" if total > MOST else ""
     return Section(
-        f"{active_count:,} active, {recent_count:,} resolved since {moment(oldest)}{listed}",
+        f"{active_count:,} active, {recent_count:,} resolved since {format_time(oldest)}{listed}",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
     )
 
@@ -94,15 +94,15 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, hit: frozen
         importance = 1.0
     elif _is_elsewhere(incident, request, hit):
         importance *= _OUT_OF_SCOPE_SHARE
-    target = f" on {quoted(incident.target, limit=100)}" if incident.target else ""
-    head = f"{named(incident.public_id)} ({incident.severity}){target}: {quoted(incident.title)}"
-    started = f"started {moment(incident.started_at)}"
+    target = f" on {quote(incident.target, limit=100)}" if incident.target else ""
+    head = f"{format_name(incident.public_id)} ({incident.severity}){target}: {quote(incident.title)}"
+    started = f"started {format_time(incident.started_at)}"
     if active or incident.resolved_at is None:
-        state = f"ACTIVE, {started}, {duration(request.as_of - incident.started_at)} so far"
+        state = f"ACTIVE, {started}, {format_duration(request.as_of - incident.started_at)} so far"
         symptoms = _said("symptoms", incident.symptoms)
         return Fact(f"{head}; {state}{symptoms}", f"{head}; {state}", importance, kind="incidents")
-    lasted = duration(incident.resolved_at - incident.started_at)
-    state = f"resolved {moment(incident.resolved_at)}, {started}, lasted {lasted}"
+    lasted = format_duration(incident.resolved_at - incident.started_at)
+    state = f"resolved {format_time(incident.resolved_at)}, {started}, lasted {lasted}"
     known = _said("cause", incident.root_cause) + _said("fix", incident.resolution)
     return Fact(
         f"{head}; {state}{_said('symptoms', incident.symptoms)}{known}",
@@ -113,7 +113,7 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, hit: frozen
 
 
 def _said(what: str, text: str | None) -> str:
-    return f"; {what}: {quoted(text)}" if text else ""
+    return f"; {what}: {quote(text)}" if text else ""
 
 
 source = ContextSource("incidents", "I", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

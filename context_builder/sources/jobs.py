@@ -11,13 +11,13 @@ from datetime import datetime
 
 from sqlalchemy import and_, case, func, or_, select
 
-from context_builder.event_scope import event_scope
-from context_builder.event_window import EventWindow, nearness, onset_note, recent, relative
-from context_builder.fact_keys import job_key
-from context_builder.figures import duration, moment, named
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.event_scope import event_scope
+from context_builder.telemetry.event_window import EventWindow, nearness, onset_note, recent, relative
+from context_builder.text.fact_keys import job_key
+from context_builder.text.formatting import format_duration, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Job, JobStatus
 
 MOST = 40
@@ -78,21 +78,19 @@ def _fact(
     """A job as it stood at `as_of`; what became known later is left out."""
     started = job.started_at if job.started_at and job.started_at <= request.as_of else None
     finished = job.finished_at if job.finished_at and job.finished_at <= request.as_of else None
-    head = f"{job.type.replace('_', ' ')} {named(job.public_id)} on {named(job.target)}"
+    head = f"{job.type.replace('_', ' ')} {format_name(job.public_id)} on {format_name(job.target)}"
     if started is None:
-        when = f"created {moment(job.created_at)}, not started"
+        when = f"created {format_time(job.created_at)}, not started"
     elif finished is None:
-        when = (
-            f"started {moment(started)}{relative(started, onset)}, {duration(request.as_of - started)} so far"
-        )
+        when = f"started {format_time(started)}{relative(started, onset)}, {format_duration(request.as_of - started)} so far"
     else:
-        when = f"started {moment(started)}{relative(started, onset)}, took {duration(finished - started)}"
+        when = f"started {format_time(started)}{relative(started, onset)}, took {format_duration(finished - started)}"
     if finished and started is None:
-        when = f"{when}, ended {moment(finished)}"
+        when = f"{when}, ended {format_time(finished)}"
     short = f"{head} {_SAID[status]}: {when}"
-    by = f", by {named(job.created_by)}" if job.created_by else ""
-    detail = f"; detail: {quoted(job.detail)}" if job.detail else ""
-    error = f"; error: {quoted(job.error)}" if job.error and finished else ""
+    by = f", by {format_name(job.created_by)}" if job.created_by else ""
+    detail = f"; detail: {quote(job.detail)}" if job.detail else ""
+    error = f"; error: {quote(job.error)}" if job.error and finished else ""
     near = nearness(min(finished or started or job.created_at, span.until), onset or span.until)
     return Fact(
         f"{short}{by}{detail}{error}",

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from context_builder.figures import count, named
-from context_builder.fleet import listed
-from context_builder.request import ContextRequest, Topic
-from context_builder.runbooks import Passage
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
-from memory.lexical import lexical_scores, words
+from context_builder.telemetry.fleet import format_list
+from context_builder.telemetry.runbooks import Passage
+from context_builder.text.formatting import format_count, format_name
+from context_builder.text.sanitize import quote
+from memory.text.lexical import lexical_scores, words
 
 MOST = 5
 LEAST = 0.1
@@ -48,7 +48,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     later = sorted({p.file for p in library.passages} - {p.file for p in known})
     gaps = library.gaps
     if later:
-        gaps += (f"runbooks as they were at this moment: {listed(later, _LISTED)} written later",)
+        gaps += (f"runbooks as they were at this moment: {format_list(later, _LISTED)} written later",)
     if not known:
         none = (
             "no runbook folder is configured" if stores.runbooks.folder is None else "no runbooks are there"
@@ -56,10 +56,10 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section(none, status=Status.EMPTY, gaps=gaps)
     query = " ".join([request.question, *request.scope.labels])
     matches = await asyncio.to_thread(_best, query, known)
-    files = count(len({passage.file for passage in known}), "runbook")
+    files = format_count(len({passage.file for passage in known}), "runbook")
     if not matches:
         return Section(f"nothing in {files} matches the question", status=Status.EMPTY, gaps=gaps)
-    matching = count(len(matches), "passage")
+    matching = format_count(len(matches), "passage")
     header = (
         f"{matching} of {files} most like the question; written by operators before, not about this moment"
     )
@@ -90,11 +90,11 @@ def _singular(word: str) -> str:
 
 def _fact(match: Match) -> Fact:
     passage = match.passage
-    under = f", {quoted(passage.heading, limit=150)}" if passage.heading else ""
-    head = f"runbook {named(passage.file)}{under} (matches {100 * match.score:.0f} % of the question's words)"
+    under = f", {quote(passage.heading, limit=150)}" if passage.heading else ""
+    head = f"runbook {format_name(passage.file)}{under} (matches {100 * match.score:.0f} % of the question's words)"
     return Fact(
-        f"{head} says: {quoted(passage.text, limit=_CHARACTERS)}",
-        f"runbook {named(passage.file)}{under}",
+        f"{head} says: {quote(passage.text, limit=_CHARACTERS)}",
+        f"runbook {format_name(passage.file)}{under}",
         min(0.9, 0.3 + match.score),
         kind="runbook passages",
     )

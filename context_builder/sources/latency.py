@@ -2,7 +2,7 @@
 
 Columns: p50, p95 and p99 in ms (within 2 % of a sample) and the number of timed requests, however they ended,
 in the window and in the 7 days before it; by tier, deployment, and deployment x router version with the hours
-each was seen; and of the window in at most MOST_BUCKETS spans of time (UTC).
+each was seen; and of the window in at most MAX_BUCKETS spans of time (UTC).
 """
 
 from __future__ import annotations
@@ -17,29 +17,35 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select
 
-from context_builder.figures import count, milliseconds, moment, named, times
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import (
-    baseline_of,
-    gathered_histograms,
-    in_minutes,
-    merged,
-    rollup_scope,
-    within,
-)
+from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.rollups import (
+    baseline_of,
+    concatenated_histograms,
+    in_minutes,
+    in_window,
+    merge_histograms,
+    rollup_scope,
+)
+from context_builder.text.formatting import (
+    format_count,
+    format_milliseconds,
+    format_name,
+    format_ratio,
+    format_time,
+)
 from models import Deployment, RequestRollup
 from models.histogram import Histogram
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
 FEWEST = 20
 """With fewer timed requests on a side, a percentile is not compared."""
 NOTABLE = 1.3
 """A p95 that changed by this factor, either way, is worth an engineer's look."""
-MOST_DEPLOYMENTS = 12
-MOST_ROUTER_FACTS = 12
-MOST_VERSIONS = 4
-MOST_BUCKETS = 12
+MAX_DEPLOYMENTS = 12
+MAX_ROUTER_FACTS = 12
+MAX_VERSIONS = 4
+MAX_BUCKETS = 12
 _HOUR = timedelta(hours=1)
 _WIDTHS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1_440, 10_080, 43_200)
 """Widths of the spans that the window may be told in; the last for windows of up to a year."""
@@ -81,8 +87,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts = [
         *_over_time(series),
         *_by(groups, "tier", 0.8),
-        *_most_important(_by(groups, "deployment", 0.7), MOST_DEPLOYMENTS),
-        *_most_important(_by_router_version(groups), MOST_ROUTER_FACTS),
+        *_most_important(_by(groups, "deployment", 0.7), MAX_DEPLOYMENTS),
+        *_most_important(_by_router_version(groups), MAX_ROUTER_FACTS),
     ]
     return Section(
         f"all requests in scope: {_figures(now)}; the 7 days before: {_figures(before)}",
@@ -92,9 +98,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group], tuple[str, ...]]:
-    now, before = within(RequestRollup, request.window), within(RequestRollup, baseline_of(request.window))
-    in_window = case((now, 1), else_=0)
-    dimensions = (Deployment.public_id, RequestRollup.tier, RequestRollup.router_version, in_window)
+    now, before = (
+        in_window(RequestRollup, request.window),
+        in_window(RequestRollup, baseline_of(request.window)),
+    )
+    side = case((now, 1), else_=0)
+    dimensions = (Deployment.public_id, RequestRollup.tier, RequestRollup.router_version, side)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
         result = await session.execute(
@@ -102,7 +111,7 @@ async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group],
                 *dimensions,
                 func.min(RequestRollup.bucket_start, type_=UtcDateTime),
                 func.max(RequestRollup.bucket_start, type_=UtcDateTime),
-                gathered_histograms(session),
+                concatenated_histograms(session),
             )
             .join(Deployment, Deployment.id == RequestRollup.deployment_id)
             .where(or_(now, before), RequestRollup.slowest_ms.is_not(None), scope.condition)
@@ -125,17 +134,17 @@ async def _series(request: ContextRequest, stores: Stores) -> list[Span]:
         )
     )
     # Whole hours would not tell the parts of an hour apart; minutes of many hours would be many rows.
-    fine = window.length <= MOST_BUCKETS * _HOUR
-    buckets = in_minutes(RequestRollup, window) if fine else within(RequestRollup, window)
+    fine = window.length <= MAX_BUCKETS * _HOUR
+    buckets = in_minutes(RequestRollup, window) if fine else in_window(RequestRollup, window)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
         result = await session.execute(
-            select(number, gathered_histograms(session))
+            select(number, concatenated_histograms(session))
             .where(buckets, RequestRollup.slowest_ms.is_not(None), scope.condition)
             .group_by(number)
         )
         rows = sorted(result.all())
-    return await asyncio.to_thread(lambda: [Span(*spans[row[0]], merged(row[1])) for row in rows])
+    return await asyncio.to_thread(lambda: [Span(*spans[row[0]], merge_histograms(row[1])) for row in rows])
 
 
 def _spans(window: Window) -> list[tuple[datetime, datetime]]:
@@ -144,7 +153,7 @@ def _spans(window: Window) -> list[tuple[datetime, datetime]]:
         width = timedelta(minutes=minutes)
         first = (window.start - _EPOCH) // width
         last = -((_EPOCH - window.end) // width)
-        if last - first <= MOST_BUCKETS:
+        if last - first <= MAX_BUCKETS:
             break
     else:
         return [(window.start, window.end)]
@@ -159,11 +168,11 @@ def _over_time(series: Sequence[Span]) -> Iterator[Fact]:
     parts = []
     for span in series:
         figures = "/".join(f"{round(_p(span.histogram, p)):,}" for p in (50, 95, 99))
-        parts.append(f"{moment(span.start)} {figures} ({span.histogram.total:,})")
+        parts.append(f"{format_time(span.start)} {figures} ({span.histogram.total:,})")
     enough = [span for span in series if span.histogram.total >= FEWEST] or series
     first, worst, last = enough[0], max(enough, key=lambda span: _p(span.histogram, 95)), enough[-1]
     short = "p95 over the window: " + ", ".join(
-        f"{name} {milliseconds(_p(span.histogram, 95))} at {moment(span.start)}"
+        f"{name} {format_milliseconds(_p(span.histogram, 95))} at {format_time(span.start)}"
         for name, span in (("first", first), ("worst", worst), ("last", last))
     )
     head = "p50/p95/p99 in ms over the window, by start of span, with timed requests"
@@ -171,7 +180,7 @@ def _over_time(series: Sequence[Span]) -> Iterator[Fact]:
 
 
 def _group(*row: Any) -> Group:
-    return Group(row[0], row[1], row[2], bool(row[3]), row[4], row[5], merged(row[6]))
+    return Group(row[0], row[1], row[2], bool(row[3]), row[4], row[5], merge_histograms(row[6]))
 
 
 def _most_important(facts: Iterable[Fact], most: int) -> list[Fact]:
@@ -194,13 +203,13 @@ def _by(groups: Iterable[Group], dimension: str, importance: float) -> Iterator[
     for name, now, before in sorted(sides, key=lambda side: (-side[1].total, side[0])):
         if not now.total:
             continue
-        head = f"{dimension} {named(name)}:"
+        head = f"{dimension} {format_name(name)}:"
         text = f"{head} {_figures(now)}; the 7 days before: {_figures(before)}"
         weight = importance if now.total >= FEWEST else importance / 2
         if min(now.total, before.total) >= FEWEST:
-            text += f"; p95 is {times(_p(now, 95), _p(before, 95))} what it was"
+            text += f"; p95 is {format_ratio(_p(now, 95), _p(before, 95))} what it was"
             weight += 0.15 if _is_notable(now, before) else 0
-        yield Fact(text, f"{head} p95 {milliseconds(_p(now, 95))}", weight, kind=f"{dimension}s")
+        yield Fact(text, f"{head} p95 {format_milliseconds(_p(now, 95))}", weight, kind=f"{dimension}s")
 
 
 def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
@@ -214,17 +223,17 @@ def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
     for deployment, by_version in sorted(versions.items(), key=lambda item: (-timed[item[0]], item[0])):
         ordered = sorted(by_version.items(), key=lambda item: (min(g.first for g in item[1]), item[0]))
         merged_versions = [(version, members, _merge(members)) for version, members in ordered]
-        enough = [entry for entry in merged_versions if entry[2].total >= FEWEST][-MOST_VERSIONS:]
+        enough = [entry for entry in merged_versions if entry[2].total >= FEWEST][-MAX_VERSIONS:]
         if len(enough) < 2:  # noqa: PLR2004  a comparison needs two sides
             continue
         (_, _, old), (newest, _, new) = enough[-2:]
-        ratio = times(_p(new, 95), _p(old, 95))
+        ratio = format_ratio(_p(new, 95), _p(old, 95))
         change = (
-            f"{named(deployment)} by router version: under {named(newest)} p95 is {ratio} that of the "
+            f"{format_name(deployment)} by router version: under {format_name(newest)} p95 is {ratio} that of the "
             "version before"
         )
         parts = [
-            f"{named(version)} ({_span(members)}): {_figures(histogram)}"
+            f"{format_name(version)} ({_span(members)}): {_figures(histogram)}"
             for version, members, histogram in enough
         ]
         text = f"{change}; first to last hour seen: {'; '.join(parts)}"
@@ -233,7 +242,7 @@ def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
 
 def _span(groups: Iterable[Group]) -> str:
     members = list(groups)
-    return f"{moment(min(g.first for g in members))} to {moment(max(g.last for g in members))}"
+    return f"{format_time(min(g.first for g in members))} to {format_time(max(g.last for g in members))}"
 
 
 def _merge(groups: Iterable[Group]) -> Histogram:
@@ -255,8 +264,8 @@ def _is_notable(new: Histogram, old: Histogram) -> bool:
 def _figures(histogram: Histogram) -> str:
     if not histogram.total:
         return "no timed requests"
-    quantiles = ", ".join(f"p{p} {milliseconds(_p(histogram, p))}" for p in (50, 95, 99))
-    return f"{quantiles} over {count(histogram.total, 'timed request')}"
+    quantiles = ", ".join(f"p{p} {format_milliseconds(_p(histogram, p))}" for p in (50, 95, 99))
+    return f"{quantiles} over {format_count(histogram.total, 'timed request')}"
 
 
 source = ContextSource("latency", "L", frozenset({Topic.LATENCY}), 3.0, read)

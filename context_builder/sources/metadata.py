@@ -15,12 +15,24 @@ from statistics import median_low
 
 from sqlalchemy import Select, func, select, union_all
 
-from context_builder.figures import count, duration, milliseconds, named, percent, times
-from context_builder.fleet import horizon, is_overwritten, known_deployments, listed
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import baseline_of
+from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.time_phrases import whole_minutes
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.time_phrases import whole_minutes
+from context_builder.telemetry.fleet import (
+    format_list,
+    is_overwritten,
+    known_deployments,
+    latest_accepted_report,
+)
+from context_builder.telemetry.rollups import baseline_of
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_milliseconds,
+    format_name,
+    format_percent,
+    format_ratio,
+)
 from models import Deployment, HealthCheck, RequestRollup, Resolution
 from models.database import ReadSession
 
@@ -28,7 +40,7 @@ MOST = 30
 """Deployments that get a fact of their own, the busiest."""
 CHECKS = 100
 """Health checks that are read of each deployment, in the window and before it."""
-FEWEST_CHECKS = 5
+MIN_CHECKS = 5
 """With fewer answered ones on a side, latencies are not compared."""
 NOTABLE = 1.5
 """A median that changed by this factor, either way, is worth an engineer's look."""
@@ -71,16 +83,18 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         before = await _probes(session, shown, baseline_of(request.window))
     facts = [_fact(one, request, _load(loads, one), now[one.id], before[one.id]) for one in ranked[:MOST]]
     if len(ranked) > MOST:
-        names = listed([one.public_id for one in ranked[MOST:]], _LISTED)
+        names = format_list([one.public_id for one in ranked[MOST:]], _LISTED)
         facts.append(Fact(f"{len(ranked) - MOST:,} more deployments: {names}", "", 0.1, kind="deployments"))
     gaps: tuple[str, ...] = ()
     later = [one.public_id for one in deployments if is_overwritten(one, request)]
     if later:
         columns = "version, region, endpoint, capacity and last sign of life"
-        gaps = (f"{columns} at this moment of {listed(later, _LISTED)}: the recorded ones are later ones",)
+        gaps = (
+            f"{columns} at this moment of {format_list(later, _LISTED)}: the recorded ones are later ones",
+        )
     models = {one.model for one in deployments}
     return Section(
-        f"{count(len(deployments), 'deployment')} of {count(len(models), 'model')}",
+        f"{format_count(len(deployments), 'deployment')} of {format_count(len(models), 'model')}",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
         gaps=gaps,
     )
@@ -140,7 +154,7 @@ def _newest(number: int, window: Window) -> Select[int, int, datetime, int | Non
 
 
 def _fact(deployment: Deployment, request: ContextRequest, load: Load, now: Probes, before: Probes) -> Fact:
-    name = f"{named(deployment.public_id)}: model {named(deployment.model)}"
+    name = f"{format_name(deployment.public_id)}: model {format_name(deployment.model)}"
     known = not is_overwritten(deployment, request)
     parts = [name, *(_recorded(deployment, request) if known else ())]
     capacity = deployment.capacity_rpm if known else None
@@ -151,7 +165,7 @@ def _fact(deployment: Deployment, request: ContextRequest, load: Load, now: Prob
     if now.latencies:
         parts.append(_health_checks(now, before))
         importance = max(importance, 0.7 if _has_changed(now, before) else 0)
-    version = f", version {named(deployment.version)}" if known and deployment.version else ""
+    version = f", version {format_name(deployment.version)}" if known and deployment.version else ""
     return Fact("; ".join(parts), f"{name}{version}; {_used(load, capacity)}", importance, kind="deployments")
 
 
@@ -159,12 +173,12 @@ def _recorded(deployment: Deployment, request: ContextRequest) -> Iterator[str]:
     """What its row says of it."""
     for noun, value in (("version", deployment.version), ("region", deployment.region)):
         if value:
-            yield f"{noun} {named(value)}"
+            yield f"{noun} {format_name(value)}"
     if deployment.endpoint:
-        yield f"endpoint {named(_address(deployment.endpoint))}"
+        yield f"endpoint {format_name(_address(deployment.endpoint))}"
     seen = deployment.last_seen_at
-    if seen is not None and seen <= horizon(request):
-        yield f"last seen {duration(request.as_of - seen)} ago"
+    if seen is not None and seen <= latest_accepted_report(request):
+        yield f"last seen {format_duration(request.as_of - seen)} ago"
 
 
 def _address(endpoint: str) -> str:
@@ -176,33 +190,33 @@ def _address(endpoint: str) -> str:
 
 
 def _used(load: Load, capacity: int | None) -> str:
-    hour = count(load.requests, "request")
+    hour = format_count(load.requests, "request")
     text = f"{hour} in the last hour, {load.requests / 60:,.1f} a minute, {load.peak:,} in the busiest"
     if not capacity:
         return text
-    share, peak = percent(load.requests, 60 * capacity), percent(load.peak, capacity)
+    share, peak = format_percent(load.requests, 60 * capacity), format_percent(load.peak, capacity)
     return f"{text}; {share} and {peak} of its capacity of {capacity:,} requests per minute"
 
 
 def _health_checks(now: Probes, before: Probes) -> str:
     newest = now.latencies[0]
     some = len(now.latencies) == CHECKS
-    checks = f"newest {CHECKS} health checks" if some else count(len(now.latencies), "health check")
-    text = f"{checks} of the window: newest {'unanswered' if newest is None else milliseconds(newest)}"
+    checks = f"newest {CHECKS} health checks" if some else format_count(len(now.latencies), "health check")
+    text = f"{checks} of the window: newest {'unanswered' if newest is None else format_milliseconds(newest)}"
     if now.answered:
-        text += f", median {milliseconds(median_low(now.answered))}"
+        text += f", median {format_milliseconds(median_low(now.answered))}"
     unanswered = len(now.latencies) - len(now.answered)
     if unanswered:
         text += f", {unanswered:,} unanswered"
-    if min(len(now.answered), len(before.answered)) < FEWEST_CHECKS:
+    if min(len(now.answered), len(before.answered)) < MIN_CHECKS:
         return text
     middle, was = median_low(now.answered), median_low(before.answered)
-    text += f"; median before {milliseconds(was)}"
-    return f"{text} ({times(middle, was)} that)" if was else text
+    text += f"; median before {format_milliseconds(was)}"
+    return f"{text} ({format_ratio(middle, was)} that)" if was else text
 
 
 def _has_changed(now: Probes, before: Probes) -> bool:
-    if min(len(now.answered), len(before.answered)) < FEWEST_CHECKS:
+    if min(len(now.answered), len(before.answered)) < MIN_CHECKS:
         return False
     middle, was = max(1, median_low(now.answered)), max(1, median_low(before.answered))
     return max(middle / was, was / middle) >= NOTABLE

@@ -14,12 +14,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
-from context_builder.event_window import EventWindow, nearness, occasions, recent
-from context_builder.figures import named
-from context_builder.log_templates import templates_of
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.log_templates import templates_of
+from context_builder.text.formatting import format_name
+from context_builder.text.sanitize import quote
 from models import Incident, Notification, NotificationStatus
 from models.database import ReadSession
 
@@ -132,13 +132,13 @@ def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) 
     outcome = f"{'FAILED' if newest.status is NotificationStatus.FAILED else 'sent'}{often} {when}"
     others = len({alert.subject for alert in alike}) - 1
     like_it = f" and {others:,} like it" if others else ""
-    short = f"{named(newest.provider)} alert to {named(newest.channel)} {outcome}: "
-    error = f"; error: {quoted(newest.error)}" if newest.error else ""
+    short = f"{format_name(newest.provider)} alert to {format_name(newest.channel)} {outcome}: "
+    error = f"; error: {quote(newest.error)}" if newest.error else ""
     lost = _named_incidents({unreached[i] for alert in alike if (i := alert.incident_id) in unreached})
     importance = _UNREACHED_IMPORTANCE if lost else _IMPORTANCE[newest.status]
     return Fact(
-        f"{short}{quoted(newest.subject)}{like_it}{error}{lost}",
-        f"{short}{quoted(newest.subject, limit=80)}{like_it}{lost}",
+        f"{short}{quote(newest.subject)}{like_it}{error}{lost}",
+        f"{short}{quote(newest.subject, limit=80)}{like_it}{lost}",
         importance * (0.7 + 0.3 * nearness(newest.created_at, span.until)),
         kind="notifications",
     )
@@ -148,7 +148,7 @@ def _named_incidents(public_ids: Collection[str]) -> str:
     """Says of which incidents nobody heard; empty where there are none."""
     if not public_ids:
         return ""
-    names = [named(public_id) for public_id in sorted(public_ids)]
+    names = [format_name(public_id) for public_id in sorted(public_ids)]
     more = len(names) - _INCIDENTS_NAMED
     listed = ", ".join(names[:_INCIDENTS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
     return f"; no alert about {listed} got through"

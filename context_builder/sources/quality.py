@@ -17,11 +17,11 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select
 
-from context_builder.figures import count, moment, named, percent
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import arrived, baseline_of, rollup_scope, within
+from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.time_phrases import whole_minutes
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.time_phrases import whole_minutes
+from context_builder.telemetry.rollups import baseline_of, in_window, rollup_scope, scored_by
+from context_builder.text.formatting import format_count, format_name, format_percent, format_time
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.quality_log import MILLION
@@ -34,9 +34,9 @@ STANDARD_ERRORS = 3
 """How many standard errors a notable difference has at the least."""
 LOW_PERCENT = 5
 """Below this coverage, or below half of what it was, scores say little yet."""
-MOST_ROWS = 2_000
+MAX_ROWS = 2_000
 """Deployments x tasks that are read of each side, those with the most scores or requests."""
-MOST_GROUPS = 12
+MAX_GROUPS = 12
 _WEIGHTS = {"model": 0.6, "task type": 0.55, "deployment": 0.5}
 _HOUR = timedelta(hours=1)
 
@@ -90,7 +90,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         cells, gaps = await _cells(session, request, hours)
     now = sum((cell.scores for cell in cells if cell.in_window), Scores())
     before = sum((cell.scores for cell in cells if not cell.in_window), Scores())
-    span = f"requests of {moment(hours.start)} to {moment(hours.end)}"
+    span = f"requests of {format_time(hours.start)} to {format_time(hours.end)}"
     if not now.number and not before.number:
         header = f"no quality scores had arrived for {span} or the 7 days before"
         return Section(header, status=Status.EMPTY, gaps=gaps)
@@ -123,7 +123,7 @@ async def _cells(
     scope = await rollup_scope(session, request)
     in_scope = await rollup_scope(session, request, QualityRollup)
     scored = and_(
-        arrived(request.as_of, live=request.live),
+        scored_by(request.as_of, live=request.live),
         QualityRollup.bucket_start >= past.start,
         QualityRollup.bucket_start < hours.end,
     )
@@ -137,10 +137,10 @@ async def _cells(
         .where(scored, in_scope.condition)
         .group_by(*keys)
         .order_by(number.desc(), func.min(QualityRollup.id))
-        .limit(MOST_ROWS)
+        .limit(MAX_ROWS)
     )
     cells = [Cell(*row[:3], bool(row[3]), Scores(*map(int, row[4:]))) for row in rows]
-    now, before = within(RequestRollup, hours), within(RequestRollup, past)
+    now, before = in_window(RequestRollup, hours), in_window(RequestRollup, past)
     keys = (*dimensions, RequestRollup.task_type, case((now, 1), else_=0))
     answered = func.sum(RequestRollup.requests)
     rows = await session.execute(
@@ -149,14 +149,14 @@ async def _cells(
         .where(or_(now, before), RequestRollup.status == RequestStatus.SUCCESS, scope.condition)
         .group_by(*keys)
         .order_by(answered.desc(), func.min(RequestRollup.id))
-        .limit(MOST_ROWS)
+        .limit(MAX_ROWS)
     )
     cells += [Cell(*row[:3], bool(row[3]), Scores(answered=int(row[4]))) for row in rows]
     gaps = scope.gaps
     if request.scope.tiers or request.scope.user_ids:
         unknown = await session.scalar(select(number).where(scored, QualityRollup.tier == ""))
         if unknown:
-            gaps += (f"{count(int(unknown), 'score')} of users whose tier or budget changed since",)
+            gaps += (f"{format_count(int(unknown), 'score')} of users whose tier or budget changed since",)
     return cells, gaps
 
 
@@ -168,12 +168,15 @@ def _by(cells: Iterable[Cell], dimension: str, name_of: Callable[[Cell], str]) -
     ranked = sorted(sides.items(), key=lambda item: (-item[1][True].number, item[0]))
     facts = [
         _fact(
-            f"{dimension} {named(name) if name else 'unknown'}", _WEIGHTS[dimension], both[True], both[False]
+            f"{dimension} {format_name(name) if name else 'unknown'}",
+            _WEIGHTS[dimension],
+            both[True],
+            both[False],
         )
         for name, both in ranked
         if both[True].number
     ]
-    yield from sorted(facts, key=lambda fact: -fact.importance)[:MOST_GROUPS]
+    yield from sorted(facts, key=lambda fact: -fact.importance)[:MAX_GROUPS]
 
 
 def _fact(name: str, weight: float, now: Scores, before: Scores) -> Fact:
@@ -202,11 +205,11 @@ def _is_low(now: Scores, before: Scores) -> bool:
 
 def _figures(scores: Scores) -> str:
     if not scores.number:
-        return f"no scores of {count(scores.answered, 'answered request')}"
-    covered = percent(min(scores.number, scores.answered), scores.answered)
+        return f"no scores of {format_count(scores.answered, 'answered request')}"
+    covered = format_percent(min(scores.number, scores.answered), scores.answered)
     return (
-        f"mean quality {scores.mean:.3f} over {count(scores.number, 'score')} "
-        f"({covered} of {count(scores.answered, 'answered request')})"
+        f"mean quality {scores.mean:.3f} over {format_count(scores.number, 'score')} "
+        f"({covered} of {format_count(scores.answered, 'answered request')})"
     )
 
 

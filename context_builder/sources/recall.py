@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.figures import count, moment, named
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
-from memory.recall import Recall, RecallQuery, Recollection
-from memory.recipe import query_text
+from context_builder.text.formatting import format_count, format_name, format_time
+from context_builder.text.sanitize import quote
+from memory.recall.results import Recall, RecallQuery, Recollection
+from memory.text.recipe import query_text
 from models import Incident, Provenance, ReviewStatus, Severity
 from models.database import ReadSession
 
@@ -31,8 +31,8 @@ _ASKED_FOR = 0.3
 """What a precedent is worth more where the question asks whether there is one."""
 _DRAFT_SHARE = 0.7
 """What a draft's importance is of that of something approved."""
-MOST_QUERIES = 4
-MOST_RECALLED = 4
+MAX_QUERIES = 4
+MAX_RECALLED = 4
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -45,16 +45,16 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
             return Section(_NOTHING_RESOLVED, status=Status.EMPTY)
         names = {_query(incident): incident.public_id for incident in await _ongoing(session, request)}
         queries = [*names, RecallQuery(text=request.question)]
-        recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MOST_RECALLED)
+        recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MAX_RECALLED)
     # The question may find an incident that it names itself.
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
     if not found:
         return Section(_nothing(recall), status=Status.EMPTY)
     asked_for = Topic.HISTORY in request.topics
     facts = tuple(_fact(each, names.get(each.query), asked_for=asked_for) for each in found)
-    missed = [named(names[miss.query]) for miss in recall.misses if miss.query in names]
+    missed = [format_name(names[miss.query]) for miss in recall.misses if miss.query in names]
     novel = f"; nothing similar to {', '.join(missed)}" if missed else ""
-    return Section(f"{count(len(facts), 'similar past incident')} in memory{novel}", facts)
+    return Section(f"{format_count(len(facts), 'similar past incident')} in memory{novel}", facts)
 
 
 def _query(incident: Incident) -> RecallQuery:
@@ -82,7 +82,7 @@ async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[In
         select(Incident)
         .where(Incident.started_at <= request.as_of, chosen)
         .order_by(elsewhere, severity, Incident.started_at.desc(), Incident.id)
-        .limit(MOST_QUERIES - 1)
+        .limit(MAX_QUERIES - 1)
     )
     return found.all()
 
@@ -92,22 +92,22 @@ def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> 
 
     `asked_for` says whether the question asks for the past.
     """
-    like = "the question" if asked is None else named(asked)
+    like = "the question" if asked is None else format_name(asked)
     head = (
-        f"{named(recollection.public_id)} resembles {like} (similarity {recollection.similarity:.2f}): "
-        f"{quoted(recollection.title)}, started {moment(recollection.started_at)}"
+        f"{format_name(recollection.public_id)} resembles {like} (similarity {recollection.similarity:.2f}): "
+        f"{quote(recollection.title)}, started {format_time(recollection.started_at)}"
     )
     if recollection.target:
-        head += f", on {quoted(recollection.target, limit=100)}"
+        head += f", on {quote(recollection.target, limit=100)}"
     if recollection.recurrences > 1:
-        head += f"; {recollection.recurrences} times in all, last {moment(recollection.last_seen)}"
+        head += f"; {recollection.recurrences} times in all, last {format_time(recollection.last_seen)}"
     doubt = (
         _UNAPPROVED[Provenance(recollection.provenance)]
         if recollection.status != ReviewStatus.APPROVED
         else ""
     )
-    cause = f"; cause then{doubt}: {quoted(recollection.root_cause)}" if recollection.root_cause else ""
-    fix = f"; fix then{doubt}: {quoted(recollection.resolution)}" if recollection.resolution else ""
+    cause = f"; cause then{doubt}: {quote(recollection.root_cause)}" if recollection.root_cause else ""
+    fix = f"; fix then{doubt}: {quote(recollection.resolution)}" if recollection.resolution else ""
     return Fact(
         f"{head}{fix}{cause}",
         f"{head}{fix}" if cause else "",

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Select, select
 
-from context_builder.figures import count, milliseconds, moment, named
-from context_builder.newest_requests import hidden_users, newest_failed, newest_of_users
-from context_builder.request import ContextRequest, Topic
-from context_builder.rollup_query import rollup_scope, within
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.newest_requests import hidden_users, newest_failed, newest_of_users
+from context_builder.telemetry.rollups import in_window, rollup_scope
+from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Deployment, Request, RequestRollup, User
 from models.database import ReadSession
 
@@ -64,8 +64,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section("no failed or timed requests in the window", status=Status.EMPTY, gaps=gaps)
     ranked = sorted(examples.values(), key=lambda example: (-example.importance, example.request.id))
     header = (
-        f"examples from the window: the newest {count(len(failed), 'failed request')}, "
-        f"{count(len(slow), 'slow request')}"
+        f"examples from the window: the newest {format_count(len(failed), 'failed request')}, "
+        f"{format_count(len(slow), 'slow request')}"
     )
     return Section(header, tuple(_fact(example) for example in ranked), gaps=gaps)
 
@@ -103,7 +103,7 @@ async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
     found = await session.scalars(
         select(RequestRollup.slowest_request_id)
         .where(
-            within(RequestRollup, request.window),
+            in_window(RequestRollup, request.window),
             rollups.condition,
             RequestRollup.slowest_request_id.is_not(None),
         )
@@ -127,11 +127,11 @@ def _gaps(examples: Iterable[Example], hidden: int) -> tuple[str, ...]:
     gaps = []
     unknown = sorted({example.user.public_id for example in examples if example.tier is None})
     if unknown:
-        names = ", ".join(named(name) for name in unknown)
+        names = ", ".join(format_name(name) for name in unknown)
         gaps.append(f"the tier of {names} when these requests were made: tier or budget changed later")
     if hidden:
         gaps.append(
-            f"failed requests by tier of {count(hidden, 'user')} whose tier or budget changed "
+            f"failed requests by tier of {format_count(hidden, 'user')} whose tier or budget changed "
             "after the window began"
         )
     return tuple(gaps)
@@ -139,19 +139,19 @@ def _gaps(examples: Iterable[Example], hidden: int) -> tuple[str, ...]:
 
 def _fact(example: Example) -> Fact:
     request = example.request
-    outcome = request.status + (f" {named(request.error_code)}" if request.error_code else "")
-    latency = f", {milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
+    outcome = request.status + (f" {format_name(request.error_code)}" if request.error_code else "")
+    latency = f", {format_milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
     head = (
-        f"{named(request.public_id)} ({', '.join(example.reasons)}) at {moment(request.created_at)} "
-        f"on {named(example.deployment)}: {outcome}{latency}"
+        f"{format_name(request.public_id)} ({', '.join(example.reasons)}) at {format_time(request.created_at)} "
+        f"on {format_name(example.deployment)}: {outcome}{latency}"
     )
-    details = [f"user {named(example.user.public_id)}"]
+    details = [f"user {format_name(example.user.public_id)}"]
     if example.tier:
         details.append(f"tier {example.tier}")
     if request.router_version:
-        details.append(f"router {named(request.router_version)}")
+        details.append(f"router {format_name(request.router_version)}")
     if request.routing_reason:
-        details.append(f"routing reason {quoted(_compact(request.routing_reason))}")
+        details.append(f"routing reason {quote(_compact(request.routing_reason))}")
     return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics, kind="requests")
 
 

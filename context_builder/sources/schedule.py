@@ -16,22 +16,22 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from context_builder.figures import count, duration, moment, named
-from context_builder.fleet import is_overwritten, known_deployments, listed
-from context_builder.operating_hours import WeeklyHours, time_zones
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.fleet import format_list, is_overwritten, known_deployments
+from context_builder.telemetry.operating_hours import WeeklyHours, time_zones
+from context_builder.text.formatting import format_count, format_duration, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus, MaintenanceWindow, OperatingHours
 from models.database import ReadSession
 
 AHEAD = timedelta(hours=24)
 GRACE = timedelta(minutes=15)
 """A site may begin to shut down so long before it closes."""
-MOST_SITES = 30
-MOST_OFFLINE = 30
-MOST_MAINTENANCE = 50
-_MOST_ROWS = 2_000
+MAX_SITES = 30
+MAX_OFFLINE = 30
+MAX_MAINTENANCE = 50
+_MAX_ROWS = 2_000
 _LISTED = 10
 _OFFLINE = (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED)
 
@@ -77,13 +77,13 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     sites, gaps = _sites(backends, rows, maintenance, zones, request.as_of)
     if rows and not request.live:
         gaps += ("operating hours as they were at this moment: those shown are the ones recorded now",)
-    if len(rows) == _MOST_ROWS:
-        gaps += (f"operating hours beside the first {_MOST_ROWS:,} that were recorded",)
+    if len(rows) == _MAX_ROWS:
+        gaps += (f"operating hours beside the first {_MAX_ROWS:,} that were recorded",)
     facts = [*_offline(deployments, sites, request), *_facts(sites.values())]
     closed = sum(site.is_closed for site in sites.values())
     in_maintenance = sum(site.under_way is not None for site in sites.values())
     return Section(
-        f"{count(len(sites), 'site')} of known hours: {closed:,} closed, {in_maintenance:,} in maintenance",
+        f"{format_count(len(sites), 'site')} of known hours: {closed:,} closed, {in_maintenance:,} in maintenance",
         tuple(sorted(facts, key=lambda fact: -fact.importance)),
         gaps=gaps,
     )
@@ -94,7 +94,7 @@ async def _hours(session: ReadSession, backends: Sequence[str]) -> Sequence[Oper
         select(OperatingHours)
         .where(OperatingHours.backend.in_(backends))
         .order_by(OperatingHours.id)
-        .limit(_MOST_ROWS)
+        .limit(_MAX_ROWS)
     )
     return found.all()
 
@@ -111,7 +111,7 @@ async def _maintenance(
             MaintenanceWindow.starts_at <= request.as_of + AHEAD,
         )
         .order_by(MaintenanceWindow.starts_at, MaintenanceWindow.id)
-        .limit(MOST_MAINTENANCE)
+        .limit(MAX_MAINTENANCE)
     )
     return found.all()
 
@@ -129,8 +129,8 @@ def _sites(
         own = [row for row in rows if row.backend == backend]
         unknown = sorted({row.time_zone for row in own} - set(zones))
         if unknown:
-            names = listed(unknown, _LISTED)
-            gaps.append(f"operating hours of {named(backend)}: its time zone {names} is not known")
+            names = format_list(unknown, _LISTED)
+            gaps.append(f"operating hours of {format_name(backend)}: its time zone {names} is not known")
         hours = WeeklyHours([] if unknown else own, zones)
         windows = tuple(window for window in maintenance if window.backend == backend)
         if windows or not unknown:
@@ -151,22 +151,22 @@ def _offline(
         and deployment.backend in sites
         and (sites[deployment.backend].under_way or sites[deployment.backend].is_closed)
     ]
-    for deployment, site in found[:MOST_OFFLINE]:
-        head = f"{named(deployment.public_id)} is {deployment.status.upper()}"
+    for deployment, site in found[:MAX_OFFLINE]:
+        head = f"{format_name(deployment.public_id)} is {deployment.status.upper()}"
         why, began = _reason(site)
         since = deployment.status_since
         if since is not None and began is not None and since < began - GRACE:
             text = (
-                f"{head}, and its site {why}, but the trouble began at {moment(since)}, before that at "
-                f"{moment(began)}: not explained by it"
+                f"{head}, and its site {why}, but the trouble began at {format_time(since)}, before that at "
+                f"{format_time(began)}: not explained by it"
             )
             short = f"{head} since before its site {why.partition(' (')[0]}"
         else:
             text = f"{head}, but its site {why}: expected, low priority"
             short = f"{head}, but its site {why.partition(' (')[0]}: expected, low priority"
         yield Fact(text, short, 1.0, _EXPLAINED, kind="deployments offline as planned")
-    if len(found) > MOST_OFFLINE:
-        names = listed([deployment.public_id for deployment, _ in found[MOST_OFFLINE:]], _LISTED)
+    if len(found) > MAX_OFFLINE:
+        names = format_list([deployment.public_id for deployment, _ in found[MAX_OFFLINE:]], _LISTED)
         text = f"also offline while their sites are closed or in maintenance: {names}"
         yield Fact(text, "", 0.9, kind="deployments offline as planned")
 
@@ -175,11 +175,13 @@ def _reason(site: Site) -> tuple[str, datetime | None]:
     """Why what is on the site may be offline, and since when; None: for more than a week."""
     window = site.under_way
     if window is not None:
-        why = f"{named(site.backend)} is in announced maintenance until {moment(window.ends_at)} UTC"
-        return f"{why} ({quoted(window.reason)})", window.starts_at
+        why = (
+            f"{format_name(site.backend)} is in announced maintenance until {format_time(window.ends_at)} UTC"
+        )
+        return f"{why} ({quote(window.reason)})", window.starts_at
     state = site.hours.at(site.as_of)
-    until = f"until {moment(state.until)} UTC" if state.until else "for more than a week"
-    why = f"{named(site.backend)} is closed {until} (opens {site.hours.written})"
+    until = f"until {format_time(state.until)} UTC" if state.until else "for more than a week"
+    why = f"{format_name(site.backend)} is closed {until} (opens {site.hours.written})"
     return why, state.since
 
 
@@ -191,35 +193,37 @@ def _facts(sites: Iterable[Site]) -> Iterator[Fact]:
         told += facts
         if not facts:
             always.append(site.backend)
-    yield from sorted(told, key=lambda fact: -fact.importance)[: 2 * MOST_SITES]
+    yield from sorted(told, key=lambda fact: -fact.importance)[: 2 * MAX_SITES]
     if always:
-        text = f"sites without operating hours, which are always open: {listed(always, _LISTED)}"
+        text = f"sites without operating hours, which are always open: {format_list(always, _LISTED)}"
         yield Fact(text, "", 0.1, kind="sites that are always open")
 
 
 def _of_site(site: Site) -> Iterator[Fact]:
-    name = named(site.backend)
+    name = format_name(site.backend)
     for window in site.maintenance:
-        reason = quoted(window.reason)
+        reason = quote(window.reason)
         if window.starts_at <= site.as_of:
-            left = duration(window.ends_at - site.as_of)
-            head = f"site {name} is in MAINTENANCE until {moment(window.ends_at)} UTC"
-            text = f"{head} ({left} more), since {moment(window.starts_at)}: {reason}"
+            left = format_duration(window.ends_at - site.as_of)
+            head = f"site {name} is in MAINTENANCE until {format_time(window.ends_at)} UTC"
+            text = f"{head} ({left} more), since {format_time(window.starts_at)}: {reason}"
             yield Fact(text, head, 0.9, _EXPLAINED, kind="maintenance windows")
         else:
-            head = f"maintenance of site {name} begins at {moment(window.starts_at)} UTC"
-            ahead = duration(window.starts_at - site.as_of)
-            text = f"{head} (in {ahead}) and ends at {moment(window.ends_at)}: {reason}"
+            head = f"maintenance of site {name} begins at {format_time(window.starts_at)} UTC"
+            ahead = format_duration(window.starts_at - site.as_of)
+            text = f"{head} (in {ahead}) and ends at {format_time(window.ends_at)}: {reason}"
             yield Fact(text, head, 0.75, kind="maintenance windows")
     if not site.hours:
         return
     state = site.hours.at(site.as_of)
     if state.is_open:
-        until = f"until {moment(state.until)} UTC" if state.until else "around the clock"
+        until = f"until {format_time(state.until)} UTC" if state.until else "around the clock"
         head = f"site {name} is open {until}"
         importance = 0.35
     else:
-        until = f"opens next at {moment(state.until)} UTC" if state.until else "does not open within a week"
+        until = (
+            f"opens next at {format_time(state.until)} UTC" if state.until else "does not open within a week"
+        )
         head = f"site {name} is CLOSED, {until}"
         importance = 0.7
     yield Fact(f"{head}; operating hours {site.hours.written}", head, importance, kind="operating hours")

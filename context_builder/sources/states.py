@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 
-from context_builder.event_window import EventWindow, nearness, occasions, recent
-from context_builder.figures import count, moment, named
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.untrusted import quoted
+from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.text.formatting import format_count, format_name, format_time
+from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus, StateTransition
 from models.database import ReadSession
 
 MOST = 40
-MOST_READ = 2_000
-MOST_OF_ONE = 100
+MAX_READ = 2_000
+MAX_OF_ONE = 100
 """Newest transitions that are read of one deployment, so that one that flaps hides no other."""
 FLAP_GAP = timedelta(minutes=30)
 FLAPS = 5
@@ -72,9 +72,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     is_cut = total > len(transitions)
     read_part = f"; only the newest of each deployment, {len(transitions):,}, were read" if is_cut else ""
     listed = f"; {MOST} of {len(facts):,} facts are listed" if len(facts) > MOST else ""
-    flapping = f", {count(len(spells), 'spell')} of flapping" if spells else ""
+    flapping = f", {format_count(len(spells), 'spell')} of flapping" if spells else ""
     return Section(
-        f"{count(total, 'change')} of status {span}{flapping}{read_part}{listed}", tuple(facts[:MOST])
+        f"{format_count(total, 'change')} of status {span}{flapping}{read_part}{listed}", tuple(facts[:MOST])
     )
 
 
@@ -88,7 +88,7 @@ def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
 
 
 async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[Transition]:
-    """The newest transitions, at most MOST_OF_ONE of each deployment, newest first."""
+    """The newest transitions, at most MAX_OF_ONE of each deployment, newest first."""
     newest_first = StateTransition.changed_at.desc(), StateTransition.id.desc()
     place = func.row_number().over(partition_by=StateTransition.deployment_id, order_by=newest_first)
     total = func.count().over(partition_by=StateTransition.deployment_id)
@@ -99,9 +99,9 @@ async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[
         select(StateTransition, Deployment.public_id, placed.c.place, placed.c.total)
         .join(placed, placed.c.id == StateTransition.id)
         .join(Deployment, Deployment.id == StateTransition.deployment_id)
-        .where(placed.c.place <= MOST_OF_ONE)
+        .where(placed.c.place <= MAX_OF_ONE)
         .order_by(*newest_first)
-        .limit(MOST_READ)
+        .limit(MAX_READ)
     )
     return [
         Transition(
@@ -138,7 +138,7 @@ def _flapping(run: Sequence[Transition], has_older: bool, request: ContextReques
     is_now = last.newer == 0 and request.as_of - span.until < timedelta(minutes=1)
     state = f"{'now' if is_now else 'then'} {last.after.upper()}"
     short = (
-        f"{named(last.deployment)} flapped {least}{len(run):,} times "
+        f"{format_name(last.deployment)} flapped {least}{len(run):,} times "
         f"{occasions(first.changed_at, last.changed_at)}, {state}"
     )
     importance = 0.9 + 0.1 * nearness(last.changed_at, span.until)
@@ -149,8 +149,8 @@ def _flapping(run: Sequence[Transition], has_older: bool, request: ContextReques
 
 def _fact(transition: Transition, span: EventWindow) -> Fact:
     short = (
-        f"{named(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
-        f"at {moment(transition.changed_at)}"
+        f"{format_name(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
+        f"at {format_time(transition.changed_at)}"
     )
     near = nearness(transition.changed_at, span.until)
     return Fact(
@@ -162,7 +162,7 @@ def _fact(transition: Transition, span: EventWindow) -> Fact:
 
 
 def _said(reason: str | None) -> str:
-    return f": {quoted(reason)}" if reason else ""
+    return f": {quote(reason)}" if reason else ""
 
 
 source = ContextSource("states", "S", frozenset({Topic.HEALTH, Topic.CHANGES}), 2.0, read)

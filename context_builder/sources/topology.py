@@ -12,16 +12,21 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import case, func, select
 
-from context_builder.figures import count, named
-from context_builder.fleet import horizon, is_overwritten, known_deployments, listed
-from context_builder.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.fleet import (
+    format_list,
+    is_overwritten,
+    known_deployments,
+    latest_accepted_report,
+)
+from context_builder.text.formatting import format_count, format_name
 from models import Deployment, Tier, User
 from models.database import ReadSession
 
-MOST_MODELS = 22
-MOST_BACKENDS = 12
-MOST_LISTED = 12
+MAX_MODELS = 22
+MAX_BACKENDS = 12
+MAX_LISTED = 12
 _UNKNOWN = ""
 """Tier of users whose tier was changed later."""
 
@@ -38,15 +43,15 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if users:
         facts.append(_tiers(users))
     return Section(
-        f"the whole gateway: {count(len(deployments), 'deployment')} of {count(len(models), 'model')} on "
-        f"{count(len(backends), 'backend')}, {count(sum(users.values()), 'user')}",
+        f"the whole gateway: {format_count(len(deployments), 'deployment')} of {format_count(len(models), 'model')} on "
+        f"{format_count(len(backends), 'backend')}, {format_count(sum(users.values()), 'user')}",
         tuple(facts),
         gaps=tuple(_gaps(deployments, users, request)),
     )
 
 
 async def _users(session: ReadSession, request: ContextRequest) -> dict[str, int]:
-    tier = case((User.updated_at <= horizon(request), User.tier), else_=_UNKNOWN)
+    tier = case((User.updated_at <= latest_accepted_report(request), User.tier), else_=_UNKNOWN)
     rows = await session.execute(
         select(tier, func.count()).where(User.created_at <= request.as_of).group_by(tier)
     )
@@ -63,34 +68,34 @@ def _grouped(deployments: Sequence[Deployment], column: str) -> dict[str, list[D
 
 def _models(groups: dict[str, list[Deployment]], request: ContextRequest) -> Iterator[Fact]:
     names = list(groups)
-    for model in names[:MOST_MODELS]:
-        places = [_place(deployment, request) for deployment in groups[model][:MOST_LISTED]]
-        more = len(groups[model]) - MOST_LISTED
+    for model in names[:MAX_MODELS]:
+        places = [_place(deployment, request) for deployment in groups[model][:MAX_LISTED]]
+        more = len(groups[model]) - MAX_LISTED
         rest = f" and {more:,} more" if more > 0 else ""
-        short = f"model {named(model)} on {count(len(groups[model]), 'backend')}"
-        yield Fact(f"model {named(model)} on {', '.join(places)}{rest}", short, 0.6, kind="models")
-    if len(names) > MOST_MODELS:
-        rest = listed(names[MOST_MODELS:], MOST_LISTED)
-        yield Fact(f"{len(names) - MOST_MODELS:,} more models: {rest}", "", 0.3, kind="models")
+        short = f"model {format_name(model)} on {format_count(len(groups[model]), 'backend')}"
+        yield Fact(f"model {format_name(model)} on {', '.join(places)}{rest}", short, 0.6, kind="models")
+    if len(names) > MAX_MODELS:
+        rest = format_list(names[MAX_MODELS:], MAX_LISTED)
+        yield Fact(f"{len(names) - MAX_MODELS:,} more models: {rest}", "", 0.3, kind="models")
 
 
 def _place(deployment: Deployment, request: ContextRequest) -> str:
     details = []
     if not is_overwritten(deployment, request):
-        details = [named(deployment.region)] if deployment.region else []
-        details += [f"version {named(deployment.version)}"] if deployment.version else []
-    return named(deployment.backend) + (f" ({', '.join(details)})" if details else "")
+        details = [format_name(deployment.region)] if deployment.region else []
+        details += [f"version {format_name(deployment.version)}"] if deployment.version else []
+    return format_name(deployment.backend) + (f" ({', '.join(details)})" if details else "")
 
 
 def _backends(groups: dict[str, list[Deployment]]) -> Iterator[Fact]:
     names = list(groups)
-    for backend in names[:MOST_BACKENDS]:
-        models = listed([deployment.model for deployment in groups[backend]], MOST_LISTED)
-        short = f"backend {named(backend)} serves {count(len(groups[backend]), 'model')}"
-        yield Fact(f"backend {named(backend)} serves {models}", short, 0.5, kind="backends")
-    if len(names) > MOST_BACKENDS:
-        rest = listed(names[MOST_BACKENDS:], MOST_LISTED)
-        yield Fact(f"{len(names) - MOST_BACKENDS:,} more backends: {rest}", "", 0.3, kind="backends")
+    for backend in names[:MAX_BACKENDS]:
+        models = format_list([deployment.model for deployment in groups[backend]], MAX_LISTED)
+        short = f"backend {format_name(backend)} serves {format_count(len(groups[backend]), 'model')}"
+        yield Fact(f"backend {format_name(backend)} serves {models}", short, 0.5, kind="backends")
+    if len(names) > MAX_BACKENDS:
+        rest = format_list(names[MAX_BACKENDS:], MAX_LISTED)
+        yield Fact(f"{len(names) - MAX_BACKENDS:,} more backends: {rest}", "", 0.3, kind="backends")
 
 
 def _tiers(users: dict[str, int]) -> Fact:
@@ -103,9 +108,9 @@ def _tiers(users: dict[str, int]) -> Fact:
 def _gaps(deployments: Sequence[Deployment], users: dict[str, int], request: ContextRequest) -> Iterator[str]:
     later = [one.public_id for one in deployments if is_overwritten(one, request)]
     if later:
-        yield f"region and version at this moment of {listed(later, MOST_LISTED)}: they were written later"
+        yield f"region and version at this moment of {format_list(later, MAX_LISTED)}: they were written later"
     if _UNKNOWN in users:
-        yield f"tier at this moment of {count(users[_UNKNOWN], 'user')} who were changed later"
+        yield f"tier at this moment of {format_count(users[_UNKNOWN], 'user')} who were changed later"
 
 
 source = ContextSource(

@@ -14,14 +14,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import case, func, or_, select
 
-from context_builder.figures import count, duration, moment, named, percent
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.rollup_query import baseline_of, rollup_scope, within
+from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.rollups import baseline_of, in_window, rollup_scope
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_name,
+    format_percent,
+    format_time,
+)
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
-from models.schema import UtcDateTime
+from models.tables.schema import UtcDateTime
 
-MOST_GROUPS = 10
+MAX_GROUPS = 10
 SHORT_GROUPS = 3
 _UNASKED = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
 """Importance of a dimension that the question does not name."""
@@ -64,7 +70,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section(f"no requests in the window; {past}", status=Status.EMPTY, gaps=gaps)
     pending = sum(cell.requests for cell in now if cell.status == RequestStatus.PENDING)
     header = (
-        f"{count(total, 'request')} in the window, {failed:,} failed ({percent(failed, total)})"
+        f"{format_count(total, 'request')} in the window, {failed:,} failed ({format_percent(failed, total)})"
         + (f", {pending:,} pending" if pending else "")
         + f"; {past}"
     )
@@ -72,7 +78,10 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], tuple[str, ...]]:
-    now, before = within(RequestRollup, request.window), within(RequestRollup, baseline_of(request.window))
+    now, before = (
+        in_window(RequestRollup, request.window),
+        in_window(RequestRollup, baseline_of(request.window)),
+    )
     dimensions = (
         RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id,
         RequestRollup.status, RequestRollup.error_code, case((now, 1), else_=0),
@@ -100,7 +109,9 @@ def _facts(question: str, now: list[Cell], before: list[Cell]) -> Iterator[Fact]
     total, failed = _sums(now)
     for dimension, importance in _dimensions(question, now):
         ranked = _ranked(now, dimension)
-        shares = [f"{named(name)} {number:,} ({percent(number, total)})" for name, number in ranked]
+        shares = [
+            f"{format_name(name)} {number:,} ({format_percent(number, total)})" for name, number in ranked
+        ]
         yield _listing(f"requests by {dimension}", shares, importance, _VOLUME)
         if failed:
             yield _failures(now, before, dimension, importance)
@@ -108,7 +119,7 @@ def _facts(question: str, now: list[Cell], before: list[Cell]) -> Iterator[Fact]
     yield _listing("requests by status", statuses, 0.6, _VOLUME | _ERRORS)
     codes = _ranked((cell for cell in now if cell.failed and cell.error_code), "error_code")
     if codes:
-        listed = [f"{named(name)} {number:,}" for name, number in codes]
+        listed = [f"{format_name(name)} {number:,}" for name, number in codes]
         yield _listing("failed requests by error code", listed, 0.85, _ERRORS)
 
 
@@ -129,8 +140,10 @@ def _failures(now: list[Cell], before: list[Cell], dimension: str, importance: f
     past_failed = _counts([cell for cell in before if cell.failed], dimension)
     groups = []
     for name, number in _ranked((cell for cell in now if cell.failed), dimension):
-        was = f", before {percent(past_failed[name], past[name])}" if past[name] else ""
-        groups.append(f"{named(name)} {number:,} of {totals[name]:,} ({percent(number, totals[name])}{was})")
+        was = f", before {format_percent(past_failed[name], past[name])}" if past[name] else ""
+        groups.append(
+            f"{format_name(name)} {number:,} of {totals[name]:,} ({format_percent(number, totals[name])}{was})"
+        )
     return _listing(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
 
 
@@ -153,7 +166,7 @@ def _listing(title: str, items: list[str], importance: float, topics: frozenset[
         return f"{title}: {', '.join(items[:most])}{rest}"
 
     short = listed(SHORT_GROUPS) if len(items) > SHORT_GROUPS else ""
-    return Fact(listed(MOST_GROUPS), short, importance, topics, kind="breakdowns")
+    return Fact(listed(MAX_GROUPS), short, importance, topics, kind="breakdowns")
 
 
 def _sums(cells: Iterable[Cell]) -> tuple[int, int]:
@@ -171,8 +184,8 @@ def _before(cells: list[Cell], window: Window) -> str:
     total, failed = _sums(cells)
     rate = f"{round(total * (_DAY / span)):,} per day"
     if window.length != _DAY:
-        rate += f" ({round(total * (window.length / span)):,} in {duration(window.length)})"
-    return f"from {moment(first)} until then {rate}, {percent(failed, total)} failed"
+        rate += f" ({round(total * (window.length / span)):,} in {format_duration(window.length)})"
+    return f"from {format_time(first)} until then {rate}, {format_percent(failed, total)} failed"
 
 
 source = ContextSource("volume", "V", frozenset({Topic.VOLUME, Topic.ERRORS}), 3.0, read)

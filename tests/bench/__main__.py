@@ -18,7 +18,7 @@ from bench.packing import packing
 from bench.recall import SIZES, recall_sizes
 from bench.sizes import sizes
 from models.database import Database
-from prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
+from support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
 REQUESTS = {"SQLite": 1_000_000, "PostgreSQL": 250_000}
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""

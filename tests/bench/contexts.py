@@ -12,16 +12,16 @@ from pathlib import Path
 from bench.measure import measure, show
 from context_builder.builder import BuiltContext, ContextBuilder
 from context_builder.exploration.exploration import Exploration
-from context_builder.request import Ask, ContextRequest
+from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
-from memory.chroma import ChromaIndex
+from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.incident_memory import IncidentMemory
-from memory.sentence_transformer import SentenceTransformerEmbedder
+from memory.index.chroma import ChromaIndex
 from models.database import Database
 from models.snapshot import Snapshots
-from no_memory import NO_MEMORY
-from prepared_databases import STORY_ANCHOR
+from support.no_memory import NO_MEMORY
+from support.prepared_databases import STORY_ANCHOR
 
 DELAY_S = 0.05
 QUESTIONS = (
@@ -57,7 +57,7 @@ async def max_not_sum(databases: dict[str, Database]) -> None:
         async def build(
             building: ContextBuilder = building, slowest_ms: list[int] = slowest_ms
         ) -> BuiltContext:
-            built = await building.build(Ask(question=QUESTIONS[0]))
+            built = await building.build(QuestionInput(question=QUESTIONS[0]))
             slowest_ms.append(max(source.milliseconds for source in built.manifest.sources))
             return built
 
@@ -85,7 +85,7 @@ async def max_not_sum(databases: dict[str, Database]) -> None:
 
 
 async def _one_after_another(database: Database, sources: Sequence[ContextSource]) -> None:
-    built = await builder(database, NO_MEMORY, sources[:1]).build(Ask(question=QUESTIONS[0]))
+    built = await builder(database, NO_MEMORY, sources[:1]).build(QuestionInput(question=QUESTIONS[0]))
     # What several sources use is found once, here as in a build.
     async with Snapshots(database, readers=1).open() as snapshot, Exploration(snapshot) as exploration:
         for source in sources[1:]:
@@ -102,7 +102,7 @@ async def story(databases: dict[str, Database]) -> None:
                 building = builder(database, memory, sources)
                 turn = iter(range(1_000_000))
                 timing = await measure(
-                    lambda b=building, t=turn: b.build(Ask(question=QUESTIONS[next(t) % 3])),  # type: ignore[misc]
+                    lambda b=building, t=turn: b.build(QuestionInput(question=QUESTIONS[next(t) % 3])),  # type: ignore[misc]
                     runs=150,
                     warm_up=10,
                 )

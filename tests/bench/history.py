@@ -29,7 +29,7 @@ from models import (
 )
 from models.database import Database
 from models.quality_log import NewScore, append
-from models.schema import Table
+from models.tables.schema import Table
 
 SCORES = 50_000
 _SCORES_AT_ONCE = 5_000

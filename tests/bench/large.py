@@ -24,7 +24,7 @@ from models.request_log import (
     _spend_of,
     bucket_start,
 )
-from models.rollups import Resolution
+from models.tables.gateway.rollups import Resolution
 
 WEEK = timedelta(days=7)
 _DEPLOYMENTS = 12

@@ -7,11 +7,11 @@ import time
 from datetime import timedelta
 
 from bench.measure import show
-from context_builder.packing import pack
-from context_builder.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Reading, Section, Status, Stores
-from context_builder.tokens import TokenBound
-from prepared_databases import STORY_ANCHOR
+from context_builder.prompt.packing import pack
+from context_builder.prompt.tokens import TokenBound
+from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.source import ContextSource, Fact, Section, SourceResult, Status, Stores
+from support.prepared_databases import STORY_ANCHOR
 
 REPEATS = 5
 
@@ -20,7 +20,7 @@ async def _unread(_request: ContextRequest, _stores: Stores) -> Section:
     raise NotImplementedError("the facts are made here")
 
 
-def readings(facts: int) -> list[Reading]:
+def readings(facts: int) -> list[SourceResult]:
     """Ten sources that share the facts; texts like those of a request log."""
     chance = random.Random(facts)  # noqa: S311  not for secrets
     made = []
@@ -35,7 +35,7 @@ def readings(facts: int) -> list[Reading]:
             for _ in range(facts // 10)
         )
         source = ContextSource(f"source {prefix}", prefix, frozenset({Topic.ERRORS}), 1.0, _unread)
-        made.append(Reading(source, Section(f"{len(own)} failures", own), Status.OK, 10))
+        made.append(SourceResult(source, Section(f"{len(own)} failures", own), Status.OK, 10))
     return made
 
 

@@ -20,16 +20,16 @@ from bench.measure import measure, show
 from evaluation.recall.catalogue import families
 from evaluation.recall.corpus import Corpus, PastIncident
 from evaluation.recall.histories import make_history
-from loop_ticker import Ticker
-from memory.chroma import ChromaIndex
-from memory.embedder import Embedder, Vectors
+from memory.embedding.embedder import Embedder, Vectors
+from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.incident_memory import IncidentMemory
-from memory.recall import RecallQuery
-from memory.recipe import RECIPE, content_hash
-from memory.sentence_transformer import SentenceTransformerEmbedder
+from memory.index.chroma import ChromaIndex
+from memory.recall.results import RecallQuery
+from memory.text.recipe import RECIPE, content_hash
 from models import EntrySource, Incident, MemoryEntry
 from models.database import Database
-from prepared_databases import migrate
+from support.loop_ticker import Ticker
+from support.prepared_databases import migrate
 
 SIZES = (1_000, 10_000, 100_000)
 """Incidents in memory; BENCH_INCIDENTS leaves out the larger ones."""

@@ -10,12 +10,12 @@ from bench.contexts import QUESTIONS, builder
 from bench.measure import measure, show
 from context_builder.builder import BuiltContext
 from context_builder.exploration.exploration import Exploration
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from context_builder.source import ContextSource, Status, Stores
 from context_builder.sources import discover
 from models.database import Database
 from models.snapshot import Snapshots
-from no_memory import NO_MEMORY
+from support.no_memory import NO_MEMORY
 
 RUNS = 30
 IN_TURN_RUNS = 2
@@ -42,7 +42,7 @@ async def _row(database: Database, sources: list[ContextSource]) -> list[str]:
     late: set[str] = set()
 
     async def build() -> BuiltContext:
-        built = await building.build(Ask(question=QUESTIONS[next(turn) % len(QUESTIONS)]))
+        built = await building.build(QuestionInput(question=QUESTIONS[next(turn) % len(QUESTIONS)]))
         for source in built.manifest.sources:
             milliseconds[source.name].append(source.milliseconds)
             if source.status in (Status.TIMEOUT, Status.ERROR):
@@ -60,7 +60,7 @@ async def _row(database: Database, sources: list[ContextSource]) -> list[str]:
 
 async def _in_turn(database: Database, sources: list[ContextSource], question: str) -> float:
     """Milliseconds of all sources one after another; what several of them use is found once."""
-    resolved = await builder(database, NO_MEMORY, sources[:1]).build(Ask(question=question))
+    resolved = await builder(database, NO_MEMORY, sources[:1]).build(QuestionInput(question=question))
     async with Snapshots(database, readers=1).open() as snapshot, Exploration(snapshot) as exploration:
         stores = Stores(snapshot, NO_MEMORY, exploration)
         started = time.perf_counter()

@@ -10,14 +10,14 @@ from sqlalchemy import delete, func, select
 from bench.history import fill_history
 from bench.large import fill, new_requests
 from context_builder.builder import ContextBuilder
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from context_builder.source import Status
 from context_builder.sources import discover
 from models import Deployment, QualityScore, Request, RequestRollup, User, UserSpend
 from models.database import Database
 from models.request_log import append
-from no_memory import NO_MEMORY
-from prepared_databases import STORY_ANCHOR
+from support.no_memory import NO_MEMORY
+from support.prepared_databases import STORY_ANCHOR
 
 SOURCES = [source for source in discover() if source.name != "recall"]
 REQUESTS = 2_000
@@ -65,7 +65,7 @@ async def test_every_source_finds_something_to_read(database: Database) -> None:
     async with database.read() as session:
         assert await session.scalar(select(func.count()).select_from(QualityScore)) > REQUESTS * 0.9
     builder = ContextBuilder(database, NO_MEMORY, SOURCES, default_budget=8000, clock=lambda: END)
-    built = await builder.build(Ask(question="What is wrong?"))
+    built = await builder.build(QuestionInput(question="What is wrong?"))
     said = {entry.name: entry.status for entry in built.manifest.sources}
     silent = {name for name, status in said.items() if status is not Status.OK}
     assert silent <= {"activity", "knowledge", "schedule"}  # nothing unusual, nothing similar, no hours

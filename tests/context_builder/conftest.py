@@ -13,14 +13,14 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
-from memory.chroma import ChromaIndex
-from memory.hashing import HashingEmbedder
+from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
+from memory.index.chroma import ChromaIndex
 from models.database import Database
-from operations import events_of
-from prepared_databases import PostgresServer, migrate
-from troubles import troubled_gateway
+from support.faulty_sources import troubled_gateway
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from support.ops_events import events_of
+from support.prepared_databases import PostgresServer, migrate
 
 _BATCH = 400
 

@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from context_builder.answer import Answer, Doubt
+from context_builder.answer.answer import Answer, ClaimIssue
+from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import BuiltContext, ContextBuilder
-from context_builder.chat_model import Delta
-from context_builder.claude import Claude
-from context_builder.pricing import PriceList
-from context_builder.question_log import QuestionLog
-from context_builder.render import render
-from context_builder.request import Ask, QuestionError
+from context_builder.llm.chat_model import Delta
+from context_builder.llm.claude import Claude
+from context_builder.llm.pricing import PriceList
+from context_builder.prompt.render import render
+from context_builder.question.request import QuestionError, QuestionInput
 from context_builder.sources import discover
 from loopback.behaviour import Cut, Fail, Hang, Reply
 from loopback.fixtures import MakeClaude
 from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
-from no_memory import NO_MEMORY
-from prepared_databases import STORY_ANCHOR
+from support.no_memory import NO_MEMORY
+from support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 PRICES = PriceList.load()
-ASK = Ask(question="Which deployments are unhealthy?")
+ASK = QuestionInput(question="Which deployments are unhealthy?")
 
 
 MakeAnswerer = Callable[[Claude | None], Answerer]
@@ -112,9 +112,9 @@ async def test_a_claim_that_the_facts_do_not_hold_is_marked(
     answer = await make_answerer(await make_claude()).answer(ASK)
     assert answer.text == text
     assert {(claim.doubt, claim.detail) for claim in answer.unsupported} == {
-        (Doubt.NUMBER_NOT_IN_FACTS, "987,654"),
-        (Doubt.UNKNOWN_REFERENCE, "H99"),
-        (Doubt.UNKNOWN_NAME, "gpt-9/moon"),
+        (ClaimIssue.NUMBER_NOT_IN_FACTS, "987,654"),
+        (ClaimIssue.UNKNOWN_REFERENCE, "H99"),
+        (ClaimIssue.UNKNOWN_NAME, "gpt-9/moon"),
     }
     assert [citation.ref for citation in answer.citations] == ["H1"]
 
@@ -197,7 +197,7 @@ async def test_an_unusable_question_reaches_neither_model_nor_log(
 ) -> None:
     """Law 10."""
     with pytest.raises(QuestionError, match="empty"):
-        await make_answerer(await make_claude()).answer(Ask(question="  "))
+        await make_answerer(await make_claude()).answer(QuestionInput(question="  "))
     assert messages_api.journal.requests == []
     assert await logged(story) == []
 
@@ -211,7 +211,8 @@ async def test_many_questions_at_once_are_as_many_calls(
     """Concurrency neither loses, doubles nor mixes up answers."""
     answerer = make_answerer(await make_claude(deadline_s=60))
     asks = [
-        Ask(question=f"Which deployments are unhealthy? Ticket number {number}") for number in range(MANY)
+        QuestionInput(question=f"Which deployments are unhealthy? Ticket number {number}")
+        for number in range(MANY)
     ]
     answers = await asyncio.gather(*(answerer.answer(ask) for ask in asks))
     assert [answer.question for answer in answers] == [ask.question for ask in asks]

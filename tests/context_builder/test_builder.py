@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import func, select
 
 from context_builder.builder import READERS, BuiltContext, ContextBuilder
-from context_builder.manifest import Manifest
-from context_builder.render import render
-from context_builder.request import Ask, ContextRequest, Topic
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.render import render
+from context_builder.question.request import ContextRequest, QuestionInput, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.sources import discover
 from models import User
 from models.database import Database, DatabaseUnreachable
-from no_memory import NO_MEMORY
-from prepared_databases import STORY_ANCHOR
+from support.no_memory import NO_MEMORY
+from support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 
@@ -43,7 +43,7 @@ def builder(database: Database, *sources: ContextSource, clock: datetime = STORY
 
 
 async def build(database: Database, *sources: ContextSource, question: str = "What is down?") -> BuiltContext:
-    return await builder(database, *sources).build(Ask(question=question))
+    return await builder(database, *sources).build(QuestionInput(question=question))
 
 
 async def one_fact(_request: ContextRequest, _stores: Stores) -> Section:
@@ -210,7 +210,7 @@ async def test_a_cancelled_question_gives_its_connections_back(database: Databas
 )
 async def test_same_data_moment_and_question_give_the_same_bytes(story: Database, question: str) -> None:
     """Law 6: twice the same prompt, and the stored manifest makes it once more."""
-    first, second = [await builder(story).build(Ask(question=question)) for _ in range(2)]
+    first, second = [await builder(story).build(QuestionInput(question=question)) for _ in range(2)]
     assert first.prompt == second.prompt
     stored = json.loads(json.dumps(first.manifest.to_json()))
     assert render(Manifest.from_json(stored)) == first.prompt
@@ -229,7 +229,7 @@ async def test_both_databases_give_the_same_prompt(sqlite_story_url: str, postgr
 async def test_the_bound_holds_for_real_sources_at_any_budget(story: Database) -> None:
     """Law 1, on the story: whatever the budget, the bound is within it."""
     for budget in (1500, 2000, 4000, 8000, 50_000):
-        built = await builder(story).build(Ask(question="What is wrong?", token_budget=budget))
+        built = await builder(story).build(QuestionInput(question="What is wrong?", token_budget=budget))
         assert built.manifest.token_bound <= budget
 
 

@@ -13,23 +13,23 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from context_builder.answer import Answer
+from context_builder.answer.answer import Answer
+from context_builder.answer.confidence import ConfidenceLevel
+from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import BuiltContext, ContextBuilder
-from context_builder.confidence import Level
-from context_builder.manifest import SourceEntry
-from context_builder.pricing import PriceList
-from context_builder.question_log import QuestionLog
-from context_builder.request import Ask, ContextRequest, Topic
+from context_builder.llm.pricing import PriceList
+from context_builder.prompt.manifest import SourceEntry
+from context_builder.question.request import ContextRequest, QuestionInput, Topic
 from context_builder.source import ContextSource, Fact, Read, Section, Status, Stores
-from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
-from memory.chroma import ChromaIndex
-from memory.hashing import HashingEmbedder
+from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
+from memory.index.chroma import ChromaIndex
 from models.database import Database
-from no_memory import NO_MEMORY
-from operations import events_of
-from surroundings import surround
+from support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
+from support.gateway_context import surround
+from support.no_memory import NO_MEMORY
+from support.ops_events import events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
@@ -110,7 +110,9 @@ def answering(whole: tuple[Database, dict[str, Section]]) -> Answering:
         builder = ContextBuilder(database, NO_MEMORY, sources, default_budget=budget, clock=lambda: NOON)
         answerer = Answerer(builder, QuestionLog(database), PRICES, None, clock=lambda: NOON)
         async with asyncio.timeout(PATIENCE_S):
-            events = [event async for event in answerer.stream(Ask(question=question), record=False)]
+            events = [
+                event async for event in answerer.stream(QuestionInput(question=question), record=False)
+            ]
         built, answer = events
         assert isinstance(built, BuiltContext)
         assert isinstance(answer, Answer)
@@ -152,7 +154,7 @@ async def test_a_source_that_is_not_read_is_told_everywhere_and_limits_the_answe
     answering: Answering, source: ContextSource, read: Read, status: Status, says: str
 ) -> None:
     """Prompt, manifest and answer name it; confidence is low where it is needed, and never high."""
-    for question, level in ((EVERYTHING, Level.LOW), (beside(source), Level.MEDIUM)):
+    for question, level in ((EVERYTHING, ConfidenceLevel.LOW), (beside(source), ConfidenceLevel.MEDIUM)):
         got = await answering(source, read, question)
         assert (got.entry.status, got.entry.error) == (status, says)
         assert got.entry.on_topic is (question == EVERYTHING)
@@ -160,7 +162,7 @@ async def test_a_source_that_is_not_read_is_told_everywhere_and_limits_the_answe
         assert f"- {source.name} could not be read ({status}): {says} [{got.entry.ref}]" in got.answer.text
         assert f"{source.name} could not be read ({status})" in got.answer.confidence.reasons
         # Anything lower than the cap would be for a reason of its own.
-        assert list(Level).index(got.answer.confidence.level) >= list(Level).index(level)
+        assert list(ConfidenceLevel).index(got.answer.confidence.level) >= list(ConfidenceLevel).index(level)
         others = [entry for entry in got.answer.manifest.sources if entry.name != source.name]
         assert {entry.status for entry in others} <= {Status.OK, Status.EMPTY, Status.STALE}
         assert len(others) == len(SOURCES) - 1
@@ -227,7 +229,7 @@ async def test_a_flood_in_one_source_neither_passes_the_budget_nor_evicts_anothe
         re.MULTILINE,
     )
     assert _with_facts(calm) == _with_facts(got)
-    assert got.answer.confidence.level is not Level.HIGH
+    assert got.answer.confidence.level is not ConfidenceLevel.HIGH
     assert any(f"had no room: {source.name}" in reason for reason in got.answer.confidence.reasons)
 
 

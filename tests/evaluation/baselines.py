@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from context_builder.render import SYSTEM
-from context_builder.tokens import FRAMING_TOKENS, TokenBound
+from context_builder.prompt.render import SYSTEM
+from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
 from evaluation.traffic import Sent
 from evaluation.truth import ShownRows
 from models import (
@@ -35,7 +35,7 @@ from models import (
     UserAction,
 )
 from models.database import Database
-from models.schema import Table
+from models.tables.schema import Table
 
 FORMATS = ("json", "csv")
 _MOST = 400

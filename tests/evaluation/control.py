@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from evaluation.faults.kinds import HEALTHY, KINDS
 from evaluation.runner import single
 from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
@@ -20,7 +20,7 @@ async def control(console: Console, seed: int, world: int, budget: int) -> None:
         for scenario in scenarios:
             for question in scenario.questions:
                 built = await context_builder(calm, database).build(
-                    Ask(question=question, token_budget=budget)
+                    QuestionInput(question=question, token_budget=budget)
                 )
                 prompt = seen(scenario, built)
                 for name, requirement in named(scenario.requirements).items():

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from context_builder.builder import BuiltContext
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from evaluation.runner import single
 from evaluation.scenario import Scenario
 from evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
@@ -19,7 +19,7 @@ from evaluation.traffic import Effect, Rollout, Slice, Surge
 from evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
 from evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
 
-_MOST_MISSED = 15
+_MAX_MISSED = 15
 
 
 def document(seed: int, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _missed(trials: Sequence[Trial]) -> Table:
         "needed",
         "scenarios",
     )
-    for kind, name, lacking, needed in missed(trials, PRODUCT, budget)[:_MOST_MISSED]:
+    for kind, name, lacking, needed in missed(trials, PRODUCT, budget)[:_MAX_MISSED]:
         numbers = dict.fromkeys(
             str(t.scenario)
             for t in trials
@@ -119,7 +119,7 @@ async def show(console: Console, seed: int, number: int, budget: int) -> None:
             console.print(line, markup=False, highlight=False)
         for question in scenario.questions:
             built = await context_builder(scenario, database).build(
-                Ask(question=question, token_budget=budget)
+                QuestionInput(question=question, token_budget=budget)
             )
             console.rule(f"{question} ({budget:,} tokens)")
             console.print(message(built), markup=False, highlight=False, soft_wrap=True)

@@ -23,11 +23,11 @@ from models import (
     StateTransition,
     UserAction,
 )
-from models.schema import Table
+from models.tables.schema import Table
 
 _OLDEST_ONSET = 20 * HOUR
 _YOUNGEST_ONSET = 10 * MINUTE
-_LEAST_SHARE = 0.08
+_MIN_SHARE = 0.08
 """Deployments with a smaller share of the requests are not picked: too little would be seen of a fault."""
 
 
@@ -92,7 +92,7 @@ class Scene:
             expected += self.world.rate(moment) * share
         return moment
 
-    def busy(self, history: Sequence[Sent], least: float = _LEAST_SHARE) -> list[Deployed]:
+    def busy(self, history: Sequence[Sent], least: float = _MIN_SHARE) -> list[Deployed]:
         """Deployments with enough requests that are not hit yet, in random order."""
         found = [
             deployed

@@ -19,7 +19,7 @@ from models.database import Database, WriteSession
 from models.migrations import upgrade
 from models.quality_log import NewScore
 from models.request_log import append
-from models.schema import Table
+from models.tables.schema import Table
 
 CHECKED_EVERY = 20 * MINUTE
 _BATCH = 2_000

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from context_builder.render import SYSTEM
-from context_builder.request import Ask
-from context_builder.tokens import FRAMING_TOKENS, TokenBound
+from context_builder.prompt.render import SYSTEM
+from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
+from context_builder.question.request import QuestionInput
 from evaluation.baselines import FORMATS, fill, newest_rows
 from evaluation.runner import single
 from evaluation.scenario import Scenario
@@ -58,7 +58,9 @@ async def test_a_scenario_is_in_its_database_and_its_trials_are_the_same_twice(
     for trial in first:
         assert trial.bound <= trial.budget
         assert trial.held.keys() == {requirement.name for requirement in scenario.requirements}
-    built = await context_builder(scenario, database).build(Ask(question="How many requests were there?"))
+    built = await context_builder(scenario, database).build(
+        QuestionInput(question="How many requests were there?")
+    )
     volume = next(source for source in built.manifest.sources if source.name == "volume")
     window = built.request.window
     counted = sum(window.start <= sent.moment < window.end for sent in scenario.ledger.requests)

@@ -13,7 +13,7 @@ from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
 from evaluation.traffic import Slice
 from evaluation.truth import Event, Onset, Symptom
 from models import ConfigChange, ErrorLog, Job, MaintenanceWindow
-from models.schema import Table
+from models.tables.schema import Table
 
 SEED = 41
 AFFECTED = 40

@@ -11,8 +11,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from context_builder.builder import BuiltContext, ContextBuilder
-from context_builder.manifest import Manifest
-from context_builder.request import Ask, ContextRequest
+from context_builder.prompt.manifest import Manifest
+from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import ContextSource, Section, Status, Stores
 from context_builder.sources import discover
 from evaluation.baselines import FORMATS, RawPrompt, fill, newest_rows
@@ -21,7 +21,7 @@ from evaluation.scenario import Scenario
 from evaluation.truth import Prompt, Requirement
 from models import Tier
 from models.database import Database
-from no_memory import NO_MEMORY
+from support.no_memory import NO_MEMORY
 
 SOURCES = discover()
 BUDGETS = (2_000, 4_000, 8_000)
@@ -92,7 +92,7 @@ async def run(scenario: Scenario, database: Database, budgets: Sequence[int] = B
     for question in scenario.questions:
         builder = context_builder(scenario, database)
         for budget in budgets:
-            built = await builder.build(Ask(question=question, token_budget=budget))
+            built = await builder.build(QuestionInput(question=question, token_budget=budget))
             trials.append(of_product(scenario, question, budget, built))
             trials += [
                 of_rows(scenario, question, form, budget, fill(question, rows, form, budget))

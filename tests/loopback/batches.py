@@ -17,13 +17,13 @@ from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Fault
 from loopback.behaviour import Body, Reply
 from loopback.wire import ApiError, Message, PromptCache, checked
 
-MOST_REQUESTS = 100_000
-MOST_BYTES = 256_000_000
+MAX_REQUESTS = 100_000
+MAX_BYTES = 256_000_000
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DAY = timedelta(days=1)
 _KEPT = timedelta(days=29)
-_MOST_PER_PAGE = 1000
+_MAX_PER_PAGE = 1000
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Batches:
     def page(self, query: Mapping[str, str]) -> tuple[list[Batch], bool]:
         """Batches, the newest first, and whether there are more; raises ApiError."""
         limit = query.get("limit", "20")
-        if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_PER_PAGE:
+        if not limit.isdecimal() or not 1 <= int(limit) <= _MAX_PER_PAGE:
             raise ApiError(400, "limit: Input should be between 1 and 1000")
         newest_first = list(reversed(self.known.values()))
         for batch in newest_first:
@@ -189,8 +189,8 @@ class Batches:
 
 def _checked_requests(body: Any) -> list[Mapping[str, Any]]:
     requests = body.get("requests") if isinstance(body, dict) else None
-    if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_REQUESTS:
-        raise ApiError(400, f"requests: List should have between 1 and {MOST_REQUESTS} items")
+    if not isinstance(requests, list) or not 1 <= len(requests) <= MAX_REQUESTS:
+        raise ApiError(400, f"requests: List should have between 1 and {MAX_REQUESTS} items")
     for place, problem in _problems(requests):
         raise ApiError(400, f"requests.{place}.{problem}")
     return requests

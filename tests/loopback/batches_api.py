@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from loopback.batch_behaviour import Endpoint, Fault, Lost
-from loopback.batches import MOST_BYTES, Batches
+from loopback.batches import MAX_BYTES, Batches
 from loopback.behaviour import Cut, Fail, Garbage, Hang
 from loopback.event_stream import BrokenConnection, EventStream, Journal, finished_before_disconnect
 
@@ -56,7 +56,7 @@ class BatchesApi:
 
         async def answer(request: Request) -> Response:
             journal = self._host.journal
-            body = await self._host.admitted(request, most_bytes=MOST_BYTES)
+            body = await self._host.admitted(request, most_bytes=MAX_BYTES)
             fault = self._host.batches.fault(endpoint)
             if isinstance(fault, Fail):
                 return self._host.failure(fault)

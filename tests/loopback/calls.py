@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 import pytest
 
-from context_builder.chat_model import ChatModel, Delta, ModelUnavailable, Reply
-from context_builder.prompt import Prompt
+from context_builder.llm.chat_model import ChatModel, Delta, ModelUnavailable, Reply
+from context_builder.prompt.prompt import Prompt
 
 PROMPT = Prompt(
     system="Answer from the facts.",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from context_builder.claude import Claude
-from context_builder.claude_batches import ClaudeBatches
+from context_builder.llm.claude import Claude
+from context_builder.llm.claude_batches import ClaudeBatches
 from loopback.messages_api import API_KEY, MessagesApi
 
 MakeClaude = Callable[..., Awaitable[Claude]]

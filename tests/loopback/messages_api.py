@@ -41,7 +41,7 @@ API_KEY = "sk-ant-api03-loopback-0123456789"
 
 __all__ = ["API_KEY", "BreakOff", "Cut", "Fail", "Garbage", "Hang", "MessagesApi", "Recorded", "Reply"]
 
-_MOST_BYTES = 32_000_000
+_MAX_BYTES = 32_000_000
 _START_S = 10.0
 
 
@@ -158,7 +158,7 @@ class MessagesApi:
         """The body of a request for one message, recorded and accepted; raises ApiError."""
         return checked(await self.admitted(request), counting=counting)
 
-    async def admitted(self, request: Request, *, most_bytes: int = _MOST_BYTES) -> Any:
+    async def admitted(self, request: Request, *, most_bytes: int = _MAX_BYTES) -> Any:
         """Records a request and gives its body, unless the API would refuse it; raises ApiError."""
         raw = await request.body()
         try:

@@ -29,7 +29,7 @@ _FIELDS = {
     "inference_geo", "speed",
 }  # fmt: skip
 _SAMPLING = ("temperature", "top_p", "top_k")
-_MOST_BREAKPOINTS = 4
+_MAX_BREAKPOINTS = 4
 _CACHE_MINIMUM = {"claude-fable-5-1": 512, "claude-opus-5-5": 512, "claude-sonnet-5-5": 1024}
 _OTHER_CACHE_MINIMUM = 4096
 _FRAMING = 9
@@ -111,7 +111,7 @@ def _check_system(system: Any) -> None:
 
 def _check_breakpoints(body: Body) -> None:
     marked = sum("cache_control" in block for block in _blocks(body))
-    if marked > _MOST_BREAKPOINTS:
+    if marked > _MAX_BREAKPOINTS:
         raise ApiError(400, f"A maximum of 4 blocks with cache_control may be provided. Found {marked}.")
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from chroma_process import ChromaProcess
-from incident_world import World
-from memory.chroma import ChromaIndex
-from memory.chroma_server import ChromaServerIndex
-from memory.index import VectorIndex
+from memory.index.chroma import ChromaIndex
+from memory.index.chroma_server import ChromaServerIndex
+from memory.index.contract import VectorIndex
 from models.database import Database
+from support.chroma_process import ChromaProcess
+from support.incident_world import World
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from incident_world import World, distinct
-from loop_ticker import Ticker
+from support.incident_world import World, distinct
+from support.loop_ticker import Ticker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 INCIDENTS = 1_000
-MOST_LAG_S = 0.1
+MAX_LAG_S = 0.1
 
 
 @pytest.fixture
@@ -44,4 +44,4 @@ async def test_the_loop_stays_quick_while_a_thousand_incidents_are_indexed(sqlit
     assert (first.embedded, first.upserted, (await rebuilding).upserted) == (INCIDENTS,) * 3
     assert answered > 3
     assert len(ticker.lags) > 100
-    assert max(ticker.lags) < MOST_LAG_S
+    assert max(ticker.lags) < MAX_LAG_S

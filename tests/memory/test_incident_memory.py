@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
-from memory.abstention import LEAST_CONFIDENCE
-from memory.chroma import ChromaIndex
-from memory.embedder import Vectors
+from memory.embedding.embedder import Vectors
+from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
-from memory.hashing import HashingEmbedder
-from memory.recall import Miss, RecallQuery
-from memory.recipe import query_text
+from memory.index.chroma import ChromaIndex
+from memory.recall.abstention import MIN_CONFIDENCE
+from memory.recall.results import Miss, RecallQuery
+from memory.text.recipe import query_text
+from support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -36,7 +36,7 @@ async def test_an_incident_like_a_past_one_finds_it_with_the_values_of_the_datab
                  "root_cause", "resolution"):  # fmt: skip
         assert getattr(first, name) == getattr(stored[0], name), name
     assert 0.3 < first.similarity < 1
-    assert LEAST_CONFIDENCE <= first.confidence < 1
+    assert MIN_CONFIDENCE <= first.confidence < 1
     assert (first.recurrences, first.last_seen) == (1, EPOCH)
     assert recall.misses == ()
 

@@ -13,7 +13,7 @@ from models.database import Database
 from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
-from models.schema import Table
+from models.tables.schema import Table
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from gateway import HOUR, MINUTE, NOON, Gateway
 from models import QualityRollup, QualityScore
 from models.database import Database
 from models.quality_log import MILLION, NewScore, append
 from models.request_log import append as append_requests
+from support.gateway import HOUR, MINUTE, NOON, Gateway
 
 
 async def scored(gateway: Gateway, number: int) -> list[NewScore]:

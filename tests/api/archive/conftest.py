@@ -10,8 +10,8 @@ import pytest
 from api.archive.changes import ImportPolicy
 from api.archive.load import ImportOptions, ImportSummary, import_archive
 from api.archive.readings import Assumptions
-from archives import NOW, Archive, Import
 from models.database import Database
+from support.archives import NOW, Archive, Import
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 import api.archive.dump
 from api.archive.dump import export_archive
 from api.archive.errors import ArchiveError
-from archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
 from models import Incident, Postmortem
 from models.database import Database
+from support.archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
 
 IDS = ["inc_1", "a/b", "..", "ü", "x" * 100, "INC-7"]
 

@@ -12,7 +12,7 @@ from api.archive.errors import ArchiveError
 from api.archive.markdown import MAX_BYTES
 from api.archive.readings import Assumptions
 from api.ingest.lines import MAX_LINE_BYTES
-from archives import Archive
+from support.archives import Archive
 
 LINE = '{"id": "inc_1", "title": "x", "sev": 1, "start": "2026-01-01T00:00Z"}'
 

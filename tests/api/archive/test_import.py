@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from api.postmortem_files import file_text
-from archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
+from api.archive.postmortem_files import file_text
 from context_builder.postmortems.records import PostmortemRecords
-from memory.reviews import approve, reject
+from memory.maintenance.reviews import approve, reject
 from models import Deployment, Incident, Postmortem
 from models.database import Database
+from support.archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
 
 DOCUMENT = "# Slow\n\n## Root cause\n\nQuota\n\n## Resolution\n\nRaised it\n"
 EDITED = DOCUMENT.replace("Quota", "The quota of the fallback")

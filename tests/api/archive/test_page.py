@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from api.app import create_app
 from api.archive.json_lines import read_json_lines
 from api.archive.markdown import read_markdown
 from api.archive.readings import _KEYS, Assumptions, Written, read_document
-from http_service import settings_of
+from api.http.app import create_app
+from support.http_service import settings_of
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

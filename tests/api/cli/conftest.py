@@ -14,9 +14,9 @@ import pytest
 import structlog
 
 from api.cli.commands import run
-from command_line import START, Result, Run, Start, program
 from loopback.messages_api import API_KEY, MessagesApi
-from stored_postmortems import StoredPostmortems
+from support.command_line import START, Result, Run, Start, program
+from support.stored_postmortems import StoredPostmortems
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import Run
 from models.migrations import head_revision
+from support.command_line import Run
 
 ANCHOR = "2026-11-20T08:00Z"
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.attribution import Breakdown, Driver, attribute
-from context_builder.exploration.signal import Law, Noise
-from context_builder.exploration.slices import Slice
+from context_builder.exploration.series.signal import Distribution, Noise
+from context_builder.exploration.series.slices import Slice
 
 VALUES = {
     "deployment": ("gpt-4/aws", "gpt-4/k8s", "llama/k8s", "mistral/gcp"),
@@ -41,7 +41,9 @@ def failures(seed: int, *faults: Fault, usual: float = 0.02, everywhere: float =
     level = np.full(len(KEYS), everywhere)
     for where, share in faults:
         level[hit(where)] = share
-    return of(Law.BINOMIAL, weight, chance.binomial(weight, level), past, chance.binomial(past, usual))
+    return of(
+        Distribution.BINOMIAL, weight, chance.binomial(weight, level), past, chance.binomial(past, usual)
+    )
 
 
 def totals(seed: int, *faults: Fault, everywhere: float = 1.0) -> Breakdown:
@@ -52,10 +54,10 @@ def totals(seed: int, *faults: Fault, everywhere: float = 1.0) -> Breakdown:
     for where, times in faults:
         factor[hit(where)] = times
     mass = chance.poisson(past * 0.5 * factor)
-    return replace(of(Law.POISSON, mass, mass, past, past), exposure=0.5)
+    return replace(of(Distribution.POISSON, mass, mass, past, past), exposure=0.5)
 
 
-def of(law: Law, *sums: npt.ArrayLike) -> Breakdown:
+def of(law: Distribution, *sums: npt.ArrayLike) -> Breakdown:
     """A breakdown by the dimensions of VALUES."""
     values = {name: [key[place] for key in KEYS] for place, name in enumerate(VALUES)}
     weight, mass, past_weight, past_mass = (np.asarray(one, dtype=float) for one in sums)
@@ -176,9 +178,9 @@ def breakdowns(draw: st.DrawFn) -> Breakdown:
     weight, past = np.array(draw(counts)), np.array(draw(counts))
     mass, past_mass = np.round(weight * draw(shares)), np.round(past * draw(shares))
     if draw(st.booleans()):
-        return of(Law.BINOMIAL, weight, mass, past, past_mass)
+        return of(Distribution.BINOMIAL, weight, mass, past, past_mass)
     exposure = draw(st.sampled_from((0.0, 0.01, 1.0, 30.0)))
-    return replace(of(Law.POISSON, weight, weight, past, past), exposure=exposure)
+    return replace(of(Distribution.POISSON, weight, weight, past, past), exposure=exposure)
 
 
 def told(found: list[Driver]) -> list[tuple[Slice, float, float]]:
@@ -212,11 +214,11 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
 def test_nothing_has_no_drivers() -> None:
     """No cells, no requests, and no dimension with two values."""
     nothing = np.zeros(0)
-    noise = Noise(Law.BINOMIAL)
+    noise = Noise(Distribution.BINOMIAL)
     empty = Breakdown({"tier": []}, nothing, nothing, nothing, nothing, noise)
     assert attribute(empty, rose=True) == []
     zero = np.zeros(len(KEYS))
-    assert attribute(of(Law.BINOMIAL, zero, zero, zero, zero), rose=True) == []
+    assert attribute(of(Distribution.BINOMIAL, zero, zero, zero, zero), rose=True) == []
     one = np.array([100.0])
     single = Breakdown({"tier": ["premium"]}, one, one, one, 0 * one, noise)
     assert attribute(single, rose=True) == []

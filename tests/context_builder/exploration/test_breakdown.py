@@ -19,24 +19,24 @@ from context_builder.exploration.breakdown import (
     total_breakdown,
     user_breakdown,
 )
-from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.slices import Slice
-from context_builder.request import Window
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.shift import ChangePoint
+from context_builder.question.request import Window
 from models import FAILED_STATUSES
 from models.request_log import NewRequest
-from troubles import USERS, WORSE_SINCE
+from support.faulty_sources import USERS, WORSE_SINCE
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LOOKBACK = 7 * DAY
 
 
-def shift(metric: Metric, onset: int, lasted: int) -> Shift:
+def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
     """A change that began so many minutes before NOON; it lasted so long, or until now."""
     start = NOON - onset * MINUTE
-    return Shift(
+    return ChangePoint(
         metric=metric, slice=Slice(), onset=start, earliest=start, latest=start,
         until=start + lasted * MINUTE if lasted < onset else None,
         after=2, before=1, counted=100, expected_per_hour=100, exposure=0.5, evidence=99,

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
-from context_builder.request import ContextRequest, Window
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.question.request import ContextRequest, Window
 from models import MaintenanceWindow
-from operations import audit, config, events_of, job, transition
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import audit, config, events_of, job, transition
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 

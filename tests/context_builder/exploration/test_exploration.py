@@ -11,26 +11,24 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration import breakdown, neighbourhood, traffic
+from context_builder.exploration import breakdown, neighbourhood
 from context_builder.exploration.exploration import (
-    MOST_OF_A_METRIC,
-    MOST_SHIFTS,
+    MAX_OF_A_METRIC,
+    MAX_SHIFTS,
     Exploration,
-    Findings,
+    ExplorationFindings,
     Onset,
 )
-from context_builder.exploration.metric import Metric
-from context_builder.request import ContextRequest, Topic
-from context_builder.runbooks import Runbooks
+from context_builder.exploration.series import traffic
+from context_builder.exploration.series.metric import Metric
+from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import Section, Stores
 from context_builder.sources import changes, drivers
-from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.telemetry.runbooks import Runbooks
 from models.database import Database
 from models.request_log import NewRequest
 from models.snapshot import Snapshots
-from no_memory import NO_MEMORY
-from statements import captured
-from troubles import (
+from support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -40,6 +38,9 @@ from troubles import (
     surging,
     troubled_gateway,
 )
+from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from support.no_memory import NO_MEMORY
+from support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -177,8 +178,8 @@ async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) 
         shifts = (await exploration.findings(request)).shifts
         assert await exploration.onset(request) == Onset(shifts[0].onset)
     assert shifts[0].metric.topic is topic
-    assert len(shifts) <= MOST_SHIFTS
-    assert all(sum(one.metric is metric for one in shifts) <= MOST_OF_A_METRIC for metric in Metric)
+    assert len(shifts) <= MAX_SHIFTS
+    assert all(sum(one.metric is metric for one in shifts) <= MAX_OF_A_METRIC for metric in Metric)
 
 
 async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) -> None:
@@ -251,11 +252,11 @@ async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
     """An empty log has no shifts and no onset; one old request is traffic."""
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
-        assert await exploration.findings(asking()) == Findings((), has_traffic=False, gaps=())
+        assert await exploration.findings(asking()) == ExplorationFindings((), has_traffic=False, gaps=())
         assert await exploration.onset(asking()) == Onset(None)
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - 100 * HOUR)
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
-        assert await exploration.findings(asking()) == Findings((), has_traffic=True, gaps=())
+        assert await exploration.findings(asking()) == ExplorationFindings((), has_traffic=True, gaps=())

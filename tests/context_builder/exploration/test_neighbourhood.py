@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration.metric import Metric
 from context_builder.exploration.neighbourhood import refined
-from context_builder.exploration.shift import Shift
-from context_builder.exploration.slices import Slice
-from context_builder.request import ContextRequest
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.shift import ChangePoint
+from context_builder.question.request import ContextRequest
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,7 +29,7 @@ LEVELS = {
 PER_MINUTE = 3
 
 
-def shift(metric: Metric, one: Slice, **values: Any) -> Shift:
+def shift(metric: Metric, one: Slice, **values: Any) -> ChangePoint:
     """A change that began between an hour and half an hour before NOON."""
     after, before = LEVELS.get(metric, (0.5, 0.9))
     given: dict[str, Any] = {
@@ -37,7 +37,7 @@ def shift(metric: Metric, one: Slice, **values: Any) -> Shift:
         "after": after, "before": before, "counted": 100.0, "exposure": 1.0, "evidence": 100.0,
         "expected_per_hour": 60.0 * PER_MINUTE,
     }  # fmt: skip
-    return Shift(metric=metric, slice=one, **given | values)
+    return ChangePoint(metric=metric, slice=one, **given | values)
 
 
 async def changed(gateway: Gateway) -> None:
@@ -66,12 +66,12 @@ async def changed(gateway: Gateway) -> None:
     await gateway.append(requests)
 
 
-async def found(gateway: Gateway, one: Shift, request: ContextRequest | None = None) -> Shift:
+async def found(gateway: Gateway, one: ChangePoint, request: ContextRequest | None = None) -> ChangePoint:
     async with gateway.database.read() as session:
         return await refined(session, request or asking(), one)
 
 
-def is_near(one: Shift, turn: datetime = TURN) -> bool:
+def is_near(one: ChangePoint, turn: datetime = TURN) -> bool:
     """Whether the onset is the true minute or one beside it, in a short span that holds it."""
     near = one.earliest - MINUTE <= turn <= one.latest + MINUTE and one.latest - one.earliest <= 8 * MINUTE
     return near and abs(one.onset - turn) <= 2 * MINUTE and one.earliest <= one.onset <= one.latest

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.onset import CHANCE, Departure, departures, least_evidence, turning_point
-from context_builder.exploration.signal import Law, Signal
-from signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
+from context_builder.exploration.onset import CHANCE, LevelShift, least_evidence, level_shifts, turning_point
+from context_builder.exploration.series.signal import Distribution, Signal
+from support.signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
 
 SLOTS = 300
-every_law = pytest.mark.parametrize("law", list(Law))
+every_law = pytest.mark.parametrize("law", list(Distribution))
 every_seed = pytest.mark.parametrize("seed", range(4))
 Levels = npt.NDArray[np.float64]
 
 
-def away(law: Law, *spans: tuple[int, int | None]) -> Levels:
+def away(law: Distribution, *spans: tuple[int, int | None]) -> Levels:
     """The usual level, and another one in these spans of slots."""
     levels = np.full(SLOTS, USUAL[law])
     for start, end in spans:
@@ -30,7 +30,7 @@ def away(law: Law, *spans: tuple[int, int | None]) -> Levels:
     return levels
 
 
-def agrees(found: Departure, start: int, end: int | None) -> bool:
+def agrees(found: LevelShift, start: int, end: int | None) -> bool:
     """Whether it is the planted one: to within one bucket, which is one or two slots here."""
     right_start = found.first - 3 <= start < found.within + 2
     right_end = (found.end is None) == (end is None) and (end is None or abs((found.end or 0) - end) <= 3)
@@ -38,15 +38,15 @@ def agrees(found: Departure, start: int, end: int | None) -> bool:
 
 
 @every_law
-def test_chance_alone_departs_nowhere(law: Law) -> None:
+def test_chance_alone_departs_nowhere(law: Distribution) -> None:
     """In three hundred signals of unequal weights, some of them sparse, some bursty at low levels."""
     found = []
     for seed in range(100):
         weight = busy(law, SLOTS, seed)
         level = USUAL[law] * (1 + seed % 5)
-        found += departures(drawn(law, weight, level, seed), EVIDENCE)
-        found += departures(drawn(law, np.ceil(weight / 10), level, seed), EVIDENCE)
-        found += departures(drawn(law, weight * 50, level / 10, seed), EVIDENCE)
+        found += level_shifts(drawn(law, weight, level, seed), EVIDENCE)
+        found += level_shifts(drawn(law, np.ceil(weight / 10), level, seed), EVIDENCE)
+        found += level_shifts(drawn(law, weight * 50, level / 10, seed), EVIDENCE)
     assert found == []
 
 
@@ -63,8 +63,13 @@ def test_more_variance_than_the_law_says_departs_nowhere() -> None:
     for _ in range(30):
         shares = chance.beta(2, 38, SLOTS)
         weight = np.full(SLOTS, 200.0)
-        assert departures(signal(Law.BINOMIAL, weight, np.round(weight * shares)), EVIDENCE) == []
-        assert departures(signal(Law.POISSON, weight, weight * chance.gamma(10, 0.1, SLOTS)), EVIDENCE) == []
+        assert level_shifts(signal(Distribution.BINOMIAL, weight, np.round(weight * shares)), EVIDENCE) == []
+        assert (
+            level_shifts(
+                signal(Distribution.POISSON, weight, weight * chance.gamma(10, 0.1, SLOTS)), EVIDENCE
+            )
+            == []
+        )
 
 
 @every_law
@@ -83,10 +88,10 @@ def test_more_variance_than_the_law_says_departs_nowhere() -> None:
     ids=str,
 )
 def test_planted_runs_are_found_with_start_and_end(
-    law: Law, seed: int, spans: list[tuple[int, int | None]]
+    law: Distribution, seed: int, spans: list[tuple[int, int | None]]
 ) -> None:
     """A step late, half-way or early, a burst that is over, two bursts: each once and nothing beside them."""
-    found = departures(drawn(law, np.full(SLOTS, 60.0), away(law, *spans), seed), EVIDENCE)
+    found = level_shifts(drawn(law, np.full(SLOTS, 60.0), away(law, *spans), seed), EVIDENCE)
     assert len(found) == len(spans)
     for one, (start, end) in zip(found, spans, strict=True):
         assert agrees(one, start, end), one
@@ -96,27 +101,27 @@ def test_planted_runs_are_found_with_start_and_end(
 
 @every_law
 @every_seed
-def test_unequal_weights_and_empty_slots_hide_no_step(law: Law, seed: int) -> None:
+def test_unequal_weights_and_empty_slots_hide_no_step(law: Distribution, seed: int) -> None:
     """Traffic that comes and goes by a factor of ten: the onset is found where there is traffic."""
-    (found,) = departures(drawn(law, busy(law, SLOTS, seed), away(law, (190, None)), seed), EVIDENCE)
+    (found,) = level_shifts(drawn(law, busy(law, SLOTS, seed), away(law, (190, None)), seed), EVIDENCE)
     assert found.end is None
     assert abs(found.first - 190) <= 5
 
 
 @every_law
 @every_seed
-def test_a_change_in_the_very_last_slot_is_found(law: Law, seed: int) -> None:
+def test_a_change_in_the_very_last_slot_is_found(law: Distribution, seed: int) -> None:
     """What has just begun has one slot only."""
-    (found,) = departures(drawn(law, np.full(SLOTS, 150.0), away(law, (SLOTS - 1, None)), seed), EVIDENCE)
+    (found,) = level_shifts(drawn(law, np.full(SLOTS, 150.0), away(law, (SLOTS - 1, None)), seed), EVIDENCE)
     assert (found.end, found.within) == (None, SLOTS)
     assert SLOTS - 3 <= found.first < SLOTS
 
 
 @every_law
-def test_a_fall_is_found_as_a_rise_is(law: Law) -> None:
+def test_a_fall_is_found_as_a_rise_is(law: Distribution) -> None:
     """A level that drops, and totals that stop altogether."""
     levels = np.where(np.arange(SLOTS) < 200, AWAY[law], USUAL[law])
-    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
+    (found,) = level_shifts(drawn(law, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
     assert agrees(found, 200, None)
     assert found.away.value < found.usual.value
 
@@ -124,53 +129,55 @@ def test_a_fall_is_found_as_a_rise_is(law: Law) -> None:
 def test_silence_is_a_departure_of_its_own() -> None:
     """A gap has a start and an end, and no mass at all."""
     levels = np.where((np.arange(SLOTS) >= 200) & (np.arange(SLOTS) < 206), 0.0, 1.0)
-    (found,) = departures(drawn(Law.POISSON, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
+    (found,) = level_shifts(drawn(Distribution.POISSON, np.full(SLOTS, 60.0), levels, 1), EVIDENCE)
     assert (found.first, found.end, found.away.mass) == (200, 206, 0)
 
 
 @every_law
 @every_seed
-def test_a_gradual_change_is_one_departure(law: Law, seed: int) -> None:
+def test_a_gradual_change_is_one_departure(law: Distribution, seed: int) -> None:
     """A ramp over hours begins about where it leaves the usual level, and is still away at the end."""
     ramp = np.clip((np.arange(SLOTS) - 200) / 40, 0, 1)
     levels = USUAL[law] + ramp * (AWAY[law] - USUAL[law])
-    (found,) = departures(drawn(law, np.full(SLOTS, 60.0), levels, seed), EVIDENCE)
+    (found,) = level_shifts(drawn(law, np.full(SLOTS, 60.0), levels, seed), EVIDENCE)
     assert found.end is None
     assert 195 <= found.first <= 225
 
 
 @every_law
-def test_too_little_to_compare_departs_nowhere(law: Law) -> None:
+def test_too_little_to_compare_departs_nowhere(law: Distribution) -> None:
     """No slot, one slot, two, no weight at all, and too few requests for a share."""
     for weight in ([], [50.0], [50.0, 50.0], [0.0] * 40, [1.0] * 10):
-        assert departures(drawn(law, weight, USUAL[law], 1), EVIDENCE) == []
+        assert level_shifts(drawn(law, weight, USUAL[law], 1), EVIDENCE) == []
 
 
 @every_law
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_constant_level_departs_nowhere(law: Law, share: float) -> None:
+def test_a_constant_level_departs_nowhere(law: Distribution, share: float) -> None:
     """Nothing ever failed, or everything: there is no variance to divide by."""
     weight = np.full(SLOTS, 40.0)
-    assert departures(signal(law, weight, weight * share), EVIDENCE) == []
+    assert level_shifts(signal(law, weight, weight * share), EVIDENCE) == []
 
 
 @every_law
-def test_huge_counts_are_no_change_by_themselves(law: Law) -> None:
+def test_huge_counts_are_no_change_by_themselves(law: Distribution) -> None:
     """A billion requests per slot: a step is found to the slot, and a steady level departs nowhere."""
     weight = np.full(SLOTS, 1e9)
-    assert departures(drawn(law, weight, USUAL[law], 3), EVIDENCE) == []
-    (found,) = departures(drawn(law, weight, away(law, (211, None)), 3), EVIDENCE)
+    assert level_shifts(drawn(law, weight, USUAL[law], 3), EVIDENCE) == []
+    (found,) = level_shifts(drawn(law, weight, away(law, (211, None)), 3), EVIDENCE)
     assert (found.first, found.end) in ((211, None), (210, None))
 
 
 @given(
-    st.sampled_from(list(Law)),
+    st.sampled_from(list(Distribution)),
     st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=80),
 )
 @settings(max_examples=60, deadline=None)
-def test_departures_are_in_order_and_within_the_slots(law: Law, slots: list[tuple[int, float]]) -> None:
+def test_departures_are_in_order_and_within_the_slots(
+    law: Distribution, slots: list[tuple[int, float]]
+) -> None:
     """Whatever the counts: spans are not empty, do not overlap, and only the last one may have no end."""
-    found = departures(
+    found = level_shifts(
         signal(law, [one for one, _ in slots], [round(one * two) for one, two in slots]), EVIDENCE
     )
     for one in found:
@@ -180,14 +187,14 @@ def test_departures_are_in_order_and_within_the_slots(law: Law, slots: list[tupl
         assert one.end <= other.first
 
 
-def minutes(law: Law, weight: float, turn: int, seed: int) -> Signal:
+def minutes(law: Distribution, weight: float, turn: int, seed: int) -> Signal:
     """An hour and a half that turns at one minute."""
     levels = np.where(np.arange(90) < turn, USUAL[law], AWAY[law])
     return drawn(law, np.full(90, weight), levels, seed)
 
 
 @every_law
-def test_the_plausible_span_holds_the_true_turn(law: Law) -> None:
+def test_the_plausible_span_holds_the_true_turn(law: Distribution) -> None:
     """In nine of ten cases at the least; the likeliest minute lies in it, and more data make it shorter."""
     lengths, held = [], []
     for weight in (1.0, 4.0, 16.0):
@@ -205,7 +212,7 @@ def test_the_plausible_span_holds_the_true_turn(law: Law) -> None:
 
 
 @every_law
-def test_minutes_without_requests_do_not_date_a_turn(law: Law) -> None:
+def test_minutes_without_requests_do_not_date_a_turn(law: Distribution) -> None:
     """Where nothing was counted, the turn is the first minute that was seen away."""
     whole = minutes(law, 20.0, 40, 2)
     seen = np.arange(90) % 10 == 0

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
-from context_builder.exploration.metric import Metric
-from context_builder.exploration.shift import BUSY_PER_HOUR, Shift, grouped
-from context_builder.exploration.slices import Slice
-from gateway import HOUR, MINUTE, NOON
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.shift import BUSY_PER_HOUR, ChangePoint, grouped
+from support.gateway import HOUR, MINUTE, NOON
 
 
-def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **values: Any) -> Shift:
+def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **values: Any) -> ChangePoint:
     """Failed requests of everything that went from 1 % to 40 %; names beside fields are dimensions."""
     dimensions = {name: values.pop(name) for name in ("deployment", "tier") if name in values}
     given: dict[str, Any] = {
@@ -20,7 +20,9 @@ def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **value
         "expected_per_hour": 0.0, "exposure": 1.0,
         "earliest": onset, "latest": onset + 10 * MINUTE,
     }  # fmt: skip
-    return Shift(slice=Slice(tuple(dimensions.items())), onset=onset, evidence=evidence, **given | values)
+    return ChangePoint(
+        slice=Slice(tuple(dimensions.items())), onset=onset, evidence=evidence, **given | values
+    )
 
 
 def test_nested_slices_of_one_moment_are_one_event() -> None:

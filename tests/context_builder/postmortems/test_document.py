@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from context_builder.answer import Answer, Citation, Doubt, Unsupported
-from context_builder.confidence import Confidence, Level
+from context_builder.answer.answer import Answer, Citation, ClaimIssue, Unsupported
+from context_builder.answer.confidence import Confidence, ConfidenceLevel
+from context_builder.postmortems.affected import AffectedDeployments
 from context_builder.postmortems.document import Document, instruction, read_document, write_document
-from context_builder.postmortems.findings import Findings
-from context_builder.postmortems.hit import Hit
+from context_builder.postmortems.findings import IncidentFindings
 from context_builder.postmortems.impact import Impact, Traffic, minutes_of
 from context_builder.postmortems.recorded_events import Event, Events
 from context_builder.postmortems.template import load_template
-from context_builder.resolve import check_question
+from context_builder.question.checks import check_question
 from context_builder.source import Fact, Status
 from models import Incident
-from readings import AS_OF, asked, packed, reading, texts
+from support.source_results import AS_OF, asked, packed, reading, texts
 
 STARTED = datetime(2026, 11, 19, 22, 30, tzinfo=UTC)
 RESOLVED = STARTED + timedelta(hours=1, minutes=20)
@@ -63,7 +63,7 @@ def answer(text: str = WRITTEN, *, model: str | None = "claude-sonnet-5-5", **va
         "text": text,
         "citations": (Citation("V1", "volume", "1,204 requests failed"),),
         "unsupported": (),
-        "confidence": Confidence(Level.HIGH),
+        "confidence": Confidence(ConfidenceLevel.HIGH),
         "manifest": packed(asked(), readings),
         "model": model,
         "no_model_reason": None if model else "no model is configured",
@@ -75,13 +75,15 @@ def answer(text: str = WRITTEN, *, model: str | None = "claude-sonnet-5-5", **va
     return Answer(**given | values)
 
 
-def findings(given: Incident, *events: Event, cut: tuple[str, ...] = (), hit: str = "gpt-4/aws") -> Findings:
+def findings(
+    given: Incident, *events: Event, cut: tuple[str, ...] = (), hit: str = "gpt-4/aws"
+) -> IncidentFindings:
     """What the database says of an incident that hit one deployment, and failed 4 of 10 requests of it."""
-    return Findings(
+    return IncidentFindings(
         incident=given,
         resolved_at=RESOLVED,
         impact=Impact(
-            hit=Hit((1,), (hit,)),
+            hit=AffectedDeployments((1,), (hit,)),
             window=minutes_of(given, RESOLVED),
             by_tier={"premium": Traffic(10, 4, Decimal("0.5"))},
             users=3,
@@ -150,7 +152,7 @@ def test_nothing_missing_is_said_too() -> None:
 
 def test_claims_without_support_are_listed() -> None:
     """Law 5: they are marked at the end, with why, and not taken out of the text."""
-    doubt = Unsupported("It lost 987 [V1].", Doubt.NUMBER_NOT_IN_FACTS, "987")
+    doubt = Unsupported("It lost 987 [V1].", ClaimIssue.NUMBER_NOT_IN_FACTS, "987")
     document = written(incident(), answer(unsupported=(doubt,)))
     assert headings(document)[-1] == "Claims that the facts do not support"
     assert (
@@ -270,7 +272,7 @@ def test_text_by_others_does_not_become_markup(attack: str, model: str | None) -
     given = answer(
         model=model,
         citations=(Citation("V1", "volume", attack),),
-        unsupported=(Unsupported(attack, Doubt.UNKNOWN_NAME, attack),),
+        unsupported=(Unsupported(attack, ClaimIssue.UNKNOWN_NAME, attack),),
     )
     event = Event(STARTED, "log", attack, "error_logs:1", is_bad=True)
     found = written(hostile, given, event, hit=attack)

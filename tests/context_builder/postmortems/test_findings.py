@@ -9,16 +9,16 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select, text
 
-from bounded_plans import planning
 from context_builder.postmortems import impact as impact_module
 from context_builder.postmortems import recorded_events
-from context_builder.postmortems.findings import Findings, read_findings
-from context_builder.postmortems.hit import Hit
+from context_builder.postmortems.affected import AffectedDeployments
+from context_builder.postmortems.findings import IncidentFindings, read_findings
 from context_builder.postmortems.impact import failed_requests, impact_lines, minutes_of
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway
 from models import Incident, Job
 from models.database import Database
-from operations import alert, audit, config, error, events_of, job, transition
+from support.bounded_plans import planning
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from support.ops_events import alert, audit, config, error, events_of, job, transition
 
 STARTED = NOON - timedelta(hours=2, minutes=13, seconds=20)
 ENDED = NOON - timedelta(minutes=7, seconds=5)
@@ -35,7 +35,7 @@ async def gateway(database: Database) -> Gateway:
     return gateway
 
 
-async def findings(gateway: Gateway, **columns: object) -> Findings:
+async def findings(gateway: Gateway, **columns: object) -> IncidentFindings:
     """Those of an incident that began at STARTED and was over at ENDED."""
     await gateway.incident("inc_1", started_at=STARTED, resolved_at=ENDED, **columns)
     async with gateway.database.read() as session:
@@ -121,7 +121,7 @@ async def test_an_incident_without_traffic_says_so(gateway: Gateway) -> None:
 
 async def test_users_are_counted_within_a_bound(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it the number is called the least."""
-    monkeypatch.setattr(impact_module, "MOST_FAILED_ROWS", 5)
+    monkeypatch.setattr(impact_module, "MAX_FAILED_ROWS", 5)
     for user in ("user_a", "user_b", "user_c"):
         await gateway.send(*[STARTED + n * MINUTE for n in range(4)], user=user, status="error")
     found = (await findings(gateway, target="gpt-4/aws")).impact
@@ -134,7 +134,7 @@ async def test_failed_requests_are_read_by_an_index(gateway: Gateway) -> None:
     window = minutes_of(Incident(started_at=STARTED), ENDED)
     async with planning(gateway.database) as session:
         connection = await session.connection()
-        sql = failed_requests(Hit((1, 2)), window).compile(
+        sql = failed_requests(AffectedDeployments((1, 2)), window).compile(
             connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
         )
         explain = "EXPLAIN QUERY PLAN" if gateway.database.is_sqlite else "EXPLAIN"
@@ -187,5 +187,5 @@ async def test_a_flood_of_events_is_bounded_and_told(gateway: Gateway) -> None:
     assert set(found.events.cut) == {
         "configuration changes", "jobs", "state transitions", "notifications", "error log lines",
     }  # fmt: skip
-    assert len(found.events.found) <= 5 * recorded_events.MOST_OF_A_KIND
+    assert len(found.events.found) <= 5 * recorded_events.MAX_OF_A_KIND
     assert all(event.at <= STARTED for event in found.changes)

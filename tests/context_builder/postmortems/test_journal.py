@@ -14,14 +14,14 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from context_builder.answer import Usage
-from context_builder.chat_model import Reply
+from context_builder.llm.chat_model import Reply
+from context_builder.llm.usage import Usage
 from context_builder.postmortems.journal import LEASE, Call, CallJournal, CallLost, PaidReply, Plan
 from context_builder.postmortems.process import is_dead, this_process
 from context_builder.postmortems.template import SectionPlan, Template
 from models import Incident, PostmortemBatch, PostmortemCall
 from models.database import Database
-from readings import asked, packed
+from support.source_results import asked, packed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ELSEWHERE = "another-host:1:1"

@@ -14,14 +14,14 @@ from context_builder.postmortems.candidates import Candidate, Selection, candida
 from context_builder.postmortems.journal import Call, PaidReply
 from context_builder.postmortems.spending import CapReached, Spending
 from context_builder.postmortems.writer import NotWanted, PostmortemFailed
-from context_builder.request import QuestionError
-from gateway import HOUR, NOON, Gateway
+from context_builder.question.request import QuestionError
 from loopback.behaviour import BreakOff, Cut, Fail, Reply
 from loopback.fixtures import MakeClaude
 from loopback.messages_api import MessagesApi
 from models import Incident, PostmortemCall, Question
 from models.database import Database
-from one_incident import OURS, PRICES, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
+from support.gateway import HOUR, NOON, Gateway
+from support.one_incident import OURS, PRICES, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
 
 
 @pytest.fixture

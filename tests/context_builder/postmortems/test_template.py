@@ -8,14 +8,14 @@ import pytest
 
 from context_builder.postmortems.document import instruction
 from context_builder.postmortems.template import (
-    LONGEST_HINT,
-    LONGEST_TITLE,
-    MOST_ASKED,
+    MAX_ASKED,
+    MAX_HINT,
+    MAX_TITLE,
     SHIPPED,
     TemplateError,
     load_template,
 )
-from context_builder.resolve import check_question
+from context_builder.question.checks import check_question
 from models import Incident
 
 OWN = """
@@ -53,8 +53,8 @@ def test_one_s_own_template_is_a_file(tmp_path: Path) -> None:
 def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
     """Whatever is accepted fits into one question, beside the longest id."""
     path = tmp_path / "large.toml"
-    rest, hint = "t" * (LONGEST_TITLE - 2), "h" * LONGEST_HINT
-    for number in range(MOST_ASKED):
+    rest, hint = "t" * (MAX_TITLE - 2), "h" * MAX_HINT
+    for number in range(MAX_ASKED):
         with path.open("a", encoding="utf-8") as file:
             file.write(f'[[sections]]\nby = "model"\ntitle = "{number:02}{rest}"\nhint = "{hint}"\n')
     assert check_question(instruction(Incident(public_id="i" * 100), load_template(str(path))))

@@ -8,23 +8,23 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select
 
+from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
-from context_builder.claude import Claude
+from context_builder.llm.claude import Claude
+from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.template import load_template
 from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
-from context_builder.pricing import PriceList
-from context_builder.question_log import QuestionLog
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 from context_builder.sources import discover
 from loopback.behaviour import Fail, Reply
 from loopback.fixtures import MakeClaude
 from loopback.messages_api import MessagesApi
 from models import Incident, IncidentStatus, Postmortem, Question
 from models.database import Database
-from no_memory import NO_MEMORY
-from prepared_databases import STORY_ANCHOR
+from support.no_memory import NO_MEMORY
+from support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 PRICES = PriceList.load()

@@ -6,8 +6,8 @@ import pytest
 
 from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, reading
 from context_builder.queries.page import FIRST_PAGE
-from context_builder.request import QuestionError
-from gateway import HOUR, MINUTE, NOON, Gateway
+from context_builder.question.request import QuestionError
+from support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

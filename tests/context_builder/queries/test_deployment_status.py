@@ -8,9 +8,9 @@ import pytest
 
 from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, reading
 from context_builder.queries.page import FIRST_PAGE
-from context_builder.request import QuestionError
+from context_builder.question.request import QuestionError
 from context_builder.sources.health import STALE_AFTER
-from gateway import HOUR, MINUTE, NOON, Gateway
+from support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

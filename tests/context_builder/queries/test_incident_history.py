@@ -8,9 +8,9 @@ import pytest
 
 from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_history, reading
 from context_builder.queries.page import FIRST_PAGE
-from context_builder.request import QuestionError
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from context_builder.question.request import QuestionError
 from models import Postmortem
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from context_builder.queries import Percentiles, TrafficFilter, latency_trends, reading
 from context_builder.queries.latency_trends import BUCKETS
-from context_builder.request import QuestionError, Window
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from context_builder.question.request import QuestionError, Window
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from context_builder.queries.page import Page, Position, listing
-from context_builder.request import QuestionError
-from gateway import NOON
+from context_builder.question.request import QuestionError
+from support.gateway import NOON
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

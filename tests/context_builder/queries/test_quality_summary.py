@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from context_builder.queries import Quality, TrafficFilter, quality_summary, reading
-from context_builder.request import QuestionError
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

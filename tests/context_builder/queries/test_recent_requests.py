@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bounded_plans import planning, unbounded
 from context_builder.queries import Page, RequestFilter, RequestPage, reading, recent_requests
-from context_builder.request import QuestionError
-from gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from context_builder.question.request import QuestionError
 from models import RequestStatus, Tier, User
 from models.request_log import NewRequest
-from statements import captured
+from support.bounded_plans import planning, unbounded
+from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

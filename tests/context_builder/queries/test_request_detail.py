@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bounded_plans import planning, unbounded
 from context_builder.queries import RequestDetail, Unknown, reading, request_detail
-from context_builder.request import QuestionError
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
-from statements import captured
+from support.bounded_plans import planning, unbounded
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.queries import TrafficFilter, Volume, reading, request_volume
-from context_builder.request import QuestionError, Window
-from gateway import FLEET, MINUTE, NOON, Gateway
+from context_builder.question.request import QuestionError, Window
 from models import FAILED_STATUSES, Tier
 from models.request_log import NewRequest
+from support.gateway import FLEET, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

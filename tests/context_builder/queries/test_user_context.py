@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from bounded_plans import planning, unbounded
 from context_builder.queries import Unknown, UserContext, reading, user_context
 from context_builder.queries.user_context import Spent
-from gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
 from models import User
-from statements import captured
+from support.bounded_plans import planning, unbounded
+from support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

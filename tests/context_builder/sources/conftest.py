@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from context_builder.exploration.exploration import Exploration, Onset
-from context_builder.request import ContextRequest
-from gateway import HOUR, NOON
+from context_builder.question.request import ContextRequest
+from support.gateway import HOUR, NOON
 
 
 @pytest.fixture

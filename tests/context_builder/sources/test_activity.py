@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.activity import MOST_ACTIONS, MOST_USERS, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from context_builder.sources.activity import MAX_ACTIONS, MAX_USERS, source
 from models import UserAction
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -103,16 +103,16 @@ async def test_a_tier_of_later_is_a_gap(gateway: Gateway) -> None:
 
 async def test_a_busy_user_stays_bounded(gateway: Gateway) -> None:
     """However much many users did, actions and users told of are few, and the rest is counted."""
-    ids = [await gateway.user(f"user_{number}") for number in range(MOST_USERS + 2)]
+    ids = [await gateway.user(f"user_{number}") for number in range(MAX_USERS + 2)]
     await gateway.add(
         *(
             UserAction(
                 user_id=ids[0], occurred_at=NOON - number * SECOND, action=f"a.{number}", detail="x" * 9_000
             )
-            for number in range(MOST_ACTIONS + 30)
+            for number in range(MAX_ACTIONS + 30)
         )
     )
     section = await gateway.read(source, asking(user_ids=tuple(ids)))
-    assert len(of_kind(section, "user actions")) == MOST_ACTIONS
+    assert len(of_kind(section, "user actions")) == MAX_ACTIONS
     assert "activity of 2 more users who are asked about" in section.gaps
     assert all(len(fact.text) < 600 and 0 <= fact.importance <= 1 for fact in section.facts)

@@ -10,10 +10,10 @@ from context_builder.source import Status
 from context_builder.sources import config as config_source
 from context_builder.sources import jobs as jobs_source
 from context_builder.sources.audit import MOST, NEWEST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import AuditEvent
-from operations import audit, config, flood, job
-from statements import rows_fetched
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import audit, config, flood, job
+from support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

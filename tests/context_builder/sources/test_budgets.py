@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.figures import dollars, percent
-from context_builder.request import Window
+from context_builder.question.request import Window
 from context_builder.source import Section, Status
 from context_builder.sources.budgets import MOST, source
-from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.text.formatting import format_dollars, format_percent
 from models import User
+from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,20 +65,23 @@ async def test_every_amount_is_that_of_the_requests_sent(busy: Gateway, back: in
         name: sum((r.cost_usd for r in busy.sent_in(today, user_id=number)), Decimal(0))
         for name, (number, _) in busy.users.items()
     }
-    assert f"4 users with a daily budget, {dollars(sum(spent.values(), Decimal(0)))} spent" in section.header
+    assert (
+        f"4 users with a daily budget, {format_dollars(sum(spent.values(), Decimal(0)))} spent"
+        in section.header
+    )
     budgets = {name: Decimal(number) / 10 for number, name in enumerate(busy.users)}
     over = sum(spent[name] > budgets[name] for name in spent)
     assert f"; {over} over budget, " in section.header
     told = {text.split(" ")[0]: text for text in texts(section)}
     assert set(told) == set(spent)
     for name, text in told.items():
-        assert f": {dollars(spent[name])} of {dollars(budgets[name])} spent today" in text
+        assert f": {format_dollars(spent[name])} of {format_dollars(budgets[name])} spent today" in text
         assert ("OVER by" in text) is (spent[name] > budgets[name])
         if budgets[name]:
-            assert f"({percent(spent[name], budgets[name])})" in text
+            assert f"({format_percent(spent[name], budgets[name])})" in text
         if today.length >= HOUR:
             projected = spent[name] * 24 * 60 / (today.length // MINUTE)
-            assert text.endswith(f"; projected {dollars(projected)} by midnight")
+            assert text.endswith(f"; projected {format_dollars(projected)} by midnight")
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from context_builder.figures import moment
-from context_builder.request import Topic, Window
+from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.changes import MOST_EVENTS, source
-from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.changes import MAX_EVENTS, source
+from context_builder.text.formatting import format_time
 from models import FAILED_STATUSES
 from models.database import Database
-from operations import config
-from troubles import (
+from support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     PER_HOUR,
@@ -29,6 +27,8 @@ from troubles import (
     slower,
     surging,
 )
+from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -92,7 +92,7 @@ async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gatew
         ("quota.raise", SURGE_SINCE - 2 * MINUTE),
     ):
         fact = event(section, name)
-        assert fact.text.startswith(moment(at))
+        assert fact.text.startswith(format_time(at))
         assert re.search(f"{BEFORE}|{AT}", fact.text)
     assert "answers became slower" in event(section, "max_batch").text
     assert event(section, "log_level").importance < event(section, "max_batch").importance
@@ -144,7 +144,7 @@ async def test_a_router_version_is_first_seen_at_the_onset(gateway: Gateway) -> 
     fact = event(await gateway.read(source), "router version v2")
     assert re.search(f"{BEFORE}|{AT}", fact.text)
     first = min(request.created_at for request in gateway.sent if request.router_version == "v2")
-    assert fact.text.startswith(moment(first))
+    assert fact.text.startswith(format_time(first))
 
 
 async def test_silence_is_the_first_onset(sqlite_url: str) -> None:
@@ -168,7 +168,7 @@ async def test_silence_is_the_first_onset(sqlite_url: str) -> None:
     (expected,) = re.findall(r"about ([\d,]+) per hour", fact.text)
     assert int(expected) == pytest.approx(9 * PER_HOUR, rel=0.1)
     events = [fact for fact in section.facts if fact.kind == "events"]
-    assert len(events) == MOST_EVENTS
+    assert len(events) == MAX_EVENTS
     assert "of 30" in section.header
     assert "too_old" not in str(section)
 

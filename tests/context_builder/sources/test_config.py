@@ -8,10 +8,10 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources.config import MOST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import ConfigChange
-from operations import config, flood
-from statements import rows_fetched
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import config, flood
+from support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

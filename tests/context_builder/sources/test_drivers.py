@@ -9,16 +9,15 @@ from datetime import datetime
 
 import pytest
 
-from context_builder.figures import moment, percent
-from context_builder.request import Topic, Window
+from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
 from context_builder.sources.drivers import source
-from gateway import HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.text.formatting import format_percent, format_time
 from models import FAILED_STATUSES
 from models.database import Database
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from troubles import (
+from support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -31,6 +30,7 @@ from troubles import (
     slower,
     surging,
 )
+from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -117,7 +117,7 @@ async def test_a_burst_of_failures_is_put_down_to_its_deployment_and_code(troubl
     ):
         sent = troubled.sent_in(window, **of)
         failed = sum(request.status in FAILED_STATUSES for request in sent)
-        assert f"{failed:,} of {len(sent):,} requests failed ({percent(failed, len(sent))})" in written
+        assert f"{failed:,} of {len(sent):,} requests failed ({format_percent(failed, len(sent))})" in written
     codes = [fact for fact in section.facts if "error code" in fact.text]
     assert [("504" in code.text, "502" in code.text) for code in codes] == [(True, False)]
 
@@ -181,7 +181,7 @@ async def test_a_moment_before_a_trouble_knows_nothing_of_it(troubled: Gateway) 
     assert "slower" not in str(during)
     earlier = await troubled.read(source, asking(FAILING_SINCE - MINUTE, since=FAILING_SINCE - 7 * HOUR))
     assert "failed" not in str(earlier.facts)
-    assert moment(FAILING_SINCE)[:-3] not in str(earlier.facts)
+    assert format_time(FAILING_SINCE)[:-3] not in str(earlier.facts)
 
 
 async def test_a_slow_router_version_is_named(gateway: Gateway) -> None:

@@ -9,10 +9,10 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources import errors
 from context_builder.sources.errors import MOST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import ErrorLog
-from operations import error, flood
-from statements import rows_fetched
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import error, flood
+from support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -94,8 +94,8 @@ async def test_the_window_is_half_open_and_ends_by_as_of(gateway: Gateway) -> No
 
 async def test_a_flood_is_read_in_part_and_says_so(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many lines are fetched and none in full; no claim is made about what was not read."""
-    monkeypatch.setattr(errors, "MOST_READ", 500)
-    monkeypatch.setattr(errors, "MOST_READ_BEFORE", 200)
+    monkeypatch.setattr(errors, "MAX_READ", 500)
+    monkeypatch.setattr(errors, "MAX_READ_BEFORE", 200)
     line = {"severity": "error", "target": "router"}
     await flood(gateway, ErrorLog, 3_000, logged_at=NOON - HOUR, message=lambda n: f"lost {n}", **line)
     await flood(gateway, ErrorLog, 1_000, logged_at=NOON - 30 * HOUR, message=lambda n: f"old {n}", **line)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from context_builder.source import ContextSource, Status
-from gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
-from memory.chroma import ChromaIndex
-from memory.hashing import HashingEmbedder
+from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
+from memory.index.chroma import ChromaIndex
 from models.database import Database
-from operations import events_of
-from surroundings import surround
+from support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
+from support.gateway_context import surround
+from support.ops_events import events_of
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

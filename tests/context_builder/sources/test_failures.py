@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from context_builder.request import Topic
+from context_builder.question.request import Topic
 from context_builder.source import Section, Status
-from context_builder.sources.failures import MOST_CODES, MOST_DEPLOYMENTS, SAMPLE, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, SAMPLE, source
 from models.histogram import RELATIVE_ERROR
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -90,7 +90,7 @@ async def test_many_codes_stay_bounded(gateway: Gateway) -> None:
     )
     section = await gateway.read(source)
     assert section.header.startswith("60 failed requests of 60 kinds of failure")
-    assert len(section.facts) <= MOST_CODES + MOST_DEPLOYMENTS + 1
+    assert len(section.facts) <= MAX_CODES + MAX_DEPLOYMENTS + 1
     assert all(0 <= fact.importance <= 1 for fact in section.facts)
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.health import MOST_SINGLY, STALE_AFTER, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.health import MAX_SINGLY, STALE_AFTER, source
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -87,12 +87,12 @@ async def test_a_fleet_that_is_down_as_a_whole_still_fits(gateway: Gateway) -> N
         await gateway.deployment(f"M{number % 7}-m/{number:03}", status=status, updated_at=NOON - age)
     section = await gateway.read(source)
     assert section.header == "120 deployments: 40 down, 40 degraded, 40 healthy, 60 with a stale report"
-    assert len(section.facts) <= MOST_SINGLY + 6
-    singly = [fact.text.split(" ")[0] for fact in section.facts[:MOST_SINGLY]]
+    assert len(section.facts) <= MAX_SINGLY + 6
+    singly = [fact.text.split(" ")[0] for fact in section.facts[:MAX_SINGLY]]
     down = sorted(f"M{number % 7}-m/{number:03}" for number in range(0, 120, 3))
-    assert singly == down[:MOST_SINGLY]
-    together = [int(text.split(" ")[0]) for text in texts(section)[MOST_SINGLY:]]
-    assert sum(together) == 120 - MOST_SINGLY
+    assert singly == down[:MAX_SINGLY]
+    together = [int(text.split(" ")[0]) for text in texts(section)[MAX_SINGLY:]]
+    assert sum(together) == 120 - MAX_SINGLY
 
 
 async def test_no_deployments_is_empty(gateway: Gateway) -> None:

@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import JSON, String, select
 
 from context_builder.builder import BuiltContext, ContextBuilder
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from context_builder.source import Status
-from gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
 from memory.incident_memory import IncidentMemory
 from models import (
     AuditEvent,
@@ -33,9 +32,10 @@ from models import (
     User,
     UserAction,
 )
-from models.schema import Table
-from operations import alert, audit, config, error, job, transition
-from surroundings import hours, maintenance, runbook, score
+from models.tables.schema import Table
+from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
+from support.gateway_context import hours, maintenance, runbook, score
+from support.ops_events import alert, audit, config, error, job, transition
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -196,7 +196,7 @@ async def build(gateway: Gateway) -> BuiltContext:
         runbooks=gateway.runbooks,
         clock=lambda: NOON,
     )
-    return await builder.build(Ask(question="Has user_plain been told to obey, and is all well?"))
+    return await builder.build(QuestionInput(question="Has user_plain been told to obey, and is all well?"))
 
 
 def visible(character: str) -> bool:

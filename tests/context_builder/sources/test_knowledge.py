@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from context_builder.runbooks import Runbooks
 from context_builder.source import Section, Status
 from context_builder.sources.knowledge import MOST, source
-from gateway import DAY, HOUR, NOON, Gateway, asking
+from context_builder.telemetry.runbooks import Runbooks
+from support.gateway import DAY, HOUR, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.request import Window
-from context_builder.rollup_query import baseline_of
+from context_builder.question.request import Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.latency import FEWEST, MOST_BUCKETS, MOST_DEPLOYMENTS, MOST_ROUTER_FACTS, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.latency import FEWEST, MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, source
+from context_builder.telemetry.rollups import baseline_of
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -80,7 +80,7 @@ async def test_the_series_adds_up_to_what_was_sent(busy: Gateway, back: int, len
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
     found = SPAN.findall(about(section, "p50/p95/p99 in ms over the window").text)
-    assert 2 <= len(found) <= MOST_BUCKETS
+    assert 2 <= len(found) <= MAX_BUCKETS
     starts = [datetime.strptime(span[0], "%Y-%m-%d %H:%M").replace(tzinfo=UTC) for span in found]
     assert starts == sorted(starts)
     sent = [r for r in busy.sent_in(window) if r.latency_ms is not None]
@@ -220,9 +220,9 @@ async def test_very_many_deployments_are_bounded_to_the_busiest(gateway: Gateway
             ]
     await gateway.append(requests)
     section = await gateway.read(source)
-    assert len(section.facts) == 2 + MOST_DEPLOYMENTS + MOST_ROUTER_FACTS
+    assert len(section.facts) == 2 + MAX_DEPLOYMENTS + MAX_ROUTER_FACTS
     told = [fact.text.split(":")[0] for fact in section.facts if fact.text.startswith("deployment ")]
     busiest_first = sorted(busy, key=lambda name: (-(busy.index(name) // 2), name))
-    assert told == [f"deployment {name}" for name in busiest_first[:MOST_DEPLOYMENTS]]
+    assert told == [f"deployment {name}" for name in busiest_first[:MAX_DEPLOYMENTS]]
     routed = [fact.text.split(" ")[0] for fact in section.facts if " by router version: " in fact.text]
-    assert routed == busiest_first[:MOST_ROUTER_FACTS]
+    assert routed == busiest_first[:MAX_ROUTER_FACTS]

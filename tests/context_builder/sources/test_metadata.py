@@ -8,8 +8,8 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources.metadata import CHECKS, MOST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from surroundings import checks
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.gateway_context import checks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -8,10 +8,10 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources.notifications import MOST, NEWEST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from models import Notification
-from operations import alert, flood
-from statements import rows_fetched
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import alert, flood
+from support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -11,14 +11,14 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from context_builder.request import ContextRequest
+from context_builder.question.request import ContextRequest
 from context_builder.source import Section
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
 from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, Job, QualityScore, Request, User
 from models.quality_log import NewScore, append
-from operations import events_of, job
-from surroundings import action, checks, hours, maintenance
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
+from support.gateway_context import action, checks, hours, maintenance
+from support.ops_events import events_of, job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

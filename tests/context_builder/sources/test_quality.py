@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from context_builder.source import Section, Status
 from context_builder.sources.quality import FEWEST, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 from models import Request
 from models.quality_log import NewScore, append
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

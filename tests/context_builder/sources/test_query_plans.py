@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from context_builder.source import ContextSource
-from gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
 from models.database import ReadSession
-from statements import Statement, captured
+from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
+from support.statements import Statement, captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from context_builder.builder import ContextBuilder
-from context_builder.request import Ask
+from context_builder.question.request import QuestionInput
 from context_builder.source import Section, Status
-from context_builder.sources.recall import MOST_QUERIES, MOST_RECALLED, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.recall import MAX_QUERIES, MAX_RECALLED, source
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
-from no_memory import NO_MEMORY
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.no_memory import NO_MEMORY
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -144,8 +144,8 @@ async def test_the_worst_of_many_active_incidents_are_asked_for(
     await remembered(gateway, memory)
     section = await gateway.read(source, asking(question="Anything wrong?"))
     assert all("resembles inc_worst " in fact.text for fact in section.facts)
-    assert 0 < len(section.facts) <= MOST_RECALLED
-    assert section.header.count("inc_") <= MOST_QUERIES
+    assert 0 < len(section.facts) <= MAX_RECALLED
+    assert section.header.count("inc_") <= MAX_QUERIES
 
 
 async def test_what_hit_a_deployment_in_scope_is_asked_for_first(
@@ -153,7 +153,7 @@ async def test_what_hit_a_deployment_in_scope_is_asked_for_first(
 ) -> None:
     """A small trouble of the deployment asked about goes before great ones elsewhere."""
     here = await gateway.deployment("mistral/gcp")
-    for number in range(MOST_QUERIES):
+    for number in range(MAX_QUERIES):
         await gateway.incident(f"inc_{number}", severity="critical", **COST)
     await gateway.incident("inc_here", severity="low", deployment_id=here, **TLS)
     await past(gateway, "inc_tls", 8, **TLS)
@@ -171,7 +171,7 @@ async def test_a_memory_that_is_down_is_the_source_s_error_and_not_the_question_
     with pytest.raises(MemoryUnavailable, match="memory is down"):
         await gateway.read(source)
     builder = ContextBuilder(gateway.database, NO_MEMORY, [source], default_budget=4_000, clock=lambda: NOON)
-    built = await builder.build(Ask(question="What is wrong?"))
+    built = await builder.build(QuestionInput(question="What is wrong?"))
     (entry,) = built.manifest.sources
     assert (entry.name, entry.status, entry.error) == ("recall", Status.ERROR, "memory is down for this test")
     assert "[M0] recall (error): memory is down for this test" in built.prompt.user

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from context_builder.newest_requests import MOST_RANGES
-from context_builder.request import Topic, Window
+from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
 from context_builder.sources.requests import FAILED_SHOWN, NAMED_SHOWN, SLOW_SHOWN, source
-from gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.telemetry.newest_requests import MAX_RANGES
 from models import Request, Tier, User
 from models.request_log import NewRequest
+from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -175,7 +175,7 @@ async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
 
 async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -> None:
     """Past the number that is looked up one by one, the newest are still the newest."""
-    names = [f"m/{number:02}" for number in range(MOST_RANGES + 5)]
+    names = [f"m/{number:02}" for number in range(MAX_RANGES + 5)]
     await gateway.deployment(*names, "elsewhere/x")
     await gateway.user()
     sent = [
@@ -183,7 +183,7 @@ async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -
         for n, name in enumerate(["elsewhere/x", *names])
     ]
     await gateway.append(sent)
-    for few in (names[:3], names[:MOST_RANGES], names):
+    for few in (names[:3], names[:MAX_RANGES], names):
         section = await gateway.read(source, asking(deployment_ids=gateway.id_of(*few)))
         here = [r for r in sent if r.deployment_id in gateway.id_of(*few)]
         assert shown(section, "failed") == newest_failed(here)

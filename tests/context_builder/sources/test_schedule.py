@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.schedule import MOST_OFFLINE, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.schedule import MAX_OFFLINE, source
 from models import OperatingHours
-from surroundings import hours, maintenance
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.gateway_context import hours, maintenance
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -152,11 +152,11 @@ async def test_a_status_of_later_is_not_told(gateway: Gateway) -> None:
 
 async def test_a_closed_fleet_stays_bounded(gateway: Gateway) -> None:
     """Many offline deployments of one closed site: the first singly, the others by name."""
-    await gateway.deployment(*(f"m{n:03}/edge" for n in range(MOST_OFFLINE + 40)), status="down")
+    await gateway.deployment(*(f"m{n:03}/edge" for n in range(MAX_OFFLINE + 40)), status="down")
     await gateway.add(*hours(days=range(5, 7)))
     section = await gateway.read(source)
     told = texts(section, "deployments offline as planned")
-    assert len(told) == MOST_OFFLINE + 1
+    assert len(told) == MAX_OFFLINE + 1
     assert told[-1].endswith("and 30 more")
 
 

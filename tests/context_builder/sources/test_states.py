@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.states import FLAP_GAP, FLAPS, MOST, MOST_OF_ONE, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.states import FLAP_GAP, FLAPS, MAX_OF_ONE, MOST, source
 from models import StateTransition
-from models.schema import Table
-from operations import flood, transition
-from statements import rows_fetched
+from models.tables.schema import Table
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from support.ops_events import flood, transition
+from support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -107,9 +107,9 @@ async def test_one_that_flaps_for_hours_hides_no_other(gateway: Gateway) -> None
     section = await gateway.read(source)
     assert section.header.startswith("3,001 changes of status")
     assert section.header.endswith("; only the newest of each deployment, 101, were read")
-    assert texts(section)[0].startswith(f"a/x flapped at least {MOST_OF_ONE} times between")
+    assert texts(section)[0].startswith(f"a/x flapped at least {MAX_OF_ONE} times between")
     assert "b/x went from healthy to DOWN" in texts(section)[1]
-    assert await rows_fetched(gateway, source) <= MOST_OF_ONE + 5
+    assert await rows_fetched(gateway, source) <= MAX_OF_ONE + 5
 
 
 async def test_a_fleet_that_goes_down_as_a_whole_still_fits(gateway: Gateway) -> None:

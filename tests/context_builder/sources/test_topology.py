@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from context_builder.request import ContextRequest
+from context_builder.question.request import ContextRequest
 from context_builder.source import Section, Status
 from context_builder.sources.topology import source
-from gateway import DAY, HOUR, NOON, Gateway, asking, people
+from support.gateway import DAY, HOUR, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

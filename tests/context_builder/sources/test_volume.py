@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.figures import count, percent
-from context_builder.request import Window
-from context_builder.rollup_query import baseline_of
+from context_builder.question.request import Window
 from context_builder.source import Section, Status
-from context_builder.sources.volume import MOST_GROUPS, source
-from gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.volume import MAX_GROUPS, source
+from context_builder.telemetry.rollups import baseline_of
+from context_builder.text.formatting import format_count, format_percent
 from models.request_log import NewRequest
+from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,22 +54,22 @@ async def test_every_figure_is_that_of_the_requests_sent(busy: Gateway, back: in
     if not now:
         assert section.status is Status.EMPTY
         return
-    rate = percent(len(failed), len(now))
-    head = f"{count(len(now), 'request')} in the window, {len(failed):,} failed ({rate})"
+    rate = format_percent(len(failed), len(now))
+    head = f"{format_count(len(now), 'request')} in the window, {len(failed):,} failed ({rate})"
     assert section.header.startswith(head)
     pending = sum(r.status == "pending" for r in now)
     assert (f", {pending:,} pending;" in section.header) is (pending > 0)
     if before:
-        assert section.header.endswith(f"{percent(len(failed_before), len(before))} failed")
+        assert section.header.endswith(f"{format_percent(len(failed_before), len(before))} failed")
     for dimension, name_of in dimensions(busy).items():
-        expected = [f"{n} {c:,} ({percent(c, len(now))})" for n, c in ranked(map(name_of, now))]
+        expected = [f"{n} {c:,} ({format_percent(c, len(now))})" for n, c in ranked(map(name_of, now))]
         assert fact(section, f"requests by {dimension}") == ", ".join(expected)
         if not failed:
             continue
         totals, past, past_failed = (Counter(map(name_of, sent)) for sent in (now, before, failed_before))
         expected = [
-            f"{n} {c:,} of {totals[n]:,} ({percent(c, totals[n])}"
-            + (f", before {percent(past_failed[n], past[n])})" if past[n] else ")")
+            f"{n} {c:,} of {totals[n]:,} ({format_percent(c, totals[n])}"
+            + (f", before {format_percent(past_failed[n], past[n])})" if past[n] else ")")
             for n, c in ranked(map(name_of, failed))
         ]
         assert fact(section, f"failed requests by {dimension}, most failures first") == ", ".join(expected)
@@ -127,7 +127,7 @@ async def test_only_what_is_in_scope_is_counted(busy: Gateway) -> None:
     here = busy.id_of("gpt-4/k8s")
     section = await busy.read(source, asking(deployment_ids=here, tiers=("budget",)))
     sent = [r for r in busy.sent_in(asking().window, tier="budget") if r.deployment_id in here]
-    assert section.header.startswith(f"{count(len(sent), 'request')} in the window")
+    assert section.header.startswith(f"{format_count(len(sent), 'request')} in the window")
     assert not [name for name in ("llama", "mistral", "aws", "premium", "standard") if name in str(section)]
 
 
@@ -144,7 +144,7 @@ async def test_very_many_groups_are_bounded_and_tied_ones_keep_one_order(gateway
     )
     section = await gateway.read(source)
     assert len(section.facts) == 10
-    first = ", ".join(f"M{number:03}/b 1 (1.7 %)" for number in range(1, 2 * MOST_GROUPS, 2))
+    first = ", ".join(f"M{number:03}/b 1 (1.7 %)" for number in range(1, 2 * MAX_GROUPS, 2))
     assert fact(section, "requests by deployment") == f"{first}, and 50 more groups"
     assert all(len(f.text) < 1_200 for f in section.facts)
     short = [f.short for f in section.facts if f.text.startswith("requests by model")]

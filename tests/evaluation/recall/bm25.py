@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.lexical import words
+from memory.text.lexical import words
 
 _SATURATION = 1.2
 _LENGTH_PENALTY = 0.75

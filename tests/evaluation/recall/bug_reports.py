@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
-from memory.recipe import IncidentFacts, query_text
+from memory.text.recipe import IncidentFacts, query_text
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "recall"
 """Beside the repository, not in it."""

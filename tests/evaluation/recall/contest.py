@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from evaluation.recall.bm25 import BM25
 from evaluation.recall.corpus import Corpus, LabelledQuery
-from memory.abstention import LEAST_CONFIDENCE
-from memory.embedder import Embedder, Vectors
-from memory.error_template import error_templates, shared_templates
-from memory.lexical import wording, wording_scores, words
-from memory.lexical_candidates import NEWEST_OF_EACH
-from memory.ranking import Candidate, Ranked, clusters, ordered
+from memory.embedding.embedder import Embedder, Vectors
+from memory.recall.abstention import MIN_CONFIDENCE
+from memory.recall.lexical_candidates import NEWEST_OF_EACH
+from memory.recall.ranking import Candidate, Ranked, clusters, ordered
+from memory.text.error_template import error_templates, shared_templates
+from memory.text.lexical import wording, wording_scores, words
 
 OURS = "arcpoint"
 DENSE = "dense alone"
@@ -42,7 +42,7 @@ class Entry:
     @property
     def shown(self) -> list[int]:
         """Positions of the results that are sure enough to be shown, best first."""
-        return [one.candidate.incident_id for one in self.results if one.confidence >= LEAST_CONFIDENCE]
+        return [one.candidate.incident_id for one in self.results if one.confidence >= MIN_CONFIDENCE]
 
     def right(self, method: str) -> bool:
         """Whether the first result is an answer."""

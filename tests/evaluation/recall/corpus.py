@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from memory.recipe import IncidentFacts, incident_text
+from memory.text.recipe import IncidentFacts, incident_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from evaluation.recall.catalogue import tuning_families
 from evaluation.recall.contest import Contest, Entry
 from evaluation.recall.corpus import Corpus
 from evaluation.recall.histories import make_history
-from memory.abstention import Evidence
-from memory.embedder import Embedder
-from memory.hashing import HashingEmbedder
-from memory.sentence_transformer import SentenceTransformerEmbedder
+from memory.embedding.embedder import Embedder
+from memory.embedding.hashing import HashingEmbedder
+from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
+from memory.recall.abstention import Evidence
 
 _SIZES = (1_000, 1_000, 400, 120, 40)
 """Of the histories, since a memory begins small."""

@@ -11,7 +11,7 @@ from random import Random
 from evaluation.names import Names, stream
 from evaluation.recall.catalogue import Family, remarks, unrelated_questions
 from evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
-from memory.recipe import IncidentFacts, query_text
+from memory.text.recipe import IncidentFacts, query_text
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _DAYS = 180.0

@@ -9,10 +9,10 @@ from pathlib import Path
 from evaluation.recall.contest import Entry
 from evaluation.recall.corpus import Corpus, PastIncident
 from evaluation.store import url_of
-from memory.chroma import ChromaIndex
-from memory.embedder import Embedder
+from memory.embedding.embedder import Embedder
 from memory.incident_memory import IncidentMemory
-from memory.recall import Recall, RecallQuery
+from memory.index.chroma import ChromaIndex
+from memory.recall.results import Recall, RecallQuery
 from models import Incident
 from models.database import Database
 from models.migrations import upgrade

@@ -17,9 +17,9 @@ from evaluation.recall.corpus import Corpus
 from evaluation.recall.histories import make_history
 from evaluation.recall.leaks import Leaks, find_leaks
 from evaluation.recall.score import AbstentionScore, RankingScore, abstention, ranking
-from memory.embedder import Embedder
-from memory.hashing import HashingEmbedder
-from memory.sentence_transformer import SentenceTransformerEmbedder
+from memory.embedding.embedder import Embedder
+from memory.embedding.hashing import HashingEmbedder
+from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 
 _HISTORIES = 2
 _ASKED_FOR_LEAKS = 120

@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.recall.contest import DENSE, LEXICAL, METHODS, OURS, Entry
 from evaluation.recall.measures import METRICS, auc, ranking_scores, risk_coverage
 from evaluation.recall.significance import interval, paired_p
-from memory.abstention import LEAST_CONFIDENCE
+from memory.recall.abstention import MIN_CONFIDENCE
 
 ALL = "all"
 
@@ -99,7 +99,7 @@ def abstention(corpus: str, entries: Sequence[Entry]) -> AbstentionScore:
     sure = {method: np.array([entry.sure[method] for entry in entries]) for method in METHODS}
     right = {method: np.array([entry.right(method) for entry in entries]) for method in METHODS}
     risks = {method: risk_coverage(sure[method], right[method]) for method in METHODS}
-    silent = sure[OURS] < LEAST_CONFIDENCE
+    silent = sure[OURS] < MIN_CONFIDENCE
     shown = np.array([entry.shown[0] in entry.query.relevant for entry in entries if entry.shown])
     return AbstentionScore(
         corpus=corpus,

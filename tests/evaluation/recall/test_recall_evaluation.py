@@ -19,7 +19,7 @@ from evaluation.recall.leaks import find_leaks
 from evaluation.recall.measures import auc, ranking_scores, risk_coverage
 from evaluation.recall.score import abstention, ranking
 from evaluation.recall.significance import interval, paired_p
-from memory.hashing import HashingEmbedder
+from memory.embedding.hashing import HashingEmbedder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""`arcpoint ask` and `arcpoint chat`."""

@@ -1,0 +1,226 @@
+"""Where an answer goes: to a terminal while it is written, to a pipe as text, or to a program as JSON."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
+from typing_extensions import override
+
+from api.cli.ask.answer_view import footer, notes
+from api.cli.ask.manifest_view import manifest_sheets
+from api.cli.terminal.json_output import say_json
+from api.cli.terminal.markdown_stream import MarkdownStream
+from api.cli.terminal.streams import say
+from api.cli.terminal.text_table import TextTable, plain_lines, renderable
+from api.http.schemas.answer import AnswerBody
+from api.http.schemas.context import PromptBody
+from api.services import MEMORY_START_S, Services
+from context_builder.answer.answer import Answer
+from context_builder.builder import BuiltContext
+from context_builder.llm.chat_model import Delta
+from context_builder.prompt.prompt import Prompt
+from context_builder.question.request import QuestionInput
+
+_WIDEST = 120
+"""Columns that text takes at most: longer lines are hard to read."""
+
+_CALM = Theme({"markdown.code": "cyan", "markdown.item.number": "dim", "markdown.item.bullet": "dim"})
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is shown besides the answer and its notes."""
+
+    prompt: bool = False
+    manifest: bool = False
+
+
+class AnswerOutput(Protocol):
+    """Shows one answer; to be used in a `with` block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def wait(self, what: str) -> None:
+        """Says what is being waited for."""
+        ...
+
+    def built(self, context: BuiltContext, model: str | None) -> None:
+        """The prompt is ready, and goes to that model if there is one."""
+        ...
+
+    def add(self, piece: str) -> None:
+        """The next piece of the model's text."""
+        ...
+
+    def finish(self, answer: Answer) -> None:
+        """The answer is whole and checked."""
+        ...
+
+
+async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutput) -> Answer:
+    """Asks, and shows the answer while it is written. Raises QuestionError and DatabaseError."""
+    answerer = services.answerer
+    model = services.settings.model if answerer.has_model else None
+    output.wait("loading incident memory")
+    await services.memory.started(at_most_s=MEMORY_START_S)
+    output.wait(f"reading {len(answerer.builder.sources)} sources")
+    async with aclosing(answerer.stream(ask)) as events:
+        async for event in events:
+            match event:
+                case BuiltContext():
+                    output.built(event, model)
+                case Delta():
+                    output.add(event.text)
+                case Answer():
+                    answer = event
+    output.finish(answer)
+    return answer
+
+
+class PlainOutput:
+    """Text without colours, boxes or wrapped lines, once it is whole."""
+
+    def __init__(self, extras: Extras) -> None:
+        self.extras = extras
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def wait(self, what: str) -> None:
+        """Nobody watches."""
+
+    def built(self, context: BuiltContext, model: str | None) -> None:  # noqa: ARG002  nobody watches
+        """Shows the prompt, where it is wanted."""
+        if self.extras.prompt:
+            say_prompt(context.prompt)
+
+    def add(self, piece: str) -> None:
+        """Pieces are shown when they are whole."""
+
+    def finish(self, answer: Answer) -> None:
+        """Shows everything."""
+        say(answer.text.strip())
+        for sheet in notes(answer):
+            self.show(sheet)
+        say()
+        for line in footer(answer):
+            say(line)
+        if self.extras.manifest:
+            for sheet in manifest_sheets(answer.manifest):
+                self.show(sheet)
+
+    def show(self, sheet: TextTable) -> None:
+        """Shows a sheet below an empty line."""
+        say()
+        for line in plain_lines(sheet):
+            say(line)
+
+
+class JsonOutput(PlainOutput):
+    """One JSON document of the form that the HTTP service gives."""
+
+    def __init__(self, extras: Extras) -> None:
+        super().__init__(extras)
+        self._prompt: Prompt | None = None
+
+    @override
+    def built(self, context: BuiltContext, model: str | None) -> None:
+        """Keeps the prompt for the document."""
+        self._prompt = context.prompt
+
+    @override
+    def finish(self, answer: Answer) -> None:
+        document: dict[str, Any] = AnswerBody.model_validate(answer).model_dump(mode="json")
+        if self.extras.prompt:
+            document["prompt"] = PromptBody.model_validate(self._prompt).model_dump(mode="json")
+        say_json(document)
+
+
+class TerminalOutput:
+    """The answer as it is written, then its notes in few colours."""
+
+    def __init__(self, extras: Extras) -> None:
+        self.extras = extras
+        self.console = terminal()
+        self._stream = MarkdownStream(self.console)
+
+    def __enter__(self) -> Self:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.__exit__(kind, error, trace)
+
+    def wait(self, what: str) -> None:
+        """Turns a spinner beside it."""
+        self._stream.wait(what)
+
+    def built(self, context: BuiltContext, model: str | None) -> None:
+        """Shows the prompt, where it is wanted."""
+        if self.extras.prompt:
+            say_prompt(context.prompt)
+        if model is not None:
+            self._stream.wait(f"asking {model} (prompt of at most {context.manifest.token_bound:,} tokens)")
+
+    def add(self, piece: str) -> None:
+        """Shows it at once."""
+        self._stream.add(piece)
+
+    def finish(self, answer: Answer) -> None:
+        """Shows what has not been shown yet."""
+        self._stream.end()
+        if self._stream.text and answer.model is None:
+            self.console.print(Text("(the reply broke off here)", style="yellow"))
+        if answer.model is None:
+            self._stream.add(answer.text)
+        self._stream.end()
+        for sheet in notes(answer):
+            self.show(sheet)
+        self.console.print()
+        for line in footer(answer):
+            self.console.print(Text(line, style="dim"))
+        if self.extras.manifest:
+            for sheet in manifest_sheets(answer.manifest):
+                self.show(sheet)
+
+    def show(self, sheet: TextTable) -> None:
+        """Shows a sheet below an empty line."""
+        self.console.print()
+        self.console.print(renderable(sheet))
+
+
+def text_output(extras: Extras) -> PlainOutput | TerminalOutput:
+    """The output for a person: a terminal's where there is one."""
+    return TerminalOutput(extras) if sys.stdout.isatty() else PlainOutput(extras)
+
+
+def terminal() -> Console:
+    """A console that prints text as it is, not wider than can be read."""
+    columns = min(shutil.get_terminal_size().columns, _WIDEST)
+    return Console(width=columns, highlight=False, markup=False, emoji=False, theme=_CALM)
+
+
+def say_prompt(prompt: Prompt) -> None:
+    """Shows what a model is sent."""
+    parts = (("system", prompt.system), ("user", prompt.message))
+    for title, text in parts:
+        say(f"--- {title} ---\n{text.rstrip()}\n")
+    say("--- answer ---")

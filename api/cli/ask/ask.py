@@ -1,0 +1,100 @@
+"""`arcpoint ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from api.cli.ask.answer_output import AnswerOutput, Extras, JsonOutput, show_answer, text_output
+from api.cli.options import EXAMPLE, AsJson, Asker, AsOf, Budget, moment_option
+from api.services import open_services
+from api.settings import Settings, load_settings
+from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
+
+_MAX_BYTES = 1_000_000
+
+Names = list[str] | None
+
+
+def _only(what: str, example: str) -> typer.models.OptionInfo:
+    """An option that restricts the question and can be given several times."""
+    option: typer.models.OptionInfo = typer.Option(
+        metavar="NAME", help=f"Only this {what}, such as {example}. Can be repeated.", show_default=False
+    )
+    return option
+
+
+def ask(  # noqa: PLR0913  each option of the command is a parameter
+    question: Annotated[
+        str, typer.Argument(help="The question in plain words; - reads it from standard input.")
+    ],
+    *,
+    user: Asker = None,
+    as_of: AsOf = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(metavar="ISO", parser=moment_option, help=f"Start of the window: {EXAMPLE}."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(metavar="ISO", parser=moment_option, help="End of the window.")
+    ] = None,
+    deployment: Annotated[Names, _only("deployment", "gpt-4/aws")] = None,
+    model: Annotated[Names, _only("model", "gpt-4")] = None,
+    backend: Annotated[Names, _only("backend", "aws")] = None,
+    tier: Annotated[Names, _only("tier", "premium")] = None,
+    user_scope: Annotated[Names, _only("user", "user_acme")] = None,
+    incident: Annotated[Names, _only("incident", "inc_0119")] = None,
+    budget: Budget = None,
+    as_json: AsJson = False,
+    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show what the model is sent.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Show every fact with what became of it, and every source.")
+    ] = False,
+) -> None:
+    """Ask one question about the gateway.
+
+    Everything is read in parallel and packed into one prompt, one model call is made, and every reference
+    and number of the answer is checked against the facts. Without ARCPOINT_ANTHROPIC_API_KEY no model is
+    called, and the answer is made of the facts themselves.
+    """
+    scope = ScopeNames(
+        deployments=tuple(deployment or ()),
+        models=tuple(model or ()),
+        backends=tuple(backend or ()),
+        tiers=tuple(tier or ()),
+        users=tuple(user_scope or ()),
+        incidents=tuple(incident or ()),
+    )
+    asked = QuestionInput(
+        question=_read_question() if question == "-" else question,
+        asker=user,
+        as_of=as_of,
+        since=since,
+        until=until,
+        scope=scope,
+        token_budget=budget,
+    )
+    extras = Extras(prompt=show_prompt, manifest=why)
+    output = JsonOutput(extras) if as_json else text_output(extras)
+    asyncio.run(_ask(load_settings(), asked, output))
+
+
+def _read_question() -> str:
+    """The question on standard input. Raises QuestionError."""
+    data = sys.stdin.buffer.read(_MAX_BYTES)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise QuestionError(
+            f"the question on standard input is not UTF-8 text (byte {error.start})"
+        ) from None
+
+
+async def _ask(settings: Settings, asked: QuestionInput, output: AnswerOutput) -> None:
+    with output:
+        async with open_services(settings, wait_for_memory=False) as services:
+            await show_answer(services, asked, output)

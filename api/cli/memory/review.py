@@ -1,0 +1,71 @@
+"""`arcpoint memory approve` and `reject`: what a person decides that memory may recall."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from api.cli.failure import BAD_INPUT
+from api.cli.terminal.streams import print_error, say
+from api.services import open_database
+from api.settings import load_settings
+from context_builder.text.clock import utc_now
+from context_builder.text.formatting import format_count
+from memory.maintenance import reviews
+from memory.maintenance.reviews import Review
+
+app = typer.Typer()
+
+Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT...", help="Public ids of incidents.")]
+By = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who decides, by default the user of this system.", show_default=False),
+]
+Decide = Callable[..., Awaitable[tuple[Review, ...]]]
+
+
+@app.command()
+def approve(incidents: Incidents, by: By = None) -> None:
+    """Let memory recall incidents and what their postmortems say; all of them, or none."""
+    _decide(reviews.approve, "approved", incidents, by)
+
+
+@app.command()
+def reject(incidents: Incidents, by: By = None) -> None:
+    """Keep incidents and what their postmortems say out of memory; all of them, or none."""
+    _decide(reviews.reject, "rejected", incidents, by)
+
+
+def _decide(decide: Decide, done: str, incidents: Sequence[str], by: str | None) -> None:
+    reviewer = by if by is not None else user_of_this_system()
+    if reviewer is None:
+        print_error("the user of this system has no name; say who decides with --by NAME")
+        raise typer.Exit(BAD_INPUT)
+    found = asyncio.run(_run(decide, incidents, reviewer, utc_now()))
+    for review in found:
+        if review.changed:
+            say(f"{review.public_id}  {done}{' with its postmortem' if review.has_postmortem else ''}")
+        else:
+            say(f"{review.public_id}  was {done} before")
+    changed = sum(review.changed for review in found)
+    if changed:
+        decided = f"{format_count(changed, 'incident')} {done} by {reviewer}"
+        say(f"{decided}; a running service takes it in, or `arcpoint memory sync`")
+
+
+async def _run(decide: Decide, incidents: Sequence[str], by: str, at: datetime) -> tuple[Review, ...]:
+    async with open_database(load_settings()) as database:
+        return await decide(database, *incidents, by=by, at=at)
+
+
+def user_of_this_system() -> str | None:
+    """The login name of who runs the command; None where there is none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return None

@@ -1,0 +1,69 @@
+"""The options of `arcpoint postmortem write`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.options import EXAMPLE, moment_option
+
+_MAX_AT_ONCE = 32
+_MAX_USD = 1_000_000
+
+
+def _usd_option(value: str | Decimal) -> Decimal:
+    """The value of an option as US dollars."""
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
+        raise typer.BadParameter(
+            f"{value!s:.40} is no amount; write US dollars from 0 to 1000000, such as 2.50"
+        )
+    return amount
+
+
+Incidents = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="Only this incident. Can be repeated.", show_default=False),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="ISO", parser=moment_option, help=f"Only incidents resolved from then on: {EXAMPLE}."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for the files, instead of ARCPOINT_POSTMORTEM_PATH."),
+]
+TemplateName = Annotated[
+    str, typer.Option(metavar="NAME|FILE.toml", help="Its sections: default, brief, or a file of your own.")
+]
+MaxCost = Annotated[
+    Decimal | None,
+    typer.Option(
+        metavar="USD",
+        parser=_usd_option,
+        help="The most that this run may cost. What does not fit is left, with exit code 3.",
+        show_default=False,
+    ),
+]
+RefreshStale = Annotated[
+    bool, typer.Option("--refresh-stale", help="Also write drafts anew whose incident has changed since.")
+]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=_MAX_AT_ONCE, help="How many are written at the same time.")
+]
+BatchApi = Annotated[
+    bool,
+    typer.Option(
+        "--batch-api",
+        help="By the Message Batches API: half the price, within a day. The same command collects.",
+    ),
+]

@@ -1,0 +1,90 @@
+"""Standard output and error, made safe: no control characters, no traceback for a closed pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+
+BROKEN_PIPE = 141
+"""What a shell reports for a program that was ended by a closed pipe."""
+UNWRITABLE = 1
+
+
+_KEPT = "\n\t"
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
+_DIRECTIONS = [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_REPLACED = {code: "\ufffd" for code in [*_CONTROLS, *_DIRECTIONS] if chr(code) not in _KEPT}
+
+
+class OutputFailed(OSError):
+    """Standard output takes no more, for example because a disk is full."""
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal, which logs and models may hold."""
+    return text.replace("\r\n", "\n").translate(_REPLACED)
+
+
+def say(text: str = "") -> None:
+    """Writes a line, or several, to standard output. Raises OutputFailed and BrokenPipeError."""
+    write(f"{printable(text)}\n")
+
+
+def write(text: str) -> None:
+    """Writes text that is safe already. Raises OutputFailed and BrokenPipeError."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence_output()
+        raise OutputFailed(f"cannot write the output: {error.strerror}") from error
+
+
+def print_error(message: str) -> None:
+    """Writes one line to standard error."""
+    sys.stderr.write(f"arcpoint: {printable(' '.join(message.split()))}\n")
+
+
+def unreadable_argument(arguments: Sequence[str]) -> str | None:
+    """What is wrong with arguments that are not text; None: they all are."""
+    for position, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            return f"argument {position} is not valid UTF-8 text: {argument!a}"
+    return None
+
+
+def prepare_streams() -> None:
+    """Lets every text be written, also where the terminal's encoding lacks a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Closed by whoever started us.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  stays open
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flush_streams(code: int) -> int:
+    """Writes out what is buffered; gives the exit code, which is another one where that fails."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        silence_output()
+        print_error(f"cannot write the output: {error.strerror}")
+        return code or UNWRITABLE
+    return code
+
+
+def silence_output() -> None:
+    """Sends what is still buffered nowhere, so that nothing fails when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,145 @@
+"""How the deployments of the story fared: changes of status, and the probes of the last two days."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from api.demo_data.chance import stream
+from api.demo_data.incidents import CALM, Disturbances
+from api.demo_data.personas import CAST_AGE, DEPLOYMENTS, DeploymentRole
+from models import DeploymentStatus
+
+PROBED_FOR = timedelta(days=2)
+"""How far back single probes are kept."""
+
+_PACE = timedelta(minutes=5)
+_SUSPICIOUS_PACE = timedelta(minutes=1)
+"""Between probes of a deployment that does not answer, or not as its status says."""
+_DEAD = 0.9
+"""Share of failing requests from which on probes are refused too."""
+_TYPICAL_MS = 70
+_SLOWED = 1.8
+_SPREAD = 0.35
+_STUTTER = 0.002
+"""Share of probes of a healthy deployment that are answered late for no reason."""
+
+Row = dict[str, Any]
+
+
+def state_transitions(written: Sequence[Mapping[str, Any]], anchor: datetime) -> list[Row]:
+    """Every change of status, in order of time; `written` gives those before the present status.
+
+    A deployment's first status is healthy, from its creation on, and its last is that of the cast.
+    """
+    changes = [
+        _change(role.public_id, CAST_AGE, DeploymentStatus.HEALTHY, "deployed") for role in DEPLOYMENTS
+    ]
+    changes += [
+        _change(one["deployment"], timedelta(**one["changed_at"]), one["to_status"], one["reason"])
+        for one in written
+    ]
+    changes += [
+        _change(role.public_id, role.status_age, role.status, role.status_reason) for role in DEPLOYMENTS
+    ]
+    status = {role.public_id: DeploymentStatus.UNKNOWN for role in DEPLOYMENTS}
+    rows = []
+    for change in sorted(changes, key=lambda one: one["age"], reverse=True):
+        age, name = change.pop("age"), change["deployment"]
+        rows.append(change | {"changed_at": anchor - age, "from_status": status[name]})
+        status[name] = change["to_status"]
+    return rows
+
+
+def _change(deployment: str, age: timedelta, to_status: str, reason: str) -> Row:
+    return {
+        "deployment": deployment,
+        "age": age,
+        "to_status": DeploymentStatus(to_status),
+        "reason": reason,
+    }
+
+
+def health_checks(
+    seed: int, anchor: datetime, transitions: Sequence[Row], disturbances: Disturbances
+) -> list[Row]:
+    """The probes of the last two days, by deployment and newest first; each agrees with the incidents."""
+    chance = stream(seed, "health checks")
+    rows = []
+    for role in DEPLOYMENTS:
+        prober = _Prober(role, transitions, disturbances)
+        for moment in prober.moments(anchor):
+            seen = prober.seen(moment)
+            result = {"deployment": role.public_id, "checked_at": moment, "status": seen}
+            rows.append(result | _answer(chance, role, seen))
+    return rows
+
+
+class _Prober:
+    """Probes one deployment."""
+
+    def __init__(self, role: DeploymentRole, transitions: Sequence[Row], disturbances: Disturbances) -> None:
+        self._role = role
+        self._chain: list[tuple[DeploymentStatus, datetime]] = [
+            (row["to_status"], row["changed_at"])
+            for row in reversed(transitions)
+            if row["deployment"] == role.public_id
+        ]
+        self._disturbances = disturbances
+
+    def seen(self, moment: datetime) -> DeploymentStatus:
+        """What a probe sees: the incident, before the status tells of it."""
+        effect = self._disturbances.at(self._role.public_id, moment)
+        reported = self._reported(moment)
+        if effect.failing >= _DEAD:
+            return DeploymentStatus.DOWN
+        if effect != CALM and reported is DeploymentStatus.HEALTHY:
+            return DeploymentStatus.DEGRADED
+        return reported
+
+    def _reported(self, moment: datetime) -> DeploymentStatus:
+        return next(status for status, changed_at in self._chain if changed_at <= moment)
+
+    def moments(self, anchor: datetime) -> Iterator[datetime]:
+        """When it is probed, newest first; the newest is the last report of the cast."""
+        moment = anchor - self._role.report_age
+        while moment >= anchor - PROBED_FOR:
+            yield moment
+            moment -= _SUSPICIOUS_PACE if self._suspicious(moment - _SUSPICIOUS_PACE) else _PACE
+
+    def _suspicious(self, moment: datetime) -> bool:
+        seen = self.seen(moment)
+        return seen is DeploymentStatus.DOWN or seen is not self._reported(moment)
+
+
+def _answer(chance: Random, role: DeploymentRole, seen: DeploymentStatus) -> Row:
+    """Latency and complaint of a probe."""
+    stutters = chance.random() < _STUTTER
+    latency = _TYPICAL_MS * math.exp(_SPREAD * chance.gauss(0, 1))
+    host = 40 + chance.randrange(8)
+    if seen is DeploymentStatus.DOWN:
+        return {"latency_ms": None, "error": f"connect to 203.0.113.{host}:8443: connection refused"}
+    if seen is DeploymentStatus.DEGRADED:
+        return {"latency_ms": round(latency * _SLOWED), "error": role.status_reason}
+    if stutters:
+        return {"latency_ms": round(latency * 30), "error": None}
+    return {"latency_ms": round(latency), "error": None}
+
+
+def last_answers(checks: Sequence[Row], answered: Sequence[tuple[str, datetime]]) -> dict[str, datetime]:
+    """When each deployment last answered anything: a probe, or a request that ended well.
+
+    `answered` gives deployments and the ends of their successful requests.
+    """
+    probed = [
+        (check["deployment"], check["checked_at"])
+        for check in checks
+        if check["status"] is not DeploymentStatus.DOWN
+    ]
+    latest: dict[str, datetime] = {}
+    for name, moment in (*probed, *answered):
+        latest[name] = max(moment, latest.get(name, moment))
+    return latest

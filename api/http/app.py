@@ -1,0 +1,73 @@
+"""The HTTP service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from api.http.middleware.body_limit import BodyLimit
+from api.http.middleware.disconnect import CancelOnDisconnect
+from api.http.middleware.request_id import RequestId
+from api.http.openapi import DescribedApp
+from api.http.problem import Conflict, answer_problem
+from api.http.routes import (
+    context,
+    deployments,
+    health,
+    incidents,
+    latency,
+    memory,
+    postmortems,
+    quality,
+    query,
+    requests,
+    users,
+    volume,
+)
+from api.query import serving
+from api.settings import Settings, load_settings
+from api.version import version
+from context_builder.postmortems.writer import PostmortemFailed
+from context_builder.queries import QueryTimeout
+from context_builder.question.request import QuestionError
+from memory.errors import MemoryUnavailable, UnknownIncident
+from memory.maintenance.reviews import UnusableReviewer
+from models.database import DatabaseError
+
+_TOLD = (
+    *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
+    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Exception),
+)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service; without settings it reads them from the environment. Raises SettingsError.
+
+    Reads files: call it before the event loop runs. Starting the service raises what `open_services` does.
+    """
+    app = DescribedApp(
+        title="Arcpoint",
+        summary="Answers questions about an LLM gateway: one model call, checked citations.",
+        version=version(),
+        lifespan=_lifespan,
+        middleware=[Middleware(RequestId), Middleware(CancelOnDisconnect), Middleware(BodyLimit)],
+        exception_handlers=dict.fromkeys(_TOLD, answer_problem),
+        redoc_url=None,
+    )
+    app.state.settings = settings or load_settings()
+    queries = (deployments, incidents, requests, users, latency, quality, volume)
+    for resource in (query, context, *queries, postmortems, memory, health):
+        app.include_router(resource.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    async with serving(app.state.settings) as services:
+        app.state.services = services
+        yield

@@ -1,5 +1,0 @@
-"""The demo story: one week of a gateway's life, the same for the same seed and anchor."""
-
-from api.story.story import StoryError, StorySummary, seed
-
-__all__ = ["StoryError", "StorySummary", "seed"]

@@ -1,0 +1,1 @@
+"""What the model wrote, checked against the facts of its prompt."""

@@ -1,0 +1,64 @@
+"""What comes back: the answer with its citations, doubts, manifest and cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from context_builder.answer.confidence import Confidence
+from context_builder.llm.usage import Usage
+from context_builder.prompt.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A reference that the answer uses, with the fact it stands for."""
+
+    ref: str
+    source: str
+    text: str
+
+
+class ClaimIssue(StrEnum):
+    """Why a claim is unsupported."""
+
+    UNKNOWN_REFERENCE = "cites a reference that was not in the prompt"
+    NUMBER_NOT_IN_FACTS = "states a number that the cited facts do not hold"
+    NUMBER_WITHOUT_REFERENCE = "states a number without a reference"
+    UNKNOWN_NAME = "names something that was not in the prompt"
+    NAME_NOT_IN_FACTS = "names something that the cited facts do not"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A sentence of the answer that code could not back with the facts shown."""
+
+    sentence: str
+    doubt: ClaimIssue
+    detail: str
+    """The reference, number or name in question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to one question."""
+
+    id: str
+    question: str
+    as_of: datetime
+    text: str
+    """Markdown with references such as [H1]."""
+    citations: tuple[Citation, ...]
+    unsupported: tuple[Unsupported, ...]
+    confidence: Confidence
+    manifest: Manifest
+    model: str | None
+    """The model that wrote the text; None: no model was called or it failed, see `no_model_reason`."""
+    no_model_reason: str | None
+    stop_reason: str | None
+    """The API's stop reason; anything but `end_turn` means that the text is not whole."""
+    usage: Usage | None
+    cost_usd: Decimal
+    latency_ms: int

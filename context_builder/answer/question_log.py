@@ -1,0 +1,63 @@
+"""Keeps every question with its manifest, answer and cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from context_builder.answer.answer import Answer
+from context_builder.prompt.manifest import Manifest
+from models import Question
+from models.database import Database, WriteSession
+
+
+class QuestionLog:
+    """The log of questions in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether questions may be stored at all."""
+        return not self._database.read_only
+
+    async def record(self, answer: Answer, *, asker: str | None, asked_at: datetime) -> int:
+        """Stores one answered question; gives its database id."""
+        async with self._database.write() as session:
+            return await self.record_in(session, answer, asker=asker, asked_at=asked_at)
+
+    async def record_in(
+        self, session: WriteSession, answer: Answer, *, asker: str | None, asked_at: datetime
+    ) -> int:
+        """Stores one answered question within the caller's transaction."""
+        manifest = answer.manifest
+        row = Question(
+            public_id=answer.id,
+            asked_at=asked_at,
+            asker=asker,
+            question=answer.question,
+            as_of=answer.as_of,
+            manifest=manifest.to_json(),
+            answer=answer.text,
+            stop_reason=answer.stop_reason,
+            no_model_reason=answer.no_model_reason,
+            model=answer.model,
+            token_budget=manifest.token_budget,
+            token_bound=manifest.token_bound,
+            input_tokens=answer.usage and answer.usage.prompt_tokens,
+            output_tokens=answer.usage and answer.usage.output_tokens,
+            cost_usd=answer.cost_usd,
+            build_ms=manifest.build_ms,
+            latency_ms=answer.latency_ms,
+        )
+        session.add(row)
+        await session.flush()
+        return row.id
+
+    async def manifest(self, public_id: str) -> Manifest | None:
+        """The manifest of a logged question, from which `render` makes its prompt again."""
+        async with self._database.read() as session:
+            stored = await session.scalar(select(Question.manifest).where(Question.public_id == public_id))
+        return None if stored is None else Manifest.from_json(stored)

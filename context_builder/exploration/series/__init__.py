@@ -1,0 +1,1 @@
+"""Counts per minute and slice, which exploration compares."""

@@ -1,0 +1,121 @@
+"""The Messages API's stream events, put together into one reply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from context_builder.llm.usage import Usage
+
+_UNDERSTOOD = frozenset(
+    {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "error"}
+)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""Valid in JSON, but no database takes NUL, and half a surrogate pair cannot be encoded."""
+
+
+class MalformedStream(ValueError):
+    """What arrived is not a stream of the Messages API."""
+
+
+class ErrorEvent(Exception):
+    """The API ended a reply that it had begun, with an error."""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """A reply as far as it has arrived."""
+
+    model: str = ""
+    stop_reason: str = ""
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    accepted: bool = False
+    """Whether the API has begun a reply, which it bills."""
+    done: bool = False
+    pieces: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_message(cls, message: Mapping[str, Any]) -> Transcript:
+        """A reply that arrived in one piece, read as strictly as one in events. Raises MalformedStream."""
+        transcript = cls()
+        blocks, usage = message.get("content"), message.get("usage")
+        if not isinstance(blocks, list):
+            raise MalformedStream(f"unexpected content {blocks!r:.120}")
+        transcript.add({"type": "message_start", "message": message})
+        for block in blocks:
+            transcript.add({"type": "content_block_start", "content_block": block})
+        delta = {"stop_reason": message.get("stop_reason")}
+        transcript.add({"type": "message_delta", "delta": delta, "usage": usage})
+        transcript.add({"type": "message_stop"})
+        return transcript
+
+    @property
+    def text(self) -> str:
+        """All text until now; thinking and other blocks are no part of it."""
+        return "".join(self.pieces)
+
+    def add(self, event: object) -> str:
+        """Takes in one event and gives the text that it adds.
+
+        Kinds of events, blocks and deltas that are not text, or not known yet, add nothing.
+        Raises MalformedStream and ErrorEvent.
+        """
+        match event:
+            case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
+                return self._append(text)
+            case {"type": "content_block_start", "content_block": {"type": "text", "text": str(text)}}:
+                return self._append(text)
+            case {"type": "content_block_delta", "delta": {"type": str(kind)}} if kind != "text_delta":
+                return ""
+            case {"type": "content_block_start", "content_block": {"type": str(kind)}} if kind != "text":
+                return ""
+            case {"type": str(kind)} if kind not in _UNDERSTOOD:
+                return ""
+        self._advance(event)
+        return ""
+
+    def _advance(self, event: object) -> None:
+        """Takes in an event about the reply as a whole."""
+        match event:
+            case {"type": "message_start", "message": {"model": str(model), "usage": dict(usage)}}:
+                self.model = model
+                self.usage = self._counted(usage)
+                self.accepted = True
+            case {
+                "type": "message_delta",
+                "delta": {"stop_reason": str() | None as reason},
+                "usage": dict(usage),
+            }:
+                self.stop_reason = reason or self.stop_reason
+                self.usage = self._counted(usage)
+            case {"type": "message_stop"} if self.accepted and self.stop_reason:
+                self.done = True
+            case {"type": "error", "error": {"type": str(kind), **rest}}:
+                raise ErrorEvent(f"{kind}: {rest.get('message', 'no message')}")
+            case _:
+                raise MalformedStream(f"unexpected event {event!r:.120}")
+
+    def _append(self, text: str) -> str:
+        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+        self.pieces.append(text)
+        return text
+
+    def _counted(self, usage: Mapping[str, Any]) -> Usage:
+        """The usage with newer counts, which are cumulative; one that is left out stays as it was."""
+        return Usage(
+            input_tokens=_count(usage, "input_tokens", self.usage.input_tokens),
+            output_tokens=_count(usage, "output_tokens", self.usage.output_tokens),
+            cache_read_tokens=_count(usage, "cache_read_input_tokens", self.usage.cache_read_tokens),
+            cache_write_tokens=_count(usage, "cache_creation_input_tokens", self.usage.cache_write_tokens),
+        )
+
+
+def _count(usage: Mapping[str, Any], name: str, known: int) -> int:
+    value = usage.get(name)
+    if value is None:
+        return known
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise MalformedStream(f"{name} is {value!r:.40}, not a number of tokens")
+    return value

@@ -1,0 +1,1 @@
+"""Postmortems through the Message Batches API."""

@@ -1,0 +1,90 @@
+"""Resolve a question, once: names become ids, times become a window."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import select
+
+from context_builder.question.checks import (
+    MAX_USER_CHARACTERS,
+    check_budget,
+    check_moment,
+    check_name,
+    check_question,
+    check_scope,
+    given_window,
+)
+from context_builder.question.given_scope import resolve_scope
+from context_builder.question.request import (
+    ContextRequest,
+    QuestionInput,
+    Scope,
+    ScopeNames,
+    UnknownName,
+    Window,
+)
+from context_builder.question.text_scope import scope_in_text
+from context_builder.question.time_phrases import find_window
+from context_builder.question.topics import topics_of
+from models import Deployment, Incident, User
+from models.database import ReadSession
+
+
+async def resolve(
+    ask: QuestionInput, session: ReadSession, *, now: datetime, default_budget: int
+) -> ContextRequest:
+    """Resolves a question at the moment `now`. Raises QuestionError on what cannot be used."""
+    question = check_question(ask.question)
+    as_of = check_moment(ask.as_of, name="as_of", now=now) or now
+    budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
+    if ask.asker is not None:
+        check_name(ask.asker, kind="user", longest=MAX_USER_CHARACTERS)
+    check_scope(ask.scope)
+    window = await _window(ask, question, as_of, now)
+    unknown: tuple[UnknownName, ...] = ()
+    if ask.scope == ScopeNames():
+        scope, unknown = await scope_in_text(question, as_of, session)
+    else:
+        scope = await resolve_scope(ask.scope, session, as_of=as_of)
+    scope = await _with_incident_targets(scope, session)
+    if (
+        ask.asker is not None
+        and await session.scalar(select(User.id).where(User.public_id == ask.asker)) is None
+    ):
+        unknown = (*unknown, UnknownName(ask.asker))
+    return ContextRequest(
+        question=question,
+        as_of=as_of,
+        live=ask.as_of is None,
+        window=window,
+        token_budget=budget,
+        scope=scope,
+        topics=topics_of(question),
+        unknown_names=unknown,
+        asker=ask.asker,
+    )
+
+
+async def _window(ask: QuestionInput, question: str, as_of: datetime, now: datetime) -> Window:
+    if ask.since is None and ask.until is None:
+        # The date parser is slow enough to hold up other questions.
+        return await asyncio.to_thread(find_window, question, as_of)
+    return given_window(ask.since, ask.until, as_of=as_of, now=now)
+
+
+async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
+    """An incident that is asked about brings the deployment that it hit along."""
+    if not scope.incident_ids or scope.deployment_ids:
+        return scope
+    rows = await session.execute(
+        select(Deployment.id, Deployment.public_id)
+        .join(Incident, Incident.deployment_id == Deployment.id)
+        .where(Incident.id.in_(scope.incident_ids))
+        .distinct()
+    )
+    hit = sorted(rows, key=lambda row: row.public_id)
+    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in hit))
+    return replace(scope, deployment_ids=tuple(row.id for row in hit), labels=labels)

@@ -1,0 +1,1 @@
+"""Shared reads of the gateway tables: rollups, fleet, events, logs."""

@@ -1,0 +1,28 @@
+"""Which events of the operational history a question is about."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+
+from context_builder.question.request import ContextRequest
+from models import AuditEvent, ConfigChange, Deployment, ErrorLog, Job
+
+Targeted = type[AuditEvent | ConfigChange | ErrorLog | Job]
+"""Tables whose rows name a target, and its deployment where it is one."""
+
+
+def event_scope(table: Targeted, request: ContextRequest) -> ColumnElement[bool]:
+    """Events of the deployments in scope, of their models and backends, and of the gateway as a whole.
+
+    What hit another deployment, or a model or backend that no deployment in scope has, is left out.
+    """
+    ids = request.scope.deployment_ids
+    if not ids:
+        return true()
+    target_of = or_(Deployment.model == table.target, Deployment.backend == table.target)
+    of_any = exists(select(1).where(target_of))
+    of_scope = exists(select(1).where(target_of, Deployment.id.in_(ids)))
+    return or_(
+        table.deployment_id.in_(ids),
+        and_(table.deployment_id.is_(None), or_(of_scope, ~of_any)),
+    )

@@ -1,0 +1,1 @@
+"""Pure text: sanitizing, formatting, fact keys; and the clock."""

@@ -1,0 +1,10 @@
+"""The one clock of the product; tests pass their own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the wall-clock time, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""What memory holds of each incident, in SQL."""

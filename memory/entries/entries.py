@@ -1,0 +1,265 @@
+"""Keeps the entries of memory in the database: the texts of every resolved incident and their embeddings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Executable, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from memory.embedding.embedder import Embedder, Vectors
+from memory.entries.texts import Draft, drafts, memorable, subjects
+from memory.text.lexical import names
+from memory.text.recipe import RECIPE, Redact
+from models import EntrySource, Incident, MemoryEntry, MemoryName
+from models.database import Database, WriteSession
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+_INCIDENTS_PER_READ = 200
+_TEXTS_PER_EMBEDDING = 12
+"""A killed run repeats at most this many, and a question waits for at most as many, some 0.4 s of a core.
+Larger batches are no faster on a processor: their texts are padded to the longest."""
+_ENTRIES_PER_READ = 2_000
+"""Some 10 ms of the event loop."""
+_IDENTITY = ("incident_id", "source", "model_id", "weights_hash", "recipe")
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChanges:
+    """What bringing entries up to date has changed."""
+
+    embedded: int
+    removed: int
+
+    def __add__(self, other: EntryChanges) -> EntryChanges:
+        return EntryChanges(self.embedded + other.embedded, self.removed + other.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryText:
+    """A text that one or more entries share, which is one row of the index."""
+
+    first_known_at: datetime
+    entry_id: int
+    """One of the entries, to load its embedding by."""
+    incidents: int
+    """How many incidents have it as the text of their record."""
+
+    @property
+    def stamp(self) -> str:
+        """Changes with all that a row holds besides its key, which is the hash of the text."""
+        return self.first_known_at.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the entries of some incidents lack."""
+
+    new: tuple[Draft, ...]
+    """Still to be embedded."""
+    moved: tuple[dict[str, Any], ...]
+    """Entries that only became known at another moment."""
+    surplus: tuple[int, ...]
+
+
+class Entries:
+    """The entries of one database under one embedding model, the current recipe and one redaction."""
+
+    def __init__(self, database: Database, embedder: Embedder, redact: Redact) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._redact = redact
+
+    async def refresh(self, progress: Progress) -> EntryChanges:
+        """Brings all entries up to date, embedding only what is new or changed. Safe to kill and repeat."""
+        changes = EntryChanges(0, await self._remove_unmemorable(None))
+        done = last = 0
+        [(total,)] = await self._read(select(func.count()).select_from(Incident).where(memorable()))
+        progress(0, total)
+        page = subjects().order_by(Incident.id).limit(_INCIDENTS_PER_READ)
+        while rows := await self._read(page.where(Incident.id > last)):
+            last = rows[-1].id
+
+            def embedded(share: float, *, before: int = done, more: int = len(rows)) -> None:
+                progress(min(before + int(share * more), total), total)
+
+            changes += await self._bring_up_to_date([row.id for row in rows], rows, embedded)
+            done += len(rows)
+            progress(min(done, total), total)
+        return changes
+
+    async def take_in(self, incident_ids: Collection[int]) -> EntryChanges:
+        """Brings the entries of some incidents up to date, gone ones included. Safe to kill and repeat."""
+        removed = await self._remove_unmemorable(incident_ids)
+        rows = await self._read(subjects().where(Incident.id.in_(incident_ids)))
+        changes = await self._bring_up_to_date(incident_ids, rows, lambda _: None)
+        return changes + EntryChanges(0, removed)
+
+    async def texts(self, keys: Collection[str] | None = None) -> dict[str, EntryText]:
+        """What the index has to hold, by the hash of the text; of some keys, or of all."""
+        texts: dict[str, EntryText] = {}
+        last = 0
+        of_keys = [] if keys is None else [MemoryEntry.content_hash.in_(keys)]
+        while rows := await self._read(
+            select(MemoryEntry.id, MemoryEntry.source, MemoryEntry.content_hash, MemoryEntry.known_at)
+            .join(Incident)
+            .where(self._ours(), self._whole(), memorable(), MemoryEntry.id > last, *of_keys)
+            .order_by(MemoryEntry.id)
+            .limit(_ENTRIES_PER_READ)
+        ):
+            last = rows[-1].id
+            for entry_id, source, key, known_at in rows:
+                known = texts.get(key) or EntryText(known_at, entry_id, 0)
+                texts[key] = EntryText(
+                    min(known.first_known_at, known_at),
+                    known.entry_id,
+                    known.incidents + (source == EntrySource.INCIDENT),
+                )
+        return texts
+
+    async def vectors(self, entry_ids: Sequence[int]) -> dict[str, Vectors]:
+        """The embeddings of those entries that still have one, by the hash of their text."""
+        rows = await self._read(
+            select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
+                self._ours(), self._whole(), MemoryEntry.id.in_(entry_ids)
+            )
+        )
+        return {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
+
+    def _ours(self) -> ColumnElement[bool]:
+        """Entries that this model and recipe made."""
+        return (
+            (MemoryEntry.model_id == self._embedder.model_id)
+            & (MemoryEntry.weights_hash == self._embedder.weights_hash)
+            & (MemoryEntry.recipe == RECIPE)
+        )
+
+    def _whole(self) -> ColumnElement[bool]:
+        """Entries whose embedding has as many numbers as it must have."""
+        return func.length(MemoryEntry.embedding) == 4 * self._embedder.dimension
+
+    async def _read(self, statement: Executable) -> Sequence[Any]:
+        """A short transaction per page: a long one would keep the write-ahead log from shrinking."""
+        async with self._database.read() as session:
+            return (await session.execute(statement)).all()
+
+    async def _remove_unmemorable(self, incident_ids: Collection[int] | None) -> int:
+        """Removes what any model made of incidents that memory does not hold; how many those were."""
+        of_ids = [] if incident_ids is None else [MemoryEntry.incident_id.in_(incident_ids)]
+        async with self._database.write() as session:
+            gone = await session.scalars(
+                delete(MemoryEntry)
+                .where(MemoryEntry.incident_id.not_in(select(Incident.id).where(memorable())), *of_ids)
+                .returning(MemoryEntry.incident_id)
+            )
+            return len(set(gone))
+
+    async def _bring_up_to_date(
+        self, incident_ids: Collection[int], rows: Sequence[Any], progress: Callable[[float], None]
+    ) -> EntryChanges:
+        """`rows` are those of the incidents that memory holds; `progress` is told the share embedded."""
+        stored = await self._read(
+            select(
+                MemoryEntry.id,
+                MemoryEntry.incident_id,
+                MemoryEntry.source,
+                MemoryEntry.content_hash,
+                MemoryEntry.known_at,
+                func.length(MemoryEntry.embedding).label("embedding_bytes"),
+            ).where(self._ours(), MemoryEntry.incident_id.in_(incident_ids))
+        )
+        plan = await asyncio.to_thread(self._plan, rows, stored)
+        if plan.surplus or plan.moved:
+            async with self._database.write() as session:
+                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(plan.surplus)))
+                if plan.moved:
+                    await session.execute(update(MemoryEntry), list(plan.moved))
+                    for moved in plan.moved:
+                        named = update(MemoryName).where(MemoryName.entry_id == moved["id"])
+                        await session.execute(named.values(known_at=moved["known_at"]))
+        embedded = 0
+        for start in range(0, len(plan.new), _TEXTS_PER_EMBEDDING):
+            batch = plan.new[start : start + _TEXTS_PER_EMBEDDING]
+            embedded += await self._embed(batch)
+            progress((start + len(batch)) / len(plan.new))
+        return EntryChanges(embedded, 0)
+
+    def _plan(self, rows: Sequence[Any], stored: Sequence[Any]) -> _Plan:
+        size = 4 * self._embedder.dimension
+        held = {(entry.incident_id, entry.source): entry for entry in stored}
+        new, moved = [], []
+        for draft in drafts(rows, self._embedder, self._redact):
+            entry = held.pop((draft.incident_id, draft.source), None)
+            if entry is None or entry.content_hash != draft.content_hash or entry.embedding_bytes != size:
+                new.append(draft)
+            elif entry.known_at != draft.known_at:
+                moved.append({"id": entry.id, "known_at": draft.known_at})
+        return _Plan(tuple(new), tuple(moved), tuple(entry.id for entry in held.values()))
+
+    async def _embed(self, batch: Sequence[Draft]) -> int:
+        vectors = await self._embedder.embed([draft.text for draft in batch])
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "incident_id": draft.incident_id,
+                "source": draft.source,
+                "text": draft.text,
+                "content_hash": draft.content_hash,
+                "embedding": np.asarray(vector, dtype="<f4").tobytes(),
+                "model_id": self._embedder.model_id,
+                "weights_hash": self._embedder.weights_hash,
+                "recipe": RECIPE,
+                "known_at": draft.known_at,
+                "embedded_at": now,
+            }
+            for draft, vector in zip(batch, vectors, strict=True)
+        ]
+        return await self._store(rows)
+
+    async def _store(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Writes the entries of those incidents that memory still holds; of two writers the later wins."""
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        statement = dialect.insert(MemoryEntry)
+        columns = {name: statement.excluded[name] for name in rows[0] if name not in _IDENTITY}
+        statement = statement.on_conflict_do_update(index_elements=_IDENTITY, set_=columns)
+        async with self._database.write() as session:
+            # Locked, in one order, so that none is deleted or reopened before the entry is in.
+            held = set(
+                await session.scalars(
+                    select(Incident.id)
+                    .where(Incident.id.in_({row["incident_id"] for row in rows}), memorable())
+                    .order_by(Incident.id)
+                    .with_for_update(read=True)
+                )
+            )
+            chosen = [row for row in rows if row["incident_id"] in held]
+            if chosen:
+                await session.execute(statement, chosen)
+                await _store_names(session, chosen)
+        return len(chosen)
+
+
+async def _store_names(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
+    """What entries just written are found by, instead of what their former texts held."""
+    written = await session.execute(
+        select(MemoryEntry.id, MemoryEntry.text, MemoryEntry.known_at).where(
+            MemoryEntry.incident_id.in_({row["incident_id"] for row in rows}),
+            MemoryEntry.content_hash.in_({row["content_hash"] for row in rows}),
+        )
+    )
+    entries = written.all()
+    await session.execute(delete(MemoryName).where(MemoryName.entry_id.in_([entry.id for entry in entries])))
+    found = [
+        {"name": name, "known_at": entry.known_at, "entry_id": entry.id}
+        for entry in entries
+        for name in names(entry.text)
+    ]
+    if found:
+        await session.execute(insert(MemoryName), found)

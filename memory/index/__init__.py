@@ -1,0 +1,1 @@
+"""Where vectors lie: the contract, and Chroma behind it."""

@@ -1,0 +1,183 @@
+"""Which collection serves recalls, and which others are kept: rows of the database say so."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from memory.embedding.embedder import Embedder
+from memory.errors import MemoryUnavailable
+from memory.text.recipe import RECIPE
+from models import MemoryEntry, MemoryIndex
+from models.database import Database, ReadSession
+
+_REBUILD = "run `arcpoint memory rebuild`"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """A collection and what its vectors were made with."""
+
+    collection: str
+    model_id: str
+    weights_hash: str
+    recipe: str
+    dimension: int
+
+    @classmethod
+    def named_anew(cls, embedder: Embedder) -> BuiltIndex:
+        """A collection that does not exist yet, for the vectors of an embedder."""
+        return cls(
+            collection=f"incidents-{secrets.token_hex(8)}",
+            model_id=embedder.model_id,
+            weights_hash=embedder.weights_hash,
+            recipe=RECIPE,
+            dimension=embedder.dimension,
+        )
+
+    def require_fit(self, embedder: Embedder) -> None:
+        """Raises MemoryUnavailable unless the embedder's vectors can be compared with the collection's."""
+        differences = [
+            f"{name} is {stored} instead of {current}"
+            for name, stored, current in (
+                ("model", self.model_id, embedder.model_id),
+                ("weights hash", self.weights_hash[:12], embedder.weights_hash[:12]),
+                ("dimension", self.dimension, embedder.dimension),
+                ("text recipe", self.recipe, RECIPE),
+            )
+            if stored != current
+        ]
+        if differences:
+            raise MemoryUnavailable(f"the memory index was built differently: {differences[0]}; {_REBUILD}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """A collection that serves or could serve again."""
+
+    index: BuiltIndex
+    serves: bool
+    created_at: datetime
+
+
+async def find_active(session: ReadSession) -> BuiltIndex | None:
+    """The collection that serves, None before the first one is built."""
+    row = await session.scalar(select(MemoryIndex).where(MemoryIndex.active))
+    return None if row is None else _index(row)
+
+
+async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
+    """All collections that there still are, the newest first."""
+    rows = await session.scalars(
+        select(MemoryIndex)
+        .where(MemoryIndex.activated_at.is_not(None), MemoryIndex.dropped_at.is_(None))
+        .order_by(MemoryIndex.id.desc())
+    )
+    return tuple(KeptIndex(_index(row), row.active, row.created_at) for row in rows)
+
+
+def _index(row: MemoryIndex) -> BuiltIndex:
+    return BuiltIndex(row.collection, row.model_id, row.weights_hash, row.recipe, row.dimension)
+
+
+def require_active(active: BuiltIndex | None) -> BuiltIndex:
+    """Raises MemoryUnavailable when there is no active index."""
+    if active is None:
+        raise MemoryUnavailable(f"no memory index has been built yet; {_REBUILD}")
+    return active
+
+
+async def register(database: Database, new: BuiltIndex) -> None:
+    """Notes a collection before it is built, so that what a kill leaves of it can be told."""
+    async with database.write() as session:
+        session.add(MemoryIndex(**asdict(new), active=False, created_at=datetime.now(UTC)))
+
+
+async def activate(database: Database, new: BuiltIndex, *, instead_of: BuiltIndex | None) -> bool:
+    """Lets a registered collection serve instead of another, in one transaction.
+
+    False, with nothing changed, when another process has put a different one into its place meanwhile.
+    """
+    now = datetime.now(UTC)
+    try:
+        async with database.write() as session:
+            if instead_of is not None:
+                left = await session.scalar(
+                    update(MemoryIndex)
+                    .where(MemoryIndex.active, MemoryIndex.collection == instead_of.collection)
+                    .values(active=False)
+                    .returning(MemoryIndex.id)
+                )
+                if left is None:
+                    return False
+            await session.execute(
+                update(MemoryIndex)
+                .where(MemoryIndex.collection == new.collection)
+                .values(active=True, activated_at=func.coalesce(MemoryIndex.activated_at, now))
+            )
+    except IntegrityError:  # there is an active one that was not there before
+        return False
+    return True
+
+
+async def unserved(session: ReadSession) -> dict[str, datetime]:
+    """Collections that have never served, and when they were begun."""
+    rows = await session.execute(
+        select(MemoryIndex.collection, MemoryIndex.created_at).where(
+            MemoryIndex.activated_at.is_(None), MemoryIndex.dropped_at.is_(None)
+        )
+    )
+    return {row.collection: row.created_at for row in rows}
+
+
+async def mark_dropped(database: Database, collection: str) -> bool:
+    """Gives up a collection that does not serve, and the entries that no kept one is made of.
+
+    False, with nothing changed, when it serves, is still being built or is not kept.
+    """
+    async with database.write() as session:
+        row = await session.scalar(
+            update(MemoryIndex)
+            .where(
+                MemoryIndex.collection == collection,
+                MemoryIndex.activated_at.is_not(None),
+                ~MemoryIndex.active,
+                MemoryIndex.dropped_at.is_(None),
+            )
+            .values(dropped_at=datetime.now(UTC))
+            .returning(MemoryIndex)
+        )
+        if row is None:
+            return False
+        still_used = select(MemoryIndex.id).where(MemoryIndex.dropped_at.is_(None), *_alike(MemoryIndex, row))
+        if await session.scalar(still_used.limit(1)) is None:
+            await session.execute(delete(MemoryEntry).where(*_alike(MemoryEntry, row)))
+    return True
+
+
+def _alike(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> Iterator[ColumnElement[bool]]:
+    """What the same model and recipe made."""
+    for name in ("model_id", "weights_hash", "recipe"):
+        yield getattr(table, name) == getattr(row, name)
+
+
+async def give_up(database: Database, collections: Collection[str]) -> None:
+    """Marks collections as dropped that have never served; the entries are for the next one."""
+    async with database.write() as session:
+        await session.execute(
+            update(MemoryIndex)
+            .where(MemoryIndex.collection.in_(collections), MemoryIndex.activated_at.is_(None))
+            .values(dropped_at=datetime.now(UTC))
+        )
+
+
+async def dropped(session: ReadSession) -> frozenset[str]:
+    """Collections that were dropped; a copy that is left of one is of no use."""
+    return frozenset(
+        await session.scalars(select(MemoryIndex.collection).where(MemoryIndex.dropped_at.is_not(None)))
+    )

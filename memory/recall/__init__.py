@@ -1,0 +1,1 @@
+"""Similar past incidents: candidates, ranking, abstention."""

@@ -1,0 +1,203 @@
+"""Which past incidents are worth recalling, in what order, and when none is: pure decisions on scores."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from statistics import median
+
+from memory.recall.abstention import MIN_CONFIDENCE, Evidence, confidence, stands_out
+from memory.text.lexical import Wording
+
+LEXICAL_WEIGHT = 2.0
+"""Of the lexical share beside the cosine. Chosen on generated incidents and labelled reports that take no
+part in what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
+
+SAME_TARGET_BONUS = 0.01
+SAME_ERRORS_BONUS = 0.02
+"""Decide between near equals; too small to lift an incident that is not alike. More of either lost recall:
+the texts name target and errors already, and much else befalls the same target."""
+
+RECURRENCE_HALF_LIFE = timedelta(days=20)
+"""In published operations data 94 % of recurrences came within 20 days."""
+
+DECAY_FLOOR = 0.95
+"""What age leaves of a score at least: a match beats any fresh one less than 95 % as good, however old.
+A floor of 0.85 put fresh failures of another kind before the right one."""
+
+_COMPARED = 20
+"""Clusters that each is held against at least; where there are fewer, unlike ones are imagined."""
+
+SAME_AGAIN = 0.6
+"""Share of common words from which two titles with their causes are the same thing again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A past incident that came out close to a query, standing for all that read the same."""
+
+    key: str
+    """Of its text; two candidates of one query never share it."""
+    incident_id: int
+    similarity: float
+    """Cosine, from -1 to 1."""
+    lexical: float
+    """Share of the query's wording, from 0 to 1."""
+    target: str | None
+    same_target: bool
+    recurrences: int
+    """Incidents that read the same, itself included."""
+    started_at: datetime
+    """When the newest of them started, which is the one that stands for them."""
+    resolved_at: datetime
+    gist: str
+    """Title and root cause: what makes two incidents the same thing again."""
+    same_errors: float = 0.0
+    """Share of the errors that the query quotes, from 0 to 1."""
+    is_draft: bool = False
+    """Whether nobody has vouched yet for what it says; it comes after all that somebody has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The best candidate of one cluster of recurrences."""
+
+    candidate: Candidate
+    score: float
+    evidence: Evidence
+    lead: float
+    """Cosine above that of the closest other cluster, or above the embedder's background."""
+    keys: frozenset[str]
+    """Texts of the cluster, its best one's included."""
+    recurrences: int
+    """Incidents in the cluster, itself included."""
+    last_seen: datetime
+    """When the newest of them started."""
+
+    @property
+    def confidence(self) -> float:
+        """How likely it is an answer, from 0 to 1; enough to be told where the meaning alone tells."""
+        least = MIN_CONFIDENCE if stands_out(self.evidence, self.lead) else 0.0
+        return max(confidence(self.evidence), least)
+
+
+def relevance(candidate: Candidate) -> float:
+    """How much a candidate resembles the query, whatever its age."""
+    bonus = SAME_TARGET_BONUS * candidate.same_target + SAME_ERRORS_BONUS * candidate.same_errors
+    return candidate.similarity + LEXICAL_WEIGHT * candidate.lexical + bonus
+
+
+def decay(age: timedelta) -> float:
+    """The factor for age, from 1 for now down to DECAY_FLOOR."""
+    fresh = math.exp2(-max(age, timedelta(0)) / RECURRENCE_HALF_LIFE)
+    return DECAY_FLOOR + (1 - DECAY_FLOOR) * fresh
+
+
+def rank(
+    candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float, limit: int
+) -> list[Ranked]:
+    """The answers, best first, one per cluster of recurrences; empty when nothing is similar.
+
+    `wanted` is the wording of the query, `background` the cosine that the embedder gives to texts on
+    different subjects.
+    """
+    found = clusters(candidates, wanted=wanted, as_of=as_of, background=background)
+    return [one for one in found if one.confidence >= MIN_CONFIDENCE][:limit]
+
+
+def clusters(
+    candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float
+) -> list[Ranked]:
+    """All candidates, best first, one result per cluster of recurrences, whether it is an answer or not."""
+    grouped: list[list[tuple[float, Candidate]]] = []
+    for score, candidate in ordered(candidates, as_of=as_of):
+        cluster = next((known for known in grouped if _same_again(known[0][1], candidate)), None)
+        if cluster is None:
+            grouped.append([(score, candidate)])
+        else:
+            cluster.append((score, candidate))
+    bests = [relevance(cluster[0][1]) for cluster in grouped]
+    usual = median(bests + [background] * max(1, _COMPARED - len(bests)))
+    leads = _leads([max(one.similarity for _, one in cluster) for cluster in grouped], background)
+    return [
+        _ranked(cluster, _evidence(cluster[0][1], wanted, background, usual), lead)
+        for cluster, lead in zip(grouped, leads, strict=True)
+    ]
+
+
+def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:
+    """Candidates with their scores, best first, and drafts after all others."""
+    scored = [
+        (relevance(candidate) * decay(as_of - candidate.resolved_at), candidate) for candidate in candidates
+    ]
+    return sorted(scored, key=lambda pair: (pair[1].is_draft, -pair[0], pair[1].key))
+
+
+def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
+    """One list of the best, with the number of the query that each answers.
+
+    Every query's best comes before any query's second, and drafts after all others. What answers several
+    queries is listed once, for the query that ranks it highest.
+    """
+    offered = sorted(
+        (found.candidate.is_draft, place, -found.score, query)
+        for query, answer in enumerate(answers)
+        for place, found in enumerate(answer)
+    )
+    chosen: list[tuple[int, Ranked]] = []
+    for _, place, _, query in offered:
+        found = answers[query][place]
+        if not any(found.keys & other.keys for _, other in chosen):
+            chosen.append((query, found))
+    return chosen[:limit]
+
+
+def _leads(similarities: Sequence[float], background: float) -> list[float]:
+    """By how much each is above the highest of the others."""
+    highest, second = (sorted([*similarities, background, background], reverse=True))[:2]
+    return [one - (second if one == highest else highest) for one in similarities]
+
+
+def _evidence(best: Candidate, wanted: Wording, background: float, usual: float) -> Evidence:
+    return Evidence(
+        similarity=(best.similarity - background) / (1 - background),
+        lexical=best.lexical,
+        contrast=relevance(best) - usual,
+        log_words=math.log1p(len(wanted.words)),
+        names_something=float(bool(wanted.identifiers)),
+    )
+
+
+def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence, lead: float) -> Ranked:
+    score, best = cluster[0]
+    return Ranked(
+        candidate=best,
+        score=score,
+        evidence=evidence,
+        lead=lead,
+        keys=frozenset(candidate.key for _, candidate in cluster),
+        recurrences=sum(candidate.recurrences for _, candidate in cluster),
+        last_seen=max(candidate.started_at for _, candidate in cluster),
+    )
+
+
+def _same_again(one: Candidate, other: Candidate) -> bool:
+    if one.target != other.target:
+        return False
+    ours, theirs = _gist_words(one.gist), _gist_words(other.gist)
+    if not ours or not theirs:
+        return one.gist == other.gist
+    return len(ours & theirs) >= SAME_AGAIN * len(ours | theirs)
+
+
+_WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")
+
+
+@lru_cache(maxsize=4_096)
+def _gist_words(gist: str) -> frozenset[str]:
+    """Words without those that hold digits: times, counts and ids differ between recurrences."""
+    return frozenset(_WORD_WITHOUT_DIGITS.findall(gist.casefold()))

@@ -1,0 +1,1 @@
+"""Pure text: what is embedded, which words identify an incident."""

@@ -1,0 +1,1 @@
+"""Tables that the gateway fills with its traffic."""

@@ -1,0 +1,108 @@
+"""Aggregates of the request log, so that the cost of a question does not grow with the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, one_of
+
+
+class Resolution(StrEnum):
+    """Width of a bucket. Every request is counted once in each resolution."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+
+
+class RequestRollup(Table):
+    """Requests of one bucket that share deployment, tier, router version, task, status and error.
+
+    Missing dimensions are empty strings, since NULLs are not equal in a unique key.
+    """
+
+    __tablename__ = "request_rollups"
+    __table_args__ = (
+        one_of("resolution", Resolution),
+        UniqueConstraint(
+            "resolution", "bucket_start", "deployment_id", "tier", "router_version", "task_type",
+            "status", "error_code", name="uq_request_rollups_key",
+        ),
+        Index(None, "deployment_id", "resolution", "bucket_start"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    resolution: Mapped[str] = mapped_column(String(10))
+    bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))
+    tier: Mapped[str] = mapped_column(String(20))
+    router_version: Mapped[str] = mapped_column(String(100))
+    task_type: Mapped[str] = mapped_column(String(100))
+    status: Mapped[str] = mapped_column(String(20))
+    error_code: Mapped[str] = mapped_column(String(100))
+    requests: Mapped[int] = mapped_column(BigInteger)
+    latency_sum_ms: Mapped[int] = mapped_column(BigInteger)
+    latency_histogram: Mapped[bytes] = mapped_column(LargeBinary)
+    """`models.histogram.Histogram.to_bytes` of the requests that have a latency."""
+    slowest_ms: Mapped[int | None] = mapped_column(BigInteger)
+    slowest_request_id: Mapped[int | None] = mapped_column(ForeignKey("requests.id"))
+    """An example to look at, found without scanning the log."""
+    cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger)
+
+
+class UserSpend(Table):
+    """What one user spent and sent in one bucket."""
+
+    __tablename__ = "user_spend"
+    __table_args__ = (
+        one_of("resolution", Resolution),
+        UniqueConstraint("resolution", "bucket_start", "user_id", name="uq_user_spend_key"),
+        Index(None, "user_id", "resolution", "bucket_start"),
+    )
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    resolution: Mapped[str] = mapped_column(String(10))
+    bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    requests: Mapped[int] = mapped_column(BigInteger)
+    cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
+
+
+class QualityRollup(Table):
+    """Scores of requests that were made in one hour, and whose scores arrived in one hour.
+
+    Both hours are kept, so that a past moment does not count scores that arrived after it. Missing
+    dimensions are empty strings, as in `RequestRollup`. Written only through `models.quality_log`.
+    """
+
+    __tablename__ = "quality_rollups"
+    __table_args__ = (
+        UniqueConstraint(
+            "bucket_start", "scored_hour", "deployment_id", "tier", "router_version", "task_type",
+            name="uq_quality_rollups_key",
+        ),
+        CheckConstraint("scored_hour >= bucket_start", name="scored_after_the_request"),
+        Index(None, "deployment_id", "bucket_start"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Start of the hour in which the requests were made."""
+    scored_hour: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Start of the hour in which the scores arrived."""
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))
+    tier: Mapped[str] = mapped_column(String(20))
+    router_version: Mapped[str] = mapped_column(String(100))
+    task_type: Mapped[str] = mapped_column(String(100))
+    scores: Mapped[int] = mapped_column(BigInteger)
+    """How many."""
+    score_sum: Mapped[int] = mapped_column("score_sum_millionths", BigInteger)
+    """Sum of the scores in millionths, so that it does not depend on the order of addition."""
+    score_square_sum: Mapped[int] = mapped_column("score_square_sum_millionths", BigInteger)
+    """Sum of the squared scores, each rounded to millionths."""

@@ -1,0 +1,122 @@
+"""What incident memory is rebuilt from: texts, embeddings, which index is active, and what it still lacks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+
+
+class EntrySource(StrEnum):
+    """What the text of an entry is taken from."""
+
+    INCIDENT = "incident"
+    """The record of the incident."""
+    POSTMORTEM = "postmortem"
+    """Cause and fix as the postmortem tells them."""
+
+
+class MemoryEntry(Table):
+    """A text about one resolved incident and its embedding, under one embedding model and text recipe."""
+
+    __tablename__ = "memory_entries"
+    __table_args__ = (
+        one_of("source", EntrySource),
+        UniqueConstraint(
+            *("incident_id", "source", "model_id", "weights_hash", "recipe"),
+            name="uq_memory_entries_one_of_each",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"))
+    source: Mapped[str] = mapped_column(String(20))
+    text: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(64), index=True)
+    """SHA-256 of recipe, model and text: changes when any of them does."""
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    """Little-endian float32, as many as the model has dimensions."""
+    model_id: Mapped[str] = mapped_column(String(200))
+    weights_hash: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[str] = mapped_column(String(50))
+    known_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """From when on the text was known: nothing earlier may recall it."""
+    embedded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MemoryName(Table):
+    """An identifier that the text of an entry holds, case-folded: `user_3fa2c1`, `v3.14.2`."""
+
+    __tablename__ = "memory_names"
+    __table_args__ = (Index(None, "entry_id"),)
+
+    name: Mapped[str] = mapped_column(String(130), primary_key=True)
+    known_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    """As the entry's: the newest of thousands before a moment are found without reading the others."""
+    entry_id: Mapped[int] = mapped_column(
+        ForeignKey("memory_entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
+class MemoryIndex(Table):
+    """A vector collection built from the entries; one is active, the others are kept to go back to."""
+
+    __tablename__ = "memory_indexes"
+    __table_args__ = (
+        Index(
+            "uq_memory_indexes_active",
+            "active",
+            unique=True,
+            sqlite_where=text("active"),
+            postgresql_where=text("active"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    collection: Mapped[str] = mapped_column(String(100), unique=True)
+    model_id: Mapped[str] = mapped_column(String(200))
+    weights_hash: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[str] = mapped_column(String(50))
+    dimension: Mapped[int] = mapped_column(BigInteger)
+    active: Mapped[bool] = mapped_column(Boolean(name="active_is_boolean"), default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it first came to serve; None: it is being built, or a killed process has left it."""
+    dropped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From then on there is nothing left of it; a copy that is found somewhere goes, too."""
+
+
+class MemoryOutbox(Table):
+    """Something that memory has yet to take in.
+
+    Triggers of the database add the rows, so that no writer can forget to. One of the two is set: an incident
+    whose entries may be out of date, or the key of a row that the index has to gain, change or lose.
+    """
+
+    __tablename__ = "memory_outbox"
+    __table_args__ = (
+        CheckConstraint("(incident_id IS NULL) <> (content_hash IS NULL)", name="one_of_both"),
+        # A number that came back would let one drain delete what another change has queued.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    incident_id: Mapped[int | None] = mapped_column(BigInteger)
+    """No foreign key: the incident may be gone, which is what has to be taken in."""
+    content_hash: Mapped[str | None] = mapped_column(String(64))
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)

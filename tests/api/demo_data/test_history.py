@@ -1,0 +1,277 @@
+"""The operational history of the story: one world with its requests and incidents, at any seed and anchor."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from api.demo_data.generator import Story, tell
+from api.demo_data.history import Row
+from api.demo_data.personas import DEPLOYMENTS, USERS
+from api.demo_data.routing import AFTER, BEFORE, ROUTER_CHANGE
+from models import (
+    AuditEvent,
+    ConfigChange,
+    Deployment,
+    ErrorLog,
+    HealthCheck,
+    Incident,
+    Job,
+    MaintenanceWindow,
+    Notification,
+    Request,
+    StateTransition,
+    User,
+    UserAction,
+)
+from models.database import Database
+from models.tables.schema import Table
+
+ANCHORS = {
+    7: datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+    -3: datetime(2024, 2, 29, 0, 1, tzinfo=UTC),
+    11: datetime(1999, 12, 31, 23, 59, tzinfo=UTC),
+}
+WHEN: dict[type[Table], str] = {
+    StateTransition: "changed_at",
+    HealthCheck: "checked_at",
+    ConfigChange: "changed_at",
+    ErrorLog: "logged_at",
+    AuditEvent: "occurred_at",
+    Notification: "created_at",
+    UserAction: "occurred_at",
+    Job: "created_at",
+    MaintenanceWindow: "announced_at",
+}
+ROLES = {role.public_id: role for role in DEPLOYMENTS}
+DOWN, DEGRADED = "llama-70b/neocloud", "gpt-4/k8s"
+
+
+@pytest.fixture(scope="module", params=list(ANCHORS))
+def told(request: pytest.FixtureRequest) -> Story:
+    return tell(request.param, ANCHORS[request.param])
+
+
+def rows(told: Story, table: type[Table], **values: Any) -> list[Row]:
+    """Rows of the history with these values, oldest first."""
+    found = [row for row in told.history[table] if all(row[name] == value for name, value in values.items())]
+    return sorted(found, key=lambda row: row[WHEN[table]])
+
+
+def chain(told: Story, deployment: str) -> list[Row]:
+    return rows(told, StateTransition, deployment=deployment)
+
+
+def active_since(told: Story, target: str) -> datetime:
+    return max(record.started_at for record in told.incidents if record.target == target)
+
+
+def test_nothing_has_happened_after_the_anchor(told: Story) -> None:
+    """Every row was known at the anchor; a job is created, started and finished in this order."""
+    for table, column in WHEN.items():
+        assert told.history[table]
+        assert all(row[column] < told.anchor for row in told.history[table])
+    for job in told.history[Job]:
+        times = [job[name] for name in ("created_at", "started_at", "finished_at") if job[name]]
+        assert times == sorted(times)
+        assert times[-1] < told.anchor
+        assert (job["status"] == "failed") == (job["error"] is not None)
+        assert (job["started_at"] is None) <= (job["status"] in ("queued", "cancelled"))
+    assert len({job["public_id"] for job in told.history[Job]}) == len(told.history[Job])
+
+
+def test_each_chain_of_states_is_unbroken_and_ends_in_the_status(told: Story) -> None:
+    """Each change begins where the one before it ended, and the last is what the deployment reports."""
+    for name, role in ROLES.items():
+        changes = chain(told, name)
+        assert changes[0]["from_status"] == "unknown"
+        for change, after in pairwise(changes):
+            assert change["to_status"] == after["from_status"]
+            assert change["changed_at"] < after["changed_at"]
+        assert all(change["from_status"] != change["to_status"] for change in changes)
+        last = changes[-1]
+        assert (last["to_status"], last["reason"]) == (role.status, role.status_reason)
+        assert last["changed_at"] == told.anchor - role.status_age
+    down = [row["to_status"] for row in chain(told, DOWN)[-3:]]
+    assert down == ["healthy", "degraded", "down"]
+
+
+def test_probes_agree_with_states_and_incidents(told: Story) -> None:
+    """A probe sees the status of its moment, except between the start of an incident and its detection."""
+    for name, role in ROLES.items():
+        checks = rows(told, HealthCheck, deployment=name)
+        assert checks[-1]["checked_at"] == told.anchor - role.report_age
+        assert timedelta(days=2) - (told.anchor - checks[0]["checked_at"]) < timedelta(minutes=5)
+        gaps = [after["checked_at"] - check["checked_at"] for check, after in pairwise(checks)]
+        assert timedelta(minutes=1) <= min(gaps) <= max(gaps) <= timedelta(minutes=5)
+        for check in checks:
+            reported = [row for row in chain(told, name) if row["changed_at"] <= check["checked_at"]][-1]
+            undetected = (
+                name in (DOWN, DEGRADED)
+                and active_since(told, name) <= check["checked_at"] < told.anchor - role.status_age
+            )
+            assert undetected or check["status"] == reported["to_status"]
+            assert (check["latency_ms"] is None) == (check["status"] == "down")
+            assert (check["error"] is None) == (check["status"] == "healthy")
+    failed = rows(told, HealthCheck, deployment=DOWN, status="down")
+    before_down = [row for row in failed if row["checked_at"] <= told.anchor - ROLES[DOWN].status_age]
+    assert len(before_down) == 3
+    assert before_down[0]["checked_at"] >= active_since(told, DOWN)
+    assert all("connection refused" in row["error"] for row in failed)
+
+
+def test_last_seen_is_the_last_sign_of_life(told: Story) -> None:
+    """The one that is down was last seen before its outage, every other one when it was last probed."""
+    for name, role in ROLES.items():
+        if name == DOWN:
+            outage = active_since(told, DOWN)
+            assert outage - timedelta(minutes=10) < told.last_seen[name] < outage
+        else:
+            assert told.anchor - role.report_age <= told.last_seen[name] <= told.anchor
+
+
+def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: Story) -> None:
+    """Job, change and audit events stand at the moment from which requests carry the new version."""
+    moment = told.anchor - ROUTER_CHANGE
+    (rollout,) = [row for row in told.history[Job] if row["started_at"] == moment]
+    assert (rollout["type"], rollout["status"], rollout["target"]) == ("rollout", "succeeded", "router")
+    assert rollout["detail"] == f"{BEFORE.version} -> {AFTER.version}"
+    (change,) = rows(told, ConfigChange, changed_at=moment)
+    values = (change["target"], change["parameter"], change["old_value"], change["new_value"])
+    spill = (BEFORE.premium_spill_after_ms, AFTER.premium_spill_after_ms)
+    assert values == ("router", "premium_spill_after_ms", str(spill[0]), str(spill[1]))
+    recorded = " ".join(event["detail"] for event in rows(told, AuditEvent, occurred_at=moment))
+    assert rollout["public_id"] in recorded
+    assert change["public_id"] in recorded
+    assert {sent.router_version for sent in told.requests if sent.created_at >= moment} == {AFTER.version}
+    nearby = [
+        row
+        for table in (Job, ConfigChange)
+        for row in told.history[table]
+        if abs(row[WHEN[table]] - moment) < timedelta(hours=12)
+    ]
+    assert len(nearby) == 2
+    waited = [line for line in told.history[ErrorLog] if "in the queue of gpt-4/aws" in line["message"]]
+    assert len(waited) > 100
+    assert min(line["logged_at"] for line in waited) > moment
+    tickets = rows(told, UserAction, action="ticket.open", user="user_acme")
+    assert tickets[0]["occurred_at"] > moment
+
+
+def test_of_the_outage_nobody_was_paged(told: Story) -> None:
+    """The provider's firmware update runs since before it; the page failed as its key was revoked before."""
+    (firmware,) = rows(told, Job, type="firmware_update", status="running")
+    assert (firmware["target"], firmware["deployment"]) == ("neocloud", None)
+    assert timedelta(0) < active_since(told, DOWN) - firmware["started_at"] < timedelta(minutes=5)
+    sent = {row["status"]: row["provider"] for row in rows(told, Notification, deployment=DOWN)}
+    assert sent == {"failed": "pagerduty", "sent": "slack"}
+    failed = rows(told, Notification, status="failed")
+    assert all(re.match(r"HTTP 4\d\d: ", row["error"]) for row in failed)
+    (revoked,) = rows(told, AuditEvent, action="key.revoke")
+    paged = rows(told, Notification, provider="pagerduty", status="sent")
+    assert paged[-1]["created_at"] < revoked["occurred_at"] < failed[0]["created_at"]
+    records = {record.public_id: record for record in told.incidents}
+    for row in told.history[Notification]:
+        assert row["incident"] is None or records[row["incident"]].target == row["deployment"]
+
+
+def test_references_from_one_event_to_another_hold(told: Story) -> None:
+    """A job or change that another event names had begun by then, and each recent change is audited."""
+    made = {job["public_id"]: job["created_at"] for job in told.history[Job]}
+    made |= {change["public_id"]: change["changed_at"] for change in told.history[ConfigChange]}
+    recent = {
+        row["public_id"] for row in rows(told, ConfigChange) if told.anchor - row["changed_at"] < timedelta(6)
+    }
+    audited = set()
+    for table, texts in (
+        (AuditEvent, ("detail",)),
+        (Notification, ("subject",)),
+        (Job, ("detail", "created_by")),
+    ):
+        for row in told.history[table]:
+            named = {name for text in texts for name in re.findall(r"(?:job|cfg)_\d+", row[text] or "")}
+            assert all(made[name] <= row[WHEN[table]] for name in named)
+            audited |= named
+    assert recent <= audited
+
+
+def test_every_failed_request_left_its_line(told: Story) -> None:
+    """The log names each failed request once, when it ended, on its deployment; floods add the rest."""
+    lines = told.history[ErrorLog]
+    assert 3_000 < len(lines) < 5_000
+    named: defaultdict[str, list[Row]] = defaultdict(list)
+    for line in lines:
+        if line["message"].startswith("req_") and line["target"] != "router":
+            named[line["message"].split(":")[0]].append(line)
+    failed = {sent.public_id: sent for sent in told.requests if sent.outcome.error_code is not None}
+    assert set(named) == set(failed)
+    for public_id, (line,) in named.items():
+        sent = failed[public_id]
+        assert (line["target"], line["deployment"]) == (sent.deployment, sent.deployment)
+        assert line["logged_at"] == sent.ended_at
+    assert len({line["message"] for line in lines}) > 0.8 * len(lines)
+    refused = [line for line in lines if "connection refused" in line["message"]]
+    assert len(refused) > 300
+    assert min(line["logged_at"] for line in refused) >= active_since(told, DOWN)
+    assert not [line for line in lines if "{" in line["message"]]
+
+
+def test_the_seed_moves_lines_and_probes_but_no_event_written_by_hand() -> None:
+    """Two seeds share jobs, changes and alerts; their log lines and latencies differ."""
+    one, other = (tell(seed, ANCHORS[7]).history for seed in (7, 8))
+    assert one[Job] == other[Job]
+    assert one[Notification] == other[Notification]
+    assert one[ErrorLog] != other[ErrorLog]
+    assert one[HealthCheck] != other[HealthCheck]
+    assert one == tell(7, ANCHORS[7]).history
+
+
+async def test_the_rows_refer_to_what_their_targets_name(story: Database) -> None:
+    """In both databases a foreign key is that of the deployment of this name, or null for what is none."""
+    async with story.write() as session:
+        names = dict((await session.execute(select(Deployment.id, Deployment.public_id))).all())
+        for table in (Job, ConfigChange, AuditEvent, ErrorLog):
+            found = await session.execute(select(table.target, table.deployment_id).distinct())
+            for target, deployment_id in found:
+                assert names.get(deployment_id) == (target if target in ROLES else None)
+        alerts = (await session.scalars(select(Notification))).all()
+        incidents = {row.id: row for row in await session.scalars(select(Incident))}
+        linked = [row for row in alerts if row.incident_id is not None]
+        assert {incidents[row.incident_id or 0].deployment_id for row in linked} == {
+            row.deployment_id for row in linked
+        }
+        for deployment in await session.scalars(select(Deployment)):
+            last = await session.scalars(
+                select(StateTransition)
+                .where(StateTransition.deployment_id == deployment.id)
+                .order_by(StateTransition.changed_at.desc())
+                .limit(1)
+            )
+            change = last.one()
+            assert (change.to_status, change.changed_at) == (deployment.status, deployment.status_since)
+            assert deployment.version
+            assert deployment.endpoint
+            assert deployment.last_seen_at
+            busiest = await session.execute(
+                select(Request.created_at).where(Request.deployment_id == deployment.id)
+            )
+            minutes = Counter(moment.replace(second=0, microsecond=0) for (moment,) in busiest)
+            assert max(minutes.values()) <= (deployment.capacity_rpm or 0)
+        users = {user.id: user for user in await session.scalars(select(User))}
+        assert {user.role for user in users.values()} == {"admin", "developer", "service"}
+        assert len({user.name for user in users.values()}) == len(USERS)
+        batch = (await session.scalars(select(UserAction).where(UserAction.action == "batch.submit"))).one()
+        first = await session.scalar(
+            select(func.min(Request.created_at)).where(
+                Request.endpoint == "/v1/messages/batches", Request.user_id == batch.user_id
+            )
+        )
+        assert users[batch.user_id].public_id == "user_papertrail"
+        assert first is not None
+        assert timedelta(0) < first - batch.occurred_at < timedelta(minutes=5)

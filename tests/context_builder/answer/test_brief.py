@@ -1,0 +1,130 @@
+"""Without a model the answer is the facts themselves, and says what is missing."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from context_builder.answer.brief import (
+    MAX_BESIDE,
+    MAX_CHARACTERS,
+    MAX_ON_TOPIC,
+    MAX_SUMMARIES,
+    write_brief,
+)
+from context_builder.answer.grounding import ground
+from context_builder.answering import source_names
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.render import uncited_text
+from context_builder.question.request import ContextRequest, Topic, UnknownName
+from context_builder.source import Fact, SourceResult, Status
+from support.source_results import any_request, asked, many_readings, packed, reading, roomy
+
+REASON = "no model is configured"
+
+
+def doubts(manifest: Manifest, brief: str) -> list[str]:
+    """What grounding finds unsupported in a brief."""
+    checked = ground(brief, manifest.shown, source_names(manifest), uncited_text(manifest))
+    return [f"{claim.detail}: {claim.doubt}" for claim in checked.unsupported]
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_request(), many_readings())
+def test_a_brief_is_fully_grounded(request: ContextRequest, readings: list[SourceResult]) -> None:
+    """Law 5: whatever was read, every number and name in a brief stands under its reference."""
+    manifest = packed(roomy(request), readings)
+    assert doubts(manifest, write_brief(manifest, REASON)) == []
+
+
+def test_it_leads_with_what_the_question_is_about() -> None:
+    """The window, the sources on topic with their summaries, their facts; then what else goes on."""
+    many = [Fact(f"fact {number}", importance=1.0) for number in range(20)]
+    manifest = packed(
+        asked("Who is over budget?", topics=frozenset({Topic.COST})),
+        [
+            reading("health", *many, header="20 deployments"),
+            reading("budgets", *many, header="20 users", topics=(Topic.COST,)),
+        ],
+    )
+    brief = write_brief(manifest, REASON)
+    head, _, beside = brief.partition("Also going on:")
+    assert head.startswith("**No model was called:** no model is configured\n")
+    assert "From 2026-11-19 09:30 to 2026-11-20 09:30 UTC, the whole gateway:" in head
+    assert "- budgets: 20 users [B0]" in head
+    assert "20 deployments" not in head
+    assert head.count("[B") == 1 + MAX_ON_TOPIC
+    assert beside.count("[H") == MAX_BESIDE
+
+
+def test_only_some_sources_that_have_facts_are_summed_up() -> None:
+    """Those on topic, the first few; a source that found nothing does not take the place of one that did."""
+    names = ("budgets", "cost", "pricing", "spending", "tokens")
+    manifest = packed(
+        asked("What is it?", topics=frozenset({Topic.COST})),
+        [
+            reading("accounts", header="nothing on accounts", topics=(Topic.COST,)),
+            *(
+                reading(name, Fact(f"of {name}"), header=f"all {name}", topics=(Topic.COST,))
+                for name in names
+            ),
+        ],
+    )
+    lines = write_brief(manifest, REASON).splitlines()
+    assert sum(any(f"- {name}: all {name} [" in line for line in lines) for name in names) == MAX_SUMMARIES
+    assert not any("nothing on accounts" in line for line in lines)
+    assert all(any(f"- of {name} [" in line for line in lines) for name in names)
+
+
+def test_it_says_what_is_not_known() -> None:
+    """Law 2: failed and empty sources, gaps and unknown names are listed, with references where there are."""
+    manifest = packed(
+        asked(unknown_names=(UnknownName("gpt-5", ("gpt-4",)), UnknownName("inc_9"))),
+        [
+            reading("health", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+            reading("volume", header="no requests in the window", status=Status.EMPTY),
+            reading("budgets", Fact("user_acme is near"), gaps=("the budget of 3 users",)),
+        ],
+    )
+    brief = write_brief(manifest, REASON)
+    assert brief.partition("Not known:")[2].strip().splitlines() == [
+        "- budgets: the budget of 3 users [B0]",
+        "- health could not be read (timeout): gave no answer within 2 s [H0]",
+        "- volume: no requests in the window [V0]",
+        "- nothing is called gpt-5 here; near: gpt-4",
+        "- nothing is called inc_9 here",
+    ]
+    assert doubts(manifest, brief) == []
+
+
+def test_a_long_fact_is_shown_by_its_first_clauses() -> None:
+    """Cut between clauses, or at least between words; a quotation is closed and every figure stays whole."""
+    clauses = "gpt-4/aws failed: " + "; ".join(
+        f"«pool {number} full», 1{number},204 ms" for number in range(10, 40)
+    )
+    words = " ".join(f"1{number},204" for number in range(10, 99))
+    facts = (clauses, words, "7" * 500)
+    manifest = packed(asked(), [reading("health", *map(Fact, facts))])
+    brief = write_brief(manifest, REASON)
+    shown = [line for line in brief.splitlines() if line.endswith(("[H1]", "[H2]", "[H3]"))]
+    assert all(len(line) <= MAX_CHARACTERS + 12 for line in shown)
+    for line, fact in zip(shown, facts, strict=True):
+        kept = line.removeprefix("- ").partition(" …")[0]
+        assert fact.startswith(kept)
+        assert not kept or not (kept[-1].isalnum() and fact[len(kept)].isalnum())
+    assert brief.count("«") == brief.count("»")
+    assert doubts(manifest, brief) == []
+
+
+def test_with_nothing_known_it_still_stands() -> None:
+    """No sources, no facts: the reason, the window, and no empty lists."""
+    assert write_brief(packed(asked(), []), REASON).splitlines() == [
+        "**No model was called:** no model is configured",
+        "",
+        "From 2026-11-19 09:30 to 2026-11-20 09:30 UTC, the whole gateway:",
+    ]
+
+
+def test_a_call_that_came_to_nothing_is_not_hidden() -> None:
+    """Who paid for a call reads that there was one."""
+    brief = write_brief(packed(asked(), []), "it was cut off", called=True)
+    assert brief.startswith("**The model gave no whole answer:** it was cut off")

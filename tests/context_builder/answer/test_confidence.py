@@ -1,0 +1,134 @@
+"""Confidence is what code can say of an answer's basis: nothing that is missing goes unmentioned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context_builder.answer.brief import write_brief
+from context_builder.answer.confidence import IMPORTANT, SEVERAL, Confidence, ConfidenceLevel, confidence_of
+from context_builder.question.request import ContextRequest, Topic, UnknownName
+from context_builder.source import Fact, SourceResult, Status
+from context_builder.sources import discover
+from support.source_results import any_request, asked, many_readings, packed, reading, roomy
+
+LEVELS = list(ConfidenceLevel)
+DOWN = Fact("gpt-4/aws is DOWN", importance=1.0)
+SOURCES = discover()
+
+
+def judged(*readings: SourceResult, unsupported: int = 0, **request: Any) -> Confidence:
+    """The confidence in an answer to a question about health."""
+    return confidence_of(packed(asked(**request), readings), unsupported=unsupported)
+
+
+def test_an_answer_from_what_was_read_whole_is_high() -> None:
+    """With nothing missing there is no reason against it; an empty source beside the question is none."""
+    beside = reading("volume", header="nothing", status=Status.EMPTY, topics=(Topic.VOLUME,))
+    assert judged(reading("health", DOWN), beside) == Confidence(ConfidenceLevel.HIGH, ())
+
+
+@pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT])
+@pytest.mark.parametrize("failed", [source.name for source in SOURCES])
+def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status: Status) -> None:
+    """Law 2: low where the question needs the source, never high otherwise; the answer says which it is."""
+    readings = [
+        SourceResult(s, reading("x").section, status, 5, "it broke")
+        if s.name == failed
+        else SourceResult(s, reading("x", DOWN).section, Status.OK, 5)
+        for s in SOURCES
+    ]
+    for topic in Topic:
+        manifest = packed(asked(topics=frozenset({topic})), readings)
+        needed = any(topic in source.topics for source in SOURCES if source.name == failed)
+        confidence = confidence_of(manifest, unsupported=0)
+        assert confidence.level is (ConfidenceLevel.LOW if needed else ConfidenceLevel.MEDIUM)
+        assert f"{failed} could not be read ({status})" in confidence.reasons
+        assert f"- {failed} could not be read ({status}): it broke" in write_brief(manifest, "no key")
+
+
+@pytest.mark.parametrize(
+    ("readings", "reason"),
+    [
+        ([reading("health", DOWN, status=Status.STALE)], "older than it should be: health"),
+        ([reading("health", DOWN, gaps=("why",))], "something cannot be known for this moment: health"),
+        (
+            [reading("health", DOWN, Fact("so " * 900, importance=IMPORTANT))],
+            "1 important fact had no room: health",
+        ),
+    ],
+)
+def test_what_is_old_unknown_or_left_out_makes_it_medium(readings: list[SourceResult], reason: str) -> None:
+    """Each is a reason of its own."""
+    assert judged(*readings, budget=1_400) == Confidence(ConfidenceLevel.MEDIUM, (reason,))
+
+
+def test_what_is_beside_the_question_or_small_does_not_matter() -> None:
+    """Neither gaps and age of other sources, nor facts that few would miss, nor those stated elsewhere."""
+    twins = [Fact(f"job 7 {text}", importance=0.9, key="job:7") for text in ("failed", "broke")]
+    readings = [
+        reading("health", DOWN, *twins, Fact("so " * 900, importance=IMPORTANT - 0.1)),
+        reading("budgets", DOWN, status=Status.STALE, gaps=("why",), topics=(Topic.COST,)),
+    ]
+    assert judged(*readings, budget=1_500).level is ConfidenceLevel.HIGH
+
+
+def test_what_has_no_room_under_another_source_s_name_is_missed() -> None:
+    """What states it may be beside the question; it is missed as what is on topic, and once."""
+    long = "job 7 failed, " * 300
+    probes = [Fact(f"probe {number} is fine", importance=0.1) for number in range(9)]
+    readings = [
+        reading("health", DOWN, *probes, Fact(long, importance=IMPORTANT, key="job:7")),
+        reading("volume", Fact(long, importance=1.0, key="job:7"), topics=(Topic.VOLUME,)),
+    ]
+    request = asked(budget=1_500)
+    manifest = packed(request, readings)
+    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == IMPORTANT)
+    assert (twin.same_as, "V1" in manifest.shown) == ("V1", False)
+    confidence = confidence_of(manifest, unsupported=0)
+    assert confidence == Confidence(ConfidenceLevel.MEDIUM, ("1 important fact had no room: health",))
+    assert confidence_of(packed(roomy(request), readings), unsupported=0).level is ConfidenceLevel.HIGH
+
+
+@pytest.mark.parametrize("readings", [[], [reading("health", header="none", status=Status.EMPTY)]])
+def test_an_answer_from_nothing_is_low(readings: list[SourceResult]) -> None:
+    """Where nothing on topic is known there is nothing to rely on."""
+    assert judged(*readings).level is ConfidenceLevel.LOW
+
+
+def test_names_that_nothing_has_are_doubtful() -> None:
+    """The question may be about something else than was read."""
+    confidence = judged(reading("health", DOWN), unknown_names=(UnknownName("gpt-5"), UnknownName("gpt-9")))
+    reason = "the question names what nothing here is called: gpt-5, gpt-9"
+    assert confidence == Confidence(ConfidenceLevel.MEDIUM, (reason,))
+
+
+@pytest.mark.parametrize(
+    ("claims", "level", "reason"),
+    [
+        (1, ConfidenceLevel.MEDIUM, "1 claim is not supported by the facts"),
+        (SEVERAL - 1, ConfidenceLevel.MEDIUM, f"{SEVERAL - 1} claims are not supported by the facts"),
+        (SEVERAL, ConfidenceLevel.LOW, f"{SEVERAL} claims are not supported by the facts"),
+    ],
+)
+def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: str) -> None:
+    """One may be a slip; several put the others in doubt."""
+    assert judged(reading("health", DOWN), unsupported=claims) == Confidence(level, (reason,))
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_request(), many_readings(), st.integers(0, 5))
+def test_the_worst_reason_comes_first_and_sets_the_level(
+    request: ContextRequest, readings: list[SourceResult], claims: int
+) -> None:
+    """High exactly where there is no reason; more unsupported claims never raise it."""
+    manifest = packed(roomy(request), readings)
+    confidence = confidence_of(manifest, unsupported=claims)
+    assert (confidence.level is ConfidenceLevel.HIGH) == (not confidence.reasons)
+    more = confidence_of(manifest, unsupported=claims + 1)
+    assert LEVELS.index(more.level) >= LEVELS.index(confidence.level)
+    failed = [r.source.name for r in readings if r.status in (Status.ERROR, Status.TIMEOUT)]
+    assert all(any(reason.startswith(f"{name} ") for reason in confidence.reasons) for name in failed)

@@ -1,0 +1,160 @@
+"""Signals of slices: nested slices add up, and what is usual at a time of day is no change."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from context_builder.exploration.onset import level_shifts
+from context_builder.exploration.series.signal import Floats
+from context_builder.exploration.series.slices import (
+    MAX_SLICES,
+    MIN_REQUESTS,
+    Slice,
+    cost_signal,
+    daily_profile,
+    error_signal,
+    latency_signal,
+    slices,
+    usual_log_latencies,
+    volume_signal,
+)
+from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.traffic import Cells
+from context_builder.question.request import Window
+from support.gateway import DAY, HOUR, NOON
+from support.signals import EVIDENCE
+
+TIMELINE = Timeline.of(Window(NOON - DAY, NOON), timedelta(days=7))
+NAMES = {"deployment": ["fast/x", "slow/x"], "tier": ["budget", "premium"]}
+LATENCY = np.array([5.0, 7.0])
+"""Usual log latency by deployment."""
+
+
+def cells(rate: Floats, share_slow: Floats | float = 0.5, names: dict[str, list[str]] = NAMES) -> Cells:
+    """Traffic of so many requests per hour in each slot, of which a share goes to the second deployment."""
+    chance = np.random.default_rng(1)
+    slots = TIMELINE.slots
+    share = np.broadcast_to(share_slow, slots)
+    counts = [
+        chance.poisson(rate * TIMELINE.hours * part / 2) for part in (1 - share, share) for _ in range(2)
+    ]
+    requests = np.concatenate(counts).astype(float)
+    deployment, tier = np.repeat([0, 0, 1, 1], slots), np.repeat([0, 1, 0, 1], slots)
+    noise = 0.5 * np.sqrt(requests) * chance.standard_normal(len(requests))
+    log_sum = requests * LATENCY[deployment] + noise
+    squares = log_sum**2 / np.maximum(requests, 1) + 0.25 * np.maximum(requests - 1, 0)
+    return Cells(
+        TIMELINE, names, np.tile(np.arange(slots), 4), {"deployment": deployment, "tier": tier},
+        requests, np.floor(requests / 50), requests * 0.001, requests, log_sum, squares,
+    )  # fmt: skip
+
+
+def flat(rate: float = 300.0) -> Floats:
+    return np.full(TIMELINE.slots, rate)
+
+
+def daily() -> Floats:
+    """Ten times as many requests in the afternoon as at night."""
+    hours = np.array([start.hour for start in TIMELINE.starts])
+    return 40 + 360 * np.sin(np.pi * hours / 24) ** 2
+
+
+def test_slices_are_all_then_values_then_pairs_and_each_adds_up() -> None:
+    """The values of a dimension have all requests together, as have the pairs."""
+    found = dict(slices(whole := cells(flat())))
+    assert set(found) == {
+        Slice(),
+        *(Slice(((name, value),)) for name, values in NAMES.items() for value in values),
+        *(
+            Slice((("deployment", one), ("tier", two)))
+            for one in NAMES["deployment"]
+            for two in NAMES["tier"]
+        ),
+    }
+    total = whole.requests.sum()
+    for size, dimensions in ((1, {"deployment"}), (1, {"tier"}), (2, {"deployment", "tier"})):
+        parts = [
+            c for one, c in found.items() if len(one.values) == size and set(dict(one.values)) == dimensions
+        ]
+        assert sum(whole.requests[chosen].sum() for chosen in parts) == total
+        assert (np.sum(parts, axis=0) == 1).all()
+
+
+def test_small_slices_are_left_out_and_never_too_many_are_looked_at() -> None:
+    """In a few requests nothing can be told from chance; of hundreds of slices the busiest count."""
+    rare = cells(flat(), share_slow=10 / (300 * 192))
+    assert all(rare.requests[chosen].sum() >= MIN_REQUESTS for _, chosen in slices(rare))
+    assert "slow/x" not in {one.value_of("deployment") for one, _ in slices(rare)}
+    slots = np.arange(300) % TIMELINE.slots
+    many = Cells(
+        TIMELINE, {"user": [f"u{n}" for n in range(300)]}, slots, {"user": np.arange(300)},
+        np.arange(300) + 100.0, np.zeros(300), np.zeros(300),
+    )  # fmt: skip
+    names = [one.value_of("user") for one, _ in slices(many)][1:]
+    assert names == [f"u{299 - n}" for n in range(MAX_SLICES)]
+
+
+def test_a_slice_contains_what_agrees_in_all_its_values() -> None:
+    """Everything contains all; two values of one dimension do not contain each other."""
+    one, pair = Slice((("tier", "premium"),)), Slice((("deployment", "a/b"), ("tier", "premium")))
+    assert one.contains(pair)
+    assert one.contains(one)
+    assert not pair.contains(one)
+    assert Slice().contains(pair)
+    assert not one.contains(Slice((("tier", "budget"),)))
+    assert (pair.value_of("tier"), one.value_of("deployment")) == ("premium", None)
+
+
+def test_traffic_that_moves_to_a_slower_deployment_is_no_slowness() -> None:
+    """Latencies are told against the usual one of each deployment."""
+    share = np.where(np.arange(TIMELINE.slots) < TIMELINE.slots - 40, 0.2, 0.9)
+    whole = cells(flat(), share)
+    for _, chosen in slices(whole):
+        assert level_shifts(latency_signal(whole, chosen, usual_log_latencies(whole)), EVIDENCE) == []
+
+
+def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
+    """Nights are quiet every day; four times the usual at that hour is a change, and so is a tenth."""
+    whole = cells(daily())
+    profile = daily_profile(whole)
+    for _, chosen in slices(whole):
+        for signal in (volume_signal(whole, chosen, profile), cost_signal(whole, chosen, profile)):
+            assert signal is not None
+            assert [
+                d for d in level_shifts(signal, EVIDENCE) if not 0.7 < d.away.value / d.usual.value < 1.4
+            ] == []
+    last = np.array([start >= NOON - 4 * HOUR for start in TIMELINE.starts])
+    for factor in (4.0, 0.1):
+        changed = cells(np.where(last, daily() * factor, daily()))
+        everything = np.ones(len(changed.slot), dtype=np.bool_)
+        signal = volume_signal(changed, everything, daily_profile(changed))
+        assert signal is not None
+        found = level_shifts(signal, EVIDENCE)[-1]
+        assert found.end is None
+        assert abs(TIMELINE.starts[found.first] - (NOON - 4 * HOUR)) <= timedelta(minutes=20)
+        assert found.away.value / found.usual.value == pytest.approx(factor, rel=0.3)
+
+
+def test_sums_of_signals_are_those_of_the_cells() -> None:
+    """By slot, with nothing lost."""
+    whole = cells(flat())
+    for _, chosen in slices(whole):
+        errors = error_signal(whole, chosen).level(0, TIMELINE.slots)
+        assert (errors.weight, errors.mass) == (whole.requests[chosen].sum(), whole.failed[chosen].sum())
+        volume = volume_signal(whole, chosen, daily_profile(whole))
+        assert volume is not None
+        # The log may have begun in the midst of the first slot.
+        assert list(volume.mass[1:]) == list(whole.by_slot(whole.requests, chosen)[1:])
+
+
+def test_where_nothing_is_expected_nothing_is_told() -> None:
+    """Without requests there is no profile, without costs no signal of costs."""
+    none = cells(flat(0))
+    everything = np.ones(len(none.slot), dtype=np.bool_)
+    assert not daily_profile(none).any()
+    assert volume_signal(none, everything, daily_profile(none)) is None
+    assert cost_signal(none, everything, daily_profile(none)) is None
+    assert [one for one, _ in slices(none) if one.values] == []

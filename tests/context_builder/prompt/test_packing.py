@@ -1,0 +1,367 @@
+"""Law 1: the prompt's bound never passes the budget, and what is shown is the best that fits."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from context_builder.prompt.manifest import Detail, Manifest
+from context_builder.prompt.packing import (
+    MAX_LABELS,
+    MAX_UNKNOWN_NAMES,
+    BudgetTooSmall,
+    choose,
+    prompt_bound,
+)
+from context_builder.prompt.render import fact_line, render
+from context_builder.prompt.selection import SHORT_BELOW
+from context_builder.prompt.summaries import WIDTHS
+from context_builder.prompt.tokens import TokenBound
+from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName
+from context_builder.source import Fact, SourceResult, Status
+from support.source_results import AMPLE, any_request, asked, many_readings, packed, reading
+
+BOUND = TokenBound()
+SENTENCE = "gpt-4/aws is DOWN since 2026-11-20 07:10 (1 h 20 min): upstream timeouts, reported 2 min ago"
+
+
+def smallest_budget(error: BudgetTooSmall) -> int:
+    """The budget that the message says would do."""
+    return int(str(error).rpartition(" ")[2].replace(",", ""))
+
+
+def packed_at_any_price(request: ContextRequest, readings: list[SourceResult]) -> Manifest:
+    """The manifest at the budget asked for or, where that is too small, at the one that the error names."""
+    try:
+        return packed(request, readings)
+    except BudgetTooSmall as error:
+        enough = smallest_budget(error)
+        assert enough > request.token_budget
+        return packed(asked(budget=enough, **_all_but_budget(request)), readings)
+
+
+def _all_but_budget(request: ContextRequest) -> dict[str, object]:
+    names = ("question", "live", "window", "topics", "scope", "unknown_names")
+    return {name: getattr(request, name) for name in names}
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_request(), many_readings())
+def test_the_bound_never_passes_the_budget(request: ContextRequest, readings: list[SourceResult]) -> None:
+    """Law 1: for any readings and any budget; the recorded bound is that of the rendered prompt."""
+    manifest = packed_at_any_price(request, readings)
+    assert manifest.token_bound <= manifest.token_budget
+    assert manifest.token_bound == prompt_bound(manifest, BOUND)
+    prompt = render(manifest)
+    assert len(prompt.whole.encode()) + 32 >= manifest.token_bound
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_request(), many_readings())
+def test_every_fact_is_accounted_for(request: ContextRequest, readings: list[SourceResult]) -> None:
+    """Laws 1 and 2: each fact is kept or cut exactly once, with a reason; each source is named once."""
+    manifest = packed_at_any_price(request, readings)
+    said = {
+        f"{reading.source.prefix}{number}"
+        for reading in readings
+        for number in range(1, len(reading.section.facts) + 1)
+    }
+    assert len(manifest.facts) == len(said)
+    assert {fact.ref for fact in manifest.facts} == said
+    assert all(fact.reason for fact in manifest.facts)
+    lines = Counter(render(manifest).message.splitlines())
+    shown = [fact for fact in manifest.facts if fact.is_shown]
+    kept = Counter(fact.source for fact in shown)
+    assert all(lines[fact_line(fact.ref, fact.text)] == 1 for fact in shown)
+    for source in manifest.sources:
+        facts = next(r.section.facts for r in readings if r.source.name == source.name)
+        assert lines[fact_line(source.ref, source.text)] == (0 if source.folded else 1)
+        assert (source.kept, source.cut) == (kept[source.name], len(facts) - kept[source.name])
+
+
+@settings(max_examples=50, deadline=None)
+@given(any_request(), many_readings(), st.randoms())
+def test_the_order_of_readings_does_not_matter(
+    request: ContextRequest, readings: list[SourceResult], chance: random.Random
+) -> None:
+    """Law 6: whichever source was read first, the prompt is the same."""
+    shuffled = readings.copy()
+    chance.shuffle(shuffled)
+    assert render(packed_at_any_price(request, readings)) == render(packed_at_any_price(request, shuffled))
+
+
+@settings(max_examples=60, deadline=None)
+@example(flooding=10_000, importance=0.01, topics=Topic.COST, budget=1_300)
+@given(
+    flooding=st.integers(1, 300),
+    importance=st.floats(0.01, 1),
+    topics=st.sampled_from([Topic.HEALTH, Topic.COST]),
+    budget=st.integers(1_300, 6_000),
+)
+def test_a_flood_never_evicts_the_best_fact_of_another_source(
+    flooding: int, importance: float, topics: Topic, budget: int
+) -> None:
+    """Law 1: what a source has to say first is shown, however much another says and however well."""
+    flood = [Fact(f"{SENTENCE} ({number})", SENTENCE, 1.0) for number in range(flooding)]
+    best = Fact("user_acme spent $0.96 of $1.00", "user_acme: 96 %", importance, frozenset({topics}))
+    manifest = packed(asked(budget=budget), [reading("health", *flood), reading("budgets", best)])
+    (fact,) = (fact for fact in manifest.facts if fact.source == "budgets")
+    assert fact.is_shown
+
+
+facts_with_room_to_shrink = st.lists(
+    st.builds(
+        lambda words, short, importance: Fact(f"{SENTENCE} " * words, SENTENCE[: short * 9], importance),
+        st.integers(1, 6),
+        st.integers(0, 9),
+        st.floats(SHORT_BELOW, 1),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(facts_with_room_to_shrink, facts_with_room_to_shrink, st.integers(0, 1_500), st.integers(1, 300))
+def test_more_budget_is_spent_on_the_best(one: list[Fact], other: list[Fact], spare: int, more: int) -> None:
+    """Law 1: the first decision that a larger budget changes shows a fact, or shows it in full.
+
+    Behind it facts may change either way: what the better one takes, others no longer have.
+    """
+    readings = [reading("health", *one), reading("incidents", *other)]
+    _check_first_change(asked("Why?"), readings, spare, more)
+
+
+def _check_first_change(
+    request: ContextRequest, readings: list[SourceResult], spare: int, more: int
+) -> tuple[Manifest, Manifest]:
+    """With more budget the first step that is decided otherwise is one more that is taken."""
+    fixed = _smallest_that_works(readings)
+    budgets = [fixed + spare, fixed + spare + more]
+    requests = [replace(request, token_budget=budget) for budget in budgets]
+    small, large = (choose(each, readings, BOUND).taken for each in requests)
+    for before, after in zip_longest(small, large, fillvalue=False):
+        if before != after:
+            assert after
+            break
+    return packed(requests[0], readings), packed(requests[1], readings)
+
+
+def test_with_room_for_all_everything_is_shown_in_full() -> None:
+    """Facts of little use are completed last, but they are."""
+    dull = [Fact(f"{SENTENCE} {number}", "short", 0.05) for number in range(30)]
+    manifest = packed(asked(), [reading("health", *dull)])
+    assert {fact.detail for fact in manifest.facts} == {Detail.FULL}
+    assert manifest.sources[0].cut == 0
+
+
+def test_little_room_goes_to_many_short_facts_before_long_ones_of_little_use() -> None:
+    """A dull fact is first shown short, so that the others fit."""
+    dull = [Fact(f"{SENTENCE * 3} {number}", f"number {number}", 0.1) for number in range(20)]
+    manifest = packed(asked(budget=1_400), [reading("health", *dull)])
+    details = Counter(fact.detail for fact in manifest.facts)
+    assert details[Detail.SHORT] > 10 > details[Detail.FULL]
+
+
+@pytest.mark.parametrize("importance", [float("nan"), float("inf"), -5.0, 7.0])
+def test_an_importance_out_of_range_wins_nothing(importance: float) -> None:
+    """A source cannot push itself ahead with a number that has no meaning."""
+    loud = Fact("loud", importance=importance)
+    manifest = packed(asked(), [reading("health", Fact("calm", importance=1.0)), reading("volume", loud)])
+    assert [fact.text for fact in manifest.facts] in (["calm", "loud"], ["loud", "calm"])
+    assert {fact.detail for fact in manifest.facts} == {Detail.FULL}
+    assert json.dumps(manifest.to_json(), allow_nan=False)
+
+
+def test_a_budget_below_the_fixed_parts_names_one_that_works() -> None:
+    """Law 10: the error says what would be accepted, and that is so."""
+    request = asked("why? " * 700, budget=500)
+    with pytest.raises(
+        BudgetTooSmall, match=r"a token budget of 500 cannot hold .* give at least [\d,]+"
+    ) as caught:
+        packed(request, [reading("health", Fact(SENTENCE))])
+    enough = smallest_budget(caught.value)
+    assert packed(asked(request.question, budget=enough), [reading("health", Fact(SENTENCE))])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_fixed_parts_stay_small_whatever_is_named() -> None:
+    """Hundreds of names in scope, unknown names and gaps leave room for facts; the rest is counted."""
+    request = asked(
+        scope=Scope(labels=tuple(f"deployment model-{n}/backend" for n in range(500))),
+        unknown_names=tuple(UnknownName(f"gpt-{n}", ("gpt-4",) * 3) for n in range(300)),
+        budget=4_000,
+    )
+    gaps = tuple(f"what happened on day {n}" for n in range(200))
+    manifest = packed(request, [reading("health", Fact(SENTENCE), gaps=gaps)])
+    assert manifest.facts[0].detail is Detail.FULL
+    assert manifest.scope[-1] == f"and {500 - MAX_LABELS} more"
+    assert manifest.sources[0].gaps[-1] == f"and {200 - WIDTHS[0].gaps} more"
+    assert len(manifest.unknown_names) == MAX_UNKNOWN_NAMES
+
+
+def test_sources_that_failed_are_named_in_the_prompt() -> None:
+    """Law 2: a source that was not read has its line, with its status and the reason."""
+    readings = [
+        reading("health", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+        reading("latency", header="", status=Status.ERROR, error="the disk is on fire"),
+        reading("volume", header="no requests in the window", status=Status.EMPTY),
+    ]
+    user = render(packed(asked(), readings)).user
+    assert "[H0] health (timeout): gave no answer within 2 s\n" in user
+    assert "[L0] latency (error): the disk is on fire\n" in user
+    assert "[V0] volume (empty): no requests in the window\n" in user
+
+
+def test_on_topic_facts_come_before_others() -> None:
+    """A question about cost shows the budgets first, whatever else is going on."""
+    readings = [
+        reading("health", Fact("all is well", importance=0.9)),
+        reading("budgets", Fact("user_acme is near", importance=0.5), topics=(Topic.COST,)),
+    ]
+    manifest = packed(asked(topics=frozenset({Topic.COST}), budget=AMPLE), readings)
+    assert [fact.source for fact in manifest.facts] == ["budgets", "health"]
+    assert [fact.on_topic for fact in manifest.facts] == [True, False]
+    assert [source.name for source in manifest.sources] == ["budgets", "health"]
+
+
+facts_of_any_words = st.lists(
+    st.builds(
+        lambda words, short, importance: Fact(" ".join(words), short, importance),
+        st.lists(st.sampled_from(("gpt-4/aws", "down", "slow", SENTENCE)), min_size=1, max_size=6),
+        st.sampled_from(("", "gpt-4/aws: down", "slow")),
+        st.floats(0.5, 1),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(facts_of_any_words, facts_of_any_words, st.integers(0, 900), st.integers(1, 300))
+def test_more_budget_is_spent_on_the_best_by_words_too(
+    one: list[Fact], other: list[Fact], spare: int, more: int
+) -> None:
+    """Law 1: the order in which facts are tried depends on question and facts, never on the budget."""
+    readings = [reading("health", *one), reading("incidents", *other)]
+    small, large = _check_first_change(asked("Is gpt-4/aws down?"), readings, spare, more)
+    assert [fact.ref for fact in small.facts] == [fact.ref for fact in large.facts]
+
+
+def many_sources(count: int, **values: Any) -> list[SourceResult]:
+    """Sources with a summary of fifteen words and twelve facts each."""
+    header = "12 changes in the window, 3 of them in the hour before the onset, newest 09:12"
+    facts = tuple(Fact(f"{SENTENCE} {n}", f"gpt-4/aws DOWN {n}", 0.5, kind="changes") for n in range(12))
+    made = []
+    for number in range(count):
+        one = reading("x", *values.get("facts", facts), **({"header": header} | values.get("section", {})))
+        prefix = f"X{chr(ord('A') + number)}"
+        source = replace(one.source, name=f"source{number}", prefix=prefix, topics=values["topics"])
+        made.append(replace(one, source=source))
+    return made
+
+
+@pytest.mark.parametrize("topics", [frozenset({Topic.COST}), frozenset({Topic.HEALTH})])
+def test_many_sources_leave_room_for_facts(topics: frozenset[Topic]) -> None:
+    """What 22 sources cost before their first fact stays small at a small budget, on topic or not."""
+    alone = _smallest_that_works([])
+    assert _smallest_that_works(many_sources(22, topics=topics)) - alone <= 400
+    answer = Fact(SENTENCE, importance=1.0)
+    manifest = packed(asked(budget=2_000), [reading("health", answer), *many_sources(22, topics=topics)])
+    assert manifest.facts[0].text == SENTENCE
+    assert manifest.facts[0].is_shown
+    assert len({fact.source for fact in manifest.facts if fact.is_shown}) > 3
+
+
+@pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT, Status.STALE])
+def test_many_failed_sources_are_all_named_in_little_room(status: Status) -> None:
+    """Law 2: each has its own line with status and the beginning of the reason, and an answer fits beside."""
+    values = {"status": status, "header": "late " * 90, "error": "the disk is on fire " * 20}
+    failed = many_sources(22, topics=frozenset({Topic.HEALTH}), facts=(), section=values)
+    manifest = packed(asked(budget=2_500), [reading("health", Fact(SENTENCE, importance=1.0)), *failed])
+    user = render(manifest).user
+    assert all(f"[{r.source.prefix}0] {r.source.name} ({status}): the disk" in user for r in failed)
+    assert f"[H1] {SENTENCE}" in user
+
+
+def _smallest_that_works(readings: list[SourceResult]) -> int:
+    """What the parts cost that are shown whatever is chosen."""
+    with pytest.raises(BudgetTooSmall) as caught:
+        packed(asked("Is gpt-4/aws down?", budget=100), readings)
+    return smallest_budget(caught.value) - 200
+
+
+def test_what_is_left_out_is_counted_by_kind() -> None:
+    """Each kind in its source's line, facts of no kind together; the entries say which were counted."""
+    templates = [Fact(f"{SENTENCE} {n}", importance=0.5, kind="error templates") for n in range(40)]
+    others = [
+        Fact(f"{SENTENCE} {n}", importance=0.1, kind=kind) for n, kind in enumerate(["jobs", "jobs", ""])
+    ]
+    manifest = packed(asked(budget=1_800), [reading("health", *templates, *others)])
+    kept = sum(fact.is_shown for fact in manifest.facts)
+    counts = f"; +3 other facts, +{40 - kept} error templates, +2 jobs not shown here"
+    assert f"[H0] health (ok): fine{counts}".replace("+3 other", "+1 other") in render(manifest).user
+    details = Counter(fact.detail for fact in manifest.facts)
+    assert (details[Detail.COUNTED], details[Detail.CUT]) == (42 - kept, 1)
+
+
+def test_what_two_sources_state_is_shown_once() -> None:
+    """The more useful one is shown, the other refers to it and is not counted as left out."""
+    readings = [
+        reading("health", Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")),
+        reading("incidents", Fact("rollout 7 failed", importance=0.4, key="job:7"), Fact("inc_7 is open")),
+    ]
+    manifest = packed(asked(), readings)
+    entries = {fact.ref: fact for fact in manifest.facts}
+    assert entries["H1"].is_shown
+    assert (entries["I1"].detail, entries["I1"].reason) == (Detail.CUT, "stated as H1")
+    assert entries["I1"].same_as == "H1"
+    assert entries["I2"].is_shown
+    assert "not shown" not in render(manifest).user.partition("[H1]")[0]
+    assert "rollout 7" not in render(manifest).user
+
+
+def test_a_fact_that_two_sources_state_has_the_place_of_the_better_one() -> None:
+    """A flood beside the one that states it does not evict what was another source's best."""
+    flood = [Fact(f"{SENTENCE} {n}", importance=1.0) for n in range(200)]
+    shared = Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")
+    rest = replace(shared, text="rollout 7 failed", importance=0.02)
+    manifest = packed(asked(budget=1_600), [reading("health", *flood, shared), reading("jobs", rest)])
+    assert next(fact for fact in manifest.facts if fact.ref == "H201").is_shown
+
+
+def test_the_question_s_words_decide_between_facts_alike() -> None:
+    """Of facts of equal importance, the one about what was asked is shown where only one fits."""
+    facts = [
+        Fact(f"{name} answers with errors since 07:10", importance=0.8) for name in ("a/b", "c/d", "e/f")
+    ]
+    manifest = packed(asked("Why does e/f fail?"), [reading("health", *facts)])
+    assert manifest.facts[0].ref == "H3"
+
+
+def test_no_word_lifts_what_is_beside_the_question() -> None:
+    """A text that repeats the question stays behind what is about its topic."""
+    question = "Why is gpt-4/aws down?"
+    echo = Fact(f"{question} " * 9, importance=1.0)
+    plain = Fact("upstream timeouts", importance=0.9)
+    readings = [reading("budgets", echo, topics=(Topic.COST,)), reading("health", plain)]
+    assert [fact.source for fact in packed(asked(question), readings).facts] == ["health", "budgets"]
+
+
+def test_facts_that_share_more_of_the_topics_come_first() -> None:
+    """What is about all that was asked and nothing else beats what covers less or is about more."""
+    topics = frozenset({Topic.HEALTH, Topic.COST})
+    fact = Fact("a", importance=0.8)
+    readings = [
+        reading("health", fact),
+        reading("budgets", fact, topics=tuple(topics)),
+        reading("volume", fact, topics=tuple(Topic)),
+    ]
+    order = [entry.source for entry in packed(asked(topics=topics), readings).facts]
+    assert order[0] == "budgets"

@@ -1,0 +1,50 @@
+"""A prefix is marked for the cache only where it is certain to be cached."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from context_builder.prompt.prompt import Prompt
+from context_builder.prompt.prompt_cache import Breakpoint, breakpoint_of, fewest_tokens
+from context_builder.prompt.render import SYSTEM
+from context_builder.prompt.tokens import TokenBound
+from support.source_results import texts
+
+
+@given(texts)
+def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
+    """Whatever the text."""
+    assert fewest_tokens(text) <= TokenBound(1.0).of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        ("", 0),
+        ("don't stop", 2),
+        ("20261120", 3),
+        ("(aws):", 1),
+        ("日本", 1),
+        ("naïve Größe", 2),
+        ("größer_als", 2),
+        ("a-b", 2),
+    ],
+)
+def test_only_what_no_tokenizer_joins_is_counted(text: str, least: int) -> None:
+    """Words, and digits by three; marks may belong to the word beside them."""
+    assert fewest_tokens(text) == least
+
+
+def test_it_is_not_far_below() -> None:
+    """Of the rules, plain English, at least half of the upper bound."""
+    assert fewest_tokens(SYSTEM) > TokenBound(1.0).of(SYSTEM) / 2
+
+
+def test_the_mark_stands_at_the_end_of_the_longest_stable_prefix() -> None:
+    """From exactly the minimum on; what is volatile never counts."""
+    both = Prompt("one two", "never " * 999, "three four")
+    assert breakpoint_of(both, 4) is Breakpoint.STABLE
+    assert breakpoint_of(both, 5) is None
+    assert breakpoint_of(Prompt("one two", "never " * 999), 2) is Breakpoint.SYSTEM
+    assert breakpoint_of(Prompt("one two", "never " * 999), 3) is None

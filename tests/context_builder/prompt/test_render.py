@@ -1,0 +1,148 @@
+"""Law 6: one manifest, one prompt, byte for byte. Law 7: nothing in it can leave its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from context_builder.answer.sentences import references
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.packing import BudgetTooSmall
+from context_builder.prompt.render import fence_of, render, uncited_text
+from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
+from context_builder.source import Fact, SourceResult, Status
+from support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
+
+FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_request(), many_readings())
+def test_a_stored_manifest_gives_the_same_bytes(
+    request: ContextRequest, readings: list[SourceResult]
+) -> None:
+    """Law 6: also after it has been JSON, and the bytes are UTF-8 whatever was said."""
+    manifest = packed(roomy(request), readings)
+    restored = Manifest.from_json(json.loads(json.dumps(manifest.to_json())))
+    assert restored == manifest
+    prompt, again = render(manifest), render(restored)
+    assert prompt.whole.encode() == again.whole.encode()
+    assert prompt == again
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_request(), many_readings())
+def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceResult]) -> None:
+    """Law 7: only render makes fences, references at the start of a line, and the line of the question."""
+    manifest = packed(roomy(request), readings)
+    prompt = render(manifest)
+    lines = prompt.user.split("\n")
+    assert prompt.message.splitlines() == prompt.message.split("\n")[:-1]
+    standing = prompt.stable.split("\n")[:-2]
+    for block in filter(None, (standing, lines[:-3])):
+        fences = [line for line in block if FENCE.fullmatch(line)]
+        assert fences == [block[0], block[-1]]
+    assert lines[-3:] == ["", f"Question: {manifest.question}", ""]
+    body = [*standing[1:-1], *lines[1:-4]]
+    refs = [line[1 : line.index("]")] for line in body if line.startswith("[")]
+    assert sorted(refs) == sorted(manifest.shown)
+    for line in body:
+        own = re.sub(r"^\[[A-Z]\d+\] ", "", line)
+        assert not references(own)
+        marks = "".join(character for character in own if character in "«»")
+        assert marks == "«»" * (len(marks) // 2)
+
+
+def test_what_is_said_about_the_clock_does_not_reach_the_prompt() -> None:
+    """Law 6: how long reading took is recorded and not sent."""
+    fast = packed(asked(), [reading("health", Fact("fine"), milliseconds=1)])
+    slow = packed(asked(), [reading("health", Fact("fine"), milliseconds=9_999)])
+    assert render(fast) == render(slow)
+    assert render(replace(slow, build_ms=5_000, prompt_sha256="x", token_bound=1)) == render(fast)
+    assert fast != slow
+
+
+def test_the_rules_are_the_same_for_every_question() -> None:
+    """The API can cache the system text, and the question comes last."""
+    one = render(packed(asked("What is down?"), [reading("health", Fact("fine"))]))
+    other = render(packed(asked("Why is it slow?", live=False), []))
+    assert one.system == other.system
+    assert one.user.endswith("\n\nQuestion: What is down?\n")
+
+
+def test_the_prompt_says_what_was_asked_about() -> None:
+    """Moment, window, scope and unknown names stand before the facts, each with its line."""
+    request = asked(
+        live=False,
+        window=Window(
+            AS_OF.replace(hour=7, second=0), AS_OF.replace(second=0), "“since 07:30” in the question"
+        ),
+        scope=Scope(labels=("deployment gpt-4/aws", "tier premium")),
+        unknown_names=(UnknownName("gpt-5", ("gpt-4",)), UnknownName("inc_9")),
+    )
+    manifest = packed(request, [])
+    assert render(manifest).user.splitlines()[1:6] == [
+        "as_of: 2026-11-20 09:30:12 UTC (a past moment; nothing later was read)",
+        "window: 2026-11-20 07:30 to 2026-11-20 09:30 UTC (“since 07:30” in the question)",
+        "scope: deployment gpt-4/aws, tier premium",
+        "unknown name in the question: gpt-5; known names spelled alike: gpt-4",
+        "unknown name in the question: inc_9",
+    ]
+    assert uncited_text(manifest).splitlines() == [*render(manifest).user.splitlines()[1:6], "What is down?"]
+
+
+def test_the_text_of_a_reference_is_what_the_prompt_says() -> None:
+    """A citation shows the fact word for word, with the status of its source and what is not known."""
+    readings = [
+        reading(
+            "health", Fact("gpt-4/aws is DOWN"), header="2 deployments", gaps=("why",), status=Status.STALE
+        ),
+        reading("volume", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+    ]
+    manifest = packed(asked(), readings)
+    user = render(manifest).user
+    assert manifest.shown["H0"] == "health (stale): 2 deployments; not known: why"
+    assert manifest.shown["V0"] == "volume (timeout): gave no answer within 2 s"
+    assert all(f"\n[{ref}] {text}\n" in user for ref, text in manifest.shown.items())
+
+
+def test_sources_without_a_summary_are_named_with_their_status() -> None:
+    """Law 2: a name, how it was read and how much it has to say; an answer may repeat that."""
+    readings = [
+        reading(
+            "latency",
+            *[Fact(f"latency {'is fine ' * 40} {n}") for n in range(4)],
+            header="slow " * 60,
+            topics=(Topic.LATENCY,),
+        ),
+        reading("volume", header="nothing " * 30, topics=(Topic.VOLUME,), status=Status.EMPTY),
+        reading("health", Fact("gpt-4/aws is DOWN")),
+    ]
+    manifest = packed(asked(budget=_fixed(readings) + 60), readings)
+    assert [source.name for source in manifest.sources if source.folded] == ["latency", "volume"]
+    further = ["further sources, ok: latency (+4 facts)", "further sources, empty: volume"]
+    assert render(manifest).user.splitlines()[-5:-3] == further
+    assert uncited_text(manifest).splitlines()[-3:-1] == further
+    assert set(manifest.shown) == {"H0", "H1"}
+
+
+def _fixed(readings: list[SourceResult]) -> int:
+    """The smallest budget in which there is a prompt."""
+    with pytest.raises(BudgetTooSmall) as caught:
+        packed(asked(budget=500), readings)
+    return int(str(caught.value).rpartition(" ")[2].replace(",", "")) - 200
+
+
+def test_a_fence_depends_on_all_that_it_encloses() -> None:
+    """Law 7: whoever writes a fact cannot know the fence, since the other facts change it too."""
+    one, other = (
+        FENCE.search(render(packed(asked(), [reading("health", Fact(text))])).user) for text in ("a", "b")
+    )
+    assert one is not None
+    assert other is not None
+    assert one[1] != other[1]
+    assert len(fence_of("")) == len(fence_of("x" * 10_000)) == 12

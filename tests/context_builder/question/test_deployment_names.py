@@ -1,0 +1,120 @@
+"""Deployments in a question: found however they are spelled, and never by chance."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context_builder.question.deployment_names import DeploymentName, find_deployments
+
+FLEET = (
+    "gpt-4/aws gpt-4/gcp claude-3/aws claude-3/gcp llama-70b/k8s llama-8b/k8s mistral/on-prem "
+    "command-r/local a/b 4/1 i/s the/may g+t(x)/é code-llama/us модель/облако amazon.nova/kubernetes"
+)
+
+
+def fleet(*public_ids: str) -> list[DeploymentName]:
+    """Deployments by their public ids."""
+    parts = [public_id.partition("/") for public_id in public_ids]
+    return [
+        DeploymentName(n, f"{model}/{backend}", model, backend) for n, (model, _, backend) in enumerate(parts)
+    ]
+
+
+def named(text: str, *public_ids: str) -> str:
+    """What the text names."""
+    found = find_deployments(text, fleet(*public_ids or FLEET.split()))
+    return " ".join(label.removeprefix("deployment ") for label in found.labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # whole names
+        ("Is gpt-4/aws down?", "gpt-4/aws"),
+        ("GPT-4 AWS", "gpt-4/aws"),
+        ("gpt-4/aws,claude-3/gcp;llama-8b/k8s.", "gpt-4/aws claude-3/gcp llama-8b/k8s"),
+        ("g+t(x)/é and G+T(X)/É", "g+t(x)/é"),
+        ("a/b, 4/1, i/s and the/may", "a/b 4/1 i/s the/may"),
+        # models and families
+        ("GPT4", "gpt-4/aws gpt-4/gcp"),
+        ("gpt 4's latency", "gpt-4/aws gpt-4/gcp"),
+        ("llama", "llama-70b/k8s llama-8b/k8s"),
+        ("llama 70b vs llama 8b", "llama-70b/k8s llama-8b/k8s"),
+        ("llama 8b", "llama-8b/k8s"),
+        ("Модель", "модель/облако"),
+        ("облако", "модель/облако"),
+        # backends and aliases
+        ("anything on gcp?", "gpt-4/gcp claude-3/gcp"),
+        ("Kubernetes", "llama-70b/k8s llama-8b/k8s amazon.nova/kubernetes"),
+        ("amazon", "gpt-4/aws claude-3/aws"),
+        ("aws nova", "amazon.nova/kubernetes"),
+        ("on premises", "mistral/on-prem"),
+        # model and backend
+        ("gpt-4 on aws", "gpt-4/aws"),
+        ("llama 70B on k8s", "llama-70b/k8s"),
+        ("gpt-4 on aws and llama-70b on k8s", "gpt-4/aws llama-70b/k8s"),
+        ("on aws gpt-4, on gcp claude-3", "gpt-4/aws claude-3/gcp"),
+        ("gpt-4 on aws or gcp", "gpt-4/aws gpt-4/gcp"),
+        ("gpt-4 and claude-3 on gcp", "gpt-4/gcp claude-3/gcp"),
+        ("mistral on gcp", "gpt-4/gcp claude-3/gcp mistral/on-prem"),
+        ("aws/gcp", "gpt-4/aws gpt-4/gcp claude-3/aws claude-3/gcp"),
+        ("gpt-4/llama", "gpt-4/aws gpt-4/gcp llama-70b/k8s llama-8b/k8s"),
+        # nothing by chance
+        ("What is up? It may be the last 4 hours, 41 requests, a b-side.", ""),
+        ("local latency, error code 500, the command failed, us users", ""),
+        ("gpt-4-turbo, gpt-41, gpt, claude-31, awsome", "gpt-4/aws gpt-4/gcp"),
+        ("", ""),
+        # but when they are announced
+        ("the local backend", "command-r/local"),
+        ("backend us", "code-llama/us"),
+        ("model 4", "4/1"),
+    ],
+)
+def test_a_deployment_is_found_however_it_is_spelled(text: str, expected: str) -> None:
+    """By its whole name, its model, its backend or both, in the order of the fleet."""
+    assert named(text) == expected
+
+
+def test_two_names_with_one_spelling_are_both_meant() -> None:
+    """`gpt-4` and `gpt4` cannot be told apart by people, so neither is dropped."""
+    assert named("gpt 4", "gpt-4/aws", "gpt4/aws", "gpt_4/gcp") == "gpt-4/aws gpt4/aws gpt_4/gcp"
+
+
+def test_what_was_understood_is_told() -> None:
+    """The words of names are not looked up as anything else."""
+    found = find_deployments("Is Llama 70b slow on Kubernetes, or gpt-4/aws?", fleet(*FLEET.split()))
+    assert found.consumed == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=6), st.text(max_size=80))
+def test_any_names_and_any_text(pairs: list[tuple[str, str]], text: str) -> None:
+    """Names of any characters raise nothing, and nothing else is found than what there is."""
+    deployments = [
+        DeploymentName(n, f"{model}/{backend}", model, backend) for n, (model, backend) in enumerate(pairs)
+    ]
+    found = find_deployments(text, deployments)
+    assert set(found.ids) <= {deployment.id for deployment in deployments}
+    assert len(found.ids) == len(found.labels)
+
+
+known_names = st.from_regex(r"[a-z]{3,8}-[0-9]{1,2}[a-z]?/[a-z]{2,4}[0-9]", fullmatch=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(known_names, min_size=1, max_size=5, unique=True), st.data())
+def test_every_deployment_is_found_by_its_own_name(public_ids: list[str], data: st.DataObject) -> None:
+    """In a sentence, in capitals, in code marks."""
+    wanted = data.draw(st.sampled_from(public_ids))
+    decorated = data.draw(st.sampled_from(["{}", "`{}`", "({})", "{}'s", "{}?", "“{}”,"])).format(wanted)
+    shouted = data.draw(st.booleans())
+    assert wanted in named(f"Is {decorated.upper() if shouted else decorated} all right", *public_ids).split()
+
+
+def test_hundreds_of_deployments_and_the_longest_question() -> None:
+    """A thousand names and 4,000 characters are matched without going through all pairs."""
+    public_ids = [f"model-{number}/cloud-{number % 40}" for number in range(1_000)]
+    question = ("why model-17 on cloud-17 " * 160)[:4_000]
+    assert named(question, *public_ids) == "model-17/cloud-17"

@@ -1,0 +1,45 @@
+"""Topics by the words of a question."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from context_builder.question.request import Topic
+from context_builder.question.topics import GENERAL, topics_of
+
+
+@pytest.mark.parametrize(
+    ("question", "topics"),
+    [
+        ("Which deployments are unhealthy?", "health incidents"),
+        ("Why are premium users SLOW?", "changes latency"),
+        ("Requests by tier this week?", "volume"),
+        ("Who is over budget, or over $5?", "cost"),
+        ("How many calls timed out, and are 5xx rising?", "errors volume"),
+        ("What capacity risks are we taking?", "volume"),
+        ("Has this happened before?", "history incidents"),
+        ("Did quality drop?", "errors quality"),
+        ("p95 of gpt-4?", "latency"),
+    ],
+)
+def test_words_name_topics(question: str, topics: str) -> None:
+    """In any case, as whole words, several at once."""
+    assert " ".join(sorted(topics_of(question))) == topics
+
+
+@pytest.mark.parametrize(
+    "question", ["Hello?", "Tell me about gpt-4/aws", "¿Qué pasa?", "uphold downtown scoreless", "健康吗"]
+)
+def test_a_question_without_such_words_is_about_everything_urgent(question: str) -> None:
+    """Is anything wrong right now?"""
+    assert topics_of(question) == GENERAL
+
+
+@given(st.text())
+def test_any_question_is_about_something(question: str) -> None:
+    """No text raises or leaves a question without a topic."""
+    found = topics_of(question)
+    assert found
+    assert found <= frozenset(Topic)

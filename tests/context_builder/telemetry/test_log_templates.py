@@ -1,0 +1,104 @@
+"""Which lines are one template, whatever their order, and in time that grows with their number only."""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from context_builder.telemetry.log_templates import MIN_VARIABLE_VALUES, WILDCARD, templates_of
+from support.source_results import ATTACKS
+
+
+def template(line: str) -> str:
+    return templates_of([line])[line]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("took 3000 ms", "took <*> ms"),
+        ("timeout=3000ms, retry", "timeout=<*>, retry"),
+        ("no route to 10.0.0.1:8080.", "no route to <*>."),
+        ("peer [fe80::1] gone", "peer [<*>] gone"),
+        ("at 0xDEADBEEF in req_7f3a", "at <*> in <*>"),
+        ("trace 123e4567-e89b-12d3-a456-426614174000 lost", "trace <*> lost"),
+        ("cannot open /var/lib/models: denied", "cannot open <*>: denied"),
+        ("GET https://example.test/a?b=c failed", "GET <*> failed"),
+        ("key of kim@example.test revoked", "key of <*> revoked"),
+        ('user "Kim Lee" is unknown', "user <*> is unknown"),
+        ("can't reach it, don't know why", "can't reach it, don't know why"),
+        ("2026-03-10 12:00:01.123 pool exhausted", "<*> pool exhausted"),
+        ("lost workers 1 2 3", "lost workers <*>"),
+        ("HTTP 503 from upstream", "HTTP 503 from upstream"),
+        ("status=429, slow down", "status=429, slow down"),
+        ("returned 200 tokens of 512", "returned 200 tokens of <*>"),
+        ('{"msg": "pool exhausted", "n": 7}', '{"msg": "pool exhausted", "n": <*>}'),
+        ("line\nand\tline", "line and line"),
+        ("", WILDCARD),
+    ],
+)
+def test_what_varies_by_its_nature_is_masked(line: str, expected: str) -> None:
+    """Numbers, ids, addresses, paths and quotations vary; words and HTTP codes tell errors apart."""
+    assert template(line) == expected
+
+
+def test_a_word_is_variable_only_where_it_takes_many_values() -> None:
+    """A few ways to fail stay apart; as many names as there are users do not."""
+    few = [f"connection {how} by peer" for how in ("refused", "reset", "closed", "aborted")]
+    assert set(templates_of(few).values()) == set(few)
+    many = [
+        f"user {name * 3} cannot read bucket {name * 2}"
+        for name in string.ascii_lowercase[: MIN_VARIABLE_VALUES + 1]
+    ]
+    assert set(templates_of(many).values()) == {"user <*> cannot read bucket <*>"}
+    both = [f"{line} for {name}" for line in few for name in ("ada", "bob", "cy", "di", "eve")]
+    assert set(templates_of(both).values()) == {f"{line} for <*>" for line in few}
+
+
+def test_many_first_words_are_variable_too() -> None:
+    """Lines that begin with a name are one template, however many names there are."""
+    lines = [f"{a}{b}: cannot read" for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    assert set(templates_of(lines).values()) == {"<*> cannot read"}
+
+
+@given(
+    lines=st.lists(st.text(max_size=40) | st.lists(st.sampled_from(ATTACKS), max_size=5).map(" ".join)),
+    chance=st.randoms(),
+)
+def test_order_and_number_of_lines_change_nothing(lines: list[str], chance: random.Random) -> None:
+    """Every line has a template that is no longer in words, and the same after any shuffle and repetition."""
+    templates = templates_of(lines)
+    assert templates.keys() == set(lines)
+    assert all(len(mine.split()) <= max(1, len(line.split())) for line, mine in templates.items())
+    again = [*lines, *lines]
+    chance.shuffle(again)
+    assert templates_of(again) == templates
+
+
+def _flood(kind: str, number: int) -> list[str]:
+    chance = random.Random(5)  # noqa: S311  test data
+    word = lambda: "".join(chance.choices(string.ascii_lowercase, k=5))  # noqa: E731  short
+    return {
+        "words": lambda: [" ".join(word() for _ in range(20)) for _ in range(number)],
+        "first words": lambda: [f"{word()}: a b c {n}" for n in range(number)],
+        "dots": lambda: ["." * 300 + "'" * 90 + word() for _ in range(number)],
+        "blanks": lambda: [word() + " x" * 190 for _ in range(number)],
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["words", "first words", "dots", "blanks"])
+def test_lines_made_to_be_slow_take_linear_time(kind: str) -> None:
+    """Four times as many lines take nowhere near sixteen times as long, and become few templates."""
+    seconds = []
+    for number in (1_000, 4_000):
+        lines = _flood(kind, number)
+        started = time.process_time()
+        templates = templates_of(lines)
+        seconds.append(time.process_time() - started)
+        assert len(set(templates.values())) < 100
+    assert seconds[1] < 10 * seconds[0] + 0.05

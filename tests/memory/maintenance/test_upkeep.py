@@ -1,0 +1,169 @@
+"""The outbox: memory takes in what changed, whoever changed it, and misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+
+from memory.entries.entries import Entries
+from memory.errors import MemoryReadOnly
+from memory.incident_memory import IncidentMemory
+from memory.maintenance import collection
+from memory.maintenance.collection import RowChanges
+from memory.recall.results import RecallQuery
+from models import MemoryOutbox, Postmortem, Provenance, ReviewStatus
+from models.database import Database
+from support.incident_world import EPOCH, LATER, World, distinct, ids, incident
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def _waiting(world: World) -> int:
+    async with world.database.read() as session:
+        return await session.scalar(select(func.count()).select_from(MemoryOutbox)) or 0
+
+
+async def _kept_up(world: World) -> IncidentMemory:
+    memory = world.memory()
+    await memory.sync()
+    await memory.upkeep.keep_up()
+    assert await _waiting(world) == 0
+    return memory
+
+
+async def test_keeping_up_takes_in_exactly_what_changed(world: World) -> None:
+    """New, changed, reopened, rejected and moved incidents are taken in; the rest is not even looked at."""
+    numbers = await world.add(*(distinct(number) for number in range(8)))
+    memory = await _kept_up(world)
+    await world.change(numbers[0], root_cause="something else altogether")
+    await world.change(numbers[1], resolved_at=LATER)
+    await world.change(numbers[2], status="active", resolved_at=None)
+    await world.change(numbers[3], review=ReviewStatus.REJECTED)
+    await world.change(numbers[4], severity="low")
+    await world.add(distinct(8), distinct(9, status="active", resolved_at=None))
+    report = await memory.upkeep.keep_up()
+    assert (report.embedded, report.removed, report.upserted, report.deleted) == (2, 2, 3, 3)
+    assert await _waiting(world) == 0
+    status = await memory.status()
+    assert (status.unavailable, status.lag, status.vectors, status.rejected) == (None, 0, 7, 1)
+    again = await memory.upkeep.keep_up()
+    assert (again.embedded, again.removed, again.upserted, again.deleted) == (0, 0, 0, 0)
+
+
+async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) -> None:
+    """Plain SQL of any program fills the outbox; a transaction that fails leaves nothing in it."""
+    [number] = await world.add(distinct(1))
+    memory = await _kept_up(world)
+    async with world.database.write() as session:
+        await session.execute(
+            text("UPDATE incidents SET title = 'quokka zugzwang' WHERE id = :id"), {"id": number}
+        )
+    assert await _waiting(world) == 1
+    await memory.upkeep.keep_up()
+    assert ids(await world.recall("quokka zugzwang", memory=memory)) == [number]
+
+    async def fail() -> None:
+        async with world.database.write() as session:
+            await session.execute(text("UPDATE incidents SET title = 'lost'"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await _waiting(world) == 0
+
+
+async def test_a_change_between_reading_and_writing_the_index_is_not_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow process that deletes a row, which a fast one has just put back, puts it back itself."""
+    [number] = await world.add(distinct(1))
+    slow = await _kept_up(world)
+    await world.change(number, status="active", resolved_at=None)
+    read, reopened = Entries.texts, asyncio.Event()
+
+    async def texts(self: Entries, keys: object = None) -> object:
+        found = await read(self, keys)  # type: ignore[arg-type]
+        if not reopened.is_set():
+            reopened.set()
+            await world.change(number, status="resolved", resolved_at=LATER - timedelta(days=1))
+            fast = world.memory()
+            await fast.sync()
+        return found
+
+    monkeypatch.setattr(Entries, "texts", texts)
+    await slow.upkeep.keep_up()
+    monkeypatch.undo()
+    assert ids(await world.recall(distinct(1).title)) == [number]
+    assert (await world.memory().status()).lag == 0
+
+
+async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of the outbox that were written to the old collection only are taken into the new one, too."""
+    [number] = await world.add(distinct(1))
+    memory, other = await _kept_up(world), world.memory()
+    await world.change(number, title="quokka zugzwang")
+    apply = collection.apply
+
+    async def apply_and_be_overtaken(*arguments: object) -> RowChanges:
+        rows = await apply(*arguments)  # type: ignore[arg-type]
+        monkeypatch.undo()
+        await other.rebuild()
+        return rows
+
+    monkeypatch.setattr(collection, "apply", apply_and_be_overtaken)
+    await memory.upkeep.keep_up()
+    await memory.upkeep.keep_up()
+    assert await _waiting(world) == 0
+    assert (await memory.status()).lag == 0
+    assert ids(await world.recall("quokka zugzwang", memory=memory)) == [number]
+
+
+async def test_a_postmortem_is_taken_in_from_the_moment_it_told_something(world: World) -> None:
+    """Its text is recalled from then on and not before, by words that the record lacks."""
+    [number] = await world.add(incident(1, 0, root_cause=None, resolution=None))
+    memory = await _kept_up(world)
+    written = LATER
+    async with world.database.write() as session:
+        session.add(
+            Postmortem(
+                incident_id=number, provenance=Provenance.MODEL, markdown="", summary="",
+                root_cause="zugzwang of the quokka", resolution="fed it", created_at=written,
+            )
+        )  # fmt: skip
+    await memory.upkeep.keep_up()
+    [later] = (
+        await world.recall("zugzwang of the quokka", as_of=LATER + (LATER - EPOCH), memory=memory)
+    ).recollections
+    assert (later.incident_id, later.root_cause, later.status, later.provenance) == (
+        number, "zugzwang of the quokka", "draft", "model"
+    )  # fmt: skip
+    assert later.recurrences == 1
+    assert not (await world.recall("zugzwang of the quokka", as_of=written, memory=memory)).recollections
+    [before] = (await world.recall(incident(1, 0).title, as_of=written, memory=memory)).recollections
+    assert (before.root_cause, before.status) == (None, "approved")
+
+
+async def test_an_evaluation_cannot_change_memory(sqlite_world: World) -> None:
+    """Opened for reading only, memory recalls and refuses every change before anything is touched."""
+    [number] = await sqlite_world.add(distinct(1))
+    kept = await sqlite_world.memory().sync()
+    await sqlite_world.add(distinct(2))
+    reading = Database(str(sqlite_world.database.url), read_only=True)
+    memory = IncidentMemory(reading, sqlite_world.embedder, sqlite_world.index, deadline_s=20)
+    upkeep = memory.upkeep
+    for change in (
+        upkeep.sync(), upkeep.rebuild(), upkeep.keep_up(), upkeep.activate(kept.collection),
+        upkeep.drop("other"), upkeep.forget(["inc_1"], at=LATER),
+    ):  # fmt: skip
+        with pytest.raises(MemoryReadOnly, match="nothing was changed"):
+            await change
+    async with reading.read() as session:
+        found = await memory.recall(session, [RecallQuery(text=distinct(1).title)], as_of=LATER)
+    await reading.close()
+    assert ids(found) == [number]
+    assert (await sqlite_world.memory().status()).lag == 1

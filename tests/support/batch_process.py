@@ -1,0 +1,156 @@
+"""A run with batches as a process of its own, over a loopback API, that can be killed at any step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from decimal import Decimal
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from context_builder.answer.question_log import QuestionLog
+from context_builder.answering import Answerer
+from context_builder.builder import ContextBuilder
+from context_builder.llm.claude import Claude
+from context_builder.llm.claude_batches import ClaudeBatches
+from context_builder.llm.pricing import PriceList
+from context_builder.postmortems.batches.batches import BatchRun, Pace
+from context_builder.postmortems.batches.events import Event, Written
+from context_builder.postmortems.batches.journal import BatchJournal
+from context_builder.postmortems.batches.work import BatchWork
+from context_builder.postmortems.candidates import Selection
+from context_builder.postmortems.journal import CallJournal
+from context_builder.postmortems.spending import Spending
+from context_builder.postmortems.writer import PostmortemWriter
+from context_builder.sources import discover
+from loopback.messages_api import API_KEY
+from models.database import Database
+from support.no_memory import NO_MEMORY
+
+PACE = Pace(first_s=0.02, most_s=0.1, settle_s=0.4)
+MODEL = {"api_key": API_KEY, "model": "claude-sonnet-5-5", "max_output_tokens": 500, "max_retries": 0}
+PRICES = PriceList.load()
+
+_SOURCES = [source for source in discover() if source.name == "incidents"]
+_STEPS: dict[str, type[Any]] = {
+    each.__name__: each for each in (BatchJournal, CallJournal, ClaudeBatches, PostmortemWriter)
+}
+
+
+@asynccontextmanager
+async def batch_run(
+    database: Database,
+    url: str,
+    report: Callable[[Event], Awaitable[None]],
+    *,
+    spending: Spending | None = None,
+    pace: Pace = PACE,
+    deadline_s: float = 5.0,
+) -> AsyncIterator[BatchRun]:
+    """A run over one source, which keeps building cheap."""
+    arguments = MODEL | {"base_url": url, "deadline_s": deadline_s}
+    single = await asyncio.to_thread(lambda: Claude(**arguments))
+    batches = await asyncio.to_thread(lambda: ClaudeBatches(**arguments))
+    questions = QuestionLog(database)
+    builder = ContextBuilder(database, NO_MEMORY, _SOURCES, default_budget=2000)
+    writer = PostmortemWriter(database, Answerer(builder, questions, PRICES, single), questions)
+    work = BatchWork(
+        model=batches,
+        writer=writer,
+        journal=BatchJournal(database, writer.journal),
+        prices=PRICES,
+        spending=spending or Spending(),
+        report=report,
+    )
+    try:
+        yield BatchRun(work, pace)
+    finally:
+        await single.close()
+        await batches.close()
+
+
+def started(database_url: str, api_url: str, events: Path, kill_at: str | None = None) -> BaseProcess:
+    """Starts a run that writes its events to a file.
+
+    `kill_at` is such as `BatchJournal.begin after 1`: there the process kills itself, by SIGKILL.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=_main, args=(database_url, api_url, str(events), kill_at))
+    # The server that forks them imports everything once, but looks for it only where the environment says.
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
+        process.start()
+    return process
+
+
+def ended(process: BaseProcess) -> int:
+    """The exit code; of a killed process the signal's number below zero."""
+    process.join(60)
+    assert process.exitcode is not None, "it still runs"
+    return process.exitcode
+
+
+def told(events: Path) -> list[dict[str, Any]]:
+    """What a run has told until now."""
+    return [json.loads(line) for line in events.read_text("utf-8").splitlines()] if events.exists() else []
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def document(event: Event) -> dict[str, Any]:
+    """An event as JSON values."""
+    if isinstance(event, Written):
+        return {"event": "Written", "incident": event.text.incident, "cost": str(event.text.cost_usd)}
+    return {"event": type(event).__name__} | asdict(event)
+
+
+def _main(database_url: str, api_url: str, events: str, kill_at: str | None) -> None:
+    if kill_at is not None:
+        _kill_at(*kill_at.split())
+    asyncio.run(_run(database_url, api_url, Path(events)))
+
+
+async def _run(database_url: str, api_url: str, events: Path) -> None:
+    async def report(event: Event) -> None:
+        with events.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(document(event), default=str) + "\n")
+
+    database = Database(database_url)
+    async with batch_run(database, api_url, report, spending=Spending(Decimal(10))) as run:
+        await run.run(Selection(), concurrency=2)
+    await database.close()
+
+
+def _kill_at(step: str, when: str, number: str) -> None:
+    """Replaces one step by one that kills its process before or after it was done so many times."""
+    owner, _, name = step.partition(".")
+    original = getattr(_STEPS[owner], name)
+    done = 0
+
+    async def deadly(*arguments: Any, **options: Any) -> Any:
+        nonlocal done
+        done += 1
+        if (when, str(done)) == ("before", number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = await original(*arguments, **options)
+        if (when, str(done)) == ("after", number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(_STEPS[owner], name, deadly)

