@@ -10,26 +10,32 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Self
 
-from context_builder.exploration.neighbourhood import refined
-from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, least_evidence, level_shifts
+from context_builder.exploration.change_point import (
+    FAR_FUTURE,
+    MAX_RELATED_ONSET_GAP,
+    ChangePoint,
+    merge_events,
+    onset_gap,
+)
+from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, level_shifts, min_evidence
+from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric, is_notable
-from context_builder.exploration.series.quality import hourly, quality_signals
+from context_builder.exploration.series.quality import quality_signals, whole_hours
 from context_builder.exploration.series.signal import Floats, Signal
 from context_builder.exploration.series.slices import (
     Slice,
     cost_signal,
     daily_profile,
     error_signal,
+    iter_slices,
     latency_signal,
-    slices,
-    usual_log_latencies,
+    mean_log_latencies,
     volume_signal,
 )  # fmt: skip
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
-from context_builder.exploration.shift import BLURRED, LONG_AFTER, ChangePoint, apart, grouped
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import rollup_scope
 from models.snapshot import Snapshot
 
@@ -37,16 +43,16 @@ LOOKBACK = timedelta(days=7)
 """How much before the window is looked at, so that a level can be called usual."""
 AFTERMATH = timedelta(hours=6)
 """How much after the window is looked at, where that is past."""
-ONSET_WITHIN_S = 3.0
+ONSET_TIMEOUT_S = 3.0
 """So long a source waits for the onset before it tells what it has without it: well below its deadline."""
-MAX_SHIFTS = 8
-MAX_OF_A_METRIC = 3
-_MIN_AFTER = 8
+MAX_CHANGE_POINTS = 8
+MAX_PER_METRIC = 3
+_MIN_COUNT = 8
 """Requests since an onset below which it is not told; none at all is told where enough were expected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedSignal:
     """One metric of one slice over a timeline."""
 
     metric: Metric
@@ -76,9 +82,9 @@ class Onset:
     gaps: tuple[str, ...] = ()
 
 
-def widened(request: ContextRequest) -> ContextRequest:
+def with_aftermath(request: ContextRequest) -> ContextRequest:
     """The same question with what came right after its window: what began near its end shows only then."""
-    end = max(request.window.end, min(whole_minutes(request.as_of), request.window.end + AFTERMATH))
+    end = max(request.window.end, min(floor_to_minute(request.as_of), request.window.end + AFTERMATH))
     return replace(request, window=replace(request.window, end=end))
 
 
@@ -104,7 +110,7 @@ class Exploration:
     async def onset(self, request: ContextRequest) -> Onset:
         """The first onset, if it is found soon: for sources that have something to say without it."""
         work = self._started(request)
-        await asyncio.wait({work}, timeout=ONSET_WITHIN_S)
+        await asyncio.wait({work}, timeout=ONSET_TIMEOUT_S)
         if not work.done():
             return Onset(None, ("when what is asked about began: that was not found in time",))
         if work.cancelled() or work.exception() is not None:
@@ -118,7 +124,7 @@ class Exploration:
         return self._work
 
     async def _explore(self, request: ContextRequest) -> ExplorationFindings:
-        asked, request = request, widened(request)
+        asked, request = request, with_aftermath(request)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
             scope = await rollup_scope(session, request)
@@ -126,14 +132,14 @@ class Exploration:
             users = await read_users(session, request, timeline)
             quality = await quality_signals(session, request, timeline)
         # Thousands of comparisons, which other questions need not wait for.
-        found = await asyncio.to_thread(_found, asked, traffic, users, quality)
-        leading = _leading(request, found)
+        found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
+        leading = _select(request, found)
         async with self._snapshot.session() as session:
-            shifts = [await refined(session, request, shift) for shift in leading]
+            shifts = [await refine_onset(session, request, shift) for shift in leading]
         return ExplorationFindings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
 
 
-def _leading(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
+def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
     """Gaps first, then what the question names, then the clearest; of each metric a few.
 
     Cost that only follows volume is told where cost is asked about; that silence costs nothing never is.
@@ -149,70 +155,78 @@ def _leading(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[Cha
     for shift in sorted(shifts, key=order):
         if shift.metric is Metric.COST and any(_is_silence(shift, one) for one in volumes):
             continue
-        if shift.metric is Metric.COST and Topic.COST not in request.topics and _follows(shift, volumes):
+        if (
+            shift.metric is Metric.COST
+            and Topic.COST not in request.topics
+            and _follows_volume(shift, volumes)
+        ):
             continue
         seen[shift.metric] += 1
-        if seen[shift.metric] <= MAX_OF_A_METRIC:
+        if seen[shift.metric] <= MAX_PER_METRIC:
             leading.append(shift)
-    return leading[:MAX_SHIFTS]
+    return leading[:MAX_CHANGE_POINTS]
 
 
-def _follows(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
-    return any(cost.rose == one.rose and apart(cost, one) <= BLURRED for one in volumes)
+def _follows_volume(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
+    return any(cost.rose == one.rose and onset_gap(cost, one) <= MAX_RELATED_ONSET_GAP for one in volumes)
 
 
 def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:
     """Whether cost fell only while there were no requests at all of the same slice, or of one around it."""
-    if cost.rose or volume.rose or volume.counted or apart(cost, volume) > BLURRED:
+    if cost.rose or volume.rose or volume.counted or onset_gap(cost, volume) > MAX_RELATED_ONSET_GAP:
         return False
-    ends = cost.until or LONG_AFTER, volume.until or LONG_AFTER
+    ends = cost.until or FAR_FUTURE, volume.until or FAR_FUTURE
     stopped = (volume.slice, *volume.also)
-    return abs(ends[0] - ends[1]) <= BLURRED and any(one.contains(cost.slice) for one in stopped)
+    return abs(ends[0] - ends[1]) <= MAX_RELATED_ONSET_GAP and any(
+        one.contains(cost.slice) for one in stopped
+    )
 
 
-def _found(
+def _find_change_points(
     request: ContextRequest,
     traffic: Cells,
     users: Cells | None,
     quality: Sequence[tuple[Slice, Signal]],
 ) -> list[ChangePoint]:
-    hours = hourly(traffic.timeline)
+    hours = whole_hours(traffic.timeline)
     observed = [
-        *_of_traffic(traffic),
-        *_of_users(users, daily_profile(traffic)),
-        *(Observed(Metric.QUALITY, one, signal, hours) for one, signal in quality),
+        *_traffic_signals(traffic),
+        *_user_signals(users, daily_profile(traffic)),
+        *(ObservedSignal(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
-    least = least_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
-    shifts = (shift for one in observed for shift in _shifts(one, request, least))
-    return grouped(shifts)
+    least = min_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
+    shifts = (shift for one in observed for shift in _change_points(one, request, least))
+    return merge_events(shifts)
 
 
-def _of_traffic(cells: Cells) -> Iterator[Observed]:
+def _traffic_signals(cells: Cells) -> Iterator[ObservedSignal]:
     if not len(cells.slot):
         return
-    usual, profile = usual_log_latencies(cells), daily_profile(cells)
-    for one, chosen in slices(cells):
-        yield Observed(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
-        yield Observed(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
-        yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-        yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+    usual, profile = mean_log_latencies(cells), daily_profile(cells)
+    for one, chosen in iter_slices(cells):
+        yield ObservedSignal(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
+        yield ObservedSignal(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
+        yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+        yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
 
 
-def _of_users(cells: Cells | None, profile: Floats) -> Iterator[Observed]:
+def _user_signals(cells: Cells | None, profile: Floats) -> Iterator[ObservedSignal]:
     if cells is None or not len(cells.slot):
         return
-    for one, chosen in slices(cells):
+    for one, chosen in iter_slices(cells):
         if one.values:
-            yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-            yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+            yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+            yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
 
 
-def _totals(one: Slice, cells: Cells, signal: Signal | None, metric: Metric) -> Iterator[Observed]:
+def _total_signals(
+    one: Slice, cells: Cells, signal: Signal | None, metric: Metric
+) -> Iterator[ObservedSignal]:
     if signal is not None:
-        yield Observed(metric, one, signal, cells.timeline)
+        yield ObservedSignal(metric, one, signal, cells.timeline)
 
 
-def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
+def _change_points(observed: ObservedSignal, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
     timeline = observed.timeline
     for departure in level_shifts(observed.signal, least):
         until = None if departure.end is None else timeline.starts[departure.end]
@@ -236,7 +250,7 @@ def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterat
             exposure=_exposure(observed, departure),
             evidence=departure.evidence,
         )
-        enough = shift.counted >= _MIN_AFTER or (_is_total(shift.metric) and not shift.rose)
+        enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
         if enough and is_notable(shift.metric, after, before):
             yield shift
 
@@ -251,7 +265,7 @@ def _levels(metric: Metric, departure: LevelShift) -> tuple[float, float]:
     return away, usual
 
 
-def _expected_per_hour(observed: Observed, departure: LevelShift) -> float:
+def _expected_per_hour(observed: ObservedSignal, departure: LevelShift) -> float:
     if not _is_total(observed.metric):
         return 0.0
     slots = slice(departure.first, departure.within)
@@ -259,7 +273,7 @@ def _expected_per_hour(observed: Observed, departure: LevelShift) -> float:
     return float(observed.signal.weight[slots].sum()) * departure.usual.value / hours
 
 
-def _exposure(observed: Observed, departure: LevelShift) -> float:
+def _exposure(observed: ObservedSignal, departure: LevelShift) -> float:
     past = float(observed.signal.weight[: departure.first].sum())
     return departure.away.weight / past if _is_total(observed.metric) and past else 1.0
 

@@ -19,16 +19,17 @@ from models.database import ReadSession
 
 MAX_SPANS = 3
 """Onsets, the most relevant first, whose logs are read."""
-MAX_READ = 500
+MAX_LINES = 500
 """Lines near one onset, the first of them, and as many before."""
 MIN_LINES = 3
 """With fewer lines in the time after an onset, a template may be anything."""
-_EARLY, _LATE = timedelta(minutes=10), timedelta(minutes=30)
-_BEFORE = timedelta(hours=24)
-_BAD = (LogSeverity.ERROR, LogSeverity.CRITICAL)
-_LONGEST = 400
+_MARGIN_BEFORE = timedelta(minutes=10)
+_MARGIN_AFTER = timedelta(minutes=30)
+_KNOWN_SPAN = timedelta(hours=24)
+_ERROR_SEVERITIES = (LogSeverity.ERROR, LogSeverity.CRITICAL)
+_MAX_MESSAGE_CHARACTERS = 400
 
-Line = tuple[datetime, str, str]
+LoggedLine = tuple[datetime, str, str]
 """When, by what, and its text."""
 
 
@@ -38,35 +39,37 @@ async def new_errors(
     """Templates of errors first seen near an onset; onsets are first and last possible moments."""
     events = []
     for first, last in onsets[:MAX_SPANS]:
-        near = Window(first - _EARLY, min(last + _LATE, request.as_of + timedelta(microseconds=1)))
+        near = Window(
+            first - _MARGIN_BEFORE, min(last + _MARGIN_AFTER, request.as_of + timedelta(microseconds=1))
+        )
         if near.start >= near.end:
             continue
         after = await _lines(session, near, newest=False)
-        before = await _lines(session, Window(near.start - _BEFORE, near.start), newest=True)
+        before = await _lines(session, Window(near.start - _KNOWN_SPAN, near.start), newest=True)
         # Comparing lines takes a while; other sources go on meanwhile.
         events += await asyncio.to_thread(lambda a=after, b=before: list(_events(a, b)))  # type: ignore[misc]
     return events
 
 
-async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[Line]:
+async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[LoggedLine]:
     order = (ErrorLog.logged_at.desc(), ErrorLog.id.desc()) if newest else (ErrorLog.logged_at, ErrorLog.id)
     rows = await session.execute(
-        select(ErrorLog.logged_at, ErrorLog.target, func.substr(ErrorLog.message, 1, _LONGEST))
+        select(ErrorLog.logged_at, ErrorLog.target, func.substr(ErrorLog.message, 1, _MAX_MESSAGE_CHARACTERS))
         .where(
             ErrorLog.logged_at >= span.start,
             ErrorLog.logged_at < span.end,
-            ErrorLog.severity.in_(_BAD),
+            ErrorLog.severity.in_(_ERROR_SEVERITIES),
         )
         .order_by(*order)
-        .limit(MAX_READ)
+        .limit(MAX_LINES)
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def _events(after: Sequence[Line], before: Sequence[Line]) -> Iterator[Event]:
+def _events(after: Sequence[LoggedLine], before: Sequence[LoggedLine]) -> Iterator[Event]:
     template_of = templates_of(text for _, _, text in (*after, *before))
     known = {template_of[text] for _, _, text in before}
-    groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[LoggedLine]] = defaultdict(list)
     for line in after:
         if (template := template_of[line[2]]) not in known:
             groups[line[1], template].append(line)

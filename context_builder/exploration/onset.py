@@ -20,18 +20,18 @@ from context_builder.exploration.series.signal import Distribution, Floats, Sign
 MAX_BUCKETS = 250
 MIN_WEIGHT = 8.0
 """Of a bucket: with fewer requests a share says little."""
-CHANCE = 0.01
+FALSE_ALARM_RATE = 0.01
 """That anything is found in a question's signals where nothing changed, were their noise as assumed."""
-_PLAUSIBLE = 3.0
+_INTERVAL_DROP = 3.0
 """Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
 _PENALTY = 8.0
-_USUAL_SHARE = 0.1
+_MIN_BASELINE_SHARE = 0.1
 """The usual level is that of the first segment with so much of all weight."""
 _MIN_LEVEL = 1e-3
 """No level is taken for impossible."""
-_USUAL_STEPS = 0.95
+_NOISE_STEPS = 0.95
 """Share of the steps from bucket to bucket, the smallest, of which none should be a change of level."""
-_TO_DEVIATION = 1.4826
+_MAD_TO_DEVIATION = 1.4826
 """From the median absolute deviation to the standard deviation of normal values."""
 
 
@@ -50,12 +50,12 @@ class LevelShift:
     evidence: float
 
 
-def least_evidence(places: int) -> float:
+def min_evidence(places: int) -> float:
     """What a change needs, where so many places are looked at, to be no matter of chance.
 
     The quantile of the chi-squared distribution with one degree of freedom (Bonferroni).
     """
-    return NormalDist().inv_cdf(CHANCE / max(1, places) / 2) ** 2
+    return NormalDist().inv_cdf(FALSE_ALARM_RATE / max(1, places) / 2) ** 2
 
 
 def level_shifts(signal: Signal, least: float) -> list[LevelShift]:
@@ -67,11 +67,11 @@ def level_shifts(signal: Signal, least: float) -> list[LevelShift]:
     if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
         return []
     merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(merged)))
-    bounds = _confirmed(merged, _proposed(merged), least)
-    return list(_runs(merged, bounds, least))
+    bounds = _confirm_bounds(merged, _propose_bounds(merged), least)
+    return list(_find_runs(merged, bounds, least))
 
 
-def _proposed(signal: Signal) -> list[int]:
+def _propose_bounds(signal: Signal) -> list[int]:
     """Bounds of the segments, 0 and the length included."""
     values = signal.standardised() / math.sqrt(signal.noise.dispersion)
     penalty = _PENALTY + 2 * math.log(len(values))
@@ -82,12 +82,12 @@ def _proposed(signal: Signal) -> list[int]:
 def _dispersion(signal: Signal) -> float:
     """From one bucket to the next, so that a change of level does not count."""
     steps = np.sort(np.abs(np.diff(signal.standardised())))
-    deviation = _TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
-    usual = steps[: max(1, int(len(steps) * _USUAL_STEPS))]
+    deviation = _MAD_TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
+    usual = steps[: max(1, int(len(steps) * _NOISE_STEPS))]
     return max(1.0, deviation**2, float((usual**2).mean()) / 2)
 
 
-def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
+def _confirm_bounds(signal: Signal, bounds: list[int], least: float) -> list[int]:
     """The bounds without those whose two sides chance explains, the weakest taken away first."""
     while len(bounds) > 2:  # noqa: PLR2004  one segment has two bounds
         parts = [signal.level(a, b) for a, b in pairwise(bounds)]
@@ -99,16 +99,18 @@ def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
     return bounds
 
 
-def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[LevelShift]:
+def _find_runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[LevelShift]:
     segments = list(pairwise(bounds))
-    base = _usual(signal, segments)
+    base = _baseline_segment(signal, segments)
     usual = signal.level(*segments[base])
     run: list[tuple[int, int]] = []
     for segment in [*segments[base + 1 :], None]:
         level = signal.level(*segment) if segment else usual
         away = segment is not None and signal.noise.evidence(level, usual) >= least
-        if run and (not away or _side(level, usual) != _side(signal.level(run[0][0], run[-1][1]), usual)):
-            yield _departure(signal, run, usual)
+        if run and (
+            not away or _is_above(level, usual) != _is_above(signal.level(run[0][0], run[-1][1]), usual)
+        ):
+            yield _level_shift(signal, run, usual)
             run = []
         if away and segment:
             run.append(segment)
@@ -116,23 +118,23 @@ def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[Level
             usual = SignalLevel(usual.weight + level.weight, usual.mass + level.mass)
 
 
-def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
+def _baseline_segment(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
     total = signal.level(0, len(signal)).weight
     return next(
         (
             number
             for number, segment in enumerate(segments)
-            if signal.level(*segment).weight >= _USUAL_SHARE * total
+            if signal.level(*segment).weight >= _MIN_BASELINE_SHARE * total
         ),
         0,
     )
 
 
-def _side(level: SignalLevel, usual: SignalLevel) -> bool:
+def _is_above(level: SignalLevel, usual: SignalLevel) -> bool:
     return level.value > usual.value
 
 
-def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLevel) -> LevelShift:
+def _level_shift(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLevel) -> LevelShift:
     first, end = run[0][0], run[-1][1]
     away = signal.level(first, end)
     return LevelShift(
@@ -146,7 +148,7 @@ def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLeve
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class OnsetEstimate:
     """Where a signal left its usual level: the likeliest bucket, and the first and last plausible ones."""
 
     first: int
@@ -154,19 +156,19 @@ class Turn:
     last: int
 
 
-def turning_point(signal: Signal, usual: float, away: float) -> Turn:
+def estimate_onset(signal: Signal, usual: float, away: float) -> OnsetEstimate:
     """The turn of a signal that ends away from its usual level.
 
     For the neighbourhood of an onset, in finer buckets than those that it was found in.
     """
-    later = np.cumsum(_gain(signal, usual, away)[::-1])[::-1]
+    later = np.cumsum(_log_likelihood_gain(signal, usual, away)[::-1])[::-1]
     # Where nothing was counted between two buckets, the later one is the first that was seen away.
     likeliest = len(later) - 1 - int(np.argmax(later[::-1]))
-    plausible = np.flatnonzero(later >= later[likeliest] - _PLAUSIBLE)
-    return Turn(int(plausible[0]), likeliest, int(plausible[-1]))
+    plausible = np.flatnonzero(later >= later[likeliest] - _INTERVAL_DROP)
+    return OnsetEstimate(int(plausible[0]), likeliest, int(plausible[-1]))
 
 
-def _gain(signal: Signal, usual: float, away: float) -> Floats:
+def _log_likelihood_gain(signal: Signal, usual: float, away: float) -> Floats:
     """By bucket, how much likelier it is at the level away than at the usual one."""
     if signal.noise.law is Distribution.GAUSSIAN:
         middle = (usual + away) / 2

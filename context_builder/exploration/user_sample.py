@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Select, select
 
-from context_builder.exploration.attribution import Breakdown
-from context_builder.exploration.breakdown import Spans
+from context_builder.exploration.breakdown import ComparedSpans
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.timeline import HOUR
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import ContextRequest, Window
-from context_builder.telemetry.newest_requests import each, newest_of
+from context_builder.telemetry.newest_requests import newest_of_ranges, one_condition_per_value
 from models import FAILED_STATUSES, Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -36,8 +36,8 @@ class UserSample:
     """Whether these are all requests of the span."""
 
 
-async def error_users(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
+async def user_error_breakdown(
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> tuple[Breakdown, bool]:
     """Failed requests of each user against the usual share, and whether all requests since then are in it."""
     sample = await _sample(session, request, spans.after)
@@ -48,7 +48,9 @@ async def error_users(
     return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, noise), sample.complete
 
 
-async def volume_users(session: ReadSession, request: ContextRequest, spans: Spans) -> tuple[Breakdown, bool]:
+async def user_volume_breakdown(
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans
+) -> tuple[Breakdown, bool]:
     """Requests of each user on the deployments in scope, after against right before."""
     after, before = [await _sample(session, request, span) for span in (spans.after, spans.before)]
     users = sorted({*after.requests, *before.requests})
@@ -59,7 +61,7 @@ async def volume_users(session: ReadSession, request: ContextRequest, spans: Spa
 
 
 async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:
-    newest = newest_of(_ranges(request, span), MAX_REQUESTS)
+    newest = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
     rows = await session.execute(
         select(User, newest.c.status, newest.c.created_at)
         .join(User, User.id == newest.c.user_id)
@@ -89,6 +91,6 @@ def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any
         yield wanted
         return
     for deployment, status in product(
-        each(Request.deployment_id, request.scope.deployment_ids), RequestStatus
+        one_condition_per_value(Request.deployment_id, request.scope.deployment_ids), RequestStatus
     ):
         yield wanted.where(deployment, Request.status == status)

@@ -12,7 +12,12 @@ from sqlalchemy import select
 
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
 from context_builder.question.request import QuestionError, Window
-from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
+from context_builder.telemetry.rollups import (
+    concatenated_histograms,
+    in_window,
+    in_window_by_minute,
+    merge_histograms,
+)
 from models import RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -104,7 +109,7 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 async def _histograms(session: ReadSession, traffic: Traffic, width: timedelta) -> list[tuple[datetime, str]]:
     """The histograms of each bucket of the rollups."""
     whole_hours = width >= timedelta(hours=1)
-    covers = in_window if whole_hours else in_minutes
+    covers = in_window if whole_hours else in_window_by_minute
     rows = await session.execute(
         select(RequestRollup.bucket_start, concatenated_histograms(session))
         .where(

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import Select, select
 
-from context_builder.telemetry.newest_requests import tier_then
+from context_builder.telemetry.newest_requests import tier_at_request
 from models import Deployment, Request, User
 
 
@@ -39,7 +39,7 @@ class LoggedRequest:
 def with_names() -> Select[Request, Deployment, str, str | None]:
     """Requests, their deployment, the user's name and tier."""
     return (
-        select(Request, Deployment, User.public_id, tier_then())
+        select(Request, Deployment, User.public_id, tier_at_request())
         .join(Deployment, Deployment.id == Request.deployment_id)
         .join(User, User.id == Request.user_id)
     )

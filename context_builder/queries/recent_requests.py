@@ -20,7 +20,13 @@ from context_builder.question.checks import check_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import QuestionError, Scope, ScopeNames
-from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
+from context_builder.telemetry.newest_requests import (
+    MAX_RANGES,
+    has_one_of,
+    newest_of_ranges,
+    one_condition_per_value,
+    tier_at_request,
+)
 from models import Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -134,19 +140,19 @@ def _walk(scope: Scope, statuses: Sequence[str]) -> _Walk:
 
 def _walks(scope: Scope, statuses: Sequence[str]) -> Iterator[_Walk]:
     """One walk per index that serves a filter, the most telling one first; last that of the moment alone."""
-    of_user = among(Request.user_id, scope.user_ids)
-    of_deployment = among(Request.deployment_id, scope.deployment_ids)
-    of_status = among(Request.status, statuses)
-    of_tier = [tier_then().in_(scope.tiers)] if scope.tiers else []
+    of_user = has_one_of(Request.user_id, scope.user_ids)
+    of_deployment = has_one_of(Request.deployment_id, scope.deployment_ids)
+    of_status = has_one_of(Request.status, statuses)
+    of_tier = [tier_at_request().in_(scope.tiers)] if scope.tiers else []
     if 0 < len(scope.user_ids) <= MAX_RANGES:
-        yield _Walk(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
+        yield _Walk(one_condition_per_value(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
     if 0 < len(scope.deployment_ids) <= MAX_RANGES:
         # The index has the status between the deployment and the moment.
         every_status = [Request.status == status for status in statuses or list(RequestStatus)]
-        ranges = product(each(Request.deployment_id, scope.deployment_ids), every_status)
+        ranges = product(one_condition_per_value(Request.deployment_id, scope.deployment_ids), every_status)
         yield _Walk([and_(*one) for one in ranges], [*of_user, *of_tier])
     if statuses:
-        yield _Walk(each(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
+        yield _Walk(one_condition_per_value(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
     yield _Walk([true()], [*of_user, *of_deployment, *of_status, *of_tier])
 
 
@@ -158,7 +164,7 @@ def _walked(walk: _Walk, chosen: Listing, span: ColumnElement[bool]) -> Subquery
     parts = [select(*columns).where(one, span, below) for one in walk.ranges]
     if walk.along:
         parts = [part.join(User, User.id == Request.user_id) for part in parts]
-    newest = newest_of(parts, most)
+    newest = newest_of_ranges(parts, most)
     return select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most).subquery()
 
 

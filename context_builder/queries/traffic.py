@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement
 
 from context_builder.queries.moment import Moment, moment_of
-from context_builder.question.checks import given_window
+from context_builder.question.checks import explicit_window
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.request import Scope, ScopeNames, Window
 from context_builder.question.time_phrases import DEFAULT_LENGTH
-from context_builder.telemetry.rollups import of_traffic
+from context_builder.telemetry.rollups import traffic_condition
 from models import QualityRollup, RequestRollup
 from models.database import ReadSession
 
@@ -46,7 +46,7 @@ class Traffic:
 
     def condition(self, table: type[RequestRollup | QualityRollup]) -> ColumnElement[bool]:
         """Rollups of the deployments and tiers, whatever their time."""
-        return of_traffic(table, self.scope.deployment_ids, self.scope.tiers)
+        return traffic_condition(table, self.scope.deployment_ids, self.scope.tiers)
 
 
 async def traffic_of(
@@ -54,7 +54,7 @@ async def traffic_of(
 ) -> Traffic:
     """Resolves a filter; without `since` the window has `length`. Raises QuestionError."""
     moment = moment_of(filters.as_of)
-    window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
+    window = explicit_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
     names = ScopeNames(
         deployments=filters.deployments,
         models=filters.models,

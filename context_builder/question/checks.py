@@ -6,9 +6,9 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
-from context_builder.question.moments import before
+from context_builder.question.moments import subtract
 from context_builder.question.request import QuestionError, ScopeNames, Window
-from context_builder.question.time_phrases import DEFAULT_LENGTH, EARLIEST, whole_minutes
+from context_builder.question.time_phrases import DEFAULT_LENGTH, MIN_TIME, floor_to_minute
 
 MAX_QUESTION_CHARACTERS = 4_000
 MIN_TOKEN_BUDGET = 500
@@ -55,7 +55,7 @@ def check_moment(moment: datetime | None, *, name: str, now: datetime) -> dateti
         raise QuestionError(
             f"{name} {moment.isoformat()} is in the future; it is {now.isoformat(timespec='seconds')}"
         )
-    if moment < EARLIEST:
+    if moment < MIN_TIME:
         raise QuestionError(f"{name} {moment.isoformat()} is too early; accepted are moments from 1970 on")
     return moment.astimezone(UTC)
 
@@ -90,7 +90,7 @@ def check_scope(scope: ScopeNames) -> None:
             check_name(name, kind=field.name.removesuffix("s"))
 
 
-def given_window(
+def explicit_window(
     since: datetime | None,
     until: datetime | None,
     *,
@@ -104,8 +104,8 @@ def given_window(
     """
     since = check_moment(since, name="since", now=now)
     until = check_moment(until, name="until", now=now)
-    end = whole_minutes(min(until or as_of, as_of))
-    start = whole_minutes(since) if since else before(end, length)
+    end = floor_to_minute(min(until or as_of, as_of))
+    start = floor_to_minute(since) if since else subtract(end, length)
     if start >= end:
         raise QuestionError(
             f"the window from {start.isoformat()} to {end.isoformat()} is empty; "

@@ -7,13 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from context_builder.question.names import ORDINARY, spelling, words_of
+from context_builder.question.names import ORDINARY_WORDS, normalize_name, words_of
 
-_MAX_NAME = 3
+_MAX_NAME_WORDS = 3
 """Words that one name may be spread over: `llama 70b k8s`."""
-_MIN_NAME = 2
-_MIN_FAMILY = 3
-_ANNOUNCED_BY = frozenset({"backend", "backends", "cloud", "deployment", "deployments", "model", "models"})
+_MIN_NAME_CHARACTERS = 2
+_MIN_FAMILY_CHARACTERS = 3
+_ANNOUNCING_WORDS = frozenset(
+    {"backend", "backends", "cloud", "deployment", "deployments", "model", "models"}
+)
 """Beside such a word even an ordinary word is a name: `the local backend`."""
 
 
@@ -28,7 +30,7 @@ class DeploymentName:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedDeployments:
+class DeploymentMatches:
     """What a text says about deployments."""
 
     ids: tuple[int, ...]
@@ -48,7 +50,7 @@ class _Mention:
     backends: set[str] = field(default_factory=set)
 
 
-def find_deployments(text: str, known: Iterable[DeploymentName]) -> NamedDeployments:
+def find_deployments(text: str, known: Iterable[DeploymentName]) -> DeploymentMatches:
     """The known deployments that a text names, in the order given.
 
     Model and backend together mean their pairs; where no such pair exists, each was named for itself.
@@ -56,9 +58,9 @@ def find_deployments(text: str, known: Iterable[DeploymentName]) -> NamedDeploym
     deployments = list(known)
     mentions = _Catalog(deployments).mentions(words_of(text))
     whole = {public_id for mention in mentions for public_id in mention.whole}
-    chosen = {deployment.id for group in _groups(mentions) for deployment in _pairs(group, deployments)}
+    chosen = {deployment.id for group in _groups(mentions) for deployment in _members(group, deployments)}
     named = [d for d in deployments if d.public_id in whole or d.id in chosen]
-    return NamedDeployments(
+    return DeploymentMatches(
         ids=tuple(deployment.id for deployment in named),
         labels=tuple(f"deployment {deployment.public_id}" for deployment in named),
         consumed=frozenset(word for mention in mentions for word in mention.words),
@@ -74,18 +76,18 @@ class _Catalog:
         self._backends: defaultdict[str, set[str]] = defaultdict(set)
         self._families: defaultdict[str, set[str]] = defaultdict(set)
         for deployment in deployments:
-            self._whole[spelling(deployment.public_id)].add(deployment.public_id)
-            self._models[spelling(deployment.model)].add(deployment.model)
-            self._backends[spelling(deployment.backend)].add(deployment.backend)
+            self._whole[normalize_name(deployment.public_id)].add(deployment.public_id)
+            self._models[normalize_name(deployment.model)].add(deployment.model)
+            self._backends[normalize_name(deployment.backend)].add(deployment.backend)
             head = re.split(r"[-_.\s]", deployment.model)[0]
-            if len(head) >= _MIN_FAMILY and head.isalpha():
-                self._families[spelling(head)].add(deployment.model)
+            if len(head) >= _MIN_FAMILY_CHARACTERS and head.isalpha():
+                self._families[normalize_name(head)].add(deployment.model)
 
     def mentions(self, words: list[str]) -> list[_Mention]:
         """The names in a text, longest first where they overlap, in the order in which they stand."""
         found: dict[int, _Mention] = {}
         taken: set[int] = set()
-        for length in range(min(_MAX_NAME, len(words)), 0, -1):
+        for length in range(min(_MAX_NAME_WORDS, len(words)), 0, -1):
             for start in range(len(words) - length + 1):
                 positions = range(start, start + length)
                 if taken.isdisjoint(positions):
@@ -98,20 +100,20 @@ class _Catalog:
     def _mention(self, words: list[str], start: int, length: int) -> _Mention:
         run = tuple(words[start : start + length])
         mention = _Mention(start, run)
-        spelled = spelling(" ".join(run))
+        spelled = normalize_name(" ".join(run))
         beside = {
             word.casefold() for word in (*words[max(0, start - 1) : start], *words[start + length :][:1])
         }
-        if "/" in run[0] or _stands_alone(spelled):
+        if "/" in run[0] or _is_distinctive(spelled):
             mention.whole = self._whole.get(spelled, set())
-        if not mention.whole and (_stands_alone(spelled) or beside & _ANNOUNCED_BY):
+        if not mention.whole and (_is_distinctive(spelled) or beside & _ANNOUNCING_WORDS):
             mention.models = self._models.get(spelled, set())
             mention.backends = set() if mention.models else self._backends.get(spelled, set())
         if not (mention.whole or mention.models or mention.backends):
-            if _stands_alone(spelled):
+            if _is_distinctive(spelled):
                 mention.models = self._families.get(spelled, set())
             if length == 1 and "/" in run[0]:
-                self._read_list(mention, [spelling(part) for part in run[0].split("/")])
+                self._read_list(mention, [normalize_name(part) for part in run[0].split("/")])
         return mention
 
     def _read_list(self, mention: _Mention, parts: list[str]) -> None:
@@ -124,9 +126,9 @@ class _Catalog:
             mention.backends = set().union(*backends)
 
 
-def _stands_alone(spelled: str) -> bool:
+def _is_distinctive(spelled: str) -> bool:
     """Whether a name is too unlike any ordinary word or number to be met by chance."""
-    return len(spelled) >= _MIN_NAME and not spelled.isdecimal() and spelled not in ORDINARY
+    return len(spelled) >= _MIN_NAME_CHARACTERS and not spelled.isdecimal() and spelled not in ORDINARY_WORDS
 
 
 def _groups(mentions: Iterable[_Mention]) -> Iterator[_Mention]:
@@ -146,6 +148,6 @@ def _groups(mentions: Iterable[_Mention]) -> Iterator[_Mention]:
     yield group
 
 
-def _pairs(group: _Mention, deployments: list[DeploymentName]) -> list[DeploymentName]:
+def _members(group: _Mention, deployments: list[DeploymentName]) -> list[DeploymentName]:
     both = [d for d in deployments if d.model in group.models and d.backend in group.backends]
     return both or [d for d in deployments if d.model in group.models or d.backend in group.backends]

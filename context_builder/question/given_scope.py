@@ -34,8 +34,8 @@ async def given_scope(
     require_known("model", given.models, [d.model for d in deployments])
     require_known("backend", given.backends, [d.backend for d in deployments])
     require_known("tier", given.tiers, list(Tier))
-    users = await _given(session, User, given.users, as_of)
-    incidents = await _given(session, Incident, given.incidents, as_of)
+    users = await _exact_rows(session, User, given.users, as_of)
+    incidents = await _exact_rows(session, Incident, given.incidents, as_of)
     chosen = [
         deployment
         for deployment in deployments
@@ -60,7 +60,7 @@ async def given_scope(
     )
 
 
-async def _given(
+async def _exact_rows(
     session: ReadSession, table: type[User | Incident], names: tuple[str, ...], as_of: datetime
 ) -> MatchedRows:
     """The rows that a caller named exactly. Raises QuestionError for a name that is not known."""

@@ -14,7 +14,7 @@ from context_builder.question.request import QuestionError
 from models import Deployment, Incident, User
 from models.database import ReadSession
 
-_NEAR_NAMES = 5_000
+_MAX_SAMPLED = 5_000
 """How many known ids of a kind are compared when one is not known."""
 
 
@@ -59,7 +59,7 @@ async def deployment_names_at(session: ReadSession, as_of: datetime) -> list[Dep
 async def sample_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
     """Known users, for near matches."""
     found = await session.scalars(
-        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_NAMES)
+        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_MAX_SAMPLED)
     )
     return found.all()
 
@@ -70,6 +70,6 @@ async def sample_incidents(session: ReadSession, as_of: datetime) -> Sequence[st
         select(Incident.public_id)
         .where(Incident.started_at <= as_of)
         .order_by(Incident.started_at.desc())
-        .limit(_NEAR_NAMES)
+        .limit(_MAX_SAMPLED)
     )
     return found.all()

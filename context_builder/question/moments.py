@@ -62,12 +62,12 @@ _PARTS = re.compile(
     rf"|(?P<day>{_DAY})?(?:{_AT}?(?P<clock>{_CLOCK})(?P<zone>{_ZONE})?)?(?: (?:on )?(?P<day_last>{_DAY}))?",
     re.IGNORECASE | re.ASCII,
 )
-_LENGTH = re.compile(rf"({COUNT})? ?({UNIT})", re.ASCII)
-_AM_PM = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:\.\d+)? ?([ap]m)?", re.IGNORECASE)
+_DURATION = re.compile(rf"({COUNT})? ?({UNIT})", re.ASCII)
+_TIME_OF_DAY = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:\.\d+)? ?([ap]m)?", re.IGNORECASE)
 _NOON = 12
-_HOURS = timedelta(hours=1)
-_FIRST = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+_MIN_TIME = datetime.min.replace(tzinfo=UTC)
+_MAX_TIME = datetime.max.replace(tzinfo=UTC)
 
 _parser_lock = threading.Lock()  # dateparser keeps its settings in shared objects
 
@@ -89,9 +89,9 @@ def read_moment(phrase: str, base: datetime) -> Span | None:
     if named_day and day is None:
         return None
     if parts["clock"]:
-        moment = _at(day, parts["clock"], (parts["zone"] or "").strip(), base)
+        moment = _clock_time(day, parts["clock"], (parts["zone"] or "").strip(), base)
         return (moment, moment) if moment else None
-    return (day, _plus(day, DAY)) if day else None
+    return (day, _add(day, DAY)) if day else None
 
 
 def names_day(phrase: str) -> bool:
@@ -100,14 +100,14 @@ def names_day(phrase: str) -> bool:
     return parts is not None and not (parts["clock"] and not parts["day"] and not parts["day_last"])
 
 
-def length_of(phrase: str) -> timedelta:
+def duration_of(phrase: str) -> timedelta:
     """The length of a phrase that matches COUNT and UNIT, such as `3 hours`; `hour` alone is one."""
-    count, unit = _length(phrase.casefold())
+    count, unit = _count_and_unit(phrase.casefold())
     return count * _UNITS[unit]
 
 
-def _length(phrase: str) -> tuple[int, str]:
-    match = _LENGTH.fullmatch(phrase)
+def _count_and_unit(phrase: str) -> tuple[int, str]:
+    match = _DURATION.fullmatch(phrase)
     if match is None:
         raise ValueError(f"not a length of time: {phrase!r}")
     word, unit = match.groups()
@@ -123,86 +123,86 @@ def midnight_of(moment: datetime) -> datetime:
 def calendar_span(phrase: str, base: datetime) -> Span:
     """`this week`, `last night`, ... in UTC; weeks begin on Monday, the weekend is the last that began."""
     midnight = midnight_of(base)
-    monday = _plus(midnight, -midnight.weekday() * DAY)
-    saturday = _plus(midnight, -((midnight.weekday() - 5) % 7) * DAY)
+    monday = _add(midnight, -midnight.weekday() * DAY)
+    saturday = _add(midnight, -((midnight.weekday() - 5) % 7) * DAY)
     month, year = midnight.replace(day=1), midnight.replace(month=1, day=1)
     spans = {
         "tonight": (midnight, base),
         "this hour": (base.astimezone(UTC).replace(minute=0, second=0, microsecond=0), base),
-        "this morning": (midnight, midnight + 12 * _HOURS),
-        "this afternoon": (midnight + 12 * _HOURS, midnight + 18 * _HOURS),
-        "this evening": (midnight + 18 * _HOURS, _plus(midnight, DAY)),
-        "last night": (_plus(midnight, -6 * _HOURS), midnight + 6 * _HOURS),
+        "this morning": (midnight, midnight + 12 * _HOUR),
+        "this afternoon": (midnight + 12 * _HOUR, midnight + 18 * _HOUR),
+        "this evening": (midnight + 18 * _HOUR, _add(midnight, DAY)),
+        "last night": (_add(midnight, -6 * _HOUR), midnight + 6 * _HOUR),
         "this week": (monday, base),
-        "last week": (_plus(monday, -7 * DAY), monday),
+        "last week": (_add(monday, -7 * DAY), monday),
         "this month": (month, base),
-        "last month": (_plus(month, -DAY).replace(day=1), month),
+        "last month": (_add(month, -DAY).replace(day=1), month),
         "this year": (year, base),
-        "last year": (_plus(year, -DAY).replace(month=1, day=1), year),
-        "weekend": (saturday, _plus(saturday, 2 * DAY)),
+        "last year": (_add(year, -DAY).replace(month=1, day=1), year),
+        "weekend": (saturday, _add(saturday, 2 * DAY)),
     }
     name = phrase.casefold()
     return spans["weekend" if name.endswith("weekend") else name]
 
 
-def _plus(moment: datetime, span: timedelta) -> datetime:
+def _add(moment: datetime, span: timedelta) -> datetime:
     """The sum, or the first or last moment that there is."""
     try:
         return moment + span
     except OverflowError:
-        return _FIRST if span < timedelta(0) else _LAST
+        return _MIN_TIME if span < timedelta(0) else _MAX_TIME
 
 
-def before(moment: datetime, span: timedelta) -> datetime:
+def subtract(moment: datetime, span: timedelta) -> datetime:
     """So long before a moment, or the first moment that there is."""
-    return _plus(moment, -span)
+    return _add(moment, -span)
 
 
 def _ago(phrase: str, base: datetime) -> Span:
     """Days ago and more is a day, hours ago and less a moment."""
-    count, unit = _length(phrase.casefold().removesuffix(" ago"))
-    moment = before(base, count * _UNITS[unit])
+    count, unit = _count_and_unit(phrase.casefold().removesuffix(" ago"))
+    moment = subtract(base, count * _UNITS[unit])
     if _UNITS[unit] < DAY:
         return moment, moment
-    return midnight_of(moment), _plus(midnight_of(moment), DAY)
+    return midnight_of(moment), _add(midnight_of(moment), DAY)
 
 
 def _day(phrase: str, base: datetime) -> datetime | None:
     """The midnight with which the last such day up to `base` began."""
     words = phrase.casefold().removeprefix("last ").removeprefix("this ")
     if words in ("today", "yesterday"):
-        return _plus(midnight_of(base), DAY * -(words == "yesterday"))
+        return _add(midnight_of(base), DAY * -(words == "yesterday"))
     if words[:4].isdecimal():
         # The date parser would read 2026-13-01 as the 13th of January.
-        return _iso(words)
+        return _iso_date(words)
     weekday = next((day for day in _WEEKDAYS if words.isalpha() and words[:3] == day[:3]), None)
-    found = _parsed(weekday or words, base)
+    found = _parse_date(weekday or words, base)
     return midnight_of(found) if found else None
 
 
-def _iso(date: str) -> datetime | None:
+def _iso_date(date: str) -> datetime | None:
     try:
         return datetime.fromisoformat(date).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def _at(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
+def _clock_time(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
     """A time of day on a day, or the last such time up to `base`."""
     time_of_day = _time_of_day(clock)
     if time_of_day is None:
         return None
-    moment = _in_zone(_plus(day or midnight_of(base), time_of_day), zone)
+    moment = _from_zone(_add(day or midnight_of(base), time_of_day), zone)
     if moment is None or day is not None:
         return moment
     # A zone can bring the time of day to the day before or after.
-    return next((m for m in (_plus(moment, n * DAY) for n in (1, 0, -1)) if m <= base), None)
+    return next((m for m in (_add(moment, n * DAY) for n in (1, 0, -1)) if m <= base), None)
 
 
 def _time_of_day(clock: str) -> timedelta | None:
     if clock.casefold() in ("noon", "midnight"):
         return timedelta(hours=_NOON if clock.casefold() == "noon" else 0)
-    match = _AM_PM.fullmatch(clock)
+    match = _TIME_OF_DAY.fullmatch(clock)
     if match is None:
         return None
     hour, minute, second = (int(part or 0) for part in match.groups()[:3])
@@ -215,19 +215,19 @@ def _time_of_day(clock: str) -> timedelta | None:
     return timedelta(hours=hour, minutes=minute, seconds=second) if valid else None
 
 
-def _in_zone(local: datetime, zone: str) -> datetime | None:
+def _from_zone(local: datetime, zone: str) -> datetime | None:
     """A UTC moment read as the local time of a zone: `CET`, `+02:00`, `UTC+2` or `Europe/Berlin`."""
     if zone.casefold() in ("", "z", "utc", "gmt"):
         return local
     if "/" not in zone:
-        return _parsed(f"{local:%Y-%m-%d %H:%M:%S} {zone}", local)
+        return _parse_date(f"{local:%Y-%m-%d %H:%M:%S} {zone}", local)
     try:
         return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except (ZoneInfoNotFoundError, ValueError, OverflowError):
         return None
 
 
-def _parsed(phrase: str, base: datetime) -> datetime | None:
+def _parse_date(phrase: str, base: datetime) -> datetime | None:
     settings = {
         "RELATIVE_BASE": base.astimezone(UTC).replace(tzinfo=None),
         "TIMEZONE": "UTC",

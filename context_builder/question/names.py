@@ -12,7 +12,7 @@ _ALIASES = {
     "kubernetes": "k8s", "amazon": "aws", "google": "gcp", "microsoft": "azure", "premises": "prem",
 }  # fmt: skip
 
-ORDINARY = frozenset(
+ORDINARY_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
@@ -44,7 +44,7 @@ _TIER_PHRASE = re.compile(
     re.IGNORECASE,
 )
 
-_COUNTED = frozenset({"incident", "request", "user", "id", "number"})
+_ID_NOUNS = frozenset({"incident", "request", "user", "id", "number"})
 """Only after such a word can a bare number be an id."""
 
 
@@ -53,7 +53,7 @@ def words_of(text: str) -> list[str]:
     return [word for word in (match.group().rstrip(".:/@+#-") for match in _WORD.finditer(text)) if word]
 
 
-def spelling(name: str) -> str:
+def normalize_name(name: str) -> str:
     """What is left of a name without case, punctuation and aliases: `GPT 4` and `gpt-4` are one."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(_ALIASES.get(piece, piece) for piece in re.split(r"[\W_]+", folded))
@@ -66,15 +66,15 @@ def find_tiers(text: str) -> tuple[str, ...]:
     return tuple(tier for tier in Tier if any(tier in word.split("-") for word in named))
 
 
-def possible_ids(text: str) -> frozenset[str]:
+def candidate_ids(text: str) -> frozenset[str]:
     """Words that could be the public id of a user, incident or request, as they are written."""
     words = words_of(text)
     return frozenset(
         word
         for before, word in zip(["", *words], words, strict=False)
-        if (len(word) > 1 or before.casefold() in _COUNTED)
-        and word.casefold() not in ORDINARY
-        and (before.casefold() in _COUNTED or not _is_number(word))
+        if (len(word) > 1 or before.casefold() in _ID_NOUNS)
+        and word.casefold() not in ORDINARY_WORDS
+        and (before.casefold() in _ID_NOUNS or not _is_number(word))
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 
-from context_builder.question.names import ORDINARY, words_of
+from context_builder.question.names import ORDINARY_WORDS, words_of
 from context_builder.question.request import UnknownName
 
 MAX_UNKNOWN_NAMES = 10
@@ -23,10 +23,10 @@ _FAMILY = re.compile(
     re.IGNORECASE,
 )
 """Models that many gateways have."""
-_NO_NAME = re.compile(r"v?\d[\w.:+-]*|p\d+\S*|[1-5]xx\S*|https?/\d\S*|\S*://\S*", re.IGNORECASE)
+_NOT_A_NAME = re.compile(r"v?\d[\w.:+-]*|p\d+\S*|[1-5]xx\S*|https?/\d\S*|\S*://\S*", re.IGNORECASE)
 """Versions, numbers with units, percentiles, groups of status codes, addresses."""
-_ALIKE = 0.6
-_VERY_ALIKE = 0.75
+_MIN_SIMILARITY = 0.6
+_MIN_CLOSE_SIMILARITY = 0.75
 
 
 def unknown_names(
@@ -38,16 +38,16 @@ def unknown_names(
     with a known `model/backend`, or is spelled much like a known name.
     """
     understood_words = {word.casefold() for word in understood}
-    names, all_ids = _by_spelling(known), _by_spelling(ids)
+    names, all_ids = _by_casefolded(known), _by_casefolded(ids)
     candidates = (
         word
         for word in dict.fromkeys(words_of(text))
         if word.casefold() not in understood_words | names.keys() | all_ids.keys()
-        and _may_be_meant(word, names)
+        and _is_candidate(word, names)
     )
     unknown = []
     for word in islice(candidates, MAX_UNKNOWN_NAMES):
-        near = _near(word, names | all_ids if looks_like_id(word) else names)
+        near = _near_matches(word, names | all_ids if looks_like_id(word) else names)
         if looks_like_id(word) or _FAMILY.match(word) or "/" in word or _is_close(word, near):
             unknown.append(UnknownName(word, near))
     return tuple(unknown)
@@ -58,24 +58,31 @@ def looks_like_id(word: str) -> bool:
     return _ID.fullmatch(word) is not None and _COLUMN.fullmatch(word) is None
 
 
-def _by_spelling(names: Iterable[str]) -> dict[str, str]:
+def _by_casefolded(names: Iterable[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names}
 
 
-def _may_be_meant(word: str, names: Mapping[str, str]) -> bool:
+def _is_candidate(word: str, names: Mapping[str, str]) -> bool:
     if looks_like_id(word):
         return True
-    if _NO_NAME.fullmatch(word) or not any(character.isalpha() for character in word):
+    if _NOT_A_NAME.fullmatch(word) or not any(character.isalpha() for character in word):
         return False
     if "/" in word:
         parts = {part.casefold() for part in word.split("/")}
-        return (not parts.isdisjoint(names) or _FAMILY.match(word) is not None) and parts.isdisjoint(ORDINARY)
+        return (not parts.isdisjoint(names) or _FAMILY.match(word) is not None) and parts.isdisjoint(
+            ORDINARY_WORDS
+        )
     return any(character.isdigit() for character in word)
 
 
-def _near(word: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(names[match] for match in get_close_matches(word.casefold(), names, n=3, cutoff=_ALIKE))
+def _near_matches(word: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        names[match] for match in get_close_matches(word.casefold(), names, n=3, cutoff=_MIN_SIMILARITY)
+    )
 
 
 def _is_close(word: str, near: tuple[str, ...]) -> bool:
-    return bool(near) and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _VERY_ALIKE
+    return (
+        bool(near)
+        and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _MIN_CLOSE_SIMILARITY
+    )

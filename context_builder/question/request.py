@@ -79,7 +79,7 @@ class QuestionInput:
     """A question as it arrives, before anything is looked up."""
 
     question: str
-    asker: str | None = None
+    asked_by: str | None = None
     """Public id of the user who asks."""
     as_of: datetime | None = None
     """The moment asked about, aware; None means now."""
@@ -97,11 +97,10 @@ class ContextRequest:
 
     question: str
     as_of: datetime
-    live: bool
+    is_now: bool
     """Whether `as_of` is the present, so that current state may be shown as such."""
     window: Window
     token_budget: int
     scope: Scope = field(default_factory=Scope)
     topics: frozenset[Topic] = frozenset()
     unknown_names: tuple[UnknownName, ...] = ()
-    asker: str | None = None

@@ -15,7 +15,7 @@ from context_builder.question.known_names import (
     sample_incidents,
     sample_users,
 )
-from context_builder.question.names import find_tiers, possible_ids
+from context_builder.question.names import candidate_ids, find_tiers
 from context_builder.question.near_names import looks_like_id, unknown_names
 from context_builder.question.request import Scope, UnknownName
 from models import Incident, Request, User
@@ -32,10 +32,10 @@ async def scope_in_text(
     deployments = await deployment_names_at(session, as_of)
     in_text = find_deployments(question, deployments)
     tiers = find_tiers(question)
-    words = possible_ids(question) - in_text.consumed
-    users = await _named(session, User, words, as_of)
-    incidents = await _named(session, Incident, words, as_of)
-    requests = await _named(session, Request, words, as_of)
+    words = candidate_ids(question) - in_text.consumed
+    users = await _mentioned_rows(session, User, words, as_of)
+    incidents = await _mentioned_rows(session, Incident, words, as_of)
+    requests = await _mentioned_rows(session, Request, words, as_of)
     scope = Scope(
         deployment_ids=in_text.ids,
         tiers=tiers,
@@ -51,10 +51,10 @@ async def scope_in_text(
         ),
     )
     understood = {*in_text.consumed, *users.words, *incidents.words, *requests.words}
-    return scope, await _unknown(question, understood, _names_of(deployments), as_of, session)
+    return scope, await _unknown_names(question, understood, _all_names(deployments), as_of, session)
 
 
-async def _unknown(
+async def _unknown_names(
     question: str, understood: set[str], names: list[str], as_of: datetime, session: ReadSession
 ) -> tuple[UnknownName, ...]:
     unknown = unknown_names(question, understood, names)
@@ -65,11 +65,11 @@ async def _unknown(
     return await asyncio.to_thread(unknown_names, question, understood, names, ids)
 
 
-def _names_of(deployments: Iterable[DeploymentName]) -> list[str]:
+def _all_names(deployments: Iterable[DeploymentName]) -> list[str]:
     return [name for d in deployments for name in (d.public_id, d.model, d.backend)]
 
 
-async def _named(
+async def _mentioned_rows(
     session: ReadSession, table: type[User | Incident | Request], words: frozenset[str], as_of: datetime
 ) -> MatchedRows:
     """Rows whose public id is one of the words, in the usual spellings; found by the unique index."""

@@ -13,25 +13,25 @@ from context_builder.question.moments import (
     MOMENT,
     UNIT,
     Span,
-    before,
-    length_of,
+    duration_of,
     names_day,
     read_moment,
+    subtract,
 )
 from context_builder.question.request import Window
 
 DEFAULT_LENGTH = timedelta(hours=24)
-AROUND = timedelta(minutes=30)
+MOMENT_MARGIN = timedelta(minutes=30)
 """A moment such as "at 14:00" stands for the half hour on both sides of it."""
 MAX_PHRASES = 10
 """How many phrases of one kind are tried."""
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """No window that a question names begins before it."""
 
 _MINUTE = timedelta(minutes=1)
 
-Read = Callable[[Match[str], datetime], Span | None]
+SpanReader = Callable[[Match[str], datetime], Span | None]
 
 
 def find_window(question: str, as_of: datetime) -> Window:
@@ -43,7 +43,7 @@ def find_window(question: str, as_of: datetime) -> Window:
     unread = None
     for phrase, span in _phrases(" ".join(question.split()), as_of):
         if span is not None:
-            start, end = whole_minutes(max(span[0], EARLIEST)), whole_minutes(min(span[1], as_of))
+            start, end = floor_to_minute(max(span[0], MIN_TIME)), floor_to_minute(min(span[1], as_of))
             if start < end:
                 return Window(start, end, origin=f"“{phrase}” in the question")
         unread = unread or phrase
@@ -52,11 +52,11 @@ def find_window(question: str, as_of: datetime) -> Window:
         if unread
         else "the question names no time"
     )
-    end = whole_minutes(as_of)
-    return Window(before(end, DEFAULT_LENGTH), end, f"the last 24 hours, since {reason}")
+    end = floor_to_minute(as_of)
+    return Window(subtract(end, DEFAULT_LENGTH), end, f"the last 24 hours, since {reason}")
 
 
-def whole_minutes(moment: datetime) -> datetime:
+def floor_to_minute(moment: datetime) -> datetime:
     """The UTC minute that a moment lies in; rollups know no finer time."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
@@ -67,7 +67,7 @@ def _phrases(question: str, as_of: datetime) -> Iterator[tuple[str, Span | None]
             yield match.group(), read(match, as_of)
 
 
-def _unreadable(_match: Match[str], _as_of: datetime) -> None:
+def _ambiguous_date(_match: Match[str], _as_of: datetime) -> None:
     """Day or month first? Nobody can tell."""
 
 
@@ -94,39 +94,39 @@ def _since(match: Match[str], as_of: datetime) -> Span | None:
 
 def _before(match: Match[str], as_of: datetime) -> Span | None:
     span = read_moment(match.group(1), as_of)
-    return (before(span[0], DEFAULT_LENGTH), span[0]) if span else None
+    return (subtract(span[0], DEFAULT_LENGTH), span[0]) if span else None
 
 
-def _until(match: Match[str], as_of: datetime) -> Span | None:
+def _up_to(match: Match[str], as_of: datetime) -> Span | None:
     """Up to the end of what is named, as in "until Tuesday"."""
     span = read_moment(match.group(1), as_of)
-    return (before(min(span[1], as_of), DEFAULT_LENGTH), span[1]) if span else None
+    return (subtract(min(span[1], as_of), DEFAULT_LENGTH), span[1]) if span else None
 
 
 def _at(match: Match[str], as_of: datetime) -> Span | None:
     span = read_moment(match.group(1), as_of)
     if span is None or span[0] != span[1]:
         return span
-    return before(span[0], AROUND), before(span[1], -AROUND)
+    return subtract(span[0], MOMENT_MARGIN), subtract(span[1], -MOMENT_MARGIN)
 
 
 def _last(match: Match[str], as_of: datetime) -> Span:
-    return before(as_of, max(length_of(match.group(1)), _MINUTE)), as_of
+    return subtract(as_of, max(duration_of(match.group(1)), _MINUTE)), as_of
 
 
-def _rule(pattern: str, read: Read) -> tuple[re.Pattern[str], Read]:
+def _rule(pattern: str, read: SpanReader) -> tuple[re.Pattern[str], SpanReader]:
     return re.compile(pattern, re.IGNORECASE | re.ASCII), read
 
 
-_RULES: tuple[tuple[re.Pattern[str], Read], ...] = (
+_RULES: tuple[tuple[re.Pattern[str], SpanReader], ...] = (
     _rule(rf"\b(?:between |from )?({MOMENT}) ?(?:and|to|until|till|-|–) ?({MOMENT}|now\b)", _between),
     _rule(rf"\b(?:since|after|starting) (?:around |about )?({MOMENT})", _since),
     _rule(rf"\b(?:last|past|previous) ({COUNT} ?{UNIT})\b", _last),
     _rule(r"\b(?:last|past) (minute|hour|day)\b", _last),
     _rule(r"\bpast (week|month|year)\b", _last),
     _rule(rf"\bbefore (?:around |about )?({MOMENT})", _before),
-    _rule(rf"\b(?:until|till|up to) (?:around |about )?({MOMENT})", _until),
-    _rule(r"\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b", _unreadable),
+    _rule(rf"\b(?:until|till|up to) (?:around |about )?({MOMENT})", _up_to),
+    _rule(r"\b\d{1,2}/\d{1,2}/\d{2,4}\b|\b\d{1,2}\.\d{1,2}\.\d{4}\b", _ambiguous_date),
     _rule(rf"\b(?:(?:at|around|about|on|in|over|during) )?(?:the )?({MOMENT})", _at),
 )
 """Most specific first; the first that yields a readable window wins."""

@@ -21,7 +21,7 @@ from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
-from context_builder.telemetry.rollups import BASELINE, baseline_of, in_window
+from context_builder.telemetry.rollups import BASELINE, baseline_window, in_window
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -118,7 +118,7 @@ def _told(actions: Sequence[UserAction], user: User, request: ContextRequest) ->
 
 async def _spent(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
     """Requests and cost of the window, and an hour's share of both beside the days before."""
-    now, before = in_window(UserSpend, request.window), in_window(UserSpend, baseline_of(request.window))
+    now, before = in_window(UserSpend, request.window), in_window(UserSpend, baseline_window(request.window))
     side = case((now, 1), else_=0)
     nano = func.sum(type_coerce(UserSpend.cost_usd, BigInteger))
     rows = await session.execute(
@@ -147,7 +147,7 @@ def _before(side: tuple[int, Decimal, datetime] | None, request: ContextRequest)
     if side is None:
         return "; none in the 7 days before"
     requests, cost, first = side
-    span: Window = baseline_of(request.window)
+    span: Window = baseline_window(request.window)
     return f"; from {format_time(first)} until then {_hourly(requests, cost, max(span.end - first, _HOUR))}"
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import and_, func, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.event_scope import event_scope
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.text.fact_keys import change_key, job_key
 from context_builder.text.formatting import format_count, format_name
 from context_builder.text.sanitize import quote
@@ -38,7 +38,7 @@ Recorded = dict[tuple[str, str], list[tuple[datetime, str]]]
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The newest events, alike ones together."""
-    span = recent(request)
+    span = recent_window(request)
     condition = and_(span.holds(AuditEvent.occurred_at), event_scope(AuditEvent, request))
     async with stores.snapshot.session() as session:
         total = await session.scalar(select(func.count()).select_from(AuditEvent).where(condition)) or 0
@@ -126,13 +126,13 @@ def _fact(alike: Sequence[AuditEvent], key: str, span: EventWindow) -> Fact:
     """What one actor did, once or several times; `alike` has the newest first."""
     event = alike[0]
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
-    when = occasions(alike[-1].occurred_at, event.occurred_at)
+    when = period_text(alike[-1].occurred_at, event.occurred_at)
     head = f"{format_name(event.actor)} did {format_name(event.action)} on {format_name(event.target)}{often} {when}"
     importance = _RECORDED_IMPORTANCE if key else _IMPORTANCE
     return Fact(
         f"{head}: {quote(event.detail)}" if event.detail else head,
         head if event.detail else "",
-        importance * (0.5 + 0.5 * nearness(event.occurred_at, span.until)),
+        importance * (0.5 + 0.5 * proximity(event.occurred_at, span.until)),
         kind="audit events",
         key=key,
     )

@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.change_text import (
+    ANY_CHANGE,
+    describe_change,
+    describe_period,
+    format_slices,
+    onset_range,
+    related_topics,
+    scope_name,
+    slice_name,
+)
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
 from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
-from context_builder.exploration.shift import ChangePoint
-from context_builder.exploration.shift_text import (
-    ANY_CHANGE,
-    describe_change,
-    describe_period,
-    listed_slices,
-    precision,
-    scope_name,
-    slice_name,
-    topics_of,
-)
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.text.formatting import (
@@ -108,11 +108,11 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     coincidences = _nearest(events, shifts, frozenset(name for name in deployments if "/" in name))
     facts = [
         *(
-            _onset(shift, rank, scope_name(request), topics_of(shift, shifts))
+            _onset(shift, rank, scope_name(request), related_topics(shift, shifts))
             for rank, shift in enumerate(shifts)
         ),
         *(
-            _event(one, _which(one.shift, shifts, scope_name(request)), topics_of(one.shift, shifts))
+            _event(one, _which(one.shift, shifts, scope_name(request)), related_topics(one.shift, shifts))
             for one in coincidences[:MAX_EVENTS]
         ),
     ]
@@ -166,11 +166,11 @@ def _concern(event: Event, shift: ChangePoint, scope: frozenset[str]) -> float:
 
 
 def _onset(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
-    also = f"; also {listed_slices(shift.also, whole, 3)}" if shift.also else ""
+    also = f"; also {format_slices(shift.also, whole, 3)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
-        f"{head}{precision(shift)}: {_level(shift)}{also}",
+        f"{head}{onset_range(shift)}: {_level(shift)}{also}",
         f"{head}: {_level(shift)}",
         _ONSET - _FALLING * rank,
         topics,

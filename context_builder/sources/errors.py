@@ -18,14 +18,14 @@ from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
-    REACH,
+    EVENT_LOOKBACK,
     EventWindow,
     before_window,
-    during,
-    nearness,
-    occasions,
-    onset_note,
-    relative,
+    in_question_window,
+    offset_text,
+    onset_text,
+    period_text,
+    proximity,
 )
 from context_builder.telemetry.log_templates import templates_of
 from context_builder.text.formatting import format_count, format_name, format_time
@@ -107,7 +107,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     onset = found.at
     scope = event_scope(ErrorLog, request)
     async with stores.snapshot.session() as session:
-        window = await _lines(session, scope, during(request), MAX_READ)
+        window = await _lines(session, scope, in_question_window(request), MAX_READ)
         before = await _lines(session, scope, before_window(request), MAX_READ_BEFORE)
     usual = f"{before.total:,} in the 24 h before"
     if not window.read:
@@ -122,7 +122,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     part = "" if window.complete else f"; only the newest {len(window.read):,} were read"
     return Section(
         f"{format_count(window.total, 'error log')} {window.span}, {usual}{part}; "
-        f"{format_count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
+        f"{format_count(len(groups), 'template')}, {new:,} new{listed}{onset_text(onset)}",
         tuple(facts[:MOST]),
         gaps=found.gaps,
     )
@@ -170,8 +170,8 @@ def _groups(window: Lines, before: Lines, border: datetime) -> list[Group]:
 def _fact(group: Group, span: EventWindow, before: Lines, border: datetime, onset: datetime | None) -> Fact:
     lines = group.lines
     often = "once" if len(lines) == 1 else f"{len(lines):,} times"
-    tail = f"{often} on {_targets(lines)} {occasions(group.first, lines[0].logged_at)}"
-    news = _news(group, before, border) + (relative(group.first, onset) if group.new else "")
+    tail = f"{often} on {_targets(lines)} {period_text(group.first, lines[0].logged_at)}"
+    news = _news(group, before, border) + (offset_text(group.first, onset) if group.new else "")
     newest = max((line.logged_at, line.message) for line in lines)[1]
     example = f"; e.g. {quote(newest)}" if newest != group.template else ""
     kind = group.severity.upper() if group.severity is LogSeverity.CRITICAL else group.severity
@@ -209,12 +209,12 @@ def _importance(group: Group, span: EventWindow, before: Lines) -> float:
         share = 1.0
     elif before.complete and _rate(len(group.lines), span) >= RISEN * _rate(group.before, before.span):
         share = _RISEN_SHARE
-    return _SEVERITY[group.severity] * share * (0.8 + 0.2 * nearness(group.lines[0].logged_at, span.until))
+    return _SEVERITY[group.severity] * share * (0.8 + 0.2 * proximity(group.lines[0].logged_at, span.until))
 
 
 def _rate(lines: int, span: EventWindow) -> float:
     """Lines per day."""
-    return lines * (REACH / max(span.until - span.since, timedelta(minutes=1)))
+    return lines * (EVENT_LOOKBACK / max(span.until - span.since, timedelta(minutes=1)))
 
 
 source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read)

@@ -44,7 +44,7 @@ class Match(NamedTuple):
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The passages that match the question and the names of its scope best."""
     library = await stores.runbooks.library()
-    known = [p for p in library.passages if request.live or p.modified_at <= request.as_of]
+    known = [p for p in library.passages if request.is_now or p.modified_at <= request.as_of]
     later = sorted({p.file for p in library.passages} - {p.file for p in known})
     gaps = library.gaps
     if later:

@@ -20,10 +20,10 @@ from sqlalchemy import and_, case, func, or_, select
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.rollups import (
-    baseline_of,
+    baseline_window,
     concatenated_histograms,
-    in_minutes,
     in_window,
+    in_window_by_minute,
     merge_histograms,
     rollup_scope,
 )
@@ -100,7 +100,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group], tuple[str, ...]]:
     now, before = (
         in_window(RequestRollup, request.window),
-        in_window(RequestRollup, baseline_of(request.window)),
+        in_window(RequestRollup, baseline_window(request.window)),
     )
     side = case((now, 1), else_=0)
     dimensions = (Deployment.public_id, RequestRollup.tier, RequestRollup.router_version, side)
@@ -135,7 +135,7 @@ async def _series(request: ContextRequest, stores: Stores) -> list[Span]:
     )
     # Whole hours would not tell the parts of an hour apart; minutes of many hours would be many rows.
     fine = window.length <= MAX_BUCKETS * _HOUR
-    buckets = in_minutes(RequestRollup, window) if fine else in_window(RequestRollup, window)
+    buckets = in_window_by_minute(RequestRollup, window) if fine else in_window(RequestRollup, window)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
         result = await session.execute(

@@ -16,7 +16,7 @@ from statistics import median_low
 from sqlalchemy import Select, func, select, union_all
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.fleet import (
     format_list,
@@ -24,7 +24,7 @@ from context_builder.telemetry.fleet import (
     known_deployments,
     latest_accepted_report,
 )
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -80,7 +80,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         ranked = sorted(deployments, key=lambda d: (-_load(loads, d).requests, d.public_id))
         shown = [deployment.id for deployment in ranked[:MOST]]
         now = await _probes(session, shown, request.window)
-        before = await _probes(session, shown, baseline_of(request.window))
+        before = await _probes(session, shown, baseline_window(request.window))
     facts = [_fact(one, request, _load(loads, one), now[one.id], before[one.id]) for one in ranked[:MOST]]
     if len(ranked) > MOST:
         names = format_list([one.public_id for one in ranked[MOST:]], _LISTED)
@@ -106,7 +106,7 @@ def _load(loads: dict[int, Load], deployment: Deployment) -> Load:
 
 async def _loads(session: ReadSession, ids: Sequence[int], request: ContextRequest) -> dict[int, Load]:
     """The last hour by deployment: of everyone, since capacity is shared by all."""
-    end = whole_minutes(request.as_of)
+    end = floor_to_minute(request.as_of)
     minutes = (
         select(
             RequestRollup.deployment_id,

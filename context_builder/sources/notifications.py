@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.log_templates import templates_of
 from context_builder.text.formatting import format_name
 from context_builder.text.sanitize import quote
@@ -49,7 +49,7 @@ class Alert:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Failed alerts, then those that were sent."""
-    span = recent(request)
+    span = recent_window(request)
     condition = and_(span.holds(Notification.created_at), _in_scope(request))
     totals, alerts = {}, []
     async with stores.snapshot.session() as session:
@@ -127,7 +127,7 @@ async def _unreached(
 def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) -> Fact:
     """What one or several alerts say; `alike` has the newest first."""
     newest = alike[0]
-    when = occasions(alike[-1].created_at, newest.created_at)
+    when = period_text(alike[-1].created_at, newest.created_at)
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
     outcome = f"{'FAILED' if newest.status is NotificationStatus.FAILED else 'sent'}{often} {when}"
     others = len({alert.subject for alert in alike}) - 1
@@ -139,7 +139,7 @@ def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) 
     return Fact(
         f"{short}{quote(newest.subject)}{like_it}{error}{lost}",
         f"{short}{quote(newest.subject, limit=80)}{like_it}{lost}",
-        importance * (0.7 + 0.3 * nearness(newest.created_at, span.until)),
+        importance * (0.7 + 0.3 * proximity(newest.created_at, span.until)),
         kind="notifications",
     )
 

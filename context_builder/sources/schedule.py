@@ -75,7 +75,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section("no operating hours or maintenance of the sites in scope", status=Status.EMPTY)
     zones = await asyncio.to_thread(time_zones, {row.time_zone for row in rows})
     sites, gaps = _sites(backends, rows, maintenance, zones, request.as_of)
-    if rows and not request.live:
+    if rows and not request.is_now:
         gaps += ("operating hours as they were at this moment: those shown are the ones recorded now",)
     if len(rows) == _MAX_ROWS:
         gaps += (f"operating hours beside the first {_MAX_ROWS:,} that were recorded",)

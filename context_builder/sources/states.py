@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, select, true
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus, StateTransition
@@ -54,7 +54,7 @@ class Transition:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Flapping deployments, then single transitions."""
-    span = recent(request)
+    span = recent_window(request)
     async with stores.snapshot.session() as session:
         condition = and_(span.holds(StateTransition.changed_at), _in_scope(request))
         counted = select(func.count()).select_from(StateTransition).where(condition)
@@ -139,9 +139,9 @@ def _flapping(run: Sequence[Transition], has_older: bool, request: ContextReques
     state = f"{'now' if is_now else 'then'} {last.after.upper()}"
     short = (
         f"{format_name(last.deployment)} flapped {least}{len(run):,} times "
-        f"{occasions(first.changed_at, last.changed_at)}, {state}"
+        f"{period_text(first.changed_at, last.changed_at)}, {state}"
     )
-    importance = 0.9 + 0.1 * nearness(last.changed_at, span.until)
+    importance = 0.9 + 0.1 * proximity(last.changed_at, span.until)
     return Fact(
         f"{short}{_said(last.reason)}", short if last.reason else "", importance, kind="spells of flapping"
     )
@@ -152,7 +152,7 @@ def _fact(transition: Transition, span: EventWindow) -> Fact:
         f"{format_name(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
         f"at {format_time(transition.changed_at)}"
     )
-    near = nearness(transition.changed_at, span.until)
+    near = proximity(transition.changed_at, span.until)
     return Fact(
         f"{short}{_said(transition.reason)}",
         short if transition.reason else "",

@@ -16,7 +16,7 @@ from sqlalchemy import case, func, or_, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.rollups import baseline_of, in_window, rollup_scope
+from context_builder.telemetry.rollups import baseline_window, in_window, rollup_scope
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -80,7 +80,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], tuple[str, ...]]:
     now, before = (
         in_window(RequestRollup, request.window),
-        in_window(RequestRollup, baseline_of(request.window)),
+        in_window(RequestRollup, baseline_window(request.window)),
     )
     dimensions = (
         RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id,
@@ -180,7 +180,7 @@ def _before(cells: list[Cell], window: Window) -> str:
     if not cells:
         return "none in the 7 days before"
     first = min(cell.first_bucket for cell in cells)
-    span = max(baseline_of(window).end - first, _HOUR)
+    span = max(baseline_window(window).end - first, _HOUR)
     total, failed = _sums(cells)
     rate = f"{round(total * (_DAY / span)):,} per day"
     if window.length != _DAY:

@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from context_builder.question.request import ContextRequest
 from models import AuditEvent, ConfigChange, Deployment, ErrorLog, Job
 
-Targeted = type[AuditEvent | ConfigChange | ErrorLog | Job]
+TargetedTable = type[AuditEvent | ConfigChange | ErrorLog | Job]
 """Tables whose rows name a target, and its deployment where it is one."""
 
 
-def event_scope(table: Targeted, request: ContextRequest) -> ColumnElement[bool]:
+def event_scope(table: TargetedTable, request: ContextRequest) -> ColumnElement[bool]:
     """Events of the deployments in scope, of their models and backends, and of the gateway as a whole.
 
     What hit another deployment, or a model or backend that no deployment in scope has, is left out.

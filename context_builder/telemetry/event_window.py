@@ -11,10 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from context_builder.question.request import ContextRequest
 from context_builder.text.formatting import format_duration, format_time
 
-REACH = timedelta(hours=24)
+EVENT_LOOKBACK = timedelta(hours=24)
 """How far back events are looked for at the least."""
-_HALF_AS_NEAR = timedelta(hours=6)
-_TINY = timedelta(microseconds=1)
+_HALF_PROXIMITY = timedelta(hours=6)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +32,37 @@ class EventWindow:
         return f"from {format_time(self.since)} to {format_time(self.until)}"
 
 
-def during(request: ContextRequest) -> EventWindow:
+def in_question_window(request: ContextRequest) -> EventWindow:
     """The window."""
-    return EventWindow(request.window.start, _until(request))
+    return EventWindow(request.window.start, _end(request))
 
 
 def before_window(request: ContextRequest) -> EventWindow:
     """The REACH before the window."""
-    return EventWindow(request.window.start - REACH, request.window.start)
+    return EventWindow(request.window.start - EVENT_LOOKBACK, request.window.start)
 
 
-def recent(request: ContextRequest) -> EventWindow:
+def recent_window(request: ContextRequest) -> EventWindow:
     """The window, and at least the REACH before its end."""
-    return EventWindow(min(request.window.start, request.window.end - REACH), _until(request))
+    return EventWindow(min(request.window.start, request.window.end - EVENT_LOOKBACK), _end(request))
 
 
-def leading(request: ContextRequest) -> EventWindow:
+def causal_window(request: ContextRequest) -> EventWindow:
     """The window and the REACH before it: what caused something came earlier."""
-    return EventWindow(request.window.start - REACH, _until(request))
+    return EventWindow(request.window.start - EVENT_LOOKBACK, _end(request))
 
 
-def _until(request: ContextRequest) -> datetime:
+def _end(request: ContextRequest) -> datetime:
     """What happened at `as_of` has happened; what is later has not."""
-    return min(request.window.end, request.as_of + _TINY)
+    return min(request.window.end, request.as_of + _TICK)
 
 
-def nearness(value: datetime, other: datetime) -> float:
+def proximity(value: datetime, other: datetime) -> float:
     """1 at the same moment, a half six hours away, then less and less."""
-    return 1 / (1 + abs(value - other) / _HALF_AS_NEAR)
+    return 1 / (1 + abs(value - other) / _HALF_PROXIMITY)
 
 
-def relative(value: datetime, onset: datetime | None) -> str:
+def offset_text(value: datetime, onset: datetime | None) -> str:
     """`, 12 min before the onset`; empty without an onset."""
     if onset is None:
         return ""
@@ -71,12 +71,12 @@ def relative(value: datetime, onset: datetime | None) -> str:
     return f", {format_duration(abs(value - onset))} {'before' if value < onset else 'after'} the onset"
 
 
-def onset_note(onset: datetime | None) -> str:
+def onset_text(onset: datetime | None) -> str:
     """The part of a header that says when the onset was; empty without one."""
     return f"; the onset was {format_time(onset)}" if onset else ""
 
 
-def occasions(first: datetime, last: datetime) -> str:
+def period_text(first: datetime, last: datetime) -> str:
     """`at 2026-03-10 11:00`, or between which moments."""
     if format_time(first) == format_time(last):
         return f"at {format_time(first)}"

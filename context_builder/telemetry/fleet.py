@@ -14,7 +14,7 @@ from models.database import ReadSession
 
 MAX_DEPLOYMENTS = 2_000
 """Deployments that one question reads, the first that were made."""
-CLOCK_SKEW = timedelta(minutes=1)
+MAX_CLOCK_SKEW = timedelta(minutes=1)
 """How far ahead the clock of whoever reports may be when the question is about now."""
 
 
@@ -31,7 +31,7 @@ async def known_deployments(
 
 def latest_accepted_report(request: ContextRequest) -> datetime:
     """What was reported after this was reported later than the moment that is asked about."""
-    return request.as_of + (CLOCK_SKEW if request.live else timedelta(0))
+    return request.as_of + (MAX_CLOCK_SKEW if request.is_now else timedelta(0))
 
 
 def is_overwritten(deployment: Deployment, request: ContextRequest) -> bool:

@@ -22,24 +22,24 @@ _MAX_FIRST_WORDS = 100
 """With more first words than this among lines of one length, the rare ones are variable."""
 _MAX_CLUSTERS = 16
 """Per leaf of the tree, so that time stays linear; what is like none of them is put together."""
-_LIKE = 0.5
+_MIN_SIMILARITY = 0.5
 """Share of equal words from which two lines are taken for one template."""
 
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`")
 _PIECE = re.compile(r"[\w.:/@%+#~&?$*-]+")
 _URL = re.compile(r"\w[\w+.-]*://[^\s<>()\[\]{},;\"']*")
 _DIGIT = re.compile(r"\d")
-_CODE = re.compile(r"\W*[1-5]\d\d\W*")
-_BEFORE_CODE = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
-_OF_KEY = ".:-+#?&*$"
+_HTTP_STATUS = re.compile(r"\W*[1-5]\d\d\W*")
+_STATUS_KEYS = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
+_KEY_PUNCTUATION = ".:-+#?&*$"
 
 Words = tuple[str, ...]
 
 
 def templates_of(lines: Iterable[str]) -> dict[str, str]:
     """The template of each distinct line, the same whatever the order and the number of the lines."""
-    masked = _Masked()
-    words_of = {line: _words(line, masked) for line in set(lines)}
+    masked = _MaskCache()
+    words_of = {line: _masked_words(line, masked) for line in set(lines)}
     template_of: dict[Words, str] = {}
     for leaf in _leaves(sorted(set(words_of.values()))):
         for cluster in _clusters(leaf):
@@ -47,28 +47,28 @@ def templates_of(lines: Iterable[str]) -> dict[str, str]:
     return {line: template_of[words] for line, words in words_of.items()}
 
 
-class _Masked(dict[str, str]):
+class _MaskCache(dict[str, str]):
     """What a word becomes, remembered, since most words of a log come again and again."""
 
     def __missing__(self, word: str) -> str:
         cut = word[:MAX_WORD_CHARACTERS]
         if "://" in cut:
             cut = _URL.sub(WILDCARD, cut)
-        self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_piece, cut)
+        self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_mask_piece, cut)
         return masked
 
 
-def _piece(match: re.Match[str]) -> str:
+def _mask_piece(match: re.Match[str]) -> str:
     """A piece of a word without punctuation around it: masked if it is a number, id, address or path."""
     piece = match.group()
-    core = piece.strip(_OF_KEY)
+    core = piece.strip(_KEY_PUNCTUATION)
     if not core or not (_DIGIT.search(core) or core.startswith("/") or "@" in core):
         return piece
     before, _, after = piece.partition(core)
     return f"{before}{WILDCARD}{after}"
 
 
-def _words(line: str, masked: _Masked) -> Words:
+def _masked_words(line: str, masked: _MaskCache) -> Words:
     """The masked words of a line. Codes of HTTP statuses stay: 429 and 503 are not the same error."""
     if not line.lstrip().startswith("{"):  # in JSON, everything would be a quotation
         line = _QUOTED.sub(WILDCARD, line)
@@ -76,7 +76,7 @@ def _words(line: str, masked: _Masked) -> Words:
     masks: list[str] = []
     for position, word in enumerate(words):
         mask = masked[word]
-        if WILDCARD in mask and _is_code(word, words[position - 1] if position else ""):
+        if WILDCARD in mask and _is_http_status(word, words[position - 1] if position else ""):
             mask = word
         elif mask == WILDCARD and masks and masks[-1] == WILDCARD:
             continue  # a date and a time, or a list of any length
@@ -84,12 +84,15 @@ def _words(line: str, masked: _Masked) -> Words:
     return tuple(masks) or (WILDCARD,)
 
 
-def _is_code(word: str, before: str) -> bool:
+def _is_http_status(word: str, before: str) -> bool:
     """Whether a word is an HTTP status, by what stands before it or before its `=`."""
     key, equals, value = word.partition("=")
     if equals:
         before, word = key, value
-    return _CODE.fullmatch(word) is not None and before.strip(_OF_KEY + "()[],").casefold() in _BEFORE_CODE
+    return (
+        _HTTP_STATUS.fullmatch(word) is not None
+        and before.strip(_KEY_PUNCTUATION + "()[],").casefold() in _STATUS_KEYS
+    )
 
 
 def _leaves(lines: Sequence[Words]) -> Iterator[Sequence[Words]]:
@@ -115,7 +118,7 @@ def _clusters(leaf: Sequence[Words]) -> Iterator[Sequence[Words]]:
     """Lines of one leaf that are like the first of their cluster."""
     clusters: list[list[Words]] = []
     others: list[Words] = []
-    needed = _LIKE * len(leaf[0])
+    needed = _MIN_SIMILARITY * len(leaf[0])
     for words in leaf:
         for cluster in clusters:
             if sum(map(eq, words, cluster[0])) >= needed:

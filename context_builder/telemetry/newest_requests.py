@@ -27,20 +27,22 @@ def newest_failed(request: ContextRequest, most: int) -> Subquery:
     if scope.user_ids:
         who.append(Request.user_id.in_(scope.user_ids))
     if scope.tiers:
-        who.append(tier_then().in_(scope.tiers))
+        who.append(tier_at_request().in_(scope.tiers))
     failed = [Request.status == status for status in FAILED_STATUSES]
-    ranges = product(failed, each(Request.deployment_id, scope.deployment_ids))
+    ranges = product(failed, one_condition_per_value(Request.deployment_id, scope.deployment_ids))
     return _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, most)
 
 
 def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnElement[bool]) -> Subquery:
     """The newest requests of the users in scope on the deployments in scope, at most `most` of each range."""
     scope = request.scope
-    every = and_(true(), *conditions, *among(Request.deployment_id, scope.deployment_ids))
-    return _newest([and_(one, every) for one in each(Request.user_id, scope.user_ids)], request, most)
+    every = and_(true(), *conditions, *has_one_of(Request.deployment_id, scope.deployment_ids))
+    return _newest(
+        [and_(one, every) for one in one_condition_per_value(Request.user_id, scope.user_ids)], request, most
+    )
 
 
-async def hidden_users(session: ReadSession, request: ContextRequest) -> int:
+async def count_changed_users(session: ReadSession, request: ContextRequest) -> int:
     """Users whose tier when they made their requests is not known, where only some tiers are asked about."""
     if not request.scope.tiers:
         return 0
@@ -60,27 +62,29 @@ def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most
         .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
         for one in ranges
     ]
-    return newest_of(parts, most)
+    return newest_of_ranges(parts, most)
 
 
-def newest_of(parts: Iterable[Select[*tuple[Any, ...]]], most: int) -> Subquery:
+def newest_of_ranges(parts: Iterable[Select[*tuple[Any, ...]]], most: int) -> Subquery:
     """The newest requests of each part, which selects `created_at` and `id` from one range of an index."""
     newest = [part.order_by(Request.created_at.desc(), Request.id.desc()).limit(most) for part in parts]
     return union_all(*(part.subquery().select() for part in newest)).subquery()
 
 
-def each(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
+def one_condition_per_value(
+    column: InstrumentedAttribute[Any], values: Sequence[Any]
+) -> list[ColumnElement[bool]]:
     """One condition per value, so that each is a range of an index; all in one where there are many."""
     if 0 < len(values) <= MAX_RANGES:
         return [column == value for value in values]
-    return among(column, values) or [true()]
+    return has_one_of(column, values) or [true()]
 
 
-def among(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
+def has_one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
     """That the column has one of the values; no condition where there are none."""
     return [column.in_(values)] if values else []
 
 
-def tier_then() -> ColumnElement[str | None]:
+def tier_at_request() -> ColumnElement[str | None]:
     """The user's tier when the request was made; NULL: tier or budget changed later."""
     return case((User.updated_at <= Request.created_at, User.tier), else_=None)

@@ -18,7 +18,7 @@ BASELINE = timedelta(days=7)
 """What a window is compared with: the days right before it, so that every weekday and hour is in it."""
 
 
-def baseline_of(window: Window) -> Window:
+def baseline_window(window: Window) -> Window:
     """The span that the window is compared with, in whole hours."""
     end = window.start.replace(minute=0)
     return Window(end - BASELINE, end, origin="baseline")
@@ -37,7 +37,7 @@ def in_window(table: type[RequestRollup | UserSpend], window: Window) -> ColumnE
     )
 
 
-def in_minutes(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
+def in_window_by_minute(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
     """The minutes of the window, for figures finer than an hour."""
     return _buckets(table, Resolution.MINUTE, window.start, window.end)
 
@@ -74,7 +74,7 @@ async def rollup_scope(
     """
     scope = request.scope
     if not scope.user_ids:
-        return RollupScope(of_traffic(table, scope.deployment_ids, scope.tiers))
+        return RollupScope(traffic_condition(table, scope.deployment_ids, scope.tiers))
     rows = await session.execute(
         select(User.public_id, User.tier, User.updated_at).where(User.id.in_(scope.user_ids))
     )
@@ -84,11 +84,11 @@ async def rollup_scope(
     gaps = [f"figures of single users; those here are of all users of tier {', '.join(tiers) or 'unknown'}"]
     if changed:
         gaps.append(f"the tier at this moment of {', '.join(changed)}, whose tier or budget changed later")
-    condition = and_(of_traffic(table, scope.deployment_ids, ()), table.tier.in_(tiers))
+    condition = and_(traffic_condition(table, scope.deployment_ids, ()), table.tier.in_(tiers))
     return RollupScope(condition, tuple(gaps))
 
 
-def of_traffic(
+def traffic_condition(
     table: type[RequestRollup | QualityRollup], deployment_ids: Sequence[int], tiers: Sequence[str]
 ) -> ColumnElement[bool]:
     """Buckets of the deployments and tiers; an empty sequence does not restrict anything."""
@@ -100,10 +100,10 @@ def of_traffic(
     return and_(*conditions)
 
 
-def scored_by(as_of: datetime, *, live: bool) -> ColumnElement[bool]:
+def scored_by(as_of: datetime, *, is_now: bool) -> ColumnElement[bool]:
     """Quality scores known at `as_of`: those of the hour in progress only where that is the present."""
     hour = as_of.replace(minute=0, second=0, microsecond=0)
-    return QualityRollup.scored_hour <= hour if live else QualityRollup.scored_hour < hour
+    return QualityRollup.scored_hour <= hour if is_now else QualityRollup.scored_hour < hour
 
 
 def concatenated_histograms(session: ReadSession) -> ColumnElement[str]:

@@ -40,7 +40,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class RunbookLibrary:
     """What the folder holds, and which files of it could not be used."""
 
     passages: tuple[Passage, ...] = ()
@@ -48,7 +48,7 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _File:
+class _RunbookFile:
     """A file as it was found; another of the same identity has the same content."""
 
     name: str
@@ -60,7 +60,7 @@ class _File:
 
 
 @dataclass(slots=True)
-class _Complaints:
+class _SkippedFiles:
     """What could not be used, by reason."""
 
     names: dict[str, list[str]] = field(default_factory=dict)
@@ -81,29 +81,29 @@ class Runbooks:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._seen: tuple[list[_File], list[str]] | None = None
-        self._library = Library()
+        self._seen: tuple[list[_RunbookFile], list[str]] | None = None
+        self._library = RunbookLibrary()
 
-    async def library(self) -> Library:
+    async def library(self) -> RunbookLibrary:
         """All passages as the files are now. Raises nothing: what cannot be read is a gap."""
         if self.folder is None:
-            return Library()
+            return RunbookLibrary()
         return await asyncio.to_thread(self._read, self.folder)
 
-    def _read(self, folder: Path) -> Library:
-        complaints = _Complaints()
+    def _read(self, folder: Path) -> RunbookLibrary:
+        complaints = _SkippedFiles()
         # A caller that gives up leaves its thread running: the next one must not read the same again.
         with self._lock:
-            files = _found(folder, complaints)
+            files = _find_files(folder, complaints)
             seen = (files, list(complaints.sentences()))
             if seen != self._seen:
                 passages = tuple(_passages(files, complaints))
-                self._library = Library(passages, tuple(complaints.sentences()))
+                self._library = RunbookLibrary(passages, tuple(complaints.sentences()))
                 self._seen = seen
             return self._library
 
 
-def _found(folder: Path, complaints: _Complaints) -> list[_File]:
+def _find_files(folder: Path, complaints: _SkippedFiles) -> list[_RunbookFile]:
     """The Markdown files below the folder, in the order of their names."""
 
     def unreadable(error: OSError) -> None:
@@ -123,7 +123,7 @@ def _found(folder: Path, complaints: _Complaints) -> list[_File]:
     files = []
     for path in paths[:MAX_FILES]:
         name = path.relative_to(root).as_posix()
-        reason, file = _looked_at(path, name, root)
+        reason, file = _inspect(path, name, root)
         if file is None:
             complaints.add(reason, name)
         else:
@@ -131,7 +131,7 @@ def _found(folder: Path, complaints: _Complaints) -> list[_File]:
     return sorted(files)
 
 
-def _looked_at(path: Path, name: str, root: Path) -> tuple[str, _File | None]:
+def _inspect(path: Path, name: str, root: Path) -> tuple[str, _RunbookFile | None]:
     """The file, or why it is not used."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
@@ -144,10 +144,10 @@ def _looked_at(path: Path, name: str, root: Path) -> tuple[str, _File | None]:
         return "that are no files", None
     if found.st_size > MAX_FILE_BYTES:
         return f"larger than {MAX_FILE_BYTES // 1024} KiB", None
-    return "", _File(name, real, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return "", _RunbookFile(name, real, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _passages(files: Iterable[_File], complaints: _Complaints) -> Iterator[Passage]:
+def _passages(files: Iterable[_RunbookFile], complaints: _SkippedFiles) -> Iterator[Passage]:
     left, passages = MAX_BYTES, 0
     for file in files:
         left -= file.size
@@ -155,7 +155,7 @@ def _passages(files: Iterable[_File], complaints: _Complaints) -> Iterator[Passa
             complaints.add(f"beside the first {MAX_BYTES // 1024**2} MiB", file.name)
             continue
         modified = datetime.fromtimestamp(file.modified_ns / 1e9, UTC)
-        for heading, part in sections(_text_of(file, complaints)):
+        for heading, part in sections(_read_text(file, complaints)):
             if passages == MAX_PASSAGES:
                 complaints.add(f"beside the first {MAX_PASSAGES:,} passages", file.name)
                 break
@@ -163,7 +163,7 @@ def _passages(files: Iterable[_File], complaints: _Complaints) -> Iterator[Passa
             yield Passage(file.name, heading, part, modified)
 
 
-def _text_of(file: _File, complaints: _Complaints) -> str:
+def _read_text(file: _RunbookFile, complaints: _SkippedFiles) -> str:
     """What the file says; nothing where that cannot be read."""
     try:
         with file.path.open("rb") as opened:

@@ -14,7 +14,7 @@ from context_builder.exploration.series.signal import Distribution, Floats, Nois
 from context_builder.exploration.series.timeline import FINE_SPAN
 from context_builder.exploration.series.traffic import Cells
 
-Chosen = npt.NDArray[np.bool_]
+CellMask = npt.NDArray[np.bool_]
 
 MIN_REQUESTS = 40
 """Of a slice: in fewer nothing can be told from chance."""
@@ -22,7 +22,7 @@ MAX_SLICES = 60
 """The busiest first."""
 _DAY_HOURS = 24
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
-_MIN_OF_A_DAY = 0.05
+_MIN_PROFILE = 0.05
 """An hour in which nothing happened in the past may still see a request."""
 _MIN_HISTORY = timedelta(hours=24)
 """With less before the last day, the day is taken to be flat."""
@@ -44,7 +44,7 @@ class Slice:
         return set(self.values) <= set(other.values)
 
 
-def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:
+def iter_slices(cells: Cells) -> Iterator[tuple[Slice, CellMask]]:
     """All requests, then each value of each dimension, then pairs; the busiest slices only."""
     everything = np.ones(len(cells.slot), dtype=np.bool_)
     yield Slice(), everything
@@ -63,13 +63,13 @@ def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:
             yield part, chosen
 
 
-def error_signal(cells: Cells, chosen: Chosen) -> Signal:
+def error_signal(cells: Cells, chosen: CellMask) -> Signal:
     """Failed requests among all."""
     requests, failed = cells.by_slot(cells.requests, chosen), cells.by_slot(cells.failed, chosen)
     return Signal.by_slot(Noise(Distribution.BINOMIAL), requests, failed)
 
 
-def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> Signal:
+def latency_signal(cells: Cells, chosen: CellMask, usual: Mapping[int, float]) -> Signal:
     """Log latencies of answered requests, above the usual one of each deployment.
 
     So a shift of traffic to a slower deployment is not taken for slowness.
@@ -80,7 +80,7 @@ def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> 
     return Signal.by_slot(noise, cells.by_slot(cells.timed, chosen), cells.by_slot(above, chosen))
 
 
-def usual_log_latencies(cells: Cells) -> dict[int, float]:
+def mean_log_latencies(cells: Cells) -> dict[int, float]:
     """Mean log latency by deployment."""
     usual = {}
     for place in range(len(cells.names["deployment"])):
@@ -90,7 +90,7 @@ def usual_log_latencies(cells: Cells) -> dict[int, float]:
     return usual
 
 
-def _deviation(cells: Cells, chosen: Chosen) -> float:
+def _deviation(cells: Cells, chosen: CellMask) -> float:
     """Standard deviation of log latencies within slots, which no change from slot to slot enters."""
     timed = cells.timed[chosen]
     several = timed > 1
@@ -105,12 +105,12 @@ def _deviation(cells: Cells, chosen: Chosen) -> float:
     return float(np.sqrt(max(1e-4, (squares - sums**2 / counts).sum() / freedom)))
 
 
-def volume_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
+def volume_signal(cells: Cells, chosen: CellMask, profile: Floats) -> Signal | None:
     """Requests against those expected at that time of day; None where nothing is expected."""
     return _against_profile(cells.by_slot(cells.requests, chosen), profile)
 
 
-def cost_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
+def cost_signal(cells: Cells, chosen: CellMask, profile: Floats) -> Signal | None:
     """Cost in units of the mean cost of a request, against the expected."""
     requests, cost = cells.requests[chosen].sum(), cells.cost_usd[chosen].sum()
     if cost <= 0:
@@ -141,7 +141,7 @@ def daily_profile(cells: Cells) -> Floats:
     rate = np.where(spent > 0, counted / np.maximum(spent, 1e-9), counted.sum() / max(spent.sum(), 1e-9))
     smooth = np.convolve(np.concatenate([rate[-1:], rate, rate[:1]]), _SMOOTHING, mode="valid")
     shape = smooth / max(float(smooth.mean()), 1e-9)
-    profile: Floats = known * np.maximum(shape[hour_of_day], _MIN_OF_A_DAY)
+    profile: Floats = known * np.maximum(shape[hour_of_day], _MIN_PROFILE)
     return profile
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from context_builder.question.request import Window
 
-FINE = timedelta(minutes=10)
+FINE_SLOT = timedelta(minutes=10)
 FINE_SPAN = timedelta(hours=24)
 HOUR = timedelta(hours=1)
 MAX_DAYS = 35
@@ -41,10 +41,10 @@ class Timeline:
     def starts(self) -> list[datetime]:
         """Start of each slot."""
         hours = round((self.fine_start - self.start) / HOUR)
-        fine = -((self.fine_start - self.end) // FINE)
+        fine = -((self.fine_start - self.end) // FINE_SLOT)
         return [
             *(self.start + n * HOUR for n in range(hours)),
-            *(self.fine_start + n * FINE for n in range(fine)),
+            *(self.fine_start + n * FINE_SLOT for n in range(fine)),
         ]
 
     @property

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, select, type_coerce
 
 from context_builder.exploration.series.signal import Floats
-from context_builder.exploration.series.timeline import FINE, Timeline
+from context_builder.exploration.series.timeline import FINE_SLOT, Timeline
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.rollups import concatenated_histograms, in_window, rollup_scope
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 MAX_USERS = 12
 """Users whose own traffic is looked at: those who sent most in the window."""
-_MINUTE_TEXT = len("2026-11-20 09:3")
+_SLOT_PREFIX = len("2026-11-20 09:3")
 """So much of a stored SQLite time is equal within FINE."""
 
 
@@ -93,7 +93,7 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
         .where(
             in_window(UserSpend, request.window),
             *of_scope,
-            *of_tiers(request),
+            *tier_conditions(request),
         )
         .group_by(UserSpend.user_id)
         .order_by(func.sum(UserSpend.requests).desc(), UserSpend.user_id)
@@ -116,7 +116,7 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
     return await asyncio.to_thread(_user_cells, timeline, rows)
 
 
-def of_tiers(request: ContextRequest) -> list[ColumnElement[bool]]:
+def tier_conditions(request: ContextRequest) -> list[ColumnElement[bool]]:
     """That users have a tier in scope, as far as their tier at `as_of` is known."""
     scope = request.scope
     if not scope.tiers or scope.user_ids:
@@ -188,8 +188,8 @@ def _slot(
     if resolution is Resolution.HOUR:
         return type_coerce(table.bucket_start, table.bucket_start.type)
     if session.get_bind().dialect.name == "sqlite":
-        return func.substr(type_coerce(table.bucket_start, String), 1, _MINUTE_TEXT)
-    return func.date_bin(FINE, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
+        return func.substr(type_coerce(table.bucket_start, String), 1, _SLOT_PREFIX)
+    return func.date_bin(FINE_SLOT, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
 
 
 def _start(slot: datetime | str) -> datetime:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.breakdown import (
-    Spans,
+    ComparedSpans,
     code_breakdown,
     error_breakdown,
     latency_breakdown,
@@ -19,9 +18,10 @@ from context_builder.exploration.breakdown import (
     total_breakdown,
     user_breakdown,
 )
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import Window
 from models import FAILED_STATUSES
 from models.request_log import NewRequest
@@ -68,7 +68,7 @@ async def test_every_request_is_counted_once_on_its_side(
     """By deployment, tier, task, version, user and error code, for any onset and end, in any scope."""
     request = asking(deployment_ids=busy.id_of(*deployments), tiers=tiers)
     one = shift(Metric.VOLUME, onset, lasted)
-    spans = Spans.of(one, request, LOOKBACK)
+    spans = ComparedSpans.of(one, request, LOOKBACK)
     assert spans.before.end == spans.after.start == one.onset
     assert spans.after.end == (one.until or NOON)
     async with busy.database.read() as session:
@@ -120,7 +120,7 @@ async def test_every_request_is_counted_once_on_its_side(
 async def test_money_is_counted_in_the_mean_cost_of_a_request(busy: Gateway) -> None:
     """Masses times the unit are the dollars that were spent on each side."""
     one = shift(Metric.COST, 300, 9999)
-    spans = Spans.of(one, asking(), LOOKBACK)
+    spans = ComparedSpans.of(one, asking(), LOOKBACK)
     async with busy.database.read() as session:
         for breakdown in (
             await total_breakdown(session, asking(), spans, one),
@@ -141,7 +141,7 @@ async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway
     users = troubled.id_of(user) if user else ()
     request = asking(since=window.start, until=window.end, user_ids=users)
     onset = round((NOON - WORSE_SINCE) / MINUTE)
-    spans = Spans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
+    spans = ComparedSpans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
     async with troubled.database.read() as session:
         breakdown = await quality_breakdown(session, request, spans)
     whole = Window(WORSE_SINCE, window.end.replace(minute=0))

@@ -13,8 +13,8 @@ import pytest
 
 from context_builder.exploration import breakdown, neighbourhood
 from context_builder.exploration.exploration import (
-    MAX_OF_A_METRIC,
-    MAX_SHIFTS,
+    MAX_CHANGE_POINTS,
+    MAX_PER_METRIC,
     Exploration,
     ExplorationFindings,
     Onset,
@@ -178,8 +178,8 @@ async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) 
         shifts = (await exploration.findings(request)).shifts
         assert await exploration.onset(request) == Onset(shifts[0].onset)
     assert shifts[0].metric.topic is topic
-    assert len(shifts) <= MAX_SHIFTS
-    assert all(sum(one.metric is metric for one in shifts) <= MAX_OF_A_METRIC for metric in Metric)
+    assert len(shifts) <= MAX_CHANGE_POINTS
+    assert all(sum(one.metric is metric for one in shifts) <= MAX_PER_METRIC for metric in Metric)
 
 
 async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) -> None:

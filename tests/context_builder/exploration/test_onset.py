@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.onset import CHANCE, LevelShift, least_evidence, level_shifts, turning_point
+from context_builder.exploration.onset import (
+    FALSE_ALARM_RATE,
+    LevelShift,
+    estimate_onset,
+    level_shifts,
+    min_evidence,
+)
 from context_builder.exploration.series.signal import Distribution, Signal
 from support.signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
 
@@ -53,8 +59,8 @@ def test_chance_alone_departs_nowhere(law: Distribution) -> None:
 @pytest.mark.parametrize("places", [0, 1, 100, 5_000, 10**6])
 def test_more_places_need_more_evidence(places: int) -> None:
     """So much in any of them is as unlikely as CHANCE, were they all normal; none is taken for one."""
-    beyond = math.erfc(math.sqrt(least_evidence(places) / 2))
-    assert beyond * max(1, places) == pytest.approx(CHANCE)
+    beyond = math.erfc(math.sqrt(min_evidence(places) / 2))
+    assert beyond * max(1, places) == pytest.approx(FALSE_ALARM_RATE)
 
 
 def test_more_variance_than_the_law_says_departs_nowhere() -> None:
@@ -199,7 +205,7 @@ def test_the_plausible_span_holds_the_true_turn(law: Distribution) -> None:
     lengths, held = [], []
     for weight in (1.0, 4.0, 16.0):
         turns = [
-            (at, turning_point(minutes(law, weight, at, 100 * at + seed), USUAL[law], AWAY[law]))
+            (at, estimate_onset(minutes(law, weight, at, 100 * at + seed), USUAL[law], AWAY[law]))
             for at in range(2, 88)
             for seed in range(3)
         ]
@@ -217,4 +223,4 @@ def test_minutes_without_requests_do_not_date_a_turn(law: Distribution) -> None:
     whole = minutes(law, 20.0, 40, 2)
     seen = np.arange(90) % 10 == 0
     sparse = replace(whole, weight=whole.weight * seen, mass=whole.mass * seen)
-    assert turning_point(sparse, USUAL[law], AWAY[law]).likeliest == 40
+    assert estimate_onset(sparse, USUAL[law], AWAY[law]).likeliest == 40

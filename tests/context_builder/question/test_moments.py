@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from context_builder.question.moments import COUNT, MOMENT, UNIT, length_of, names_day, read_moment
+from context_builder.question.moments import COUNT, MOMENT, UNIT, duration_of, names_day, read_moment
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
@@ -72,14 +72,14 @@ def test_what_is_no_moment_does_not_match(phrase: str) -> None:
 )  # fmt: skip
 def test_a_length_in_words(phrase: str, length: timedelta) -> None:
     """With a number, a word or nothing; `m` is minutes, `mo...` months."""
-    assert length_of(phrase) == length
+    assert duration_of(phrase) == length
     assert re.fullmatch(rf"(?:{COUNT} ?)?{UNIT}", phrase)
 
 
 def test_what_is_no_length_is_refused() -> None:
     """A caller that passes anything else has a bug."""
     with pytest.raises(ValueError, match="not a length of time: 'soon'"):
-        length_of("soon")
+        duration_of("soon")
 
 
 @pytest.mark.parametrize(

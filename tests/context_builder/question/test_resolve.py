@@ -101,7 +101,7 @@ async def test_what_came_later_does_not_exist_yet(gateway: Gateway) -> None:
     earlier = await resolved(gateway, question, as_of=NOON - 3 * HOUR)
     assert earlier.scope.labels == ("deployment gpt-4/gcp",)
     assert [name.name for name in earlier.unknown_names] == ["inc_42", "Req_aB3"]
-    assert not earlier.live
+    assert not earlier.is_now
     assert earlier.as_of == NOON - 3 * HOUR
 
 
@@ -119,10 +119,9 @@ async def test_unknown_names_come_with_near_ones(gateway: Gateway) -> None:
 async def test_an_asker_who_is_not_known_is_said(gateway: Gateway) -> None:
     """Nobody is refused for it, but the prompt tells."""
     await small_world(gateway)
-    assert (await resolved(gateway, asker="user_acme")).unknown_names == ()
-    nobody = await resolved(gateway, asker="user_nobody")
+    assert (await resolved(gateway, asked_by="user_acme")).unknown_names == ()
+    nobody = await resolved(gateway, asked_by="user_nobody")
     assert nobody.unknown_names == (UnknownName("user_nobody"),)
-    assert nobody.asker == "user_nobody"
 
 
 async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
@@ -234,8 +233,8 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         ({"token_budget": 499}, "a token budget of 499 cannot be used; accepted are 500 to 1,000,000"),
         ({"token_budget": -1}, "a token budget of -1 cannot be used"),
         ({"token_budget": 10**9}, "a token budget of 1,000,000,000 cannot be used"),
-        ({"asker": "user\x00"}, r"user 'user\x00' cannot be a name"),
-        ({"asker": " "}, "user ' ' cannot be a name"),
+        ({"asked_by": "user\x00"}, r"user 'user\x00' cannot be a name"),
+        ({"asked_by": " "}, "user ' ' cannot be a name"),
     ],
 )
 async def test_an_argument_that_cannot_be_used_is_refused(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.question.time_phrases import EARLIEST, find_window, whole_minutes
+from context_builder.question.time_phrases import MIN_TIME, find_window, floor_to_minute
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NEW_YEAR = datetime(2027, 1, 1, 0, 40, tzinfo=UTC)
@@ -213,7 +213,7 @@ def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
     """Never an error: start before end, end not after as_of, whole UTC minutes, at any moment of any year."""
     found = find_window(question, as_of)
     assert found.start < found.end <= as_of
-    assert (found.start, found.end) == (whole_minutes(found.start), whole_minutes(found.end))
+    assert (found.start, found.end) == (floor_to_minute(found.start), floor_to_minute(found.end))
     assert found.start.tzinfo is found.end.tzinfo is UTC
     assert "\n" not in found.origin
 
@@ -223,7 +223,7 @@ def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
 )
 def test_no_window_begins_before_there_were_computers(question: str) -> None:
     """The 7 days before a window, to which sources compare it, exist as well."""
-    assert find_window(question, FRIDAY).start == EARLIEST
+    assert find_window(question, FRIDAY).start == MIN_TIME
 
 
 HOSTILE = [

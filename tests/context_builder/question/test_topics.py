@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.question.request import Topic
-from context_builder.question.topics import GENERAL, topics_of
+from context_builder.question.topics import DEFAULT_TOPICS, topics_of
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_words_name_topics(question: str, topics: str) -> None:
 )
 def test_a_question_without_such_words_is_about_everything_urgent(question: str) -> None:
     """Is anything wrong right now?"""
-    assert topics_of(question) == GENERAL
+    assert topics_of(question) == DEFAULT_TOPICS
 
 
 @given(st.text())

@@ -8,12 +8,12 @@ import pytest
 
 from context_builder.telemetry.event_window import (
     before_window,
-    during,
-    leading,
-    nearness,
-    occasions,
-    recent,
-    relative,
+    causal_window,
+    in_question_window,
+    offset_text,
+    period_text,
+    proximity,
+    recent_window,
 )
 from support.gateway import DAY, HOUR, MINUTE, NOON, asking
 
@@ -23,17 +23,17 @@ LONG = asking(since=NOON - 3 * DAY)
 
 def test_a_day_is_looked_back_at_the_least() -> None:
     """A short window is extended, a long one is taken as it is; causes are looked for a day earlier."""
-    assert during(SHORT).since == NOON - HOUR
-    assert recent(SHORT).since == NOON - DAY
-    assert recent(LONG).since == during(LONG).since == NOON - 3 * DAY
-    assert leading(SHORT).since == before_window(SHORT).since == NOON - HOUR - DAY
+    assert in_question_window(SHORT).since == NOON - HOUR
+    assert recent_window(SHORT).since == NOON - DAY
+    assert recent_window(LONG).since == in_question_window(LONG).since == NOON - 3 * DAY
+    assert causal_window(SHORT).since == before_window(SHORT).since == NOON - HOUR - DAY
     assert before_window(SHORT).until == NOON - HOUR
 
 
 def test_no_span_passes_the_moment_asked_about() -> None:
     """Even where a window does; what happened at that moment is in."""
     request = asking(NOON - MINUTE, since=NOON - HOUR, until=NOON)
-    for span in (during(request), recent(request), leading(request)):
+    for span in (in_question_window(request), recent_window(request), causal_window(request)):
         assert span.until == NOON - MINUTE + timedelta(microseconds=1)
 
 
@@ -48,12 +48,12 @@ def test_no_span_passes_the_moment_asked_about() -> None:
 )
 def test_the_distance_to_the_onset_is_told(value: datetime, onset: datetime | None, said: str) -> None:
     """In words that need no arithmetic."""
-    assert relative(value, onset) == said
+    assert offset_text(value, onset) == said
 
 
 def test_nearness_falls_with_distance_on_both_sides() -> None:
     """From 1 at the moment itself, never to 0."""
-    near = [nearness(NOON + n * HOUR, NOON) for n in (0, 1, -6, 24, 24 * 365 * 50)]
+    near = [proximity(NOON + n * HOUR, NOON) for n in (0, 1, -6, 24, 24 * 365 * 50)]
     assert near[0] == 1
     assert near[2] == 0.5
     assert near == sorted(near, reverse=True)
@@ -62,5 +62,5 @@ def test_nearness_falls_with_distance_on_both_sides() -> None:
 
 def test_one_minute_is_no_span() -> None:
     """Two moments of one minute are told as one."""
-    assert occasions(NOON, NOON + timedelta(seconds=59)) == "at 2026-03-10 12:00"
-    assert occasions(NOON, NOON + MINUTE) == "between 2026-03-10 12:00 and 2026-03-10 12:01"
+    assert period_text(NOON, NOON + timedelta(seconds=59)) == "at 2026-03-10 12:00"
+    assert period_text(NOON, NOON + MINUTE) == "between 2026-03-10 12:00 and 2026-03-10 12:01"

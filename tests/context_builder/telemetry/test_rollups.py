@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from context_builder.question.request import Window
 from context_builder.telemetry.rollups import (
-    baseline_of,
+    baseline_window,
     concatenated_histograms,
     in_window,
     merge_histograms,
@@ -89,7 +89,7 @@ async def test_an_empty_window_reads_nothing(busy: Gateway) -> None:
 @given(windows())
 async def test_the_baseline_is_the_seven_days_before_the_window(window: Window) -> None:
     """In whole hours, so that it reads no minute buckets, and never a moment of the window itself."""
-    baseline = baseline_of(window)
+    baseline = baseline_window(window)
     assert baseline.length == timedelta(days=7)
     assert baseline.end.minute == baseline.start.minute == 0
     assert timedelta(0) <= window.start - baseline.end < HOUR

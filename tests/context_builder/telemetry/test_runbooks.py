@@ -12,7 +12,7 @@ from context_builder.telemetry.runbooks import (
     MAX_FILES,
     MAX_PASSAGE_CHARACTERS,
     MAX_PASSAGES,
-    Library,
+    RunbookLibrary,
     Runbooks,
     sections,
 )
@@ -40,7 +40,7 @@ def test_a_long_section_is_split_between_its_items() -> None:
 
 async def test_without_a_folder_there_are_none() -> None:
     """The default reads nothing."""
-    assert await Runbooks().library() == Library()
+    assert await Runbooks().library() == RunbookLibrary()
 
 
 async def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from context_builder.exploration.series.quality import MIN_SCORES, hourly, quality_signals
+from context_builder.exploration.series.quality import MIN_SCORES, quality_signals, whole_hours
 from context_builder.exploration.series.signal import Signal
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.series.timeline import Timeline
@@ -67,7 +67,7 @@ def hour(moment: datetime) -> datetime:
 
 def known(pairs: Scored, request: ContextRequest, tiers: Sequence[str]) -> Scored:
     """Scores of requests in scope, of whole hours of the window or before it, that had arrived."""
-    limit = hour(request.as_of) + (HOUR if request.live else 0 * HOUR)
+    limit = hour(request.as_of) + (HOUR if request.is_now else 0 * HOUR)
     return [
         (one, score)
         for one, score in pairs
@@ -94,7 +94,7 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
         (asking(user_ids=gateway.id_of("user_b")), budget),
         (asking(user_ids=gateway.id_of("user_b"), tiers=("premium",)), every),
     ):
-        timeline = hourly(Timeline.of(request.window, 2 * DAY))
+        timeline = whole_hours(Timeline.of(request.window, 2 * DAY))
         found = await signals(gateway, request)
         assert Slice() in found
         for one, signal in found.items():

@@ -16,9 +16,9 @@ from context_builder.exploration.series.slices import (
     cost_signal,
     daily_profile,
     error_signal,
+    iter_slices,
     latency_signal,
-    slices,
-    usual_log_latencies,
+    mean_log_latencies,
     volume_signal,
 )
 from context_builder.exploration.series.timeline import Timeline
@@ -64,7 +64,7 @@ def daily() -> Floats:
 
 def test_slices_are_all_then_values_then_pairs_and_each_adds_up() -> None:
     """The values of a dimension have all requests together, as have the pairs."""
-    found = dict(slices(whole := cells(flat())))
+    found = dict(iter_slices(whole := cells(flat())))
     assert set(found) == {
         Slice(),
         *(Slice(((name, value),)) for name, values in NAMES.items() for value in values),
@@ -86,14 +86,14 @@ def test_slices_are_all_then_values_then_pairs_and_each_adds_up() -> None:
 def test_small_slices_are_left_out_and_never_too_many_are_looked_at() -> None:
     """In a few requests nothing can be told from chance; of hundreds of slices the busiest count."""
     rare = cells(flat(), share_slow=10 / (300 * 192))
-    assert all(rare.requests[chosen].sum() >= MIN_REQUESTS for _, chosen in slices(rare))
-    assert "slow/x" not in {one.value_of("deployment") for one, _ in slices(rare)}
+    assert all(rare.requests[chosen].sum() >= MIN_REQUESTS for _, chosen in iter_slices(rare))
+    assert "slow/x" not in {one.value_of("deployment") for one, _ in iter_slices(rare)}
     slots = np.arange(300) % TIMELINE.slots
     many = Cells(
         TIMELINE, {"user": [f"u{n}" for n in range(300)]}, slots, {"user": np.arange(300)},
         np.arange(300) + 100.0, np.zeros(300), np.zeros(300),
     )  # fmt: skip
-    names = [one.value_of("user") for one, _ in slices(many)][1:]
+    names = [one.value_of("user") for one, _ in iter_slices(many)][1:]
     assert names == [f"u{299 - n}" for n in range(MAX_SLICES)]
 
 
@@ -112,15 +112,15 @@ def test_traffic_that_moves_to_a_slower_deployment_is_no_slowness() -> None:
     """Latencies are told against the usual one of each deployment."""
     share = np.where(np.arange(TIMELINE.slots) < TIMELINE.slots - 40, 0.2, 0.9)
     whole = cells(flat(), share)
-    for _, chosen in slices(whole):
-        assert level_shifts(latency_signal(whole, chosen, usual_log_latencies(whole)), EVIDENCE) == []
+    for _, chosen in iter_slices(whole):
+        assert level_shifts(latency_signal(whole, chosen, mean_log_latencies(whole)), EVIDENCE) == []
 
 
 def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
     """Nights are quiet every day; four times the usual at that hour is a change, and so is a tenth."""
     whole = cells(daily())
     profile = daily_profile(whole)
-    for _, chosen in slices(whole):
+    for _, chosen in iter_slices(whole):
         for signal in (volume_signal(whole, chosen, profile), cost_signal(whole, chosen, profile)):
             assert signal is not None
             assert [
@@ -141,7 +141,7 @@ def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
 def test_sums_of_signals_are_those_of_the_cells() -> None:
     """By slot, with nothing lost."""
     whole = cells(flat())
-    for _, chosen in slices(whole):
+    for _, chosen in iter_slices(whole):
         errors = error_signal(whole, chosen).level(0, TIMELINE.slots)
         assert (errors.weight, errors.mass) == (whole.requests[chosen].sum(), whole.failed[chosen].sum())
         volume = volume_signal(whole, chosen, daily_profile(whole))
@@ -157,4 +157,4 @@ def test_where_nothing_is_expected_nothing_is_told() -> None:
     assert not daily_profile(none).any()
     assert volume_signal(none, everything, daily_profile(none)) is None
     assert cost_signal(none, everything, daily_profile(none)) is None
-    assert [one for one, _ in slices(none) if one.values] == []
+    assert [one for one, _ in iter_slices(none) if one.values] == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.exploration.series.timeline import FINE, FINE_SPAN, HOUR, MAX_DAYS, Timeline
+from context_builder.exploration.series.timeline import FINE_SLOT, FINE_SPAN, HOUR, MAX_DAYS, Timeline
 from context_builder.question.request import Window
 
 MINUTE = timedelta(minutes=1)
@@ -56,5 +56,5 @@ def test_the_window_is_covered_and_its_last_day_finely(both: tuple[Window, Timel
     assert window.end - timeline.start <= timedelta(days=MAX_DAYS) + HOUR
     for slot, start in enumerate(timeline.starts[:-1]):
         fine = start >= timeline.fine_start
-        assert timeline.end_of(slot) - start == (FINE if fine else HOUR)
+        assert timeline.end_of(slot) - start == (FINE_SLOT if fine else HOUR)
         assert fine or start < window.end - FINE_SPAN

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import BLURRED, ChangePoint, apart
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.text.formatting import format_name, format_time
 
-_PRECISE = timedelta(minutes=5)
-_OF_REQUESTS = ("deployment", "model", "backend", "tier", "user")
+_PRECISE_RANGE = timedelta(minutes=5)
+_TRAFFIC_LABELS = ("deployment", "model", "backend", "tier", "user")
 _MAX_LABELS = 3
 _VERBS = {
     Metric.LATENCY: ("became slower", "became faster"),
@@ -34,12 +34,12 @@ ANY_CHANGE = frozenset(Topic) - {Topic.HISTORY}
 """A metric that left its usual level is worth telling whatever is asked about the present."""
 
 
-def topics_of(shift: ChangePoint, shifts: Iterable[ChangePoint]) -> frozenset[Topic]:
+def related_topics(shift: ChangePoint, shifts: Iterable[ChangePoint]) -> frozenset[Topic]:
     """Questions that a shift helps with: how the gateway is, its metric, and what changed with it.
 
     A surge that began when requests began to fail matters to a question about failures.
     """
-    together = {one.metric.topic for one in shifts if apart(one, shift) <= BLURRED}
+    together = {one.metric.topic for one in shifts if onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP}
     return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS, *together})
 
 
@@ -51,7 +51,7 @@ def scope_name(request: ContextRequest) -> str:
     labels = [
         f"the tier of {label}" if label.startswith("user ") else label
         for label in request.scope.labels
-        if label.partition(" ")[0] in _OF_REQUESTS
+        if label.partition(" ")[0] in _TRAFFIC_LABELS
     ]
     if not labels:
         return "all requests"
@@ -67,7 +67,7 @@ def slice_name(one: Slice, whole: str) -> str:
     return listed or whole
 
 
-def listed_slices(slices: Iterable[Slice], whole: str, most: int) -> str:
+def format_slices(slices: Iterable[Slice], whole: str, most: int) -> str:
     """Some names, and how many more there are."""
     names = [slice_name(one, whole) for one in slices]
     rest = f" and {len(names) - most} more" if len(names) > most else ""
@@ -87,8 +87,8 @@ def describe_period(shift: ChangePoint) -> str:
     return f"from {format_time(shift.onset)} until {format_time(shift.until)}"
 
 
-def precision(shift: ChangePoint) -> str:
+def onset_range(shift: ChangePoint) -> str:
     """The span in which it may have begun; empty where that is short."""
-    if shift.latest - shift.earliest <= _PRECISE:
+    if shift.latest - shift.earliest <= _PRECISE_RANGE:
         return ""
     return f" (not before {format_time(shift.earliest)}, not after {format_time(shift.latest)})"

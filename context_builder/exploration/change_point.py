@@ -10,18 +10,18 @@ from math import log
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 
-SAME_MOMENT = timedelta(minutes=25)
+MAX_SAME_ONSET_GAP = timedelta(minutes=25)
 """Shifts of one metric that began so close together are one."""
-BLURRED = timedelta(hours=1)
+MAX_RELATED_ONSET_GAP = timedelta(hours=1)
 """Within what changed as a whole, a part that began so much earlier or later is another event."""
-BUSY_PER_HOUR = 4.0
+MIN_GAP_REQUESTS_PER_HOUR = 4.0
 """Where fewer requests are usual, silence is told like any other change."""
-CLEAR = 0.6
+MIN_EVIDENCE_RATIO = 0.6
 """A slice with so much of the evidence of the clearest may stand for the event."""
-AS_HARD = 0.9
+MIN_SIZE_RATIO = 0.9
 """Slices that were hit so nearly as hard are told by the simplest of them."""
 _MIN_LEVEL = 1e-3
-LONG_AFTER = datetime(9999, 1, 1, tzinfo=UTC)
+FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +61,11 @@ class ChangePoint:
     def is_gap(self) -> bool:
         """Whether there were no requests at all where many are usual: of a deployment, or of everything."""
         is_whole = all(dimension == "deployment" for dimension, _ in self.slice.values)
-        is_busy = self.expected_per_hour >= BUSY_PER_HOUR
+        is_busy = self.expected_per_hour >= MIN_GAP_REQUESTS_PER_HOUR
         return self.metric is Metric.VOLUME and self.counted == 0 and is_whole and is_busy
 
 
-def grouped(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
+def merge_events(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
     """One shift for all that are one event, the clearest of them; the clearest event first.
 
     One event are shifts of a metric in the same direction that began at the same moment, and those of slices
@@ -73,20 +73,22 @@ def grouped(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
     together.
     """
     events: list[list[ChangePoint]] = []
-    for shift in sorted(shifts, key=_clearest):
-        same = next((event for event in events if _is_part(shift, event)), None)
+    for shift in sorted(shifts, key=_by_evidence):
+        same = next((event for event in events if _is_same_event(shift, event)), None)
         if same is None:
             events.append([shift])
         else:
             same.append(shift)
-    return [_told(event) for event in events]
+    return [_representative(event) for event in events]
 
 
-def _told(event: Sequence[ChangePoint]) -> ChangePoint:
+def _representative(event: Sequence[ChangePoint]) -> ChangePoint:
     """The event as its most telling shift: of those nearly as clear as the clearest, where it hit hardest."""
-    clear = [shift for shift in event if shift.evidence >= CLEAR * event[0].evidence]
-    hard = AS_HARD * max(_size(shift) for shift in clear)
-    told = min((shift for shift in clear if _size(shift) >= hard), key=lambda shift: len(shift.slice.values))
+    clear = [shift for shift in event if shift.evidence >= MIN_EVIDENCE_RATIO * event[0].evidence]
+    hard = MIN_SIZE_RATIO * max(_magnitude(shift) for shift in clear)
+    told = min(
+        (shift for shift in clear if _magnitude(shift) >= hard), key=lambda shift: len(shift.slice.values)
+    )
     also = tuple(shift.slice for shift in event if shift is not told)
     first = event[0]
     return replace(
@@ -99,32 +101,32 @@ def _told(event: Sequence[ChangePoint]) -> ChangePoint:
     )
 
 
-def _size(shift: ChangePoint) -> float:
+def _magnitude(shift: ChangePoint) -> float:
     """How far the level went, on a scale that is the same for all shifts of a metric."""
     if shift.metric in (Metric.ERRORS, Metric.QUALITY):
         return abs(shift.after - shift.before)
     return abs(log(max(shift.after, _MIN_LEVEL) / max(shift.before, _MIN_LEVEL)))
 
 
-def _clearest(shift: ChangePoint) -> tuple[float, str, tuple[tuple[str, str], ...], datetime]:
+def _by_evidence(shift: ChangePoint) -> tuple[float, str, tuple[tuple[str, str], ...], datetime]:
     return -shift.evidence, shift.metric, shift.slice.values, shift.onset
 
 
-def _is_part(shift: ChangePoint, event: Sequence[ChangePoint]) -> bool:
+def _is_same_event(shift: ChangePoint, event: Sequence[ChangePoint]) -> bool:
     lead = event[0]
     if shift.metric is not lead.metric or shift.rose != lead.rose:
         return False
-    if apart(shift, lead) <= SAME_MOMENT:
+    if onset_gap(shift, lead) <= MAX_SAME_ONSET_GAP:
         return True
-    overlap = shift.onset < (lead.until or LONG_AFTER) and lead.onset < (shift.until or LONG_AFTER)
+    overlap = shift.onset < (lead.until or FAR_FUTURE) and lead.onset < (shift.until or FAR_FUTURE)
     if not overlap:
         return False
     # What contains the event is blurred by what else it contains; what it contains may be another event.
     return shift.slice.contains(lead.slice) or (
-        lead.slice.contains(shift.slice) and apart(shift, lead) <= BLURRED
+        lead.slice.contains(shift.slice) and onset_gap(shift, lead) <= MAX_RELATED_ONSET_GAP
     )
 
 
-def apart(one: ChangePoint, other: ChangePoint) -> timedelta:
+def onset_gap(one: ChangePoint, other: ChangePoint) -> timedelta:
     """Between the spans in which they began; zero where these overlap."""
     return max(one.earliest - other.latest, other.earliest - one.latest, timedelta(0))

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
+from context_builder.exploration.change_point import MIN_GAP_REQUESTS_PER_HOUR, ChangePoint, merge_events
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import BUSY_PER_HOUR, ChangePoint, grouped
 from support.gateway import HOUR, MINUTE, NOON
 
 
@@ -31,7 +31,7 @@ def test_nested_slices_of_one_moment_are_one_event() -> None:
     deployment = shift(NOON - 3 * HOUR + 10 * MINUTE, deployment="gpt-4/aws", evidence=900)
     pair = shift(deployment="gpt-4/aws", tier="premium", evidence=300)
     for order in permutations((everything, deployment, pair)):
-        (one,) = grouped(order)
+        (one,) = merge_events(order)
         assert (one.slice, one.onset) == (deployment.slice, deployment.onset)
         assert one.also == (pair.slice, everything.slice)
 
@@ -41,9 +41,9 @@ def test_independent_faults_stay_two() -> None:
     one = shift(NOON - 9 * HOUR, deployment="llama/k8s", until=NOON - 8 * HOUR, evidence=300)
     other = shift(NOON - 3 * HOUR, deployment="gpt-4/aws", evidence=900)
     for order in permutations((one, other)):
-        assert [found.slice for found in grouped(order)] == [other.slice, one.slice]
+        assert [found.slice for found in merge_events(order)] == [other.slice, one.slice]
     late = shift(NOON - HOUR, deployment="llama/k8s", evidence=300)
-    assert len(grouped([other, late])) == 2
+    assert len(merge_events([other, late])) == 2
 
 
 def test_other_metrics_and_other_directions_stay_apart() -> None:
@@ -53,24 +53,24 @@ def test_other_metrics_and_other_directions_stay_apart() -> None:
         shift(metric=Metric.LATENCY, after=3.0, before=1.0),
         shift(after=0.01, before=0.4, deployment="gpt-4/aws"),
     ]
-    assert len(grouped(shifts)) == 3
+    assert len(merge_events(shifts)) == 3
 
 
 def test_two_bursts_of_one_slice_are_two_events() -> None:
     """The same slice at other times, once it was back at its usual level."""
     first = shift(NOON - 9 * HOUR, until=NOON - 8 * HOUR)
     second = shift(NOON - 2 * HOUR, until=NOON - timedelta(hours=1))
-    assert len(grouped([first, second])) == 2
-    assert grouped([]) == []
+    assert len(merge_events([first, second])) == 2
+    assert merge_events([]) == []
 
 
 def test_silence_is_a_gap() -> None:
     """Only of requests, only where there was none at all, and only where many are usual of all users."""
     silent: dict[str, Any] = {"metric": Metric.VOLUME, "after": 0.0, "before": 1.0, "counted": 0.0}
-    busy = {**silent, "expected_per_hour": BUSY_PER_HOUR}
+    busy = {**silent, "expected_per_hour": MIN_GAP_REQUESTS_PER_HOUR}
     assert shift(**busy).is_gap
     assert shift(deployment="gpt-4/aws", **busy).is_gap
     assert not shift(tier="premium", **busy).is_gap
-    assert not shift(**{**silent, "expected_per_hour": BUSY_PER_HOUR - 0.1}).is_gap
+    assert not shift(**{**silent, "expected_per_hour": MIN_GAP_REQUESTS_PER_HOUR - 0.1}).is_gap
     assert not shift(**{**busy, "after": 0.1, "counted": 3.0}).is_gap
     assert not shift(**{**busy, "metric": Metric.COST}).is_gap

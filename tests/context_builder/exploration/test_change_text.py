@@ -7,18 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from context_builder.exploration.series.metric import Metric
-from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import ChangePoint
-from context_builder.exploration.shift_text import (
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.change_text import (
     describe_change,
     describe_period,
-    listed_slices,
-    precision,
+    format_slices,
+    onset_range,
+    related_topics,
     scope_name,
     slice_name,
-    topics_of,
 )
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import Topic
 from context_builder.text.formatting import format_time
 from support.gateway import HOUR, NOON, asking
@@ -45,8 +45,8 @@ def test_up_and_down_are_told_apart(metric: Metric) -> None:
 
 def test_a_vague_onset_says_its_span() -> None:
     """A precise one is a moment alone."""
-    assert precision(shift(Metric.ERRORS, 2, 1)) == ""
-    vague = precision(shift(Metric.ERRORS, 2, 1, timedelta(minutes=17)))
+    assert onset_range(shift(Metric.ERRORS, 2, 1)) == ""
+    vague = onset_range(shift(Metric.ERRORS, 2, 1, timedelta(minutes=17)))
     assert format_time(NOON - timedelta(minutes=77)) in vague
     assert format_time(NOON - timedelta(minutes=43)) in vague
 
@@ -85,7 +85,7 @@ def test_a_shift_helps_with_its_metric_and_with_what_is_wrong(metric: Metric) ->
     one = shift(metric, 2, 1)
     moment_later = {"earliest": NOON + HOUR, "onset": NOON + HOUR, "latest": NOON + HOUR}
     later = [replace(shift(other, 2, 1), **moment_later) for other in Metric if other is not metric]
-    topics = topics_of(one, [one, *later])
+    topics = related_topics(one, [one, *later])
     assert {metric.topic, Topic.CHANGES, Topic.HEALTH} <= topics
     assert not {other.topic for other in Metric if other is not metric} & topics
 
@@ -93,12 +93,12 @@ def test_a_shift_helps_with_its_metric_and_with_what_is_wrong(metric: Metric) ->
 def test_what_changed_together_helps_with_each_of_its_metrics() -> None:
     """A surge when requests began to fail is found by a question about failures."""
     surge, failures = shift(Metric.VOLUME, 8, 1), shift(Metric.ERRORS, 0.4, 0.01)
-    assert {Topic.VOLUME, Topic.ERRORS} <= topics_of(surge, [surge, failures])
+    assert {Topic.VOLUME, Topic.ERRORS} <= related_topics(surge, [surge, failures])
 
 
 @pytest.mark.parametrize(("number", "rest"), [(1, ""), (3, ""), (4, "1 more"), (9, "6 more")])
 def test_a_long_list_says_how_many_more_there_are(number: int, rest: str) -> None:
     """Three are named."""
-    listed = listed_slices([Slice((("tier", f"t{n}"),)) for n in range(number)], "all", 3)
+    listed = format_slices([Slice((("tier", f"t{n}"),)) for n in range(number)], "all", 3)
     assert [f"tier t{n}" in listed for n in range(number)] == [n < 3 for n in range(number)]
     assert listed.endswith(rest) if rest else "more" not in listed

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration.neighbourhood import refined
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import ContextRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
@@ -68,7 +68,7 @@ async def changed(gateway: Gateway) -> None:
 
 async def found(gateway: Gateway, one: ChangePoint, request: ContextRequest | None = None) -> ChangePoint:
     async with gateway.database.read() as session:
-        return await refined(session, request or asking(), one)
+        return await refine_onset(session, request or asking(), one)
 
 
 def is_near(one: ChangePoint, turn: datetime = TURN) -> bool:

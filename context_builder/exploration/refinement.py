@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
-from context_builder.exploration.onset import Turn, turning_point
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.onset import OnsetEstimate, estimate_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.rollups import concatenated_histograms, rollup_scope
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
@@ -25,25 +25,25 @@ MINUTE = timedelta(minutes=1)
 _MARGIN = timedelta(minutes=20)
 """How much before and after the slot of the onset is looked at."""
 
-_LONGEST = timedelta(hours=24)
+_MAX_SPAN = timedelta(hours=24)
 
 Minutes = dict[datetime, tuple[float, float]]
 """Weight and mass by minute."""
 
 
-async def refined(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
+async def refine_onset(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
     """The same shift with its onset to the minute, where its metric is kept by the minute."""
     start = shift.earliest - _MARGIN
-    last = min(shift.latest, shift.earliest + _LONGEST) + _MARGIN
+    last = min(shift.latest, shift.earliest + _MAX_SPAN) + _MARGIN
     end = min(last, request.window.end, shift.until or request.window.end)
     if shift.metric is Metric.QUALITY or end - start < 2 * MINUTE:
         return shift
     if shift.slice.value_of("user"):
-        found = await _user_minutes(session, shift, start, end)
+        found = await _read_user_minutes(session, shift, start, end)
     else:
-        found = await _minutes(session, request, shift, start, end)
+        found = await _read_minutes(session, request, shift, start, end)
     # Of a latency, every minute is tried as the turn.
-    turn = await asyncio.to_thread(_turn, shift, found, start, round((end - start) / MINUTE))
+    turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE))
     if turn is None:
         return shift
     return replace(
@@ -54,13 +54,13 @@ async def refined(session: ReadSession, request: ContextRequest, shift: ChangePo
     )
 
 
-def _turn(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> Turn | None:
+def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> OnsetEstimate | None:
     """Counted in minutes from `start`; None where there were no requests."""
     signal, usual, away = _signal(shift, found, start, minutes)
-    return turning_point(signal, usual, away) if signal.weight.sum() else None
+    return estimate_onset(signal, usual, away) if signal.weight.sum() else None
 
 
-async def _minutes(
+async def _read_minutes(
     session: ReadSession, request: ContextRequest, shift: ChangePoint, start: datetime, end: datetime
 ) -> Minutes:
     """Requests with failed ones, dollars, or answered requests with the sum of their log latencies."""
@@ -84,7 +84,7 @@ async def _minutes(
         )
         return await asyncio.to_thread(_log_latencies, [(row[0], row[1]) for row in gathered])
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
-    amount = _nano(RequestRollup) if shift.metric is Metric.COST else RequestRollup.requests
+    amount = _nano_dollars(RequestRollup) if shift.metric is Metric.COST else RequestRollup.requests
     counted = await session.execute(
         by_minute.add_columns(func.sum(amount), func.sum(failed)).where(*conditions)
     )
@@ -99,7 +99,7 @@ def _log_latencies(gathered: Sequence[tuple[datetime, str]]) -> Minutes:
     }
 
 
-def _nano(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:
+def _nano_dollars(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:
     return type_coerce(table.cost_usd, BigInteger)
 
 
@@ -108,8 +108,10 @@ def _slice_conditions(shift: ChangePoint) -> list[ColumnElement[bool]]:
     return [columns[dimension] == value for dimension, value in shift.slice.values]
 
 
-async def _user_minutes(session: ReadSession, shift: ChangePoint, start: datetime, end: datetime) -> Minutes:
-    amount = _nano(UserSpend) if shift.metric is Metric.COST else UserSpend.requests
+async def _read_user_minutes(
+    session: ReadSession, shift: ChangePoint, start: datetime, end: datetime
+) -> Minutes:
+    amount = _nano_dollars(UserSpend) if shift.metric is Metric.COST else UserSpend.requests
     rows = await session.execute(
         select(UserSpend.bucket_start, amount)
         .join(User, User.id == UserSpend.user_id)
@@ -130,7 +132,7 @@ def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -
         place = round((moment - start) / MINUTE)
         weight[place], mass[place] = one, other
     if shift.metric in (Metric.VOLUME, Metric.COST):
-        return _total(weight, shift)
+        return _total_signal(weight, shift)
     if shift.metric is Metric.ERRORS:
         return Signal.by_slot(Noise(Distribution.BINOMIAL), weight, mass), shift.before, shift.after
     # Levels of latencies are factors of a usual one that the minutes themselves tell best.
@@ -152,7 +154,7 @@ def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
     return usual
 
 
-def _total(counted: Floats, shift: ChangePoint) -> tuple[Signal, float, float]:
+def _total_signal(counted: Floats, shift: ChangePoint) -> tuple[Signal, float, float]:
     """Amounts against an even expectation, which is close enough over an hour or two."""
     if shift.metric is Metric.COST:
         usual = float(counted.mean()) / ((1 + shift.after) / 2)

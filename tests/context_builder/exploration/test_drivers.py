@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.attribution import Breakdown, Driver, attribute
+from context_builder.exploration.drivers import Breakdown, Driver, find_drivers
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.slices import Slice
 
@@ -91,7 +91,7 @@ def test_a_planted_slice_is_found_first_with_all_of_the_change(
         "surge": lambda: totals(seed, (where, 6.0)),
         "loss": lambda: totals(seed, (where, 0.1)),
     }[kind]()
-    (driver,) = attribute(breakdown, rose=kind != "loss")
+    (driver,) = find_drivers(breakdown, rose=kind != "loss")
     cells = hit(where)
     assert driver.slice == slice_of(where)
     assert driver.share > 0.8
@@ -112,7 +112,7 @@ def test_a_planted_slice_is_found_first_with_all_of_the_change(
 def test_two_planted_faults_are_both_found(seed: int) -> None:
     """A single value and a pair; shares are of the whole change, so together they are about all of it."""
     one, other = {"deployment": "gpt-4/aws"}, {"deployment": "llama/k8s", "tier": "premium"}
-    found = attribute(failures(seed, (one, 0.4), (other, 0.8)), rose=True)
+    found = find_drivers(failures(seed, (one, 0.4), (other, 0.8)), rose=True)
     assert [driver.slice for driver in found[:2]] in (
         [slice_of(one), slice_of(other)],
         [slice_of(other), slice_of(one)],
@@ -125,8 +125,8 @@ def test_two_planted_faults_are_both_found(seed: int) -> None:
 @pytest.mark.parametrize("everywhere", [0.08, 0.2])
 def test_a_change_that_is_spread_evenly_has_no_driver(seed: int, everywhere: float) -> None:
     """Every slice got worse by as much."""
-    assert attribute(failures(seed, everywhere=everywhere), rose=True) == []
-    assert attribute(totals(seed, everywhere=1 + 10 * everywhere), rose=True) == []
+    assert find_drivers(failures(seed, everywhere=everywhere), rose=True) == []
+    assert find_drivers(totals(seed, everywhere=1 + 10 * everywhere), rose=True) == []
 
 
 def test_a_slice_that_has_all_traffic_is_no_driver() -> None:
@@ -134,12 +134,12 @@ def test_a_slice_that_has_all_traffic_is_no_driver() -> None:
     whole = failures(1, everywhere=0.3)
     keep = hit({"router_version": "v2"})
     after = replace(whole, weight=whole.weight * keep, mass=whole.mass * keep)
-    assert [driver.slice for driver in attribute(after, rose=True)] == []
+    assert [driver.slice for driver in find_drivers(after, rose=True)] == []
 
 
 def test_a_slice_that_is_all_there_is_after_a_surge_is_its_driver() -> None:
     """Who sends a thousand times as much has nearly all requests then; it is his past that tells it."""
-    (driver,) = attribute(totals(1, ({"tier": "budget"}, 1000.0)), rose=True)
+    (driver,) = find_drivers(totals(1, ({"tier": "budget"}, 1000.0)), rose=True)
     assert driver.slice == slice_of({"tier": "budget"})
     assert driver.size < 0.5
 
@@ -149,7 +149,7 @@ def test_the_same_cells_under_two_names_are_told_once() -> None:
     breakdown = failures(2, ({"deployment": "mistral/gcp"}, 0.5))
     backends = [name.partition("/")[2] for name in breakdown.values["deployment"]]
     breakdown = replace(breakdown, values={**breakdown.values, "backend": backends})
-    (driver,) = attribute(breakdown, rose=True)
+    (driver,) = find_drivers(breakdown, rose=True)
     assert driver.slice == slice_of({"deployment": "mistral/gcp"})
     assert driver.alike == (slice_of({"backend": "gcp"}),)
 
@@ -159,7 +159,7 @@ def test_a_slice_without_a_past_is_compared_with_everything() -> None:
     whole = failures(3, ({"deployment": "gpt-4/k8s"}, 0.5))
     past = ~hit({"deployment": "gpt-4/k8s"})
     new = replace(whole, past_weight=whole.past_weight * past, past_mass=whole.past_mass * past)
-    (driver,) = attribute(new, rose=True)
+    (driver,) = find_drivers(new, rose=True)
     assert driver.slice == slice_of({"deployment": "gpt-4/k8s"})
     assert driver.before.weight == 0
 
@@ -167,7 +167,7 @@ def test_a_slice_without_a_past_is_compared_with_everything() -> None:
 def test_the_direction_is_minded() -> None:
     """What went up does not explain a fall."""
     fault = ({"tier": "premium"}, 6.0)
-    assert attribute(totals(4, fault), rose=False) == []
+    assert find_drivers(totals(4, fault), rose=False) == []
 
 
 @st.composite
@@ -194,7 +194,7 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
     breakdown: Breakdown, rose: bool, order: np.random.Generator
 ) -> None:
     """Whatever the counts; shares and sizes are in [0, 1] and no cell is told twice."""
-    found = attribute(breakdown, rose=rose)
+    found = find_drivers(breakdown, rose=rose)
     places = list(range(len(KEYS)))
     order.shuffle(places)
     shuffled = replace(
@@ -203,7 +203,7 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
         weight=breakdown.weight[places], mass=breakdown.mass[places],
         past_weight=breakdown.past_weight[places], past_mass=breakdown.past_mass[places],
     )  # fmt: skip
-    assert told(attribute(shuffled, rose=rose)) == told(found)
+    assert told(find_drivers(shuffled, rose=rose)) == told(found)
     cells = [cell for driver in found for cell in driver.cells]
     assert len(cells) == len(set(cells))
     for driver in found:
@@ -216,9 +216,9 @@ def test_nothing_has_no_drivers() -> None:
     nothing = np.zeros(0)
     noise = Noise(Distribution.BINOMIAL)
     empty = Breakdown({"tier": []}, nothing, nothing, nothing, nothing, noise)
-    assert attribute(empty, rose=True) == []
+    assert find_drivers(empty, rose=True) == []
     zero = np.zeros(len(KEYS))
-    assert attribute(of(Distribution.BINOMIAL, zero, zero, zero, zero), rose=True) == []
+    assert find_drivers(of(Distribution.BINOMIAL, zero, zero, zero, zero), rose=True) == []
     one = np.array([100.0])
     single = Breakdown({"tier": ["premium"]}, one, one, one, 0 * one, noise)
-    assert attribute(single, rose=True) == []
+    assert find_drivers(single, rose=True) == []
