@@ -58,7 +58,7 @@ class UserContext:
 async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | None = None) -> UserContext:
     """A user by public id. Raises Unknown for one who did not exist at `as_of`, else QuestionError."""
     moment = moment_of(as_of)
-    check_name(user_id, kind="user", longest=MAX_USER_CHARACTERS)
+    check_name(user_id, kind="user", max_characters=MAX_USER_CHARACTERS)
     user = await session.scalar(
         select(User).where(User.public_id == user_id, User.created_at <= moment.as_of)
     )

@@ -1,4 +1,4 @@
-"""Words, tiers and public ids in free text, and what two spellings of one name have in common. Pure."""
+"""Finds words, tiers and public ids in free text, and normalizes the spelling of names. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDINARY_WORDS = frozenset(
         """,
     )
 ) | frozenset(Tier)
-"""Words that mean what they say, even where something has such a name."""
+"""Words that are taken literally, even if something has such a name."""
 
 _TIER = "|".join(Tier)
 _TIER_NOUN = r"(?:users?|customers?|clients?|accounts?|tiers?|traffic|requests?|people|plans?)"
@@ -45,29 +45,29 @@ _TIER_PHRASE = re.compile(
 )
 
 _ID_NOUNS = frozenset({"incident", "request", "user", "id", "number"})
-"""Only after such a word can a bare number be an id."""
+"""A bare number is an id only after one of these."""
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, with the punctuation that names contain but not what ends a sentence."""
+    """Return the words of a text, with punctuation inside names but not at their end."""
     return [word for word in (match.group().rstrip(".:/@+#-") for match in _WORD.finditer(text)) if word]
 
 
 def normalize_name(name: str) -> str:
-    """What is left of a name without case, punctuation and aliases: `GPT 4` and `gpt-4` are one."""
+    """Return a name without case, punctuation and aliases: `GPT 4` and `gpt-4` are equal."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(_ALIASES.get(piece, piece) for piece in re.split(r"[\W_]+", folded))
 
 
 def find_tiers(text: str) -> tuple[str, ...]:
-    """The tiers that a text names; `budget` and `standard` count only where a tier can be meant."""
+    """Return the tiers that a text names; `budget` and `standard` only where they can be a tier."""
     phrases = [*_TIER_LIST.finditer(text), *_TIER_PHRASE.finditer(text)]
     named = {word.casefold() for phrase in phrases for word in words_of(phrase.group().replace("/", " "))}
     return tuple(tier for tier in Tier if any(tier in word.split("-") for word in named))
 
 
 def candidate_ids(text: str) -> frozenset[str]:
-    """Words that could be the public id of a user, incident or request, as they are written."""
+    """Return the words, as written, that could be the public id of a user, incident or request."""
     words = words_of(text)
     return frozenset(
         word

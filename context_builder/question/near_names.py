@@ -1,4 +1,4 @@
-"""Words that look like the name of something in the gateway but are none. Pure."""
+"""Finds words that look like names of the gateway's entities but match none. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from context_builder.question.names import ORDINARY_WORDS, words_of
 from context_builder.question.request import UnknownName
 
 MAX_UNKNOWN_NAMES = 10
-"""How many words of a text are looked at more closely."""
+"""Per text."""
 
 _ID = re.compile(r"(?:user|inc|req|incident|request)(?:_\w[\w-]*|-\w*\d[\w-]*)", re.IGNORECASE)
 _COLUMN = re.compile(
@@ -22,9 +22,9 @@ _FAMILY = re.compile(
     r"|grok)(?:[-_.]?\d|\S*/)",
     re.IGNORECASE,
 )
-"""Models that many gateways have."""
+"""Common model families."""
 _NOT_A_NAME = re.compile(r"v?\d[\w.:+-]*|p\d+\S*|[1-5]xx\S*|https?/\d\S*|\S*://\S*", re.IGNORECASE)
-"""Versions, numbers with units, percentiles, groups of status codes, addresses."""
+"""Versions, numbers with units, percentiles, classes of status codes, addresses."""
 _MIN_SIMILARITY = 0.6
 _MIN_CLOSE_SIMILARITY = 0.75
 
@@ -32,10 +32,10 @@ _MIN_CLOSE_SIMILARITY = 0.75
 def unknown_names(
     text: str, understood: Iterable[str], known: Iterable[str], ids: Iterable[str] = ()
 ) -> tuple[UnknownName, ...]:
-    """Words that look like entities but are none, each with known names or `ids` that are spelled alike.
+    """Return words that look like entities but match none, each with similar known names or `ids`.
 
-    A word counts as one when it has the form of an id, belongs to a known family of models, shares a part
-    with a known `model/backend`, or is spelled much like a known name.
+    A word qualifies if it has the form of an id, belongs to a common model family, shares a part with a
+    known `model/backend`, or closely resembles a known name.
     """
     understood_words = {word.casefold() for word in understood}
     names, all_ids = _by_casefolded(known), _by_casefolded(ids)
@@ -54,7 +54,7 @@ def unknown_names(
 
 
 def looks_like_id(word: str) -> bool:
-    """Whether a word has the form of the public id of a user, incident or request."""
+    """Return whether a word has the form of a public id of a user, incident or request."""
     return _ID.fullmatch(word) is not None and _COLUMN.fullmatch(word) is None
 
 

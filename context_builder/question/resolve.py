@@ -1,4 +1,4 @@
-"""Resolve a question, once: names become ids, times become a window."""
+"""Resolves a question: names become ids, times become a window."""
 
 from __future__ import annotations
 
@@ -36,12 +36,16 @@ from models.database import ReadSession
 async def resolve(
     ask: QuestionInput, session: ReadSession, *, now: datetime, default_budget: int
 ) -> ContextRequest:
-    """Resolves a question at the moment `now`. Raises QuestionError on what cannot be used."""
+    """Resolve a question at the moment `now`.
+
+    Raises:
+        QuestionError: The question or one of its arguments is invalid.
+    """
     question = check_question(ask.question)
     as_of = check_moment(ask.as_of, name="as_of", now=now) or now
     budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
     if ask.asked_by is not None:
-        check_name(ask.asked_by, kind="user", longest=MAX_USER_CHARACTERS)
+        check_name(ask.asked_by, kind="user", max_characters=MAX_USER_CHARACTERS)
     check_scope(ask.scope)
     window = await _window(ask, question, as_of, now)
     unknown: tuple[UnknownName, ...] = ()
@@ -69,13 +73,13 @@ async def resolve(
 
 async def _window(ask: QuestionInput, question: str, as_of: datetime, now: datetime) -> Window:
     if ask.since is None and ask.until is None:
-        # The date parser is slow enough to hold up other questions.
+        # The date parser is slow enough to block other questions.
         return await asyncio.to_thread(find_window, question, as_of)
     return explicit_window(ask.since, ask.until, as_of=as_of, now=now)
 
 
 async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
-    """An incident that is asked about brings the deployment that it hit along."""
+    """Add the deployments that the incidents in scope affected, unless deployments are given."""
     if not scope.incident_ids or scope.deployment_ids:
         return scope
     rows = await session.execute(
@@ -84,6 +88,6 @@ async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
         .where(Incident.id.in_(scope.incident_ids))
         .distinct()
     )
-    hit = sorted(rows, key=lambda row: row.public_id)
-    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in hit))
-    return replace(scope, deployment_ids=tuple(row.id for row in hit), labels=labels)
+    affected = sorted(rows, key=lambda row: row.public_id)
+    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in affected))
+    return replace(scope, deployment_ids=tuple(row.id for row in affected), labels=labels)

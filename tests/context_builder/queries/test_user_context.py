@@ -82,9 +82,9 @@ async def test_without_a_limit_there_is_no_share(gateway: Gateway) -> None:
 async def test_a_user_who_is_not_there_is_unknown(gateway: Gateway) -> None:
     """By name, or at that moment; with near names."""
     await gateway.user()
-    with pytest.raises(Unknown, match="user 'user_aa' is not known; known are for example user_a"):
+    with pytest.raises(Unknown, match="user 'user_aa' is not known; known names include user_a"):
         await context(gateway, "user_aa")
-    with pytest.raises(Unknown, match="none is known yet"):
+    with pytest.raises(Unknown, match="none exist yet"):
         await context(gateway, as_of=AGES_AGO - DAY)
 
 

@@ -85,7 +85,7 @@ def test_two_names_with_one_spelling_are_both_meant() -> None:
 def test_what_was_understood_is_told() -> None:
     """The words of names are not looked up as anything else."""
     found = find_deployments("Is Llama 70b slow on Kubernetes, or gpt-4/aws?", fleet(*FLEET.split()))
-    assert found.consumed == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
+    assert found.matched_words == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
 
 
 @settings(max_examples=200, deadline=None)

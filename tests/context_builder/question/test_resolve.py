@@ -140,20 +140,20 @@ async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
     [
         (
             {"deployments": ("gpt-4/azure",)},
-            "deployment 'gpt-4/azure' is not known; known are for example gpt-4/aws",
+            "deployment 'gpt-4/azure' is not known; known names include gpt-4/aws",
         ),
-        ({"models": ("gpt",)}, "model 'gpt' is not known; known are for example gpt-4"),
-        ({"backends": ("xyz",)}, "backend 'xyz' is not known; known are for example aws, gcp, k8s"),
-        ({"tiers": ("gold",)}, "tier 'gold' is not known; known are for example budget, premium, standard"),
-        ({"users": ("acme",)}, "user 'acme' is not known; known are for example user_acme"),
+        ({"models": ("gpt",)}, "model 'gpt' is not known; known names include gpt-4"),
+        ({"backends": ("xyz",)}, "backend 'xyz' is not known; known names include aws, gcp, k8s"),
+        ({"tiers": ("gold",)}, "tier 'gold' is not known; known names include budget, premium, standard"),
+        ({"users": ("acme",)}, "user 'acme' is not known; known names include user_acme"),
         ({"users": ("USER_ACME",)}, "user 'USER_ACME' is not known"),
-        ({"incidents": ("inc_43",)}, "incident 'inc_43' is not known; known are for example inc_42"),
+        ({"incidents": ("inc_43",)}, "incident 'inc_43' is not known; known names include inc_42"),
         ({"models": ("llama-70b",), "backends": ("aws",)}, "no deployment has all of the given"),
         ({"users": ("",)}, "user '' cannot be a name"),
-        ({"users": ("a\x00b",)}, r"user 'a\x00b' cannot be a name; accepted are 1 to 200 characters"),
+        ({"users": ("a\x00b",)}, r"user 'a\x00b' cannot be a name; use 1 to 200 characters"),
         ({"users": ("\ud800",)}, "cannot be a name"),
         ({"users": ("x" * 100_000,)}, "cannot be a name"),
-        ({"users": ("x",) * (MAX_NAMES + 1)}, "the scope names 101 users; at most 100 are accepted"),
+        ({"users": ("x",) * (MAX_NAMES + 1)}, "the scope has 101 users; at most 100 are accepted"),
     ],
 )
 async def test_a_given_name_must_be_known(gateway: Gateway, scope: dict[str, Any], message: str) -> None:
@@ -164,7 +164,7 @@ async def test_a_given_name_must_be_known(gateway: Gateway, scope: dict[str, Any
 
 async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
     """Law 10: the error does not offer what is not there."""
-    assert "none is known yet" in await refused(gateway, scope=ScopeNames(users=("user_acme",)))
+    assert "none exist yet" in await refused(gateway, scope=ScopeNames(users=("user_acme",)))
     assert (await resolved(gateway, "gpt-4 for user_acme")).scope.labels == ()
 
 
@@ -173,8 +173,8 @@ async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
     [
         ("", "the question is empty; ask for example"),
         (" \n\t ", "the question is empty"),
-        ("?!", "the question holds no word; ask for example"),
-        ("\u200b\u202e", "the question holds no word"),
+        ("?!", "the question contains no words; ask for example"),
+        ("\u200b\u202e", "the question contains no words"),
         (
             "x" * 100_000,
             f"the question has 100,000 characters; at most {MAX_QUESTION_CHARACTERS:,} are accepted",
@@ -182,9 +182,9 @@ async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
         ("what\x00?", "control character U+0000 at position 4"),
         ("is \ud800 up", "control character U+D800 at position 3"),
         ("a\x1b[31m", "control character U+001B"),
-        (None, "a question is text, not NoneType"),
-        (b"What?", "a question is text, not bytes"),
-        (42, "a question is text, not int"),
+        (None, "a question must be text, not NoneType"),
+        (b"What?", "a question must be text, not bytes"),
+        (42, "a question must be text, not int"),
     ],
 )
 async def test_a_question_that_cannot_be_used_is_refused(
@@ -207,7 +207,7 @@ EAST = timezone(timedelta(hours=5, minutes=30))
     [
         (
             {"as_of": NOON.replace(tzinfo=None)},
-            "as_of 2026-03-10T12:00:00 has no time zone; write for example 2026-",
+            "as_of 2026-03-10T12:00:00 has no time zone; use for example 2026-",
         ),
         ({"since": NOON.replace(tzinfo=None)}, "since 2026-03-10T12:00:00 has no time zone"),
         (
@@ -222,17 +222,17 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         ({"since": datetime(1, 1, 1, tzinfo=UTC)}, "since 0001-01-01T00:00:00+00:00 is too early"),
         (
             {"since": NOON - HOUR, "until": NOON - HOUR},
-            "is empty; since must be before until and before as_of",
+            "is empty; since must be at least a minute before",
         ),
         (
             {"since": NOON - HOUR, "until": NOON - 2 * HOUR},
             "the window from 2026-03-10T11:00:00+00:00 to 2026-03-",
         ),
         ({"since": NOON - HOUR, "as_of": NOON - 2 * HOUR}, "is empty"),
-        ({"since": NOON}, "by a minute at least"),
-        ({"token_budget": 499}, "a token budget of 499 cannot be used; accepted are 500 to 1,000,000"),
-        ({"token_budget": -1}, "a token budget of -1 cannot be used"),
-        ({"token_budget": 10**9}, "a token budget of 1,000,000,000 cannot be used"),
+        ({"since": NOON}, "at least a minute before"),
+        ({"token_budget": 499}, "a token budget of 499 is out of range; use 500 to 1,000,000"),
+        ({"token_budget": -1}, "a token budget of -1 is out of range"),
+        ({"token_budget": 10**9}, "a token budget of 1,000,000,000 is out of range"),
         ({"asked_by": "user\x00"}, r"user 'user\x00' cannot be a name"),
         ({"asked_by": " "}, "user ' ' cannot be a name"),
     ],
