@@ -76,8 +76,7 @@ def check_budget(tokens: int) -> int:
     """
     if not MIN_TOKEN_BUDGET <= tokens <= MAX_TOKEN_BUDGET:
         raise QuestionError(
-            f"a token budget of {tokens:,} is out of range; "
-            f"use {MIN_TOKEN_BUDGET:,} to {MAX_TOKEN_BUDGET:,}"
+            f"a token budget of {tokens:,} is out of range; use {MIN_TOKEN_BUDGET:,} to {MAX_TOKEN_BUDGET:,}"
         )
     return tokens
 

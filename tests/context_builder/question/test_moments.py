@@ -78,7 +78,7 @@ def test_a_length_in_words(phrase: str, length: timedelta) -> None:
 
 def test_what_is_no_length_is_refused() -> None:
     """A caller that passes anything else has a bug."""
-    with pytest.raises(ValueError, match="not a length of time: 'soon'"):
+    with pytest.raises(ValueError, match="not a duration: 'soon'"):
         duration_of("soon")
 
 
