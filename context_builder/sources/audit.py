@@ -39,7 +39,7 @@ Recorded = dict[tuple[str, str], list[tuple[datetime, str]]]
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """The newest events, alike ones together."""
     span = recent_window(request)
-    condition = and_(span.holds(AuditEvent.occurred_at), event_scope(AuditEvent, request))
+    condition = and_(span.contains(AuditEvent.occurred_at), event_scope(AuditEvent, request))
     async with stores.snapshot.session() as session:
         total = await session.scalar(select(func.count()).select_from(AuditEvent).where(condition)) or 0
         events = (
@@ -85,7 +85,7 @@ async def _recorded(session: ReadSession, events: Sequence[AuditEvent], request:
             select(ConfigChange.target, ConfigChange.changed_at)
             .where(
                 ConfigChange.target.in_(_targets(changes)),
-                _around(changes, request).holds(ConfigChange.changed_at),
+                _around(changes, request).contains(ConfigChange.changed_at),
             )
             .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
             .limit(_MAX_RECORDED)
@@ -96,7 +96,7 @@ async def _recorded(session: ReadSession, events: Sequence[AuditEvent], request:
     if started:
         jobs = await session.execute(
             select(Job.target, Job.created_at, Job.public_id)
-            .where(Job.target.in_(_targets(started)), _around(started, request).holds(Job.created_at))
+            .where(Job.target.in_(_targets(started)), _around(started, request).contains(Job.created_at))
             .order_by(Job.created_at.desc(), Job.id.desc())
             .limit(_MAX_RECORDED)
         )

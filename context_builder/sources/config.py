@@ -39,7 +39,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     onset = found.at
     span = causal_window(request)
     async with stores.snapshot.session() as session:
-        condition = and_(span.holds(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        condition = and_(span.contains(ConfigChange.changed_at), event_scope(ConfigChange, request))
         total = await session.scalar(select(func.count()).select_from(ConfigChange).where(condition)) or 0
         changes = await _nearest(session, request, span, onset or span.until)
     if not changes:

@@ -129,7 +129,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 async def _lines(session: ReadSession, scope: ColumnElement[bool], span: EventWindow, most: int) -> Lines:
-    condition = and_(span.holds(ErrorLog.logged_at), scope)
+    condition = and_(span.contains(ErrorLog.logged_at), scope)
     total = await session.scalar(select(func.count()).select_from(ErrorLog).where(condition)) or 0
     rows = await session.execute(
         select(

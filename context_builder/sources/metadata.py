@@ -19,7 +19,6 @@ from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.fleet import (
-    format_list,
     is_overwritten,
     known_deployments,
     latest_accepted_report,
@@ -28,6 +27,7 @@ from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_duration,
+    format_list,
     format_milliseconds,
     format_name,
     format_percent,

@@ -50,7 +50,7 @@ class Alert:
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Failed alerts, then those that were sent."""
     span = recent_window(request)
-    condition = and_(span.holds(Notification.created_at), _in_scope(request))
+    condition = and_(span.contains(Notification.created_at), _in_scope(request))
     totals, alerts = {}, []
     async with stores.snapshot.session() as session:
         for status in _IMPORTANCE:

@@ -18,9 +18,15 @@ from sqlalchemy import select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.fleet import format_list, is_overwritten, known_deployments
+from context_builder.telemetry.fleet import is_overwritten, known_deployments
 from context_builder.telemetry.operating_hours import WeeklyHours, time_zones
-from context_builder.text.formatting import format_count, format_duration, format_name, format_time
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_list,
+    format_name,
+    format_time,
+)
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus, MaintenanceWindow, OperatingHours
 from models.database import ReadSession
@@ -181,7 +187,7 @@ def _reason(site: Site) -> tuple[str, datetime | None]:
         return f"{why} ({quote(window.reason)})", window.starts_at
     state = site.hours.at(site.as_of)
     until = f"until {format_time(state.until)} UTC" if state.until else "for more than a week"
-    why = f"{format_name(site.backend)} is closed {until} (opens {site.hours.written})"
+    why = f"{format_name(site.backend)} is closed {until} (opens {site.hours.text})"
     return why, state.since
 
 
@@ -226,7 +232,7 @@ def _of_site(site: Site) -> Iterator[Fact]:
         )
         head = f"site {name} is CLOSED, {until}"
         importance = 0.7
-    yield Fact(f"{head}; operating hours {site.hours.written}", head, importance, kind="operating hours")
+    yield Fact(f"{head}; operating hours {site.hours.text}", head, importance, kind="operating hours")
 
 
 source = ContextSource("schedule", "O", frozenset({Topic.HEALTH}), 2.0, read)

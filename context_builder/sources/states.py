@@ -56,7 +56,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Flapping deployments, then single transitions."""
     span = recent_window(request)
     async with stores.snapshot.session() as session:
-        condition = and_(span.holds(StateTransition.changed_at), _in_scope(request))
+        condition = and_(span.contains(StateTransition.changed_at), _in_scope(request))
         counted = select(func.count()).select_from(StateTransition).where(condition)
         total = await session.scalar(counted) or 0
         transitions = await _newest(session, condition)

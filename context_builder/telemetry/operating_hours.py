@@ -1,4 +1,4 @@
-"""Weekly operating hours in local time, as spans of real time. Pure, but for reading time zones."""
+"""Converts weekly operating hours in local time to UTC spans. Pure, except for reading time zones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from models import OperatingHours
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY = timedelta(days=1)
 _SCANNED_DAYS = 9
-"""Local days around a moment that are laid out: a week each way, and one for the zones' difference."""
+"""Local days scanned on either side of a moment: a week, and a margin for time zones."""
 
 Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningState:
-    """Whether a site is open at a moment, since when and until when (UTC); None: for more than a week."""
+    """Whether a site is open, since when and until when (UTC); None: more than a week away."""
 
     is_open: bool
     since: datetime | None
@@ -29,15 +29,15 @@ class OpeningState:
 
 
 class WeeklyHours:
-    """The operating hours of one site; without any it is always open."""
+    """The operating hours of one site; a site without any is always open."""
 
     def __init__(self, rows: Sequence[OperatingHours], zones: Mapping[str, ZoneInfo]) -> None:
-        """`zones` holds the time zone of every row."""
+        """Take the rows of the site; `zones` must have the time zone of every row."""
         self._rows = rows
         self._zones = zones
 
     def at(self, moment: datetime) -> OpeningState:
-        """The site's state at a moment."""
+        """Return the site's state at a moment."""
         if not self._rows:
             return OpeningState(is_open=True, since=None, until=None)
         first, last = moment - 7 * _DAY, moment + 7 * _DAY
@@ -58,8 +58,7 @@ class WeeklyHours:
             for offset in range(-_SCANNED_DAYS, _SCANNED_DAYS + 1):
                 day = today + timedelta(days=offset)
                 if day.weekday() == row.weekday:
-                    # Of an hour that the clock shows twice, both are inside: opens at the first, closes at
-                    # the second.
+                    # An hour repeated by the clock counts twice: open from the first, until the second.
                     opens = _to_utc(day, row.opens_minute, zone, fold=0)
                     yield opens, _to_utc(day, row.closes_minute, zone, fold=1)
 
@@ -67,7 +66,7 @@ class WeeklyHours:
         return bool(self._rows)
 
     @property
-    def written(self) -> str:
+    def text(self) -> str:
         """The week in words: `Mon-Fri 08:00-18:00 Europe/Berlin`."""
         return ", ".join(
             f"{_format_week([row for row in self._rows if row.time_zone == zone])} {format_name(zone)}"
@@ -76,35 +75,35 @@ class WeeklyHours:
 
 
 def time_zones(names: Iterable[str]) -> dict[str, ZoneInfo]:
-    """The time zones that are known by these names. Reads files: call it in a thread."""
+    """Load the known time zones among these names. Reads files: call it in a thread."""
     zones = {}
     for name in names:
         try:
             zones[name] = ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # the others for names that are no file names
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # the latter two for invalid file names
             continue
     return zones
 
 
 def _to_utc(day: date, minute: int, zone: ZoneInfo, *, fold: int) -> datetime:
-    """A minute of a local day as UTC; one that the clock skips is as far behind the one before it."""
+    """Convert a minute of a local day to UTC; a minute skipped by the clock counts on from before."""
     local = datetime.combine(day + (minute // 1440) * _DAY, time(minute % 1440 // 60, minute % 60))
     return local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
 
 
 def _merge(spans: Iterable[Span]) -> list[Span]:
-    """Spans in order, those that touch or overlap as one."""
+    """Merge spans that touch or overlap, and sort them."""
     joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        elif end > start:  # the clock may skip a short span as a whole
+        elif end > start:  # the clock may skip an entire span
             joined.append((start, end))
     return joined
 
 
 def _format_week(rows: Iterable[OperatingHours]) -> str:
-    """Days with the same hours together: `Mon-Thu 08:00-18:00, Fri 08:00-14:00`."""
+    """Return the week with equal consecutive days merged: `Mon-Thu 08:00-18:00, Fri 08:00-14:00`."""
     by_day: defaultdict[int, list[str]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.weekday, row.opens_minute)):
         by_day[row.weekday].append(f"{_format_minute(row.opens_minute)}-{_format_minute(row.closes_minute)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -71,3 +72,9 @@ def format_duration(span: timedelta) -> str:
 def format_name(text: str) -> str:
     """Return an untrusted name as is if it contains only name characters, else quoted."""
     return text if _PLAIN_NAME.fullmatch(text) else quote(text, limit=100)
+
+
+def format_list(names: Sequence[str], most: int) -> str:
+    """Return the first `most` names and the number of the others."""
+    shown = ", ".join(format_name(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -128,10 +128,10 @@ async def test_a_named_user_stands_for_its_tier_and_that_is_said(busy: Gateway) 
     window = asking().window
     counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"))
     assert counted == len(busy.sent_in(window, tier="premium"))
-    assert gaps == ("figures of single users; those here are of all users of tier premium",)
+    assert gaps == ("figures per user; those here cover all users of tier premium",)
     counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"), tiers=("budget",))
     assert counted == len(busy.sent_in(window, tier="premium")) + len(busy.sent_in(window, tier="budget"))
-    assert gaps == ("figures of single users; those here are of all users of tier budget, premium",)
+    assert gaps == ("figures per user; those here cover all users of tier budget, premium",)
 
 
 async def test_a_tier_that_changed_later_is_not_taken_for_the_tier_then(gateway: Gateway) -> None:
@@ -145,7 +145,7 @@ async def test_a_tier_that_changed_later_is_not_taken_for_the_tier_then(gateway:
     counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a"))
     assert counted == 0
     assert gaps == (
-        "figures of single users; those here are of all users of tier unknown",
+        "figures per user; those here cover all users of tier unknown",
         "the tier at this moment of user_a, whose tier or budget changed later",
     )
     counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a", "user_b"))

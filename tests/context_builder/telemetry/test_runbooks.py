@@ -14,14 +14,14 @@ from context_builder.telemetry.runbooks import (
     MAX_PASSAGES,
     RunbookLibrary,
     Runbooks,
-    sections,
+    headed_passages,
 )
 
 
 def test_sections_stand_under_their_headings() -> None:
     """Headings nest; what looks like one in a code block is none; a heading without text is no passage."""
     text = "intro\n\n# A\n\n## B\n\nfirst\n\n```\n# no heading\n```\n\nC\n===\n\n- one\n- two\n\n## D\n"
-    assert list(sections(text)) == [
+    assert list(headed_passages(text)) == [
         ("", "intro"),
         ("A > B", "first\n```\n# no heading\n```"),
         ("C", "- one\n- two"),
@@ -31,7 +31,7 @@ def test_sections_stand_under_their_headings() -> None:
 def test_a_long_section_is_split_between_its_items() -> None:
     """No item is lost or told twice, and every part says where it stands."""
     items = [f"- step {number} {'x' * 80}" for number in range(60)]
-    parts = list(sections("# Long\n\n" + "\n".join(items)))
+    parts = list(headed_passages("# Long\n\n" + "\n".join(items)))
     assert len(parts) > 5
     assert {heading for heading, _ in parts} == {"Long"}
     assert "\n".join(text for _, text in parts).split("\n") == items
@@ -75,7 +75,7 @@ async def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert [passage.file for passage in library.passages] == ["alias.md", "own.md"]
     assert "secret" not in str(library.passages)
     assert library.gaps == (
-        "runbooks that are links out of the folder: link.md, up.md",
+        "runbooks linked from outside the folder: link.md, up.md",
         "runbooks that cannot be read: dangling.md",
     )
 
@@ -93,8 +93,8 @@ async def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     assert [(p.file, p.heading, p.text) for p in library.passages] == [("good.md", "Title", "fine")]
     assert library.gaps == (
         "runbooks larger than 256 KiB: big.md",
-        "runbooks that are no files: pipe.md",
-        "runbooks that are not UTF-8 text: latin.md, zero.md",
+        "runbooks not regular files: pipe.md",
+        "runbooks not in UTF-8: latin.md, zero.md",
     )
     assert await runbooks.library() is library
 
@@ -102,7 +102,7 @@ async def test_what_is_no_text_is_named(tmp_path: Path) -> None:
 async def test_a_folder_that_is_not_there_is_a_gap(tmp_path: Path) -> None:
     """A wrong setting costs no question, and heals when the folder appears."""
     runbooks = Runbooks(tmp_path / "missing")
-    assert (await runbooks.library()).gaps == ("runbooks in a folder that cannot be read: missing",)
+    assert (await runbooks.library()).gaps == ("runbooks in an unreadable folder: missing",)
     (tmp_path / "missing").mkdir()
     (tmp_path / "missing" / "a.md").write_text("now")
     assert [passage.text for passage in (await runbooks.library()).passages] == ["now"]
@@ -114,7 +114,7 @@ async def test_a_huge_folder_is_bounded(tmp_path: Path) -> None:
         (tmp_path / f"{number:04}.md").write_text("x")
     library = await Runbooks(tmp_path).library()
     assert [passage.file for passage in library.passages] == [f"{n:04}.md" for n in range(MAX_FILES)]
-    assert library.gaps == (f"runbooks beside the first {MAX_FILES} files: {tmp_path.name}",)
+    assert library.gaps == (f"runbooks beyond the first {MAX_FILES} files: {tmp_path.name}",)
 
 
 async def test_too_many_bytes_are_bounded(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_too_many_bytes_are_bounded(tmp_path: Path) -> None:
         (tmp_path / f"{number:02}.md").write_text("word " * (MAX_FILE_BYTES // 5))
     library = await Runbooks(tmp_path).library()
     assert {passage.file for passage in library.passages} == {f"{number:02}.md" for number in range(8)}
-    assert library.gaps == ("runbooks beside the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
+    assert library.gaps == ("runbooks beyond the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
 
 
 async def test_too_many_passages_are_bounded(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ async def test_too_many_passages_are_bounded(tmp_path: Path) -> None:
     library = await Runbooks(tmp_path).library()
     assert len(library.passages) == MAX_PASSAGES
     assert [passage.file for passage in library.passages[-3:]] == ["a.md", "b.md", "b.md"]
-    assert library.gaps == ("runbooks beside the first 5,000 passages: b.md, c.md",)
+    assert library.gaps == ("runbooks beyond the first 5,000 passages: b.md, c.md",)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
