@@ -1,4 +1,4 @@
-"""Takes a shift apart: by all dimensions of requests, and by error codes and users."""
+"""Attributes a change to its drivers: by the dimensions of requests, by error code and by user."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ from models import Deployment
 from models.database import ReadSession
 
 MIN_USER_SHARE = 0.35
-"""Of a change: with less, a user is one of many."""
+"""Minimum share of a change for a user to be a driver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """A shift, and what carries it."""
+    """A change and its drivers in one set of dimensions."""
 
     shift: ChangePoint
     drivers: tuple[Driver, ...]
     breakdown: Breakdown
     latencies: LatencyHistograms | None = None
     note: str = ""
-    """What its figures are of, where that is not everything."""
+    """Restriction of its figures, such as a sample."""
     is_main: bool = False
-    """Whether its dimensions are those that every request has."""
+    """True if its dimensions are those of every request."""
     within: Slice | None = None
-    """The slice whose requests were taken apart; None: all in scope."""
+    """The slice that was broken down; None: everything in scope."""
 
     @property
     def everything(self) -> Driver:
-        """All that the shift was found in, as one slice."""
+        """The whole breakdown, as one driver."""
         parts = self.breakdown
         after = SignalLevel(float(parts.weight.sum()), float(parts.mass.sum()))
         before = SignalLevel(float(parts.past_weight.sum()), float(parts.past_mass.sum()))
@@ -65,9 +65,9 @@ async def attribute_change(
     lookback: timedelta,
     without: Sequence[Slice] = (),
 ) -> list[Attribution]:
-    """What carries the shift, by each set of dimensions; compared with so much before the window.
+    """Attribute a change by each set of dimensions, against a baseline of `lookback` before the window.
 
-    `without` are slices that carry other shifts of the metric; where they leave nothing, so do they this one.
+    `without` are drivers of other changes of the metric; if nothing is left without them, so is no change.
     """
     parts = await _attributions(session, request, shift, ComparedSpans.of(shift, request, lookback), without)
     return [] if without and not any(part.drivers for part in parts if part.is_main) else parts
@@ -97,7 +97,7 @@ async def _error_attributions(
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
-    """By the dimensions of requests; by error code and user, of the slice that it was found in."""
+    """Attribute by the dimensions of requests; within the slice of the change by error code and user."""
     within = await _narrow_to_slice(session, request, shift)
     parts = [
         await _attribution(shift, await error_breakdown(session, request, spans), without),
@@ -116,7 +116,7 @@ async def _total_attributions(
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
-    """By user, where there are several, then by the dimensions of requests."""
+    """Attribute by user unless there is only one, then by the dimensions of requests."""
     breakdown = await total_breakdown(session, request, spans, shift)
     parts = [await _attribution(shift, breakdown, without)]
     if _has_single_user(request):
@@ -137,7 +137,7 @@ def _has_single_user(request: ContextRequest) -> bool:
 async def _narrow_to_slice(
     session: ReadSession, request: ContextRequest, shift: ChangePoint
 ) -> ContextRequest:
-    """The question about the slice that a shift was found in."""
+    """Return the request, narrowed to the slice of a change."""
     deployment, tier = shift.slice.value_of("deployment"), shift.slice.value_of("tier")
     scope = request.scope
     if deployment is not None:
@@ -161,7 +161,7 @@ async def _attribution(
     note: str = "",
     within: Slice | None = None,
 ) -> Attribution:
-    # Lower scores are a larger loss, which is what is taken apart.
+    # The breakdown of quality is of missing score, which rises when scores fall.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
     drivers = await asyncio.to_thread(find_drivers, breakdown, rose=rose, without=without)
     if "user" in breakdown.values:

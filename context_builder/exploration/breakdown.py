@@ -1,4 +1,4 @@
-"""Reads what a shift is made of: every dimension of the requests after its onset and before it."""
+"""Loads the breakdown of a change: requests by all dimensions, after its onset and before it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from models.quality_log import MILLION
 from models.tables.schema import NANO
 
 DIMENSIONS = ("deployment", "tier", "task_type", "router_version", "model", "backend", "region")
-"""In this order of preference where several describe a change equally well."""
+"""In order of preference among equally good descriptions."""
 SLOW_QUANTILE = 0.9
-"""An answer is slow beyond this quantile of its deployment before the onset."""
+"""A response is slow above this quantile of its deployment before the onset."""
 
 CellValues = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class ComparedSpans:
-    """The time after an onset, and the time before it that it is compared with."""
+    """The time after an onset, and the baseline before it."""
 
     after: Window
     before: Window
 
     @classmethod
     def of(cls, shift: ChangePoint, request: ContextRequest, lookback: timedelta) -> ComparedSpans:
-        """Whole minutes after; as much before as was explored."""
+        """Return whole minutes after the onset, and the whole time explored before it."""
         start = min(request.window.start, shift.onset) - lookback
         return cls(
             Window(shift.onset, min(shift.until or request.window.end, request.window.end)),
@@ -57,14 +57,14 @@ class ComparedSpans:
 
 @dataclass(frozen=True)
 class LatencyHistograms:
-    """Histograms of the cells of a latency breakdown, after and before."""
+    """Latency histograms by cell of a breakdown, after and before the onset."""
 
     after: Sequence[Histogram]
     before: Sequence[Histogram]
 
 
 async def error_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
-    """Requests, and those that failed."""
+    """Load requests and failed requests."""
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
     columns = [func.sum(RequestRollup.requests), func.sum(failed)]
     rows = await _read_cells(session, request, spans, columns)
@@ -74,7 +74,7 @@ async def error_breakdown(session: ReadSession, request: ContextRequest, spans: 
 async def total_breakdown(
     session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """Requests, or dollars in units of the mean cost of a request."""
+    """Load requests, or dollars in units of the mean cost of a request."""
     cost = cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String)
     rows = await _read_cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
     unit = _unit_of(shift, [row[2] for row in rows])
@@ -84,7 +84,7 @@ async def total_breakdown(
         lambda row: (float(row[0]), _amount_of(shift, row, unit)),
         exposure=shift.exposure,
     )
-    # The traffic of a version begins and ends with its rollouts, whatever happens to volume.
+    # The traffic of a version starts and ends with rollouts, whatever happens to volume.
     values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
     return replace(breakdown, values=values, unit=unit)
 
@@ -92,7 +92,7 @@ async def total_breakdown(
 async def user_breakdown(
     session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """The same by user and tier."""
+    """Load requests or dollars by user."""
     side = case((in_window(UserSpend, spans.after), 1), else_=0)
     scope = request.scope
     rows = await session.execute(
@@ -118,7 +118,7 @@ async def user_breakdown(
 
 
 async def code_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
-    """Failed requests by error code, against those to expect at the usual rate."""
+    """Load failed requests by error code, with those expected at the baseline rate."""
     side = case((in_window(RequestRollup, spans.after), 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     scope = await rollup_scope(session, request)
@@ -142,8 +142,8 @@ async def code_breakdown(session: ReadSession, request: ContextRequest, spans: C
 
 
 async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
-    """Scores, and what they miss of a perfect one."""
-    # Whole hours only: what is in the one in progress may be later than the window.
+    """Load scores and their distance from a perfect score."""
+    # Whole hours only: the hour in progress may have scores from after the window.
     start, end = spans.before.start.replace(minute=0), spans.after.end.replace(minute=0)
     side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
     dimensions = _dimensions(QualityRollup)
@@ -172,7 +172,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
 async def latency_breakdown(
     session: ReadSession, request: ContextRequest, spans: ComparedSpans
 ) -> tuple[Breakdown, LatencyHistograms]:
-    """Answered requests, and those slower than nearly all of their deployment before the onset."""
+    """Load answered requests, and those slower than the SLOW_QUANTILE of their deployment's past."""
     answered = RequestRollup.status == RequestStatus.SUCCESS
     gathered = await _read_cells(session, request, spans, [concatenated_histograms(session)], answered)
     return await asyncio.to_thread(_slow_answers, gathered)
@@ -210,7 +210,7 @@ def _slow_answers(
 
 
 def _dimensions(table: type[RequestRollup | QualityRollup]) -> list[Any]:
-    """The columns of DIMENSIONS."""
+    """Return the columns of DIMENSIONS."""
     return [
         Deployment.public_id, table.tier, table.task_type, table.router_version,
         Deployment.model, Deployment.backend, func.coalesce(Deployment.region, ""),
@@ -224,7 +224,7 @@ async def _read_cells(
     columns: Sequence[ColumnElement[Any]],
     *conditions: ColumnElement[bool],
 ) -> list[tuple[CellValues, bool, CellValues]]:
-    """Values of the dimensions, whether after the onset, and the columns; in order."""
+    """Load the values of the dimensions, whether after the onset, and the columns; sorted."""
     after, before = in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)
     side = case((after, 1), else_=0)
     dimensions = _dimensions(RequestRollup)
@@ -261,7 +261,7 @@ def _breakdown(
 
 
 def _unit_of(shift: ChangePoint, rows: Sequence[CellValues]) -> float:
-    """Mean cost of a request, so that dollars can be compared like counts."""
+    """Return the mean cost of a request, by which dollars become comparable with counts."""
     requests, nano = sum(float(row[0]) for row in rows), sum(float(row[1]) for row in rows)
     return nano / requests / float(NANO) if shift.metric is Metric.COST and requests and nano else 1.0
 
@@ -271,7 +271,7 @@ def _amount_of(shift: ChangePoint, row: CellValues, unit: float) -> float:
 
 
 def _score_deviation(rows: Sequence[CellValues]) -> float:
-    """Standard deviation of scores within cells."""
+    """Return the standard deviation of scores within cells."""
     count, total = 0, 0.0
     for scores, sums, squares in rows:
         if scores > 1:

@@ -1,9 +1,9 @@
-"""Which values of which dimensions carry a change: single ones and pairs. Pure.
+"""Finds the slices that drive a change: values of one dimension, or pairs of two. Pure.
 
-A slice's excess is what it has after the onset beyond what its own past leads to expect. Its share is its
-part of all positive excess in its dimension, its size the part that an even spread would give it.
-The best description of a change has most of the excess in the fewest requests: slices are ranked by share
-minus size, as in the contribution and surprise of Adtributor (Bhagwan et al., NSDI 2014, section 4).
+A slice's excess is its mass after the onset minus the mass expected from its own past. Its share is its part
+of all positive excess in its dimensions, its size its part of the traffic. The best description of a change
+has the most excess in the fewest requests: slices are ranked by share minus size, in the spirit of the
+explanatory power and surprise of Adtributor (Bhagwan et al., NSDI 2014, section 4).
 """
 
 from __future__ import annotations
@@ -21,76 +21,75 @@ from context_builder.exploration.series.slices import CellMask, Slice
 MIN_SHARE = 0.15
 MIN_CONCENTRATION = 0.12
 MIN_EVIDENCE = 12.0
-"""About three and a half standard deviations: some hundred slices are compared."""
+"""About 3.5 standard deviations, since around a hundred slices are compared."""
 CONCENTRATION_TOLERANCE = 0.03
-"""Concentrations that differ by less describe a change equally well."""
+"""Slices within this concentration of the best describe a change equally well."""
 MIN_PAIR_GAIN = 0.05
-"""By so much a pair has to describe the change better than each of its two values alone."""
+"""Concentration that a pair must add to each of its two values alone."""
 MAX_DRIVERS = 3
 _PRIOR_WEIGHT = 20.0
-"""Weight of the level of everything in the expectation of a slice with little past."""
+"""Weight of the overall level in the expected level of a slice (additive smoothing)."""
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Weight and mass after and before an onset, by cells that agree in all dimensions."""
+    """Weight and mass after and before an onset, by cell: one combination of values of all dimensions."""
 
     values: Mapping[str, Sequence[str]]
-    """Of each dimension, the value of every cell; empty where it has none."""
+    """Each cell's value by dimension; an empty string if it has none."""
     weight: Floats
     mass: Floats
     past_weight: Floats
     past_mass: Floats
     noise: Noise
     exposure: float | None = None
-    """For totals: mass to expect for each one in the past. None: masses are shares of weights."""
+    """For totals: expected mass per past mass. None: masses are fractions of weights."""
     unit: float = 1.0
-    """What a mass of 1 stands for: dollars of cost, where masses are in units of the mean cost."""
+    """Dollars per mass for cost, whose masses are in units of the mean cost of a request; else 1."""
 
-    def holds(self, one: Slice) -> CellMask:
-        """Which cells are in a slice; none where a dimension of it is not among these."""
-        chosen = np.ones(len(self.weight), dtype=np.bool_)
+    def cells_in(self, one: Slice) -> CellMask:
+        """Return a mask of the cells in a slice; none if it has a dimension that these cells lack."""
+        mask = np.ones(len(self.weight), dtype=np.bool_)
         for dimension, value in one.values:
-            chosen &= np.array([known == value for known in self.values.get(dimension, [""] * len(chosen))])
-        return chosen
+            mask &= np.array([known == value for known in self.values.get(dimension, [""] * len(mask))])
+        return mask
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A slice that carries part of a change."""
+    """A slice that accounts for part of a change."""
 
     slice: Slice
     share: float
-    """Of the change, in [0, 1]."""
+    """Fraction of the change, in [0, 1]."""
     size: float
-    """Of what the change could have hit, in [0, 1]."""
+    """Fraction of the traffic that could have changed, in [0, 1]."""
     excess: float
     after: SignalLevel
     before: SignalLevel
     cells: tuple[int, ...]
-    """Which cells of the breakdown it is made of."""
-    alike: tuple[Slice, ...] = ()
-    """Other single values that describe the change about as well."""
+    """Indices of its cells in the breakdown."""
+    equivalents: tuple[Slice, ...] = ()
+    """Other single values that describe the change equally well."""
 
     @property
     def concentration(self) -> float:
-        """How much more of the change it has than an even spread would give it."""
+        """Share of the change in excess of an even spread."""
         return self.share - self.size
 
 
 def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
-    """The slices that carry the change, the best description first; none where it is spread evenly.
+    """Return the slices that drive the change, the best description first; none if it is spread evenly.
 
-    What `without` holds is left out: the slices that carry another change of the same time.
-
-    Each further one is looked for in what those before it leave, so that none is told for another's sake.
+    Each is found in the cells left by those before it, so that none repeats another. Cells in the slices
+    `without`, the drivers of other changes at the same time, are excluded.
     """
     left = np.ones(len(breakdown.weight), dtype=np.bool_)
     for one in without:
-        left &= ~breakdown.holds(one)
-    chosen: list[Driver] = []
+        left &= ~breakdown.cells_in(one)
+    drivers: list[Driver] = []
     whole = 0.0
-    while len(chosen) < MAX_DRIVERS and left.any():
+    while len(drivers) < MAX_DRIVERS and left.any():
         best = _best(breakdown, list(_candidates(breakdown, left, rose=rose)))
         if best is None:
             break
@@ -98,13 +97,13 @@ def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] =
         driver = replace(best, share=min(1.0, best.excess / whole))
         if driver.share < MIN_SHARE:
             break
-        chosen.append(driver)
+        drivers.append(driver)
         left[list(driver.cells)] = False
-    return chosen
+    return drivers
 
 
 def _candidates(breakdown: Breakdown, left: CellMask, *, rose: bool) -> Iterator[Driver]:
-    """Every slice of the cells that are left that describes the change well enough."""
+    """Yield every slice of the cells left that describes the change well enough."""
     singles = [
         driver for name in breakdown.values for driver in _drivers_by(breakdown, left, (name,), rose=rose)
     ]
@@ -118,7 +117,7 @@ def _candidates(breakdown: Breakdown, left: CellMask, *, rose: bool) -> Iterator
 
 
 def _best(breakdown: Breakdown, candidates: Sequence[Driver]) -> Driver | None:
-    """The best description; of those that are as good the simplest, then by the order of dimensions."""
+    """Return the best description; among equals the simplest, then by order of dimensions."""
     if not candidates:
         return None
     order = list(breakdown.values)
@@ -131,16 +130,16 @@ def _best(breakdown: Breakdown, candidates: Sequence[Driver]) -> Driver | None:
     best, *others = sorted(
         (driver for driver in candidates if driver.concentration >= enough), key=preference
     )
-    return replace(best, alike=tuple(other.slice for other in others if len(other.slice.values) == 1))
+    return replace(best, equivalents=tuple(other.slice for other in others if len(other.slice.values) == 1))
 
 
 def _drivers_by(
     breakdown: Breakdown, left: CellMask, names: tuple[str, ...], *, rose: bool
 ) -> Iterator[Driver]:
-    """The slices by the values of one or two dimensions that carry a part of the change."""
+    """Yield the slices by one or two dimensions that account for part of the change."""
     keys = list(zip(*(breakdown.values[name] for name in names), strict=True))
     values = sorted({key for key in keys if all(key)})
-    if len(values) < 2:  # noqa: PLR2004  a dimension of one value tells nothing
+    if len(values) < 2:  # noqa: PLR2004  a single value cannot differ from the rest
         return
     places = {value: place for place, value in enumerate(values)}
     group = np.where(left, np.array([places.get(key, -1) for key in keys]), -1)
@@ -175,7 +174,7 @@ def _group_sums(values: Floats, group: npt.NDArray[np.int64], count: int) -> Flo
 def _excess_and_size(
     breakdown: Breakdown, weight: Floats, mass: Floats, past_weight: Floats, past_mass: Floats
 ) -> tuple[Floats, Floats]:
-    """Mass beyond what the past of each slice leads to expect, and the sizes of the slices."""
+    """Return each slice's mass in excess of that expected from its past, and its size."""
     if breakdown.exposure is not None:
         total = past_mass.sum()
         return mass - past_mass * breakdown.exposure, past_mass / total if total else np.zeros(len(mass))
@@ -185,7 +184,7 @@ def _excess_and_size(
 
 
 def _evidence(breakdown: Breakdown, after: SignalLevel, before: SignalLevel) -> float:
-    """Against the slice's own past; against everything's where it has none."""
+    """Return the evidence against the slice's own past, or the overall past if it has none."""
     if breakdown.exposure is not None:
         return breakdown.noise.evidence(
             SignalLevel(breakdown.exposure, after.mass), SignalLevel(1.0, before.mass)

@@ -1,4 +1,4 @@
-"""Errors that were first logged near an onset: what the logs say began then."""
+"""Finds errors that were first logged near an onset."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from models import ErrorLog, LogSeverity
 from models.database import ReadSession
 
 MAX_SPANS = 3
-"""Onsets, the most relevant first, whose logs are read."""
+"""Onsets whose logs are read, the most relevant first."""
 MAX_LINES = 500
-"""Lines near one onset, the first of them, and as many before."""
+"""Lines read per onset: the first ones near it, and the last ones before."""
 MIN_LINES = 3
-"""With fewer lines in the time after an onset, a template may be anything."""
+"""Minimum lines of a template near an onset."""
 _MARGIN_BEFORE = timedelta(minutes=10)
 _MARGIN_AFTER = timedelta(minutes=30)
 _KNOWN_SPAN = timedelta(hours=24)
@@ -30,13 +30,13 @@ _ERROR_SEVERITIES = (LogSeverity.ERROR, LogSeverity.CRITICAL)
 _MAX_MESSAGE_CHARACTERS = 400
 
 LoggedLine = tuple[datetime, str, str]
-"""When, by what, and its text."""
+"""Time, target and message."""
 
 
 async def new_errors(
     session: ReadSession, request: ContextRequest, onsets: Sequence[tuple[datetime, datetime]]
 ) -> list[Event]:
-    """Templates of errors first seen near an onset; onsets are first and last possible moments."""
+    """Load the errors first seen near the onsets, each given by its earliest and latest time."""
     events = []
     for first, last in onsets[:MAX_SPANS]:
         near = Window(
@@ -46,7 +46,7 @@ async def new_errors(
             continue
         after = await _lines(session, near, newest=False)
         before = await _lines(session, Window(near.start - _KNOWN_SPAN, near.start), newest=True)
-        # Comparing lines takes a while; other sources go on meanwhile.
+        # Comparing lines takes a while; it must not block other sources.
         events += await asyncio.to_thread(lambda a=after, b=before: list(_events(a, b)))  # type: ignore[misc]
     return events
 
@@ -75,7 +75,6 @@ def _events(after: Sequence[LoggedLine], before: Sequence[LoggedLine]) -> Iterat
             groups[line[1], template].append(line)
     for (target, _), lines in sorted(groups.items()):
         if len(lines) >= MIN_LINES:
-            said = quote(lines[0][2], limit=160)
-            often = format_count(len(lines), "line")
-            text = f"{format_name(target)} began to log a new error, {often} within the half hour: {said}"
+            count, message = format_count(len(lines), "line"), quote(lines[0][2], limit=160)
+            text = f"{format_name(target)} began logging a new error, {count} within the half hour: {message}"
             yield Event(at=lines[0][0], kind="log", text=text, target=target)

@@ -1,4 +1,4 @@
-"""The minutes around an onset that was found in coarser slots: when exactly it began."""
+"""Refines an onset found in coarse slots to the minute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.histogram import log_moments
 
 MINUTE = timedelta(minutes=1)
 _MARGIN = timedelta(minutes=20)
-"""How much before and after the slot of the onset is looked at."""
+"""Time examined on either side of the onset's slot."""
 
 _MAX_SPAN = timedelta(hours=24)
 
@@ -32,7 +32,7 @@ Minutes = dict[datetime, tuple[float, float]]
 
 
 async def refine_onset(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
-    """The same shift with its onset to the minute, where its metric is kept by the minute."""
+    """Return the change with its onset to the minute, if its metric is recorded by the minute."""
     start = shift.earliest - _MARGIN
     last = min(shift.latest, shift.earliest + _MAX_SPAN) + _MARGIN
     end = min(last, request.window.end, shift.until or request.window.end)
@@ -42,7 +42,7 @@ async def refine_onset(session: ReadSession, request: ContextRequest, shift: Cha
         found = await _read_user_minutes(session, shift, start, end)
     else:
         found = await _read_minutes(session, request, shift, start, end)
-    # Of a latency, every minute is tried as the turn.
+    # For a latency, every minute is tried as the onset.
     turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE))
     if turn is None:
         return shift
@@ -55,7 +55,7 @@ async def refine_onset(session: ReadSession, request: ContextRequest, shift: Cha
 
 
 def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> OnsetEstimate | None:
-    """Counted in minutes from `start`; None where there were no requests."""
+    """Estimate the onset in minutes from `start`; None if there were no requests."""
     signal, usual, away = _signal(shift, found, start, minutes)
     return estimate_onset(signal, usual, away) if signal.weight.sum() else None
 
@@ -63,7 +63,7 @@ def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int)
 async def _read_minutes(
     session: ReadSession, request: ContextRequest, shift: ChangePoint, start: datetime, end: datetime
 ) -> Minutes:
-    """Requests with failed ones, dollars, or answered requests with the sum of their log latencies."""
+    """Load requests and failed ones, dollars, or answered requests and the sum of their log latencies."""
     scope = await rollup_scope(session, request)
     conditions = [
         scope.condition,
@@ -126,7 +126,7 @@ async def _read_user_minutes(
 
 
 def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
-    """The minutes as a signal, and the levels between which it turns."""
+    """Return the minutes as a signal, and its levels before and after the onset."""
     weight, mass = np.zeros(minutes), np.zeros(minutes)
     for moment, (one, other) in found.items():
         place = round((moment - start) / MINUTE)
@@ -135,18 +135,18 @@ def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -
         return _total_signal(weight, shift)
     if shift.metric is Metric.ERRORS:
         return Signal.by_slot(Noise(Distribution.BINOMIAL), weight, mass), shift.before, shift.after
-    # Levels of latencies are factors of a usual one that the minutes themselves tell best.
+    # Levels of latencies are factors of a baseline that is best estimated from the minutes themselves.
     away = float(np.log(shift.after))
     usual = _usual_log_latency(weight, mass, away)
     return Signal.by_slot(Noise(Distribution.GAUSSIAN), weight, mass), usual, usual + away
 
 
 def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
-    """The level before the turn, for the turn that explains the minutes best."""
+    """Return the level before the onset, for the onset that fits the minutes best."""
     known = weight > 0
     best, usual = np.inf, 0.0
-    for turn in range(len(weight) + 1):
-        above = np.where(np.arange(len(weight)) >= turn, away, 0.0)
+    for onset in range(len(weight) + 1):
+        above = np.where(np.arange(len(weight)) >= onset, away, 0.0)
         level = float((mass - weight * above).sum() / weight.sum()) if weight.sum() else 0.0
         misfit = float((((mass - weight * (level + above)) ** 2)[known] / weight[known]).sum())
         if misfit < best:
@@ -155,7 +155,7 @@ def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
 
 
 def _total_signal(counted: Floats, shift: ChangePoint) -> tuple[Signal, float, float]:
-    """Amounts against an even expectation, which is close enough over an hour or two."""
+    """Compare amounts with a constant expectation, which is accurate enough over an hour or two."""
     if shift.metric is Metric.COST:
         usual = float(counted.mean()) / ((1 + shift.after) / 2)
         counted = counted / max(usual, 1e-9)

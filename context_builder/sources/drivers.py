@@ -34,8 +34,8 @@ _FIRST = 0.96
 """Importance of the first driver of the first change."""
 _FEWER = 0.05
 """By so much less important is each further change."""
-_ONLY_GAPS = "no requests for a time, as the onsets say, which no slice explains; nothing else stands out"
-_NO_TRAFFIC = "no requests are known, so that nothing can have changed"
+_ONLY_GAPS = "gaps in the requests (see the onsets), which no slice explains; no other significant change"
+_NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -67,13 +67,13 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         )
     ]
     said = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in told)
-    return Section(f"what carries each change: {said}", tuple(facts))
+    return Section(f"per change: {said}", tuple(facts))
 
 
 def _nothing(request: ContextRequest) -> str:
     start = request.window.start - LOOKBACK
     return (
-        "nothing significant: latency, errors, volume, cost and quality of every slice are what they were "
+        "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
         f"since {format_time(start)}"
     )
 
@@ -82,13 +82,13 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
     shift = one.shift
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
-        even = f"{since}: no slice of them stands out; {whole}: {figures_text(one, one.everything)}"
+        even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")
     for rank, driver in enumerate(one.drivers):
-        of = f" of {slice_name(one.within, whole)}" if one.within and one.within.values else ""
-        head = f"{since}: {slice_name(driver.slice, whole)} carries {share_text(driver)}{of}"
+        of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
+        head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
         short = f"{head}; {figures_text(one, driver)}"
-        also = f"; the same is seen as {format_slices(driver.alike, whole, 3)}" if driver.alike else ""
+        also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
         text = f"{short}{one.note}{also}"
         yield Fact(text, "" if text == short else short, importance - _FALLING * rank, topics, "drivers")
 

@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.fleet import format_list
 from context_builder.telemetry.runbooks import Passage
-from context_builder.text.formatting import format_count, format_name
+from context_builder.text.formatting import format_count, format_list, format_name
 from context_builder.text.sanitize import quote
 from memory.text.lexical import lexical_scores, words
 

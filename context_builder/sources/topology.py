@@ -15,12 +15,11 @@ from sqlalchemy import case, func, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.fleet import (
-    format_list,
     is_overwritten,
     known_deployments,
     latest_accepted_report,
 )
-from context_builder.text.formatting import format_count, format_name
+from context_builder.text.formatting import format_count, format_list, format_name
 from models import Deployment, Tier, User
 from models.database import ReadSession
 

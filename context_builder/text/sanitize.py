@@ -59,8 +59,8 @@ class _VisibleCharacters(dict[int, int | None]):
 
     def __missing__(self, code: int) -> int | None:
         character = chr(code)
-        hidden = (
-            unicodedata.category(character) in _INVISIBLE_CATEGORIES or _INVISIBLE_OTHERS.match(character)
+        hidden = unicodedata.category(character) in _INVISIBLE_CATEGORIES or _INVISIBLE_OTHERS.match(
+            character
         )
         mapped = None if hidden and not character.isspace() else code
         if code <= _MAX_CACHED_CODE:

@@ -1,4 +1,4 @@
-"""Quality scores by the hour of their requests, as signals of deployments and task types."""
+"""Loads hourly quality scores as signals of deployments and task types."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from models.database import ReadSession
 from models.quality_log import MILLION
 
 QualityRow = tuple[Any, ...]
-"""Hour, deployment and task type; scores, their sum and that of their squares."""
+"""Hour, deployment, task type; number of scores, their sum and sum of squares."""
 
 MIN_SCORES = 40
-"""Of a slice."""
+"""Per slice."""
 
 
 def whole_hours(timeline: Timeline) -> Timeline:
-    """The whole hours of the same span; of the one in progress scores may be of later requests."""
+    """Return the timeline up to the last whole hour; the current one may have scores of later requests."""
     end = max(timeline.start, timeline.end.replace(minute=0, second=0, microsecond=0))
     return Timeline(timeline.start, end, end)
 
@@ -34,7 +34,7 @@ def whole_hours(timeline: Timeline) -> Timeline:
 async def quality_signals(
     session: ReadSession, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
-    """Scores of all requests in scope, of each deployment and of each task type; slots are hours."""
+    """Load the hourly scores of all requests in scope, of each deployment and of each task type."""
     hours = whole_hours(timeline)
     scope = await rollup_scope(session, request, QualityRollup)
     rows = await session.execute(

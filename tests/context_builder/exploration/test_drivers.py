@@ -151,7 +151,7 @@ def test_the_same_cells_under_two_names_are_told_once() -> None:
     breakdown = replace(breakdown, values={**breakdown.values, "backend": backends})
     (driver,) = find_drivers(breakdown, rose=True)
     assert driver.slice == slice_of({"deployment": "mistral/gcp"})
-    assert driver.alike == (slice_of({"backend": "gcp"}),)
+    assert driver.equivalents == (slice_of({"backend": "gcp"}),)
 
 
 def test_a_slice_without_a_past_is_compared_with_everything() -> None:

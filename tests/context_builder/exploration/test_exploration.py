@@ -226,7 +226,7 @@ async def test_an_onset_that_is_found_late_is_a_gap_until_it_is_known(
     async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
         late = await exploration.onset(asking())
-        assert late == Onset(None, ("the onset: not found in time",))
+        assert late == Onset(None, ("the onset (not found in time)",))
         shifts = (await exploration.findings(asking())).shifts
         assert await exploration.onset(asking()) == Onset(shifts[0].onset)
 
@@ -245,7 +245,7 @@ async def test_an_exploration_that_fails_leaves_the_onset_unknown(
         with pytest.raises(ConnectionError, match="the database is gone"):
             await exploration.findings(asking())
         onset = await exploration.onset(asking())
-    assert onset == Onset(None, ("the onset: the search for it failed",))
+    assert onset == Onset(None, ("the onset (the search failed)",))
 
 
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
