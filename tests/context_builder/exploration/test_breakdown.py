@@ -1,4 +1,4 @@
-"""Breakdowns hold every request of the scope once, on the right side of the onset."""
+"""Breakdowns have every request of the scope once, on the right side of the onset."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOOKBACK = 7 * DAY
 
 
 def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
-    """A change that began so many minutes before NOON; it lasted so long, or until now."""
+    """Return a change that began so many minutes before NOON and lasted so long, or until now."""
     start = NOON - onset * MINUTE
     return ChangePoint(
         metric=metric, slice=Slice(), onset=start, earliest=start, latest=start,
@@ -44,7 +44,7 @@ def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
 
 
 def sums(breakdown: Breakdown, dimension: str, value: str) -> tuple[float, float, float, float]:
-    """Weight and mass after and before of all cells with a value."""
+    """Return weight and mass after and before of all cells with a value."""
     cells = [place for place, one in enumerate(breakdown.values[dimension]) if one == value]
     columns = (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
     weight, mass, past_weight, past_mass = (float(column[cells].sum()) for column in columns)
@@ -65,7 +65,7 @@ def failed(requests: Sequence[NewRequest]) -> int:
 async def test_every_request_is_counted_once_on_its_side(
     busy: Gateway, onset: int, lasted: int, deployments: tuple[str, ...], tiers: tuple[str, ...]
 ) -> None:
-    """By deployment, tier, task, version, user and error code, for any onset and end, in any scope."""
+    """By deployment, tier, task, version, user and error code, for any onset, end and scope."""
     request = asking(deployment_ids=busy.id_of(*deployments), tiers=tiers)
     one = shift(Metric.VOLUME, onset, lasted)
     spans = ComparedSpans.of(one, request, LOOKBACK)
@@ -118,7 +118,7 @@ async def test_every_request_is_counted_once_on_its_side(
 
 
 async def test_money_is_counted_in_the_mean_cost_of_a_request(busy: Gateway) -> None:
-    """Masses times the unit are the dollars that were spent on each side."""
+    """Masses times the unit are the dollars spent on each side."""
     one = shift(Metric.COST, 300, 9999)
     spans = ComparedSpans.of(one, asking(), LOOKBACK)
     async with busy.database.read() as session:

@@ -1,4 +1,4 @@
-"""The resolver: names and times become ids and a window, as of the moment asked about. Law 10."""
+"""Law 10: names and times become ids and a window as of the moment asked about, or a clear error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUDGET = 4_000
 
 
 async def resolved(gateway: Gateway, question: str = "What is down?", **values: Any) -> ContextRequest:
-    """A question asked at NOON."""
+    """Resolve a question at NOON."""
     async with gateway.database.read() as session:
         return await resolve(
             QuestionInput(question=question, **values),
@@ -35,7 +35,7 @@ async def resolved(gateway: Gateway, question: str = "What is down?", **values: 
 
 
 async def refused(gateway: Gateway, question: Any = "What is down?", **values: Any) -> str:
-    """What a question is refused with."""
+    """Return the error message of a question."""
     with pytest.raises(QuestionError) as caught:
         await resolved(gateway, question, **values)
     message = str(caught.value)
@@ -45,7 +45,7 @@ async def refused(gateway: Gateway, question: Any = "What is down?", **values: A
 
 
 async def small_world(gateway: Gateway) -> None:
-    """Deployments, users, incidents and requests, some of which came only an hour ago."""
+    """Create deployments, users, incidents and requests, some only an hour ago."""
     await gateway.deployment("gpt-4/aws", "gpt-4/gcp", "llama-70b/k8s")
     await gateway.deployment("mistral/aws", created_at=NOON - HOUR)
     await gateway.user("user_acme")
@@ -75,15 +75,15 @@ async def small_world(gateway: Gateway) -> None:
     ],
 )
 async def test_names_in_the_question_become_the_scope(gateway: Gateway, question: str, labels: str) -> None:
-    """In any usual spelling; an incident brings the deployment that it hit, unless another is named."""
+    """In any usual spelling; an incident adds the deployment it affected, unless another is named."""
     await small_world(gateway)
     request = await resolved(gateway, question)
     assert ", ".join(request.scope.labels) == labels
     assert request.unknown_names == ()
 
 
-async def test_ids_and_labels_belong_together(gateway: Gateway) -> None:
-    """The scope holds the database's own ids."""
+async def test_ids_match_labels(gateway: Gateway) -> None:
+    """The scope has the database's own ids."""
     await small_world(gateway)
     scope = (await resolved(gateway, "gpt-4/gcp for user_acme and budget users")).scope
     assert scope.deployment_ids == (gateway.deployments["gpt-4/gcp"],)
@@ -92,8 +92,8 @@ async def test_ids_and_labels_belong_together(gateway: Gateway) -> None:
     assert (scope.incident_ids, scope.request_ids) == ((), ())
 
 
-async def test_what_came_later_does_not_exist_yet(gateway: Gateway) -> None:
-    """As of a past moment later deployments, users, incidents and requests are unknown."""
+async def test_later_names_are_unknown(gateway: Gateway) -> None:
+    """As of a past moment, later deployments, users, incidents and requests are unknown."""
     await small_world(gateway)
     question = "mistral, gpt-4/gcp, late, inc_42, Req_aB3"
     later = await resolved(gateway, question, as_of=NOON - MINUTE)
@@ -105,8 +105,8 @@ async def test_what_came_later_does_not_exist_yet(gateway: Gateway) -> None:
     assert earlier.as_of == NOON - 3 * HOUR
 
 
-async def test_unknown_names_come_with_near_ones(gateway: Gateway) -> None:
-    """A slip of the pen in a user, an incident or a model is reported with what may have been meant."""
+async def test_unknown_names_have_suggestions(gateway: Gateway) -> None:
+    """A misspelled user, incident or model is reported with similar known names."""
     await small_world(gateway)
     unknown = (await resolved(gateway, "Is user_acmee slow on gpt-5 since inc_43?")).unknown_names
     assert [(name.name, name.near[0]) for name in unknown] == [
@@ -116,16 +116,16 @@ async def test_unknown_names_come_with_near_ones(gateway: Gateway) -> None:
     ]
 
 
-async def test_an_asker_who_is_not_known_is_said(gateway: Gateway) -> None:
-    """Nobody is refused for it, but the prompt tells."""
+async def test_an_unknown_asking_user_is_reported(gateway: Gateway) -> None:
+    """The question is answered nevertheless."""
     await small_world(gateway)
     assert (await resolved(gateway, asked_by="user_acme")).unknown_names == ()
     nobody = await resolved(gateway, asked_by="user_nobody")
     assert nobody.unknown_names == (UnknownName("user_nobody"),)
 
 
-async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
-    """Names in the text are then not looked up; what is given restricts together."""
+async def test_an_explicit_scope_overrides_the_text(gateway: Gateway) -> None:
+    """Names in the text are ignored; the given fields restrict together."""
     await small_world(gateway)
     given = ScopeNames(models=("gpt-4",), backends=("aws", "k8s"), tiers=("premium",), users=("user_acme",))
     request = await resolved(gateway, "llama and gpt-5 for budget users", scope=given)
@@ -157,13 +157,13 @@ async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
     ],
 )
 async def test_a_given_name_must_be_known(gateway: Gateway, scope: dict[str, Any], message: str) -> None:
-    """Law 10: exactly as it is spelled, and the error says what is."""
+    """Law 10: exactly as spelled; the error suggests known names."""
     await small_world(gateway)
     assert message in await refused(gateway, scope=ScopeNames(**scope))
 
 
 async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
-    """Law 10: the error does not offer what is not there."""
+    """Law 10: the error suggests nothing that does not exist."""
     assert "none exist yet" in await refused(gateway, scope=ScopeNames(users=("user_acme",)))
     assert (await resolved(gateway, "gpt-4 for user_acme")).scope.labels == ()
 
@@ -187,15 +187,13 @@ async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
         (42, "a question must be text, not int"),
     ],
 )
-async def test_a_question_that_cannot_be_used_is_refused(
-    gateway: Gateway, question: Any, message: str
-) -> None:
-    """Law 10: with one line that names what is wrong, before the database is asked."""
+async def test_an_invalid_question_is_rejected(gateway: Gateway, question: Any, message: str) -> None:
+    """Law 10: with one line that names the problem, before the database is read."""
     assert message in await refused(gateway, question)
 
 
-async def test_outer_white_space_is_no_part_of_the_question() -> None:
-    """Lines and tabs inside may be."""
+async def test_surrounding_white_space_is_stripped() -> None:
+    """Line breaks and tabs inside the question are allowed."""
     assert check_question("  What\n\tis down?\r\n") == "What\n\tis down?"
 
 
@@ -237,15 +235,15 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         ({"asked_by": " "}, "user ' ' cannot be a name"),
     ],
 )
-async def test_an_argument_that_cannot_be_used_is_refused(
+async def test_an_invalid_argument_is_rejected(
     gateway: Gateway, values: dict[str, Any], message: str
 ) -> None:
-    """Law 10: naive, future, ancient and empty windows, budgets and askers, each named with its value."""
+    """Law 10: invalid times, windows, budgets and users are rejected, each named with its value."""
     assert message in await refused(gateway, **values)
 
 
 async def test_windows_come_from_arguments_first(gateway: Gateway) -> None:
-    """Whole UTC minutes, not after as_of; arguments win over the text, the text over the last 24 hours."""
+    """Whole UTC minutes up to as_of; arguments override the text, the text overrides the last 24 hours."""
     given = await resolved(gateway, "since Tuesday", since=(NOON - 90 * MINUTE).astimezone(EAST))
     assert (given.window.start, given.window.end) == (NOON - 90 * MINUTE, NOON)
     assert given.window.start.tzinfo is UTC
@@ -259,8 +257,8 @@ async def test_windows_come_from_arguments_first(gateway: Gateway) -> None:
     assert (await resolved(gateway)).window.length == DAY
 
 
-async def test_a_question_about_everything_resolves_in_time(gateway: Gateway) -> None:
-    """The longest question, full of look-alikes, against hundreds of deployments and users."""
+async def test_the_hardest_question_resolves(gateway: Gateway) -> None:
+    """The longest question, full of look-alikes, resolves against hundreds of deployments and users."""
     await gateway.deployment(*(f"model-{number}/cloud-{number % 20}" for number in range(300)))
     for number in range(30):
         await gateway.user(f"user_{number:03}")
