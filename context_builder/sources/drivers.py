@@ -34,7 +34,7 @@ _FIRST = 0.96
 """Importance of the first driver of the first change."""
 _FEWER = 0.05
 """By so much less important is each further change."""
-_ONLY_GAPS = "gaps in the requests (see the onsets), which no slice explains; no other significant change"
+_ONLY_GAPS = "no requests for some time (see the onsets), explained by no slice; nothing else significant"
 _NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 

@@ -228,7 +228,7 @@ async def test_an_onset_found_late_is_a_gap_until_then(
     troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that can do without it does not wait."""
-    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_WITHIN_S", 0.0)
+    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_TIMEOUT_S", 0.0)
     async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
         late = await exploration.onset(asking())

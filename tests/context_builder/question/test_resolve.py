@@ -215,7 +215,7 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         ({"until": NOON + DAY}, "until 2026-03-11T12:00:00+00:00 is in the future"),
         (
             {"as_of": datetime(1, 1, 1, tzinfo=EAST)},
-            "as_of 0001-01-01T00:00:00+05:30 is too early; accepted are",
+            "as_of 0001-01-01T00:00:00+05:30 is too early; use a time from",
         ),
         ({"since": datetime(1, 1, 1, tzinfo=UTC)}, "since 0001-01-01T00:00:00+00:00 is too early"),
         (

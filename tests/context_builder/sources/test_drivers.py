@@ -68,7 +68,7 @@ def onset_of(fact: Fact, planted: datetime) -> datetime:
 
 def share(fact: Fact) -> float:
     """How much of the change a fact says that its slice drives."""
-    (driven,) = re.findall(r"drives ([\d.]+) %", fact.text)
+    (driven,) = re.findall(r"(?:drives|is) ([\d.]+) %", fact.text)
     return float(driven)
 
 

@@ -97,8 +97,11 @@ def test_hostile_lines_take_linear_time(kind: str) -> None:
     seconds = []
     for number in (1_000, 4_000):
         lines = _flood(kind, number)
-        started = time.process_time()
-        templates = templates_of(lines)
-        seconds.append(time.process_time() - started)
+        attempts = []
+        for _ in range(3):
+            started = time.process_time()
+            templates = templates_of(lines)
+            attempts.append(time.process_time() - started)
+        seconds.append(min(attempts))
         assert len(set(templates.values())) < 100
     assert seconds[1] < 10 * seconds[0] + 0.05

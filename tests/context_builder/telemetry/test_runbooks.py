@@ -93,8 +93,8 @@ async def test_unusable_files_are_named(tmp_path: Path) -> None:
     assert [(p.file, p.heading, p.text) for p in library.passages] == [("good.md", "Title", "fine")]
     assert library.gaps == (
         "runbooks larger than 256 KiB: big.md",
-        "runbooks not regular files: pipe.md",
         "runbooks not in UTF-8: latin.md, zero.md",
+        "runbooks not regular files: pipe.md",
     )
     assert await runbooks.library() is library
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.series.signal import Distribution, Noise, SignalLevel
@@ -29,6 +29,7 @@ def of(law: Distribution) -> Noise:
 
 
 @every_law
+@settings(deadline=None)
 @given(one=levels(), other=levels())
 def test_evidence_is_symmetric_and_never_negative(
     law: Distribution, one: SignalLevel, other: SignalLevel
@@ -41,6 +42,7 @@ def test_evidence_is_symmetric_and_never_negative(
 
 
 @every_law
+@settings(deadline=None)
 @given(weight=st.integers(1, 10**6), mass=st.integers(0, 10**6), times=st.integers(1, 1000))
 def test_equal_levels_are_no_evidence(law: Distribution, weight: int, mass: int, times: int) -> None:
     """Equal rates are equal levels, however different the sample sizes."""
@@ -51,6 +53,7 @@ def test_equal_levels_are_no_evidence(law: Distribution, weight: int, mass: int,
 
 
 @every_law
+@settings(deadline=None)
 @given(one=levels(), other=levels())
 def test_evidence_grows_with_the_sample(law: Distribution, one: SignalLevel, other: SignalLevel) -> None:
     """Ten times the counts at the same levels are ten times the evidence."""
@@ -77,6 +80,7 @@ def test_evidence_is_the_squared_number_of_standard_deviations(law: Distribution
 
 
 @every_law
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), least=st.floats(0, 400), slots=st.integers(1, 120))
 def test_merging_keeps_sums_and_starts_of_buckets(
     law: Distribution, seed: int, least: float, slots: int
