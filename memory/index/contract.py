@@ -11,8 +11,8 @@ from memory.embedding.embedder import Vectors
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A stored vector that is close to a queried one."""
+class Neighbor:
+    """A stored vector close to a queried one."""
 
     key: str
     similarity: float
@@ -24,81 +24,74 @@ class IndexRows:
     """Rows to store, column by column; all four have the same length."""
 
     keys: Sequence[str]
-    """One per text: incidents that read the same are one row, and the database tells them apart."""
+    """One per text: incidents with the same text share a row, and the database tells them apart."""
     vectors: Vectors
+    """n x dimension."""
     stamps: Sequence[str]
-    """Says which version of the row is stored; compared, never interpreted."""
+    """The stored version of each row; compared, never interpreted."""
     known_at: Sequence[datetime]
-    """From when on the text was known: when the first incident that reads so was over."""
+    """When each text became known: the resolution of the first incident with that text."""
 
 
 class VectorIndex(Protocol):
     """Named collections of vectors compared by cosine.
 
-    Every method raises MemoryUnavailable, and nothing else, on failure; those that are given the name
-    of a collection raise CollectionMissing when there is none. All of them can be repeated safely.
+    Every method can be repeated safely and fails only with MemoryUnavailable; methods that take the name of
+    a collection, except `create` and `drop`, raise CollectionMissing if it does not exist.
     """
 
     @property
-    def least_self_hits(self) -> float:
-        """Share of the rows that must find themselves: 1 where the search is exact."""
+    def min_self_hit_rate(self) -> float:
+        """Share of the rows that must find themselves: 1 if the search is exact."""
         ...
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether no other process can use the same stored collections at the same time."""
+        """True if no other process can use the stored collections at the same time."""
         ...
 
     async def open(self) -> None:
-        """Makes the index ready; quick when it is already. Other methods do this by themselves."""
+        """Prepare the index. Idempotent; other methods do this by themselves."""
         ...
 
     async def close(self) -> None:
-        """Lets go of the index; harmless when it is not open. Only `open` makes it usable again."""
+        """Release the index. Idempotent; only `open` makes it usable again."""
         ...
 
-    async def start_anew(self) -> None:
-        """Moves what is stored aside, and opens an empty index in its place."""
+    async def reset(self) -> None:
+        """Discard everything stored, which may be damaged, and open an empty index."""
         ...
 
     async def collections(self) -> frozenset[str]:
-        """The names of all collections."""
+        """Return the names of all collections."""
         ...
 
     async def create(self, collection: str) -> None:
-        """Makes an empty collection; one of that name stays as it is."""
-        ...
-
-    async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection another name in one step; if there is one of that name, drops it instead."""
+        """Create an empty collection; an existing one stays as it is."""
         ...
 
     async def drop(self, collection: str) -> None:
-        """Removes a collection; harmless when there is none of that name."""
+        """Remove a collection if it exists, and its bytes from disk where the store allows it."""
         ...
 
     async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Stores rows, replacing those of the same key."""
+        """Store rows, replacing those with the same key."""
         ...
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Removes rows; keys that are not stored are ignored."""
-        ...
-
-    async def compact(self) -> None:
-        """Gives back the space of what was removed, so that no byte of it is left; may take seconds."""
+        """Remove rows; unknown keys are ignored."""
         ...
 
     async def query(
         self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
-    ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, that were known before the moment."""
+    ) -> list[list[Neighbor]]:
+        """Return for each vector the closest rows known before the moment, closest first."""
         ...
 
     async def stamps(self, collection: str) -> Mapping[str, str]:
-        """The stamp of every stored row by key."""
+        """Return the stamp of every stored row by key."""
         ...
 
     async def count(self, collection: str) -> int:
-        """How many rows are stored."""
+        """Return the number of stored rows."""
         ...
