@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Literal
 
 FaultKind = Literal["refused", "missing", "corrupt", "failed"]
-"""The folder or server cannot be used at all; no such collection; stored data is unreadable; one call failed."""
+"""Unusable folder or server; no such collection; unreadable data; failure of one call."""
 
 
 class MemoryFailure(Exception):

@@ -71,7 +71,7 @@ class IncidentMemory:
     async def recall(
         self, session: ReadSession, queries: Sequence[RecallQuery], *, as_of: datetime, limit: int = 3
     ) -> Recall:
-        """Return at most `limit` incidents, resolved before `as_of` and as known then, that resemble the queries.
+        """Return at most `limit` incidents resolved before `as_of`, as known then, that resemble the queries.
 
         Raises MemoryUnavailable, at the latest when the deadline is over, and ValueError for a naive `as_of`
         or a `limit` below 1.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case
 
 from memory.entries.texts import effective_at, is_recallable_postmortem
 from models import Incident, Postmortem, ReviewStatus
@@ -50,11 +50,6 @@ def diagnosis_columns(as_of: datetime) -> tuple[SQLColumnExpression[Any], ...]:
         Postmortem.provenance.label("postmortem_provenance"),
         case((approved_before(as_of), 1), else_=0).label("is_approved"),
     )
-
-
-def select_diagnoses(as_of: datetime) -> Select[*tuple[Any, ...]]:
-    """Select incidents with what was known of their cause and fix before a moment."""
-    return select(Incident.id, *diagnosis_columns(as_of)).outerjoin(Postmortem, known_postmortem(as_of))
 
 
 def diagnosis_of(row: Any) -> Diagnosis:

@@ -6,16 +6,16 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memory.embedding.embedder import Vectors
+from typing_extensions import override
+
 from memory.errors import IndexFault, MemoryUnavailable, WorkerDied
-from memory.index.chroma_schema import microseconds, unavailable
+from memory.index.chroma_schema import unavailable
 from memory.index.chroma_worker import ChromaWorker
-from memory.index.contract import IndexRows, Neighbor
+from memory.index.contract import VectorIndex
 
 _CALL_DEADLINE_S = 30.0
 """Any healthy call takes less than a second, behind a write perhaps two."""
@@ -24,14 +24,9 @@ _START_DEADLINE_S = 60.0
 _RETRY_REFUSED_S = 2.0
 """How long a refused folder is not tried again: a busy service must not start a process per question."""
 
-_ROWS_PER_UPSERT = 100
-"""A query waits for at most one upsert; this one takes some 200 ms in an index of 10,000 rows."""
-_ROWS_PER_READ = 5_000
-_IDS_PER_DELETE = 1_000
 
-
-class ChromaIndex:
-    """A VectorIndex on one folder. Its worker starts on first use, and again after it died."""
+class ChromaIndex(VectorIndex):
+    """An index in one folder. Its worker starts on first use, and again after it died."""
 
     min_self_hit_rate = 1.0
     is_exclusive = True
@@ -58,11 +53,13 @@ class ChromaIndex:
         """Id of the process that owns the folder for us now."""
         return self._worker.pid if self._worker is not None else None
 
+    @override
     async def open(self) -> None:
         """Start the worker. Raises MemoryUnavailable."""
         self._closed, self._refused = False, None
         await self.collections()
 
+    @override
     async def close(self) -> None:
         """End the worker, which finishes its current write."""
         self._closed = True
@@ -73,6 +70,7 @@ class ChromaIndex:
                 await self._worker.stop()
                 self._worker = None
 
+    @override
     async def reset(self) -> None:
         """Move Chroma's files to a sibling folder `*.corrupt-<n>` and start with none."""
         await self.close()
@@ -80,59 +78,7 @@ class ChromaIndex:
         async with self._turn:
             await self._running("--reset")
 
-    async def collections(self) -> frozenset[str]:
-        """Return the names of all collections."""
-        return frozenset(await self._call("collections"))
-
-    async def create(self, collection: str) -> None:
-        """Create an empty collection; an existing one stays as it is."""
-        await self._call("create", collection=collection)
-
-    async def drop(self, collection: str) -> None:
-        """Remove a collection if it exists, and every byte of what was removed before."""
-        await self._call("drop", collection=collection)
-
-    async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Store rows in batches that queries can pass between."""
-        for start in range(0, len(rows.keys), _ROWS_PER_UPSERT):
-            batch = slice(start, start + _ROWS_PER_UPSERT)
-            await self._call(
-                "upsert",
-                collection=collection,
-                keys=rows.keys[batch],
-                vectors=rows.vectors[batch],
-                stamps=rows.stamps[batch],
-                known_at=[microseconds(moment) for moment in rows.known_at[batch]],
-            )
-
-    async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Remove rows; unknown keys are ignored."""
-        for start in range(0, len(keys), _IDS_PER_DELETE):
-            await self._call("delete", collection=collection, keys=keys[start : start + _IDS_PER_DELETE])
-
-    async def query(
-        self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
-    ) -> list[list[Neighbor]]:
-        """Return for each vector the closest rows known before the moment, closest first."""
-        before = None if known_before is None else microseconds(known_before)
-        found = await self._call(
-            "query", collection=collection, vectors=vectors, limit=limit, known_before=before
-        )
-        return [[Neighbor(key, similarity) for key, similarity in neighbors] for neighbors in found]
-
-    async def stamps(self, collection: str) -> Mapping[str, str]:
-        """Return the stamp of every stored row by key."""
-        stamps: dict[str, str] = {}
-        while True:
-            page = await self._call("stamps", collection=collection, limit=_ROWS_PER_READ, offset=len(stamps))
-            stamps |= page
-            if len(page) < _ROWS_PER_READ:
-                return stamps
-
-    async def count(self, collection: str) -> int:
-        """Return the number of stored rows."""
-        return int(await self._call("count", collection=collection))
-
+    @override
     async def _call(self, operation: str, **arguments: Any) -> Any:
         """Return the result of an operation; it goes on if its caller is cancelled, as the next one waits."""
         call = asyncio.create_task(self._exchange(operation, arguments))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from memory.errors import CollectionMissing, FaultKind, IndexFault, MemoryCorrupt, MemoryUnavailable
@@ -11,8 +10,6 @@ from memory.errors import CollectionMissing, FaultKind, IndexFault, MemoryCorrup
 SPACE: Literal["cosine"] = "cosine"
 PREFIX = "incidents-"
 """Starts the name of every collection of incident memory; a server may hold those of other programs."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TRANSIENT = (
     "database or disk is full",
@@ -22,11 +19,6 @@ _TRANSIENT = (
     "os error",
 )
 """Internal errors about the machine, not about the stored data."""
-
-
-def microseconds(moment: datetime) -> int:
-    """Return microseconds since 1970: integers compare exactly, and the database stores no finer times."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def metadatas(stamps: Sequence[str], known_at: Sequence[int]) -> list[Mapping[str, Any]]:

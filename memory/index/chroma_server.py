@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import numpy as np
 import orjson
+from typing_extensions import override
 
 from memory.embedding.embedder import Vectors
-from memory.errors import CollectionMissing, IndexFault, MemoryUnavailable
+from memory.errors import IndexFault, MemoryUnavailable
 from memory.index import chroma_schema
-from memory.index.chroma_schema import microseconds, unavailable
-from memory.index.contract import IndexRows, Neighbor
+from memory.index.chroma_schema import unavailable
+from memory.index.contract import VectorIndex
 from memory.index.server_address import checked_server_token, checked_server_url
 from memory.index.vector_table import VectorTable
 
@@ -33,17 +32,14 @@ _COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collec
 _CONFIGURATION = {
     "hnsw": {"space": chroma_schema.SPACE, "max_neighbors": 128, "ef_search": 500, "ef_construction": 500}
 }
-"""With fewer neighbors, or a narrower search for them, the graph falls apart where hundreds of rows are nearly
-the same, and searching wider no longer helps: see docs/chroma-server.md for what was measured."""
+"""With fewer neighbors, or a narrower search for them, the graph falls apart where hundreds of rows are
+nearly the same, and searching wider no longer helps: see docs/chroma-server.md for what was measured."""
 
 _CALL_DEADLINE_S = 30.0
 """Any healthy call takes less than a second, beside a rebuild perhaps two."""
 _CONNECT_S = 5.0
 _CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
 
-_ROWS_PER_UPSERT = 100
-_ROWS_PER_READ = 2_000
-_IDS_PER_DELETE = 1_000
 _SPARE = 50
 """Rows requested beyond the limit, to replace those not known at the moment, and equally close ones."""
 
@@ -66,8 +62,8 @@ class _Collection:
     """Length of its vectors; None before the first was stored."""
 
 
-class ChromaServerIndex:
-    """A VectorIndex on one server, which belongs to one database of ours.
+class ChromaServerIndex(VectorIndex):
+    """An index on one server, which belongs to one database of ours.
 
     The search is approximate, over the server's graph (HNSW) of a collection. What it finds is compared with
     the query again, so that the same vectors give the same similarities as in a folder.
@@ -96,11 +92,13 @@ class ChromaServerIndex:
     def __repr__(self) -> str:
         return f"ChromaServerIndex({self.url})"
 
+    @override
     async def open(self) -> None:
         """Ask the server for its collections. Raises MemoryUnavailable."""
         self._closed = False
         await self.collections()
 
+    @override
     async def close(self) -> None:
         """Close the connections, also those of calls in flight; the server goes on."""
         self._closed = True
@@ -108,97 +106,72 @@ class ChromaServerIndex:
         if http is not None:
             await http.aclose()
 
+    @override
     async def reset(self) -> None:
         """Drop our collections; nothing else on the server is touched."""
         self._closed = False
         for name in sorted(await self.collections()):
             await self.drop(name)
 
-    async def collections(self) -> frozenset[str]:
-        """Return the names of all collections of incident memory."""
-        async with self._call():
-            names = [str(model["name"]) for model in await self._request("GET", "")]
-        return frozenset(name for name in names if name.startswith(chroma_schema.PREFIX))
+    @override
+    async def _call(self, operation: str, collection: str | None = None, **arguments: Any) -> Any:
+        """Bound the time of one operation, and raise MemoryUnavailable for whatever goes wrong in it."""
+        server = f"memory server {self.url}"
+        try:
+            async with asyncio.timeout(self._call_deadline_s):
+                if collection is None:
+                    return await self._collections()
+                return await getattr(self, f"_{operation}")(collection, **arguments)
+        except IndexFault as fault:
+            raise unavailable(server, collection, fault) from None
+        except TimeoutError:
+            raise MemoryUnavailable(
+                f"{server} did not answer within {self._call_deadline_s:g} s; see whether it hangs or is "
+                "overloaded"
+            ) from None
+        except _MALFORMED as error:
+            raise MemoryUnavailable(
+                f"{server} gave an answer that is not Chroma's ({type(error).__name__}); see whether "
+                "ARCPOINT_MEMORY_URL is that of a Chroma server"
+            ) from None
 
-    async def create(self, collection: str) -> None:
-        """Create an empty collection; an existing one stays as it is."""
+    async def _collections(self) -> list[str]:
+        names = [str(model["name"]) for model in await self._request("GET", "")]
+        return [name for name in names if name.startswith(chroma_schema.PREFIX)]
+
+    async def _create(self, collection: str) -> None:
         wanted = {"name": collection, "configuration": _CONFIGURATION, "get_or_create": True}
-        async with self._call(collection):
-            chroma_schema.require_cosine(
-                collection, (await self._request("POST", "", wanted))["configuration_json"]
-            )
-
-    async def drop(self, collection: str) -> None:
-        """Remove a collection if it exists. What stays on disk is described in docs/chroma-server.md."""
-        with contextlib.suppress(CollectionMissing):
-            async with self._call(collection):
-                await self._request("DELETE", f"/{quote(collection)}")
-
-    async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Store rows in batches that queries can pass between."""
-        for start in range(0, len(rows.keys), _ROWS_PER_UPSERT):
-            batch = slice(start, start + _ROWS_PER_UPSERT)
-            moments = [microseconds(moment) for moment in rows.known_at[batch]]
-            document = {
-                "ids": rows.keys[batch],
-                "embeddings": np.ascontiguousarray(rows.vectors[batch]),
-                "metadatas": chroma_schema.metadatas(rows.stamps[batch], moments),
-            }
-            async with self._call(collection):
-                found = await self._find(collection)
-                await self._request("POST", f"{found.path}/upsert", document)
-
-    async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Remove rows; unknown keys are ignored."""
-        for start in range(0, len(keys), _IDS_PER_DELETE):
-            async with self._call(collection):
-                found = await self._find(collection)
-                batch = keys[start : start + _IDS_PER_DELETE]
-                await self._request("POST", f"{found.path}/delete", {"ids": batch})
-
-    async def query(
-        self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
-    ) -> list[list[Neighbor]]:
-        """Return for each vector the closest rows that the search finds, of those known before the moment."""
-        before = None if known_before is None else microseconds(known_before)
-        neighbors = []
-        for vector in vectors:
-            async with self._call(collection):
-                neighbors.append(await self._nearest(collection, vector, limit=limit, before=before))
-        return neighbors
-
-    async def stamps(self, collection: str) -> Mapping[str, str]:
-        """Return the stamp of every stored row by key.
-
-        If another process removes rows at the same time, some others may be missing.
-        """
-        stamps: dict[str, str] = {}
-        offset = 0
-        while True:
-            page = {"include": ["metadatas"], "limit": _ROWS_PER_READ, "offset": offset}
-            async with self._call(collection):
-                found = await self._find(collection)
-                rows = await self._request("POST", f"{found.path}/get", page)
-                stamps |= zip(rows["ids"], (str(row["stamp"]) for row in rows["metadatas"]), strict=True)
-            offset += len(rows["ids"])
-            if len(rows["ids"]) < _ROWS_PER_READ:
-                return stamps
-
-    async def count(self, collection: str) -> int:
-        """Return the number of stored rows."""
-        async with self._call(collection):
-            found = await self._find(collection)
-            return int(await self._request("GET", f"{found.path}/count"))
-
-    async def _find(self, collection: str) -> _Collection:
-        """Return a collection as it is now: another process may have dropped it."""
-        model = await self._request("GET", f"/{quote(collection)}")
+        model = await self._request("POST", "", wanted)
         chroma_schema.require_cosine(collection, model["configuration_json"])
-        return _Collection(f"/{model['id']}", model["dimension"])
 
-    async def _nearest(
-        self, collection: str, vector: Vectors, *, limit: int, before: int | None
-    ) -> list[Neighbor]:
+    async def _drop(self, collection: str) -> None:
+        try:
+            await self._request("DELETE", f"/{quote(collection)}")
+        except IndexFault as fault:
+            if fault.kind != "missing":
+                raise
+
+    async def _upsert(
+        self,
+        collection: str,
+        keys: Sequence[str],
+        vectors: Vectors,
+        stamps: Sequence[str],
+        known_at: Sequence[int],
+    ) -> None:
+        rows = {
+            "ids": keys,
+            "embeddings": np.ascontiguousarray(vectors),
+            "metadatas": chroma_schema.metadatas(stamps, known_at),
+        }
+        await self._request("POST", f"{(await self._find(collection)).path}/upsert", rows)
+
+    async def _delete(self, collection: str, keys: Sequence[str]) -> None:
+        await self._request("POST", f"{(await self._find(collection)).path}/delete", {"ids": keys})
+
+    async def _query(
+        self, collection: str, vector: Vectors, limit: int, before: int | None
+    ) -> list[tuple[str, float]]:
         found = await self._find(collection)
         if found.dimension is None:
             return []
@@ -217,27 +190,21 @@ class ChromaServerIndex:
             nearest = table.nearest(vector, limit=limit, before=before)
             if len(nearest) == limit:
                 break
-        return [Neighbor(key, similarity) for key, similarity in nearest]
+        return nearest
 
-    @asynccontextmanager
-    async def _call(self, collection: str | None = None) -> AsyncIterator[None]:
-        """Bound the time of one call, and raise MemoryUnavailable for whatever goes wrong in it."""
-        server = f"memory server {self.url}"
-        try:
-            async with asyncio.timeout(self._call_deadline_s):
-                yield
-        except IndexFault as fault:
-            raise unavailable(server, collection, fault) from None
-        except TimeoutError:
-            raise MemoryUnavailable(
-                f"{server} did not answer within {self._call_deadline_s:g} s; see whether it hangs or is "
-                "overloaded"
-            ) from None
-        except _MALFORMED as error:
-            raise MemoryUnavailable(
-                f"{server} gave an answer that is not Chroma's ({type(error).__name__}); see whether "
-                "ARCPOINT_MEMORY_URL is that of a Chroma server"
-            ) from None
+    async def _stamps(self, collection: str, limit: int, offset: int) -> dict[str, str]:
+        wanted = {"include": ["metadatas"], "limit": limit, "offset": offset}
+        rows = await self._request("POST", f"{(await self._find(collection)).path}/get", wanted)
+        return {key: str(row["stamp"]) for key, row in zip(rows["ids"], rows["metadatas"], strict=True)}
+
+    async def _count(self, collection: str) -> int:
+        return int(await self._request("GET", f"{(await self._find(collection)).path}/count"))
+
+    async def _find(self, collection: str) -> _Collection:
+        """Return a collection as it is now: another process may have dropped it."""
+        model = await self._request("GET", f"/{quote(collection)}")
+        chroma_schema.require_cosine(collection, model["configuration_json"])
+        return _Collection(f"/{model['id']}", model["dimension"])
 
     async def _request(self, method: str, path: str, document: Any = None) -> Any:
         """Return the parsed answer to a request. Raises MemoryUnavailable, IndexFault and _MALFORMED."""

@@ -92,15 +92,12 @@ class ChromaStore:
             self._tables[collection].remove(keys)
 
     def query(
-        self, collection: str, vectors: Sequence[Sequence[float]], limit: int, known_before: int | None
-    ) -> list[list[tuple[str, float]]]:
-        """Return keys and cosines of the closest rows for each vector."""
-        table = self._table(collection)
-        found = []
-        for query in np.asarray(vectors, dtype=np.float32):
-            chroma_schema.require_dimension(collection, table.dimension or len(query), len(query))
-            found.append(table.nearest(query, limit=limit, before=known_before))
-        return found
+        self, collection: str, vector: Sequence[float], limit: int, before: int | None
+    ) -> list[tuple[str, float]]:
+        """Return keys and cosines of the closest rows."""
+        table, query = self._table(collection), np.asarray(vector, dtype=np.float32)
+        chroma_schema.require_dimension(collection, table.dimension or len(query), len(query))
+        return table.nearest(query, limit=limit, before=before)
 
     def stamps(self, collection: str, limit: int, offset: int) -> dict[str, str]:
         """Return stamps by key, of one page of rows."""
@@ -140,7 +137,7 @@ class ChromaStore:
         return self._tables[name]
 
     def _vacuum(self) -> None:
-        """Erase what Chroma leaves of removed rows: files of dropped collections, free pages of its database."""
+        """Erase what Chroma leaves of removed rows: files of dropped collections, and free pages."""
         if self._path.joinpath(_DATABASE).exists():
             with contextlib.closing(sqlite3.connect(self._path / _DATABASE, timeout=_BUSY_S)) as connection:
                 used = {row[0] for row in connection.execute("SELECT id FROM segments")}

@@ -23,8 +23,8 @@ from memory.errors import IndexFault, WorkerDied
 from memory.index.chroma_folder import ChromaFolder
 
 _PACKAGE = Path(__file__).parents[1]
-# The worker finds this package, and not one of the same name, wherever it is started; without what the package
-# itself imports, which would take a second.
+# The worker finds this package, and not one of the same name, wherever it is started; without the imports of
+# the package itself, which would take a second.
 _BOOTSTRAP = (
     "import sys, types; package = sys.modules['memory'] = types.ModuleType('memory'); "
     "package.__path__ = [sys.argv.pop(1)]; "
@@ -68,7 +68,7 @@ class ChromaWorker:
         return self._process.pid if self._process.returncode is None else None
 
     async def call(self, operation: str, arguments: dict[str, Any], *, deadline_s: float) -> Any:
-        """Return the result of an operation. Raises IndexFault; a worker that misses the deadline is killed."""
+        """Return the result of an operation. Raises IndexFault, and kills a worker that misses the deadline."""
         request = orjson.dumps([operation, arguments], option=orjson.OPT_SERIALIZE_NUMPY)
         return await self._exchange(request + b"\n", deadline_s)
 

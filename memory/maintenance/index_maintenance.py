@@ -120,7 +120,7 @@ class IndexMaintenance:
             changes += await self._update(chosen, _silent)
             if old != chosen and not await activate(self._database, chosen, instead_of=old):
                 raise MemoryUnavailable(
-                    "another process has just changed the active index; check `arcpoint memory status` and repeat"
+                    "another process has just changed the active index; see `arcpoint memory status`"
                 )
             await self._acknowledge(pending, chosen)
         return _report(chosen, changes)

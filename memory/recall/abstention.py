@@ -38,8 +38,8 @@ one, and 14 % of those that had none. Cross-validated."""
 
 
 CLEAR_LEAD = 0.2, 0.15
-"""Similarity and lead from which an incident is an answer regardless of wording: embeddings are for paraphrases
-without a common word. In a large memory hardly anything else leads by as much."""
+"""Similarity and lead from which an incident is an answer regardless of wording: embeddings are for
+paraphrases without a common word. In a large memory hardly anything else leads by as much."""
 
 
 def leads_clearly(evidence: Evidence, lead: float) -> bool:

@@ -1,4 +1,4 @@
-"""Entries that contain the identifiers of a query, found by the database: an embedding blurs ids and versions."""
+"""Entries with the identifiers of a query, found by the database: an embedding blurs ids and versions."""
 
 from __future__ import annotations
 

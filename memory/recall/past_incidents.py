@@ -11,13 +11,7 @@ from typing import Any
 from sqlalchemy import Executable, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from memory.entries.diagnosis import (
-    Diagnosis,
-    diagnosis_columns,
-    diagnosis_of,
-    known_postmortem,
-    select_diagnoses,
-)
+from memory.entries.diagnosis import diagnosis_columns, diagnosis_of, known_postmortem
 from memory.entries.texts import is_recallable
 from memory.index.contract import Neighbor
 from memory.recall.ranking import Candidate, Ranked, merge, rank
@@ -33,23 +27,11 @@ _KEYS_PER_READ = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Newest:
-    """One of the newest incidents with a text."""
-
-    incident_id: int
-    title: str
-    target: str | None
-    started_at: datetime
-    resolved_at: datetime
-    diagnosis: Diagnosis
-
-
-@dataclass(frozen=True, slots=True)
 class PastText:
     """The incidents with one text that were resolved, with the text known, at the moment asked about."""
 
-    newest: tuple[_Newest, ...]
-    """At most two, newest first: a query may exclude one."""
+    newest: tuple[Any, ...]
+    """At most two rows of `_newest`, newest first: a query may exclude one."""
     recurrences: int
     text: str
     record_key: str
@@ -73,7 +55,7 @@ class Past:
         for start in range(0, len(keys), _KEYS_PER_READ):
             for row in await session.execute(_newest(keys[start : start + _KEYS_PER_READ], as_of)):
                 known = texts.get(row.content_hash)
-                newest = (*(known.newest if known else ()), _incident(row))
+                newest = (*(known.newest if known else ()), row)
                 texts[row.content_hash] = PastText(newest, row.recurrences, row.text, row.record_key)
         of_excluded = await session.execute(
             select(MemoryEntry.incident_id, MemoryEntry.content_hash).where(
@@ -91,16 +73,17 @@ class Past:
             (neighbor, text, newest)
             for neighbor in neighbors
             if (text := self._texts.get(neighbor.key))
-            for newest in [one for one in text.newest if one.incident_id != query.exclude_incident_id][:1]
+            for newest in [one for one in text.newest if one.id != query.exclude_incident_id][:1]
         ]
         lexical = wording_scores(wording(query.text, query.target), [text.text for _, text, _ in known])
         errors = error_templates(query.text)
         excluded = self._keys.get(query.exclude_incident_id or 0)
         found: dict[str, Candidate] = {}
         for (neighbor, text, newest), score in zip(known, lexical, strict=True):
+            diagnosis = diagnosis_of(newest)
             candidate = Candidate(
                 key=neighbor.key,
-                incident_id=newest.incident_id,
+                incident_id=newest.id,
                 similarity=neighbor.similarity,
                 lexical=score,
                 target=newest.target,
@@ -109,8 +92,8 @@ class Past:
                 recurrences=text.recurrences - (neighbor.key == excluded),
                 started_at=newest.started_at,
                 resolved_at=newest.resolved_at,
-                gist=f"{newest.title}\n{newest.diagnosis.root_cause or ''}",
-                is_draft=newest.diagnosis.is_draft,
+                gist=f"{newest.title}\n{diagnosis.root_cause or ''}",
+                is_draft=diagnosis.is_draft,
             )
             other = found.get(text.record_key)
             found[text.record_key] = (
@@ -134,23 +117,15 @@ async def rank_neighbors(
     past = await Past.load(session, keys, excluded, as_of=as_of)
 
     def decide() -> tuple[list[Chosen], tuple[NoMatch, ...]]:
-        candidates = [past.candidates(query, found) for query, found in zip(queries, neighbors, strict=True)]
-        answers = [
-            rank(
-                found,
-                wanted=wording(query.text, query.target),
-                as_of=as_of,
-                background=background,
-                limit=limit,
-            )
-            for query, found in zip(queries, candidates, strict=True)
-        ]
-        misses = tuple(
-            NoMatch(query, max((candidate.similarity for candidate in found), default=None))
-            for query, found, answer in zip(queries, candidates, answers, strict=True)
-            if not answer
-        )
-        return [(queries[number], found) for number, found in merge(answers, limit=limit)], misses
+        answers, misses = [], []
+        for query, found in zip(queries, neighbors, strict=True):
+            candidates = past.candidates(query, found)
+            wanted = wording(query.text, query.target)
+            answer = rank(candidates, wanted=wanted, as_of=as_of, background=background, limit=limit)
+            answers.append(answer)
+            if not answer:
+                misses.append(NoMatch(query, max((one.similarity for one in candidates), default=None)))
+        return [(queries[number], found) for number, found in merge(answers, limit=limit)], tuple(misses)
 
     return await asyncio.to_thread(decide)
 
@@ -160,18 +135,13 @@ async def load_recalled(
 ) -> tuple[RecalledIncident, ...]:
     """Load the chosen incidents, with what was known about them before `as_of`."""
     ids = [found.candidate.incident_id for _, found in chosen]
-    incidents = {
-        incident.id: incident
-        for incident in await session.scalars(select(Incident).where(Incident.id.in_(ids)))
-    }
-    rows = await session.execute(select_diagnoses(as_of).where(Incident.id.in_(ids)))
-    diagnoses = {row.id: diagnosis_of(row) for row in rows}
-    return tuple(
-        _recalled(
-            query, found, incidents[found.candidate.incident_id], diagnoses[found.candidate.incident_id]
-        )
-        for query, found in chosen
+    rows = await session.execute(
+        select(Incident, *diagnosis_columns(as_of))
+        .outerjoin(Postmortem, known_postmortem(as_of))
+        .where(Incident.id.in_(ids))
     )
+    by_id = {row.Incident.id: row for row in rows}
+    return tuple(_recalled(query, found, by_id[found.candidate.incident_id]) for query, found in chosen)
 
 
 def _newest(keys: Sequence[str], as_of: datetime) -> Executable:
@@ -229,10 +199,6 @@ def _newest(keys: Sequence[str], as_of: datetime) -> Executable:
     )
 
 
-def _incident(row: Any) -> _Newest:
-    return _Newest(row.id, row.title, row.target, row.started_at, row.resolved_at, diagnosis_of(row))
-
-
 def _merged(one: Candidate, other: Candidate, record_key: str) -> Candidate:
     """Merge the candidates of one incident, found by its record and by its postmortem."""
     record = one if one.key == record_key else other
@@ -245,9 +211,8 @@ def _merged(one: Candidate, other: Candidate, record_key: str) -> Candidate:
     )
 
 
-def _recalled(
-    query: RecallQuery, found: Ranked, incident: Incident, diagnosis: Diagnosis
-) -> RecalledIncident:
+def _recalled(query: RecallQuery, found: Ranked, row: Any) -> RecalledIncident:
+    incident, diagnosis = row.Incident, diagnosis_of(row)
     return RecalledIncident(
         query=query,
         incident_id=incident.id,

@@ -14,13 +14,13 @@ from memory.recall.abstention import MIN_CONFIDENCE, Evidence, confidence, leads
 from memory.text.lexical import Wording
 
 LEXICAL_WEIGHT = 2.0
-"""Of the lexical share relative to the cosine. Chosen on generated incidents and labelled reports that are not
-part of what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
+"""Of the lexical share relative to the cosine. Chosen on generated incidents and labelled reports that are
+not part of what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
 
 SAME_TARGET_BONUS = 0.01
 SAME_ERRORS_BONUS = 0.02
-"""Tie-breakers between near equals; too small to lift a dissimilar incident. Larger ones lost recall: the texts
-contain target and errors already, and a target has many kinds of incidents."""
+"""Tie-breakers between near equals; too small to lift a dissimilar incident. Larger ones lost recall: the
+texts contain target and errors already, and a target has many kinds of incidents."""
 
 RECURRENCE_HALF_LIFE = timedelta(days=20)
 """In published operations data 94 % of recurrences came within 20 days."""
