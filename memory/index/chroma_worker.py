@@ -68,7 +68,7 @@ class ChromaWorker:
         return self._process.pid if self._process.returncode is None else None
 
     async def call(self, operation: str, arguments: dict[str, Any], *, deadline_s: float) -> Any:
-        """Return the result of an operation. Raises IndexFault, and kills a worker that misses the deadline."""
+        """Return the result of an operation. Raises IndexFault; a worker past the deadline is killed."""
         request = orjson.dumps([operation, arguments], option=orjson.OPT_SERIALIZE_NUMPY)
         return await self._exchange(request + b"\n", deadline_s)
 

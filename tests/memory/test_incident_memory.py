@@ -16,7 +16,7 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from memory.recall.abstention import MIN_CONFIDENCE
-from memory.recall.results import Miss, RecallQuery
+from memory.recall.results import NoMatch, RecallQuery
 from memory.text.recipe import query_text
 from support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
@@ -107,7 +107,7 @@ async def test_a_memory_without_incidents_answers_that_it_has_nothing(world: Wor
     report = await memory.sync()
     assert (report.entries, report.embedded, report.upserted) == (0, 0, 0)
     query = RecallQuery(text="anything")
-    assert (await world.recall(query, memory=memory)).misses == (Miss(query, None),)
+    assert (await world.recall(query, memory=memory)).misses == (NoMatch(query, None),)
     assert (await world.recall(memory=memory)).misses == ()
 
 

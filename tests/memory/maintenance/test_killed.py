@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 _STEPS_OF = {
     "sync": ["before settle", "after write rows"],
-    "keep_up": ["after store entries", "after settle", "after write rows", "before remove rows"],
+    "process_outbox": ["after store entries", "after settle", "after write rows", "before remove rows"],
     "rebuild": ["before verify", "after name the collection", "after flip"],
     "forget": ["after erase", "after flip", "after drop", "before compact"],
 }
@@ -36,7 +36,7 @@ CASES = [
 async def _run(world: World, change: str, step: str) -> int:
     assert isinstance(world.index, ChromaIndex)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "tests" / "upkeep_process.py"),
+        sys.executable, str(ROOT / "tests" / "maintenance_process.py"),
         world.database.url.render_as_string(hide_password=False), str(world.index.folder), change, step,
         env={"PYTHONPATH": str(ROOT)}, cwd=ROOT,
     )  # fmt: skip
@@ -58,11 +58,11 @@ async def test_killed_at_any_step_the_next_run_makes_memory_whole(
     await own_world.index.open()
     memory = own_world.memory()
     if change == "forget":
-        await memory.upkeep.forget(["inc_1"], at=LATER)
+        await memory.maintenance.forget(["inc_1"], at=LATER)
     else:
-        await getattr(memory.upkeep, change)()
+        await getattr(memory.maintenance, change)()
     await memory.sync()
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     status = await memory.status()
     forgotten = change == "forget"
     held = 5 if forgotten else 6
@@ -87,7 +87,7 @@ async def test_a_second_process_is_refused_and_harms_nothing(own_world: World) -
     other = own_world.memory(index=ChromaIndex(own_world.index.folder))  # type: ignore[attr-defined]
     with pytest.raises(MemoryUnavailable, match=r"^[^\n]*is in use by process \d+; stop it or[^\n]*$"):
         await own_world.recall(distinct(1).title, memory=other)
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     async with own_world.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(MemoryOutbox)) == 0
     assert ids(await own_world.recall(distinct(1).title, as_of=LATER, memory=memory)) == [number]

@@ -152,7 +152,7 @@ async def test_the_old_index_serves_until_the_new_one_is_whole(world: World) -> 
         query = answers[0].recollections[0].query
         assert await memory.recall(snapshot, [query], as_of=LATER) == answers[0]
     assert await _recalls(world) == answers
-    kept = {each.index.collection: each.serves for each in await memory.upkeep.kept()}
+    kept = {each.index.collection: each.serves for each in await memory.maintenance.kept()}
     assert kept == {new.collection: True, old.collection: False}
     assert kept.keys() <= await world.index.collections()
 
@@ -201,9 +201,9 @@ class RottenIndex(HaltingIndex):
         self.go_on.set()
         await self._index.create(collection)
 
-    async def start_anew(self) -> None:
+    async def reset(self) -> None:
         self.rotten = False
-        await self._index.start_anew()
+        await self._index.reset()
 
 
 async def test_damage_that_shows_while_rebuilding_is_left_behind(own_world: World, folder: Path) -> None:

@@ -86,10 +86,10 @@ async def test_a_rejected_incident_is_not_recalled_from_that_moment_on(world: Wo
     await memory.sync()
     await world.change(number, review=ReviewStatus.REJECTED)
     assert not (await world.recall(distinct(1).title)).recollections
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert (await memory.status()).entries == 0
     await world.change(number, review=ReviewStatus.APPROVED)
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert ids(await world.recall(distinct(1).title)) == [number]
 
 

@@ -29,7 +29,7 @@ async def _waiting(world: World) -> int:
 async def _kept_up(world: World) -> IncidentMemory:
     memory = world.memory()
     await memory.sync()
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert await _waiting(world) == 0
     return memory
 
@@ -44,12 +44,12 @@ async def test_keeping_up_takes_in_exactly_what_changed(world: World) -> None:
     await world.change(numbers[3], review=ReviewStatus.REJECTED)
     await world.change(numbers[4], severity="low")
     await world.add(distinct(8), distinct(9, status="active", resolved_at=None))
-    report = await memory.upkeep.keep_up()
+    report = await memory.maintenance.process_outbox()
     assert (report.embedded, report.removed, report.upserted, report.deleted) == (2, 2, 3, 3)
     assert await _waiting(world) == 0
     status = await memory.status()
     assert (status.unavailable, status.lag, status.vectors, status.rejected) == (None, 0, 7, 1)
-    again = await memory.upkeep.keep_up()
+    again = await memory.maintenance.process_outbox()
     assert (again.embedded, again.removed, again.upserted, again.deleted) == (0, 0, 0, 0)
 
 
@@ -62,7 +62,7 @@ async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) ->
             text("UPDATE incidents SET title = 'quokka zugzwang' WHERE id = :id"), {"id": number}
         )
     assert await _waiting(world) == 1
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert ids(await world.recall("quokka zugzwang", memory=memory)) == [number]
 
     async def fail() -> None:
@@ -94,7 +94,7 @@ async def test_a_change_between_reading_and_writing_the_index_is_not_undone(
         return found
 
     monkeypatch.setattr(Entries, "texts", texts)
-    await slow.upkeep.keep_up()
+    await slow.maintenance.process_outbox()
     monkeypatch.undo()
     assert ids(await world.recall(distinct(1).title)) == [number]
     assert (await world.memory().status()).lag == 0
@@ -116,8 +116,8 @@ async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
         return rows
 
     monkeypatch.setattr(collection, "apply", apply_and_be_overtaken)
-    await memory.upkeep.keep_up()
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
+    await memory.maintenance.process_outbox()
     assert await _waiting(world) == 0
     assert (await memory.status()).lag == 0
     assert ids(await world.recall("quokka zugzwang", memory=memory)) == [number]
@@ -135,7 +135,7 @@ async def test_a_postmortem_is_taken_in_from_the_moment_it_told_something(world:
                 root_cause="zugzwang of the quokka", resolution="fed it", created_at=written,
             )
         )  # fmt: skip
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     [later] = (
         await world.recall("zugzwang of the quokka", as_of=LATER + (LATER - EPOCH), memory=memory)
     ).recollections
@@ -155,9 +155,9 @@ async def test_an_evaluation_cannot_change_memory(sqlite_world: World) -> None:
     await sqlite_world.add(distinct(2))
     reading = Database(str(sqlite_world.database.url), read_only=True)
     memory = IncidentMemory(reading, sqlite_world.embedder, sqlite_world.index, deadline_s=20)
-    upkeep = memory.upkeep
+    upkeep = memory.maintenance
     for change in (
-        upkeep.sync(), upkeep.rebuild(), upkeep.keep_up(), upkeep.activate(kept.collection),
+        upkeep.sync(), upkeep.rebuild(), upkeep.process_outbox(), upkeep.activate(kept.collection),
         upkeep.drop("other"), upkeep.forget(["inc_1"], at=LATER),
     ):  # fmt: skip
         with pytest.raises(MemoryReadOnly, match="nothing was changed"):

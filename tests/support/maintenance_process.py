@@ -1,4 +1,4 @@
-"""A process that changes memory and kills itself at one step: `upkeep_process.py URL FOLDER CHANGE STEP`.
+"""A process that changes memory and kills itself at one step: `maintenance_process.py URL FOLDER CHANGE STEP`.
 
 STEP is `before:NAME` or `after:NAME`, NAME one of STEPS; `none` lets it end by itself.
 """
@@ -52,13 +52,13 @@ def kill_at(step: str) -> None:
 async def change(url: str, folder: Path, what: str) -> None:
     database = Database(url)
     memory = IncidentMemory(database, HashingEmbedder(), ChromaIndex(folder), deadline_s=20)
-    if what == "keep_up":
-        memory.upkeep._compared = (await memory.status()).collection  # as after an earlier turn
-        await memory.upkeep.keep_up()
+    if what == "process_outbox":
+        memory.maintenance._compared = (await memory.status()).collection  # as after an earlier turn
+        await memory.maintenance.process_outbox()
     elif what == "forget":
-        await memory.upkeep.forget(["inc_1"], at=datetime.now(UTC))
+        await memory.maintenance.forget(["inc_1"], at=datetime.now(UTC))
     else:
-        await getattr(memory.upkeep, what)()
+        await getattr(memory.maintenance, what)()
     await memory.close()
     await database.close()
 
