@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, text
 
+from memory.entries.changes import Changes
 from memory.entries.entries import Entries
 from memory.errors import MemoryReadOnly
 from memory.incident_memory import IncidentMemory
 from memory.maintenance import collection
-from memory.maintenance.collection import RowChanges
 from memory.recall.results import RecallQuery
 from models import MemoryOutbox, Postmortem, Provenance, ReviewStatus
 from models.database import Database
@@ -107,15 +107,15 @@ async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
     [number] = await world.add(distinct(1))
     memory, other = await _kept_up(world), world.memory()
     await world.change(number, title="quokka zugzwang")
-    apply = collection.apply
+    update_rows = collection.update_rows
 
-    async def apply_and_be_overtaken(*arguments: object) -> RowChanges:
-        rows = await apply(*arguments)  # type: ignore[arg-type]
+    async def update_and_be_overtaken(*arguments: object) -> Changes:
+        rows = await update_rows(*arguments)  # type: ignore[arg-type]
         monkeypatch.undo()
         await other.rebuild()
         return rows
 
-    monkeypatch.setattr(collection, "apply", apply_and_be_overtaken)
+    monkeypatch.setattr(collection, "update_rows", update_and_be_overtaken)
     await memory.maintenance.process_outbox()
     await memory.maintenance.process_outbox()
     assert await _waiting(world) == 0
@@ -155,10 +155,10 @@ async def test_an_evaluation_cannot_change_memory(sqlite_world: World) -> None:
     await sqlite_world.add(distinct(2))
     reading = Database(str(sqlite_world.database.url), read_only=True)
     memory = IncidentMemory(reading, sqlite_world.embedder, sqlite_world.index, deadline_s=20)
-    upkeep = memory.maintenance
+    maintenance = memory.maintenance
     for change in (
-        upkeep.sync(), upkeep.rebuild(), upkeep.process_outbox(), upkeep.activate(kept.collection),
-        upkeep.drop("other"), upkeep.forget(["inc_1"], at=LATER),
+        maintenance.sync(), maintenance.rebuild(), maintenance.process_outbox(), maintenance.activate(kept.collection),
+        maintenance.drop("other"), maintenance.forget(["inc_1"], at=LATER),
     ):  # fmt: skip
         with pytest.raises(MemoryReadOnly, match="nothing was changed"):
             await change
