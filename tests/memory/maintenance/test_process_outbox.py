@@ -1,4 +1,4 @@
-"""The outbox: memory takes in what changed, whoever changed it, and misses nothing."""
+"""The outbox: memory processes every change, whoever made it, and misses none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _waiting(world: World) -> int:
         return await session.scalar(select(func.count()).select_from(MemoryOutbox)) or 0
 
 
-async def _kept_up(world: World) -> IncidentMemory:
+async def _up_to_date(world: World) -> IncidentMemory:
     memory = world.memory()
     await memory.sync()
     await memory.maintenance.process_outbox()
@@ -34,10 +34,10 @@ async def _kept_up(world: World) -> IncidentMemory:
     return memory
 
 
-async def test_keeping_up_takes_in_exactly_what_changed(world: World) -> None:
-    """New, changed, reopened, rejected and moved incidents are taken in; the rest is not even looked at."""
+async def test_processing_the_outbox_updates_exactly_what_changed(world: World) -> None:
+    """New, changed, reopened, rejected and moved incidents are processed; the rest is not even read."""
     numbers = await world.add(*(distinct(number) for number in range(8)))
-    memory = await _kept_up(world)
+    memory = await _up_to_date(world)
     await world.change(numbers[0], root_cause="something else altogether")
     await world.change(numbers[1], resolved_at=LATER)
     await world.change(numbers[2], status="active", resolved_at=None)
@@ -56,7 +56,7 @@ async def test_keeping_up_takes_in_exactly_what_changed(world: World) -> None:
 async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) -> None:
     """Plain SQL of any program fills the outbox; a transaction that fails leaves nothing in it."""
     [number] = await world.add(distinct(1))
-    memory = await _kept_up(world)
+    memory = await _up_to_date(world)
     async with world.database.write() as session:
         await session.execute(
             text("UPDATE incidents SET title = 'quokka zugzwang' WHERE id = :id"), {"id": number}
@@ -75,12 +75,43 @@ async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) ->
     assert await _waiting(world) == 0
 
 
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [
+        pytest.param(Entries, "refresh_incidents", id="while entries are refreshed"),
+        pytest.param(collection, "update_rows", id="while rows are written"),
+    ],
+)
+async def test_a_change_survives_a_failure_half_way_without_a_sync(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
+) -> None:
+    """A living process has only the outbox: what fails once is done by the next call, and no full sync helps."""
+    [number] = await sqlite_world.add(distinct(1))
+    memory = await _up_to_date(sqlite_world)
+    await sqlite_world.change(number, title="quokka zugzwang")
+
+    async def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    async def full_sync(*_: object) -> None:
+        pytest.fail("a full sync hides what the outbox has lost")
+
+    monkeypatch.setattr(memory.maintenance, "sync", full_sync)
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, step, fail)
+        with pytest.raises(OSError, match="the disk is full"):
+            await memory.maintenance.process_outbox()
+    await memory.maintenance.process_outbox()
+    assert await _waiting(sqlite_world) == 0
+    assert ids(await sqlite_world.recall("quokka zugzwang", memory=memory)) == [number]
+
+
 async def test_a_change_between_reading_and_writing_the_index_is_not_undone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow process that deletes a row, which a fast one has just put back, puts it back itself."""
     [number] = await world.add(distinct(1))
-    slow = await _kept_up(world)
+    slow = await _up_to_date(world)
     await world.change(number, status="active", resolved_at=None)
     read, reopened = Entries.texts, asyncio.Event()
 
@@ -105,7 +136,7 @@ async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
 ) -> None:
     """Rows of the outbox that were written to the old collection only are taken into the new one, too."""
     [number] = await world.add(distinct(1))
-    memory, other = await _kept_up(world), world.memory()
+    memory, other = await _up_to_date(world), world.memory()
     await world.change(number, title="quokka zugzwang")
     update_rows = collection.update_rows
 
@@ -126,7 +157,7 @@ async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
 async def test_a_postmortem_is_taken_in_from_the_moment_it_told_something(world: World) -> None:
     """Its text is recalled from then on and not before, by words that the record lacks."""
     [number] = await world.add(incident(1, 0, root_cause=None, resolution=None))
-    memory = await _kept_up(world)
+    memory = await _up_to_date(world)
     written = LATER
     async with world.database.write() as session:
         session.add(
@@ -157,8 +188,9 @@ async def test_an_evaluation_cannot_change_memory(sqlite_world: World) -> None:
     memory = IncidentMemory(reading, sqlite_world.embedder, sqlite_world.index, deadline_s=20)
     maintenance = memory.maintenance
     for change in (
-        maintenance.sync(), maintenance.rebuild(), maintenance.process_outbox(), maintenance.activate(kept.collection),
-        maintenance.drop("other"), maintenance.forget(["inc_1"], at=LATER),
+        maintenance.sync(), maintenance.rebuild(), maintenance.process_outbox(),
+        maintenance.activate(kept.collection), maintenance.drop("other"),
+        maintenance.forget(["inc_1"], at=LATER),
     ):  # fmt: skip
         with pytest.raises(MemoryReadOnly, match="nothing was changed"):
             await change
