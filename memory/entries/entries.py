@@ -45,17 +45,6 @@ class EntryText:
         return self.first_known_at.isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Differences between the entries of some incidents and what they have to be."""
-
-    new: tuple[Draft, ...]
-    """Not embedded yet."""
-    moved: tuple[dict[str, Any], ...]
-    """Entries of which only `known_at` has changed."""
-    surplus: tuple[int, ...]
-
-
 class Entries:
     """The entries of one database under one embedding model, the current recipe and one redaction."""
 
@@ -161,33 +150,37 @@ class Entries:
                 func.length(MemoryEntry.embedding).label("embedding_bytes"),
             ).where(self._ours(), MemoryEntry.incident_id.in_(incident_ids))
         )
-        plan = await asyncio.to_thread(self._plan, rows, stored)
-        if plan.surplus or plan.moved:
+        new, moved, surplus = await asyncio.to_thread(self._plan, rows, stored)
+        if surplus or moved:
             async with self._database.write() as session:
-                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(plan.surplus)))
-                if plan.moved:
-                    await session.execute(update(MemoryEntry), list(plan.moved))
-                    for moved in plan.moved:
-                        named = update(MemoryName).where(MemoryName.entry_id == moved["id"])
-                        await session.execute(named.values(known_at=moved["known_at"]))
+                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(surplus)))
+                if moved:
+                    await session.execute(update(MemoryEntry), moved)
+                for entry in moved:
+                    named = update(MemoryName).where(MemoryName.entry_id == entry["id"])
+                    await session.execute(named.values(known_at=entry["known_at"]))
         embedded = 0
-        for start in range(0, len(plan.new), _TEXTS_PER_EMBEDDING):
-            batch = plan.new[start : start + _TEXTS_PER_EMBEDDING]
+        for start in range(0, len(new), _TEXTS_PER_EMBEDDING):
+            batch = new[start : start + _TEXTS_PER_EMBEDDING]
             embedded += await self._embed(batch)
-            progress((start + len(batch)) / len(plan.new))
+            progress((start + len(batch)) / len(new))
         return Changes(embedded=embedded)
 
-    def _plan(self, rows: Sequence[Any], stored: Sequence[Any]) -> _Plan:
+    def _plan(
+        self, rows: Sequence[Any], stored: Sequence[Any]
+    ) -> tuple[list[Draft], list[dict[str, Any]], list[int]]:
+        """Return the entries to embed, those of which only `known_at` moves, and the ids of those to remove."""
         size = 4 * self._embedder.dimension
         held = {(entry.incident_id, entry.source): entry for entry in stored}
-        new, moved = [], []
+        new: list[Draft] = []
+        moved: list[dict[str, Any]] = []
         for draft in drafts(rows, self._embedder, self._redact):
             entry = held.pop((draft.incident_id, draft.source), None)
             if entry is None or entry.content_hash != draft.content_hash or entry.embedding_bytes != size:
                 new.append(draft)
             elif entry.known_at != draft.known_at:
                 moved.append({"id": entry.id, "known_at": draft.known_at})
-        return _Plan(tuple(new), tuple(moved), tuple(entry.id for entry in held.values()))
+        return new, moved, [entry.id for entry in held.values()]
 
     async def _embed(self, batch: Sequence[Draft]) -> int:
         vectors = await self._embedder.embed([draft.text for draft in batch])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
@@ -14,6 +15,10 @@ from memory.index.contract import VectorIndex
 from models.database import Database
 from support.chroma_process import ChromaProcess
 from support.incident_world import World
+
+# How fast a machine draws and runs examples is no law.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

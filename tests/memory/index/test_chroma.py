@@ -23,7 +23,7 @@ from memory.index.chroma_worker import ChromaWorker
 from support.incident_world import EPOCH
 from support.index_rows import rows
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 def alive(pid: int) -> bool:
@@ -201,9 +201,7 @@ async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, below:
     assert await asyncio.to_thread(file.read_text) == "in the way"
 
 
-async def test_damage_is_recognized_and_moved_aside(
-    own_index: ChromaIndex, folder: Path
-) -> None:
+async def test_damage_is_recognized_and_moved_aside(own_index: ChromaIndex, folder: Path) -> None:
     """A folder that Chroma cannot read raises MemoryCorrupt; a reset keeps its files."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     await asyncio.to_thread(folder.with_name("memory.corrupt-1").mkdir)  # of an earlier accident

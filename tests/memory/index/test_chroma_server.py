@@ -26,7 +26,7 @@ from support.incident_world import EPOCH, LATER, World, incident
 from support.index_rows import rows
 from support.loop_ticker import Ticker
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 TOKEN = "very-secret-token"
 DEADLINE_S = 0.6

@@ -14,7 +14,7 @@ from memory.index.contract import Neighbor, VectorIndex
 from support.incident_world import EPOCH
 from support.index_rows import rows
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 async def test_rows_are_found_by_cosine_before_their_moment(index: VectorIndex) -> None:

@@ -94,6 +94,7 @@ def _files_with(folder: Path, wanted: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and wanted in path.read_bytes()]
 
 
+@pytest.mark.both_databases
 async def test_what_is_forgotten_stays_so_and_everything_else_stays_too(world: World) -> None:
     """Id, times and severity remain; no sync brings it back; other incidents and questions are untouched."""
     number = await _secret_world(world, others=3)

@@ -16,7 +16,7 @@ from models import MemoryOutbox, ReviewStatus
 from support import maintenance_process
 from support.incident_world import LATER, World, distinct, ids
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 ROOT = Path(__file__).parents[3]
 

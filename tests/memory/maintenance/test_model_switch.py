@@ -22,6 +22,7 @@ async def _entries(world: World) -> dict[str, int]:
         return {row[0]: row[1] for row in rows}
 
 
+@pytest.mark.both_databases
 async def test_a_switch_keeps_the_old_index_whole_until_it_is_dropped(world: World) -> None:
     """Both models' entries and collections stand side by side; going back embeds nothing; a drop removes."""
     numbers = await world.add(*(distinct(number) for number in range(20)))

@@ -34,6 +34,7 @@ async def _up_to_date(world: World) -> IncidentMemory:
     return memory
 
 
+@pytest.mark.both_databases
 async def test_processing_the_outbox_updates_exactly_what_changed(world: World) -> None:
     """New, changed, reopened, rejected and moved incidents are processed; the rest is not even read."""
     numbers = await world.add(*(distinct(number) for number in range(8)))
@@ -53,6 +54,7 @@ async def test_processing_the_outbox_updates_exactly_what_changed(world: World) 
     assert (again.embedded, again.removed, again.upserted, again.deleted) == (0, 0, 0, 0)
 
 
+@pytest.mark.both_databases
 async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) -> None:
     """Plain SQL of any program fills the outbox; a transaction that fails leaves nothing in it."""
     [number] = await world.add(distinct(1))
@@ -106,6 +108,7 @@ async def test_a_change_survives_a_failure_half_way_without_a_sync(
     assert ids(await sqlite_world.recall("quokka zugzwang", memory=memory)) == [number]
 
 
+@pytest.mark.both_databases
 async def test_a_change_between_reading_and_writing_the_index_is_not_undone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from models import MemoryIndex
 from models.database import Database
 from support.incident_world import LATER, SCENES, World, distinct, incident
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 TEXTS = [f"{title} {symptoms}" for title, _, symptoms, _, _ in SCENES]
 

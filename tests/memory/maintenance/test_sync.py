@@ -19,6 +19,7 @@ from support.incident_world import LATER, World, distinct, ids, incident
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.both_databases
 async def test_only_what_changed_is_embedded_again(world: World) -> None:
     """A second sync does nothing; after changes, one embeds, moves and removes exactly what changed."""
     numbers = await world.add(*(distinct(number) for number in range(10)))
@@ -53,6 +54,7 @@ async def test_status_counts_what_a_recall_cannot_find_yet(world: World) -> None
     assert (await world.memory().status()).lag == 2
 
 
+@pytest.mark.both_databases
 async def test_a_deleted_incident_is_forgotten(world: World) -> None:
     """When an incident and its entry are gone from the database, the index forgets it too."""
     kept, gone = await world.add(distinct(1), distinct(2))

@@ -93,6 +93,7 @@ async def test_a_rejected_incident_is_not_recalled_from_that_moment_on(world: Wo
     assert ids(await world.recall(distinct(1).title)) == [number]
 
 
+@pytest.mark.both_databases
 async def test_nothing_is_told_before_it_was_known(world: World) -> None:
     """Leak test: at any moment every incident recalled was over and every word of it was known by then."""
     chance = random.Random(11)  # noqa: S311  repeatable, not secret
@@ -138,6 +139,7 @@ async def test_nothing_is_told_before_it_was_known(world: World) -> None:
     assert seen_told > 5
 
 
+@pytest.mark.both_databases
 async def test_an_incident_found_by_record_and_postmortem_is_recalled_once(world: World) -> None:
     """Two texts of one incident are one recollection, counted once."""
     first, second = await world.add(incident(1, 0), incident(2, 0))
