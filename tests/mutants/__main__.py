@@ -53,7 +53,9 @@ def load() -> list[Mutant]:
             mutant = Mutant(**(entry | {"tests": tuple(entry["tests"])}))
             found = (REPOSITORY / mutant.file).read_text("utf-8").count(mutant.old)
             if found != 1:
-                raise ValueError(f"{path.name}: {mutant.law}: its text is {found} times in {mutant.file}, not once")
+                raise ValueError(
+                    f"{path.name}: {mutant.law}: its text is {found} times in {mutant.file}, not once"
+                )
             mutants.append(mutant)
     return mutants
 
