@@ -169,7 +169,7 @@ class Entries:
     def _plan(
         self, rows: Sequence[Any], stored: Sequence[Any]
     ) -> tuple[list[Draft], list[dict[str, Any]], list[int]]:
-        """Return the entries to embed, those of which only `known_at` moves, and the ids of those to remove."""
+        """Return entries to embed, entries of which only `known_at` moves, and ids of entries to remove."""
         size = 4 * self._embedder.dimension
         held = {(entry.incident_id, entry.source): entry for entry in stored}
         new: list[Draft] = []

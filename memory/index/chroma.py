@@ -83,8 +83,13 @@ class ChromaIndex(VectorIndex):
         """Return the result of an operation; it goes on if its caller is cancelled, as the next one waits."""
         call = asyncio.create_task(self._exchange(operation, arguments))
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._ended)
         return await asyncio.shield(call)
+
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # retrieved, also if the caller was cancelled
 
     async def _exchange(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Call the worker, twice if it dies: every operation can be repeated."""

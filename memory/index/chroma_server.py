@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -52,14 +51,6 @@ _MAX_QUOTED = 200
 
 _MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """Raised over an answer of another shape than Chroma's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Collection:
-    path: str
-    """Below the API; contains its id, so that a dropped collection is never taken for a new one."""
-    dimension: int | None
-    """Length of its vectors; None before the first was stored."""
 
 
 class ChromaServerIndex(VectorIndex):
@@ -164,18 +155,18 @@ class ChromaServerIndex(VectorIndex):
             "embeddings": np.ascontiguousarray(vectors),
             "metadatas": chroma_schema.metadatas(stamps, known_at),
         }
-        await self._request("POST", f"{(await self._find(collection)).path}/upsert", rows)
+        await self._request("POST", await self._path(collection, "upsert"), rows)
 
     async def _delete(self, collection: str, keys: Sequence[str]) -> None:
-        await self._request("POST", f"{(await self._find(collection)).path}/delete", {"ids": keys})
+        await self._request("POST", await self._path(collection, "delete"), {"ids": keys})
 
     async def _query(
         self, collection: str, vector: Vectors, limit: int, before: int | None
     ) -> list[tuple[str, float]]:
-        found = await self._find(collection)
-        if found.dimension is None:
+        path, dimension = await self._find(collection)
+        if dimension is None:  # of an empty collection
             return []
-        chroma_schema.require_dimension(collection, found.dimension, len(vector))
+        chroma_schema.require_dimension(collection, dimension, len(vector))
         table = VectorTable()
         wanted: dict[str, Any] = {
             "query_embeddings": vector[np.newaxis],
@@ -184,7 +175,7 @@ class ChromaServerIndex(VectorIndex):
         }
         # Without a condition first: with one, the server looks at every row's moment before it searches.
         for condition in ({},) if before is None else ({}, {"where": {"known_at": {"$lt": before}}}):
-            rows = await self._request("POST", f"{found.path}/query", wanted | condition)
+            rows = await self._request("POST", f"{path}/query", wanted | condition)
             [keys], [vectors], [metadatas] = rows["ids"], rows["embeddings"], rows["metadatas"]
             table.put(keys, vectors, [chroma_schema.known_at(collection, row) for row in metadatas])
             nearest = table.nearest(vector, limit=limit, before=before)
@@ -194,17 +185,20 @@ class ChromaServerIndex(VectorIndex):
 
     async def _stamps(self, collection: str, limit: int, offset: int) -> dict[str, str]:
         wanted = {"include": ["metadatas"], "limit": limit, "offset": offset}
-        rows = await self._request("POST", f"{(await self._find(collection)).path}/get", wanted)
+        rows = await self._request("POST", await self._path(collection, "get"), wanted)
         return {key: str(row["stamp"]) for key, row in zip(rows["ids"], rows["metadatas"], strict=True)}
 
     async def _count(self, collection: str) -> int:
-        return int(await self._request("GET", f"{(await self._find(collection)).path}/count"))
+        return int(await self._request("GET", await self._path(collection, "count")))
 
-    async def _find(self, collection: str) -> _Collection:
-        """Return a collection as it is now: another process may have dropped it."""
+    async def _find(self, collection: str) -> tuple[str, int | None]:
+        """Return path and dimension of a collection as it is now: another process may have dropped it."""
         model = await self._request("GET", f"/{quote(collection)}")
         chroma_schema.require_cosine(collection, model["configuration_json"])
-        return _Collection(f"/{model['id']}", model["dimension"])
+        return f"/{model['id']}", model["dimension"]
+
+    async def _path(self, collection: str, operation: str) -> str:
+        return f"{(await self._find(collection))[0]}/{operation}"
 
     async def _request(self, method: str, path: str, document: Any = None) -> Any:
         """Return the parsed answer to a request. Raises MemoryUnavailable, IndexFault and _MALFORMED."""

@@ -35,7 +35,7 @@ NAME = "incidents-of-this-test"
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_server(tmp_path: Path) -> AsyncIterator[ChromaProcess]:
-    """A server that the test may break."""
+    """Start a server that the test may break."""
     server = await asyncio.to_thread(ChromaProcess, tmp_path / "server")
     yield server
     await asyncio.to_thread(server.kill)

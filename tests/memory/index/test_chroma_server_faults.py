@@ -1,4 +1,4 @@
-"""Whatever answers at a memory server's address, or nothing: every call says so in a line, in time."""
+"""Any server, or none, at a memory server's address: every call fails in time, with one line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def answering(reply: Reply) -> AsyncIterator[tuple[ChromaServerIndex, list[bytes]]]:
-    """An index whose server answers every request like this, and the heads of the requests it got."""
+    """Yield an index whose server answers every request like this, and the heads of its requests."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +88,7 @@ async def never(_writer: asyncio.StreamWriter) -> None:
 
 
 async def drip(writer: asyncio.StreamWriter) -> None:
-    """Always one more byte."""
+    """Send one more byte, for ever."""
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
         writer.write(b" ")
@@ -140,7 +140,7 @@ FAULTS: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_whatever_the_server_does_is_told_in_a_line(
+async def test_any_fault_of_the_server_is_reported_in_one_line(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every call ends in time with MemoryUnavailable that names the server, never with the token in it."""
@@ -165,7 +165,7 @@ async def test_whatever_the_server_does_is_told_in_a_line(
     assert TOKEN not in repr(index)
 
 
-async def test_no_server_is_told_with_what_to_do() -> None:
+async def test_a_missing_server_is_reported_with_what_to_do() -> None:
     """Nothing on the port, or a name that no machine has: which address it was, and how to start a server."""
     for url, why in {
         "http://127.0.0.1:9": "Connection refused",

@@ -51,7 +51,7 @@ async def test_rows_can_be_replaced_and_removed(index: VectorIndex, monkeypatch:
 
 
 async def test_creating_and_dropping_can_be_repeated(index: VectorIndex) -> None:
-    """Creating an existing collection keeps its rows; dropping removes it alone, and a missing one is no error."""
+    """Creating an existing collection keeps its rows; dropping a missing one is no error."""
     name, other = "incidents-dropped", "incidents-kept"
     for _ in range(2):
         for each in (name, other):
@@ -78,7 +78,7 @@ async def test_calls_of_many_tasks_get_their_own_answers(index: VectorIndex) -> 
 
     async def find(number: int) -> int:
         [[nearest]] = await index.query(name, stored.vectors[number : number + 1], limit=1)
-        return int(one.key)
+        return int(nearest.key)
 
     tasks = [asyncio.create_task(find(number)) for number in range(100)]
     await asyncio.sleep(0)

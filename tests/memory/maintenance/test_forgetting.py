@@ -24,7 +24,7 @@ SECRET = "zyzzyva-4711"
 
 
 async def _secret_world(world: World, others: int) -> int:
-    """An incident with a secret in every text that anything has stored about it, among others."""
+    """Store an incident with a secret in every text about it, among others."""
     texts = dict.fromkeys(("title", "symptoms", "root_cause", "resolution"), f"the customer is {SECRET}")
     [number] = await world.add(incident(0, public_id="inc_secret", **texts))
     await world.add(*(distinct(number) for number in range(1, others + 1)))
@@ -142,7 +142,7 @@ class BrokenIndex:
 
 
 async def test_texts_go_even_when_the_index_fails_and_again_finishes(world: World) -> None:
-    """With the index gone the words are erased and the user is told; the next try removes the vectors."""
+    """If the index fails, the texts are erased and the error says so; the next try removes the vectors."""
     await world.add(distinct(1), distinct(2))
     await world.memory().sync()
     with pytest.raises(MemoryUnavailable, match="the index is gone"):

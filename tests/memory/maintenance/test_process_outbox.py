@@ -12,6 +12,7 @@ from memory.entries.changes import Changes
 from memory.entries.entries import Entries
 from memory.errors import MemoryReadOnly
 from memory.incident_memory import IncidentMemory
+from memory.index.active_index import activate
 from memory.maintenance import collection
 from memory.recall.results import RecallQuery
 from models import MemoryOutbox, Postmortem, Provenance, ReviewStatus
@@ -87,7 +88,7 @@ async def test_a_writer_that_knows_nothing_of_memory_is_noticed(world: World) ->
 async def test_a_change_survives_a_failure_half_way_without_a_sync(
     sqlite_world: World, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
 ) -> None:
-    """A living process has only the outbox: what fails once is done by the next call, and no full sync helps."""
+    """A living process has only the outbox: what fails once is done by the next call, without a sync."""
     [number] = await sqlite_world.add(distinct(1))
     memory = await _up_to_date(sqlite_world)
     await sqlite_world.change(number, title="quokka zugzwang")
@@ -137,24 +138,27 @@ async def test_a_change_between_reading_and_writing_the_index_is_not_undone(
 async def test_what_waits_while_another_index_comes_to_serve_is_not_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of the outbox that were written to the old collection only are taken into the new one, too."""
+    """Rows that were written only to the old collection stay queued for the new one."""
     [number] = await world.add(distinct(1))
     memory, other = await _up_to_date(world), world.memory()
+    await other.rebuild()
+    new, old = (each.index for each in await other.maintenance.kept())
+    await memory.maintenance.activate(old.collection)
     await world.change(number, title="quokka zugzwang")
     update_rows = collection.update_rows
 
     async def update_and_be_overtaken(*arguments: object) -> Changes:
         rows = await update_rows(*arguments)  # type: ignore[arg-type]
         monkeypatch.undo()
-        await other.rebuild()
+        assert await activate(world.database, new, instead_of=old)
         return rows
 
     monkeypatch.setattr(collection, "update_rows", update_and_be_overtaken)
     await memory.maintenance.process_outbox()
-    await memory.maintenance.process_outbox()
+    await other.maintenance.process_outbox()
     assert await _waiting(world) == 0
-    assert (await memory.status()).lag == 0
-    assert ids(await world.recall("quokka zugzwang", memory=memory)) == [number]
+    assert ids(await world.recall("quokka zugzwang", memory=other)) == [number]
+    assert (await other.status()).lag == 0
 
 
 async def test_a_postmortem_is_taken_in_from_the_moment_it_told_something(world: World) -> None:

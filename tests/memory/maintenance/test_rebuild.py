@@ -1,4 +1,4 @@
-"""Law 8: the index can be lost, damaged or taken away, and is made anew from the database without loss."""
+"""Law 8: the index can be lost, damaged or taken away, and is rebuilt from the database without loss."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SAVED = 1_100
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def saved(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database and an index that has written all kinds of its files."""
+    """Build a folder with a database and an index that has written all kinds of its files."""
     home = tmp_path_factory.mktemp("saved")
     await asyncio.to_thread(shutil.copyfile, sqlite_template, home / "arcpoint.db")
     database = Database(f"sqlite:///{home}/arcpoint.db")
@@ -68,7 +68,7 @@ async def saved(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def damaged(saved: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """A copy of it, still to be damaged."""
+    """Copy it for a test that damages it."""
     await asyncio.to_thread(shutil.copytree, saved, tmp_path / "copy")
     database = Database(f"sqlite:///{tmp_path}/copy/arcpoint.db")
     index = ChromaIndex(tmp_path / "copy" / "memory")
@@ -224,7 +224,7 @@ async def test_damage_that_shows_while_rebuilding_is_left_behind(own_world: Worl
 async def test_rebuilds_at_the_same_time_leave_one_index(
     sqlite: Database, server_index: ChromaServerIndex
 ) -> None:
-    """Of rebuilds that race, as several processes may on a server, one serves; of the others nothing is left."""
+    """Of rebuilds that race, as on a server, one serves, and nothing is left of the others."""
     world = World(sqlite, server_index)
     await world.add(*(distinct(number) for number in range(20)))
     old = await world.memory().sync()

@@ -44,7 +44,7 @@ async def stored(database: Database, incident_id: int) -> tuple[str, str | None,
 
 
 async def taken_from_outbox(database: Database) -> list[int | None]:
-    """What is queued for memory, which is empty after that."""
+    """Return what is queued for memory, and empty the queue."""
     async with database.write() as session:
         queued = (await session.scalars(select(MemoryOutbox.incident_id))).all()
         await session.execute(delete(MemoryOutbox))

@@ -1,4 +1,4 @@
-"""Whose words memory repeats: provenance, review, and what was known by when."""
+"""Whose diagnosis memory recalls: provenance, review, and what was known when."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_a_rejected_incident_is_not_recalled_from_that_moment_on(world: Wo
 
 
 @pytest.mark.both_databases
-async def test_nothing_is_told_before_it_was_known(world: World) -> None:
+async def test_nothing_is_recalled_before_it_was_known(world: World) -> None:
     """Leak test: at any moment every incident recalled was over and every word of it was known by then."""
     chance = random.Random(11)  # noqa: S311  repeatable, not secret
     rows: list[Incident] = []
