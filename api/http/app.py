@@ -35,8 +35,7 @@ from api.version import version
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.database import DatabaseError
 
 _TOLD = (

@@ -17,8 +17,7 @@ from starlette.responses import Response
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import NotResolved, QueryTimeout, Unknown
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.database import DatabaseError
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
-from memory.recall.results import Recall, RecallQuery, Recollection
+from memory.recall.results import Recall, RecalledIncident, RecallQuery
 from memory.text.recipe import query_text
 from models import Incident, Provenance, ReviewStatus, Severity
 from models.database import ReadSession
@@ -87,7 +87,7 @@ async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[In
     return found.all()
 
 
-def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> Fact:
+def _fact(recollection: RecalledIncident, asked: str | None, *, asked_for: bool) -> Fact:
     """`asked` is the public id of the incident that it was found by; None: the question.
 
     `asked_for` says whether the question asks for the past.
@@ -116,7 +116,7 @@ def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> 
     )
 
 
-def _importance(recollection: Recollection, *, asked_for: bool) -> float:
+def _importance(recollection: RecalledIncident, *, asked_for: bool) -> float:
     likeness = 0.4 + 0.6 * max(0.0, recollection.similarity) + (_ASKED_FOR if asked_for else 0.0)
     trust = 1.0 if recollection.status == ReviewStatus.APPROVED else _DRAFT_SHARE
     return trust * min(0.95, likeness)

@@ -28,7 +28,7 @@ from api.settings import Settings, load_settings
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 from memory.errors import MemoryUnavailable
-from memory.maintenance.upkeep import SyncReport
+from memory.maintenance.index_maintenance import SyncReport
 from models import Severity
 from models.database import Database
 

@@ -1,4 +1,4 @@
-"""A process that changes memory and kills itself at one step: `upkeep_process.py URL FOLDER CHANGE STEP`.
+"""A process that changes memory and kills itself at a step: `maintenance_process.py URL FOLDER CHANGE STEP`.
 
 STEP is `before:NAME` or `after:NAME`, NAME one of STEPS; `none` lets it end by itself.
 """
@@ -18,25 +18,23 @@ from memory.entries.entries import Entries
 from memory.entries.outbox import Outbox
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
-from memory.maintenance import collection, upkeep
+from memory.maintenance import collection, index_maintenance
 from models.database import Database
 
 STEPS: dict[str, tuple[Any, str]] = {
     "store entries": (Entries, "_store"),
-    "settle": (Outbox, "settle"),
+    "acknowledge": (Outbox, "acknowledge"),
     "write rows": (ChromaIndex, "upsert"),
     "remove rows": (ChromaIndex, "delete"),
-    "name the collection": (ChromaIndex, "rename"),
     "verify": (collection, "_verify"),
-    "flip": (upkeep, "activate"),
-    "erase": (upkeep, "erase"),
+    "flip": (index_maintenance, "activate"),
+    "erase": (index_maintenance, "erase"),
     "drop": (ChromaIndex, "drop"),
-    "compact": (ChromaIndex, "compact"),
 }
 
 
 def kill_at(step: str) -> None:
-    """Makes the process kill itself the first time it comes to a step."""
+    """Make the process kill itself the first time it comes to a step."""
     when, _, name = step.partition(":")
     owner, attribute = STEPS[name]
     original = getattr(owner, attribute)
@@ -52,13 +50,13 @@ def kill_at(step: str) -> None:
 async def change(url: str, folder: Path, what: str) -> None:
     database = Database(url)
     memory = IncidentMemory(database, HashingEmbedder(), ChromaIndex(folder), deadline_s=20)
-    if what == "keep_up":
-        memory.upkeep._compared = (await memory.status()).collection  # as after an earlier turn
-        await memory.upkeep.keep_up()
+    if what == "process_outbox":
+        memory.maintenance._compared = (await memory.status()).collection  # as after an earlier turn
+        await memory.maintenance.process_outbox()
     elif what == "forget":
-        await memory.upkeep.forget(["inc_1"], at=datetime.now(UTC))
+        await memory.maintenance.forget(["inc_1"], at=datetime.now(UTC))
     else:
-        await getattr(memory.upkeep, what)()
+        await getattr(memory.maintenance, what)()
     await memory.close()
     await database.close()
 
