@@ -70,7 +70,7 @@ async def test_an_id_column_names_the_request(
     assert numbers(await load(path, rows_per_batch=4)) == (5, 3, 2, 0)
     async with database.write() as session:
         found = await session.execute(select(Request.latency_ms, Request.public_id))
-        named = {latency: name for latency, name in found}
+        named = {row.latency_ms: row.public_id for row in found}
     assert (named[1], named[4]) == ("req_a", "req_b")
     assert len(named[3]) == len("req_") + 32
 
@@ -178,7 +178,9 @@ async def test_a_constant_tier_is_for_new_users(
     assert {name: user.tier for name, user in users.items()} == {"user_1": "premium", "user_2": "standard"}
     assert counted == {"premium", "standard"}
     assert users["user_1"].created_at == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert users["user_1"].updated_at == changed, "a tier that changed since is not claimed for the time before"
+    assert users["user_1"].updated_at == changed, (
+        "a changed tier is not claimed for earlier"
+    )
 
 
 async def test_a_name_that_means_something_else_in_the_database_stops_the_load(
