@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from api.archive.document import Document, PostmortemText
+from api.archive.document_parser import ACCEPTED
+from api.archive.documents import ArchivedPostmortem, IncidentDocument
 from api.archive.errors import DocumentRejected
-from api.archive.readings import WANTED
 from context_builder.postmortems.document import read_document
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import body_digest, checked_markdown
@@ -33,7 +33,7 @@ class ImportPolicy:
 
 
 @dataclass(slots=True)
-class Changes:
+class PlannedChanges:
     """Columns to set; empty ones change nothing."""
 
     incident: dict[str, Any] = field(default_factory=dict)
@@ -43,10 +43,10 @@ class Changes:
 
 
 def plan_changes(
-    document: Document, incident: Incident | None, postmortem: Postmortem | None, policy: ImportPolicy
-) -> Changes:
+    document: IncidentDocument, incident: Incident | None, postmortem: Postmortem | None, policy: ImportPolicy
+) -> PlannedChanges:
     """Compares a document with what is stored. Raises DocumentRejected where they do not go together."""
-    changes = Changes()
+    changes = PlannedChanges()
     changes.incident = (
         _new_incident(document) if incident is None else _changed(document, incident, policy, changes)
     )
@@ -62,11 +62,11 @@ def plan_changes(
     return changes
 
 
-def _new_incident(document: Document) -> dict[str, Any]:
+def _new_incident(document: IncidentDocument) -> dict[str, Any]:
     for name in _REQUIRED:
         if document.columns.get(name) is None:
             known = f"is missing, and no incident {document.public_id!r} is known here"
-            raise DocumentRejected(document.place_of(name), name, f"{known}; {WANTED[name]}")
+            raise DocumentRejected(document.location_of(name), name, f"{known}; {ACCEPTED[name]}")
     columns = dict(document.columns)
     if document.is_over:
         columns.setdefault("resolved_at", columns["started_at"])
@@ -89,7 +89,7 @@ def _default_review(provenance: Provenance | None) -> ReviewStatus:
 
 
 def _changed(
-    document: Document, incident: Incident, policy: ImportPolicy, changes: Changes
+    document: IncidentDocument, incident: Incident, policy: ImportPolicy, changes: PlannedChanges
 ) -> dict[str, Any]:
     """An imported incident follows its archive; of another one only what is empty is filled."""
     follows = policy.replace or incident.provenance == Provenance.IMPORT
@@ -108,7 +108,7 @@ def _changed(
     if after["resolved_at"] is not None and after["resolved_at"] < after["started_at"]:
         name = "started_at" if "started_at" in columns else "resolved_at"
         raise DocumentRejected(
-            document.place_of(name), name, "is not in order with the other time as it is known here"
+            document.location_of(name), name, "is not in order with the other time as it is known here"
         )
     if "resolved_at" in columns and _status(columns["resolved_at"]) != incident.status:
         columns["status"] = _status(columns["resolved_at"])
@@ -123,7 +123,7 @@ def _changed(
     return columns
 
 
-def _new_postmortem(document: Document, text: PostmortemText, policy: ImportPolicy) -> dict[str, Any]:
+def _new_postmortem(document: IncidentDocument, text: ArchivedPostmortem, policy: ImportPolicy) -> dict[str, Any]:
     given = {"summary": "", "root_cause": None, "resolution": None} | dict(text.columns)
     provenance = text.provenance or document.provenance
     status = text.status or document.review or _default_review(provenance)
@@ -140,7 +140,7 @@ def _new_postmortem(document: Document, text: PostmortemText, policy: ImportPoli
 
 
 def _replaced(
-    document: Document, text: PostmortemText, stored: Postmortem, policy: ImportPolicy, changes: Changes
+    document: IncidentDocument, text: ArchivedPostmortem, stored: Postmortem, policy: ImportPolicy, changes: PlannedChanges
 ) -> dict[str, Any]:
     """A postmortem follows its archive unless a person has edited or reviewed it here."""
     new = _new_postmortem(document, text, policy)
@@ -176,12 +176,12 @@ def _is_a_persons(stored: Postmortem) -> bool:
 
 
 def _edited(
-    document: Document,
-    text: PostmortemText,
+    document: IncidentDocument,
+    text: ArchivedPostmortem,
     incident: Incident,
     stored: Postmortem | None,
     policy: ImportPolicy,
-    changes: Changes,
+    changes: PlannedChanges,
 ) -> dict[str, Any]:
     """A file that this product has written, and that a person may have edited since."""
     digest = body_digest(text.markdown)
@@ -206,13 +206,13 @@ def _edited(
 
 
 def _by_a_person(
-    document: Document, text: PostmortemText, incident: Incident, policy: ImportPolicy
+    document: IncidentDocument, text: ArchivedPostmortem, incident: Incident, policy: ImportPolicy
 ) -> dict[str, Any]:
     """As an edit of the postmortem itself: who approved another text did not approve this one."""
     try:
         markdown = checked_markdown(text.markdown)
     except QuestionError as error:
-        raise DocumentRejected(document.place, "text", str(error)) from None
+        raise DocumentRejected(document.location, "text", str(error)) from None
     told = read_document(markdown)
     return {
         "markdown": markdown,

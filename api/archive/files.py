@@ -12,10 +12,12 @@ from pathlib import Path
 from api.archive.errors import ArchiveError
 
 STANDARD_STREAM = "-"
-ACCEPTED = "a folder, .md, .markdown, .jsonl, .ndjson, or - for JSON Lines on standard input"
+ACCEPTED_PATHS = "a folder, .md, .markdown, .jsonl, .ndjson, or - for JSON Lines on standard input"
+_NOT_DOCUMENTS = ("readme", "index", "template", "contributing", "license", "changelog")
+"""Names of Markdown files that lie beside incidents and are none."""
 
 
-class Format(StrEnum):
+class ArchiveFormat(StrEnum):
     """How a file is written."""
 
     MARKDOWN = "markdown"
@@ -23,31 +25,35 @@ class Format(StrEnum):
 
 
 _FORMATS = {
-    ".md": Format.MARKDOWN,
-    ".markdown": Format.MARKDOWN,
-    ".jsonl": Format.JSON_LINES,
-    ".ndjson": Format.JSON_LINES,
+    ".md": ArchiveFormat.MARKDOWN,
+    ".markdown": ArchiveFormat.MARKDOWN,
+    ".jsonl": ArchiveFormat.JSON_LINES,
+    ".ndjson": ArchiveFormat.JSON_LINES,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
-    """One file to read, or a link to a folder, which is told and not followed."""
+    """A file to read, or something that is left out and reported."""
 
     path: Path
-    format: Format
-    is_folder_link: bool = False
+    format: ArchiveFormat = ArchiveFormat.MARKDOWN
+    left_out: str = ""
+    """Why it is not read; empty if it is."""
 
 
-def format_of(path: Path) -> Format | None:
-    """By the end of its name; None: it is no file of an archive."""
+def format_of(path: Path) -> ArchiveFormat | None:
+    """Return the format that the end of a name stands for, None if it is no file of an archive."""
     return _FORMATS.get(path.suffix.lower())
 
 
 def find_files(paths: Sequence[Path]) -> list[ArchiveFile]:
-    """All files below the paths, in the order of the paths and then of their names; hidden ones are left out.
+    """Return all files below the paths, in the order of the paths and then of their names. Blocks.
 
-    Raises ArchiveError for a path that is not there or of no known kind. Blocks.
+    Hidden files are skipped.
+
+    Raises:
+        ArchiveError: a path does not exist or is of no known kind.
     """
     found = [file for path in paths for file in _below(path)]
     return list({str(file.path): file for file in found}.values())
@@ -55,7 +61,7 @@ def find_files(paths: Sequence[Path]) -> list[ArchiveFile]:
 
 def _below(path: Path) -> Iterator[ArchiveFile]:
     if str(path) == STANDARD_STREAM:
-        yield ArchiveFile(path, Format.JSON_LINES)
+        yield ArchiveFile(path, ArchiveFormat.JSON_LINES)
         return
     try:
         mode = path.stat().st_mode
@@ -66,11 +72,11 @@ def _below(path: Path) -> Iterator[ArchiveFile]:
     elif known := format_of(path):
         yield ArchiveFile(path, known)
     else:
-        raise ArchiveError(f"{path} is no archive; accepted are {ACCEPTED}")
+        raise ArchiveError(f"{path} is no archive; accepted are {ACCEPTED_PATHS}")
 
 
 def _in_folder(folder: Path) -> Iterator[ArchiveFile]:
-    """Links to folders are not followed: they may lead in a circle, or out of the archive."""
+    """Yield the files of a folder; links to folders may lead in a circle, or out of the archive."""
 
     def refuse(error: OSError) -> None:
         raise ArchiveError(f"cannot read {error.filename}: {error.strerror}") from None
@@ -79,8 +85,12 @@ def _in_folder(folder: Path) -> Iterator[ArchiveFile]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             if (link := Path(where, name)).is_symlink():
-                yield ArchiveFile(link, Format.MARKDOWN, is_folder_link=True)
+                left_out = "a link to a folder is not followed; name the folder itself"
+                yield ArchiveFile(link, left_out=left_out)
         for name in sorted(names):
-            known = format_of(Path(name))
-            if known and not name.startswith("."):
-                yield ArchiveFile(Path(where, name), known)
+            path = Path(where, name)
+            known = format_of(path)
+            if known is None or name.startswith("."):
+                continue
+            is_other = known is ArchiveFormat.MARKDOWN and path.stem.lower() in _NOT_DOCUMENTS
+            yield ArchiveFile(path, known, "taken for no incident; name the file itself" if is_other else "")
