@@ -17,17 +17,16 @@ from rich.progress import Progress as ProgressBar
 
 from api.cli.failure import exit_on_error
 from api.ingest import (
-    INCIDENTS,
-    REQUESTS,
     ColumnMapping,
+    IncidentRecord,
     IngestSummary,
     Progress,
-    ingest_incidents,
-    ingest_requests,
+    Report,
+    RequestRecord,
+    ingest_file,
     load_mapping,
 )
-from api.ingest.fields import Kind
-from api.ingest.summary import Report
+from api.ingest.records import Record
 from api.settings import load_settings
 from models.database import Database
 from models.migrations import head_revision
@@ -67,7 +66,7 @@ def requests(
     as_json: AsJson = False,
 ) -> None:
     """Append a request log; rows that were loaded before are left out."""
-    _run(_Load(REQUESTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+    _run(_Load(RequestRecord, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
 
 
 @app.command()
@@ -80,32 +79,31 @@ def incidents(
     as_json: AsJson = False,
 ) -> None:
     """Add incidents, and bring those that were loaded before up to date."""
-    _run(_Load(INCIDENTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+    _run(_Load(IncidentRecord, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
     """One command as it was given."""
 
-    kind: Kind
+    record_type: type[Record]
     file: Path
     mapping: Path | None
     settings: tuple[str, ...]
     rejects: Path | None
 
     def run(self, report: Report) -> IngestSummary:
-        mapping = load_mapping(self.kind, self.mapping, self.settings)
+        mapping = load_mapping(self.record_type, self.mapping, self.settings)
         database = Database(load_settings().database_url)
         return asyncio.run(self._run(database, head_revision(), mapping, report))
 
     async def _run(
         self, database: Database, revision: str, mapping: ColumnMapping, report: Report
     ) -> IngestSummary:
-        ingest = ingest_requests if self.kind is REQUESTS else ingest_incidents
         rejects = self.rejects or Path(f"{self.file.stem}.rejects.jsonl")
         try:
             await database.require_revision(revision)
-            return await ingest(database, self.file, mapping, rejects=rejects, progress=report)
+            return await ingest_file(database, self.file, mapping, rejects=rejects, progress=report)
         finally:
             await database.close()
 

@@ -1,4 +1,4 @@
-"""A batch as one transaction that is tried again where another writer got in between."""
+"""One transaction, retried where another writer interferes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from models.database import Database, WriteSession
 
-ATTEMPTS = 6
+MAX_ATTEMPTS = 6
 FIRST_PAUSE_S = 0.05
 
-_PASSING = {
+_TRANSIENT = {
     "40001",  # serialization failure
     "40P01",  # deadlock
     "23505",  # another writer created the same row, for example a rollup's bucket, a moment earlier
@@ -30,11 +30,11 @@ async def commit(database: Database, work: Callable[[WriteSession], Awaitable[Re
             async with database.write() as session:
                 return await work(session)
         except DBAPIError as error:
-            if attempt == ATTEMPTS or not _is_passing(error):
+            if attempt == MAX_ATTEMPTS or not _is_transient(error):
                 raise
         await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
         attempt += 1
 
 
-def _is_passing(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in _PASSING or "database is locked" in str(error.orig)
+def _is_transient(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _TRANSIENT or "database is locked" in str(error.orig)
