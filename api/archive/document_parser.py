@@ -44,11 +44,12 @@ KEYS = {
 }
 """Keys of each field; the first that is there counts."""
 ACCEPTED = {
+    "id": "accepted are 1 to 100 characters",
     "title": "accepted is a title, or a heading in the text",
     "severity": f"accepted are {ACCEPTED_SEVERITIES}, or --severity for all that have none",
     "started_at": "accepted is a time such as 2026-11-20T08:00Z",
 }
-"""What a required field takes, for those who left it out."""
+"""What is accepted in fields that cannot be empty."""
 _REVIEWS = {
     "draft": ReviewStatus.DRAFT,
     **dict.fromkeys(("approved", "final", "published", "reviewed", "accepted"), ReviewStatus.APPROVED),
@@ -72,20 +73,24 @@ def parse_document(raw: RawDocument, defaults: ImportDefaults) -> IncidentDocume
     markdown = _markdown(raw, about, stated.get("markdown"))
     review, is_over = _status(raw, stated, has_text=markdown is not None)
     found = find_fields(markdown or "")
-    is_dated, notes = "started_at" in stated, ()
+    is_dated = "started_at" in stated
+    notes: tuple[str, ...] = ()
     if digest is None:
         _fill(stated, found, defaults)
         notes = tuple(_fill_times(raw, stated, found, markdown or "", defaults.zone))
     else:
         stated = {name: stated[name] for name in ("id", "provenance") if name in stated}
     stated["markdown"] = markdown
+    for name, accepted in ACCEPTED.items():
+        if not stated.get(name, True):
+            raise raw.rejected(name, f"is empty; {accepted}")
     record = _validated(raw, ArchiveRecord, stated, defaults)
     columns = record.model_dump(exclude_unset=True, exclude={"id", "provenance", "markdown"})
     if "symptoms" in columns:
         columns["symptoms"] = columns["symptoms"] or ""
     return IncidentDocument(
         location=raw.location,
-        public_id=record.id if "id" in stated else _made_id(raw, record, defaults.zone, is_dated=is_dated),
+        public_id=record.id or _made_id(raw, record, defaults.zone, is_dated=is_dated),
         columns=columns,
         is_over=is_over,
         markdown=markdown,
@@ -142,9 +147,7 @@ def _markdown(raw: RawDocument, about: Any, member: str | None) -> str | None:
     return text if text is not None and (text.strip() or has_members) else None
 
 
-def _status(
-    raw: RawDocument, stated: dict[str, Any], *, has_text: bool
-) -> tuple[ReviewStatus | None, bool]:
+def _status(raw: RawDocument, stated: dict[str, Any], *, has_text: bool) -> tuple[ReviewStatus | None, bool]:
     """Return what is said of the review, and whether the incident is over even if no end is stated."""
     word = (stated.pop("status", None) or "").strip().lower()
     if not word or word in _REVIEWS:
@@ -173,7 +176,11 @@ def _fill(stated: dict[str, Any], found: Mapping[str, FoundText], defaults: Impo
 
 
 def _fill_times(
-    raw: RawDocument, stated: dict[str, Any], found: Mapping[str, FoundText], markdown: str, zone: tzinfo | None
+    raw: RawDocument,
+    stated: dict[str, Any],
+    found: Mapping[str, FoundText],
+    markdown: str,
+    zone: tzinfo | None,
 ) -> Iterator[str]:
     """Fill the start from a label, the name of the file or else the first time in the text; yield notes."""
     if "started_at" not in stated:
@@ -183,7 +190,7 @@ def _fill_times(
         try:
             period = find_period(texts, zone)
         except ValueProblem as problem:
-            raise raw.rejected("started_at", _reason("started_at", problem)) from None
+            raise raw.rejected("started_at", _reason(problem)) from None
         if period is not None:
             stated["started_at"], end, line = period
             if end is not None:
@@ -198,9 +205,10 @@ def _fill_times(
 
 def _made_id(raw: RawDocument, record: ArchiveRecord, zone: tzinfo | None, *, is_dated: bool) -> str:
     """Return an id that follows from title and start, the same in every format and place."""
-    for name in ("title", "started_at"):
-        if getattr(record, name) is None:
-            raise raw.rejected(name, f"is missing; {ACCEPTED[name]}")
+    if record.title is None:
+        raise raw.rejected("title", f"is missing; {ACCEPTED['title']}")
+    if record.started_at is None:
+        raise raw.rejected("started_at", f"is missing; {ACCEPTED['started_at']}")
     start = record.started_at
     if raw.date_in_name and not is_dated:
         # A time in the text may become more precise, the name of the file stays.
@@ -232,11 +240,9 @@ def _validated(
         return model.model_validate(values, context=ParseOptions(defaults.zone, units))
     except ValidationError as error:
         problem = problems_of(error)[0]
-        raise raw.rejected(problem.field, _reason(problem.field, problem)) from None
+        raise raw.rejected(problem.field, _reason(problem)) from None
 
 
-def _reason(field: str, problem: ValueProblem | FieldProblem) -> str:
-    if problem.kind == "missing":
-        return f"is empty; {ACCEPTED.get(field, 'accepted is text')}"
+def _reason(problem: ValueProblem | FieldProblem) -> str:
     hint = ", or say --timezone UTC" if problem.kind == NO_ZONE else ""
     return (f"{problem.kind}: {problem.detail}" if problem.detail else problem.kind) + hint

@@ -14,7 +14,7 @@ from api.archive.errors import DocumentRejected, Location
 from api.archive.written_times import parse_written_time
 from api.ingest.files import Bindings
 from api.ingest.records import Record, ValueProblem
-from api.ingest.records.fields import AnyCase, LongText, Name, Quantity, Storable, Target, Title
+from api.ingest.records.fields import AnyCase, LongText, Name, Quantity, Target, Title, storable
 from api.ingest.records.parsing import EPOCH_UNITS
 from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 from models import Provenance, ReviewStatus, Severity
@@ -75,11 +75,11 @@ class ArchiveRecord(Record):
     kind: ClassVar[str] = "incidents"
     id_prefix: ClassVar[str] = "inc_"
 
-    id: Annotated[Name, AfterValidator(_printable)] = Field(default=None)
-    title: Annotated[Title, AfterValidator(_not_blank)] = Field(default=None)
-    severity: Annotated[Severity, BeforeValidator(parse_severity)] = Field(default=None)
+    id: Annotated[Name, AfterValidator(_printable)] | None = None  # type: ignore[assignment]
+    title: Annotated[Title, AfterValidator(_not_blank)] | None = None
+    severity: Annotated[Severity, BeforeValidator(parse_severity)] | None = None
     target: Target | None = None
-    started_at: Time = Field(default=None)
+    started_at: Time | None = None
     resolved_at: Time | None = None
     status: str | None = None
     """A review or a state."""
@@ -87,7 +87,7 @@ class ArchiveRecord(Record):
     symptoms: LongText | None = None
     root_cause: LongText | None = None
     resolution: LongText | None = None
-    markdown: Annotated[str, Field(max_length=2_000_000), Storable] | None = None
+    markdown: Annotated[str, Field(max_length=2_000_000), AfterValidator(storable)] | None = None
 
 
 class PostmortemRecord(BaseModel):

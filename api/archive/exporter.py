@@ -8,7 +8,6 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,7 +96,11 @@ async def export_archive(
     target = _Target(path, replace=replace)
     await asyncio.to_thread(target.open)
     async with AsyncExitStack() as resources:
-        resources.push_async_exit(partial(asyncio.to_thread, target.close))
+
+        async def close(*error: Any) -> None:
+            await asyncio.to_thread(target.close, *error)
+
+        resources.push_async_exit(close)
         async with database.read() as session:
             total = await session.scalar(select(func.count()).select_from(Incident).where(_NOT_FORGOTTEN))
             async for page in _pages(session):

@@ -98,7 +98,7 @@ def read_yaml(text: str, location: Location) -> dict[str, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or depth > MAX_DEPTH:
                 problem = "accepted is plain YAML without tags, aliases and deep nesting"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type]
         members = yaml.load(text, Loader=_Loader)  # noqa: S506  it constructs text only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -108,7 +108,9 @@ def read_yaml(text: str, location: Location) -> dict[str, Any]:
     if members is None or members is _LEFT_EMPTY:
         return {}
     if not isinstance(members, dict):
-        raise DocumentRejected(location.at(2), _FIELD, "is no mapping; accepted are lines such as `title: text`")
+        raise DocumentRejected(
+            location.at(2), _FIELD, "is no mapping; accepted are lines such as `title: text`"
+        )
     return members
 
 

@@ -69,7 +69,7 @@ class ArchiveReader:
                 else:
                     batch.documents.append(item)
                     batch.notes += item.notes
-                    characters += len(item.postmortem.markdown) if item.postmortem else 0
+                    characters += len(item.markdown or "")
                 if len(batch) >= self._per_batch or characters > _BATCH_CHARACTERS:
                     break
         return batch
@@ -90,7 +90,9 @@ class ArchiveReader:
             except DocumentRejected as error:
                 yield error
             except OSError as error:
-                yield DocumentRejected(Location(str(file.path), 1), "file", f"cannot be read: {error.strerror}")
+                yield DocumentRejected(
+                    Location(str(file.path), 1), "file", f"cannot be read: {error.strerror}"
+                )
 
     def _document(self, raw: RawDocument) -> IncidentDocument | DocumentRejected:
         try:

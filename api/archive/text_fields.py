@@ -18,7 +18,14 @@ TEXT_NAMES = {
     "severity": ("severity", "sev", "priority"),
     "started_at": ("date", "started_at", "start", "started", "start_time", "incident_date"),
     "resolved_at": ("resolved_at", "end", "ended", "ended_at", "resolved", "end_time"),
-    "summary": ("summary", "executive_summary", "incident_summary", "overview", "what_happened", "description"),
+    "summary": (
+        "summary",
+        "executive_summary",
+        "incident_summary",
+        "overview",
+        "what_happened",
+        "description",
+    ),
     "symptoms": ("symptoms", "detection"),
     "impact": ("impact", "customer_impact", "user_impact", "business_impact"),
     "root_cause": ("root_cause", "root_causes", "root_cause_analysis", "cause", "causes", "why_it_happened"),
@@ -86,7 +93,9 @@ def find_timestamps(markdown: str) -> Iterator[FoundText]:
             yield from (FoundText(match.group(), number) for match in TIMESTAMP.finditer(line))
 
 
-def find_period(texts: Iterable[FoundText], zone: tzinfo | None) -> tuple[datetime, datetime | None, int] | None:
+def find_period(
+    texts: Iterable[FoundText], zone: tzinfo | None
+) -> tuple[datetime, datetime | None, int] | None:
     """Return start, end and line of the first text that begins with a line that is a time or a period.
 
     Raises:

@@ -33,7 +33,9 @@ def parse_written_time(value: object, zone: tzinfo | None = None, unit: str | No
     try:
         return parse_time(value, zone, unit)
     except ValueProblem as problem:
-        written = None if unit or problem.kind in (NO_UNIT, NO_ZONE) else _written_out(str(value).strip("*_` "))
+        written = (
+            None if unit or problem.kind in (NO_UNIT, NO_ZONE) else _written_out(str(value).strip("*_` "))
+        )
         if written is None:
             raise
     return parse_time(written, zone)
@@ -71,7 +73,9 @@ def _written_out(text: str) -> datetime | None:
         if name in _US_ZONES or name.count("/") == 1:
             zone = parse_zone(f"America/{_US_ZONES[name]}" if name in _US_ZONES else name)
         found = {
-            dateparser.parse(rest if zone else text, languages=["en"], settings={**_SETTINGS, "DATE_ORDER": order})
+            dateparser.parse(
+                rest if zone else text, languages=["en"], settings={**_SETTINGS, "DATE_ORDER": order}
+            )
             for order in ("DMY", "MDY")
         }
     except (ValueError, OverflowError):
