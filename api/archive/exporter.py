@@ -1,4 +1,4 @@
-"""Exports what the database holds: to a folder of Markdown files, a file of JSON Lines, or standard output."""
+"""Exports incidents and postmortems to a folder of Markdown files, to JSON Lines, or to standard output."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class _Target:
             elif kind is ArchiveFormat.MARKDOWN or (kind is None and path.is_file()):
                 raise ArchiveError(f"cannot export to {path}; {_ACCEPTED}")
             elif not self._replace and path.exists() and (kind or any(path.iterdir())):
-                raise ArchiveError(f"{path} is not empty; name another one, or say --replace to overwrite it")
+                raise ArchiveError(
+                    f"{path} has content already; name another path, or say --replace to overwrite it"
+                )
             elif kind is ArchiveFormat.JSON_LINES:
                 self._lines = self._resources.enter_context(replaced_file(path))
             else:

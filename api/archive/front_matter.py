@@ -75,7 +75,7 @@ def _decoded(content: bytes, location: Location) -> str:
 class _Loader(BaseLoader):
     """Constructs text, lists and mappings; `null` and `~` are None, and no value at all is _LEFT_EMPTY."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT002
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) < len(node.value):
             raise yaml.MarkedYAMLError(problem="a key is given twice", problem_mark=node.start_mark)

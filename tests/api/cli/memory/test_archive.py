@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from api.archive.batches import DOCUMENTS_PER_BATCH
+from api.archive.reader import DOCUMENTS_PER_BATCH
 from support.command_line import Run, Start, finished
 
 INCIDENT = {
@@ -113,7 +113,7 @@ def test_an_export_goes_in_through_a_pipe(
     )
     again = arcpoint("memory", "export", tmp_path / "out")
     assert (again.code, again.out) == (2, "")
-    assert "is not empty" in again.err
+    assert "has content already" in again.err
 
 
 def imported(environment: dict[str, str]) -> int:
