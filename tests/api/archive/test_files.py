@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from api.archive.batches import ArchiveReader, Batch
-from api.archive.errors import ArchiveError
-from api.archive.markdown import MAX_BYTES
-from api.archive.readings import Assumptions
-from api.ingest.lines import MAX_LINE_BYTES
+from api.archive import ArchiveError, ImportDefaults
+from api.archive.front_matter import MAX_BYTES
+from api.archive.json_lines import MAX_LINE_BYTES
+from api.archive.reader import ArchiveReader, DocumentBatch
 from support.archives import Archive
 
 LINE = '{"id": "inc_1", "title": "x", "sev": 1, "start": "2026-01-01T00:00Z"}'
 
 
-def read(*paths: Path, per_batch: int = 100) -> list[Batch]:
-    reader = ArchiveReader(paths, Assumptions(), per_batch=per_batch)
+def read(*paths: Path, per_batch: int = 100) -> list[DocumentBatch]:
+    reader = ArchiveReader(paths, ImportDefaults(), per_batch=per_batch)
     try:
         reader.open()
         batches = []
@@ -111,7 +110,7 @@ def test_a_line_that_is_no_document_is_told(archive: Archive, line: bytes, said:
     assert [document.public_id for document in batch.documents] == ["inc_1", "inc_2"]
     (error,) = batch.rejected
     assert said in str(error)
-    assert str(error.place).endswith("x.jsonl:2")
+    assert str(error.location).endswith("x.jsonl:2")
     assert len(str(error).splitlines()) == 1
 
 

@@ -130,7 +130,7 @@ async def test_an_incident_of_the_log_is_completed_and_not_overwritten(
     first = await run_import()
     assert numbers(first) == (0, 1, 0, 0)
     (note,) = first.notes
-    assert note.startswith(f"{archive.path}/a.md:1: kept as it is here: title, target; --replace")
+    assert note.startswith(f"{archive.path}/a.md: kept as it is here: title, target; --replace")
     incident = (await stored(database))["inc_1"]
     assert (incident.title, incident.target, incident.provenance) == ("Slow", "gpt-4/aws", "human")
     assert (incident.status, incident.root_cause) == ("resolved", "Quota")
@@ -156,7 +156,7 @@ async def test_a_forgotten_incident_is_never_written_again(
         summary = await run_import(replace=replace)
         assert (numbers(summary), summary.forgotten) == ((0, 0, 0, 0), 1)
         assert summary.notes == [
-            f"{archive.path}/a.md:1: incident inc_1 was forgotten here; it is not written again"
+            f"{archive.path}/a.md: incident inc_1 was forgotten here; it is not written again"
         ]
     assert await emptied_outbox(database) == 0
     assert (await stored(database))["inc_1"].root_cause is None
@@ -176,8 +176,8 @@ async def test_what_cannot_be_taken_is_told_and_the_rest_goes_in(
     archive.front("e.md", id="inc_6", title="x\0y")
     summary = await run_import()
     assert numbers(summary) == (1, 0, 0, 6)
-    places = [str(each.place).removeprefix(f"{archive.path}/") for each in summary.rejected]
-    assert places == ["a.md:4", "c.md:1", "d.jsonl:1", "d.jsonl:3", "d.jsonl:4", "e.md:3"]
+    places = [str(each.location).removeprefix(f"{archive.path}/") for each in summary.rejected]
+    assert places == ["a.md", "c.md", "d.jsonl:1", "d.jsonl:3", "d.jsonl:4", "e.md:3"]
     fields = [each.field for each in summary.rejected]
     assert fields == ["severity", "severity", "id", "line", "started_at", "text"]
     assert "is in this archive already" in summary.rejected[2].reason

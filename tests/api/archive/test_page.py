@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from api.archive import ImportDefaults
+from api.archive.document_parser import KEYS, parse_document
+from api.archive.documents import RawDocument
+from api.archive.front_matter import read_markdown
 from api.archive.json_lines import read_json_lines
-from api.archive.markdown import read_markdown
-from api.archive.readings import _KEYS, Assumptions, Written, read_document
 from api.http.app import create_app
 from support.http_service import settings_of
 
@@ -26,14 +28,14 @@ def page(repository: Path) -> str:
 def test_the_examples_go_in(page: str) -> None:
     """The file with its sections, the line with its other names."""
     blocks = dict(BLOCK.findall(page))
-    document = read_document(read_markdown(blocks["markdown"].encode(), "x.md"), Assumptions())
+    document = parse_document(read_markdown(blocks["markdown"].encode(), "x.md"), ImportDefaults())
     assert (document.public_id, document.columns["severity"]) == ("inc-2024-117", "critical")
     assert document.columns["started_at"] == datetime(2024, 3, 1, 9, 12, tzinfo=UTC)
     assert document.columns["root_cause"].startswith("Compaction had been")
     assert document.columns["resolution"].startswith("The volume")
     (written,) = read_json_lines(io.BytesIO(blocks["json"].encode()), "x.jsonl")
-    assert isinstance(written, Written)
-    line = read_document(written, Assumptions())
+    assert isinstance(written, RawDocument)
+    line = parse_document(written, ImportDefaults())
     assert (line.public_id, line.columns["severity"]) == ("118", "high")
     assert line.columns["resolution"] == "It got a key of its own."
 
@@ -41,7 +43,7 @@ def test_the_examples_go_in(page: str) -> None:
 def test_every_key_is_on_the_page(page: str) -> None:
     """All names of all fields."""
     told = set(re.findall(r"`(\w+)`", page))
-    assert {key for field, keys in _KEYS.items() for key in keys if field != "markdown"} - {
+    assert {key for field, keys in KEYS.items() for key in keys if field != "markdown"} - {
         "state",
         "review",
     } <= told
