@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from api.archive.errors import ArchiveError
-from api.archive.files import STANDARD_STREAM, ArchiveFormat, format_of
+from api.archive.files import JSON_LINES, MARKDOWN, STANDARD_STREAM
 from api.archive.front_matter import write_markdown
 from api.archive.importer import Report
 from api.archive.json_lines import write_json_line
@@ -46,17 +46,15 @@ class _Target:
 
     def open(self) -> None:
         """Make the folder, or begin the file beside its place. Raises ArchiveError."""
-        path, kind = self._path, format_of(self._path)
+        path, suffix = self._path, self._path.suffix.lower()
         try:
             if str(path) == STANDARD_STREAM:
                 self._lines = sys.stdout
-            elif kind is ArchiveFormat.MARKDOWN or (kind is None and path.is_file()):
+            elif suffix in MARKDOWN or (suffix not in JSON_LINES and path.is_file()):
                 raise ArchiveError(f"cannot export to {path}; {_ACCEPTED}")
-            elif not self._replace and path.exists() and (kind or any(path.iterdir())):
-                raise ArchiveError(
-                    f"{path} has content already; name another path, or say --replace to overwrite it"
-                )
-            elif kind is ArchiveFormat.JSON_LINES:
+            elif not self._replace and path.exists() and (suffix in JSON_LINES or any(path.iterdir())):
+                raise ArchiveError(f"{path} has content already; name another path, or say --replace")
+            elif suffix in JSON_LINES:
                 self._lines = self._resources.enter_context(replaced_file(path))
             else:
                 path.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,13 +15,13 @@ from sqlalchemy import select
 from api.archive.changes import ImportPolicy, PlannedChanges, plan_changes
 from api.archive.documents import ImportDefaults, IncidentDocument
 from api.archive.errors import DocumentRejected
-from api.archive.reader import DOCUMENTS_PER_BATCH, ArchiveReader
+from api.archive.reader import DOCUMENTS_PER_BATCH, ArchiveReader, Item
 from api.ingest.store.transaction import commit
 from models import Deployment, Incident, Postmortem
 from models.database import Database, WriteSession
 
 Report = Callable[[int, int], None]
-"""Called with the number of documents done and of all there are."""
+"""Called with the number of documents done and of all there are, or of those read so far."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,32 +42,17 @@ class ImportSummary:
 
     def add(self, other: ImportSummary) -> None:
         """Add the counts of one batch."""
-        self.documents += other.documents
-        self.added += other.added
-        self.updated += other.updated
-        self.unchanged += other.unchanged
-        self.forgotten += other.forgotten
-        self.rejected += sorted(
-            other.rejected, key=lambda error: (error.location.path, error.location.line or 0)
-        )
-        self.notes += other.notes
+        for name in ("documents", "added", "updated", "unchanged", "forgotten", "rejected", "notes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as JSON."""
-        return {
-            "documents": self.documents,
-            "added": self.added,
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "forgotten": self.forgotten,
-            "rejected": [
-                {"place": str(each.location), "field": each.field, "reason": each.reason}
-                for each in self.rejected
-            ],
-            "notes": self.notes,
-            "seconds": round(self.seconds, 3),
-            "dry_run": self.dry_run,
-        }
+        rejected = [
+            {"place": str(each.location), "field": each.field, "reason": each.reason}
+            for each in self.rejected
+        ]
+        counts = {each.name: getattr(self, each.name) for each in fields(self)}
+        return counts | {"rejected": rejected, "seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,24 +88,18 @@ async def import_archive(
         resources.push_async_callback(asyncio.to_thread, reader.close)
         await asyncio.to_thread(reader.open)
         while batch := await asyncio.to_thread(reader.next_batch):
-            stored = await _store(database, batch.documents, options)
-            stored.documents = len(batch.documents) + len(batch.rejected)
-            stored.rejected += batch.rejected
-            stored.notes[:0] = batch.notes
-            summary.add(stored)
+            summary.add(await _store(database, batch, options))
             summary.seconds = monotonic() - started
             if progress is not None:
                 progress(summary.documents, max(reader.total, summary.documents))
 
 
-async def _store(
-    database: Database, documents: Sequence[IncidentDocument], options: ImportOptions
-) -> ImportSummary:
+async def _store(database: Database, batch: Sequence[Item], options: ImportOptions) -> ImportSummary:
     async def work(session: WriteSession) -> ImportSummary:
         store = _BatchStore(session, options.policy)
-        await store.load(documents)
-        for document in documents:
-            store.put(document)
+        await store.load([item for item in batch if isinstance(item, IncidentDocument)])
+        for item in batch:
+            store.put(item)
         await store.add_new()
         if options.dry_run:
             await session.rollback()
@@ -158,9 +137,22 @@ class _BatchStore:
         )
         self._deployments = {row.public_id: row.id for row in deployments}
 
-    def put(self, document: IncidentDocument) -> None:
-        """Update the rows of a document; new incidents wait for `add_new`."""
+    def put(self, item: Item) -> None:
+        """Count an item and update the rows of a document; new incidents wait for `add_new`."""
+        if isinstance(item, str):
+            self.result.notes.append(item)
+            return
+        self.result.documents += 1
+        try:
+            if isinstance(item, DocumentRejected):
+                raise item
+            self._put(item)
+        except DocumentRejected as error:
+            self.result.rejected.append(error)
+
+    def _put(self, document: IncidentDocument) -> None:
         result = self.result
+        result.notes += document.notes
         incident = self._incidents.get(document.public_id)
         if incident is not None and incident.forgotten_at is not None:
             result.forgotten += 1
@@ -168,11 +160,7 @@ class _BatchStore:
             result.notes.append(f"{document.location}: {forgotten}")
             return
         postmortem = None if incident is None else self._postmortems.get(incident.id)
-        try:
-            changes = plan_changes(document, incident, postmortem, self._policy)
-        except DocumentRejected as error:
-            result.rejected.append(error)
-            return
+        changes = plan_changes(document, incident, postmortem, self._policy)
         if "target" in changes.incident:
             changes.incident["deployment_id"] = self._deployments.get(document.columns["target"])
         if changes.kept:
@@ -188,10 +176,10 @@ class _BatchStore:
             self._update(incident, postmortem, changes)
 
     def _update(self, incident: Incident, postmortem: Postmortem | None, changes: PlannedChanges) -> None:
-        _set(incident, changes.incident)
-        if postmortem is not None:
-            _set(postmortem, changes.postmortem)
-        elif changes.postmortem:
+        for row, columns in ((incident, changes.incident), (postmortem, changes.postmortem)):
+            for name, value in columns.items():
+                setattr(row, name, value)
+        if postmortem is None and changes.postmortem:
             self._session.add(Postmortem(incident_id=incident.id, **changes.postmortem))
 
     async def add_new(self) -> None:
@@ -201,8 +189,3 @@ class _BatchStore:
         self._session.add_all(
             [Postmortem(incident_id=incident.id, **columns) for incident, columns in self._new if columns]
         )
-
-
-def _set(row: Incident | Postmortem, columns: Mapping[str, Any]) -> None:
-    for name, value in columns.items():
-        setattr(row, name, value)
