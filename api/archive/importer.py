@@ -176,7 +176,8 @@ class _BatchStore:
             self._update(incident, postmortem, changes)
 
     def _update(self, incident: Incident, postmortem: Postmortem | None, changes: PlannedChanges) -> None:
-        for row, columns in ((incident, changes.incident), (postmortem, changes.postmortem)):
+        rows = ((incident, changes.incident), (postmortem, changes.postmortem))
+        for row, columns in rows if postmortem else rows[:1]:
             for name, value in columns.items():
                 setattr(row, name, value)
         if postmortem is None and changes.postmortem:

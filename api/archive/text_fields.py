@@ -59,6 +59,10 @@ def normalized(name: str) -> str:
     return "_".join(name.lower().replace("-", " ").replace("_", " ").split())
 
 
+def _field_of(name: str) -> str | None:
+    return _FIELD_OF.get(normalized(name.replace("*", "").replace("`", "").strip(_MARKS)))
+
+
 def find_fields(markdown: str) -> dict[str, FoundText]:
     """Return what stands below headings and after labels, by the names of TEXT_NAMES, and the title.
 
@@ -70,7 +74,7 @@ def find_fields(markdown: str) -> dict[str, FoundText]:
     labelled: list[tuple[str, FoundText]] = []
     level = 0
     for section in sections(text):
-        if field := _FIELD_OF.get(normalized(section.title.strip(_MARKS))):
+        if field := _field_of(section.title):
             below.append((field, FoundText(section.body.strip(), section.text_line)))
             level = section.level
         elif section.level <= level or not level:
@@ -118,7 +122,7 @@ def _labels(section: Section) -> Iterator[tuple[str, FoundText]]:
         current = None
         for number, line in enumerate(lines, section.text_line - 1 + first):
             label, colon, rest = line.partition(":")
-            if colon and (field := _FIELD_OF.get(normalized(label.strip(_MARKS)))):
+            if colon and (field := _field_of(label)):
                 current = FoundText(rest.lstrip("*_ "), number)
                 yield field, current
             elif line.startswith(("**", "__")):

@@ -17,7 +17,7 @@ TIMESTAMP = re.compile(
 
 _MAX_CHARACTERS = 100
 _SEPARATOR = re.compile(r"\s+(?:-|to|until)\s+|\s*[\u2013\u2014]\s*")
-_TIME_OF_DAY = re.compile(r"\d\d?:\d\d\b")
+_TIME_OF_DAY = re.compile(r"\d\d?:\d\d(?!\d)")
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _US_ZONES = {"ET": "New_York", "CT": "Chicago", "MT": "Denver", "PT": "Los_Angeles"}
 """Abbreviations for summer and winter, which dateparser reads as those of winter."""

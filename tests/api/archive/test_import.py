@@ -171,7 +171,7 @@ async def test_what_cannot_be_taken_is_told_and_the_rest_goes_in(
     archive.front("b.md", id="inc_2")
     archive.front("c.md", id="inc_3", severity="")
     archive.write(
-        "d.jsonl", '{"id": "inc_2"}', "", "{", '{"id": "inc_5", "title": "x", "date": "2026-01-01Z"}'
+        "d.jsonl", '{"id": "inc_2"}', "", "{", '{"id": "inc_5", "title": "x", "date": "soon"}'
     )
     archive.front("e.md", id="inc_6", title="x\0y")
     summary = await run_import()

@@ -52,7 +52,7 @@ def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
     result = arcpoint("memory", "import", folder)
     assert result.code == 1
     assert result.out.splitlines()[1] == "0 added, 0 updated, 1 unchanged, 1 rejected"
-    assert result.err.startswith(f"arcpoint: {folder}/b.md:3: severity: 'purple' is not known; accepted are")
+    assert result.err.startswith(f"arcpoint: {folder}/b.md: severity: unknown value: 'purple'; accepted are")
     assert len(result.err.splitlines()) == 1
 
     result = arcpoint("memory", "import", folder, "--json")
@@ -83,7 +83,7 @@ def test_options_stand_for_what_the_archive_leaves_out(
     """A zone and a severity; what cannot be used is refused before anything is written."""
     path = tmp_path / "2026-01-01-x.md"
     path.write_text("# Title\n\nIt was over.\n")
-    assert "no time zone" in arcpoint("memory", "import", path, "--severity", "low").err
+    assert "a time without a zone" in arcpoint("memory", "import", path, "--severity", "low").err
     result = arcpoint(
         "memory", "import", path, "--severity", "low", "--timezone", "Europe/Paris", "--dry-run"
     )
