@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
@@ -54,9 +53,8 @@ async def ingest_file(
             while batch := await next_batch():
                 result = await store(database, batch.records)
                 rejected = _rejects(batch, result)
-                if rejects is not None and rejected:
-                    await write_rejects(rejected)
-                    summary.rejects_file = os.path.realpath(rejects)
+                if rejected:
+                    summary.rejects_file = await write_rejects(rejected)
                 # What is counted is committed.
                 summary.count(result, rejected)
                 summary.seconds = monotonic() - started
@@ -81,21 +79,28 @@ def _store_for(mapping: ColumnMapping) -> Store:
 @asynccontextmanager
 async def _open(
     path: Path, mapping: ColumnMapping, rejects: Path | None, rows_per_batch: int
-) -> AsyncIterator[tuple[Callable[[], Awaitable[Batch | None]], Callable[[list[Reject]], Awaitable[None]]]]:
-    """Give functions that read a batch and write rejects.
+) -> AsyncIterator[
+    tuple[Callable[[], Awaitable[Batch | None]], Callable[[list[Reject]], Awaitable[str | None]]]
+]:
+    """Give functions that read a batch and write rejects; the latter returns where they are.
 
     All file work is done in one thread, so that a cancelled load does not close a file while it is read.
     """
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
-        files = ExitStack()
-        try:
-            batches = files.enter_context(closing(read_batches(path, mapping, rows_per_batch)))
-            opening = nullcontext(len) if rejects is None else rejects_file(rejects, path)
-            write = await in_thread(files.enter_context, opening)
-            yield partial(in_thread, next, batches, None), partial(in_thread, write)
-        finally:
-            await in_thread(files.close)
+    executor = ThreadPoolExecutor(max_workers=1)
+    in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
+    files = ExitStack()
+    try:
+        batches = files.enter_context(closing(read_batches(path, mapping, rows_per_batch)))
+        opening = nullcontext(_write_nowhere) if rejects is None else rejects_file(rejects, path)
+        write = await in_thread(files.enter_context, opening)
+        yield partial(in_thread, next, batches, None), partial(in_thread, write)
+    finally:
+        await in_thread(files.close)
+        executor.shutdown(wait=False)
+
+
+def _write_nowhere(_rejects: Sequence[Reject]) -> None:
+    """Stand in for a rejects file that nobody asked for."""
 
 
 def _rejects(batch: Batch, result: StoreResult) -> list[Reject]:

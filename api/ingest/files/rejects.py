@@ -24,8 +24,10 @@ class Reject:
 
 
 @contextmanager
-def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Reject]], None]]:
-    """Give a function that writes rejects; at the end the file replaces `path` in one step. Blocks.
+def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Reject]], str]]:
+    """Give a function that writes rejects and returns their path. Blocks.
+
+    At the end the file that it wrote replaces `path` in one step.
 
     Without rejects, whatever is at `path` stays. Only the owner may read the file: it holds raw rows of
     a log. `data` is the file that is loaded, which must not be overwritten.
@@ -46,11 +48,12 @@ def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Reject]]
     part = Path(name)
     file = open(handle, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  a handle
 
-    def write(rejects: Sequence[Reject]) -> None:
+    def write(rejects: Sequence[Reject]) -> str:
         for reject in rejects:
             reason = "; ".join(map(explain, reject.problems))
             entry = {"line": reject.row.line, "reason": reason, "original": reject.row.original}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        return str(target)
 
     try:
         yield write

@@ -9,24 +9,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.ingest import InputError, MappingError
-from api.ingest.lines import MAX_LINE_BYTES
-from api.ingest.mapping import FileOptions
-from api.ingest.rows import Row
-from api.ingest.source import find_source, preview
+from api.ingest import InputError, MappingError, RequestRecord, load_mapping
+from api.ingest.files.data_file import open_rows
+from api.ingest.files.lines import MAX_ROW_BYTES, Row
+from api.ingest.files.mapping import FileOptions
+from api.ingest.files.reader import read_batches
 
 WriteFile = Callable[..., Path]
 MB = 2**20
 
 
 def read(path: Path, **options: str) -> list[Row]:
-    with find_source(path, FileOptions(**options)).open() as (_, rows):  # type: ignore[arg-type]
+    with open_rows(path, FileOptions(**options)) as rows:  # type: ignore[arg-type]
         return list(rows)
 
 
-def told(rows: list[Row]) -> list[tuple[int, object]]:
-    """Line and either values or the kind of rejection."""
-    return [(row.line, row.rejected.kind if row.rejected else row.values) for row in rows]
+def summarized(rows: list[Row]) -> list[tuple[int, object]]:
+    """Line, and either the values or the kind of problem."""
+    return [(row.line, row.problem.label if row.problem else row.values) for row in rows]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -36,53 +36,51 @@ def test_line_ends_and_a_byte_order_mark_make_no_difference(
 ) -> None:
     """Windows line ends and a BOM are no part of any value."""
     path = write_file(f"{mark}a,b", "1, x ", "", "2,é", end=end)
-    assert told(read(path)) == [(2, {"a": "1", "b": "x"}), (4, {"a": "2", "b": "é"})]
+    assert summarized(read(path)) == [(2, {"a": "1", "b": "x"}), (4, {"a": "2", "b": "é"})]
 
 
 def test_a_quoted_field_over_several_lines_keeps_the_line_it_starts_on(write_file: WriteFile) -> None:
     """Line numbers are those that an editor shows."""
-    path = write_file("a,b", '"one', 'two, ""three""",x', "4,y")
-    assert told(read(path)) == [(2, {"a": 'one\ntwo, "three"', "b": "x"}), (4, {"a": "4", "b": "y"})]
-    assert read(path)[0].original == '"one\ntwo, ""three""",x'
+    rows = read(write_file("a,b", '"one', 'two, ""three""",x', "4,y"))
+    assert summarized(rows) == [(2, {"a": 'one\ntwo, "three"', "b": "x"}), (4, {"a": "4", "b": "y"})]
+    assert rows[0].original == '"one\ntwo, ""three""",x'
 
 
-@pytest.mark.parametrize("broken", ['2,"x', '"2,x', '2,"x"y', "2", "2,x,y"])
-def test_a_broken_line_takes_no_other_with_it(write_file: WriteFile, broken: str) -> None:
-    """A stray quote or a wrong number of values rejects its own line; the rows after it are read."""
-    rows = read(write_file("a,b", "1,x", broken, "3,x", "4,x", '5,"x"'))
-    kept = {row.line: row.values["a"] for row in rows if row.rejected is None}
-    assert kept == {2: "1", 4: "3", 5: "4", 6: "5"}
-    (rejected,) = (row for row in rows if row.rejected)
+@pytest.mark.parametrize("broken", ['"2,x"y', '2,"x"y', "2", "2,x,y"])
+def test_a_broken_row_takes_no_other_with_it(write_file: WriteFile, broken: str) -> None:
+    """A misplaced quote or a wrong number of values rejects its own row; the rows after it are read."""
+    rows = read(write_file("a,b", "1,x", broken, "3,x", '4,"x"'))
+    assert {row.line: row.values["a"] for row in rows if row.problem is None} == {2: "1", 4: "3", 5: "4"}
+    (rejected,) = (row for row in rows if row.problem)
     assert (rejected.line, rejected.original) == (3, broken)
 
 
-def test_a_quote_that_is_never_closed_costs_one_line_of_a_big_file(write_file: WriteFile) -> None:
-    """The search for the closing quote has an end."""
-    filler = [f"{number},{'x' * 1000}" for number in range(2 * MAX_LINE_BYTES // 1000)]
+def test_a_quote_that_is_never_closed_rejects_what_it_encloses(write_file: WriteFile) -> None:
+    """The rows it swallows are in one reject with the lines named; the search for its end is bounded."""
+    (row,) = read(write_file("a,b", '1,"x', "2,x"))
+    assert (row.line, row.original) == (2, '1,"x\n2,x')
+    assert "lines 2 to 3 were read as one row, is a quote missing?" in str(row.problem)
+    filler = [f"{number},{'x' * 1000}" for number in range(2 * MAX_ROW_BYTES // 1000)]
     rows = read(write_file("a,b", '"0,x', *filler))
-    assert [row.line for row in rows if row.rejected] == [2]
-    assert len(rows) == len(filler) + 1
+    assert [row.line for row in rows if row.problem] == [2]
+    assert len(rows) > len(filler) // 3
 
 
 def test_a_field_of_a_megabyte_is_read_and_a_line_without_end_is_not(write_file: WriteFile) -> None:
     """Memory stays bounded: beyond the limit a line is cut, rejected and skipped to its end."""
-    path = write_file("a,b", f"1,{'x' * MB}", f"2,{'y' * (2 * MAX_LINE_BYTES)}", "3,z")
+    path = write_file("a,b", f"1,{'x' * MB}", f"2,{'y' * (2 * MAX_ROW_BYTES)}", "3,z")
     one, two, three = read(path)
     assert (one.line, len(one.values["b"])) == (2, MB)
-    assert two.rejected is not None
-    assert two.rejected.kind == "row: too long"
-    assert len(two.original) <= MAX_LINE_BYTES
-    assert (three.line, three.values) == (4, {"a": "3", "b": "z"})
+    assert str(two.problem) == "row: too long: more than 8,388,608 bytes"
+    assert len(two.original) <= MAX_ROW_BYTES
+    assert (three.line, three.values, three.end) == (4, {"a": "3", "b": "z"}, path.stat().st_size)
 
 
 def test_bytes_that_are_no_text_reject_their_row(write_file: WriteFile) -> None:
     """Latin-1 in the middle of a UTF-8 file is named with its byte; NUL is text until it is stored."""
-    path = write_file("a,b", "1,x", "2,caf\udce9", "3,\0")
-    rows = read(path)
-    assert told(rows)[1] == (3, "row: not UTF-8")
-    assert rows[1].rejected is not None
-    assert "0xe9 after 5 characters" in rows[1].rejected.reason
-    assert told(rows)[2] == (4, {"a": "3", "b": "\0"})
+    rows = read(write_file("a,b", "1,x", "2,caf\udce9", "3,\0"))
+    assert str(rows[1].problem) == "row: not UTF-8: byte 0xe9 after 5 characters"
+    assert summarized(rows)[2] == (4, {"a": "3", "b": "\0"})
 
 
 def test_json_lines_give_exact_text_and_dotted_names(write_file: WriteFile) -> None:
@@ -101,10 +99,10 @@ def test_json_lines_give_exact_text_and_dotted_names(write_file: WriteFile) -> N
     "broken", ['{"a": 1', "[1]", "null", "1", "x", '{"a": ' + "[" * 100_000, '{"a": ' + "9" * 5000 + "}"]
 )
 def test_a_broken_json_line_is_rejected_and_the_next_is_read(write_file: WriteFile, broken: str) -> None:
-    """JSON Lines: each line stands for itself."""
+    """JSON Lines: each line is a row of its own."""
     rows = read(write_file('{"a": 1}', broken, "", '{"a": 3}', name="log.jsonl"))
     assert [row.line for row in rows] == [1, 2, 4]
-    assert rows[1].rejected is not None
+    assert rows[1].problem is not None
     assert rows[1].original == broken
     assert rows[2].values == {"a": "3"}
 
@@ -123,7 +121,7 @@ def test_format_and_delimiter_come_from_the_name_or_from_options(
     write_file: WriteFile, name: str, options: dict[str, str], first: str
 ) -> None:
     """A suffix is enough where it says something; an option wins."""
-    assert told(read(write_file(first, first, name=name), **options)) == [(2, {"a": "a", "b": "b"})]
+    assert summarized(read(write_file(first, first, name=name), **options)) == [(2, {"a": "a", "b": "b"})]
 
 
 @pytest.mark.parametrize(
@@ -152,31 +150,30 @@ def test_a_file_that_cannot_be_loaded_is_refused_as_a_whole(
     path = tmp_path / ("log.json" if content.startswith(b"[") else "log.csv")
     path.write_bytes(content)
     with pytest.raises(InputError, match=problem) as error:
-        preview(find_source(path, FileOptions()))
+        next(read_batches(path, load_mapping(RequestRecord), 10))
     assert str(path) in str(error.value)
 
 
 def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     """A missing file, a folder, and a delimiter that can separate nothing."""
     with pytest.raises(InputError, match="No such file"):
-        find_source(tmp_path / "none.csv", FileOptions())
+        read(tmp_path / "none.csv")
     with pytest.raises(InputError, match="not a regular file"):
-        find_source(tmp_path, FileOptions())
+        read(tmp_path)
     (tmp_path / "log.csv").write_text("a b\n1 2\n")
     with pytest.raises(MappingError, match="cannot separate"):
-        find_source(tmp_path / "log.csv", FileOptions(delimiter='"'))
+        read(tmp_path / "log.csv", delimiter='"')
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(st.text('a",\n\r\0é\udce9', max_size=60), st.sampled_from(["log.csv", "log.jsonl"]))
 def test_no_text_breaks_the_reader_and_no_line_is_lost(tmp_path: Path, text: str, name: str) -> None:
-    """Every line is in some row's original text, is blank, or is the header."""
+    """Every line is in the original text of some row, is blank, or is the header."""
     path = tmp_path / name
-    path.write_bytes(f"a,b\n{text}".encode("utf-8", "surrogateescape") + b'\n{"a": 1}\n1,2\n')
+    path.write_bytes(f"a,b\n{text}".encode("utf-8", "surrogateescape") + b"\n1,2\n")
     rows = read(path)
     assert [row.line for row in rows] == sorted({row.line for row in rows})
-    assert rows[-1].line == path.read_bytes().count(b"\n")
-    assert name == "log.jsonl" or rows[-1].values == {"a": "1", "b": "2"}
+    assert rows[-1].end == path.stat().st_size
     found = "\n".join(row.original for row in rows)
     for line in text.split("\n"):
         assert line.strip() in found
