@@ -39,7 +39,7 @@ class PlannedChanges:
     incident: dict[str, Any] = field(default_factory=dict)
     postmortem: dict[str, Any] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
-    """What the archive states differently and is left as it is here."""
+    """Columns that the archive states differently and that are left unchanged."""
 
 
 def plan_changes(
@@ -124,7 +124,7 @@ def _new_postmortem(document: IncidentDocument, policy: ImportPolicy) -> dict[st
     provenance = given.get("provenance") or document.provenance
     given["status"] = given.get("status") or document.review or _default_review(provenance)
     if given["status"] == ReviewStatus.APPROVED:
-        # By whoever keeps the archive; a name is given once somebody approves it here.
+        # By the owner of the archive; the name is set when somebody approves it here.
         given.setdefault("reviewed_at", policy.at)
     return given | {
         "summary": given.get("summary") or "",
@@ -142,7 +142,7 @@ def _change_postmortem(
     if "created_at" not in document.postmortem:
         del new["created_at"]
     if stored.provenance != Provenance.IMPORT and new["markdown"] == stored.markdown:
-        # The same text, seen again: who wrote it does not change.
+        # The same text again: its author does not change.
         del new["provenance"]
     if document.postmortem.get("status") is None and document.review is None:
         del new["status"]
@@ -183,7 +183,7 @@ def _change_own_postmortem(
         plan.postmortem |= _edit(document, incident, policy) if is_edited else {}
         return
     known = body_digest(stored.markdown)
-    # A copy that nobody has edited holds nothing that was not here before.
+    # An unedited copy holds nothing new.
     if is_edited and digest != known:
         # An edit made here stays, unless the file was made from it.
         is_based_on_it = document.written_digest == known and stored.reviewed_by is None

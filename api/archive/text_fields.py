@@ -1,4 +1,4 @@
-"""Fields of an incident that stand in the text of its postmortem, below a heading or after a label. Pure."""
+"""Fields of an incident in the text of its postmortem, below a heading or after a label. Pure."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _PLACEHOLDER = re.compile(
     r"(?: by the model)?|under investigation)?[\W_]*",
     re.IGNORECASE,
 )
-"""What a form holds that nobody has filled in."""
+"""Text of a form that nobody has filled in."""
 _MARKS = "*_`~:.() \t0123456789"
 _KIND_OF_DOCUMENT = re.compile(
     r"(?:incident )?(?:post[ -]?mortem|report|review)(?: report)? *[:\u2013\u2014-] *(?=\S)", re.IGNORECASE
 )
-"""What a title begins with that is no part of it."""
+"""Prefix of a heading that is not part of the title."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def _field_of(name: str) -> str | None:
 
 
 def find_fields(markdown: str) -> dict[str, FoundText]:
-    """Return what stands below headings and after labels, by the names of TEXT_NAMES, and the title.
+    """Return the texts below headings and after labels, by the names of TEXT_NAMES, and the title.
 
     Headings win over labels, and the first of a name over later ones. Labels are read outside of the sections
     whose headings are known. Text that only says that nothing is known is left out.
@@ -91,7 +91,7 @@ def find_fields(markdown: str) -> dict[str, FoundText]:
 
 
 def find_timestamps(markdown: str) -> Iterator[FoundText]:
-    """Yield the times that stand anywhere in the text, but for code."""
+    """Yield the times in the text, except those in code."""
     for first, lines in paragraphs(markdown[:MAX_CHARACTERS]):
         for number, line in enumerate(lines, first):
             yield from (FoundText(match.group(), number) for match in TIMESTAMP.finditer(line))
@@ -117,7 +117,7 @@ def find_period(
 
 
 def _labels(section: Section) -> Iterator[tuple[str, FoundText]]:
-    """Yield what stands after labels, up to the next label or the end of the paragraph."""
+    """Yield the texts after labels, each up to the next label or the end of the paragraph."""
     for first, lines in paragraphs(section.own_text):
         current = None
         for number, line in enumerate(lines, section.text_line - 1 + first):

@@ -56,7 +56,7 @@ def parse_period(text: str, zone: tzinfo | None = None) -> tuple[datetime, datet
     try:
         start = parse_written_time(first, zone)
     except ValueProblem:
-        # The zone of a period stands at its end.
+        # The zone of a period is written at its end.
         start = parse_written_time(f"{first} {others[0].split()[-1]}", zone)
     return start, end + timedelta(days=1) if is_of_day and end < start else end
 

@@ -53,7 +53,7 @@ def test_severities_by_their_usual_names(written: str, severity: str) -> None:
 
 @pytest.mark.parametrize("key", ["sev", "priority", "Priority", "SEVERITY"])
 def test_keys_by_their_usual_names(key: str) -> None:
-    """In any case of letters, with hyphens, blanks or underscores; text that looks like a number stays text."""
+    """In any case of letters, with hyphens, blanks or underscores; `007` stays text."""
     document = read(
         {
             "Incident-ID": "007", "name": "Slow", key: "P1", "date": "2026-01-01 10:00Z",
@@ -319,7 +319,7 @@ def test_an_alias_is_no_bomb() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     bomb = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
-    with pytest.raises(DocumentRejected, match="x.md:7: front matter: .* without tags, aliases"):
+    with pytest.raises(DocumentRejected, match=r"x.md:7: front matter: .* without tags, aliases"):
         read(WHOLE | bomb)
 
 

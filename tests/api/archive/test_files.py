@@ -1,4 +1,4 @@
-"""Whatever lies in an archive's folder: it is taken, told or left out, and never breaks the import."""
+"""Every file of an archive's folder is imported, reported or ignored, and none breaks the import."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_document_is_rejected(archive: Archive, content: bytes
 
 
 def test_huge_files_and_lines_are_not_read_whole(archive: Archive) -> None:
-    """A file of 50 MB and a line of 9 MB are told; the lines after it are read."""
+    """A file of 50 MB and a line of 9 MB are rejected; the lines after it are read."""
     with archive.write("a.md", "# x").open("r+b") as file:
         file.truncate(50 * 2**20)
     archive.write("b.jsonl", b'{"x": "' + b"x" * (MAX_LINE_BYTES + 1), b'"}\n', "[1]")
@@ -135,8 +135,8 @@ def test_links_are_followed_to_files_only(archive: Archive, tmp_path: Path) -> N
     ]
 
 
-def test_a_file_that_cannot_be_read_is_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may read everything, so the refusal is made."""
+def test_a_file_that_cannot_be_read_is_reported(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as root, which may read everything, so the refusal is faked."""
     archive.front("a.md")
     archive.write("b.jsonl", LINE)
 

@@ -42,11 +42,11 @@ def test_the_examples_go_in(page: str) -> None:
 
 def test_every_key_is_on_the_page(page: str) -> None:
     """All names of all fields."""
-    told = set(re.findall(r"`(\w+)`", page))
+    named = set(re.findall(r"`(\w+)`", page))
     assert {key for field, keys in KEYS.items() for key in keys if field != "markdown"} - {
         "state",
         "review",
-    } <= told
+    } <= named
 
 
 def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_path: Path) -> None:
@@ -59,5 +59,5 @@ def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_pa
         for method, operation in methods.items()
         if operation["tags"] in (["postmortems"], ["memory"])
     }
-    told = set(re.findall(r"`((?:GET|POST) /v1/\S+)`", text))
-    assert told == served | {"GET /v1/incidents/{incident_id}/postmortem"}
+    named = set(re.findall(r"`((?:GET|POST) /v1/\S+)`", text))
+    assert named == served | {"GET /v1/incidents/{incident_id}/postmortem"}

@@ -102,7 +102,7 @@ def as_json_line(members: dict[str, Any]) -> IncidentDocument:
 @given(incidents(), st.none() | postmortems)
 @settings(max_examples=150, deadline=None)
 def test_nothing_is_lost_in_either_format(incident: Incident, postmortem: Postmortem | None) -> None:
-    """Any text in any field; and what is imported anew changes nothing where it came from."""
+    """Any text in any field; importing it again changes nothing where it came from."""
     for through in (as_markdown, as_json_line):
         document = through(members_of(incident, postmortem))
         changes = plan_changes(document, None, None, ImportPolicy(at=LATER))

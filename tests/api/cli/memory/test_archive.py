@@ -37,7 +37,7 @@ def folder(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
-    """What was imported is recalled; what cannot be taken is told, and the exit code says so."""
+    """What was imported is recalled; rejected documents are reported and set the exit code."""
     (folder / "a.jsonl").write_text(json.dumps(INCIDENT) + "\n")
     result = arcpoint("memory", "import", folder)
     assert (result.code, result.err) == (0, "")
@@ -63,7 +63,7 @@ def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
 
 
 def test_a_dry_run_needs_no_memory(arcpoint: Run, environment: dict[str, str], tmp_path: Path) -> None:
-    """Nor does the import itself, which is safe without it: then it is told how memory is."""
+    """Nor does the import itself, which is safe without it and warns that memory is behind."""
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(INCIDENT) + "\n")
     result = arcpoint("memory", "import", path, "--dry-run")
@@ -97,7 +97,7 @@ def test_options_stand_for_what_the_archive_leaves_out(
 def test_an_export_goes_in_through_a_pipe(
     arcpoint: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JSON Lines on standard output are JSON Lines on standard input; a folder is told how much it holds."""
+    """JSON Lines on standard output are JSON Lines on standard input; for a folder the number of files is printed."""
     exported = arcpoint("memory", "export", "-")
     assert (exported.code, exported.err) == (0, "")
     lines = exported.out.splitlines()
