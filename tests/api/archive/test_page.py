@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from api.archive import ImportDefaults
+from api.archive import ArchiveRecord, ImportDefaults
 from api.archive.document_parser import KEYS, parse_document
 from api.archive.documents import RawDocument
 from api.archive.front_matter import read_markdown
 from api.archive.json_lines import read_json_lines
 from api.http.app import create_app
+from api.ingest.files import bind, load_mapping
 from support.http_service import settings_of
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,6 +39,16 @@ def test_the_examples_go_in(page: str) -> None:
     line = parse_document(written, ImportDefaults())
     assert (line.public_id, line.columns["severity"]) == ("118", "high")
     assert line.columns["resolution"] == "It got a key of its own."
+
+
+def test_the_example_of_a_mapping_is_one(page: str, tmp_path: Path) -> None:
+    """It loads, and every field and setting of it exists."""
+    path = tmp_path / "mapping.toml"
+    path.write_text(dict(BLOCK.findall(page))["toml"])
+    mapping = load_mapping(ArchiveRecord, path)
+    assert bind(mapping, None, "page").texts({"times.opened": "1", "urgency": "page"}) == {
+        "title": "", "started_at": "1", "severity": "critical", "markdown": "",
+    }  # fmt: skip
 
 
 def test_every_key_is_on_the_page(page: str) -> None:

@@ -97,7 +97,7 @@ def test_options_stand_for_what_the_archive_leaves_out(
 def test_an_export_goes_in_through_a_pipe(
     arcpoint: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JSON Lines on standard output are JSON Lines on standard input; for a folder the number of files is printed."""
+    """JSON Lines on standard output are JSON Lines on standard input, and a folder is counted."""
     exported = arcpoint("memory", "export", "-")
     assert (exported.code, exported.err) == (0, "")
     lines = exported.out.splitlines()
