@@ -76,7 +76,7 @@ def _number(
     return Quantity(factors, parse)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     if _UNSTORABLE.search(text):
         raise ValueProblem("unstorable character", f"{excerpt(text)} holds NUL")
     return text
@@ -106,7 +106,7 @@ def _json_object(value: Any) -> Any:
 _DAY_MS = 24 * 60 * 60 * 1000
 _MILLISECONDS = {"ms": Decimal(1), "s": Decimal(1000), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
 _DOLLARS = {"usd": Decimal(1), "cent": Decimal("0.01"), "microusd": Decimal("0.000001")}
-_TEXT = AfterValidator(_storable)
+_TEXT = AfterValidator(storable)
 
 Name = Annotated[str, Field(max_length=100), _TEXT]
 Target = Annotated[str, Field(max_length=200), _TEXT]
