@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from context_builder.queries.moment import moment_of
-from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.queries.moment import resolve_moment
+from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
@@ -57,8 +57,8 @@ async def active_incidents(
     session: ReadSession, filters: IncidentFilter = IncidentFilter(), page: Page = FIRST_PAGE
 ) -> IncidentPage:
     """The incidents that were active at `as_of`. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
-    chosen = listing("active_incidents", filters, page)
+    moment = resolve_moment(filters.as_of)
+    chosen = open_listing("active_incidents", filters, page)
     require_known("severity", filters.severities, list(Severity))
     statement = (
         select(Incident, Deployment.public_id)
@@ -74,12 +74,12 @@ async def active_incidents(
     if filters.severities:
         statement = statement.where(Incident.severity.in_(filters.severities))
     found = (await session.execute(statement)).all()
-    shown, following = chosen.cut(found, lambda row: Position(row[0].started_at, row[0].id))
-    incidents = tuple(_active(incident, deployment) for incident, deployment in shown)
+    shown, following = chosen.cut(found, lambda row: PagePosition(row[0].started_at, row[0].id))
+    incidents = tuple(_active_incident(incident, deployment) for incident, deployment in shown)
     return IncidentPage(moment.as_of, incidents, following)
 
 
-def _active(incident: Incident, deployment: str | None) -> ActiveIncident:
+def _active_incident(incident: Incident, deployment: str | None) -> ActiveIncident:
     return ActiveIncident(
         id=incident.public_id,
         title=incident.title,

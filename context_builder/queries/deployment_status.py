@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.queries.moment import Moment, moment_of
-from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.queries.moment import QueryMoment, resolve_moment
+from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
@@ -68,8 +68,8 @@ async def deployment_status(
     session: ReadSession, filters: DeploymentFilter = DeploymentFilter(), page: Page = FIRST_PAGE
 ) -> DeploymentPage:
     """The deployments that existed at `as_of`. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
-    chosen = listing("deployment_status", filters, page)
+    moment = resolve_moment(filters.as_of)
+    chosen = open_listing("deployment_status", filters, page)
     require_known("status", filters.statuses, list(DeploymentStatus))
     names = ScopeNames(deployments=filters.deployments, models=filters.models, backends=filters.backends)
     scope = await resolve_scope(names, session, as_of=moment.as_of)
@@ -84,21 +84,21 @@ async def deployment_status(
     if filters.statuses:
         statement = statement.where(_status_at(moment).in_(filters.statuses))
     found = (await session.scalars(statement)).all()
-    shown, following = chosen.cut(found, lambda row: Position(row.created_at, row.id))
+    shown, following = chosen.cut(found, lambda row: PagePosition(row.created_at, row.id))
     return DeploymentPage(moment.as_of, tuple(_state(one, moment) for one in shown), following)
 
 
-def _horizon(moment: Moment) -> datetime:
+def _horizon(moment: QueryMoment) -> datetime:
     """What was reported after this says nothing of the moment."""
     return moment.as_of + (CLOCK_SKEW if moment.live else timedelta(0))
 
 
-def _status_at(moment: Moment) -> ColumnElement[str]:
+def _status_at(moment: QueryMoment) -> ColumnElement[str]:
     is_unknown = or_(Deployment.updated_at.is_(None), Deployment.updated_at > _horizon(moment))
     return case((is_unknown, DeploymentStatus.UNKNOWN.value), else_=Deployment.status)
 
 
-def _state(deployment: Deployment, moment: Moment) -> DeploymentState:
+def _state(deployment: Deployment, moment: QueryMoment) -> DeploymentState:
     reported = deployment.updated_at
     overwritten = reported is not None and reported > _horizon(moment)
     known = reported is not None and not overwritten

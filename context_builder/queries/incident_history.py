@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Row, select
 
-from context_builder.queries.moment import moment_of
-from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.queries.moment import resolve_moment
+from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
 from context_builder.question.checks import MAX_NAMES, check_moment, check_name
 from context_builder.question.known_names import require_known
 from context_builder.question.request import QuestionError
@@ -79,8 +79,8 @@ async def incident_history(
     session: ReadSession, filters: HistoryFilter = ALL_INCIDENTS, page: Page = FIRST_PAGE
 ) -> HistoryPage:
     """All incidents but those that were forgotten. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
-    chosen = listing("incident_history", filters, page)
+    moment = resolve_moment(filters.as_of)
+    chosen = open_listing("incident_history", filters, page)
     statement = (
         select(Incident, Deployment.public_id, Postmortem.status, Postmortem.created_at)
         .outerjoin(Deployment, Deployment.id == Incident.deployment_id)
@@ -95,8 +95,8 @@ async def incident_history(
         .limit(chosen.limit + 1)
     )
     found = (await session.execute(statement)).all()
-    shown, following = chosen.cut(found, lambda row: Position(row[0].started_at, row[0].id))
-    return HistoryPage(moment.as_of, tuple(_recorded(row, moment.as_of) for row in shown), following)
+    shown, following = chosen.cut(found, lambda row: PagePosition(row[0].started_at, row[0].id))
+    return HistoryPage(moment.as_of, tuple(_recorded_incident(row, moment.as_of) for row in shown), following)
 
 
 def _conditions(filters: HistoryFilter, as_of: datetime, now: datetime) -> Iterator[ColumnElement[bool]]:
@@ -126,7 +126,7 @@ def _conditions(filters: HistoryFilter, as_of: datetime, now: datetime) -> Itera
         yield ~unresolved_at(as_of)
 
 
-def _recorded(row: _Found, as_of: datetime) -> RecordedIncident:
+def _recorded_incident(row: _Found, as_of: datetime) -> RecordedIncident:
     incident, deployment, postmortem, written_at = row
     is_over = incident.resolved_at is not None and incident.resolved_at <= as_of
     return RecordedIncident(

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from context_builder.queries.unknown import Unknown
+from context_builder.queries.unknown import NotFound
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_incidents, unknown_name_text
 from context_builder.question.request import QuestionError
@@ -50,7 +50,7 @@ class NotResolved(QuestionError):
 
 async def require_resolved(session: ReadSession, incident_id: str) -> None:
     """Raises Unknown for an incident that is not known or was forgotten, NotResolved while it is active."""
-    incident = await _incident(session, incident_id)
+    incident = await _load_incident(session, incident_id)
     if incident.resolved_at is None:
         raise NotResolved(f"incident {incident_id!r} is still active; a postmortem follows its end")
 
@@ -60,7 +60,7 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
 
     Raises Unknown for an incident that is not known or was forgotten, and for one that has no postmortem.
     """
-    incident = await _incident(session, incident_id)
+    incident = await _load_incident(session, incident_id)
     rows = await session.execute(
         select(Postmortem, Question.public_id)
         .outerjoin(Question, Question.id == Postmortem.question_id)
@@ -68,7 +68,7 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
     )
     row = rows.one_or_none()
     if row is None:
-        raise Unknown(f"incident {incident_id!r} has no postmortem yet; POST to this path has one written")
+        raise NotFound(f"incident {incident_id!r} has no postmortem yet; POST to this path has one written")
     postmortem, question = row
     return IncidentPostmortem(
         incident=incident.public_id,
@@ -89,11 +89,11 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
     )
 
 
-async def _incident(session: ReadSession, incident_id: str) -> Incident:
+async def _load_incident(session: ReadSession, incident_id: str) -> Incident:
     check_name(incident_id, kind="incident", longest=MAX_USER_CHARACTERS)
     incident = await session.scalar(select(Incident).where(Incident.public_id == incident_id))
     if incident is None:
-        raise Unknown(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))
+        raise NotFound(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))
     if incident.forgotten_at is not None:
-        raise Unknown(f"incident {incident_id!r} was forgotten; nothing is left of its texts")
+        raise NotFound(f"incident {incident_id!r} was forgotten; nothing is left of its texts")
     return incident

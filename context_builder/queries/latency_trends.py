@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
 from models import RequestRollup
@@ -27,7 +27,7 @@ BUCKETS = {
 }
 """Widths that a bucket may have; each begins at a multiple of its width after midnight UTC."""
 MAX_BUCKETS = 1_500
-_USUAL_BUCKETS = 200
+_DEFAULT_MAX_BUCKETS = 200
 """How many buckets a window is cut into at the most where the caller chooses no width."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,10 +66,10 @@ async def latency_trends(
     `bucket` is one of BUCKETS; None takes the narrowest that makes no more than 200 of them. Raises
     QuestionError for names and times that cannot be used, and for more than MAX_BUCKETS buckets.
     """
-    traffic = await traffic_of(session, filters)
-    bucket = _checked(bucket, traffic.window)
+    traffic = await resolve_traffic(session, filters)
+    bucket = _choose_bucket(bucket, traffic.window)
     width = BUCKETS[bucket]
-    rows = await _histograms(session, traffic, width)
+    rows = await _load_histograms(session, traffic, width)
     # Merging the histograms of a long window takes a while; others go on meanwhile.
     overall, buckets = await asyncio.to_thread(_percentiles, rows, traffic.window, width)
     return LatencyTrends(
@@ -77,14 +77,16 @@ async def latency_trends(
     )
 
 
-def _checked(bucket: str | None, window: Window) -> str:
+def _choose_bucket(bucket: str | None, window: Window) -> str:
     """The width to use."""
     if bucket is None:
-        fitting = (name for name, width in BUCKETS.items() if _number(window, width) <= _USUAL_BUCKETS)
+        fitting = (
+            name for name, width in BUCKETS.items() if _count_buckets(window, width) <= _DEFAULT_MAX_BUCKETS
+        )
         bucket = next(fitting, list(BUCKETS)[-1])
     if bucket not in BUCKETS:
         raise QuestionError(f"bucket {bucket!r} cannot be used; accepted are {', '.join(BUCKETS)}")
-    number = _number(window, BUCKETS[bucket])
+    number = _count_buckets(window, BUCKETS[bucket])
     if number > MAX_BUCKETS:
         raise QuestionError(
             f"the window has {number:,} buckets of {bucket}; at most {MAX_BUCKETS:,} are accepted: "
@@ -93,7 +95,7 @@ def _checked(bucket: str | None, window: Window) -> str:
     return bucket
 
 
-def _number(window: Window, width: timedelta) -> int:
+def _count_buckets(window: Window, width: timedelta) -> int:
     return -(-(window.end - _floor(window.start, width)) // width)
 
 
@@ -101,7 +103,9 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
     return moment - (moment - _EPOCH) % width
 
 
-async def _histograms(session: ReadSession, traffic: Traffic, width: timedelta) -> list[tuple[datetime, str]]:
+async def _load_histograms(
+    session: ReadSession, traffic: TrafficScope, width: timedelta
+) -> list[tuple[datetime, str]]:
     """The histograms of each bucket of the rollups."""
     whole_hours = width >= timedelta(hours=1)
     covers = in_window if whole_hours else in_minutes
@@ -124,24 +128,24 @@ def _percentiles(
     for start, histogram in rows:
         gathered[_floor(start, width)].append(histogram)
     everything = "".join(part for parts in gathered.values() for part in parts)
-    overall = _of(window.start, window.end, merge_histograms(everything))
+    overall = _percentiles_of(window.start, window.end, merge_histograms(everything))
     return overall, tuple(
-        _of(
+        _percentiles_of(
             max(start, window.start),
             min(start + width, window.end),
             merge_histograms("".join(gathered.get(start, ()))),
         )
-        for start in _starts(window, width)
+        for start in _bucket_starts(window, width)
     )
 
 
-def _starts(window: Window, width: timedelta) -> Iterator[datetime]:
+def _bucket_starts(window: Window, width: timedelta) -> Iterator[datetime]:
     start = _floor(window.start, width)
     while start < window.end:
         yield start
         start += width
 
 
-def _of(since: datetime, until: datetime, histogram: Histogram) -> Percentiles:
+def _percentiles_of(since: datetime, until: datetime, histogram: Histogram) -> Percentiles:
     quantiles = (histogram.quantile(fraction) for fraction in (0.5, 0.95, 0.99))
     return Percentiles(since, until, histogram.total, *quantiles)

@@ -36,7 +36,7 @@ class LoggedRequest:
     router_version: str | None
 
 
-def with_names() -> Select[Request, Deployment, str, str | None]:
+def select_with_names() -> Select[Request, Deployment, str, str | None]:
     """Requests, their deployment, the user's name and tier."""
     return (
         select(Request, Deployment, User.public_id, tier_then())
@@ -46,7 +46,7 @@ def with_names() -> Select[Request, Deployment, str, str | None]:
 
 
 def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
-    """A row of `with_names`."""
+    """A row of `select_with_names`."""
     return LoggedRequest(
         id=request.public_id,
         created_at=request.created_at,

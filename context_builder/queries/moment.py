@@ -9,7 +9,7 @@ from context_builder.question.checks import check_moment
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class QueryMoment:
     """A moment, the present or a past one."""
 
     as_of: datetime
@@ -18,7 +18,7 @@ class Moment:
     """Whether `as_of` is the present."""
 
 
-def moment_of(as_of: datetime | None) -> Moment:
+def resolve_moment(as_of: datetime | None) -> QueryMoment:
     """The moment that a caller gives; None is now. Raises QuestionError for one that cannot be used."""
     now = datetime.now(UTC)
-    return Moment(check_moment(as_of, name="as_of", now=now) or now, now, live=as_of is None)
+    return QueryMoment(check_moment(as_of, name="as_of", now=now) or now, now, live=as_of is None)

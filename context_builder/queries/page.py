@@ -44,7 +44,7 @@ FIRST_PAGE = Page()
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PagePosition:
     """The last row of a page."""
 
     moment: datetime
@@ -57,7 +57,7 @@ class Listing:
 
     limit: int
     fingerprint: str
-    start: Position | None
+    start: PagePosition | None
 
     def below(
         self, moment: InstrumentedAttribute[datetime], row_id: InstrumentedAttribute[int]
@@ -70,19 +70,19 @@ class Listing:
         return and_(moment <= self.start.moment, later)
 
     def cut(
-        self, found: Sequence[_Row], position_of: Callable[[_Row], Position]
+        self, found: Sequence[_Row], position_of: Callable[[_Row], PagePosition]
     ) -> tuple[Sequence[_Row], str | None]:
         """The page and the cursor of the next one, of rows that were read to one beyond the limit."""
         shown = found[: self.limit]
         return shown, self.cursor(position_of(shown[-1])) if len(found) > len(shown) else None
 
-    def cursor(self, last: Position) -> str:
+    def cursor(self, last: PagePosition) -> str:
         """The cursor of a page that ended with this row."""
         content = f"{self.fingerprint} {(last.moment - _EPOCH) // _MICROSECOND} {last.id}"
         return urlsafe_b64encode(f"{content} {_digest(content)}".encode()).decode().rstrip("=")
 
 
-def listing(query: str, filters: Any, page: Page) -> Listing:
+def open_listing(query: str, filters: Any, page: Page) -> Listing:
     """A page of what a query lists under some filters (a dataclass).
 
     Raises QuestionError for a limit out of bounds, and for a cursor that is none or of another list.
@@ -101,7 +101,7 @@ def listing(query: str, filters: Any, page: Page) -> Listing:
     return Listing(page.limit, fingerprint, start)
 
 
-def _read(cursor: str) -> tuple[str, Position]:
+def _read(cursor: str) -> tuple[str, PagePosition]:
     broken = QuestionError(
         "the cursor is damaged; take `next` of the page before as it is, or leave it out to begin anew"
     )
@@ -119,7 +119,7 @@ def _read(cursor: str) -> tuple[str, Position]:
     if digest != _digest(f"{fingerprint} {micros} {row_id}"):
         raise broken
     try:
-        return fingerprint, Position(_EPOCH + int(micros) * _MICROSECOND, int(row_id))
+        return fingerprint, PagePosition(_EPOCH + int(micros) * _MICROSECOND, int(row_id))
     except OverflowError:
         raise broken from None
 

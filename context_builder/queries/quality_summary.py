@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, func, select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import in_window, scored_by
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
@@ -21,7 +21,7 @@ from models.database import ReadSession
 from models.quality_log import MILLION
 from models.tables.schema import UtcDateTime
 
-LENGTH = timedelta(days=7)
+DEFAULT_WINDOW = timedelta(days=7)
 """Of the window where the caller names no start: in the last day, few have a score yet."""
 
 
@@ -65,14 +65,14 @@ class QualitySummary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _QualityKey:
     """Model and task type; None where all are meant."""
 
     model: str | None
     task_type: str | None
 
 
-Sums = dict[_Group, Counter[str]]
+Sums = dict[_QualityKey, Counter[str]]
 
 
 async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> QualitySummary:
@@ -81,7 +81,7 @@ async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRA
     At a past `as_of`, only scores that arrived in hours that were over by then count. Raises QuestionError
     for names and times that cannot be used, and for a window without a whole hour.
     """
-    traffic = await traffic_of(session, filters, length=LENGTH)
+    traffic = await resolve_traffic(session, filters, length=DEFAULT_WINDOW)
     traffic = replace(traffic, window=_whole_hours(traffic.window))
     sums: Sums = defaultdict(Counter)
     await _count_requests(session, traffic, sums)
@@ -91,10 +91,10 @@ async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRA
         traffic.window.start,
         traffic.window.end,
         newest,
-        _quality(_Group(None, None), sums.values()),
-        _by(sums, lambda group: _Group(group.model, None)),
-        _by(sums, lambda group: _Group(None, group.task_type)),
-        _by(sums, lambda group: group),
+        _quality(_QualityKey(None, None), sums.values()),
+        _group_by(sums, lambda group: _QualityKey(group.model, None)),
+        _group_by(sums, lambda group: _QualityKey(None, group.task_type)),
+        _group_by(sums, lambda group: group),
     )
 
 
@@ -108,7 +108,7 @@ def _whole_hours(window: Window) -> Window:
     return Window(start, end, origin=window.origin)
 
 
-async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) -> None:
+async def _count_requests(session: ReadSession, traffic: TrafficScope, sums: Sums) -> None:
     answered = func.sum(RequestRollup.requests).filter(RequestRollup.status == RequestStatus.SUCCESS)
     rows = await session.execute(
         select(
@@ -122,10 +122,10 @@ async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) ->
         .group_by(Deployment.model, RequestRollup.task_type)
     )
     for model, task_type, requests, succeeded in rows:
-        sums[_Group(model, task_type)].update(requests=int(requests), answered=int(succeeded))
+        sums[_QualityKey(model, task_type)].update(requests=int(requests), answered=int(succeeded))
 
 
-async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> datetime | None:
+async def _count_scores(session: ReadSession, traffic: TrafficScope, sums: Sums) -> datetime | None:
     """Adds the scores; gives the newest hour in which one arrived."""
     table, moment = QualityRollup, traffic.moment
     rows = await session.execute(
@@ -148,21 +148,21 @@ async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> d
     )
     newest: list[datetime] = []
     for model, task_type, scored, total, squares, last in rows:
-        group = sums[_Group(model, task_type)]
+        group = sums[_QualityKey(model, task_type)]
         group.update(scored=int(scored), total=int(total), squares=int(squares))
         newest.append(last)
     return max(newest, default=None)
 
 
-def _by(sums: Sums, group_of: Callable[[_Group], _Group]) -> tuple[Quality, ...]:
-    members: defaultdict[_Group, list[Counter[str]]] = defaultdict(list)
+def _group_by(sums: Sums, group_of: Callable[[_QualityKey], _QualityKey]) -> tuple[Quality, ...]:
+    members: defaultdict[_QualityKey, list[Counter[str]]] = defaultdict(list)
     for group, counts in sums.items():
         members[group_of(group)].append(counts)
     found = [_quality(group, counts) for group, counts in members.items()]
     return tuple(sorted(found, key=lambda one: (-one.requests, one.model or "", one.task_type or "")))
 
 
-def _quality(group: _Group, members: Iterable[Counter[str]]) -> Quality:
+def _quality(group: _QualityKey, members: Iterable[Counter[str]]) -> Quality:
     counts: Counter[str] = Counter()
     for member in members:
         counts.update(member)

@@ -14,8 +14,8 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, Subquery, and_, select, true
 
-from context_builder.queries.logged_request import LoggedRequest, logged_request, with_names
-from context_builder.queries.page import FIRST_PAGE, Listing, Page, Position, listing
+from context_builder.queries.logged_request import LoggedRequest, logged_request, select_with_names
+from context_builder.queries.page import FIRST_PAGE, Listing, Page, PagePosition, open_listing
 from context_builder.question.checks import check_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
@@ -24,7 +24,7 @@ from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, n
 from models import Request, RequestStatus, User
 from models.database import ReadSession
 
-WALK = 5_000
+MAX_ROWS_SCANNED = 5_000
 """Rows that one page looks at where a filter has no index: some ten milliseconds."""
 
 
@@ -59,7 +59,7 @@ class RequestPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class _IndexScan:
     """How the log is walked: ranges of one index, and what is looked at on the way."""
 
     ranges: Sequence[ColumnElement[bool]]
@@ -74,14 +74,14 @@ class _Walk:
     @property
     def most(self) -> int | None:
         """Rows to look at; None: all that are looked at match."""
-        return WALK // len(self.ranges) if self.along else None
+        return MAX_ROWS_SCANNED // len(self.ranges) if self.along else None
 
 
 async def recent_requests(
     session: ReadSession, filters: RequestFilter = ALL_REQUESTS, page: Page = FIRST_PAGE
 ) -> RequestPage:
     """The newest requests. Raises QuestionError for filters and cursors that cannot be used."""
-    chosen = listing("recent_requests", filters, page)
+    chosen = open_listing("recent_requests", filters, page)
     now = datetime.now(UTC)
     span = _span(filters, now)
     require_known("status", filters.statuses, list(RequestStatus))
@@ -92,8 +92,10 @@ async def recent_requests(
         models=filters.models,
         backends=filters.backends,
     )
-    walk = _walk(await resolve_scope(names, session, as_of=now), tuple(dict.fromkeys(filters.statuses)))
-    walked = _walked(walk, chosen, span)
+    walk = _choose_scan(
+        await resolve_scope(names, session, as_of=now), tuple(dict.fromkeys(filters.statuses))
+    )
+    walked = _scanned_rows(walk, chosen, span)
     wanted = (
         select(walked.c.id, walked.c.created_at)
         .where(walked.c.matches)
@@ -102,12 +104,12 @@ async def recent_requests(
         .subquery()
     )
     rows = await session.execute(
-        with_names()
+        select_with_names()
         .join(wanted, wanted.c.id == Request.id)
         .order_by(wanted.c.created_at.desc(), wanted.c.id.desc())
     )
-    shown, following = chosen.cut(rows.all(), lambda row: Position(row[0].created_at, row[0].id))
-    if following is None and (end := await _end(session, walked, walk)):
+    shown, following = chosen.cut(rows.all(), lambda row: PagePosition(row[0].created_at, row[0].id))
+    if following is None and (end := await _scan_end(session, walked, walk)):
         following = chosen.cursor(end)
     return RequestPage(tuple(logged_request(*row) for row in shown), following)
 
@@ -126,31 +128,31 @@ def _span(filters: RequestFilter, now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _walk(scope: Scope, statuses: Sequence[str]) -> _Walk:
+def _choose_scan(scope: Scope, statuses: Sequence[str]) -> _IndexScan:
     """The index that leaves the fewest rows to look at."""
-    walks = list(_walks(scope, statuses))
+    walks = list(_possible_scans(scope, statuses))
     return next((walk for walk in walks if walk.is_bounded), walks[-1])
 
 
-def _walks(scope: Scope, statuses: Sequence[str]) -> Iterator[_Walk]:
+def _possible_scans(scope: Scope, statuses: Sequence[str]) -> Iterator[_IndexScan]:
     """One walk per index that serves a filter, the most telling one first; last that of the moment alone."""
     of_user = among(Request.user_id, scope.user_ids)
     of_deployment = among(Request.deployment_id, scope.deployment_ids)
     of_status = among(Request.status, statuses)
     of_tier = [tier_then().in_(scope.tiers)] if scope.tiers else []
     if 0 < len(scope.user_ids) <= MAX_RANGES:
-        yield _Walk(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
+        yield _IndexScan(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
     if 0 < len(scope.deployment_ids) <= MAX_RANGES:
         # The index has the status between the deployment and the moment.
         every_status = [Request.status == status for status in statuses or list(RequestStatus)]
         ranges = product(each(Request.deployment_id, scope.deployment_ids), every_status)
-        yield _Walk([and_(*one) for one in ranges], [*of_user, *of_tier])
+        yield _IndexScan([and_(*one) for one in ranges], [*of_user, *of_tier])
     if statuses:
-        yield _Walk(each(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
-    yield _Walk([true()], [*of_user, *of_deployment, *of_status, *of_tier])
+        yield _IndexScan(each(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
+    yield _IndexScan([true()], [*of_user, *of_deployment, *of_status, *of_tier])
 
 
-def _walked(walk: _Walk, chosen: Listing, span: ColumnElement[bool]) -> Subquery:
+def _scanned_rows(walk: _IndexScan, chosen: Listing, span: ColumnElement[bool]) -> Subquery:
     """The rows that are looked at, with whether they match."""
     most = walk.most or chosen.limit + 1
     below = chosen.below(Request.created_at, Request.id)
@@ -162,7 +164,7 @@ def _walked(walk: _Walk, chosen: Listing, span: ColumnElement[bool]) -> Subquery
     return select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most).subquery()
 
 
-async def _end(session: ReadSession, walked: Subquery, walk: _Walk) -> Position | None:
+async def _scan_end(session: ReadSession, walked: Subquery, walk: _IndexScan) -> PagePosition | None:
     """Where the walk ended before the log did; None: it saw all there is."""
     if walk.most is None:
         return None
@@ -173,4 +175,4 @@ async def _end(session: ReadSession, walked: Subquery, walk: _Walk) -> Position 
         .limit(1)
     )
     row = last.one_or_none()
-    return None if row is None else Position(row[0], row[1])
+    return None if row is None else PagePosition(row[0], row[1])

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.telemetry.rollups import in_window
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.database import ReadSession
@@ -50,7 +50,7 @@ class RequestVolume:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class _VolumeRow:
     tier: str
     model: str
     backend: str
@@ -64,21 +64,21 @@ async def request_volume(session: ReadSession, filters: TrafficFilter = ALL_TRAF
 
     Raises QuestionError for names and times that cannot be used.
     """
-    traffic = await traffic_of(session, filters)
-    cells = await _cells(session, traffic)
+    traffic = await resolve_traffic(session, filters)
+    cells = await _load_rows(session, traffic)
     return RequestVolume(
         traffic.moment.as_of,
         traffic.window.start,
         traffic.window.end,
         _volume("all", cells),
-        _by(cells, lambda cell: cell.tier),
-        _by(cells, lambda cell: cell.model),
-        _by(cells, lambda cell: cell.backend),
-        _by(cells, lambda cell: cell.deployment),
+        _group_by(cells, lambda cell: cell.tier),
+        _group_by(cells, lambda cell: cell.model),
+        _group_by(cells, lambda cell: cell.backend),
+        _group_by(cells, lambda cell: cell.deployment),
     )
 
 
-async def _cells(session: ReadSession, traffic: Traffic) -> list[_Cell]:
+async def _load_rows(session: ReadSession, traffic: TrafficScope) -> list[_VolumeRow]:
     dimensions = (
         RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id, RequestRollup.status,
     )  # fmt: skip
@@ -88,18 +88,18 @@ async def _cells(session: ReadSession, traffic: Traffic) -> list[_Cell]:
         .where(in_window(RequestRollup, traffic.window), traffic.condition(RequestRollup))
         .group_by(*dimensions)
     )
-    return [_Cell(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in rows]
+    return [_VolumeRow(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in rows]
 
 
-def _by(cells: Sequence[_Cell], name_of: Callable[[_Cell], str]) -> tuple[Volume, ...]:
-    groups: defaultdict[str, list[_Cell]] = defaultdict(list)
+def _group_by(cells: Sequence[_VolumeRow], name_of: Callable[[_VolumeRow], str]) -> tuple[Volume, ...]:
+    groups: defaultdict[str, list[_VolumeRow]] = defaultdict(list)
     for cell in cells:
         groups[name_of(cell)].append(cell)
     volumes = [_volume(name, members) for name, members in groups.items()]
     return tuple(sorted(volumes, key=lambda volume: (-volume.requests, volume.name)))
 
 
-def _volume(name: str, cells: Sequence[_Cell]) -> Volume:
+def _volume(name: str, cells: Sequence[_VolumeRow]) -> Volume:
     statuses: Counter[str] = Counter()
     for cell in cells:
         statuses[cell.status] += cell.requests

@@ -18,7 +18,7 @@ class QueryTimeout(Exception):
 
 
 @asynccontextmanager
-async def reading(database: Database, *, deadline_s: float = DEADLINE_S) -> AsyncIterator[ReadSession]:
+async def query_session(database: Database, *, deadline_s: float = DEADLINE_S) -> AsyncIterator[ReadSession]:
     """One session on what is committed now; its block, with every statement in it, ends by the deadline.
 
     Raises QueryTimeout, and DatabaseUnreachable where nothing answers or stops answering.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement
 
-from context_builder.queries.moment import Moment, moment_of
+from context_builder.queries.moment import QueryMoment, resolve_moment
 from context_builder.question.checks import given_window
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.request import Scope, ScopeNames, Window
@@ -37,10 +37,10 @@ ALL_TRAFFIC = TrafficFilter()
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficScope:
     """A filter whose names and times are resolved."""
 
-    moment: Moment
+    moment: QueryMoment
     window: Window
     scope: Scope
 
@@ -49,11 +49,11 @@ class Traffic:
         return of_traffic(table, self.scope.deployment_ids, self.scope.tiers)
 
 
-async def traffic_of(
+async def resolve_traffic(
     session: ReadSession, filters: TrafficFilter, *, length: timedelta = DEFAULT_LENGTH
-) -> Traffic:
+) -> TrafficScope:
     """Resolves a filter; without `since` the window has `length`. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
+    moment = resolve_moment(filters.as_of)
     window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
     names = ScopeNames(
         deployments=filters.deployments,
@@ -61,4 +61,4 @@ async def traffic_of(
         backends=filters.backends,
         tiers=filters.tiers,
     )
-    return Traffic(moment, window, await resolve_scope(names, session, as_of=moment.as_of))
+    return TrafficScope(moment, window, await resolve_scope(names, session, as_of=moment.as_of))

@@ -5,5 +5,5 @@ from __future__ import annotations
 from context_builder.question.request import QuestionError
 
 
-class Unknown(QuestionError):
+class NotFound(QuestionError):
     """No row has the name that was asked for; the message has known names that are spelled alike."""

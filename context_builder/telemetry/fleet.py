@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from context_builder.question.request import ContextRequest
-from context_builder.text.formatting import format_name
 from models import Deployment
 from models.database import ReadSession
 
@@ -37,9 +35,3 @@ def latest_accepted_report(request: ContextRequest) -> datetime:
 def is_overwritten(deployment: Deployment, request: ContextRequest) -> bool:
     """Whether its row was written later, so that what it said at `as_of` is not known."""
     return deployment.updated_at is not None and deployment.updated_at > latest_accepted_report(request)
-
-
-def format_list(names: Sequence[str], most: int) -> str:
-    """The first names, and how many there are beside them."""
-    shown = ", ".join(format_name(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, reading
+from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from support.gateway import HOUR, MINUTE, NOON, Gateway
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: object) -> IncidentPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await active_incidents(session, IncidentFilter(as_of=NOON, **filters), page)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, reading
+from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from context_builder.sources.health import STALE_AFTER
@@ -20,7 +20,7 @@ AT_NOON = DeploymentFilter(as_of=NOON)
 async def states(
     gateway: Gateway, filters: DeploymentFilter = AT_NOON, page: Page = FIRST_PAGE
 ) -> DeploymentPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await deployment_status(session, filters, page)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_history, reading
+from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_history, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from models import Postmortem
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def history(gateway: Gateway, page: Page = FIRST_PAGE, **filters: Any) -> HistoryPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await incident_history(session, HistoryFilter(**({"as_of": NOON} | filters)), page)
 
 

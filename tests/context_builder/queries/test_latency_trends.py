@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.queries import Percentiles, TrafficFilter, latency_trends, reading
+from context_builder.queries import Percentiles, TrafficFilter, latency_trends, query_session
 from context_builder.queries.latency_trends import BUCKETS
 from context_builder.question.request import QuestionError, Window
 from models.histogram import RELATIVE_ERROR
@@ -45,7 +45,7 @@ async def test_every_bucket_is_that_of_the_requests_sent(
     """In any window, also one that begins and ends within a bucket."""
     since, until = NOON - (back + length) * MINUTE, NOON - back * MINUTE
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=NOON)
-    async with reading(busy.database) as session:
+    async with query_session(busy.database) as session:
         trends = await latency_trends(session, filters, bucket=bucket)
     assert bucket in (None, trends.bucket)
     width = BUCKETS[trends.bucket]
@@ -67,7 +67,7 @@ async def test_without_a_width_the_narrowest_that_is_readable_is_taken(
 ) -> None:
     """As a person would draw it."""
     filters = TrafficFilter(since=NOON - length, as_of=NOON)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         assert (await latency_trends(session, filters)).bucket == bucket
 
 
@@ -83,6 +83,6 @@ async def test_what_cannot_be_cut_so_is_refused(
     gateway: Gateway, since: datetime, bucket: str | None, said: str
 ) -> None:
     """With what would be accepted."""
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         with pytest.raises(QuestionError, match=said):
             await latency_trends(session, TrafficFilter(since=since, as_of=NOON), bucket=bucket)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from context_builder.queries.page import Page, Position, listing
+from context_builder.queries.page import Page, PagePosition, open_listing
 from context_builder.question.request import QuestionError
 from support.gateway import NOON
 
@@ -23,11 +23,11 @@ class Filter:
 
 
 def cursor_at(moment: datetime = NOON, row_id: int = 7) -> str:
-    return listing("things", Filter(), Page()).cursor(Position(moment, row_id))
+    return open_listing("things", Filter(), Page()).cursor(PagePosition(moment, row_id))
 
 
-def read(cursor: str, query: str = "things") -> Position | None:
-    return listing(query, Filter(), Page(cursor=cursor)).start
+def read(cursor: str, query: str = "things") -> PagePosition | None:
+    return open_listing(query, Filter(), Page(cursor=cursor)).start
 
 
 @given(
@@ -38,7 +38,7 @@ def test_a_cursor_says_where_the_page_ended(moment: datetime, row_id: int) -> No
     """To the microsecond, in characters that a URL takes as they are."""
     cursor = cursor_at(moment, row_id)
     assert set(cursor) <= set(ALPHABET)
-    assert read(cursor) == Position(moment, row_id)
+    assert read(cursor) == PagePosition(moment, row_id)
 
 
 @given(st.data())
@@ -72,4 +72,4 @@ def test_another_list_refuses_it() -> None:
 def test_a_limit_out_of_bounds_is_refused(limit: int) -> None:
     """With what would be accepted."""
     with pytest.raises(QuestionError, match="accepted are 1 to 200"):
-        listing("things", Filter(), Page(limit=limit))
+        open_listing("things", Filter(), Page(limit=limit))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from context_builder.queries import Quality, TrafficFilter, quality_summary, reading
+from context_builder.queries import Quality, TrafficFilter, quality_summary, query_session
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
@@ -59,7 +59,7 @@ async def test_every_figure_is_that_of_the_scores_given(
     """Whole hours, and only scores of hours that were over by then."""
     scores = await scored(gateway)
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=as_of)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, filters)
     assert summary.since == since.replace(minute=0)
     assert summary.until == min(until, as_of or until).replace(minute=0)
@@ -107,7 +107,7 @@ async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gatewa
     """None rather than 0, and a line that says why."""
     await people(gateway)
     await gateway.send(NOON - 2 * HOUR)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, TrafficFilter(as_of=NOON))
         assert (summary.overall.requests, summary.overall.scored, summary.overall.coverage) == (1, 0, 0)
         assert (summary.overall.mean, summary.newest_score_hour) == (None, None)

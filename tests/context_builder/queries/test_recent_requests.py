@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.queries import Page, RequestFilter, RequestPage, reading, recent_requests
+from context_builder.queries import Page, RequestFilter, RequestPage, query_session, recent_requests
 from context_builder.question.request import QuestionError
 from models import RequestStatus, Tier, User
 from models.request_log import NewRequest
@@ -63,7 +63,7 @@ def names(page: RequestPage) -> list[str]:
 
 
 async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: object) -> RequestPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await recent_requests(session, chosen, Page(**page))
 
 

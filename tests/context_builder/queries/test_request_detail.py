@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from context_builder.queries import RequestDetail, Unknown, reading, request_detail
+from context_builder.queries import NotFound, RequestDetail, query_session, request_detail
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
@@ -21,7 +21,7 @@ TINY = timedelta(microseconds=1)
 
 
 async def detail(gateway: Gateway, name: str, as_of: object = NOON) -> RequestDetail:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await request_detail(session, name, as_of=as_of)
 
 
@@ -105,9 +105,9 @@ async def test_a_request_that_is_not_there_is_unknown(gateway: Gateway) -> None:
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - HOUR, NOON)
-    with pytest.raises(Unknown, match="request 'req_00' is not known; known are for example req_0"):
+    with pytest.raises(NotFound, match="request 'req_00' is not known; known are for example req_0"):
         await detail(gateway, "req_00")
-    with pytest.raises(Unknown, match="request 'req_1' is not known"):
+    with pytest.raises(NotFound, match="request 'req_1' is not known"):
         await detail(gateway, "req_1", NOON - MINUTE)
     for wrong in ("", "\x00", "x" * 201):
         with pytest.raises(QuestionError, match="cannot be a name"):
@@ -118,7 +118,7 @@ async def test_the_log_is_read_by_key(busy: Gateway) -> None:
     """Also where names that are spelled alike are looked for."""
     with captured(busy.database) as statements:
         await detail(busy, busy.sent[0].public_id)
-        with pytest.raises(Unknown):
+        with pytest.raises(NotFound):
             await detail(busy, "req_none")
     async with planning(busy.database) as session:
         for statement in statements:

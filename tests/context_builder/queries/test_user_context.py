@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from context_builder.queries import Unknown, UserContext, reading, user_context
-from context_builder.queries.user_context import Spent
+from context_builder.queries import NotFound, UserContext, query_session, user_context
+from context_builder.queries.user_context import UserUsage
 from models import User
 from support.bounded_plans import planning, unbounded
 from support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def context(gateway: Gateway, user: str = "user_a", as_of: datetime | None = NOON) -> UserContext:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await user_context(session, user, as_of=as_of)
 
 
@@ -32,7 +32,7 @@ async def test_every_sum_is_that_of_the_requests_sent(busy: Gateway, name: str, 
     end = as_of.replace(second=0)
     mine = [r for r in busy.sent if r.user_id == busy.users[name][0]]
 
-    def check(spent: Spent, since: datetime) -> None:
+    def check(spent: UserUsage, since: datetime) -> None:
         sent = [r for r in mine if since <= r.created_at < end]
         assert (spent.since, spent.until, spent.requests) == (since, end, len(sent))
         assert spent.cost_usd == sum((r.cost_usd for r in sent), Decimal(0))
@@ -82,9 +82,9 @@ async def test_without_a_limit_there_is_no_share(gateway: Gateway) -> None:
 async def test_a_user_who_is_not_there_is_unknown(gateway: Gateway) -> None:
     """By name, or at that moment; with near names."""
     await gateway.user()
-    with pytest.raises(Unknown, match="user 'user_aa' is not known; known are for example user_a"):
+    with pytest.raises(NotFound, match="user 'user_aa' is not known; known are for example user_a"):
         await context(gateway, "user_aa")
-    with pytest.raises(Unknown, match="none is known yet"):
+    with pytest.raises(NotFound, match="none is known yet"):
         await context(gateway, as_of=AGES_AGO - DAY)
 
 

@@ -24,7 +24,7 @@ async def test_only_a_user_who_is_asked_about_is_told_of(gateway: Gateway) -> No
     """Without a user in scope nothing is read; one who joined later is not known."""
     await people(gateway)
     section = await gateway.read(source)
-    assert (section.status, section.header) == (Status.EMPTY, "no user is asked about")
+    assert (section.status, section.header) == (Status.EMPTY, "no user in scope")
     late = await gateway.user("user_late", created_at=NOON + SECOND)
     section = await gateway.read(source, asking(user_ids=(late,)))
     assert (section.status, section.facts) == (Status.EMPTY, ())
@@ -96,7 +96,7 @@ async def test_a_tier_of_later_is_a_gap(gateway: Gateway) -> None:
     """Law 3: the tier that was overwritten is not known, and the one of later is not shown."""
     me = await gateway.user("user_a", "budget", updated_at=NOON + SECOND)
     section = await gateway.read(source, asking(user_ids=(me,)))
-    assert "tier not known for this moment" in of_kind(section, "user profiles")[0]
+    assert "tier unknown at this moment" in of_kind(section, "user profiles")[0]
     assert section.gaps == ("the tier at this moment of user_a: tier or budget changed later",)
     assert "tier budget" not in str(section)
 
@@ -114,5 +114,5 @@ async def test_a_busy_user_stays_bounded(gateway: Gateway) -> None:
     )
     section = await gateway.read(source, asking(user_ids=tuple(ids)))
     assert len(of_kind(section, "user actions")) == MAX_ACTIONS
-    assert "activity of 2 more users who are asked about" in section.gaps
+    assert "activity of 2 more users in scope" in section.gaps
     assert all(len(fact.text) < 600 and 0 <= fact.importance <= 1 for fact in section.facts)

@@ -9,7 +9,7 @@ import pytest
 from context_builder.source import Status
 from context_builder.sources import config as config_source
 from context_builder.sources import jobs as jobs_source
-from context_builder.sources.audit import MOST, NEWEST, source
+from context_builder.sources.audit import MAX_EVENTS_READ, MAX_FACTS, source
 from models import AuditEvent
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.ops_events import audit, config, flood, job
@@ -90,11 +90,11 @@ async def test_a_flood_is_counted(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert section.header.startswith("3,000 audit events")
     assert section.header.endswith(
-        f"only the newest {NEWEST} were read; {NEWEST} different ones, {MOST} are listed"
+        f"only the newest {MAX_EVENTS_READ} were read; {MAX_EVENTS_READ} distinct, {MAX_FACTS} are listed"
     )
     assert section.facts[0].text.startswith("user_0 did")
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= NEWEST + 5
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_EVENTS_READ + 5
 
 
 async def test_no_events_is_empty(gateway: Gateway) -> None:

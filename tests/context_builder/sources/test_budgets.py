@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from context_builder.question.request import Window
 from context_builder.source import Section, Status
-from context_builder.sources.budgets import MOST, source
+from context_builder.sources.budgets import MAX_FACTS, source
 from context_builder.text.formatting import format_dollars, format_percent
 from models import User
 from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
@@ -40,7 +40,7 @@ async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> Non
     section = await gateway.read(source)
     assert section.header == (
         "5 users with a daily budget, $3.60 spent since midnight; 1 over budget, 2 near it, "
-        "2 projected to pass it today"
+        "2 projected to exceed it"
     )
     day = [text.partition(" (premium): ")[::2] for text in texts(section)]
     assert day == [
@@ -119,7 +119,7 @@ async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gat
     await spend(gateway, "user_rich", "5")
     section = await gateway.read(source)
     assert "1 over budget" not in section.header
-    assert "; 2 over budget, 0 near it, 0 projected to pass it today" in section.header
+    assert "; 2 over budget, 0 near it, 0 projected to exceed it" in section.header
     assert [text.split(";")[0] for text in texts(section)] == [
         "user_busy (premium): $0.000000001 of $0.00 spent today, OVER by $0.000000001",
         "user_rich (premium): $5.00 of $1.00 spent today (500.0 %), OVER by $4.00",
@@ -149,7 +149,7 @@ async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> 
     await gateway.change(User, "user_a", daily_budget_usd=Decimal(77), updated_at=NOON + HOUR)
     await gateway.change(User, "user_b", daily_budget_usd=None, updated_at=NOON + HOUR)
     await gateway.change(User, "user_c", tier="standard", updated_at=NOON + HOUR)
-    gap = "tier and budget at this moment of {} who were changed later"
+    gap = "tier and budget at this moment of {} changed later"
     for scope, known, changed in (
         ({}, ["user_d"], "3 users"),
         ({"tiers": ("premium",)}, ["user_d"], "3 users"),
@@ -198,13 +198,16 @@ async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gatew
     section = await gateway.read(source)
     assert section.header == (
         f"1,000 users with a daily budget, $0.000000270 spent since midnight; 0 over budget, 0 near it, "
-        f"0 projected to pass it today; the {MOST} who used most of it are listed"
+        f"0 projected to exceed it; the {MAX_FACTS} who used most of it are listed"
     )
-    assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MOST])
+    assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MAX_FACTS])
     await gateway.user("user_frozen", daily_budget_usd=Decimal(0))
     await spend(gateway, "user_frozen", "0.01")
     section = await gateway.read(source)
-    assert [text.split(" ")[0] for text in texts(section)] == ["user_frozen", *sorted(spenders[: MOST - 1])]
+    assert [text.split(" ")[0] for text in texts(section)] == [
+        "user_frozen",
+        *sorted(spenders[: MAX_FACTS - 1]),
+    ]
 
 
 async def test_spending_of_millions_does_not_overflow(gateway: Gateway) -> None:

@@ -109,7 +109,7 @@ async def test_figures_of_onsets_are_those_of_what_was_sent(troubled: Gateway) -
     text = onset(section, Topic.ERRORS).text
     assert f"{100 * failed / len(sent):.1f} % of {len(sent)} requests failed" in text
     surge = troubled.sent_in(Window(SURGE_SINCE, SURGE_UNTIL), tier="budget")
-    assert f"8.0 times what is usual at that time of day, {len(surge)} requests" in str(
+    assert f"8.0 times normal for that time of day, {len(surge)} requests" in str(
         onset(section, Topic.VOLUME)
     )
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.config import MOST, source
+from context_builder.sources.config import MAX_FACTS, source
 from models import ConfigChange
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.ops_events import config, flood
@@ -97,10 +97,10 @@ async def test_a_flood_is_counted_and_the_onset_keeps_its_neighbours(
     await gateway.add(config("cfg_1", onset - 5 * MINUTE, parameter="culprit"))
     section = await gateway.read(source)
     assert parameters(section)[0] == "culprit"
-    assert len(section.facts) == MOST
+    assert len(section.facts) == MAX_FACTS
     assert section.header.startswith("3,001 configuration changes")
-    assert f"nearest to the onset {MOST} are listed" in section.header
-    assert await rows_fetched(gateway, source) <= 2 * MOST + 5
+    assert f"nearest to the onset {MAX_FACTS} are listed" in section.header
+    assert await rows_fetched(gateway, source) <= 2 * MAX_FACTS + 5
 
 
 async def test_no_changes_is_empty(gateway: Gateway) -> None:

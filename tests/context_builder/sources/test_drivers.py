@@ -68,7 +68,7 @@ def onset_of(fact: Fact, planted: datetime) -> datetime:
 
 def share(fact: Fact) -> float:
     """How much of the change a fact says that its slice carries."""
-    (carried,) = re.findall(r"carries ([\d.]+) %", fact.text)
+    (carried,) = re.findall(r"drives ([\d.]+) %", fact.text)
     return float(carried)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources import errors
-from context_builder.sources.errors import MOST, source
+from context_builder.sources.errors import MAX_FACTS, source
 from models import ErrorLog
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.ops_events import error, flood
@@ -114,8 +114,8 @@ async def test_many_templates_are_counted(gateway: Gateway) -> None:
     words = ["".join(chr(97 + (n * k) % 26) for k in range(1, 7)) for n in range(26)]
     await gateway.add(*(error(" ".join([word] * (n + 1))) for n, word in enumerate(words * 2)))
     section = await gateway.read(source)
-    assert len(section.facts) == MOST
-    assert f"52 templates, 52 new, {MOST} are listed" in section.header
+    assert len(section.facts) == MAX_FACTS
+    assert f"52 templates, 52 new, {MAX_FACTS} are listed" in section.header
 
 
 async def test_no_lines_is_empty(gateway: Gateway) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from context_builder.question.request import Topic
 from context_builder.source import Section, Status
-from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, SAMPLE, source
+from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, MAX_SAMPLE, source
 from models.histogram import RELATIVE_ERROR
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
@@ -51,7 +51,7 @@ async def test_each_kind_is_counted_timed_and_placed(gateway: Gateway) -> None:
 async def test_endpoints_are_of_all_failures_or_of_the_newest(gateway: Gateway) -> None:
     """A sample says that it is one, and holds the newest; a smaller set says that it is whole."""
     await people(gateway)
-    moments = [NOON - HOUR - n * SECOND for n in range(SAMPLE - 1)]
+    moments = [NOON - HOUR - n * SECOND for n in range(MAX_SAMPLE - 1)]
     await gateway.send(*moments, status="timeout", endpoint="/v1/embeddings")
     await gateway.send(NOON - 5 * HOUR, status="error", error_code="500", endpoint="/v1/old")
     section = await gateway.read(source)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.health import MAX_SINGLY, STALE_AFTER, source
+from context_builder.sources.health import MAX_SINGLE_FACTS, STALE_AFTER, source
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -57,7 +57,7 @@ async def test_a_report_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> 
     section = await gateway.read(source)
     assert section.header == "1 deployment: 0 down, 0 degraded, 0 healthy, 1 unknown"
     assert section.facts == ()
-    assert section.gaps == ("health at this moment of a/x: the recorded status is a later one",)
+    assert section.gaps == ("health at this moment of a/x: the recorded status is newer",)
 
 
 async def test_a_report_just_ahead_of_our_clock_counts_now(gateway: Gateway) -> None:
@@ -87,12 +87,12 @@ async def test_a_fleet_that_is_down_as_a_whole_still_fits(gateway: Gateway) -> N
         await gateway.deployment(f"M{number % 7}-m/{number:03}", status=status, updated_at=NOON - age)
     section = await gateway.read(source)
     assert section.header == "120 deployments: 40 down, 40 degraded, 40 healthy, 60 with a stale report"
-    assert len(section.facts) <= MAX_SINGLY + 6
-    singly = [fact.text.split(" ")[0] for fact in section.facts[:MAX_SINGLY]]
+    assert len(section.facts) <= MAX_SINGLE_FACTS + 6
+    singly = [fact.text.split(" ")[0] for fact in section.facts[:MAX_SINGLE_FACTS]]
     down = sorted(f"M{number % 7}-m/{number:03}" for number in range(0, 120, 3))
-    assert singly == down[:MAX_SINGLY]
-    together = [int(text.split(" ")[0]) for text in texts(section)[MAX_SINGLY:]]
-    assert sum(together) == 120 - MAX_SINGLY
+    assert singly == down[:MAX_SINGLE_FACTS]
+    together = [int(text.split(" ")[0]) for text in texts(section)[MAX_SINGLE_FACTS:]]
+    assert sum(together) == 120 - MAX_SINGLE_FACTS
 
 
 async def test_no_deployments_is_empty(gateway: Gateway) -> None:

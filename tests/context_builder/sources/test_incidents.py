@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.incidents import MOST, RECENT, source
+from context_builder.sources.incidents import MAX_FACTS, RESOLVED_WITHIN, source
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -75,7 +75,7 @@ async def test_an_incident_of_later_is_not_there_yet(gateway: Gateway) -> None:
 
 async def test_resolved_ones_go_back_to_the_window_or_a_week(gateway: Gateway) -> None:
     """The longer of both; what ended exactly there is in."""
-    for name, ago in (("inc_in", RECENT), ("inc_out", RECENT + TINY)):
+    for name, ago in (("inc_in", RESOLVED_WITHIN), ("inc_out", RESOLVED_WITHIN + TINY)):
         await gateway.incident(name, started_at=NOON - 30 * DAY, resolved_at=NOON - ago)
     assert named(await gateway.read(source)) == ["inc_in"]
     section = await gateway.read(source, asking(since=NOON - 20 * DAY))
@@ -109,18 +109,18 @@ async def test_what_hit_something_else_comes_last(gateway: Gateway) -> None:
 
 async def test_of_very_many_the_worst_active_ones_are_listed(gateway: Gateway) -> None:
     """The header counts all of them; severity decides before age; one that is asked about is never cut."""
-    for number in range(MOST + 20):
+    for number in range(MAX_FACTS + 20):
         severity = "critical" if number < 3 else "low"
         await gateway.incident(f"inc_{number:02}", severity=severity, started_at=NOON - number * MINUTE)
     for number in range(10):
         await gateway.incident(f"old_{number}", started_at=NOON - DAY, resolved_at=NOON - HOUR)
     section = await gateway.read(source)
-    assert section.header.startswith(f"{MOST + 20} active, 10 resolved since")
-    assert section.header.endswith(f"the worst and newest {MOST} are listed")
-    assert named(section) == [f"inc_{number:02}" for number in range(MOST)]
+    assert section.header.startswith(f"{MAX_FACTS + 20} active, 10 resolved since")
+    assert section.header.endswith(f"the worst and newest {MAX_FACTS} are listed")
+    assert named(section) == [f"inc_{number:02}" for number in range(MAX_FACTS)]
     asked = await gateway.incident("inc_asked", started_at=NOON - 90 * DAY, resolved_at=NOON - 89 * DAY)
     section = await gateway.read(source, asking(incident_ids=(asked,)))
-    assert named(section) == ["inc_asked", *(f"inc_{number:02}" for number in range(MOST - 1))]
+    assert named(section) == ["inc_asked", *(f"inc_{number:02}" for number in range(MAX_FACTS - 1))]
 
 
 async def test_no_incidents_is_empty(gateway: Gateway) -> None:

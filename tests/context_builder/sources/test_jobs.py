@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.jobs import MOST, source
+from context_builder.sources.jobs import MAX_FACTS, source
 from models import Job
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.ops_events import flood, job
@@ -118,14 +118,14 @@ async def test_a_flood_is_counted_and_hides_no_failure(gateway: Gateway) -> None
                           created_at=NOON - 21 * HOUR, started_at=NOON - 21 * HOUR))  # fmt: skip
     section = await gateway.read(source)
     assert section.header.startswith("1 failed, 3,000 succeeded of the jobs")
-    assert section.header.endswith(f"the {MOST} that matter most are listed")
+    assert section.header.endswith(f"the {MAX_FACTS} are listed")
     assert "job_bad" in shorts(section)[0]
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= MOST + 10
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_FACTS + 10
 
 
 async def test_no_jobs_is_empty(gateway: Gateway) -> None:
     """An empty table says so."""
     section = await gateway.read(source)
     assert section.status is Status.EMPTY
-    assert section.header == "no jobs from 2026-03-09 12:00 to 2026-03-10 12:00, and none is unfinished"
+    assert section.header == "no jobs from 2026-03-09 12:00 to 2026-03-10 12:00, none unfinished"

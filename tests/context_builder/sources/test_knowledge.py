@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.knowledge import MOST, source
+from context_builder.sources.knowledge import MAX_PASSAGES, source
 from context_builder.telemetry.runbooks import Runbooks
 from support.gateway import DAY, HOUR, NOON, Gateway, asking
 
@@ -46,7 +46,7 @@ async def test_the_examples_are_found(examples: Gateway, question: str, file: st
     assert files(section)[0] == file
     assert heading in section.facts[0].text
     assert section.facts[0].short.startswith(f"runbook {file}, «")
-    assert len(section.facts) <= MOST
+    assert len(section.facts) <= MAX_PASSAGES
 
 
 async def test_what_matches_nothing_is_not_told(examples: Gateway) -> None:
@@ -97,4 +97,4 @@ async def test_no_folder_is_empty(gateway: Gateway, tmp_path: Path) -> None:
     assert (section.status, section.header) == (Status.EMPTY, "no runbook folder is configured")
     gateway.runbooks = Runbooks(tmp_path)
     section = await gateway.read(source)
-    assert (section.status, section.header) == (Status.EMPTY, "no runbooks are there")
+    assert (section.status, section.header) == (Status.EMPTY, "no runbooks were found")

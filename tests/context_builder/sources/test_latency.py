@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from context_builder.question.request import Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.latency import FEWEST, MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, source
+from context_builder.sources.latency import MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, MIN_TIMED, source
 from context_builder.telemetry.rollups import baseline_of
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
@@ -95,7 +95,7 @@ async def test_the_series_in_short_names_the_worst(gateway: Gateway) -> None:
     await gateway.deployment()
     await gateway.user()
     for hours_ago, latency in ((10, 100), (6, 900), (2, 300)):
-        await gateway.send(*[NOON - hours_ago * HOUR] * FEWEST, latency_ms=latency)
+        await gateway.send(*[NOON - hours_ago * HOUR] * MIN_TIMED, latency_ms=latency)
     await gateway.send(NOON - 4 * HOUR, latency_ms=60_000)
     short = about(await gateway.read(source), "p50/p95/p99").short
     first, worst, last = re.findall(r"(\w+) ([\d,]+) ms at 2026-03-10 (\d\d):00", short)
@@ -143,7 +143,7 @@ async def test_a_tier_that_became_slow_is_told_first(gateway: Gateway) -> None:
     assert 0 <= same.importance < slow.importance <= 1
 
 
-@pytest.mark.parametrize(("few", "compared"), [(FEWEST - 1, False), (FEWEST, True)])
+@pytest.mark.parametrize(("few", "compared"), [(MIN_TIMED - 1, False), (MIN_TIMED, True)])
 async def test_few_requests_are_not_compared(gateway: Gateway, few: int, compared: bool) -> None:
     """Below the limit on one side a percentile is chance: neither tiers nor router versions are compared."""
     await gateway.deployment()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.metadata import CHECKS, MOST, source
+from context_builder.sources.metadata import MAX_CHECKS, MAX_FACTS, source
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.gateway_context import checks
 
@@ -101,8 +101,8 @@ async def test_columns_of_later_are_a_gap(gateway: Gateway) -> None:
     )
     assert section.gaps == (
         (
-            "version, region, endpoint, capacity and last sign of life at this moment of gpt-4/aws: "
-            "the recorded ones are later ones"
+            "version, region, endpoint, capacity and last seen at this moment of gpt-4/aws: "
+            "the recorded values are newer"
         ),
     )
     live = await gateway.read(source, asking(live=True))
@@ -111,15 +111,15 @@ async def test_columns_of_later_are_a_gap(gateway: Gateway) -> None:
 
 async def test_a_large_fleet_stays_bounded(gateway: Gateway) -> None:
     """The busiest have facts, the others are named, and a flood of checks is read in part."""
-    names = [f"m{n:03}/x" for n in range(MOST + 50)]
+    names = [f"m{n:03}/x" for n in range(MAX_FACTS + 50)]
     await gateway.deployment(*names)
     await gateway.user()
     await gateway.send(NOON - MINUTE, deployment=names[-1])
     busiest = gateway.deployments[names[-1]]
-    await gateway.add(*checks(busiest, 5, *(NOON - n * SECOND for n in range(1, CHECKS + 200))))
+    await gateway.add(*checks(busiest, 5, *(NOON - n * SECOND for n in range(1, MAX_CHECKS + 200))))
     section = await gateway.read(source)
-    assert len(section.facts) == MOST + 1
-    assert f"newest {CHECKS} health checks of the window" in about(section, names[-1])
+    assert len(section.facts) == MAX_FACTS + 1
+    assert f"newest {MAX_CHECKS} health checks of the window" in about(section, names[-1])
     assert section.facts[-1].text.startswith("50 more deployments: m029/x")
     assert section.facts[-1].text.endswith("and 30 more")
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.notifications import MOST, NEWEST, source
+from context_builder.sources.notifications import MAX_ALERTS_READ, MAX_FACTS, source
 from models import Notification
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from support.ops_events import alert, flood
@@ -83,10 +83,13 @@ async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> Non
     await gateway.add(alert(at=NOON - 23 * HOUR, **FAILED))
     section = await gateway.read(source)
     assert "1 failed, 3,000 sent" in section.header
-    assert f"the newest {NEWEST} of each were read; 501 different ones, {MOST} are listed" in section.header
+    assert (
+        f"the newest {MAX_ALERTS_READ} of each were read; 501 distinct, {MAX_FACTS} are listed"
+        in section.header
+    )
     assert "FAILED" in texts(section)[0]
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= NEWEST + 10
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_ALERTS_READ + 10
 
 
 async def test_no_alerts_is_empty(gateway: Gateway) -> None:

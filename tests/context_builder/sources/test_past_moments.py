@@ -79,7 +79,7 @@ class History:
         return events
 
     def _operations(self) -> list[Event]:
-        """Logs, changes, alerts and changes of status; jobs that are created, started and finished."""
+        """Logs, changes, alerts and status changes; jobs that are created, started and finished."""
         events: list[Event] = []
         for number in range(25):
             name, at = self._chance.choice(list(self._gateway.deployments.items())), self._at()
@@ -173,7 +173,7 @@ async def test_what_was_overwritten_is_a_gap_and_not_shown_from_now(
     after = await gateway.read_all(asking(), about_user, about_tier)
     gaps = {name: [" ".join(section.gaps) for section in after[name]] for name in names}
     assert "gpt-4/aws" in gaps["health"][0]
-    assert all("1 user who were changed later" in gap for gap in gaps["budgets"])
+    assert all("1 user changed later" in gap for gap in gaps["budgets"])
     assert "the tier of user_a when" in gaps["requests"][0]
     assert "failed requests by tier of 1 user" in gaps["requests"][2]
     for name in ("volume", "latency"):

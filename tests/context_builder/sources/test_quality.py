@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from context_builder.source import Section, Status
-from context_builder.sources.quality import FEWEST, source
+from context_builder.sources.quality import MIN_SCORES, source
 from models import Request
 from models.quality_log import NewScore, append
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
@@ -66,7 +66,7 @@ async def test_a_drop_that_is_no_chance_ranks_first(gateway: Gateway) -> None:
     ]
     assert about(section, "model gpt-4") == (
         "model gpt-4: mean quality 0.650 over 40 scores (50.0 % of 80 answered requests); the 7 days before: "
-        "mean quality 0.850 over 60 scores (100 % of 60 answered requests); down 0.200, more than chance"
+        "mean quality 0.850 over 60 scores (100 % of 60 answered requests); down 0.200, significant"
     )
     assert "chance" not in about(section, "model mistral")
     assert section.facts[0].short == ("model gpt-4: mean quality 0.650, DOWN 0.200 from the 7 days before")
@@ -90,7 +90,7 @@ async def test_few_scores_are_not_compared_and_low_coverage_is_told(gateway: Gat
     """Scores arrive late: what is there yet may say little, and the fact says so."""
     await people(gateway)
     await score(gateway, NOON - 3 * DAY, [0.9, 0.8] * 20)
-    await score(gateway, NOON - 5 * HOUR, [0.2] * (FEWEST - 1))
+    await score(gateway, NOON - 5 * HOUR, [0.2] * (MIN_SCORES - 1))
     section = await gateway.read(source)
     assert about(section, "model gpt-4").endswith("too few scores to compare")
     assert section.facts[0].importance < 0.5
@@ -99,7 +99,7 @@ async def test_few_scores_are_not_compared_and_low_coverage_is_told(gateway: Gat
     section = await gateway.read(source)
     told = about(section, "model gpt-4")
     assert "(25.0 % of 80 answered requests)" in told
-    assert told.endswith("more than chance; LOW coverage, most scores may still arrive")
+    assert told.endswith("significant; LOW coverage, most scores may still arrive")
 
 
 async def test_only_what_had_arrived_is_known(gateway: Gateway) -> None:

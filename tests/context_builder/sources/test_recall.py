@@ -53,9 +53,9 @@ async def test_an_active_incident_finds_the_one_it_resembles(
     assert fact.text.startswith("inc_pool resembles inc_now (similarity 0.")
     assert fact.text.endswith(
         "«Connection pool exhausted in the router», started 2026-03-01 12:00, on «gpt-4/aws»; "
-        "fix then: «raised the cap»; cause then: «cap of 50»"
+        "past fix: «raised the cap»; past cause: «cap of 50»"
     )
-    assert fact.short == fact.text.replace("; cause then: «cap of 50»", "")
+    assert fact.short == fact.text.replace("; past cause: «cap of 50»", "")
     assert 0.4 < fact.importance <= 0.95
 
 
@@ -90,7 +90,7 @@ async def test_a_recurrence_is_told_once_with_how_often(gateway: Gateway, memory
     await remembered(gateway, memory)
     section = await gateway.read(source, asking(question="Anything wrong?"))
     (fact,) = section.facts
-    assert "; 3 times in all, last 2026-02-28 12:00; cause then" in fact.text
+    assert "; 3 times in total, last 2026-02-28 12:00; past cause" in fact.text
 
 
 @pytest.mark.parametrize(("after", "known"), [(-timedelta(microseconds=1), True), (DAY, False)])
@@ -116,7 +116,7 @@ async def test_an_incident_that_is_asked_about_does_not_find_itself(
     request = asking(question="Why did TLS handshake fails on every call?", incident_ids=(asked,))
     section = await gateway.read(source, request)
     assert (section.status, section.facts) == (Status.EMPTY, ())
-    assert section.header == "nothing similar in memory but what the question names"
+    assert section.header == "nothing similar in memory except what the question names"
     await past(gateway, "inc_other", 20, **TLS)
     await memory.sync()
     assert found(await gateway.read(source, request)) == ["inc_other"]

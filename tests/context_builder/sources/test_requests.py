@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.requests import FAILED_SHOWN, NAMED_SHOWN, SLOW_SHOWN, source
+from context_builder.sources.requests import MAX_FAILED, MAX_NAMED, MAX_SLOW, source
 from context_builder.telemetry.newest_requests import MAX_RANGES
 from models import Request, Tier, User
 from models.request_log import NewRequest
@@ -33,7 +33,7 @@ def public_id(fact: Fact) -> str:
 
 def newest_failed(sent: list[NewRequest]) -> list[str]:
     failed = [r for r in sent if r.status in ("error", "timeout", "rate_limited")]
-    return [r.public_id for r in sorted(failed, key=lambda r: r.created_at, reverse=True)][:FAILED_SHOWN]
+    return [r.public_id for r in sorted(failed, key=lambda r: r.created_at, reverse=True)][:MAX_FAILED]
 
 
 async def ids_of(gateway: Gateway, *public_ids: str) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ async def test_the_newest_failed_are_found_in_any_window_and_scope(
     timed = {r.public_id: r.latency_ms for r in sent if r.latency_ms is not None}
     slow = shown(section, "slow")
     assert set(slow) <= set(timed)
-    assert len(slow) <= SLOW_SHOWN
+    assert len(slow) <= MAX_SLOW
     assert bool(slow) is bool(timed)
     if timed:
         assert max(timed.values()) in {timed[name] for name in slow}
@@ -126,7 +126,7 @@ async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
     section = await gateway.read(source, asking(user_ids=gateway.id_of("user_a")))
     assert shown(section, "failed") == [failed]
     assert shown(section, "slow")[0] == slow
-    assert len(shown(section, "slow")) == SLOW_SHOWN
+    assert len(shown(section, "slow")) == MAX_SLOW
     assert theirs not in str(section)
     section = await gateway.read(
         source, asking(user_ids=gateway.id_of("user_a"), deployment_ids=gateway.id_of("gpt-4/aws"))
@@ -169,8 +169,8 @@ async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
     await gateway.append(failed)
     sent = [request.public_id for request in failed]
     section = await gateway.read(source, asking(request_ids=await ids_of(gateway, *sent)))
-    assert len(section.facts) <= NAMED_SHOWN + FAILED_SHOWN + SLOW_SHOWN
-    assert shown(section, "failed") == sent[: -FAILED_SHOWN - 1 : -1]
+    assert len(section.facts) <= MAX_NAMED + MAX_FAILED + MAX_SLOW
+    assert shown(section, "failed") == sent[: -MAX_FAILED - 1 : -1]
 
 
 async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -> None:

@@ -27,7 +27,7 @@ async def test_down_while_closed_is_expected(gateway: Gateway) -> None:
     await gateway.deployment("llama/aws", status="down", updated_at=night)
     await gateway.add(*hours())
     section = await gateway.read(source, asking(night, live=True))
-    assert section.header == "2 sites of known hours: 1 closed, 0 in maintenance"
+    assert section.header == "2 sites with known hours: 1 closed, 0 in maintenance"
     assert section.facts[0].text == (
         "llama/edge is DOWN, but its site edge is closed until 2026-03-11 07:00 UTC "
         "(opens Mon-Fri 08:00-18:00 Europe/Berlin): expected, low priority"
@@ -46,7 +46,7 @@ async def test_trouble_that_began_while_it_was_open_is_not_explained(gateway: Ga
     await gateway.add(*hours())
     (told,) = texts(await gateway.read(source, asking(night)), "deployments offline as planned")
     assert told.endswith(
-        "but the trouble began at 2026-03-10 12:00, before that at 2026-03-10 17:00: not explained by it"
+        "but the problem began at 2026-03-10 12:00, before that at 2026-03-10 17:00: not explained by it"
     )
 
 
@@ -146,7 +146,7 @@ async def test_a_status_of_later_is_not_told(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert texts(section, "deployments offline as planned") == []
     assert section.gaps == (
-        "operating hours as they were at this moment: those shown are the ones recorded now",
+        "operating hours as they were at this moment: those shown are the current ones",
     )
 
 

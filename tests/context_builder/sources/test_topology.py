@@ -65,8 +65,8 @@ async def test_a_past_moment_knows_only_what_was_there(gateway: Gateway) -> None
         "users by tier: not known for this moment 1",
     ]
     assert section.gaps == (
-        "region and version at this moment of a/x: they were written later",
-        "tier at this moment of 1 user who were changed later",
+        "region and version at this moment of a/x: written later",
+        "tier at this moment of 1 user changed later",
     )
 
 
