@@ -18,7 +18,7 @@ from context_builder.postmortems.template import TemplateError
 from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex
 from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 EXIT_FAILURE = 1
 BAD_INPUT = 2

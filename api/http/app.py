@@ -37,7 +37,7 @@ from context_builder.queries import QueryTimeout
 from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident
 from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 _TOLD = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),

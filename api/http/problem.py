@@ -19,7 +19,7 @@ from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident
 from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 

@@ -1,11 +1,11 @@
-"""The analytical queries: each a function of a read session that gives frozen dataclasses.
+"""The analytical queries: each a function of a read session that returns frozen dataclasses.
 
-    async with reading(database) as session:
+    async with query_session(database) as session:
         volume = await request_volume(session, TrafficFilter(tiers=("premium",)))
 
-They ask the database alone: no memory, no model. `query_session` gives a session with a deadline; one of
-`database.read()` or of a snapshot serves as well. Names are exact public ids; what cannot be used raises
-QuestionError with one line.
+They read only the database: no memory, no model. `query_session` opens a session with a deadline; one of
+`database.read()` or of a snapshot works, too. Names are exact public ids; invalid arguments raise
+QuestionError with a one-line message.
 """
 
 from context_builder.queries.active_incidents import (

@@ -1,4 +1,4 @@
-"""Deployment status: what the last health report of each deployment says, and whether it can be believed."""
+"""Deployment status: the last health report of each deployment, and whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.database import ReadSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFilter:
-    """Which deployments; names are exact, and an empty field does not restrict anything."""
+    """Which deployments; names are exact, and an empty field matches all."""
 
     deployments: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class DeploymentFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """One deployment at a moment."""
+    """One deployment as of a moment."""
 
     id: str
     model: str
@@ -43,31 +43,35 @@ class DeploymentState:
     capacity_rpm: int | None
     """Requests per minute that it is provisioned for."""
     status: str
-    """`unknown` where it never was reported, or where the recorded report is later than the moment."""
+    """`unknown` if health was never reported, or if the recorded report is later than the moment."""
     reason: str | None
     since: datetime | None
-    """When it entered this status."""
+    """When the deployment entered this status."""
     reported_at: datetime | None
     stale: bool
-    """Whether the report is older than 15 minutes, so that it may be in any state by now."""
+    """True if the report is older than 15 minutes, so that the deployment may be in any state by now."""
     overwritten: bool
-    """Whether the recorded report is later than the moment, so that the one of the moment is not known."""
+    """True if the recorded report is later than the moment, so that the status at the moment is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPage:
-    """A page of deployments, the newest first."""
+    """A page of deployments, newest first."""
 
     as_of: datetime
     deployments: tuple[DeploymentState, ...]
     next: str | None
-    """Cursor of the page that follows; None: this is the last."""
+    """Cursor of the next page; None: this is the last."""
 
 
 async def deployment_status(
     session: ReadSession, filters: DeploymentFilter = DeploymentFilter(), page: Page = FIRST_PAGE
 ) -> DeploymentPage:
-    """The deployments that existed at `as_of`. Raises QuestionError."""
+    """Return the deployments that existed at `as_of`.
+
+    Raises:
+        QuestionError: A filter or the cursor is invalid.
+    """
     moment = resolve_moment(filters.as_of)
     chosen = open_listing("deployment_status", filters, page)
     require_known("status", filters.statuses, list(DeploymentStatus))
@@ -89,7 +93,7 @@ async def deployment_status(
 
 
 def _horizon(moment: QueryMoment) -> datetime:
-    """What was reported after this says nothing of the moment."""
+    """Return the time of the latest report that counts for the moment."""
     return moment.as_of + (CLOCK_SKEW if moment.live else timedelta(0))
 
 

@@ -25,21 +25,21 @@ BUCKETS = {
     "6h": timedelta(hours=6),
     "1d": timedelta(days=1),
 }
-"""Widths that a bucket may have; each begins at a multiple of its width after midnight UTC."""
+"""Accepted bucket widths; buckets are aligned to midnight UTC."""
 MAX_BUCKETS = 1_500
 _DEFAULT_MAX_BUCKETS = 200
-"""How many buckets a window is cut into at the most where the caller chooses no width."""
+"""Maximum number of buckets if the caller chooses no width."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Latency of the timed requests of a span, in ms, within 2 % of a sample; None without any."""
+    """Latency of the timed requests in a span, in ms, within 2 % of a sample; None without any."""
 
     since: datetime
     until: datetime
     timed: int
-    """Requests that have a latency, however they ended."""
+    """Requests with a latency, whatever their status."""
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -47,7 +47,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LatencyTrends:
-    """Percentiles of a window, whole and in buckets."""
+    """Percentiles of a window, overall and by bucket."""
 
     as_of: datetime
     since: datetime
@@ -55,22 +55,24 @@ class LatencyTrends:
     bucket: str
     overall: Percentiles
     buckets: tuple[Percentiles, ...]
-    """Without a hole, in order; the first and the last are cut off at the window's ends."""
+    """Contiguous, in order; the first and the last are cut off at the window's ends."""
 
 
 async def latency_trends(
     session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC, *, bucket: str | None = None
 ) -> LatencyTrends:
-    """Percentiles of the window, by default the last 24 hours, from the rollups' histograms.
+    """Return percentiles of the window, by default the last 24 hours, from the rollups' histograms.
 
-    `bucket` is one of BUCKETS; None takes the narrowest that makes no more than 200 of them. Raises
-    QuestionError for names and times that cannot be used, and for more than MAX_BUCKETS buckets.
+    `bucket` is one of BUCKETS; None chooses the narrowest that makes at most 200 of them.
+
+    Raises:
+        QuestionError: A name, a time or the bucket is invalid, or there are more than MAX_BUCKETS buckets.
     """
     traffic = await resolve_traffic(session, filters)
     bucket = _choose_bucket(bucket, traffic.window)
     width = BUCKETS[bucket]
     rows = await _load_histograms(session, traffic, width)
-    # Merging the histograms of a long window takes a while; others go on meanwhile.
+    # Merging the histograms of a long window takes a while; a thread keeps the event loop free.
     overall, buckets = await asyncio.to_thread(_percentiles, rows, traffic.window, width)
     return LatencyTrends(
         traffic.moment.as_of, traffic.window.start, traffic.window.end, bucket, overall, buckets
@@ -78,7 +80,7 @@ async def latency_trends(
 
 
 def _choose_bucket(bucket: str | None, window: Window) -> str:
-    """The width to use."""
+    """Return the name of the bucket width to use."""
     if bucket is None:
         fitting = (
             name for name, width in BUCKETS.items() if _count_buckets(window, width) <= _DEFAULT_MAX_BUCKETS
@@ -90,7 +92,7 @@ def _choose_bucket(bucket: str | None, window: Window) -> str:
     if number > MAX_BUCKETS:
         raise QuestionError(
             f"the window has {number:,} buckets of {bucket}; at most {MAX_BUCKETS:,} are accepted: "
-            "take wider ones or a shorter window"
+            "use a wider bucket or a shorter window"
         )
     return bucket
 
@@ -106,7 +108,7 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 async def _load_histograms(
     session: ReadSession, traffic: TrafficScope, width: timedelta
 ) -> list[tuple[datetime, str]]:
-    """The histograms of each bucket of the rollups."""
+    """Load the concatenated histograms of each rollup bucket."""
     whole_hours = width >= timedelta(hours=1)
     covers = in_window if whole_hours else in_minutes
     rows = await session.execute(

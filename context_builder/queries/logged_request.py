@@ -1,4 +1,4 @@
-"""A request of the log with the names behind its ids."""
+"""A logged request with the names for its ids."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class LoggedRequest:
     """One routed request."""
 
     id: str
-    """Public, as everywhere here."""
+    """Public id."""
     created_at: datetime
     user: str
     tier: str | None
-    """The user's tier when the request was made; None: tier or budget changed later."""
+    """The user's tier at the time of the request; None: tier or budget changed later."""
     deployment: str
     model: str
     backend: str
@@ -37,7 +37,7 @@ class LoggedRequest:
 
 
 def select_with_names() -> Select[Request, Deployment, str, str | None]:
-    """Requests, their deployment, the user's name and tier."""
+    """Select requests with their deployment and the user's public id and tier."""
     return (
         select(Request, Deployment, User.public_id, tier_then())
         .join(Deployment, Deployment.id == Request.deployment_id)
@@ -46,7 +46,7 @@ def select_with_names() -> Select[Request, Deployment, str, str | None]:
 
 
 def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
-    """A row of `select_with_names`."""
+    """Build a logged request from a row of `select_with_names`."""
     return LoggedRequest(
         id=request.public_id,
         created_at=request.created_at,

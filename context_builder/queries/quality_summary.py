@@ -1,6 +1,6 @@
-"""Quality summary: scores by model and task type, and which part of the requests has one already.
+"""Quality summary: scores by model and task type, with their coverage of the requests.
 
-Scores arrive hours after their requests, so that the newest hours have few: read them with their coverage.
+Scores arrive hours after their requests, so the newest hours have few: read them with their coverage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.quality_log import MILLION
 from models.tables.schema import UtcDateTime
 
 DEFAULT_WINDOW = timedelta(days=7)
-"""Of the window where the caller names no start: in the last day, few have a score yet."""
+"""Length of the window without `since`: few requests of the last day have a score yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Quality:
     """Scores of one group of requests."""
 
     model: str | None
-    """None: of all models."""
+    """None: all models."""
     task_type: str | None
-    """Empty: requests without one. None: of all task types."""
+    """Empty: requests without one. None: all task types."""
     requests: int
     answered: int
     """Requests that succeeded."""
@@ -44,29 +44,29 @@ class Quality:
 
     @property
     def coverage(self) -> float | None:
-        """Scored over all requests; None without requests."""
+        """Return scored divided by all requests; None without requests."""
         return self.scored / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
 class QualitySummary:
-    """Scores of the requests of a window; the groups of each dimension add up to the total."""
+    """Scores of the requests in a window; the groups of each dimension add up to the total."""
 
     as_of: datetime
     since: datetime
     until: datetime
     newest_score_hour: datetime | None
-    """Start of the hour in which the last of these scores arrived."""
+    """Start of the hour in which the newest of these scores arrived."""
     overall: Quality
     by_model: tuple[Quality, ...]
-    """Most requests first, as all of these."""
+    """Sorted by requests, most first, as are the other groups."""
     by_task_type: tuple[Quality, ...]
     by_model_and_task_type: tuple[Quality, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _QualityKey:
-    """Model and task type; None where all are meant."""
+    """Model and task type; None: all."""
 
     model: str | None
     task_type: str | None
@@ -76,10 +76,12 @@ Sums = dict[_QualityKey, Counter[str]]
 
 
 async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> QualitySummary:
-    """Scores of the window, by default the last 7 days, in whole hours: both ends are rounded down.
+    """Return scores of the window, by default the last 7 days, in whole hours: both ends are rounded down.
 
-    At a past `as_of`, only scores that arrived in hours that were over by then count. Raises QuestionError
-    for names and times that cannot be used, and for a window without a whole hour.
+    At a past `as_of`, only scores that arrived in hours completed by then count.
+
+    Raises:
+        QuestionError: A name or a time is invalid, or the window has no whole hour.
     """
     traffic = await resolve_traffic(session, filters, length=DEFAULT_WINDOW)
     traffic = replace(traffic, window=_whole_hours(traffic.window))
@@ -102,8 +104,8 @@ def _whole_hours(window: Window) -> Window:
     start, end = window.start.replace(minute=0), window.end.replace(minute=0)
     if start >= end:
         raise QuestionError(
-            f"the window from {window.start.isoformat()} to {window.end.isoformat()} holds no whole hour; "
-            "quality is known by the hour"
+            f"the window from {window.start.isoformat()} to {window.end.isoformat()} contains no whole hour; "
+            "quality is recorded per hour"
         )
     return Window(start, end, origin=window.origin)
 
@@ -126,7 +128,7 @@ async def _count_requests(session: ReadSession, traffic: TrafficScope, sums: Sum
 
 
 async def _count_scores(session: ReadSession, traffic: TrafficScope, sums: Sums) -> datetime | None:
-    """Adds the scores; gives the newest hour in which one arrived."""
+    """Add the scores to the sums; return the newest hour in which one arrived."""
     table, moment = QualityRollup, traffic.moment
     rows = await session.execute(
         select(
@@ -170,7 +172,7 @@ def _quality(group: _QualityKey, members: Iterable[Counter[str]]) -> Quality:
     mean = counts["total"] / scored / MILLION if scored else None
     deviation = None
     if mean is not None:
-        # Squares are rounded one by one, so that equal scores can seem to vary by less than nothing.
+        # Squares are rounded one by one, so the variance of equal scores can be slightly negative.
         deviation = math.sqrt(max(counts["squares"] / scored / MILLION - mean * mean, 0.0))
     return Quality(
         group.model, group.task_type, counts["requests"], counts["answered"], scored, mean, deviation

@@ -1,4 +1,4 @@
-"""Request detail: one request, why it was routed there, how good it was, and what was broken meanwhile."""
+"""Request detail: one request with its routing reason, quality score and related incident."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models import Deployment, Incident, QualityScore, Request
 from models.database import ReadSession
 
 _MAX_NAMES_COMPARED = 1_000
-"""How many of the newest ids are compared with one that is not known."""
+"""Newest ids that are compared with an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RequestScore:
 
 @dataclass(frozen=True, slots=True)
 class RelatedIncident:
-    """The incident that a request fell into."""
+    """The incident that a request was made during."""
 
     id: str
     title: str
@@ -41,36 +41,40 @@ class RelatedIncident:
     target: str | None
     started_at: datetime
     resolved_at: datetime | None
-    """None: not resolved by `as_of`; then neither cause nor fix are told."""
+    """None: not resolved by `as_of`, in which case cause and fix are None, too."""
     root_cause: str | None
     resolution: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestDetail:
-    """All that is known of one request at a moment."""
+    """Everything known about one request as of a moment."""
 
     as_of: datetime
     request: LoggedRequest
     routing_reason: dict[str, Any] | None
     quality: RequestScore | None
-    """None: no score has arrived by `as_of`."""
+    """None: no score had arrived by `as_of`."""
     incident: RelatedIncident | None
-    """One that hit the request's deployment, model or backend, and was going on when the request was made.
+    """An incident on the request's deployment, model or backend that was open when the request was made.
 
-    Of several, those of the deployment itself come before those of its model or backend; then the worst, then
-    the newest.
+    Of several, one of the deployment itself comes first, then the most severe, then the newest.
     """
 
 
 async def request_detail(
     session: ReadSession, request_id: str, *, as_of: datetime | None = None
 ) -> RequestDetail:
-    """One request by its public id. Raises Unknown for one that is not in the log, else QuestionError."""
+    """Return one request by public id.
+
+    Raises:
+        NotFound: The request is not in the log.
+        QuestionError: An argument is invalid.
+    """
     moment = resolve_moment(as_of)
     check_name(request_id, kind="request")
     row = (await session.execute(select_with_names().where(Request.public_id == request_id))).one_or_none()
-    # The present has no clock to be ahead of.
+    # In the present, a gateway clock slightly ahead of ours hides no request.
     if row is None or not (moment.live or row[0].created_at <= moment.as_of):
         raise NotFound(
             unknown_name_text("request", request_id, await _load_newest_names(session, moment.as_of))
@@ -116,14 +120,14 @@ async def _load_incident(
     )
     if incident is None:
         return None
-    over = incident.resolved_at is not None and incident.resolved_at <= as_of
+    is_resolved = incident.resolved_at is not None and incident.resolved_at <= as_of
     return RelatedIncident(
         id=incident.public_id,
         title=incident.title,
         severity=incident.severity,
         target=incident.target,
         started_at=incident.started_at,
-        resolved_at=incident.resolved_at if over else None,
-        root_cause=incident.root_cause if over else None,
-        resolution=incident.resolution if over else None,
+        resolved_at=incident.resolved_at if is_resolved else None,
+        root_cause=incident.root_cause if is_resolved else None,
+        resolution=incident.resolution if is_resolved else None,
     )

@@ -1,4 +1,4 @@
-"""Request volume: how many requests each tier, model and backend had, and how many failed."""
+"""Request volume: requests and failures by tier, model, backend and deployment."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ class Volume:
     """Requests of one group."""
 
     name: str
-    """Of the tier, model, backend or deployment; `all` of the whole."""
+    """Name of the tier, model, backend or deployment; `all` for the total."""
     requests: int
     failed: int
-    """Ended with an error, a timeout or a rate limit."""
+    """Requests that ended with an error, a timeout or a rate limit."""
     pending: int
     statuses: dict[str, int]
-    """Requests by status, those that occur."""
+    """Requests by status; statuses without requests are left out."""
 
     @property
     def failure_rate(self) -> float | None:
-        """Failed over all requests, from 0 to 1; None without requests."""
+        """Return failed divided by all requests, from 0 to 1; None without requests."""
         return self.failed / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestVolume:
-    """The requests of a window; the groups of each dimension add up to the total."""
+    """The requests in a window; the groups of each dimension add up to the total."""
 
     as_of: datetime
     since: datetime
     until: datetime
     total: Volume
     by_tier: tuple[Volume, ...]
-    """Most requests first, as all of these."""
+    """Sorted by requests, most first, as are the other groups."""
     by_model: tuple[Volume, ...]
     by_backend: tuple[Volume, ...]
     by_deployment: tuple[Volume, ...]
@@ -60,9 +60,10 @@ class _VolumeRow:
 
 
 async def request_volume(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> RequestVolume:
-    """Counts of the window, by default the last 24 hours, from the rollups.
+    """Return the counts of the window, by default the last 24 hours, from the rollups.
 
-    Raises QuestionError for names and times that cannot be used.
+    Raises:
+        QuestionError: A name or a time is invalid.
     """
     traffic = await resolve_traffic(session, filters)
     cells = await _load_rows(session, traffic)

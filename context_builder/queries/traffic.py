@@ -1,4 +1,4 @@
-"""Which traffic a query over the rollups is about: a window, deployments and tiers."""
+"""The traffic that a rollup query covers: a window, deployments and tiers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from models.database import ReadSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficFilter:
-    """What is counted; names are exact, and an empty field does not restrict anything."""
+    """Which traffic; names are exact, and an empty field matches all."""
 
     deployments: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     since: datetime | None = None
-    """Start of the window, aware, rounded down to the minute."""
+    """Start of the window, timezone-aware, rounded down to the minute."""
     until: datetime | None = None
-    """End of the window, which does not belong to it; None: `as_of`."""
+    """End of the window, exclusive; None: `as_of`."""
     as_of: datetime | None = None
-    """Nothing of later is counted; None: now."""
+    """Later traffic is not counted; None: now."""
 
 
 ALL_TRAFFIC = TrafficFilter()
@@ -38,21 +38,25 @@ ALL_TRAFFIC = TrafficFilter()
 
 @dataclass(frozen=True, slots=True)
 class TrafficScope:
-    """A filter whose names and times are resolved."""
+    """A filter with its names and times resolved."""
 
     moment: QueryMoment
     window: Window
     scope: Scope
 
     def condition(self, table: type[RequestRollup | QualityRollup]) -> ColumnElement[bool]:
-        """Rollups of the deployments and tiers, whatever their time."""
+        """Return the condition for rollups of the deployments and tiers, at any time."""
         return of_traffic(table, self.scope.deployment_ids, self.scope.tiers)
 
 
 async def resolve_traffic(
     session: ReadSession, filters: TrafficFilter, *, length: timedelta = DEFAULT_LENGTH
 ) -> TrafficScope:
-    """Resolves a filter; without `since` the window has `length`. Raises QuestionError."""
+    """Resolve a filter; without `since` the window has `length`.
+
+    Raises:
+        QuestionError: A name or a time is invalid.
+    """
     moment = resolve_moment(filters.as_of)
     window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
     names = ScopeNames(

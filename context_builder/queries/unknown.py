@@ -1,4 +1,4 @@
-"""What is asked for by its name alone, and is not there."""
+"""The error for an unknown name."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from context_builder.question.request import QuestionError
 
 
 class NotFound(QuestionError):
-    """No row has the name that was asked for; the message has known names that are spelled alike."""
+    """No row has the requested name; the message lists known names with a similar spelling."""

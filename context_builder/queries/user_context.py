@@ -1,4 +1,4 @@
-"""User context: a user's tier, what is left of today's budget, and how much was sent lately."""
+"""User context: a user's tier, today's remaining budget, and recent usage."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """What a user sent and spent in a time span."""
+    """Requests and cost of a user in a time span."""
 
     since: datetime
     until: datetime
-    """Exclusive, a whole minute: at a past moment the minute that it lies in is not counted."""
+    """Exclusive, a whole minute: at a past moment the minute in progress is not counted."""
     requests: int
     cost_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
-    """One user at a moment."""
+    """One user as of a moment."""
 
     as_of: datetime
     id: str
     name: str | None
     role: str | None
     tier: str | None
-    """None: tier or budget changed after `as_of`, so that neither is known."""
+    """None: tier or budget changed after `as_of`, so neither is known."""
     daily_budget_usd: Decimal | None
-    """None: no limit is set, or not known as `tier`."""
+    """None: no limit is set, or unknown as `tier` is."""
     budget_used: Decimal | None
-    """Share of the daily budget that is spent; above 1 is over. None without a budget, or with one of 0."""
+    """Share of the daily budget that is spent; above 1 is over. None without a budget, or if it is 0."""
     budget_left_usd: Decimal | None
-    """Negative when it is overspent."""
+    """Negative if overspent."""
     today: UserUsage
     """Since midnight UTC."""
     last_24_hours: UserUsage
@@ -56,7 +56,12 @@ class UserContext:
 
 
 async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | None = None) -> UserContext:
-    """A user by public id. Raises Unknown for one who did not exist at `as_of`, else QuestionError."""
+    """Return a user by public id.
+
+    Raises:
+        NotFound: The user did not exist at `as_of`.
+        QuestionError: An argument is invalid.
+    """
     moment = resolve_moment(as_of)
     check_name(user_id, kind="user", longest=MAX_USER_CHARACTERS)
     user = await session.scalar(

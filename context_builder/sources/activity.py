@@ -134,8 +134,8 @@ async def _spend_facts(session: ReadSession, request: ContextRequest, user: User
     sides = {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
     name = format_name(user.public_id)
     if 1 not in sides:
-        return [Fact(f"{name} sent no requests in the window{_format_baseline(sides.get(0), request)}", "", 0.6,
-                     kind="user volumes")]  # fmt: skip
+        text = f"{name} sent no requests in the window{_format_baseline(sides.get(0), request)}"
+        return [Fact(text, "", 0.6, kind="user volumes")]
     requests, cost, _ = sides[1]
     sent = f"{format_count(requests, 'request')} for {format_dollars(cost)}"
     head = f"{name} sent {sent} in the window, on all deployments"

@@ -90,8 +90,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     new = sum(code not in before for code in codes)
     facts = [*_code_facts(groups, before), *_deployment_facts(groups), *_endpoint_facts(sample)]
     return Section(
-        f"{format_count(total, 'failed request')} of {format_count(len(codes), 'kind')} of failure in the window,"
-        f" {new:,} of them not seen in the 7 days before",
+        f"{format_count(total, 'failed request')} of {format_count(len(codes), 'kind')} of failure "
+        f"in the window, {new:,} of them not seen in the 7 days before",
         by_importance(facts),
         gaps=gaps,
     )

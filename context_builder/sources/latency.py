@@ -91,7 +91,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         *_most_important(_router_facts(groups), MAX_ROUTER_FACTS),
     ]
     return Section(
-        f"all requests in scope: {_format_percentiles(now)}; the 7 days before: {_format_percentiles(before)}",
+        f"all requests in scope: {_format_percentiles(now)}; "
+        f"the 7 days before: {_format_percentiles(before)}",
         tuple(_most_important(facts, len(facts))),
         gaps=gaps,
     )

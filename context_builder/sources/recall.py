@@ -87,8 +87,8 @@ async def _load_ongoing(session: ReadSession, request: ContextRequest) -> Sequen
 def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> Fact:
     """Describe a recalled incident.
 
-    `asked` is the public id of the incident that it was found by; None: the question. `asked_for` is true if the
-    question asks about the past.
+    `asked` is the public id of the incident that it was found by; None: the question. `asked_for` tells
+    whether the question asks about the past.
     """
     like = "the question" if asked is None else format_name(asked)
     head = (

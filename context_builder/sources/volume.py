@@ -140,9 +140,8 @@ def _failure_fact(now: list[VolumeCell], before: list[VolumeCell], dimension: st
     groups = []
     for name, number in _ranked((cell for cell in now if cell.failed), dimension):
         was = f", before {format_percent(past_failed[name], past[name])}" if past[name] else ""
-        groups.append(
-            f"{format_name(name)} {number:,} of {totals[name]:,} ({format_percent(number, totals[name])}{was})"
-        )
+        rate = format_percent(number, totals[name])
+        groups.append(f"{format_name(name)} {number:,} of {totals[name]:,} ({rate}{was})")
     return _list_fact(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
 
 

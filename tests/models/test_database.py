@@ -12,7 +12,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from models import User
-from models.database import Database, DatabaseError, DatabaseNotMigrated, DatabaseUnreachable, parse_url
+from models.database import Database, parse_url
+from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnreachable
 from models.migrations import head_revision, upgrade
 from models.snapshot import Snapshot, Snapshots
 

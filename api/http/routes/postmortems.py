@@ -40,7 +40,7 @@ async def write(incident_id: str, services: RunningServices, response: Response)
     """
     async with query_session(services.database) as session:
         await require_resolved(session, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         try:
             await services.postmortems.write(incident_id)
         except NotWanted as error:
@@ -74,7 +74,7 @@ async def _decided(
 ) -> PostmortemBody:
     # Nothing is decided where there is nothing to show for it.
     await _stored(services, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         await decide(services.database, incident_id, by=decision.by, at=utc_now())
     return await _stored(services, incident_id)
 

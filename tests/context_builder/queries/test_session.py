@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from context_builder.queries import QueryTimeout, query_session
-from models.database import Database, DatabaseUnreachable
+from models.database import Database
+from models.errors import DatabaseUnreachable
 
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 

@@ -145,9 +145,7 @@ async def test_a_status_of_later_is_not_told(gateway: Gateway) -> None:
     await gateway.add(*hours(days=range(5, 7)))
     section = await gateway.read(source)
     assert texts(section, "deployments offline as planned") == []
-    assert section.gaps == (
-        "operating hours as they were at this moment: those shown are the current ones",
-    )
+    assert section.gaps == ("operating hours as they were at this moment: those shown are the current ones",)
 
 
 async def test_a_closed_fleet_stays_bounded(gateway: Gateway) -> None:
