@@ -17,6 +17,8 @@ from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnreachabl
 from models.migrations import head_revision, upgrade
 from models.snapshot import Snapshot, Snapshots
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 

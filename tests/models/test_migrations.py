@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, select
@@ -14,6 +15,8 @@ from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
 from models.tables.schema import Table
+
+pytestmark = pytest.mark.both_databases
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

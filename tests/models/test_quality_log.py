@@ -13,6 +13,8 @@ from models.quality_log import MILLION, NewScore, append
 from models.request_log import append as append_requests
 from support.gateway import HOUR, MINUTE, NOON, Gateway
 
+pytestmark = pytest.mark.both_databases
+
 
 async def scored(gateway: Gateway, number: int) -> list[NewScore]:
     """Requests of two deployments and two hours, each with a score to come."""

@@ -15,7 +15,7 @@ from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 MIDNIGHT = NOON.replace(hour=0)
 

@@ -17,7 +17,7 @@ from models.quality_log import NewScore, append
 from models.request_log import NewRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:

@@ -15,7 +15,7 @@ from models import FAILED_STATUSES, Tier
 from models.request_log import NewRequest
 from support.gateway import FLEET, MINUTE, NOON, Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 def expected(sent: list[NewRequest], name_of: Callable[[NewRequest], str]) -> list[Volume]:

@@ -11,6 +11,8 @@ from context_builder.queries import QueryTimeout, query_session
 from models.database import Database
 from models.errors import DatabaseUnreachable
 
+pytestmark = pytest.mark.both_databases
+
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 

@@ -14,7 +14,7 @@ from support.bounded_plans import planning, unbounded
 from support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
 from support.statements import captured
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 async def context(gateway: Gateway, user: str = "user_a", as_of: datetime | None = NOON) -> UserContext:

@@ -14,7 +14,7 @@ from models.database import ReadSession
 from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
 from support.statements import Statement, captured
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 QUESTIONS = {
     "anything": asking(),
