@@ -20,6 +20,7 @@ from context_builder.queries.deployment_status import (
     DeploymentState,
     deployment_status,
 )
+from context_builder.queries.errors import NotFound, NotResolved, QueryTimeout
 from context_builder.queries.incident_history import (
     HistoryFilter,
     HistoryPage,
@@ -28,14 +29,12 @@ from context_builder.queries.incident_history import (
 )
 from context_builder.queries.incident_postmortem import (
     IncidentPostmortem,
-    NotResolved,
     incident_postmortem,
 )
 from context_builder.queries.latency_trends import LatencyTrends, Percentiles, latency_trends
-from context_builder.queries.logged_request import LoggedRequest
 from context_builder.queries.page import Page
 from context_builder.queries.quality_summary import Quality, QualitySummary, quality_summary
-from context_builder.queries.recent_requests import RequestFilter, RequestPage, recent_requests
+from context_builder.queries.recent_requests import LoggedRequest, RequestFilter, RequestPage, recent_requests
 from context_builder.queries.request_detail import (
     RelatedIncident,
     RequestDetail,
@@ -43,9 +42,8 @@ from context_builder.queries.request_detail import (
     request_detail,
 )
 from context_builder.queries.request_volume import RequestVolume, Volume, request_volume
-from context_builder.queries.session import QueryTimeout, query_session
-from context_builder.queries.traffic import TrafficFilter
-from context_builder.queries.unknown import NotFound
+from context_builder.queries.scope import TrafficFilter
+from context_builder.queries.session import query_session
 from context_builder.queries.user_context import UserContext, UserUsage, user_context
 
 __all__ = [

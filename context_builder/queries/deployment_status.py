@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.queries.moment import QueryMoment, resolve_moment
 from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
+from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Row, select
 
-from context_builder.queries.moment import resolve_moment, span_condition
 from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
+from context_builder.queries.scope import resolve_moment, span_condition
 from context_builder.question.checks import MAX_NAMES, check_name
 from context_builder.question.known_names import require_known
 from context_builder.question.request import QuestionError

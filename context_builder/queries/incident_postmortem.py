@@ -8,10 +8,9 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
-from context_builder.queries.unknown import NotFound
+from context_builder.queries.errors import NotFound, NotResolved
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_incidents, unknown_name_text
-from context_builder.question.request import QuestionError
 from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Question
 from models.database import ReadSession
@@ -42,10 +41,6 @@ class IncidentPostmortem:
     """When a person last changed the text."""
     reviewed_at: datetime | None
     reviewed_by: str | None
-
-
-class NotResolved(QuestionError):
-    """The incident is still active, and postmortems require a resolved one."""
 
 
 async def require_resolved(session: ReadSession, incident_id: str) -> None:

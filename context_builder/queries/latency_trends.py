@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
+from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
 from models import RequestRollup

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, func, select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
+from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import in_window, scored_by
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus

@@ -10,22 +10,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import product
 
-from sqlalchemy import ColumnElement, Subquery, and_, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, and_, select, true
 
-from context_builder.queries.logged_request import LoggedRequest, logged_request, select_with_names
-from context_builder.queries.moment import span_condition
 from context_builder.queries.page import FIRST_PAGE, Listing, Page, PagePosition, open_listing
+from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import Scope, ScopeNames
 from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
-from models import Request, RequestStatus, User
+from models import Deployment, Request, RequestStatus, User
 from models.database import ReadSession
 
 MAX_ROWS_SCANNED = 5_000
 """Rows that one page scans if a filter has no index: some ten milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One routed request."""
+
+    id: str
+    """Public id."""
+    created_at: datetime
+    user: str
+    tier: str | None
+    """The user's tier at the time of the request; None: tier or budget changed later."""
+    deployment: str
+    model: str
+    backend: str
+    status: str
+    error_code: str | None
+    latency_ms: int | None
+    cost_usd: Decimal
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    endpoint: str | None
+    task_type: str | None
+    router_version: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +190,34 @@ async def _scan_end(session: ReadSession, scanned: Subquery, scan: _IndexScan) -
     )
     row = last.one_or_none()
     return None if row is None else PagePosition(row[0], row[1])
+
+
+def select_with_names() -> Select[Request, Deployment, str, str | None]:
+    """Select requests with their deployment and the user's public id and tier."""
+    return (
+        select(Request, Deployment, User.public_id, tier_then())
+        .join(Deployment, Deployment.id == Request.deployment_id)
+        .join(User, User.id == Request.user_id)
+    )
+
+
+def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
+    """Build a logged request from a row of `select_with_names`."""
+    return LoggedRequest(
+        id=request.public_id,
+        created_at=request.created_at,
+        user=user,
+        tier=tier,
+        deployment=deployment.public_id,
+        model=deployment.model,
+        backend=deployment.backend,
+        status=request.status,
+        error_code=request.error_code,
+        latency_ms=request.latency_ms,
+        cost_usd=request.cost_usd,
+        prompt_tokens=request.prompt_tokens,
+        completion_tokens=request.completion_tokens,
+        endpoint=request.endpoint,
+        task_type=request.task_type,
+        router_version=request.router_version,
+    )

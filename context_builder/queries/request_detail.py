@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from context_builder.queries.logged_request import LoggedRequest, logged_request, select_with_names
-from context_builder.queries.moment import resolve_moment
-from context_builder.queries.unknown import NotFound
+from context_builder.queries.errors import NotFound
+from context_builder.queries.recent_requests import LoggedRequest, logged_request, select_with_names
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_name
 from context_builder.question.known_names import unknown_name_text
 from context_builder.telemetry.incident_state import affects, open_at, severity_rank

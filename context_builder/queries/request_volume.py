@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
+from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.telemetry.rollups import in_window
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.database import ReadSession

@@ -6,15 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from context_builder.queries.errors import QueryTimeout
 from models.database import Database, ReadSession
 from models.snapshot import stop_statement_on_cancel
 
 DEADLINE_S = 10.0
 """Generous, since every query reads a bounded number of rows."""
-
-
-class QueryTimeout(Exception):
-    """The queries of a session took longer than its deadline."""
 
 
 @asynccontextmanager

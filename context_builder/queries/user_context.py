@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from sqlalchemy import BigInteger, func, select
 
-from context_builder.queries.moment import QueryMoment, resolve_moment
-from context_builder.queries.unknown import NotFound
+from context_builder.queries.errors import NotFound
+from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window

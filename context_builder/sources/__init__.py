@@ -1,4 +1,4 @@
-"""The context sources: each module here defines `source`, so that adding a source is adding a file."""
+"""The context sources: each module here defines `source`, so a new source is a new file."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from api.http.dependencies import Reading, RunningServices
 from api.http.openapi import problems, query_problems
 from api.http.schemas.memory import RecollectionBody, SearchBody, SearchParameters
-from context_builder.queries.moment import resolve_moment
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
 

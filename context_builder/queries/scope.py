@@ -1,20 +1,61 @@
-"""The traffic that a rollup query covers: a window, deployments and tiers."""
+"""The moment, the window and the traffic that a query covers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.queries.moment import QueryMoment, resolve_moment
-from context_builder.question.checks import given_window
+from context_builder.question.checks import check_moment, given_window
 from context_builder.question.given_scope import resolve_scope
-from context_builder.question.request import Scope, ScopeNames, Window
+from context_builder.question.request import QuestionError, Scope, ScopeNames, Window
 from context_builder.question.time_phrases import DEFAULT_LENGTH
 from context_builder.telemetry.rollups import of_traffic
 from models import QualityRollup, RequestRollup
 from models.database import ReadSession
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMoment:
+    """The present or a past moment."""
+
+    as_of: datetime
+    now: datetime
+    live: bool
+    """True if `as_of` is the present."""
+
+
+def resolve_moment(as_of: datetime | None) -> QueryMoment:
+    """Return the moment that a caller gives; None is now.
+
+    Raises:
+        QuestionError: `as_of` has no time zone or is out of range.
+    """
+    now = datetime.now(UTC)
+    return QueryMoment(check_moment(as_of, name="as_of", now=now) or now, now, live=as_of is None)
+
+
+def span_condition(
+    column: InstrumentedAttribute[datetime], since: datetime | None, until: datetime | None, *, now: datetime
+) -> ColumnElement[bool]:
+    """Return the condition for rows in [since, until); None: no bound on that side.
+
+    Raises:
+        QuestionError: A bound has no time zone or is out of range, or the span is empty.
+    """
+    since = check_moment(since, name="since", now=now)
+    until = check_moment(until, name="until", now=now)
+    if since and until and since >= until:
+        raise QuestionError(
+            f"the time span from {since.isoformat()} to {until.isoformat()} is empty; "
+            "since must be before until"
+        )
+    return and_(
+        true() if since is None else column >= since,
+        true() if until is None else column < until,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
