@@ -1,4 +1,4 @@
-"""The rollups always say what the raw log says."""
+"""The rollups always match the raw log."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_one_bad_request_in_a_batch_leaves_neither_rows_nor_rollups(databa
 
 
 async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Database) -> None:
-    """Two transactions that make one bucket at the same time both count in it."""
+    """Two transactions that create one bucket concurrently both count."""
     await add_owner(database)
 
     async def write(offset: int) -> None:
@@ -121,6 +121,6 @@ def test_a_quantile_is_within_the_stated_error_of_a_sample_however_it_was_split(
 
 
 def test_an_empty_histogram_has_no_quantile() -> None:
-    """No samples, no number."""
+    """Without samples there is no quantile."""
     assert Histogram.merged([]).quantile(0.5) is None
     assert Histogram.merged([b"", b""]).total == 0

@@ -1,4 +1,4 @@
-"""Scores by model and task type, with the part of the requests that has one by the moment asked about."""
+"""Scores by model and task type, with their coverage at the moment asked about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databa
 
 
 async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
-    """Two days of traffic, of which most successful requests are scored hours later; scores by request."""
+    """Send two days of traffic and score most successes hours later; return the scores by request."""
     chance = random.Random(5)  # noqa: S311  test data
     await people(gateway)
     await gateway.append(traffic(gateway, 9, [NOON - 2 * DAY * chance.random() for _ in range(600)]))
@@ -56,7 +56,7 @@ async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
 async def test_every_figure_is_that_of_the_scores_given(
     gateway: Gateway, since: datetime, until: datetime, as_of: datetime | None, tiers: tuple[str, ...]
 ) -> None:
-    """Whole hours, and only scores of hours that were over by then."""
+    """A past moment counts whole hours, and only scores of hours completed by then."""
     scores = await scored(gateway)
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=as_of)
     async with query_session(gateway.database) as session:
@@ -104,7 +104,7 @@ async def test_every_figure_is_that_of_the_scores_given(
 
 
 async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gateway: Gateway) -> None:
-    """None rather than 0, and a line that says why."""
+    """Means without scores are None, and a window without a whole hour is rejected."""
     await people(gateway)
     await gateway.send(NOON - 2 * HOUR)
     async with query_session(gateway.database) as session:

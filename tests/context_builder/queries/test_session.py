@@ -1,4 +1,4 @@
-"""Sessions for queries end by their deadline and leave the connection as it was."""
+"""A query session ends by its deadline and leaves the connection usable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 async def test_a_statement_is_stopped_at_the_deadline(database: Database) -> None:
-    """On both databases, with one line that says what to do; the next session works."""
+    """A running statement is stopped at the deadline with a helpful line; the next session works."""
     started = time.perf_counter()
     with pytest.raises(QueryTimeout, match=r"no answer within 0\.2 s; narrow the time span"):
         async with query_session(database, deadline_s=0.2) as session:
@@ -29,14 +29,14 @@ async def test_a_statement_is_stopped_at_the_deadline(database: Database) -> Non
 
 
 async def test_a_caller_s_error_stays_what_it_is(database: Database) -> None:
-    """Only time running out is a QueryTimeout."""
+    """Only the deadline raises QueryTimeout."""
     with pytest.raises(LookupError):
         async with query_session(database):
             raise LookupError
 
 
 async def test_a_database_that_is_not_there_is_named() -> None:
-    """The address without its password."""
+    """The error names the address without its password."""
     database = Database("postgresql://reader:secret@127.0.0.1:9/none")
     with pytest.raises(DatabaseUnreachable) as caught:
         async with query_session(database):

@@ -32,7 +32,7 @@ async def spend(gateway: Gateway, user: str, *amounts: str, at: datetime = NOON 
 
 
 async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> None:
-    """Over, exactly at it, near it and far from it are told apart, in the header, too."""
+    """Over, at, near and far from the budget are distinguished, also in the header."""
     await gateway.deployment()
     for name, amount in (("over", "1.5"), ("at", "1"), ("near", "0.8"), ("far", "0.3"), ("none", "0")):
         await gateway.user(f"user_{name}", daily_budget_usd=Decimal(1))
@@ -56,7 +56,7 @@ async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> Non
 @given(st.integers(60, 9 * 24 * 60), st.integers(0, 59))
 @settings(max_examples=25, deadline=None)
 async def test_every_amount_is_that_of_the_requests_sent(busy: Gateway, back: int, seconds: int) -> None:
-    """At any moment: since the last midnight UTC, up to the minute that the moment lies in."""
+    """Spending counts from the last midnight UTC up to the minute of the moment."""
     as_of = NOON - back * MINUTE + timedelta(seconds=seconds)
     section = await busy.read(source, asking(as_of))
     midnight = as_of.replace(hour=0, minute=0, second=0)
@@ -98,7 +98,7 @@ async def test_every_amount_is_that_of_the_requests_sent(busy: Gateway, back: in
 async def test_a_day_begins_at_midnight_utc(
     gateway: Gateway, as_of: datetime, spent: str, projected: str | None
 ) -> None:
-    """What was spent before is of yesterday, and nothing is projected from less than an hour."""
+    """Spend before midnight belongs to yesterday, and less than an hour is not projected."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal(100))
     await spend(gateway, "user_a", "5", at=MIDNIGHT - 2 * MINUTE)
@@ -111,7 +111,7 @@ async def test_a_day_begins_at_midnight_utc(
 
 
 async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gateway: Gateway) -> None:
-    """No share of nothing is computed; who spends against zero is over and comes first."""
+    """A budget of zero has no share; a user who spends against it is over and comes first."""
     await gateway.deployment()
     for name, budget in (("idle", "0"), ("busy", "0"), ("rich", "1")):
         await gateway.user(f"user_{name}", daily_budget_usd=Decimal(budget))
@@ -128,7 +128,7 @@ async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gat
 
 
 async def test_users_without_a_budget_are_left_out(gateway: Gateway) -> None:
-    """They have nothing to be over; when there are no others the section is empty."""
+    """Users without a budget are left out; without others the section is empty."""
     await gateway.deployment()
     await gateway.user()
     await spend(gateway, "user_a", "5")
@@ -139,7 +139,7 @@ async def test_users_without_a_budget_are_left_out(gateway: Gateway) -> None:
 
 
 async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> None:
-    """Whatever changed, and even where it was taken away: the budget then is not known."""
+    """A budget that changed or was removed later is unknown."""
     await gateway.deployment()
     for name in ("a", "b", "c", "d"):
         await gateway.user(f"user_{name}", "premium", daily_budget_usd=Decimal(1))
@@ -163,7 +163,7 @@ async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> 
 
 
 async def test_only_users_in_scope_are_told(gateway: Gateway) -> None:
-    """Named users and named tiers add up; nobody else's spending is in the total."""
+    """Named users and tiers are combined; nobody else's spend is in the total."""
     await gateway.deployment()
     for name, tier in (("a", "premium"), ("b", "standard"), ("c", "budget")):
         await gateway.user(f"user_{name}", tier, daily_budget_usd=Decimal(10))
@@ -176,7 +176,7 @@ async def test_only_users_in_scope_are_told(gateway: Gateway) -> None:
 
 
 async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gateway) -> None:
-    """Facts stay bounded, totals do not, and equal shares come in one order on both databases."""
+    """Facts are bounded, totals are complete, and ties have one order."""
     await gateway.deployment()
     async with gateway.database.write() as session:
         rows = [
@@ -211,7 +211,7 @@ async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gatew
 
 
 async def test_spending_of_millions_does_not_overflow(gateway: Gateway) -> None:
-    """Nano-dollars times the seconds of a day pass 64 bits from a hundred thousand dollars on."""
+    """Projections do not overflow 64 bits for large budgets."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal(400_000_000))
     await spend(gateway, "user_a", "250000000.5")

@@ -1,4 +1,4 @@
-"""Alerts: what got through and, first of all, what did not."""
+"""Alerts: failed ones first, then sent ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def texts(section: Section) -> list[str]:
 
 
 async def test_failed_alerts_come_first_and_alike_ones_are_one_fact(gateway: Gateway) -> None:
-    """Provider, channel, subject, error and when; the newest stands for those that are like it."""
+    """A fact shows provider, channel, subject, error and time; the newest represents similar ones."""
     await gateway.add(
         *(alert(f"queue has {n} entries", NOON - n * MINUTE) for n in range(1, 6)),
         alert("All is lost", NOON - 20 * HOUR, channel="#ops room", provider="slack", **FAILED),
@@ -47,7 +47,7 @@ async def test_failed_alerts_come_first_and_alike_ones_are_one_fact(gateway: Gat
 async def test_an_incident_nobody_was_alerted_of_is_named(
     gateway: Gateway, sent_at: object, unreached: bool
 ) -> None:
-    """One alert that got through by `as_of` is enough, whenever it was."""
+    """An incident is unreached unless one alert got through by `as_of`."""
     incident = await gateway.incident("inc_7")
     await gateway.add(alert(incident_id=incident, **FAILED))
     if sent_at:
@@ -58,7 +58,7 @@ async def test_an_incident_nobody_was_alerted_of_is_named(
 
 
 async def test_alerts_of_the_gateway_belong_to_every_scope(gateway: Gateway) -> None:
-    """Those of another deployment do not."""
+    """Alerts of another deployment are left out; those without one are shown."""
     one, two = await gateway.deployment("a/x"), await gateway.deployment("b/x")
     await gateway.add(
         alert("mine", deployment_id=one), alert("other", deployment_id=two), alert("everybody's")
@@ -69,7 +69,7 @@ async def test_alerts_of_the_gateway_belong_to_every_scope(gateway: Gateway) -> 
 
 
 async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> None:
-    """Only the newest of each kind are read, the others counted."""
+    """Only the newest alerts of each status are read; the others are counted."""
     await flood(
         gateway,
         Notification,
@@ -93,7 +93,7 @@ async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> Non
 
 
 async def test_no_alerts_is_empty(gateway: Gateway) -> None:
-    """Those of the day before yesterday are too old."""
+    """Rows of the day before yesterday are too old."""
     await gateway.add(alert(at=NOON - DAY - SECOND))
     section = await gateway.read(source)
     assert section.status is Status.EMPTY

@@ -1,4 +1,4 @@
-"""The right examples: the newest failed, slow ones, and those asked about, each told once and exactly."""
+"""Example requests: named, newest failed and slowest, each once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def small(gateway: Gateway) -> None:
 
 
 async def test_a_request_is_told_with_all_that_explains_it(gateway: Gateway) -> None:
-    """Where it went, for whom, how it ended, and why it was routed there."""
+    """A fact shows deployment, user, outcome and routing reason."""
     await small(gateway)
     await gateway.send(
         NOON - HOUR,
@@ -79,7 +79,7 @@ async def test_a_request_is_told_with_all_that_explains_it(gateway: Gateway) -> 
 async def test_the_newest_failed_are_found_in_any_window_and_scope(
     busy: Gateway, back: int, length: int, deployments: list[str], tiers: list[Tier]
 ) -> None:
-    """The very ones of the requests sent; slow ones are in window and scope, the slowest among them."""
+    """Failed examples are the newest; slow ones are within window and scope."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(
         source,
@@ -107,7 +107,7 @@ async def test_the_newest_failed_are_found_in_any_window_and_scope(
 
 
 async def test_a_window_has_its_first_moment_and_not_its_last(gateway: Gateway) -> None:
-    """Half-open for failed and slow ones alike, with edges in the middle of an hour."""
+    """The window is half-open for failed and slow requests alike."""
     await small(gateway)
     since, until = NOON - 100 * MINUTE, NOON - 20 * MINUTE
     _, first, last, _ = await gateway.send(since - TINY, since, until - TINY, until, status="error")
@@ -117,7 +117,7 @@ async def test_a_window_has_its_first_moment_and_not_its_last(gateway: Gateway) 
 
 
 async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
-    """Rollups know no users, so they come from the log: failed and slow ones, of that user alone."""
+    """Examples of a named user come from the log and are theirs alone."""
     await small(gateway)
     (theirs,) = await gateway.send(NOON - HOUR, status="error", latency_ms=90_000, user="user_b")
     ours = await gateway.send(*(NOON - n * MINUTE for n in range(1, 8)), latency_ms=10)
@@ -135,7 +135,7 @@ async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
 
 
 async def test_users_and_tiers_named_together_add_up(gateway: Gateway) -> None:
-    """Both say who is asked about: a user compared with a tier is shown beside it."""
+    """A named user and a named tier are combined."""
     await small(gateway)
     await gateway.user("user_c", "standard")
     for user in ("user_a", "user_b", "user_c"):
@@ -145,7 +145,7 @@ async def test_users_and_tiers_named_together_add_up(gateway: Gateway) -> None:
 
 
 async def test_a_request_that_is_asked_about_is_told_wherever_it_is(gateway: Gateway) -> None:
-    """Out of the window and the scope, and once only where it failed, too."""
+    """A named request is shown outside window and scope, and only once."""
     await small(gateway)
     old, failed = (
         (await gateway.send(NOON - 30 * DAY))[0],
@@ -160,7 +160,7 @@ async def test_a_request_that_is_asked_about_is_told_wherever_it_is(gateway: Gat
 
 
 async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
-    """However many requests failed, were slow or are named, at the same moment even, a few are shown."""
+    """Examples are bounded, even if many requests share a time."""
     await small(gateway)
     failed = [
         gateway.request(NOON - HOUR, status=("error", "timeout", "rate_limited")[number % 3])
@@ -174,7 +174,7 @@ async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
 
 
 async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -> None:
-    """Past the number that is looked up one by one, the newest are still the newest."""
+    """Beyond MAX_RANGES deployments the newest are still found."""
     names = [f"m/{number:02}" for number in range(MAX_RANGES + 5)]
     await gateway.deployment(*names, "elsewhere/x")
     await gateway.user()
@@ -190,7 +190,7 @@ async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -
 
 
 async def test_a_tier_of_later_is_not_shown_and_that_is_said(gateway: Gateway) -> None:
-    """A user who changed after the request had perhaps another tier then; neither is he found by it."""
+    """The tier of a user who changed later is unknown and does not match."""
     await small(gateway)
     await gateway.send(NOON - HOUR, status="error")
     await gateway.change(User, "user_a", tier="standard", updated_at=NOON - MINUTE)

@@ -56,7 +56,7 @@ async def test_transitions_say_from_what_to_what_and_why(gateway: Gateway) -> No
 
 
 async def test_flapping_is_one_fact_and_the_first(gateway: Gateway) -> None:
-    """How often, between when, and what it is now; another deployment's outage stays its own."""
+    """A flapping episode shows count, times and current status; other outages stay separate."""
     one = await gateway.deployment("a/x")
     two = await gateway.deployment("b/x")
     await gateway.add(*flaps(one, 14, reason="lost peer"), transition(two, at=NOON - MINUTE))
@@ -77,7 +77,7 @@ async def test_flapping_is_one_fact_and_the_first(gateway: Gateway) -> None:
 async def test_few_or_slow_changes_are_no_flapping(
     gateway: Gateway, number: int, step: timedelta, flapping: bool
 ) -> None:
-    """An outage that gets worse and is mended is told step by step."""
+    """An outage with few transitions is shown step by step."""
     await gateway.add(*flaps(await gateway.deployment(), number, step))
     section = await gateway.read(source)
     assert len(section.facts) == (1 if flapping else number)
@@ -85,14 +85,14 @@ async def test_few_or_slow_changes_are_no_flapping(
 
 
 async def test_what_it_is_now_is_not_said_of_a_past_window(gateway: Gateway) -> None:
-    """After the window it may have changed again."""
+    """The last status of a past window is not called current."""
     await gateway.add(*flaps(await gateway.deployment(), 9))
     (fact,) = (await gateway.read(source, asking(NOON + HOUR, since=NOON - HOUR, until=NOON))).facts
     assert ", then DOWN" in fact.text
 
 
 async def test_one_that_flaps_for_hours_hides_no_other(gateway: Gateway) -> None:
-    """Few rows are read of each; what was not read is counted, and the spell is said to be longer."""
+    """Few rows are read per deployment; unread ones are counted, and the episode says at least."""
     one = await gateway.deployment("a/x")
     two = await gateway.deployment("b/x")
     await flood(
@@ -114,7 +114,7 @@ async def test_one_that_flaps_for_hours_hides_no_other(gateway: Gateway) -> None
 
 
 async def test_a_fleet_that_goes_down_as_a_whole_still_fits(gateway: Gateway) -> None:
-    """Facts stay bounded and the header counts the rest."""
+    """Facts are bounded, and the header counts the rest."""
     names = [f"m{n}/x" for n in range(60)]
     await gateway.deployment(*names)
     await gateway.add(*(transition(number) for number in gateway.deployments.values()))
@@ -124,7 +124,7 @@ async def test_a_fleet_that_goes_down_as_a_whole_still_fits(gateway: Gateway) ->
 
 
 async def test_no_changes_is_empty(gateway: Gateway) -> None:
-    """Changes before the last day, and at the end of the window, are not of it."""
+    """Changes before the last day or at the end of the window are left out."""
     number = await gateway.deployment()
     await gateway.add(transition(number, at=NOON - DAY - SECOND), transition(number, at=NOON + SECOND))
     section = await gateway.read(source, asking(NOON + MINUTE, until=NOON))
