@@ -90,7 +90,7 @@ async def test_a_flood_is_counted(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert section.header.startswith("3,000 audit events")
     assert section.header.endswith(
-        f"only the newest {MAX_EVENTS_READ} were read; {MAX_EVENTS_READ} distinct, {MAX_FACTS} are listed"
+        f"only the newest {MAX_EVENTS_READ} were read; {MAX_EVENTS_READ} distinct, {MAX_FACTS} listed"
     )
     assert section.facts[0].text.startswith("user_0 did")
     assert len(section.facts) == MAX_FACTS

@@ -198,7 +198,7 @@ async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gatew
     section = await gateway.read(source)
     assert section.header == (
         f"1,000 users with a daily budget, $0.000000270 spent since midnight; 0 over budget, 0 near it, "
-        f"0 projected to exceed it; the {MAX_FACTS} who used most of it are listed"
+        f"0 projected to exceed it; the top {MAX_FACTS} by share used are listed"
     )
     assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MAX_FACTS])
     await gateway.user("user_frozen", daily_budget_usd=Decimal(0))

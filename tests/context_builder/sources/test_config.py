@@ -99,7 +99,7 @@ async def test_a_flood_is_counted_and_the_onset_keeps_its_neighbours(
     assert parameters(section)[0] == "culprit"
     assert len(section.facts) == MAX_FACTS
     assert section.header.startswith("3,001 configuration changes")
-    assert f"nearest to the onset {MAX_FACTS} are listed" in section.header
+    assert f"{MAX_FACTS} nearest to the onset are listed" in section.header
     assert await rows_fetched(gateway, source) <= 2 * MAX_FACTS + 5
 
 

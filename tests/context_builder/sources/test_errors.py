@@ -115,7 +115,7 @@ async def test_many_templates_are_counted(gateway: Gateway) -> None:
     await gateway.add(*(error(" ".join([word] * (n + 1))) for n, word in enumerate(words * 2)))
     section = await gateway.read(source)
     assert len(section.facts) == MAX_FACTS
-    assert f"52 templates, 52 new, {MAX_FACTS} are listed" in section.header
+    assert f"52 templates, 52 new, {MAX_FACTS} listed" in section.header
 
 
 async def test_no_lines_is_empty(gateway: Gateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,7 +192,7 @@ async def build(gateway: Gateway) -> BuiltContext:
     builder = ContextBuilder(
         gateway.database,
         gateway.memory,
-        SOURCES,
+        [replace(source, deadline_s=60.0) for source in SOURCES],
         default_budget=900_000,
         runbooks=gateway.runbooks,
         clock=lambda: NOON,

@@ -33,7 +33,7 @@ async def test_failed_and_running_come_first_with_all_that_is_known(gateway: Gat
     section = await gateway.read(source)
     assert section.header == (
         "1 failed, 1 running, 1 succeeded, 1 queued, 1 cancelled "
-        "of the jobs from 2026-03-09 12:00 to 2026-03-10 12:00 and those unfinished"
+        "among jobs from 2026-03-09 12:00 to 2026-03-10 12:00 and unfinished ones"
     )
     assert [fact.text for fact in section.facts] == [
         (
@@ -117,8 +117,8 @@ async def test_a_flood_is_counted_and_hides_no_failure(gateway: Gateway) -> None
     await gateway.add(job("job_bad", status="failed", finished_at=NOON - 20 * HOUR,
                           created_at=NOON - 21 * HOUR, started_at=NOON - 21 * HOUR))  # fmt: skip
     section = await gateway.read(source)
-    assert section.header.startswith("1 failed, 3,000 succeeded of the jobs")
-    assert section.header.endswith(f"the {MAX_FACTS} are listed")
+    assert section.header.startswith("1 failed, 3,000 succeeded among jobs")
+    assert section.header.endswith(f"the top {MAX_FACTS} are listed")
     assert "job_bad" in shorts(section)[0]
     assert len(section.facts) == MAX_FACTS
     assert await rows_fetched(gateway, source) <= MAX_FACTS + 10

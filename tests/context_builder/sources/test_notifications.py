@@ -84,8 +84,7 @@ async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> Non
     section = await gateway.read(source)
     assert "1 failed, 3,000 sent" in section.header
     assert (
-        f"the newest {MAX_ALERTS_READ} of each were read; 501 distinct, {MAX_FACTS} are listed"
-        in section.header
+        f"the newest {MAX_ALERTS_READ} of each were read; 501 distinct, {MAX_FACTS} listed" in section.header
     )
     assert "FAILED" in texts(section)[0]
     assert len(section.facts) == MAX_FACTS

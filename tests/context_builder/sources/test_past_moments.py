@@ -125,12 +125,14 @@ def questions(gateway: Gateway, as_of: datetime) -> list[ContextRequest]:
     ]
 
 
-async def test_what_happens_later_changes_nothing(gateway: Gateway, memory: IncidentMemory) -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_what_happens_later_changes_nothing(
+    gateway: Gateway, memory: IncidentMemory, seed: int
+) -> None:
     """Sections about a moment stay the same as more and more happens afterwards."""
     await people(gateway)
     await gateway.add(*hours("k8s"), *hours("gcp", "Asia/Tokyo"))
     gateway.memory = memory
-    seed = int(gateway.database.is_sqlite)  # another history for each kind of database
     history = History(gateway, seed)
     chance = random.Random(seed)  # noqa: S311  test data
     moments = sorted(NOON - timedelta(seconds=chance.randrange(1, 3 * 86_400)) for _ in range(4))

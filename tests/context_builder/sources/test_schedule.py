@@ -110,7 +110,7 @@ async def test_only_announced_maintenance_is_known(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert texts(section, "maintenance windows") == [
         (
-            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min more), since "
+            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min left), since "
             "2026-03-10 11:00: «new switch»"
         ),
         (

@@ -62,7 +62,7 @@ async def test_a_past_moment_knows_only_what_was_there(gateway: Gateway) -> None
     assert texts(section) == [
         "model a on x",
         "backend x serves a",
-        "users by tier: not known for this moment 1",
+        "users by tier: unknown at this moment 1",
     ]
     assert section.gaps == (
         "region and version at this moment of a/x: written later",
