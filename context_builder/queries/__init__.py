@@ -27,10 +27,7 @@ from context_builder.queries.incident_history import (
     RecordedIncident,
     incident_history,
 )
-from context_builder.queries.incident_postmortem import (
-    IncidentPostmortem,
-    incident_postmortem,
-)
+from context_builder.queries.incident_postmortem import IncidentPostmortem, incident_postmortem
 from context_builder.queries.latency_trends import LatencyTrends, Percentiles, latency_trends
 from context_builder.queries.page import Page
 from context_builder.queries.quality_summary import Quality, QualitySummary, quality_summary

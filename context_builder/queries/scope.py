@@ -52,10 +52,7 @@ def span_condition(
             f"the time span from {since.isoformat()} to {until.isoformat()} is empty; "
             "since must be before until"
         )
-    return and_(
-        true() if since is None else column >= since,
-        true() if until is None else column < until,
-    )
+    return and_(true() if since is None else column >= since, true() if until is None else column < until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +98,6 @@ async def resolve_traffic(
     moment = resolve_moment(filters.as_of)
     window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
     names = ScopeNames(
-        deployments=filters.deployments,
-        models=filters.models,
-        backends=filters.backends,
-        tiers=filters.tiers,
+        deployments=filters.deployments, models=filters.models, backends=filters.backends, tiers=filters.tiers
     )
     return TrafficScope(moment, window, await resolve_scope(names, session, as_of=moment.as_of))

@@ -93,8 +93,7 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
 async def _load_usage(session: ReadSession, user: User, window: Window) -> UserUsage:
     row = await session.execute(
         select(
-            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0),
-            func.sum(UserSpend.cost_usd),
+            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0), func.sum(UserSpend.cost_usd)
         ).where(UserSpend.user_id == user.id, in_window(UserSpend, window))
     )
     requests, cost = row.one()

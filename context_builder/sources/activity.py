@@ -72,11 +72,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if not facts:
         return Section("the user in scope did not exist then", status=Status.EMPTY)
     names = ", ".join(format_name(user.public_id) for user in users)
-    return Section(
-        f"activity of {names}",
-        by_importance(facts),
-        gaps=tuple(gaps),
-    )
+    return Section(f"activity of {names}", by_importance(facts), gaps=tuple(gaps))
 
 
 def _profile_fact(user: User, request: ContextRequest) -> Fact:

@@ -235,10 +235,4 @@ def _describe_shift(shift: ChangePoint, shifts: Sequence[ChangePoint], whole: st
     return what if alone else f"{slice_name(shift.slice, whole)}: {what}"
 
 
-source = ContextSource(
-    "changes",
-    "CH",
-    ANY_CHANGE,
-    4.0,
-    read,
-)
+source = ContextSource("changes", "CH", ANY_CHANGE, 4.0, read)

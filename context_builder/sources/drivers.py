@@ -96,10 +96,4 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
         yield Fact(text, "" if text == short else short, importance - _DRIVER_STEP * rank, topics, "drivers")
 
 
-source = ContextSource(
-    "drivers",
-    "DR",
-    ANY_CHANGE,
-    4.0,
-    read,
-)
+source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)

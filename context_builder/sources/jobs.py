@@ -59,11 +59,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if not jobs:
         return Section(f"no jobs {span}, none unfinished", status=Status.EMPTY)
     facts = [_fact(job, state, request, span, onset) for job, state in jobs]
-    return Section(
-        _header(counts, span) + onset_note(onset),
-        by_importance(facts),
-        gaps=found.gaps,
-    )
+    return Section(_header(counts, span) + onset_note(onset), by_importance(facts), gaps=found.gaps)
 
 
 def _header(counts: Counter[JobStatus], span: EventWindow) -> str:

@@ -94,8 +94,7 @@ async def test_a_score_in_another_time_zone_counts_in_its_utc_hour(database: Dat
     local = (score.scored_at + timedelta(minutes=50)).astimezone(ZoneInfo("Asia/Kathmandu"))
     async with database.write() as session:
         await append(
-            session,
-            [NewScore(request_id=score.request_id, score=0.5, scorer="judge", scored_at=local)],
+            session, [NewScore(request_id=score.request_id, score=0.5, scorer="judge", scored_at=local)]
         )
     async with database.read() as session:
         assert await session.scalar(select(QualityRollup.scored_hour)) == NOON - HOUR

@@ -59,8 +59,7 @@ async def test_every_bucket_is_that_of_the_requests_sent(
 
 
 @pytest.mark.parametrize(
-    ("length", "bucket"),
-    [(HOUR, "1m"), (DAY, "15m"), (7 * DAY, "1h"), (30 * DAY, "6h"), (700 * DAY, "1d")],
+    ("length", "bucket"), [(HOUR, "1m"), (DAY, "15m"), (7 * DAY, "1h"), (30 * DAY, "6h"), (700 * DAY, "1d")]
 )
 async def test_without_a_width_the_narrowest_that_is_readable_is_taken(
     gateway: Gateway, length: timedelta, bucket: str

@@ -51,9 +51,7 @@ async def test_lines_become_templates_with_counts_and_an_example(gateway: Gatewa
 async def test_what_began_with_the_onset_is_new(gateway: Gateway, onset: datetime) -> None:
     """A template is new from the onset on; noise of the hours before it is not."""
     await gateway.add(
-        error("noise", onset - HOUR),
-        error("noise", onset + HOUR),
-        error("cause", onset + 3 * MINUTE),
+        error("noise", onset - HOUR), error("noise", onset + HOUR), error("cause", onset + 3 * MINUTE)
     )
     section = await gateway.read(source)
     assert texts(section)[0].startswith(

@@ -51,9 +51,7 @@ async def test_an_active_incident_tells_how_long_and_a_resolved_one_why(gateway:
     ("resolved_after", "active"), [(-TINY, False), (timedelta(0), False), (TINY, True), (DAY, True)]
 )
 async def test_an_incident_is_over_from_the_moment_it_was_resolved(
-    gateway: Gateway,
-    resolved_after: timedelta,
-    active: bool,
+    gateway: Gateway, resolved_after: timedelta, active: bool
 ) -> None:
     """Before its resolution an incident is active, without end, cause or fix."""
     await gateway.incident(

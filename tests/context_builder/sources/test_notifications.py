@@ -41,8 +41,7 @@ async def test_failed_alerts_come_first_and_alike_ones_are_one_fact(gateway: Gat
 
 
 @pytest.mark.parametrize(
-    ("sent_at", "unreached"),
-    [(None, True), (NOON - 30 * DAY, False), (NOON, False), (NOON + SECOND, True)],
+    ("sent_at", "unreached"), [(None, True), (NOON - 30 * DAY, False), (NOON, False), (NOON + SECOND, True)]
 )
 async def test_an_incident_nobody_was_alerted_of_is_named(
     gateway: Gateway, sent_at: object, unreached: bool

@@ -84,10 +84,7 @@ async def test_the_newest_failed_are_found_in_any_window_and_scope(
     section = await busy.read(
         source,
         asking(
-            since=window.start,
-            until=window.end,
-            deployment_ids=busy.id_of(*deployments),
-            tiers=tuple(tiers),
+            since=window.start, until=window.end, deployment_ids=busy.id_of(*deployments), tiers=tuple(tiers)
         ),
     )
     sent = [

@@ -59,11 +59,7 @@ async def test_a_past_moment_knows_only_what_was_there(gateway: Gateway) -> None
     await gateway.user("user_a", "premium", updated_at=NOON + SECOND)
     await gateway.user("user_b", "budget", created_at=NOON + SECOND, updated_at=NOON + SECOND)
     section = await gateway.read(source)
-    assert texts(section) == [
-        "model a on x",
-        "backend x serves a",
-        "users by tier: unknown at this moment 1",
-    ]
+    assert texts(section) == ["model a on x", "backend x serves a", "users by tier: unknown at this moment 1"]
     assert section.gaps == (
         "region and version at this moment of a/x: written later",
         "tier at this moment of 1 user changed later",
