@@ -35,7 +35,7 @@ async def query_ai(
     """
     ask = QuestionInput(
         question=question,
-        asker=user,
+        asked_by=user,
         as_of=as_of,
         since=since,
         until=until,

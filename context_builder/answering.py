@@ -103,7 +103,7 @@ class Answerer:
         # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
         answer = await asyncio.to_thread(self.check, built.manifest, written, latency_ms)
         if record and self._questions.is_kept:
-            await self._record(answer, ask.asker, asked_at)
+            await self._record(answer, ask.asked_by, asked_at)
         yield answer
 
     async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | Written, None]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from context_builder.llm.usage import Usage
+from context_builder.text.sanitize import storable
 
 _UNDERSTOOD = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "error"}
 )
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""Valid in JSON, but no database takes NUL, and half a surrogate pair cannot be encoded."""
 
 
 class MalformedStream(ValueError):
@@ -98,7 +96,7 @@ class Transcript:
                 raise MalformedStream(f"unexpected event {event!r:.120}")
 
     def _append(self, text: str) -> str:
-        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+        text = storable(text)
         self.pieces.append(text)
         return text
 

@@ -133,7 +133,7 @@ def _manifest(
     return Manifest(
         question=single_line(request.question, limit=len(request.question)),
         as_of=request.as_of,
-        live=request.live,
+        live=request.is_now,
         window=replace(request.window, origin=_name(request.window.origin)),
         scope=first(MAX_LABELS, [_name(label) for label in request.scope.labels]),
         unknown_names=tuple(

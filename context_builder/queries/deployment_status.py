@@ -13,7 +13,7 @@ from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
 from context_builder.sources.health import STALE_AFTER
-from context_builder.telemetry.fleet import CLOCK_SKEW
+from context_builder.telemetry.fleet import MAX_CLOCK_SKEW
 from models import Deployment, DeploymentStatus
 from models.database import ReadSession
 
@@ -94,7 +94,7 @@ async def deployment_status(
 
 def _horizon(moment: QueryMoment) -> datetime:
     """Return the time of the latest report that counts for the moment."""
-    return moment.as_of + (CLOCK_SKEW if moment.live else timedelta(0))
+    return moment.as_of + (MAX_CLOCK_SKEW if moment.live else timedelta(0))
 
 
 def _status_at(moment: QueryMoment) -> ColumnElement[str]:

@@ -95,7 +95,7 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
 
 
 async def _load_incident(session: ReadSession, incident_id: str) -> Incident:
-    check_name(incident_id, kind="incident", longest=MAX_USER_CHARACTERS)
+    check_name(incident_id, kind="incident", max_characters=MAX_USER_CHARACTERS)
     incident = await session.scalar(select(Incident).where(Incident.public_id == incident_id))
     if incident is None:
         raise NotFound(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))

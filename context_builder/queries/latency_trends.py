@@ -12,7 +12,12 @@ from sqlalchemy import select
 
 from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
-from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
+from context_builder.telemetry.rollups import (
+    concatenated_histograms,
+    in_window,
+    in_window_by_minute,
+    merge_histograms,
+)
 from models import RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -110,7 +115,7 @@ async def _load_histograms(
 ) -> list[tuple[datetime, str]]:
     """Load the concatenated histograms of each rollup bucket."""
     whole_hours = width >= timedelta(hours=1)
-    covers = in_window if whole_hours else in_minutes
+    covers = in_window if whole_hours else in_window_by_minute
     rows = await session.execute(
         select(RequestRollup.bucket_start, concatenated_histograms(session))
         .where(

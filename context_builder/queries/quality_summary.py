@@ -143,7 +143,7 @@ async def _count_scores(session: ReadSession, traffic: TrafficScope, sums: Sums)
         .where(
             table.bucket_start >= traffic.window.start,
             table.bucket_start < traffic.window.end,
-            scored_by(moment.as_of, live=moment.live),
+            scored_by(moment.as_of, is_now=moment.live),
             traffic.condition(table),
         )
         .group_by(Deployment.model, table.task_type)

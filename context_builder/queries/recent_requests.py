@@ -20,7 +20,13 @@ from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import Scope, ScopeNames
-from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
+from context_builder.telemetry.newest_requests import (
+    MAX_RANGES,
+    has_one_of,
+    newest_of_ranges,
+    one_condition_per_value,
+    tier_at_request,
+)
 from models import Deployment, Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -150,19 +156,23 @@ def _choose_scan(scope: Scope, statuses: Sequence[str]) -> _IndexScan:
 
 def _possible_scans(scope: Scope, statuses: Sequence[str]) -> Iterator[_IndexScan]:
     """Yield one scan per index that supports a filter, the most selective first; last the scan by time."""
-    of_user = among(Request.user_id, scope.user_ids)
-    of_deployment = among(Request.deployment_id, scope.deployment_ids)
-    of_status = among(Request.status, statuses)
-    of_tier = [tier_then().in_(scope.tiers)] if scope.tiers else []
+    of_user = has_one_of(Request.user_id, scope.user_ids)
+    of_deployment = has_one_of(Request.deployment_id, scope.deployment_ids)
+    of_status = has_one_of(Request.status, statuses)
+    of_tier = [tier_at_request().in_(scope.tiers)] if scope.tiers else []
     if 0 < len(scope.user_ids) <= MAX_RANGES:
-        yield _IndexScan(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
+        yield _IndexScan(
+            one_condition_per_value(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier]
+        )
     if 0 < len(scope.deployment_ids) <= MAX_RANGES:
         # The index has the status between the deployment and the time.
         every_status = [Request.status == status for status in statuses or list(RequestStatus)]
-        ranges = product(each(Request.deployment_id, scope.deployment_ids), every_status)
+        ranges = product(one_condition_per_value(Request.deployment_id, scope.deployment_ids), every_status)
         yield _IndexScan([and_(*one) for one in ranges], [*of_user, *of_tier])
     if statuses:
-        yield _IndexScan(each(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
+        yield _IndexScan(
+            one_condition_per_value(Request.status, statuses), [*of_user, *of_deployment, *of_tier]
+        )
     yield _IndexScan([true()], [*of_user, *of_deployment, *of_status, *of_tier])
 
 
@@ -174,7 +184,7 @@ def _scanned_rows(scan: _IndexScan, chosen: Listing, span: ColumnElement[bool]) 
     parts = [select(*columns).where(one, span, below) for one in scan.ranges]
     if scan.row_filters:
         parts = [part.join(User, User.id == Request.user_id) for part in parts]
-    newest = newest_of(parts, most)
+    newest = newest_of_ranges(parts, most)
     return select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most).subquery()
 
 
@@ -195,7 +205,7 @@ async def _scan_end(session: ReadSession, scanned: Subquery, scan: _IndexScan) -
 def select_with_names() -> Select[Request, Deployment, str, str | None]:
     """Select requests with their deployment and the user's public id and tier."""
     return (
-        select(Request, Deployment, User.public_id, tier_then())
+        select(Request, Deployment, User.public_id, tier_at_request())
         .join(Deployment, Deployment.id == Request.deployment_id)
         .join(User, User.id == Request.user_id)
     )

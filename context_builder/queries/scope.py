@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from context_builder.question.checks import check_moment, given_window
+from context_builder.question.checks import check_moment, explicit_window
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.request import QuestionError, Scope, ScopeNames, Window
 from context_builder.question.time_phrases import DEFAULT_LENGTH
-from context_builder.telemetry.rollups import of_traffic
+from context_builder.telemetry.rollups import traffic_condition
 from models import QualityRollup, RequestRollup
 from models.database import ReadSession
 
@@ -84,7 +84,7 @@ class TrafficScope:
 
     def condition(self, table: type[RequestRollup | QualityRollup]) -> ColumnElement[bool]:
         """Return the condition for rollups of the deployments and tiers, at any time."""
-        return of_traffic(table, self.scope.deployment_ids, self.scope.tiers)
+        return traffic_condition(table, self.scope.deployment_ids, self.scope.tiers)
 
 
 async def resolve_traffic(
@@ -96,7 +96,7 @@ async def resolve_traffic(
         QuestionError: A name or a time is invalid.
     """
     moment = resolve_moment(filters.as_of)
-    window = given_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
+    window = explicit_window(filters.since, filters.until, as_of=moment.as_of, now=moment.now, length=length)
     names = ScopeNames(
         deployments=filters.deployments, models=filters.models, backends=filters.backends, tiers=filters.tiers
     )

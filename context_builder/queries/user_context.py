@@ -13,7 +13,7 @@ from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import in_window
 from models import Request, User, UserSpend
 from models.database import ReadSession
@@ -63,13 +63,13 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
         QuestionError: An argument is invalid.
     """
     moment = resolve_moment(as_of)
-    check_name(user_id, kind="user", longest=MAX_USER_CHARACTERS)
+    check_name(user_id, kind="user", max_characters=MAX_USER_CHARACTERS)
     user = await session.scalar(
         select(User).where(User.public_id == user_id, User.created_at <= moment.as_of)
     )
     if user is None:
         raise NotFound(unknown_name_text("user", user_id, await sample_users(session, moment.as_of)))
-    end = whole_minutes(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
+    end = floor_to_minute(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
     midnight = moment.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     today = await _load_usage(session, user, Window(min(midnight, end), end))
     is_known = moment.live or user.updated_at <= moment.as_of

@@ -22,7 +22,7 @@ from context_builder.source import ContextSource, Fact, Section, Status, Stores,
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
-from context_builder.telemetry.rollups import BASELINE, baseline_of
+from context_builder.telemetry.rollups import BASELINE, baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -145,7 +145,7 @@ def _format_baseline(side: tuple[int, Decimal, datetime] | None, request: Contex
     if side is None:
         return "; none in the 7 days before"
     requests, cost, first = side
-    span: Window = baseline_of(request.window)
+    span: Window = baseline_window(request.window)
     hourly = _format_hourly(requests, cost, max(span.end - first, _HOUR))
     return f"; from {format_time(first)} until then {hourly}"
 

@@ -15,7 +15,7 @@ from sqlalchemy import and_, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.event_scope import event_scope
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.row_count import count_rows
 from context_builder.text.fact_keys import change_key, job_key
 from context_builder.text.formatting import format_count, format_name
@@ -39,8 +39,8 @@ RecordedKeys = dict[tuple[str, str], list[tuple[datetime, str]]]
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the newest events, identical ones grouped."""
-    span = recent(request)
-    condition = and_(span.holds(AuditEvent.occurred_at), event_scope(AuditEvent, request))
+    span = recent_window(request)
+    condition = and_(span.contains(AuditEvent.occurred_at), event_scope(AuditEvent, request))
     async with stores.snapshot.session() as session:
         total = await count_rows(session, AuditEvent, condition)
         events = (
@@ -87,7 +87,7 @@ async def _load_recorded(
             select(ConfigChange.target, ConfigChange.changed_at)
             .where(
                 ConfigChange.target.in_(_targets(changes)),
-                _span_of(changes, request).holds(ConfigChange.changed_at),
+                _span_of(changes, request).contains(ConfigChange.changed_at),
             )
             .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
             .limit(_MAX_ROWS)
@@ -98,7 +98,7 @@ async def _load_recorded(
     if started:
         jobs = await session.execute(
             select(Job.target, Job.created_at, Job.public_id)
-            .where(Job.target.in_(_targets(started)), _span_of(started, request).holds(Job.created_at))
+            .where(Job.target.in_(_targets(started)), _span_of(started, request).contains(Job.created_at))
             .order_by(Job.created_at.desc(), Job.id.desc())
             .limit(_MAX_ROWS)
         )
@@ -130,14 +130,14 @@ def _fact(alike: Sequence[AuditEvent], key: str, span: EventWindow) -> Fact:
     """Describe identical events as one fact; `alike` is sorted newest first."""
     event = alike[0]
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
-    when = occasions(alike[-1].occurred_at, event.occurred_at)
+    when = period_text(alike[-1].occurred_at, event.occurred_at)
     action = f"{format_name(event.action)} on {format_name(event.target)}"
     head = f"{format_name(event.actor)} did {action}{often} {when}"
     importance = _RECORDED_IMPORTANCE if key else _IMPORTANCE
     return Fact(
         f"{head}: {quote(event.detail)}" if event.detail else head,
         head if event.detail else "",
-        importance * (0.5 + 0.5 * nearness(event.occurred_at, span.until)),
+        importance * (0.5 + 0.5 * proximity(event.occurred_at, span.until)),
         kind="audit events",
         key=key,
     )

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.rollups import in_window
 from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
@@ -70,7 +70,7 @@ class BudgetUse:
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the users with a daily budget, sorted by the share used."""
     midnight = request.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Window(midnight, whole_minutes(request.as_of))
+    today = Window(midnight, floor_to_minute(request.as_of))
     usage = _usage(request, today)
     async with stores.snapshot.session() as session:
         totals = (await session.execute(_totals(usage, today))).one()

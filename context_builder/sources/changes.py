@@ -12,21 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.change_text import (
+    ANY_CHANGE,
+    describe_change,
+    describe_period,
+    format_slices,
+    onset_range,
+    related_topics,
+    scope_name,
+    slice_name,
+)
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
 from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
-from context_builder.exploration.shift import ChangePoint
-from context_builder.exploration.shift_text import (
-    ANY_CHANGE,
-    describe_change,
-    describe_period,
-    listed_slices,
-    precision,
-    scope_name,
-    slice_name,
-    topics_of,
-)
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.text.formatting import (
@@ -98,7 +98,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     shifts = findings.shifts
     if not shifts:
         if not findings.has_traffic:
-            return Section("no requests are known, so there is nothing to compare", status=Status.EMPTY)
+            return Section("no requests recorded, so nothing can have changed", status=Status.EMPTY)
         return Section("no onset: no metric of any slice left its usual level")
     onsets = [(shift.earliest, shift.latest) for shift in shifts]
     async with stores.snapshot.session() as session:
@@ -108,12 +108,14 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     nearby = _nearby_events(events, shifts, frozenset(name for name in deployments if "/" in name))
     facts = [
         *(
-            _onset_fact(shift, rank, scope_name(request), topics_of(shift, shifts))
+            _onset_fact(shift, rank, scope_name(request), related_topics(shift, shifts))
             for rank, shift in enumerate(shifts)
         ),
         *(
             _event_fact(
-                one, _describe_shift(one.shift, shifts, scope_name(request)), topics_of(one.shift, shifts)
+                one,
+                _describe_shift(one.shift, shifts, scope_name(request)),
+                related_topics(one.shift, shifts),
             )
             for one in nearby[:MAX_EVENTS]
         ),
@@ -174,11 +176,11 @@ def _relatedness(event: Event, shift: ChangePoint, scope: frozenset[str]) -> flo
 
 
 def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
-    also = f"; also {listed_slices(shift.also, whole, 3)}" if shift.also else ""
+    also = f"; also {format_slices(shift.also, whole, 3)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
-        f"{head}{precision(shift)}: {_describe_level(shift)}{also}",
+        f"{head}{onset_range(shift)}: {_describe_level(shift)}{also}",
         f"{head}: {_describe_level(shift)}",
         _ONSET_IMPORTANCE - _RANK_STEP * rank,
         topics,

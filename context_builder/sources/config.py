@@ -15,7 +15,13 @@ from sqlalchemy import and_, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.event_scope import event_scope
-from context_builder.telemetry.event_window import EventWindow, leading, nearness, onset_note, relative
+from context_builder.telemetry.event_window import (
+    EventWindow,
+    causal_window,
+    offset_text,
+    onset_text,
+    proximity,
+)
 from context_builder.telemetry.row_count import count_rows
 from context_builder.text.fact_keys import change_key
 from context_builder.text.formatting import format_count, format_name, format_time
@@ -32,16 +38,16 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the changes nearest to the onset, or to the end of the window."""
     found = await stores.exploration.onset(request)
     onset = found.at
-    span = leading(request)
+    span = causal_window(request)
     async with stores.snapshot.session() as session:
-        condition = and_(span.holds(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        condition = and_(span.contains(ConfigChange.changed_at), event_scope(ConfigChange, request))
         total = await count_rows(session, ConfigChange, condition)
         changes = await _load_nearest(session, request, span, onset or span.until)
     if not changes:
         return Section(f"no configuration changes {span}", status=Status.EMPTY)
     first = f"{MAX_FACTS} nearest to the onset" if onset else f"newest {MAX_FACTS}"
     listed = f"; the {first} are listed" if total > MAX_FACTS else ""
-    header = f"{format_count(total, 'configuration change')} {span}{onset_note(onset)}{listed}"
+    header = f"{format_count(total, 'configuration change')} {span}{onset_text(onset)}{listed}"
     return Section(header, tuple(_facts(changes, onset, onset or span.until)), gaps=found.gaps)
 
 
@@ -74,12 +80,12 @@ def _facts(changes: Sequence[ConfigChange], onset: datetime | None, center: date
 
 
 def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: str) -> Fact:
-    when = f"{format_time(change.changed_at)}{relative(change.changed_at, onset)}"
+    when = f"{format_time(change.changed_at)}{offset_text(change.changed_at, onset)}"
     head = f"{format_name(change.parameter)} of {format_name(change.target)}"
     return Fact(
         f"{head}: {_format_values(change, _VALUE_LIMIT)}; by {format_name(change.changed_by)} at {when}",
         f"{head}: {_format_values(change, _SHORT_LIMIT)} at {when}",
-        0.3 + 0.7 * nearness(change.changed_at, center),
+        0.3 + 0.7 * proximity(change.changed_at, center),
         kind="configuration changes",
         key=key,
     )

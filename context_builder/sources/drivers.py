@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from context_builder.exploration.driver_text import figures, share
-from context_builder.exploration.explanation import Attribution, attribute_change
-from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, widened
-from context_builder.exploration.shift_text import (
+from context_builder.exploration.attribution import Attribution, attribute_change
+from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
     describe_period,
-    listed_slices,
+    format_slices,
+    related_topics,
     scope_name,
     slice_name,
-    topics_of,
 )
+from context_builder.exploration.driver_text import figures_text, share_text
+from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.text.formatting import format_time
@@ -34,8 +34,8 @@ _FIRST_IMPORTANCE = 0.96
 """Importance of the first driver of the first change."""
 _SHIFT_STEP = 0.05
 """Decrease in importance from one change to the next."""
-_ONLY_GAPS = "no requests for a time (see the onsets), which no slice explains; no other change"
-_NO_TRAFFIC = "no requests are known, so there is nothing to compare"
+_ONLY_GAPS = "gaps in the requests (see the onsets), which no slice explains; no other significant change"
+_NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -58,7 +58,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         for shift in explained:
             others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
             without = [driver.slice for one in others for driver in one.drivers[:1]]
-            found += await attribute_change(session, widened(request), shift, LOOKBACK, without)
+            found += await attribute_change(session, with_aftermath(request), shift, LOOKBACK, without)
     facts = [
         fact
         for rank, one in enumerate(found)
@@ -66,7 +66,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             one,
             _FIRST_IMPORTANCE - _SHIFT_STEP * min(rank, 6),
             scope_name(request),
-            topics_of(one.shift, shifts),
+            related_topics(one.shift, shifts),
         )
     ]
     changes = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in explained)
@@ -85,13 +85,13 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
     shift = one.shift
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
-        even = f"{since}: no single slice stands out; {whole}: {figures(one, one.everything)}"
+        even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")
     for rank, driver in enumerate(one.drivers):
-        of = f" of {slice_name(one.within, whole)}" if one.within and one.within.values else ""
-        head = f"{since}: {slice_name(driver.slice, whole)} drives {share(driver)}{of}"
-        short = f"{head}; {figures(one, driver)}"
-        also = f"; also seen as {listed_slices(driver.alike, whole, 3)}" if driver.alike else ""
+        of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
+        head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
+        short = f"{head}; {figures_text(one, driver)}"
+        also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
         text = f"{short}{one.note}{also}"
         yield Fact(text, "" if text == short else short, importance - _DRIVER_STEP * rank, topics, "drivers")
 

@@ -18,19 +18,19 @@ from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
-    REACH,
+    EVENT_LOOKBACK,
     EventWindow,
     before_window,
-    during,
-    nearness,
-    occasions,
-    onset_note,
-    relative,
+    in_question_window,
+    offset_text,
+    onset_text,
+    period_text,
+    proximity,
 )
 from context_builder.telemetry.log_templates import templates_of
 from context_builder.telemetry.row_count import count_rows
-from context_builder.text.formatting import format_count, format_time
-from context_builder.text.lists import format_list, rank_counts
+from context_builder.text.formatting import format_count, format_list, format_time
+from context_builder.text.lists import rank_counts
 from context_builder.text.sanitize import quote
 from models import ErrorLog, LogSeverity
 from models.database import ReadSession
@@ -109,7 +109,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     onset = found.at
     scope = event_scope(ErrorLog, request)
     async with stores.snapshot.session() as session:
-        window = await _load_lines(session, scope, during(request), MAX_READ)
+        window = await _load_lines(session, scope, in_question_window(request), MAX_READ)
         before = await _load_lines(session, scope, before_window(request), MAX_READ_BEFORE)
     usual = f"{before.total:,} in the 24 h before"
     if not window.read:
@@ -123,7 +123,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     part = "" if window.complete else f"; only the newest {len(window.read):,} were read"
     return Section(
         f"{format_count(window.total, 'error log')} {window.span}, {usual}{part}; "
-        f"{format_count(len(groups), 'template')}, {new:,} new{listed}{onset_note(onset)}",
+        f"{format_count(len(groups), 'template')}, {new:,} new{listed}{onset_text(onset)}",
         facts[:MAX_FACTS],
         gaps=found.gaps,
     )
@@ -132,7 +132,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 async def _load_lines(
     session: ReadSession, scope: ColumnElement[bool], span: EventWindow, most: int
 ) -> LogLines:
-    condition = and_(span.holds(ErrorLog.logged_at), scope)
+    condition = and_(span.contains(ErrorLog.logged_at), scope)
     total = await count_rows(session, ErrorLog, condition)
     rows = await session.execute(
         select(
@@ -175,8 +175,8 @@ def _fact(
 ) -> Fact:
     lines = group.lines
     often = "once" if len(lines) == 1 else f"{len(lines):,} times"
-    tail = f"{often} on {_format_targets(lines)} {occasions(group.first, lines[0].logged_at)}"
-    news = _format_history(group, before, border) + (relative(group.first, onset) if group.new else "")
+    tail = f"{often} on {_format_targets(lines)} {period_text(group.first, lines[0].logged_at)}"
+    news = _format_history(group, before, border) + (offset_text(group.first, onset) if group.new else "")
     newest = max((line.logged_at, line.message) for line in lines)[1]
     example = f"; e.g. {quote(newest)}" if newest != group.template else ""
     kind = group.severity.upper() if group.severity is LogSeverity.CRITICAL else group.severity
@@ -217,13 +217,13 @@ def _importance(group: TemplateGroup, span: EventWindow, before: LogLines) -> fl
     return (
         _SEVERITY_IMPORTANCE[group.severity]
         * share
-        * (0.8 + 0.2 * nearness(group.lines[0].logged_at, span.until))
+        * (0.8 + 0.2 * proximity(group.lines[0].logged_at, span.until))
     )
 
 
 def _daily_rate(lines: int, span: EventWindow) -> float:
     """Return lines per day."""
-    return lines * (REACH / max(span.until - span.since, timedelta(minutes=1)))
+    return lines * (EVENT_LOOKBACK / max(span.until - span.since, timedelta(minutes=1)))
 
 
 source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read)

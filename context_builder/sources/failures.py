@@ -18,9 +18,9 @@ from sqlalchemy import Select, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
-from context_builder.telemetry.newest_requests import hidden_users, newest_failed
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
 from context_builder.telemetry.rollups import (
-    baseline_of,
+    baseline_window,
     concatenated_histograms,
     in_window,
     merge_histograms,
@@ -79,7 +79,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     async with stores.snapshot.session() as session:
         groups, before, gaps = await _load_groups(session, request)
         sample = (await session.execute(_select_sample(request))).all()
-        hidden = await hidden_users(session, request)
+        hidden = await count_changed_users(session, request)
     if hidden:
         users = format_count(hidden, "user")
         gaps += (f"endpoints for {users} whose tier or budget changed in the window or later",)
@@ -124,7 +124,7 @@ async def _load_groups(
     fetched = rows.all()
     groups = await asyncio.to_thread(lambda: [_group(row) for row in fetched])
     earlier = await session.execute(
-        failed(baseline_of(request.window), *code, requests, first)
+        failed(baseline_window(request.window), *code, requests, first)
         .group_by(*code)
         .order_by(*order)
         .limit(MAX_GROUPS)

@@ -14,8 +14,13 @@ from datetime import datetime, timedelta
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments
-from context_builder.text.formatting import format_count, format_duration, format_name, format_time
-from context_builder.text.lists import format_list
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_list,
+    format_name,
+    format_time,
+)
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus
 

@@ -14,7 +14,13 @@ from sqlalchemy import and_, case, func, or_, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.event_scope import event_scope
-from context_builder.telemetry.event_window import EventWindow, nearness, onset_note, recent, relative
+from context_builder.telemetry.event_window import (
+    EventWindow,
+    offset_text,
+    onset_text,
+    proximity,
+    recent_window,
+)
 from context_builder.text.fact_keys import job_key
 from context_builder.text.formatting import format_duration, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -35,7 +41,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the jobs of the window or the last day, and those not finished yet."""
     found = await stores.exploration.onset(request)
     onset = found.at
-    span = recent(request)
+    span = recent_window(request)
     over = and_(Job.finished_at.is_not(None), Job.finished_at <= request.as_of)
     begun = and_(Job.started_at.is_not(None), Job.started_at <= request.as_of)
     status = case((over, Job.status), (begun, JobStatus.RUNNING.value), else_=JobStatus.QUEUED.value)
@@ -59,7 +65,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if not jobs:
         return Section(f"no jobs {span}, none unfinished", status=Status.EMPTY)
     facts = [_fact(job, state, request, span, onset) for job, state in jobs]
-    return Section(_header(counts, span) + onset_note(onset), by_importance(facts), gaps=found.gaps)
+    return Section(_header(counts, span) + onset_text(onset), by_importance(facts), gaps=found.gaps)
 
 
 def _header(counts: Counter[JobStatus], span: EventWindow) -> str:
@@ -78,7 +84,7 @@ def _fact(
     by = f", by {format_name(job.created_by)}" if job.created_by else ""
     detail = f"; detail: {quote(job.detail)}" if job.detail else ""
     error = f"; error: {quote(job.error)}" if job.error and finished else ""
-    near = nearness(min(finished or started or job.created_at, span.until), onset or span.until)
+    near = proximity(min(finished or started or job.created_at, span.until), onset or span.until)
     return Fact(
         f"{short}{by}{detail}{error}",
         short,
@@ -103,7 +109,7 @@ def _format_times(
         duration = f"{format_duration(as_of - started)} so far"
     else:
         duration = f"took {format_duration(finished - started)}"
-    return f"started {format_time(started)}{relative(started, onset)}, {duration}"
+    return f"started {format_time(started)}{offset_text(started, onset)}, {duration}"
 
 
 _STATUS_TEXT = {

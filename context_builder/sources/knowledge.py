@@ -14,8 +14,7 @@ from typing import NamedTuple
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.runbooks import Passage
-from context_builder.text.formatting import format_count, format_name
-from context_builder.text.lists import format_list
+from context_builder.text.formatting import format_count, format_list, format_name
 from context_builder.text.sanitize import quote
 from memory.text.lexical import lexical_scores, words
 
@@ -44,7 +43,7 @@ class PassageMatch(NamedTuple):
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the passages that best match the question and the names in its scope."""
     library = await stores.runbooks.library()
-    known = [p for p in library.passages if request.live or p.modified_at <= request.as_of]
+    known = [p for p in library.passages if request.is_now or p.modified_at <= request.as_of]
     later = sorted({p.file for p in library.passages} - {p.file for p in known})
     gaps = library.gaps
     if later:

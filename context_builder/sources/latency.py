@@ -22,8 +22,8 @@ from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import (
     concatenated_histograms,
-    in_minutes,
     in_window,
+    in_window_by_minute,
     merge_histograms,
     rollup_scope,
 )
@@ -132,7 +132,7 @@ async def _load_series(request: ContextRequest, stores: Stores) -> list[LatencyS
     )
     # Whole hours cannot show the parts of an hour; minutes of many hours would be many rows.
     fine = window.length <= MAX_BUCKETS * _HOUR
-    buckets = in_minutes(RequestRollup, window) if fine else in_window(RequestRollup, window)
+    buckets = in_window_by_minute(RequestRollup, window) if fine else in_window(RequestRollup, window)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
         result = await session.execute(

@@ -16,19 +16,19 @@ from statistics import median_low
 from sqlalchemy import Select, func, select, union_all
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_duration,
+    format_list,
     format_milliseconds,
     format_name,
     format_percent,
     format_ratio,
 )
-from context_builder.text.lists import format_list
 from models import Deployment, HealthCheck, RequestRollup, Resolution
 from models.database import ReadSession
 
@@ -76,7 +76,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         ranked = sorted(deployments, key=lambda d: (-_load_of(loads, d).requests, d.public_id))
         shown = [deployment.id for deployment in ranked[:MAX_FACTS]]
         now = await _load_checks(session, shown, request.window)
-        before = await _load_checks(session, shown, baseline_of(request.window))
+        before = await _load_checks(session, shown, baseline_window(request.window))
     facts = [
         _fact(one, request, _load_of(loads, one), now[one.id], before[one.id]) for one in ranked[:MAX_FACTS]
     ]
@@ -108,7 +108,7 @@ async def _read_loads(
     session: ReadSession, ids: Sequence[int], request: ContextRequest
 ) -> dict[int, DeploymentLoad]:
     """Load the last hour by deployment, across all users, since they share its capacity."""
-    end = whole_minutes(request.as_of)
+    end = floor_to_minute(request.as_of)
     minutes = (
         select(
             RequestRollup.deployment_id,

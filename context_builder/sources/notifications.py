@@ -16,11 +16,10 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.log_templates import templates_of
 from context_builder.telemetry.row_count import count_rows
-from context_builder.text.formatting import format_name
-from context_builder.text.lists import format_list
+from context_builder.text.formatting import format_list, format_name
 from context_builder.text.sanitize import quote
 from models import Incident, Notification, NotificationStatus
 from models.database import ReadSession
@@ -51,8 +50,8 @@ class Alert:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return failed alerts, then sent ones."""
-    span = recent(request)
-    condition = and_(span.holds(Notification.created_at), _in_scope(request))
+    span = recent_window(request)
+    condition = and_(span.contains(Notification.created_at), _in_scope(request))
     totals, alerts = {}, []
     async with stores.snapshot.session() as session:
         for status in _IMPORTANCE:
@@ -129,7 +128,7 @@ async def _load_unreached(
 def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) -> Fact:
     """Describe similar alerts as one fact; `alike` is sorted newest first."""
     newest = alike[0]
-    when = occasions(alike[-1].created_at, newest.created_at)
+    when = period_text(alike[-1].created_at, newest.created_at)
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
     outcome = f"{'FAILED' if newest.status is NotificationStatus.FAILED else 'sent'}{often} {when}"
     others = len({alert.subject for alert in alike}) - 1
@@ -141,7 +140,7 @@ def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) 
     return Fact(
         f"{short}{quote(newest.subject)}{like_it}{error}{lost}",
         f"{short}{quote(newest.subject, limit=80)}{like_it}{lost}",
-        importance * (0.7 + 0.3 * nearness(newest.created_at, span.until)),
+        importance * (0.7 + 0.3 * proximity(newest.created_at, span.until)),
         kind="notifications",
     )
 

@@ -18,10 +18,10 @@ from typing import Any
 from sqlalchemy import and_, case, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.comparison import compare_to_baseline
-from context_builder.telemetry.rollups import baseline_of, rollup_scope, scored_by
+from context_builder.telemetry.rollups import baseline_window, rollup_scope, scored_by
 from context_builder.text.formatting import format_count, format_name, format_percent, format_time
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
@@ -114,7 +114,7 @@ def _hours(request: ContextRequest) -> Window:
     end = request.window.end.replace(minute=0)
     if end < request.window.end:
         end += _HOUR
-    return Window(start, min(end, whole_minutes(request.as_of)))
+    return Window(start, min(end, floor_to_minute(request.as_of)))
 
 
 async def _load_cells(
@@ -123,8 +123,8 @@ async def _load_cells(
     scope = await rollup_scope(session, request)
     in_scope = await rollup_scope(session, request, QualityRollup)
     scored = and_(
-        scored_by(request.as_of, live=request.live),
-        QualityRollup.bucket_start >= baseline_of(hours).start,
+        scored_by(request.as_of, is_now=request.is_now),
+        QualityRollup.bucket_start >= baseline_window(hours).start,
         QualityRollup.bucket_start < hours.end,
     )
     in_hours = case((QualityRollup.bucket_start >= hours.start, 1), else_=0)

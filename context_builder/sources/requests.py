@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.newest_requests import hidden_users, newest_failed, newest_of_users
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
 from context_builder.telemetry.rollups import in_window, rollup_scope
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -55,7 +55,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         failed = (await session.scalars(_select_failed(request))).all()
         slow = await _load_slow(session, request)
         examples = await _load_examples(session, {*named_ids, *failed, *slow})
-        hidden = await hidden_users(session, request)
+        hidden = await count_changed_users(session, request)
     _add_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
     _add_reason(examples, failed, "failed", 0.7, _ERRORS)
     _add_reason(examples, slow, "slow", 0.6, _LATENCY)

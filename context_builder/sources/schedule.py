@@ -20,8 +20,13 @@ from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments
 from context_builder.telemetry.operating_hours import WeeklyHours, time_zones
-from context_builder.text.formatting import format_count, format_duration, format_name, format_time
-from context_builder.text.lists import format_list
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_list,
+    format_name,
+    format_time,
+)
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus, MaintenanceWindow, OperatingHours
 from models.database import ReadSession
@@ -76,7 +81,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         return Section("no operating hours or maintenance for sites in scope", status=Status.EMPTY)
     zones = await asyncio.to_thread(time_zones, {row.time_zone for row in rows})
     sites, gaps = _sites(backends, rows, maintenance, zones, request.as_of)
-    if rows and not request.live:
+    if rows and not request.is_now:
         gaps += ("operating hours as they were at this moment: those shown are the current ones",)
     if len(rows) == _MAX_ROWS:
         gaps += (f"operating hours beyond the first {_MAX_ROWS:,} recorded",)
@@ -193,7 +198,7 @@ def _describe_closure(site: Site) -> tuple[str, datetime | None]:
         return f"{why} ({quote(window.reason)})", window.starts_at
     state = site.hours.at(site.as_of)
     until = f"until {format_time(state.until)} UTC" if state.until else "for more than a week"
-    why = f"{format_name(site.backend)} is closed {until} (opens {site.hours.written})"
+    why = f"{format_name(site.backend)} is closed {until} (opens {site.hours.text})"
     return why, state.since
 
 
@@ -238,7 +243,7 @@ def _facts_of(site: Site) -> Iterator[Fact]:
         )
         head = f"site {name} is CLOSED, {until}"
         importance = 0.7
-    yield Fact(f"{head}; operating hours {site.hours.written}", head, importance, kind="operating hours")
+    yield Fact(f"{head}; operating hours {site.hours.text}", head, importance, kind="operating hours")
 
 
 source = ContextSource("schedule", "O", frozenset({Topic.HEALTH}), 2.0, read)

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, and_, func, select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
-from context_builder.telemetry.newest_requests import among
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
+from context_builder.telemetry.newest_requests import has_one_of
 from context_builder.telemetry.row_count import count_rows
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -56,10 +56,10 @@ class StatusTransition:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return flapping deployments, then single transitions."""
-    span = recent(request)
+    span = recent_window(request)
     async with stores.snapshot.session() as session:
-        in_scope = among(StateTransition.deployment_id, request.scope.deployment_ids)
-        condition = and_(span.holds(StateTransition.changed_at), *in_scope)
+        in_scope = has_one_of(StateTransition.deployment_id, request.scope.deployment_ids)
+        condition = and_(span.contains(StateTransition.changed_at), *in_scope)
         total = await count_rows(session, StateTransition, condition)
         transitions = await _load_newest(session, condition)
     if not transitions:
@@ -139,9 +139,9 @@ def _flapping_fact(
     state = f"{'now' if is_now else 'then'} {last.after.upper()}"
     short = (
         f"{format_name(last.deployment)} flapped {least}{len(run):,} times "
-        f"{occasions(first.changed_at, last.changed_at)}, {state}"
+        f"{period_text(first.changed_at, last.changed_at)}, {state}"
     )
-    importance = 0.9 + 0.1 * nearness(last.changed_at, span.until)
+    importance = 0.9 + 0.1 * proximity(last.changed_at, span.until)
     return Fact(
         f"{short}{_format_reason(last.reason)}",
         short if last.reason else "",
@@ -155,7 +155,7 @@ def _fact(transition: StatusTransition, span: EventWindow) -> Fact:
         f"{format_name(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
         f"at {format_time(transition.changed_at)}"
     )
-    near = nearness(transition.changed_at, span.until)
+    near = proximity(transition.changed_at, span.until)
     return Fact(
         f"{short}{_format_reason(transition.reason)}",
         short if transition.reason else "",

@@ -15,8 +15,8 @@ from sqlalchemy import case, func, select
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
-from context_builder.text.formatting import format_count, format_name
-from context_builder.text.lists import format_items, format_list
+from context_builder.text.formatting import format_count, format_list, format_name
+from context_builder.text.lists import format_items
 from models import Deployment, Tier, User
 from models.database import ReadSession
 

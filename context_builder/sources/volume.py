@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.comparison import compare_to_baseline
-from context_builder.telemetry.rollups import baseline_of, rollup_scope
+from context_builder.telemetry.rollups import baseline_window, rollup_scope
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -177,7 +177,7 @@ def _format_baseline(cells: list[VolumeCell], window: Window) -> str:
     if not cells:
         return "none in the 7 days before"
     first = min(cell.first_bucket for cell in cells)
-    span = max(baseline_of(window).end - first, _HOUR)
+    span = max(baseline_window(window).end - first, _HOUR)
     total, failed = _totals(cells)
     rate = f"{round(total * (_DAY / span)):,} per day"
     if window.length != _DAY:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from context_builder.text.formatting import format_name
-
 
 def rank_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return names with their counts, highest first; ties by name, so that the order is always the same."""
@@ -16,8 +14,3 @@ def format_items(items: Sequence[str], most: int) -> str:
     """Join the first `most` items and count the rest: `a, b and 3 more`."""
     rest = f" and {len(items) - most:,} more" if len(items) > most else ""
     return f"{', '.join(items[:most])}{rest}"
-
-
-def format_list(names: Sequence[str], most: int) -> str:
-    """Join the first `most` names, each formatted as a name, and count the rest."""
-    return format_items([format_name(name) for name in names], most)

@@ -58,7 +58,7 @@ def asked(question: str = "What is down?", *, budget: int = AMPLE, **values: Any
     end = AS_OF.replace(second=0)
     given: dict[str, Any] = {
         "as_of": AS_OF,
-        "live": True,
+        "is_now": True,
         "window": Window(
             end - timedelta(hours=24), end, "the last 24 hours, since the question names no time"
         ),
@@ -122,7 +122,7 @@ def any_request(draw: st.DrawFn) -> ContextRequest:
     return asked(
         draw(texts),
         budget=draw(st.integers(500, 3_000) | st.integers(500, 20_000) | st.just(AMPLE)),
-        live=draw(st.booleans()),
+        is_now=draw(st.booleans()),
         window=Window(AS_OF - timedelta(hours=1), AS_OF, draw(texts)),
         topics=draw(st.frozensets(st.sampled_from(list(Topic)), max_size=3)),
         scope=Scope(labels=tuple(draw(st.lists(texts, max_size=30)))),

@@ -72,7 +72,7 @@ class QuestionBody(BaseModel):
         scope = self.scope or ScopeBody()
         return QuestionInput(
             question=self.question,
-            asker=self.user,
+            asked_by=self.user,
             as_of=self.as_of,
             since=self.since,
             until=self.until,

@@ -49,7 +49,7 @@ def packed_at_any_price(request: ContextRequest, readings: list[SourceResult]) -
 
 
 def _all_but_budget(request: ContextRequest) -> dict[str, object]:
-    names = ("question", "live", "window", "topics", "scope", "unknown_names")
+    names = ("question", "is_now", "window", "topics", "scope", "unknown_names")
     return {name: getattr(request, name) for name in names}
 
 

@@ -69,7 +69,7 @@ def test_what_is_said_about_the_clock_does_not_reach_the_prompt() -> None:
 def test_the_rules_are_the_same_for_every_question() -> None:
     """The API can cache the system text, and the question comes last."""
     one = render(packed(asked("What is down?"), [reading("health", Fact("fine"))]))
-    other = render(packed(asked("Why is it slow?", live=False), []))
+    other = render(packed(asked("Why is it slow?", is_now=False), []))
     assert one.system == other.system
     assert one.user.endswith("\n\nQuestion: What is down?\n")
 
@@ -77,7 +77,7 @@ def test_the_rules_are_the_same_for_every_question() -> None:
 def test_the_prompt_says_what_was_asked_about() -> None:
     """Moment, window, scope and unknown names stand before the facts, each with its line."""
     request = asked(
-        live=False,
+        is_now=False,
         window=Window(
             AS_OF.replace(hour=7, second=0), AS_OF.replace(second=0), "“since 07:30” in the question"
         ),

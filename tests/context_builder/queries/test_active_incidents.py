@@ -45,7 +45,7 @@ async def test_a_deployment_is_hit_through_its_model_and_backend(gateway: Gatewa
     assert names(page) == ["inc_model", "inc_backend", "inc_name", "inc_id"]
     assert page.incidents[-1].deployment == "gpt-4/aws"
     assert names(await active(gateway, deployment="llama/gcp")) == ["inc_else"]
-    with pytest.raises(QuestionError, match="known are for example gpt-4/aws"):
+    with pytest.raises(QuestionError, match="known names include gpt-4/aws"):
         await active(gateway, deployment="gpt4/aws")
 
 

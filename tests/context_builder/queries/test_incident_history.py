@@ -93,7 +93,7 @@ async def test_filters_go_together_and_pages_hold_each_once(gateway: Gateway) ->
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
-        ({"statuses": ("over",)}, "status 'over' is not known; known are for example"),
+        ({"statuses": ("over",)}, "status 'over' is not known; known names include"),
         ({"severities": ("bad",)}, "severity 'bad' is not known"),
         ({"targets": ("a\0",)}, "cannot be a name"),
         ({"targets": ("a",) * 101}, "at most 100 are accepted"),

@@ -187,9 +187,9 @@ async def test_a_request_is_told_with_its_names(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (RequestFilter(users=("user_aa",)), "user 'user_aa' is not known; known are for example user_a"),
-        (RequestFilter(tiers=("gold",)), "tier 'gold' is not known; known are for example"),
-        (RequestFilter(deployments=("gpt-4/awz",)), "known are for example gpt-4/aws"),
+        (RequestFilter(users=("user_aa",)), "user 'user_aa' is not known; known names include user_a"),
+        (RequestFilter(tiers=("gold",)), "tier 'gold' is not known; known names include"),
+        (RequestFilter(deployments=("gpt-4/awz",)), "known names include gpt-4/aws"),
         (RequestFilter(statuses=("failed",)), "status 'failed' is not known"),
         (RequestFilter(models=("mistral",), backends=("aws",)), "no deployment has all"),
         (RequestFilter(since=NOON, until=NOON), "is empty; since must be before until"),

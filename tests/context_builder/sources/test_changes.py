@@ -35,10 +35,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d)"
 BEFORE, AT, AFTER = r"\d+ min before the onset", "at the onset", "after the onset"
 PLANTED = {
-    Topic.LATENCY: (SLOW_SINCE, None, "gpt-4/aws", "answers", "slower"),
-    Topic.ERRORS: (FAILING_SINCE, FAILING_UNTIL, "llama-70b/k8s", "requests", "failed more"),
-    Topic.VOLUME: (SURGE_SINCE, SURGE_UNTIL, "user_c", "request volume", "grew"),
-    Topic.COST: (SURGE_SINCE, SURGE_UNTIL, "user_c", "cost", "grew"),
+    Topic.LATENCY: (SLOW_SINCE, None, "gpt-4/aws", "responses", "slowed down"),
+    Topic.ERRORS: (FAILING_SINCE, FAILING_UNTIL, "llama-70b/k8s", "failure rate", "rose"),
+    Topic.VOLUME: (SURGE_SINCE, SURGE_UNTIL, "user_c", "request volume", "rose"),
+    Topic.COST: (SURGE_SINCE, SURGE_UNTIL, "user_c", "cost", "rose"),
     Topic.QUALITY: (WORSE_SINCE, None, "mistral/gcp", "quality scores", "dropped"),
 }
 
@@ -94,7 +94,7 @@ async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gatew
         fact = event(section, name)
         assert fact.text.startswith(format_time(at))
         assert re.search(f"{BEFORE}|{AT}", fact.text)
-    assert "answers became slower" in event(section, "max_batch").text
+    assert "responses slowed down" in event(section, "max_batch").text
     assert event(section, "log_level").importance < event(section, "max_batch").importance
     assert event(section, "job_cause").key == "job:job_cause"
     assert all(0 < fact.importance <= 1 for fact in section.facts)
@@ -123,7 +123,7 @@ async def test_what_comes_after_the_moment_never_shows(troubled: Gateway) -> Non
     assert all(time <= at for fact in section.facts for time in times_of(fact))
     before = await troubled.read(source, asking(SLOW_SINCE - 5 * MINUTE))
     assert "max_batch" not in str(before)
-    assert "slower" not in str(before)
+    assert "slowed" not in str(before)
     then = await troubled.read(source, asking(FAILING_SINCE + HOUR))
     assert "not finished" in event(then, "job_cause").text
 

@@ -36,8 +36,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 NOUNS = {
-    Topic.LATENCY: "answers ",
-    Topic.ERRORS: "requests failed ",
+    Topic.LATENCY: "responses ",
+    Topic.ERRORS: "failure rate ",
     Topic.VOLUME: "request volume ",
     Topic.COST: "cost ",
     Topic.QUALITY: "quality scores ",
@@ -68,8 +68,8 @@ def onset_of(fact: Fact, planted: datetime) -> datetime:
 
 def share(fact: Fact) -> float:
     """Return the share of the change that a fact attributes to its slice."""
-    (carried,) = re.findall(r"drives ([\d.]+) %", fact.text)
-    return float(carried)
+    (driven,) = re.findall(r"drives ([\d.]+) %", fact.text)
+    return float(driven)
 
 
 def timed(requests: Sequence[NewRequest]) -> list[int]:
@@ -95,7 +95,7 @@ def before(onset: datetime) -> Window:
 
 async def test_slowness_of_a_pair_is_put_down_to_the_pair(troubled: Gateway) -> None:
     """Slow premium requests are attributed to tier and deployment, with exact percentiles."""
-    fact = about(await troubled.read(source), Topic.LATENCY, "gpt-4/aws", "premium", "slower")
+    fact = about(await troubled.read(source), Topic.LATENCY, "gpt-4/aws", "premium", "slowed down")
     assert share(fact) > 80
     onset = onset_of(fact, SLOW_SINCE)
     of = {"deployment_id": troubled.deployments["gpt-4/aws"], "tier": "premium"}
@@ -107,7 +107,7 @@ async def test_slowness_of_a_pair_is_put_down_to_the_pair(troubled: Gateway) -> 
 async def test_a_burst_of_failures_is_put_down_to_its_deployment_and_code(troubled: Gateway) -> None:
     """A burst of failures that ended is attributed with exact counts."""
     section = await troubled.read(source)
-    fact = about(section, Topic.ERRORS, "llama-70b/k8s", "failed more")
+    fact = about(section, Topic.ERRORS, "llama-70b/k8s", "failure rate rose")
     assert share(fact) > 80
     onset = onset_of(fact, FAILING_SINCE)
     of = {"deployment_id": troubled.deployments["llama-70b/k8s"]}
@@ -125,14 +125,14 @@ async def test_a_burst_of_failures_is_put_down_to_its_deployment_and_code(troubl
 async def test_a_surge_is_put_down_to_its_user(troubled: Gateway) -> None:
     """A surge is attributed to its user, with requests, cost and the expected amounts."""
     section = await troubled.read(source)
-    fact = about(section, Topic.VOLUME, "user_c", "grew")
+    fact = about(section, Topic.VOLUME, "user_c", "rose")
     assert share(fact) > 80
     onset = onset_of(fact, SURGE_SINCE)
     sent = troubled.sent_in(Window(onset, SURGE_UNTIL), tier="budget")
     counted, expected = numbers(fact.text.partition(" traffic; ")[2])[:2]
     assert counted == len(sent)
     assert expected == pytest.approx(len(sent) / 8, rel=0.1)
-    cost = about(section, Topic.COST, "user_c", "grew")
+    cost = about(section, Topic.COST, "user_c", "rose")
     spent = sum(request.cost_usd for request in troubled.sent_in(Window(onset, SURGE_UNTIL), tier="budget"))
     assert f"${spent:.2f} for {len(sent):,} requests" in cost.text
 
@@ -178,7 +178,7 @@ async def test_a_moment_before_a_trouble_knows_nothing_of_it(troubled: Gateway) 
     """A past moment shows only the changes that had started by then."""
     during = await troubled.read(source, asking(FAILING_UNTIL - 5 * MINUTE))
     about(during, Topic.ERRORS, "llama-70b/k8s")
-    assert "slower" not in str(during)
+    assert "slowed" not in str(during)
     earlier = await troubled.read(source, asking(FAILING_SINCE - MINUTE, since=FAILING_SINCE - 7 * HOUR))
     assert "failed" not in str(earlier.facts)
     assert format_time(FAILING_SINCE)[:-3] not in str(earlier.facts)

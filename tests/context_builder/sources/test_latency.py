@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from context_builder.question.request import Window
 from context_builder.source import Fact, Section, Status
 from context_builder.sources.latency import MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, MIN_TIMED, source
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.telemetry.rollups import baseline_window
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
@@ -48,7 +48,7 @@ async def test_every_percentile_is_that_of_the_requests_sent(busy: Gateway, back
     """Percentiles match in any window, overall and by tier and deployment, now and before."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
-    sent, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    sent, before = busy.sent_in(window), busy.sent_in(baseline_window(window))
     if not any(r.latency_ms is not None for r in sent):
         assert section.status is Status.EMPTY
         return

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from context_builder.question.request import Window
 from context_builder.source import Section, Status
 from context_builder.sources.volume import MAX_GROUPS, source
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import format_count, format_percent
 from models.request_log import NewRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
@@ -49,7 +49,7 @@ async def test_every_figure_is_that_of_the_requests_sent(busy: Gateway, back: in
     """Totals, shares, failures and baseline rates match in any window."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
-    now, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    now, before = busy.sent_in(window), busy.sent_in(baseline_window(window))
     failed, failed_before = ([r for r in sent if r.status in FAILED] for sent in (now, before))
     if not now:
         assert section.status is Status.EMPTY

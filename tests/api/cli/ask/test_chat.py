@@ -42,7 +42,7 @@ def test_an_error_keeps_the_session_going(typed: Run, with_model: MessagesApi) -
     result = typed("?!", "/nonsense", "/as-of noon", "/why", SLOW, "/help", SLOW)
     assert result.code == 0
     assert [line.partition(";")[0] for line in result.err.splitlines()] == [
-        "arcpoint: the question holds no word",
+        "arcpoint: the question contains no words",
         "arcpoint: unknown command /nonsense",
         "arcpoint: 'noon' is no ISO 8601 moment",
         "arcpoint: there is no answer yet",

@@ -179,8 +179,8 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/requests", {"since": "yesterday"}, "since: a moment is text such as 2026-11-20T08:00:00Z"),
         ("/v1/requests", {"since": "2026-11-20T08:00:00"}, "has no time zone"),
         ("/v1/requests", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
-        ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known are for example"),
-        ("/v1/requests", {"user": "nobody"}, "user 'nobody' is not known; known are for example user_"),
+        ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known names include"),
+        ("/v1/requests", {"user": "nobody"}, "user 'nobody' is not known; known names include user_"),
         ("/v1/requests", {"user": "\x00"}, "cannot be a name"),
         ("/v1/requests", {"model": ["gpt-4"] * 101}, "at most 100 are accepted"),
         ("/v1/deployments", {"status": "ill"}, "status 'ill' is not known"),
@@ -188,7 +188,7 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/incidents", {"status": "open"}, "status 'open' is not known"),
         ("/v1/incidents", {"target": ""}, "cannot be a name"),
         ("/v1/incidents", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
-        ("/v1/incidents/active", {"deployment": "gpt-4/awz"}, "known are for example gpt-4/aws"),
+        ("/v1/incidents/active", {"deployment": "gpt-4/awz"}, "known names include gpt-4/aws"),
         ("/v1/volume", {"as_of": "2999-01-01T00:00:00Z"}, "is in the future"),
         ("/v1/latency", {"bucket": "2h"}, "accepted are 1m, 5m"),
         ("/v1/latency", {"since": "1970-01-01T00:00:00Z"}, "at most 1,500 are accepted"),
@@ -210,10 +210,10 @@ async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient, name: s
     """404, for a request and for a user, with known names."""
     path = quote(name, safe="")
     problem = assert_problem(await client.get(f"/v1/requests/{path}"), 404, "unknown")
-    assert f"request {name!r} is not known; known are for example" in problem["detail"]
+    assert f"request {name!r} is not known; known names include" in problem["detail"]
     name = name[:100]
     problem = assert_problem(await client.get(f"/v1/users/{quote(name, safe='')}/context"), 404, "unknown")
-    assert f"user {name!r} is not known; known are for example" in problem["detail"]
+    assert f"user {name!r} is not known; known names include" in problem["detail"]
 
 
 async def test_a_query_that_takes_too_long_is_told_so(

@@ -1,4 +1,4 @@
-"""An onset that is known to the slot is found to the minute, in the slice alone that it is of."""
+"""An onset known to the slot is found to the minute, in its slice alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration.neighbourhood import refined
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import ContextRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
@@ -30,7 +30,7 @@ PER_MINUTE = 3
 
 
 def shift(metric: Metric, one: Slice, **values: Any) -> ChangePoint:
-    """A change that began between an hour and half an hour before NOON."""
+    """Return a change that began between an hour and half an hour before NOON."""
     after, before = LEVELS.get(metric, (0.5, 0.9))
     given: dict[str, Any] = {
         "onset": COARSE, "earliest": COARSE, "latest": NOON - 30 * MINUTE, "until": None,
@@ -41,7 +41,7 @@ def shift(metric: Metric, one: Slice, **values: Any) -> ChangePoint:
 
 
 async def changed(gateway: Gateway) -> None:
-    """Two hours in which everything changes for one user at TURN, and nothing for another one."""
+    """Create two hours in which everything changes for one user at TURN, and nothing for another."""
     chance = random.Random(2)  # noqa: S311  test data
     await gateway.deployment("gpt-4/aws", "mistral/gcp")
     await gateway.user("user_a", "premium")
@@ -68,17 +68,17 @@ async def changed(gateway: Gateway) -> None:
 
 async def found(gateway: Gateway, one: ChangePoint, request: ContextRequest | None = None) -> ChangePoint:
     async with gateway.database.read() as session:
-        return await refined(session, request or asking(), one)
+        return await refine_onset(session, request or asking(), one)
 
 
 def is_near(one: ChangePoint, turn: datetime = TURN) -> bool:
-    """Whether the onset is the true minute or one beside it, in a short span that holds it."""
+    """Return whether the onset is within a minute of the true one, in a short interval around it."""
     near = one.earliest - MINUTE <= turn <= one.latest + MINUTE and one.latest - one.earliest <= 8 * MINUTE
     return near and abs(one.onset - turn) <= 2 * MINUTE and one.earliest <= one.onset <= one.latest
 
 
 async def test_an_onset_is_found_to_the_minute(gateway: Gateway) -> None:
-    """In each metric that is kept by the minute, of a deployment, a tier, both, and of a user."""
+    """In each metric recorded by the minute, of a deployment, a tier, both, and a user."""
     await changed(gateway)
     deployment, tier = ("deployment", "gpt-4/aws"), ("tier", "premium")
     for metric in LEVELS:
@@ -88,8 +88,8 @@ async def test_an_onset_is_found_to_the_minute(gateway: Gateway) -> None:
         assert is_near(await found(gateway, shift(metric, Slice((("user", "user_a"),))))), metric
 
 
-async def test_all_else_of_a_shift_stays(gateway: Gateway) -> None:
-    """Only the moments become finer; scores are kept by the hour, and theirs stay."""
+async def test_refinement_changes_only_the_onset(gateway: Gateway) -> None:
+    """Scores are recorded by the hour, and so are their onsets."""
     await changed(gateway)
     one = shift(Metric.ERRORS, Slice((("tier", "premium"),)))
     finer = await found(gateway, one)
@@ -101,7 +101,7 @@ async def test_all_else_of_a_shift_stays(gateway: Gateway) -> None:
 
 
 async def test_nothing_after_the_window_or_the_end_is_read(gateway: Gateway) -> None:
-    """What is asked about a moment is answered alike whatever comes later; an end bounds it, too."""
+    """Later requests change nothing; the end of the change is a limit as well."""
     await changed(gateway)
     one = shift(Metric.ERRORS, Slice((("tier", "premium"),)), latest=NOON - 40 * MINUTE)
     past = asking(NOON - 40 * MINUTE)
@@ -111,8 +111,8 @@ async def test_nothing_after_the_window_or_the_end_is_read(gateway: Gateway) -> 
     assert before.latest <= past.window.end
 
 
-async def test_where_nothing_was_sent_nothing_is_finer(gateway: Gateway) -> None:
-    """An onset without a request around it, one of a moment ago, and one whose span is days long."""
+async def test_without_requests_nothing_is_refined(gateway: Gateway) -> None:
+    """Onsets without requests around them, just now, or with an interval of days remain unchanged."""
     silent = shift(Metric.ERRORS, Slice())
     assert await found(gateway, silent) == silent
     now = shift(Metric.ERRORS, Slice(), onset=NOON, earliest=NOON, latest=NOON)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.attribution import Breakdown, Driver, attribute
+from context_builder.exploration.drivers import Breakdown, Driver, find_drivers
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.slices import Slice
 
@@ -29,13 +29,13 @@ every_seed = pytest.mark.parametrize("seed", range(5))
 
 
 def hit(where: dict[str, str]) -> npt.NDArray[np.bool_]:
-    """The cells of a slice."""
+    """Return a mask of the cells of a slice."""
     names = list(VALUES)
     return np.array([all(key[names.index(name)] == value for name, value in where.items()) for key in KEYS])
 
 
 def failures(seed: int, *faults: Fault, usual: float = 0.02, everywhere: float = 0.02) -> Breakdown:
-    """Requests and failed ones of every combination, far more of them before than after."""
+    """Create requests and failures of every combination, far more before than after."""
     chance = np.random.default_rng(seed)
     weight, past = chance.integers(50, 300, len(KEYS)), chance.integers(500, 3000, len(KEYS))
     level = np.full(len(KEYS), everywhere)
@@ -47,7 +47,7 @@ def failures(seed: int, *faults: Fault, usual: float = 0.02, everywhere: float =
 
 
 def totals(seed: int, *faults: Fault, everywhere: float = 1.0) -> Breakdown:
-    """Requests of every combination, of which half as many are expected after as there were before."""
+    """Create requests of every combination, with half as many expected after as before."""
     chance = np.random.default_rng(seed)
     past = chance.integers(500, 3000, len(KEYS))
     factor = np.full(len(KEYS), everywhere)
@@ -58,14 +58,14 @@ def totals(seed: int, *faults: Fault, everywhere: float = 1.0) -> Breakdown:
 
 
 def of(law: Distribution, *sums: npt.ArrayLike) -> Breakdown:
-    """A breakdown by the dimensions of VALUES."""
+    """Create a breakdown by the dimensions of VALUES."""
     values = {name: [key[place] for key in KEYS] for place, name in enumerate(VALUES)}
     weight, mass, past_weight, past_mass = (np.asarray(one, dtype=float) for one in sums)
     return Breakdown(values, weight, mass, past_weight, past_mass, Noise(law))
 
 
 def slice_of(where: dict[str, str]) -> Slice:
-    """As attribution names it."""
+    """Return the slice with these values."""
     return Slice(tuple(where.items()))
 
 
@@ -85,13 +85,13 @@ def slice_of(where: dict[str, str]) -> Slice:
 def test_a_planted_slice_is_found_first_with_all_of_the_change(
     where: dict[str, str], kind: str, seed: int
 ) -> None:
-    """A single value or a pair; its levels and its size are those of its cells, and nothing else is told."""
+    """A single value or a pair is the only driver; its levels and size are those of its cells."""
     breakdown = {
         "failures": lambda: failures(seed, (where, 0.5)),
         "surge": lambda: totals(seed, (where, 6.0)),
         "loss": lambda: totals(seed, (where, 0.1)),
     }[kind]()
-    (driver,) = attribute(breakdown, rose=kind != "loss")
+    (driver,) = find_drivers(breakdown, rose=kind != "loss")
     cells = hit(where)
     assert driver.slice == slice_of(where)
     assert driver.share > 0.8
@@ -110,9 +110,9 @@ def test_a_planted_slice_is_found_first_with_all_of_the_change(
 
 @every_seed
 def test_two_planted_faults_are_both_found(seed: int) -> None:
-    """A single value and a pair; shares are of the whole change, so together they are about all of it."""
+    """A single value and a pair; together their shares are about the whole change."""
     one, other = {"deployment": "gpt-4/aws"}, {"deployment": "llama/k8s", "tier": "premium"}
-    found = attribute(failures(seed, (one, 0.4), (other, 0.8)), rose=True)
+    found = find_drivers(failures(seed, (one, 0.4), (other, 0.8)), rose=True)
     assert [driver.slice for driver in found[:2]] in (
         [slice_of(one), slice_of(other)],
         [slice_of(other), slice_of(one)],
@@ -124,55 +124,55 @@ def test_two_planted_faults_are_both_found(seed: int) -> None:
 @every_seed
 @pytest.mark.parametrize("everywhere", [0.08, 0.2])
 def test_a_change_that_is_spread_evenly_has_no_driver(seed: int, everywhere: float) -> None:
-    """Every slice got worse by as much."""
-    assert attribute(failures(seed, everywhere=everywhere), rose=True) == []
-    assert attribute(totals(seed, everywhere=1 + 10 * everywhere), rose=True) == []
+    """Every slice got worse by the same amount."""
+    assert find_drivers(failures(seed, everywhere=everywhere), rose=True) == []
+    assert find_drivers(totals(seed, everywhere=1 + 10 * everywhere), rose=True) == []
 
 
 def test_a_slice_that_has_all_traffic_is_no_driver() -> None:
-    """After a rollout all requests are of the new version: having the change says nothing about it."""
+    """After a rollout all requests have the new version, so it explains nothing."""
     whole = failures(1, everywhere=0.3)
     keep = hit({"router_version": "v2"})
     after = replace(whole, weight=whole.weight * keep, mass=whole.mass * keep)
-    assert [driver.slice for driver in attribute(after, rose=True)] == []
+    assert [driver.slice for driver in find_drivers(after, rose=True)] == []
 
 
-def test_a_slice_that_is_all_there_is_after_a_surge_is_its_driver() -> None:
-    """Who sends a thousand times as much has nearly all requests then; it is his past that tells it."""
-    (driver,) = attribute(totals(1, ({"tier": "budget"}, 1000.0)), rose=True)
+def test_a_slice_that_dominates_after_a_surge_is_its_driver() -> None:
+    """A user who sends a thousand times as much is compared with the user's own past."""
+    (driver,) = find_drivers(totals(1, ({"tier": "budget"}, 1000.0)), rose=True)
     assert driver.slice == slice_of({"tier": "budget"})
     assert driver.size < 0.5
 
 
-def test_the_same_cells_under_two_names_are_told_once() -> None:
-    """Where a backend is one deployment the first dimension names it, and the other is said to be alike."""
+def test_the_same_cells_under_two_names_are_one_driver() -> None:
+    """If a backend has one deployment, the first dimension names it, and the other is an equivalent."""
     breakdown = failures(2, ({"deployment": "mistral/gcp"}, 0.5))
     backends = [name.partition("/")[2] for name in breakdown.values["deployment"]]
     breakdown = replace(breakdown, values={**breakdown.values, "backend": backends})
-    (driver,) = attribute(breakdown, rose=True)
+    (driver,) = find_drivers(breakdown, rose=True)
     assert driver.slice == slice_of({"deployment": "mistral/gcp"})
-    assert driver.alike == (slice_of({"backend": "gcp"}),)
+    assert driver.equivalents == (slice_of({"backend": "gcp"}),)
 
 
 def test_a_slice_without_a_past_is_compared_with_everything() -> None:
-    """A new deployment that fails is found though nothing is known of it before."""
+    """A new deployment that fails is found without any past of its own."""
     whole = failures(3, ({"deployment": "gpt-4/k8s"}, 0.5))
     past = ~hit({"deployment": "gpt-4/k8s"})
     new = replace(whole, past_weight=whole.past_weight * past, past_mass=whole.past_mass * past)
-    (driver,) = attribute(new, rose=True)
+    (driver,) = find_drivers(new, rose=True)
     assert driver.slice == slice_of({"deployment": "gpt-4/k8s"})
     assert driver.before.weight == 0
 
 
-def test_the_direction_is_minded() -> None:
-    """What went up does not explain a fall."""
+def test_the_direction_matters() -> None:
+    """A rise does not explain a fall."""
     fault = ({"tier": "premium"}, 6.0)
-    assert attribute(totals(4, fault), rose=False) == []
+    assert find_drivers(totals(4, fault), rose=False) == []
 
 
 @st.composite
 def breakdowns(draw: st.DrawFn) -> Breakdown:
-    """Any counts at all, none included."""
+    """Draw any counts, including none."""
     counts = st.lists(st.integers(0, 10_000), min_size=len(KEYS), max_size=len(KEYS))
     shares = st.lists(st.floats(0, 1), min_size=len(KEYS), max_size=len(KEYS))
     weight, past = np.array(draw(counts)), np.array(draw(counts))
@@ -183,8 +183,8 @@ def breakdowns(draw: st.DrawFn) -> Breakdown:
     return replace(of(Distribution.POISSON, weight, weight, past, past), exposure=exposure)
 
 
-def told(found: list[Driver]) -> list[tuple[Slice, float, float]]:
-    """What is said of drivers, to nine digits: sums depend on their order in the last ones."""
+def summary(found: list[Driver]) -> list[tuple[Slice, float, float]]:
+    """Return slices, shares and sizes to nine digits, since sums depend on their order beyond that."""
     return [(driver.slice, round(driver.share, 9), round(driver.size, 9)) for driver in found]
 
 
@@ -193,8 +193,8 @@ def told(found: list[Driver]) -> list[tuple[Slice, float, float]]:
 def test_drivers_do_not_depend_on_the_order_of_cells(
     breakdown: Breakdown, rose: bool, order: np.random.Generator
 ) -> None:
-    """Whatever the counts; shares and sizes are in [0, 1] and no cell is told twice."""
-    found = attribute(breakdown, rose=rose)
+    """Whatever the counts; shares and sizes are in [0, 1] and no cell is in two drivers."""
+    found = find_drivers(breakdown, rose=rose)
     places = list(range(len(KEYS)))
     order.shuffle(places)
     shuffled = replace(
@@ -203,7 +203,7 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
         weight=breakdown.weight[places], mass=breakdown.mass[places],
         past_weight=breakdown.past_weight[places], past_mass=breakdown.past_mass[places],
     )  # fmt: skip
-    assert told(attribute(shuffled, rose=rose)) == told(found)
+    assert summary(find_drivers(shuffled, rose=rose)) == summary(found)
     cells = [cell for driver in found for cell in driver.cells]
     assert len(cells) == len(set(cells))
     for driver in found:
@@ -212,13 +212,13 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
 
 
 def test_nothing_has_no_drivers() -> None:
-    """No cells, no requests, and no dimension with two values."""
+    """No cells, no requests, or no dimension with two values give no driver."""
     nothing = np.zeros(0)
     noise = Noise(Distribution.BINOMIAL)
     empty = Breakdown({"tier": []}, nothing, nothing, nothing, nothing, noise)
-    assert attribute(empty, rose=True) == []
+    assert find_drivers(empty, rose=True) == []
     zero = np.zeros(len(KEYS))
-    assert attribute(of(Distribution.BINOMIAL, zero, zero, zero, zero), rose=True) == []
+    assert find_drivers(of(Distribution.BINOMIAL, zero, zero, zero, zero), rose=True) == []
     one = np.array([100.0])
     single = Breakdown({"tier": ["premium"]}, one, one, one, 0 * one, noise)
-    assert attribute(single, rose=True) == []
+    assert find_drivers(single, rose=True) == []
