@@ -70,13 +70,13 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         )
     ]
     changes = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in explained)
-    return Section(f"what drives each change: {changes}", tuple(facts))
+    return Section(f"per change: {changes}", tuple(facts))
 
 
 def _format_no_change(request: ContextRequest) -> str:
     start = request.window.start - LOOKBACK
     return (
-        "no significant change: latency, errors, volume, cost and quality of every slice are as usual "
+        "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
         f"since {format_time(start)}"
     )
 

@@ -165,11 +165,11 @@ async def test_each_driver_is_a_fact_of_its_own(troubled: Gateway) -> None:
 
 
 async def test_only_the_scope_is_explored(troubled: Gateway) -> None:
-    """A healthy deployment has no significant change, even if others do."""
+    """A healthy deployment has nothing significant, even if others do."""
     scope = {"deployment_ids": troubled.id_of("gpt-4/aws"), "tiers": ("standard",)}
     section = await troubled.read(source, asking(**scope))
     assert (section.status, section.facts) == (Status.OK, ())
-    assert "no significant change" in section.header
+    assert "nothing significant" in section.header
     premium = await troubled.read(source, asking(tiers=("premium",)))
     assert "gpt-4/aws" in about(premium, Topic.LATENCY).text
 
@@ -207,11 +207,11 @@ async def test_silence_is_no_slice_and_not_called_normal(sqlite_url: str) -> Non
     await database.close()
     assert (section.status, section.facts) == (Status.OK, ())
     assert "no requests" in section.header
-    assert "no significant change:" not in section.header
+    assert "nothing significant:" not in section.header
 
 
 async def test_what_varies_by_chance_is_not_explained(sqlite_url: str) -> None:
-    """A healthy gateway has no significant change and no facts."""
+    """A healthy gateway has nothing significant and no facts."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)
@@ -219,5 +219,5 @@ async def test_what_varies_by_chance_is_not_explained(sqlite_url: str) -> None:
     for request in (asking(), asking(NOON - 5 * HOUR), asking(live=True, since=NOON - HOUR)):
         section = await gateway.read(source, request)
         assert (section.status, section.facts) == (Status.OK, ())
-        assert "no significant change" in section.header
+        assert "nothing significant" in section.header
     await database.close()
