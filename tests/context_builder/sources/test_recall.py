@@ -23,13 +23,13 @@ COST = {"title": "Hourly spend four times the usual", "target": "gpt-4/azure"}
 
 
 async def past(gateway: Gateway, name: str, days_ago: float, **columns: str) -> int:
-    """An incident that lasted an hour."""
+    """Add an incident that lasted an hour."""
     started = NOON - days_ago * DAY
     return await gateway.incident(name, started_at=started, resolved_at=started + HOUR, **columns)
 
 
 async def remembered(gateway: Gateway, memory: IncidentMemory) -> Gateway:
-    """The gateway with its incidents in memory."""
+    """Put the incidents into memory and return the gateway."""
     await memory.sync()
     gateway.memory = memory
     return gateway
@@ -57,6 +57,16 @@ async def test_an_active_incident_finds_the_one_it_resembles(
     )
     assert fact.short == fact.text.replace("; past cause: «cap of 50»", "")
     assert 0.4 < fact.importance <= 0.95
+
+
+async def test_an_unapproved_draft_is_marked(gateway: Gateway, memory: IncidentMemory) -> None:
+    """Cause and fix that nobody approved say so, and who wrote them."""
+    draft = {"review": "draft", "provenance": "model", "root_cause": "cap of 50"}
+    await past(gateway, "inc_pool", 9, **POOL, **draft)
+    await gateway.incident("inc_now", **POOL)
+    await remembered(gateway, memory)
+    (fact,) = (await gateway.read(source)).facts
+    assert fact.text.endswith("; past cause (an unapproved draft written by a model): «cap of 50»")
 
 
 async def test_the_question_finds_what_it_resembles(gateway: Gateway, memory: IncidentMemory) -> None:
