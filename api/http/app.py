@@ -36,7 +36,7 @@ from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import QueryTimeout
 from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 _TOLD = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),

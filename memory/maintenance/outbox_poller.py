@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from memory.errors import MemoryUnavailable
 from memory.maintenance.index_maintenance import IndexMaintenance
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 

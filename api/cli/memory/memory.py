@@ -88,7 +88,9 @@ def rebuild() -> None:
 @app.command()
 def activate(collection: Collection) -> None:
     """Let an index that was kept serve again, once it is up to date."""
-    _say_report(asyncio.run(_change("updating memory", lambda memory, _: memory.maintenance.activate(collection))))
+    _say_report(
+        asyncio.run(_change("updating memory", lambda memory, _: memory.maintenance.activate(collection)))
+    )
 
 
 @app.command()

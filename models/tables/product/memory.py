@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class EntrySource(StrEnum):
@@ -36,7 +36,7 @@ class MemoryEntry(Table):
 
     __tablename__ = "memory_entries"
     __table_args__ = (
-        one_of("source", EntrySource),
+        enum_check("source", EntrySource),
         UniqueConstraint(
             *("incident_id", "source", "model_id", "weights_hash", "recipe"),
             name="uq_memory_entries_one_of_each",
