@@ -22,6 +22,7 @@ from context_builder.answer.answer import Answer
 from context_builder.answer.brief import write_brief
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer, Written
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.postmortems.candidates import Candidate, Selection, candidates, is_wanted
 from context_builder.postmortems.document import Document, instruction, write_document
@@ -46,7 +47,7 @@ _TRIED_AGAIN_S = (1.0, 3.0, 9.0)
 """Waits between tries to store a reply."""
 
 
-class PostmortemFailed(Exception):
+class PostmortemFailed(ContextBuilderError):
     """No postmortem was written; the message says why. Nothing is stored, the next run tries again."""
 
 
