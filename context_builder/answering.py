@@ -30,11 +30,11 @@ from context_builder.text.clock import utc_now
 
 log = structlog.get_logger(__name__)
 
-Event = BuiltContext | Delta | Answer
+AnswerEvent = BuiltContext | Delta | Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class DraftAnswer:
     """A text and who wrote it."""
 
     text: str
@@ -81,7 +81,7 @@ class Answerer:
                     return event
         raise AssertionError("the stream ends with an answer")
 
-    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[Event, None]:
+    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[AnswerEvent, None]:
         """The built context, the model's words as they come, and last the checked answer.
 
         Closing the generator ends the model call.
@@ -89,7 +89,7 @@ class Answerer:
         started, asked_at = time.perf_counter(), self._clock()
         built = await self.builder.build(ask)
         yield built
-        written = Written(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
+        written = DraftAnswer(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
         if self.model is not None:
             async with aclosing(self._write(self.model, built)) as pieces:
                 async for piece in pieces:
@@ -106,22 +106,22 @@ class Answerer:
             await self._record(answer, ask.asker, asked_at)
         yield answer
 
-    async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | Written, None]:
+    async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | DraftAnswer, None]:
         """The one call; when it fails, the brief instead."""
         try:
             async with aclosing(model.stream(built.prompt)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Reply):
-                        yield Written(piece.text, piece.model, None, piece.stop_reason, piece.usage)
+                        yield DraftAnswer(piece.text, piece.model, None, piece.stop_reason, piece.usage)
                     else:
                         yield piece
         except ModelUnavailable as error:
             log.warning("model unavailable", model=model.model, reason=error.reason)
             brief = write_brief(built.manifest, error.reason, called=error.usage is not None)
-            yield Written(brief, None, error.reason, None, error.usage)
+            yield DraftAnswer(brief, None, error.reason, None, error.usage)
 
     def check(
-        self, manifest: Manifest, written: Written, latency_ms: int, *, cost_usd: Decimal | None = None
+        self, manifest: Manifest, written: DraftAnswer, latency_ms: int, *, cost_usd: Decimal | None = None
     ) -> Answer:
         """The answer that a text is, checked against the facts of its prompt. Blocks: call it in a thread.
 
@@ -149,7 +149,7 @@ class Answerer:
             latency_ms=latency_ms,
         )
 
-    def cost(self, written: Written) -> Decimal:
+    def cost(self, written: DraftAnswer) -> Decimal:
         """What a text cost, in US dollars, by the prices of today."""
         if written.usage is None or self.model is None:
             return Decimal(0)

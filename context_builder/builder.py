@@ -29,13 +29,13 @@ from models.snapshot import Snapshot, Snapshots
 
 log = structlog.get_logger(__name__)
 
-READERS = 8
+MAX_READERS = 8
 """Connections of one question. A build is bound by the processor: more make it no faster, and of the default
 of 24 three questions run at once. Seven sources may hang in the database while the others are read.
 """
 
 
-RESOLVED_WITHIN_S = 10.0
+RESOLVE_DEADLINE_S = 10.0
 """Far above what a few lookups by key take."""
 
 
@@ -65,7 +65,7 @@ class ContextBuilder:
         """`default_budget` is the token budget of questions that set none."""
         self.sources = tuple(sources)
         self._memory = memory
-        self._snapshots = Snapshots(database, readers=min(READERS, len(self.sources)))
+        self._snapshots = Snapshots(database, readers=min(MAX_READERS, len(self.sources)))
         self._default_budget = default_budget
         self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()
@@ -89,11 +89,11 @@ class ContextBuilder:
     async def _resolve(self, ask: QuestionInput, snapshot: Snapshot, now: datetime) -> ContextRequest:
         """Names and times, looked up within RESOLVED_WITHIN_S: a lock must not hold a question for ever."""
         try:
-            async with asyncio.timeout(RESOLVED_WITHIN_S), snapshot.session() as session:
+            async with asyncio.timeout(RESOLVE_DEADLINE_S), snapshot.session() as session:
                 return await resolve(ask, session, now=now, default_budget=self._default_budget)
         except TimeoutError:
             raise DatabaseUnreachable(
-                f"the database gave no answer within {RESOLVED_WITHIN_S:g} s when names were looked up"
+                f"the database gave no answer within {RESOLVE_DEADLINE_S:g} s when names were looked up"
             ) from None
 
     def _pack(self, request: ContextRequest, readings: Sequence[SourceResult]) -> tuple[Manifest, Prompt]:

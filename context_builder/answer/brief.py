@@ -11,7 +11,7 @@ from context_builder.text.formatting import format_time
 MAX_SUMMARIES = 3
 """Of the sources that have most to say."""
 MAX_ON_TOPIC = 10
-MAX_BESIDE = 3
+MAX_OFF_TOPIC = 3
 """What else is going on, for a reader who may have asked about a symptom."""
 MAX_CHARACTERS = 320
 """Of one fact: at three in the morning nobody reads a paragraph in a list."""
@@ -37,7 +37,7 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
             "",
             *(_header(source) for source in summaries[:MAX_SUMMARIES]),
             *_facts(on_topic[:MAX_ON_TOPIC]),
-            *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MAX_BESIDE])),
+            *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MAX_OFF_TOPIC])),
             *_listed("Not known:", _limits(manifest)),
         ]
     )

@@ -91,7 +91,7 @@ class Quantity:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimeClaim:
     """A date, a time of day or both, as far as written."""
 
     written: str
@@ -124,10 +124,10 @@ class Name:
         return tuple(part for part in self.folded.split("/") if part)
 
 
-Claim = Quantity | Moment | Name
+Claim = Quantity | TimeClaim | Name
 
 
-def claims(text: str) -> Iterator[Claim]:
+def find_claims(text: str) -> Iterator[Claim]:
     """What a text states, in order; Markdown's emphasis and code marks are no part of it."""
     plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", _ESCAPE.sub("", text))).translate(_LOOKALIKES)
     for token in _TOKEN.finditer(plain):
@@ -158,17 +158,17 @@ def _spans(text: str) -> Iterator[tuple[str, str, str]]:
     return ((span.group(), span.group(1), span.group(2)) for span in _SPAN.finditer(text))
 
 
-def _moment(token: re.Match[str]) -> Moment:
+def _moment(token: re.Match[str]) -> TimeClaim:
     written = token.group().strip()
     clock = tuple(int(part) for part in re.split(r"[:.]", token["time"] or token["clock"] or "")[:3] if part)
     if token["date"]:
         year, month, day = token["date"].split("-")
-        return Moment(written, year, (int(month), int(day)), clock)
+        return TimeClaim(written, year, (int(month), int(day)), clock)
     if token["clock"]:
-        return Moment(written, clock=clock)
+        return TimeClaim(written, clock=clock)
     month_name = token["month"] or token["month_first"]
     day_of_month = int(token["day"] or token["day_last"])
-    return Moment(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
+    return TimeClaim(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
 
 
 def _name(word: str) -> Iterator[Claim]:

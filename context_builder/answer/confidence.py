@@ -12,9 +12,9 @@ from enum import StrEnum
 from context_builder.prompt.manifest import Manifest, SourceEntry
 from context_builder.source import Status
 
-IMPORTANT = 0.6
+MIN_IMPORTANT = 0.6
 """From this importance on a fact on topic that had no room is missed."""
-SEVERAL = 3
+MIN_UNSUPPORTED_FOR_LOW = 3
 """Unsupported claims from which on the others are in doubt as well."""
 _NAMED = 5
 """Names that one reason lists."""
@@ -72,7 +72,7 @@ def _of_facts(manifest: Manifest) -> Iterator[_Limit]:
     for fact in on_topic:
         # What states it instead may be beside the question, or have had no room itself.
         stating = fact.same_as or fact.ref
-        if fact.importance >= IMPORTANT and stating not in shown:
+        if fact.importance >= MIN_IMPORTANT and stating not in shown:
             missed.setdefault(stating, fact.source)
     if missed:
         sources = list(dict.fromkeys(missed.values()))
@@ -87,7 +87,7 @@ def _of_claims(unsupported: int) -> Iterator[_Limit]:
     if unsupported:
         claims = "1 claim is" if unsupported == 1 else f"{unsupported:,} claims are"
         yield (
-            ConfidenceLevel.LOW if unsupported >= SEVERAL else ConfidenceLevel.MEDIUM,
+            ConfidenceLevel.LOW if unsupported >= MIN_UNSUPPORTED_FOR_LOW else ConfidenceLevel.MEDIUM,
             f"{claims} not supported by the facts",
         )
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from context_builder.answer.answer import Citation, ClaimIssue, Unsupported
-from context_builder.answer.claims import Claim, Moment, Name, Quantity, claims
-from context_builder.answer.sentences import Sentence, sentences
+from context_builder.answer.claims import Claim, TimeClaim, Name, Quantity, find_claims
+from context_builder.answer.sentences import Sentence, split_sentences
 
 _MAX_SENTENCE = 600
 """Longest sentence that is repeated beside a doubt about it."""
@@ -44,7 +44,7 @@ def ground(answer: str, shown: Mapping[str, str], sources: Mapping[str, str], st
     cited: dict[str, Citation] = {}
     unsupported: list[Unsupported] = []
     evidence = _Evidences(shown, stated)
-    for sentence in sentences(answer):
+    for sentence in split_sentences(answer):
         for ref in sentence.refs:
             if ref in shown:
                 cited.setdefault(ref, Citation(ref, sources[ref], shown[ref]))
@@ -65,13 +65,13 @@ class _Evidences:
 
     def __init__(self, shown: Mapping[str, str], stated: str) -> None:
         self._shown = shown
-        self._stated = Evidence([stated])
-        self._everything = Evidence([*shown.values(), stated])
-        self._by_ref: dict[str, Evidence] = {}
+        self._stated = ClaimIndex([stated])
+        self._everything = ClaimIndex([*shown.values(), stated])
+        self._by_ref: dict[str, ClaimIndex] = {}
 
     def doubts(self, sentence: Sentence) -> Iterator[tuple[Claim, ClaimIssue]]:
         cited = [self._stated, *(self._of(ref) for ref in sentence.refs if ref in self._shown)]
-        for claim in claims(sentence.claim):
+        for claim in find_claims(sentence.claim):
             if any(evidence.holds(claim) for evidence in cited) or claim.written in self._shown:
                 continue
             doubt = self._doubt(claim, sentence)
@@ -88,16 +88,16 @@ class _Evidences:
         if sentence.refs:
             return ClaimIssue.NUMBER_NOT_IN_FACTS
         # A number is checked against what it is said of; a time, or what stands in code, against everything.
-        suffices = known and (sentence.is_code or isinstance(claim, Moment))
+        suffices = known and (sentence.is_code or isinstance(claim, TimeClaim))
         return None if suffices else ClaimIssue.NUMBER_WITHOUT_REFERENCE
 
-    def _of(self, ref: str) -> Evidence:
+    def _of(self, ref: str) -> ClaimIndex:
         if ref not in self._by_ref:
-            self._by_ref[ref] = Evidence([self._shown[ref]])
+            self._by_ref[ref] = ClaimIndex([self._shown[ref]])
         return self._by_ref[ref]
 
 
-class Evidence:
+class ClaimIndex:
     """The numbers, times and names that some texts hold."""
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -110,7 +110,7 @@ class Evidence:
         self._names: set[str] = set()
         self._pair_parts: set[str] = set()
         for text in texts:
-            for claim in claims(text):
+            for claim in find_claims(text):
                 self._add(claim)
 
     def _add(self, claim: Claim) -> None:
@@ -118,12 +118,12 @@ class Evidence:
             self._units[claim.value].add(claim.unit)
             if claim.milliseconds is not None:
                 self._spans.add(claim.milliseconds)
-        elif isinstance(claim, Moment):
+        elif isinstance(claim, TimeClaim):
             self._add_moment(claim)
         else:
             self._add_name(claim)
 
-    def _add_moment(self, moment: Moment) -> None:
+    def _add_moment(self, moment: TimeClaim) -> None:
         for year in {moment.year, None}:
             self._days.add((year, moment.day))
             for clock in {moment.clock, moment.clock[:2]}:
@@ -158,7 +158,7 @@ class Evidence:
         """Whether some text says the same."""
         if isinstance(claim, Quantity):
             return self._holds_quantity(claim)
-        if isinstance(claim, Moment):
+        if isinstance(claim, TimeClaim):
             return self._holds_moment(claim)
         return _spelled(claim.folded) in self._names
 
@@ -173,7 +173,7 @@ class Evidence:
             return True
         return any(claim.rounds(span) for span in self._spans)
 
-    def _holds_moment(self, claim: Moment) -> bool:
+    def _holds_moment(self, claim: TimeClaim) -> bool:
         """The date and the time as far as written; a time of day belongs to any date beside it."""
         if not claim.clock:
             return (claim.year, claim.day) in self._days

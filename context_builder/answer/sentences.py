@@ -56,7 +56,7 @@ class _Block:
     ends: bool = True
 
 
-def sentences(answer: str) -> Iterator[Sentence]:
+def split_sentences(answer: str) -> Iterator[Sentence]:
     """The sentences of an answer, in order."""
     for block in _blocks(answer):
         if not block.text:
@@ -69,7 +69,7 @@ def sentences(answer: str) -> Iterator[Sentence]:
             yield from _split(block.text)
 
 
-def references(text: str) -> tuple[str, ...]:
+def parse_references(text: str) -> tuple[str, ...]:
     """The references that a text cites, in order, ranges such as [H1-H3] or [H1-3] written out."""
     found: list[str] = []
     for bracket in _BRACKET.finditer(text):
@@ -83,7 +83,7 @@ def references(text: str) -> tuple[str, ...]:
 
 
 def _sentence(text: str, *, is_code: bool = False) -> Sentence:
-    return Sentence(text, _BRACKET.sub(" ", text), references(text), is_code)
+    return Sentence(text, _BRACKET.sub(" ", text), parse_references(text), is_code)
 
 
 def _blocks(answer: str) -> Iterator[_Block]:

@@ -47,7 +47,7 @@ _TERMS = TypeAdapter(BoundTerms | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class BilledPrompt:
     """One prompt: what it was bounded by and what it was billed, in tokens."""
 
     bound: int
@@ -65,7 +65,7 @@ class Sample:
         return self.factor + missing / self.words
 
 
-def recalibrated(samples: Sequence[Sample], start: float) -> float:
+def recalibrated_factor(samples: Sequence[BilledPrompt], start: float) -> float:
     """The factor that samples of one model ask for; `start` is the one that it has by itself.
 
     It is the greatest that any sample needs, rounded up: a single count near its bound raises it at once,
@@ -94,7 +94,7 @@ class Calibration:
         sample = _sample(manifest.bound_terms, manifest.token_bound, counted, self.bound)
         if sample is None:
             return
-        factor = recalibrated([sample], self.bound.factor)
+        factor = recalibrated_factor([sample], self.bound.factor)
         if counted > manifest.token_bound:
             log.warning(
                 "a prompt passed its token bound", bound=manifest.token_bound, billed=counted, factor=factor
@@ -111,11 +111,11 @@ class Calibration:
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             log.warning("token bound not recalibrated", error=(str(error).splitlines() or [repr(error)])[0])
             return
-        self.bound = self._own.with_factor(recalibrated(samples, self._own.factor))
+        self.bound = self._own.with_factor(recalibrated_factor(samples, self._own.factor))
         log.info("token bound", model=self._model, factor=self.bound.factor, samples=len(samples))
 
 
-async def load_samples(database: Database, model: str, bound: TokenBound) -> tuple[Sample, ...]:
+async def load_samples(database: Database, model: str, bound: TokenBound) -> tuple[BilledPrompt, ...]:
     """The newest samples of a model or of its dated ids, newest first, that the bound's way of counting made.
 
     Raises SQLAlchemyError and OSError.
@@ -155,10 +155,10 @@ def _terms(document: Any) -> BoundTerms | None:
         return None
 
 
-def _sample(terms: BoundTerms | None, token_bound: int, counted: int, bound: TokenBound) -> Sample | None:
+def _sample(terms: BoundTerms | None, token_bound: int, counted: int, bound: TokenBound) -> BilledPrompt | None:
     """None where the bound came about in another way than this one counts, or in none."""
     if terms is None or (terms.rule, terms.whole_words) != (RULE, bound.whole_words):
         return None
     if not (MIN_FACTOR <= terms.factor <= MAX_FACTOR and 0 <= terms.words < math.inf):
         return None
-    return Sample(token_bound, counted, terms.factor, terms.words)
+    return BilledPrompt(token_bound, counted, terms.factor, terms.words)

@@ -13,18 +13,18 @@ from context_builder.prompt.relevance import keyword_relevance
 from context_builder.question.request import ContextRequest
 from context_builder.source import Fact, SourceResult
 
-OFF_TOPIC = 0.35
+OFF_TOPIC_RELEVANCE = 0.35
 """Relevance of a fact that shares no topic with the question."""
-SOME_TOPICS = 0.6
+MIN_TOPIC_RELEVANCE = 0.6
 """Relevance of a fact that shares topics with the question; 1 if it is about all of them and nothing else."""
-CROWDING = 8
+HALVING_RANK = 8
 """After this many facts of one source the next is worth half."""
-WORDS = 0.5
+KEYWORD_GAIN = 0.5
 """What a fact gains that says every word of the question; one off topic stays below one on topic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class FactCandidate:
     """A fact that asks for a place in the prompt."""
 
     ref: str
@@ -38,7 +38,7 @@ class Candidate:
     utility: float
 
 
-def by_utility(request: ContextRequest, readings: Sequence[SourceResult]) -> list[Candidate]:
+def rank_facts(request: ContextRequest, readings: Sequence[SourceResult]) -> list[FactCandidate]:
     """All facts that were read, the most useful first."""
     facts = [fact for reading in readings for fact in reading.section.facts]
     close = iter(keyword_relevance(request, [fact.text for fact in facts]))
@@ -47,23 +47,23 @@ def by_utility(request: ContextRequest, readings: Sequence[SourceResult]) -> lis
 
 def _candidates(
     request: ContextRequest, readings: Sequence[SourceResult], close: Iterator[float]
-) -> Iterator[Candidate]:
+) -> Iterator[FactCandidate]:
     for reading in readings:
         name, prefix = reading.source.name, reading.source.prefix
         for rank, fact in enumerate(reading.section.facts):
             topics = fact.topics or reading.source.topics
             shared = len(request.topics & topics)
             importance = min(1.0, max(0.0, fact.importance))
-            relevance = OFF_TOPIC
+            relevance = OFF_TOPIC_RELEVANCE
             if shared:
                 covered, focus = shared / len(request.topics), shared / len(topics)
-                relevance = SOME_TOPICS + (1 - SOME_TOPICS) * covered * (1 + focus) / 2
-            relevance *= 1 + WORDS * next(close)
-            utility = importance * relevance / (1 + rank / CROWDING)
-            yield Candidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)
+                relevance = MIN_TOPIC_RELEVANCE + (1 - MIN_TOPIC_RELEVANCE) * covered * (1 + focus) / 2
+            relevance *= 1 + KEYWORD_GAIN * next(close)
+            utility = importance * relevance / (1 + rank / HALVING_RANK)
+            yield FactCandidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)
 
 
-def duplicates_of(candidates: Sequence[Candidate], stated: Mapping[str, str]) -> dict[str, str]:
+def duplicates_of(candidates: Sequence[FactCandidate], stated: Mapping[str, str]) -> dict[str, str]:
     """By reference of a fact that another one states as well, the reference of that one.
 
     Of several with the same key the most useful one states it, unless `stated` has a reference for the key.

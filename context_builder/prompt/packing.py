@@ -16,18 +16,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from context_builder.prompt.candidates import by_utility, duplicates_of
+from context_builder.prompt.candidates import rank_facts, duplicates_of
 from context_builder.prompt.manifest import FactEntry, Manifest, SourceEntry
 from context_builder.prompt.render import render
 from context_builder.prompt.selection import FactSelector, PromptLayout
-from context_builder.prompt.stable_facts import StableFacts, choose_stable
-from context_builder.prompt.summaries import NARROW, WIDTHS, Summary, first
+from context_builder.prompt.stable_facts import StableFacts, select_stable
+from context_builder.prompt.summaries import FIRST_NARROW, WIDTHS, Summary, first_with_rest
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
 from context_builder.question.request import ContextRequest, QuestionError, UnknownName
 from context_builder.source import SourceResult
 from context_builder.text.sanitize import single_line
 
-SHARE_OF_SUMMARIES = 0.4
+SUMMARY_SHARE = 0.4
 """Of the budget that the question leaves: what summary lines may take before they are made narrower."""
 
 # What is always shown must stay small.
@@ -42,17 +42,17 @@ class BudgetTooSmall(QuestionError):
 
 def pack(request: ContextRequest, readings: Sequence[SourceResult], bound: TokenBound) -> Manifest:
     """The manifest of the best prompt within `request.token_budget`. Raises BudgetTooSmall."""
-    choice = choose(request, readings, bound)
+    choice = select_facts(request, readings, bound)
     packed = _manifest(request, choice.sources(), choice.facts())
     return replace(packed, token_bound=prompt_bound(packed, bound))
 
 
-def choose(request: ContextRequest, readings: Sequence[SourceResult], bound: TokenBound) -> FactSelector:
+def select_facts(request: ContextRequest, readings: Sequence[SourceResult], bound: TokenBound) -> FactSelector:
     """What is taken of all that was read. Raises BudgetTooSmall."""
-    candidates = by_utility(request, readings)
+    candidates = rank_facts(request, readings)
     best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
     ordered = sorted(readings, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
-    plan = _plan(request, ordered, choose_stable(readings, request.token_budget, bound), bound)
+    plan = _plan(request, ordered, select_stable(readings, request.token_budget, bound), bound)
     if plan.stable.sources and plan.fixed > request.token_budget:
         plan = _plan(request, ordered, StableFacts(), bound)
     if plan.fixed > request.token_budget:
@@ -81,8 +81,8 @@ def _plan(
         for width in WIDTHS
     ]
     base = prompt_bound(_manifest(request, _fixed_sources(plans[0]), _stable_entries(plans[0])), bound)
-    room = SHARE_OF_SUMMARIES * (request.token_budget - base)
-    for wanted, likely in ((plans, True), (plans[NARROW:], False)):
+    room = SUMMARY_SHARE * (request.token_budget - base)
+    for wanted, likely in ((plans, True), (plans[FIRST_NARROW:], False)):
         for plan in wanted:
             always, on_topic = _line_tokens(plan, bound)
             if always + likely * on_topic <= room:
@@ -135,7 +135,7 @@ def _manifest(
         as_of=request.as_of,
         live=request.live,
         window=replace(request.window, origin=_name(request.window.origin)),
-        scope=first(MAX_LABELS, [_name(label) for label in request.scope.labels]),
+        scope=first_with_rest(MAX_LABELS, [_name(label) for label in request.scope.labels]),
         unknown_names=tuple(
             UnknownName(_name(unknown.name), tuple(_name(near) for near in unknown.near))
             for unknown in request.unknown_names[:MAX_UNKNOWN_NAMES]

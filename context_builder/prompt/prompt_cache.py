@@ -15,20 +15,20 @@ _WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]{1,3}")
 """What no tokenizer joins: each costs a token at least, where a word takes the marks around it along."""
 
 
-class Breakpoint(Enum):
+class CacheBreakpoint(Enum):
     """The end of the cached prefix."""
 
     SYSTEM = "system"
     STABLE = "stable"
 
 
-def fewest_tokens(text: str) -> int:
+def min_tokens(text: str) -> int:
     """A lower bound of the tokens in a text."""
     return sum(1 for _ in _WORDS.finditer(text))
 
 
-def breakpoint_of(prompt: Prompt, minimum: int) -> Breakpoint | None:
+def cache_breakpoint(prompt: Prompt, minimum: int) -> CacheBreakpoint | None:
     """The end of the longest prefix that stays the same, if it is long enough to be cached."""
-    if fewest_tokens(prompt.system) + fewest_tokens(prompt.stable) < minimum:
+    if min_tokens(prompt.system) + min_tokens(prompt.stable) < minimum:
         return None
-    return Breakpoint.STABLE if prompt.stable else Breakpoint.SYSTEM
+    return CacheBreakpoint.STABLE if prompt.stable else CacheBreakpoint.SYSTEM

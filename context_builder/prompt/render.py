@@ -46,8 +46,8 @@ def render(manifest: Manifest) -> Prompt:
     return Prompt(
         system=SYSTEM,
         # Its fence hashes itself alone, so that it is the same bytes whatever is asked.
-        stable=f"{_fenced(stable, fence_of(stable))}\n\n" if stable else "",
-        user=f"{_fenced(body, fence_of(body + manifest.question))}\n\nQuestion: {manifest.question}\n",
+        stable=f"{_fenced(stable, fence_for(stable))}\n\n" if stable else "",
+        user=f"{_fenced(body, fence_for(body + manifest.question))}\n\nQuestion: {manifest.question}\n",
     )
 
 
@@ -55,7 +55,7 @@ def _fenced(body: str, fence: str) -> str:
     return f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ==="
 
 
-def fence_of(text: str) -> str:
+def fence_for(text: str) -> str:
     """A fence that no text between the lines can have guessed, since it hashes all of them.
 
     It is derived, not drawn, so that the same facts give the same prompt.
@@ -70,7 +70,7 @@ def fact_line(ref: str, text: str) -> str:
     return f"[{ref}] {text}"
 
 
-def minutes(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """A moment to the minute, as the prompt writes it."""
     return f"{moment:%Y-%m-%d %H:%M}"
 
@@ -86,7 +86,7 @@ def _preamble(manifest: Manifest) -> list[str]:
     window = manifest.window
     return [
         f"as_of: {manifest.as_of:%Y-%m-%d %H:%M:%S} UTC ({moment})",
-        f"window: {minutes(window.start)} to {minutes(window.end)} UTC ({window.origin})",
+        f"window: {format_time(window.start)} to {format_time(window.end)} UTC ({window.origin})",
         f"scope: {', '.join(manifest.scope) or 'the whole gateway'}",
         *(_unknown_line(name) for name in manifest.unknown_names),
     ]

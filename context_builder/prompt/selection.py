@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from context_builder.prompt.candidates import Candidate
+from context_builder.prompt.candidates import FactCandidate
 from context_builder.prompt.manifest import Detail, FactEntry, SourceEntry
 from context_builder.prompt.render import collapsed_name, fact_line
 from context_builder.prompt.stable_facts import StableFacts
@@ -15,15 +15,15 @@ from context_builder.prompt.tokens import TokenBound
 from context_builder.source import Fact
 from context_builder.text.sanitize import single_line
 
-SHORT_BELOW = 0.3
+MIN_FULL_UTILITY = 0.3
 """Facts of less utility are shown in full only when all that fit are shown."""
-MIN_LINE = 6
+MIN_LINE_TOKENS = 6
 """No line costs fewer tokens; with less left, nothing more is tried."""
-IN_FULL = 0.7
+COMPLETION_VALUE = 0.7
 """What completing a short fact is worth, as a share of what showing it was."""
-SHARE_ON_TOPIC = 0.5
+ON_TOPIC_SHARE = 0.5
 """Of the room for facts: the most that the best facts of sources on topic take before their turn."""
-SHARE_OFF_TOPIC = 0.15
+OFF_TOPIC_SHARE = 0.15
 """The same of the best facts that are off topic."""
 
 
@@ -32,7 +32,7 @@ class Attempt:
     """A line that is tried."""
 
     source: str
-    candidate: Candidate | None = None
+    candidate: FactCandidate | None = None
     """None: the summary line alone."""
     detail: Detail = Detail.FULL
     early: bool = False
@@ -68,7 +68,7 @@ class FactSelector:
     def __init__(
         self,
         plan: PromptLayout,
-        candidates: Sequence[Candidate],
+        candidates: Sequence[FactCandidate],
         stated: Mapping[str, str],
         room: int,
         bound: TokenBound,
@@ -84,7 +84,7 @@ class FactSelector:
         self._twins = stated
         self._bound = bound
         self._left = room
-        self._left_early = {True: int(SHARE_ON_TOPIC * room), False: int(SHARE_OFF_TOPIC * room)}
+        self._left_early = {True: int(ON_TOPIC_SHARE * room), False: int(OFF_TOPIC_SHARE * room)}
         self._headed = {name for name in plan.summaries if plan.is_headed(name)}
         self._line_tokens: dict[str, int] = {}
         self._shown: dict[str, FactEntry] = {}
@@ -94,7 +94,7 @@ class FactSelector:
     def run(self) -> None:
         """Takes every step that fits."""
         for step in self._steps():
-            if self._left < MIN_LINE:
+            if self._left < MIN_LINE_TOKENS:
                 break
             if step.candidate is None:
                 self.taken.append(self._show_line(step.source))
@@ -114,17 +114,17 @@ class FactSelector:
         asking = [c for c in self._candidates if c.ref not in settled and c.ref not in self._twins]
         in_turn = [(c.utility, _first_look(c)) for c in asking]
         in_turn += [
-            (IN_FULL * c.utility, Attempt(c.source, c))
+            (COMPLETION_VALUE * c.utility, Attempt(c.source, c))
             for c in asking
-            if c.fact.short and c.utility >= SHORT_BELOW
+            if c.fact.short and c.utility >= MIN_FULL_UTILITY
         ]
         # The order of equals is that of the candidates, what shows a fact before what completes one.
         in_turn.sort(key=lambda step: -step[0])
         yield from (step for _, step in in_turn)
-        yield from (Attempt(c.source, c) for c in asking if c.fact.short and c.utility < SHORT_BELOW)
+        yield from (Attempt(c.source, c) for c in asking if c.fact.short and c.utility < MIN_FULL_UTILITY)
         yield from (Attempt(summary.name) for summary in sorted(summaries, key=lambda s: not s.on_topic))
 
-    def _leading(self) -> list[Candidate]:
+    def _leading(self) -> list[FactCandidate]:
         """The best fact of every source, or the one that states it; the stable part has its own."""
         best = {candidate.source: candidate.ref for candidate in reversed(self._candidates)}
         settled = self._plan.stable
@@ -138,7 +138,7 @@ class FactSelector:
         self._left -= tokens
         return True
 
-    def _show_fact(self, candidate: Candidate, step: Attempt) -> bool:
+    def _show_fact(self, candidate: FactCandidate, step: Attempt) -> bool:
         shown = self._shown.get(candidate.ref)
         if candidate.ref in self._refused or (shown and shown.detail is step.detail):
             return False
@@ -167,7 +167,7 @@ class FactSelector:
             self._line_tokens[source] = summary.most_tokens(self._bound) - saved
         return self._line_tokens[source]
 
-    def _entry(self, candidate: Candidate, detail: Detail, room: int) -> FactEntry | None:
+    def _entry(self, candidate: FactCandidate, detail: Detail, room: int) -> FactEntry | None:
         """The entry of a fact that is shown so, None where it does not fit."""
         text = single_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
         if len(text) * self._bound.least_per_character > room:
@@ -181,14 +181,14 @@ class FactSelector:
             self._shown.get(c.ref) or self._settled(c) or self._left_out(c) for c in self._candidates
         )
 
-    def _settled(self, candidate: Candidate) -> FactEntry | None:
+    def _settled(self, candidate: FactCandidate) -> FactEntry | None:
         fact = self._plan.stable.facts.get(candidate.ref)
         if fact is None:
             return None
         reason = "the same for every question"
         return _fact_entry(candidate, fact.detail, fact.tokens, fact.text, reason=reason, stable=True)
 
-    def _left_out(self, candidate: Candidate) -> FactEntry:
+    def _left_out(self, candidate: FactCandidate) -> FactEntry:
         text = single_line(candidate.fact.text)
         if (twin := self._twins.get(candidate.ref)) is not None:
             shown = twin in self._shown or twin in self._plan.stable.facts
@@ -198,7 +198,7 @@ class FactSelector:
         detail = Detail.COUNTED if self._is_counted(candidate) else Detail.CUT
         return _fact_entry(candidate, detail, 0, text, reason=f"utility {candidate.utility:.2f}, {why}")
 
-    def _is_counted(self, candidate: Candidate) -> bool:
+    def _is_counted(self, candidate: FactCandidate) -> bool:
         """Whether the source's line gives the number of such facts."""
         name = candidate.source
         if name not in self._counted:
@@ -209,7 +209,7 @@ class FactSelector:
     def sources(self) -> tuple[SourceEntry, ...]:
         """One entry per source, in the order of the prompt."""
         kept: defaultdict[str, int] = defaultdict(int)
-        left_out: defaultdict[str, list[Candidate]] = defaultdict(list)
+        left_out: defaultdict[str, list[FactCandidate]] = defaultdict(list)
         for candidate in self._candidates:
             if candidate.ref in self._shown or candidate.ref in self._plan.stable.facts:
                 kept[candidate.source] += 1
@@ -228,14 +228,14 @@ class FactSelector:
         return summary.folded(left_out=len(left_out))
 
 
-def _first_look(candidate: Candidate, *, early: bool = False) -> Attempt:
+def _first_look(candidate: FactCandidate, *, early: bool = False) -> Attempt:
     """The least that shows the fact."""
     detail = Detail.SHORT if candidate.fact.short else Detail.FULL
     return Attempt(candidate.source, candidate, detail, early=early)
 
 
 def _fact_entry(
-    candidate: Candidate,
+    candidate: FactCandidate,
     detail: Detail,
     tokens: int,
     text: str,

@@ -18,7 +18,7 @@ from context_builder.text.sanitize import single_line
 
 MIN_BUDGET = 3_000
 """Below this there is no stable part; every doubling of the budget is the next class."""
-SHARE = 0.15
+STABLE_SHARE = 0.15
 """Of the smallest budget of the class: the most that the stable part takes."""
 _FENCES = "=== facts f00123456789 ===\n=== end of facts f00123456789 ===\n\n"
 
@@ -43,7 +43,7 @@ class StableFacts:
     """By key of a fact, its reference."""
 
 
-def choose_stable(readings: Sequence[SourceResult], budget: int, bound: TokenBound) -> StableFacts:
+def select_stable(readings: Sequence[SourceResult], budget: int, bound: TokenBound) -> StableFacts:
     """The facts of the stable sources: all in full, or all short, or as many short ones as fit."""
     chosen = [r for r in readings if r.source.stable and r.status is Status.OK]
     chosen.sort(key=lambda reading: reading.source.name)
@@ -63,7 +63,7 @@ def _allowance(budget: int) -> int:
     if budget < MIN_BUDGET:
         return 0
     smallest_of_class: int = MIN_BUDGET << ((budget // MIN_BUDGET).bit_length() - 1)
-    return int(smallest_of_class * SHARE)
+    return int(smallest_of_class * STABLE_SHARE)
 
 
 def _by_rank(readings: Sequence[SourceResult]) -> Iterator[tuple[str, Fact]]:

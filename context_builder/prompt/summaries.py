@@ -17,12 +17,12 @@ MAX_KINDS = 3
 """Kinds of facts that one source counts apart; what is of further kinds is counted together."""
 REST, ALL = "other facts", "facts"
 """What facts without a kind that is counted apart are counted as: beside such kinds, and alone."""
-FOLDABLE = (Status.OK, Status.EMPTY)
+COLLAPSIBLE = (Status.OK, Status.EMPTY)
 """Sources that may be named without a line; every other status is always told in full."""
 
 
 @dataclass(frozen=True, slots=True)
-class Width:
+class SummaryWidth:
     """How long summary lines may be."""
 
     characters: int
@@ -30,13 +30,13 @@ class Width:
     gaps: int
 
 
-WIDTHS = (Width(300, 5), Width(150, 2), Width(80, 1), Width(40, 0))
+WIDTHS = (SummaryWidth(300, 5), SummaryWidth(150, 2), SummaryWidth(80, 1), SummaryWidth(40, 0))
 """The widest for which the lines that matter leave most of the budget to facts."""
-NARROW = 2
+FIRST_NARROW = 2
 """From this place on in WIDTHS, only lines that are always shown make the lines narrower."""
 
 
-def first(most: int, texts: Sequence[str]) -> tuple[str, ...]:
+def first_with_rest(most: int, texts: Sequence[str]) -> tuple[str, ...]:
     """At most so many, and how many more there are."""
     rest = len(texts) - most
     return (*texts[:most], f"and {rest:,} more") if rest > 0 else tuple(texts)
@@ -49,7 +49,7 @@ class Summary:
     reading: SourceResult
     topics: frozenset[Topic]
     """Of the question."""
-    width: Width
+    width: SummaryWidth
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class Summary:
     @property
     def is_foldable(self) -> bool:
         """Whether the source may do without a line."""
-        return self.reading.status in FOLDABLE
+        return self.reading.status in COLLAPSIBLE
 
     def most_tokens(self, bound: TokenBound) -> int:
         """The most that the line costs, whichever facts are left out."""
@@ -94,7 +94,7 @@ class Summary:
             header=self._clipped(section.header),
             kept=kept,
             cut=len(section.facts) - kept,
-            gaps=first(self.width.gaps, [self._clipped(gap) for gap in section.gaps]),
+            gaps=first_with_rest(self.width.gaps, [self._clipped(gap) for gap in section.gaps]),
             error=error and self._clipped(error),
             on_topic=self.on_topic,
             not_shown=not_shown,

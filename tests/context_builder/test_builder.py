@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import func, select
 
-from context_builder.builder import READERS, BuiltContext, ContextBuilder
+from context_builder.builder import MAX_READERS, BuiltContext, ContextBuilder
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import render
 from context_builder.question.request import ContextRequest, QuestionInput, Topic
@@ -132,9 +132,9 @@ async def count_users(_request: ContextRequest, stores: Stores) -> Section:
 @pytest.mark.parametrize(
     ("broken", "number", "status"),
     [
-        (hang_in_the_database, READERS - 1, Status.TIMEOUT),
-        (fail_in_the_database, 3 * READERS, Status.ERROR),
-        (fail_beside_the_database, 3 * READERS, Status.ERROR),
+        (hang_in_the_database, MAX_READERS - 1, Status.TIMEOUT),
+        (fail_in_the_database, 3 * MAX_READERS, Status.ERROR),
+        (fail_beside_the_database, 3 * MAX_READERS, Status.ERROR),
     ],
 )
 async def test_broken_sources_leave_connections_to_the_others(
@@ -264,7 +264,7 @@ async def test_a_lookup_that_hangs_ends_the_question(
         raise AssertionError
 
     monkeypatch.setattr("context_builder.builder.resolve", hang)
-    monkeypatch.setattr("context_builder.builder.RESOLVED_WITHIN_S", 0.1)
+    monkeypatch.setattr("context_builder.builder.RESOLVE_DEADLINE_S", 0.1)
     with pytest.raises(DatabaseUnreachable, match=r"within 0\.1 s when names were looked up"):
         await build(database, source("good", one_fact))
     monkeypatch.undo()

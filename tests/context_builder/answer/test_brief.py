@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from context_builder.answer.brief import (
-    MAX_BESIDE,
+    MAX_OFF_TOPIC,
     MAX_CHARACTERS,
     MAX_ON_TOPIC,
     MAX_SUMMARIES,
@@ -53,7 +53,7 @@ def test_it_leads_with_what_the_question_is_about() -> None:
     assert "- budgets: 20 users [B0]" in head
     assert "20 deployments" not in head
     assert head.count("[B") == 1 + MAX_ON_TOPIC
-    assert beside.count("[H") == MAX_BESIDE
+    assert beside.count("[H") == MAX_OFF_TOPIC
 
 
 def test_only_some_sources_that_have_facts_are_summed_up() -> None:

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.claims import Moment, Name, Quantity, claims
+from context_builder.answer.claims import TimeClaim, Name, Quantity, find_claims
 
 
 def quantities(text: str) -> list[str]:
     """The numbers of a text with their units."""
-    return [f"{c.value} {c.unit}".strip() for c in claims(text) if isinstance(c, Quantity)]
+    return [f"{c.value} {c.unit}".strip() for c in find_claims(text) if isinstance(c, Quantity)]
 
 
 def moments(text: str) -> list[tuple[str | None, tuple[int, int] | None, tuple[int, ...]]]:
     """Year, day and time of what a text states."""
-    return [(c.year, c.day, c.clock) for c in claims(text) if isinstance(c, Moment)]
+    return [(c.year, c.day, c.clock) for c in find_claims(text) if isinstance(c, TimeClaim)]
 
 
 def names(text: str) -> list[str]:
     """The names in a text."""
-    return [claim.written for claim in claims(text) if isinstance(claim, Name)]
+    return [claim.written for claim in find_claims(text) if isinstance(claim, Name)]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_span_may_be_rounded_when_the_unit_changes(written: str, span: int, ho
 @given(st.text() | st.text("0123456789.,:-/ %$ax_Z[]*`NovT\u00a0", max_size=80))
 def test_any_text_can_be_read(text: str) -> None:
     """No text raises, and what is read out of it stands in it."""
-    for claim in claims(text):
+    for claim in find_claims(text):
         assert claim.written
         assert set(claim.written) <= set(text.translate({0x2010: "-", 0x2011: "-", 0x2212: "-"})) | {"-"}
 
@@ -126,4 +126,4 @@ HOSTILE = [
 def test_hostile_texts_are_read_in_one_pass(piece: str) -> None:
     """100 kB of what makes patterns go back and forth ends."""
     text = piece * (100_000 // len(piece))
-    assert sum(len(claim.written) for claim in claims(f"{text}x")) <= len(text) + 1
+    assert sum(len(claim.written) for claim in find_claims(f"{text}x")) <= len(text) + 1

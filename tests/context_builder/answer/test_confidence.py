@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.answer.brief import write_brief
-from context_builder.answer.confidence import IMPORTANT, SEVERAL, Confidence, ConfidenceLevel, confidence_of
+from context_builder.answer.confidence import MIN_IMPORTANT, MIN_UNSUPPORTED_FOR_LOW, Confidence, ConfidenceLevel, confidence_of
 from context_builder.question.request import ContextRequest, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.sources import discover
@@ -56,7 +56,7 @@ def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status
         ([reading("health", DOWN, status=Status.STALE)], "older than it should be: health"),
         ([reading("health", DOWN, gaps=("why",))], "something cannot be known for this moment: health"),
         (
-            [reading("health", DOWN, Fact("so " * 900, importance=IMPORTANT))],
+            [reading("health", DOWN, Fact("so " * 900, importance=MIN_IMPORTANT))],
             "1 important fact had no room: health",
         ),
     ],
@@ -70,7 +70,7 @@ def test_what_is_beside_the_question_or_small_does_not_matter() -> None:
     """Neither gaps and age of other sources, nor facts that few would miss, nor those stated elsewhere."""
     twins = [Fact(f"job 7 {text}", importance=0.9, key="job:7") for text in ("failed", "broke")]
     readings = [
-        reading("health", DOWN, *twins, Fact("so " * 900, importance=IMPORTANT - 0.1)),
+        reading("health", DOWN, *twins, Fact("so " * 900, importance=MIN_IMPORTANT - 0.1)),
         reading("budgets", DOWN, status=Status.STALE, gaps=("why",), topics=(Topic.COST,)),
     ]
     assert judged(*readings, budget=1_500).level is ConfidenceLevel.HIGH
@@ -81,12 +81,12 @@ def test_what_has_no_room_under_another_source_s_name_is_missed() -> None:
     long = "job 7 failed, " * 300
     probes = [Fact(f"probe {number} is fine", importance=0.1) for number in range(9)]
     readings = [
-        reading("health", DOWN, *probes, Fact(long, importance=IMPORTANT, key="job:7")),
+        reading("health", DOWN, *probes, Fact(long, importance=MIN_IMPORTANT, key="job:7")),
         reading("volume", Fact(long, importance=1.0, key="job:7"), topics=(Topic.VOLUME,)),
     ]
     request = asked(budget=1_500)
     manifest = packed(request, readings)
-    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == IMPORTANT)
+    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == MIN_IMPORTANT)
     assert (twin.same_as, "V1" in manifest.shown) == ("V1", False)
     confidence = confidence_of(manifest, unsupported=0)
     assert confidence == Confidence(ConfidenceLevel.MEDIUM, ("1 important fact had no room: health",))
@@ -110,8 +110,8 @@ def test_names_that_nothing_has_are_doubtful() -> None:
     ("claims", "level", "reason"),
     [
         (1, ConfidenceLevel.MEDIUM, "1 claim is not supported by the facts"),
-        (SEVERAL - 1, ConfidenceLevel.MEDIUM, f"{SEVERAL - 1} claims are not supported by the facts"),
-        (SEVERAL, ConfidenceLevel.LOW, f"{SEVERAL} claims are not supported by the facts"),
+        (MIN_UNSUPPORTED_FOR_LOW - 1, ConfidenceLevel.MEDIUM, f"{MIN_UNSUPPORTED_FOR_LOW - 1} claims are not supported by the facts"),
+        (MIN_UNSUPPORTED_FOR_LOW, ConfidenceLevel.LOW, f"{MIN_UNSUPPORTED_FOR_LOW} claims are not supported by the facts"),
     ],
 )
 def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: str) -> None:

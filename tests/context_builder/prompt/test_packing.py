@@ -18,11 +18,11 @@ from context_builder.prompt.packing import (
     MAX_LABELS,
     MAX_UNKNOWN_NAMES,
     BudgetTooSmall,
-    choose,
+    select_facts,
     prompt_bound,
 )
 from context_builder.prompt.render import fact_line, render
-from context_builder.prompt.selection import SHORT_BELOW
+from context_builder.prompt.selection import MIN_FULL_UTILITY
 from context_builder.prompt.summaries import WIDTHS
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName
@@ -122,7 +122,7 @@ facts_with_room_to_shrink = st.lists(
         lambda words, short, importance: Fact(f"{SENTENCE} " * words, SENTENCE[: short * 9], importance),
         st.integers(1, 6),
         st.integers(0, 9),
-        st.floats(SHORT_BELOW, 1),
+        st.floats(MIN_FULL_UTILITY, 1),
     ),
     max_size=6,
 )
@@ -146,7 +146,7 @@ def _check_first_change(
     fixed = _smallest_that_works(readings)
     budgets = [fixed + spare, fixed + spare + more]
     requests = [replace(request, token_budget=budget) for budget in budgets]
-    small, large = (choose(each, readings, BOUND).taken for each in requests)
+    small, large = (select_facts(each, readings, BOUND).taken for each in requests)
     for before, after in zip_longest(small, large, fillvalue=False):
         if before != after:
             assert after

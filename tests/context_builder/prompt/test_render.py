@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from context_builder.answer.sentences import references
+from context_builder.answer.sentences import parse_references
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import BudgetTooSmall
-from context_builder.prompt.render import fence_of, render, uncited_text
+from context_builder.prompt.render import fence_for, render, uncited_text
 from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
 from context_builder.source import Fact, SourceResult, Status
 from support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
@@ -52,7 +52,7 @@ def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceR
     assert sorted(refs) == sorted(manifest.shown)
     for line in body:
         own = re.sub(r"^\[[A-Z]\d+\] ", "", line)
-        assert not references(own)
+        assert not parse_references(own)
         marks = "".join(character for character in own if character in "«»")
         assert marks == "«»" * (len(marks) // 2)
 
@@ -145,4 +145,4 @@ def test_a_fence_depends_on_all_that_it_encloses() -> None:
     assert one is not None
     assert other is not None
     assert one[1] != other[1]
-    assert len(fence_of("")) == len(fence_of("x" * 10_000)) == 12
+    assert len(fence_for("")) == len(fence_for("x" * 10_000)) == 12

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from context_builder.prompt.manifest import Detail
 from context_builder.prompt.packing import prompt_bound
 from context_builder.prompt.render import render
-from context_builder.prompt.stable_facts import MIN_BUDGET, SHARE
+from context_builder.prompt.stable_facts import MIN_BUDGET, STABLE_SHARE
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import Fact, SourceResult, Status
@@ -60,7 +60,7 @@ def test_it_keeps_to_its_share_of_the_budget(budget: int, facts: int) -> None:
     manifest = packed(asked(budget=budget), [topology(facts), live()])
     prompt = render(manifest)
     assert prompt.stable
-    assert BOUND.of(prompt.stable) <= SHARE * budget
+    assert BOUND.of(prompt.stable) <= STABLE_SHARE * budget
     stable = [fact for fact in manifest.facts if fact.stable]
     assert len({fact.detail for fact in stable}) <= 1
     if len(stable) < facts:
