@@ -134,7 +134,7 @@ async def test_an_answer_that_is_not_whole_says_so(
     [
         (Fail(status=401), "ARCPOINT_ANTHROPIC_API_KEY", "**No model was called:**"),
         (Fail(status=529), "overloaded", "**No model was called:**"),
-        (Cut(after_pieces=2), "", "**The model gave no whole answer:**"),
+        (Cut(after_pieces=2), "", "**The model returned no complete answer:**"),
     ],
 )
 async def test_when_the_model_fails_the_facts_still_answer(

@@ -145,7 +145,7 @@ def beside(source: ContextSource) -> str:
     ("read", "status", "says"),
     [
         (fail, Status.ERROR, "the disk is on fire"),
-        (hang, Status.TIMEOUT, f"gave no answer within {DEADLINE_S} s"),
+        (hang, Status.TIMEOUT, f"no response within {DEADLINE_S} s"),
         (saying(None), Status.ERROR, "'NoneType' object has no attribute 'status'"),
     ],
     ids=["fails", "hangs", "gives no section"],
@@ -187,7 +187,7 @@ async def test_a_source_without_facts_is_known_to_have_been_read(
         assert "could not be read" not in got.answer.text
         assert not any("could not be read" in reason for reason in got.answer.confidence.reasons)
         if section.status is Status.EMPTY:
-            told = rf"^- ({source.name}: there is nothing|read and empty: .*\b{source.name}\b)"
+            told = rf"^- ({source.name}: there is nothing|no data: .*\b{source.name}\b)"
             assert re.search(told, got.answer.text, re.MULTILINE)
 
 
@@ -230,7 +230,9 @@ async def test_a_flood_in_one_source_neither_passes_the_budget_nor_evicts_anothe
     )
     assert _with_facts(calm) == _with_facts(got)
     assert got.answer.confidence.level is not ConfidenceLevel.HIGH
-    assert any(f"had no room: {source.name}" in reason for reason in got.answer.confidence.reasons)
+    assert any(
+        f"did not fit the token budget: {source.name}" in reason for reason in got.answer.confidence.reasons
+    )
 
 
 def _with_facts(answered: Answered) -> set[str]:

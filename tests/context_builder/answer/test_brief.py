@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from context_builder.answer.brief import (
-    MAX_OFF_TOPIC,
     MAX_CHARACTERS,
+    MAX_OFF_TOPIC,
     MAX_ON_TOPIC,
     MAX_SUMMARIES,
     write_brief,
@@ -47,7 +47,7 @@ def test_it_leads_with_what_the_question_is_about() -> None:
         ],
     )
     brief = write_brief(manifest, REASON)
-    head, _, beside = brief.partition("Also going on:")
+    head, _, beside = brief.partition("Also happening:")
     assert head.startswith("**No model was called:** no model is configured\n")
     assert "From 2026-11-19 09:30 to 2026-11-20 09:30 UTC, the whole gateway:" in head
     assert "- budgets: 20 users [B0]" in head
@@ -80,7 +80,7 @@ def test_it_says_what_is_not_known() -> None:
     manifest = packed(
         asked(unknown_names=(UnknownName("gpt-5", ("gpt-4",)), UnknownName("inc_9"))),
         [
-            reading("health", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+            reading("health", header="", status=Status.TIMEOUT, error="no response within 2 s"),
             reading("volume", header="no requests in the window", status=Status.EMPTY),
             reading("budgets", Fact("user_acme is near"), gaps=("the budget of 3 users",)),
         ],
@@ -88,10 +88,10 @@ def test_it_says_what_is_not_known() -> None:
     brief = write_brief(manifest, REASON)
     assert brief.partition("Not known:")[2].strip().splitlines() == [
         "- budgets: the budget of 3 users [B0]",
-        "- health could not be read (timeout): gave no answer within 2 s [H0]",
+        "- health could not be read (timeout): no response within 2 s [H0]",
         "- volume: no requests in the window [V0]",
-        "- nothing is called gpt-5 here; near: gpt-4",
-        "- nothing is called inc_9 here",
+        "- unknown name: gpt-5; similar names: gpt-4",
+        "- unknown name: inc_9",
     ]
     assert doubts(manifest, brief) == []
 
@@ -127,4 +127,4 @@ def test_with_nothing_known_it_still_stands() -> None:
 def test_a_call_that_came_to_nothing_is_not_hidden() -> None:
     """Who paid for a call reads that there was one."""
     brief = write_brief(packed(asked(), []), "it was cut off", called=True)
-    assert brief.startswith("**The model gave no whole answer:** it was cut off")
+    assert brief.startswith("**The model returned no complete answer:** it was cut off")

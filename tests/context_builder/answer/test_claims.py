@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.claims import TimeClaim, Name, Quantity, find_claims
+from context_builder.answer.claims import Name, Quantity, TimeClaim, find_claims
 
 
 def quantities(text: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_names_as_they_are_written(text: str, expected: list[str]) -> None:
 )  # fmt: skip
 def test_a_span_may_be_rounded_when_the_unit_changes(written: str, span: int, holds: bool) -> None:
     """Milliseconds as seconds, correctly rounded, with two digits at least unless exact."""
-    assert Quantity(written, Decimal(written), "s").rounds(Decimal(span)) is holds
+    assert Quantity(written, Decimal(written), "s").is_rounded(Decimal(span)) is holds
 
 
 @settings(max_examples=500, deadline=None)

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.answer.brief import write_brief
-from context_builder.answer.confidence import MIN_IMPORTANT, MIN_UNSUPPORTED_FOR_LOW, Confidence, ConfidenceLevel, confidence_of
+from context_builder.answer.confidence import (
+    MIN_IMPORTANT,
+    MIN_UNSUPPORTED_FOR_LOW,
+    Confidence,
+    ConfidenceLevel,
+    confidence_of,
+)
 from context_builder.question.request import ContextRequest, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.sources import discover
@@ -53,11 +59,11 @@ def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status
 @pytest.mark.parametrize(
     ("readings", "reason"),
     [
-        ([reading("health", DOWN, status=Status.STALE)], "older than it should be: health"),
-        ([reading("health", DOWN, gaps=("why",))], "something cannot be known for this moment: health"),
+        ([reading("health", DOWN, status=Status.STALE)], "stale data: health"),
+        ([reading("health", DOWN, gaps=("why",))], "some data is not available for this moment: health"),
         (
             [reading("health", DOWN, Fact("so " * 900, importance=MIN_IMPORTANT))],
-            "1 important fact had no room: health",
+            "1 important fact did not fit the token budget: health",
         ),
     ],
 )
@@ -86,10 +92,14 @@ def test_what_has_no_room_under_another_source_s_name_is_missed() -> None:
     ]
     request = asked(budget=1_500)
     manifest = packed(request, readings)
-    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == MIN_IMPORTANT)
+    (twin,) = (
+        fact for fact in manifest.facts if fact.source == "health" and fact.importance == MIN_IMPORTANT
+    )
     assert (twin.same_as, "V1" in manifest.shown) == ("V1", False)
     confidence = confidence_of(manifest, unsupported=0)
-    assert confidence == Confidence(ConfidenceLevel.MEDIUM, ("1 important fact had no room: health",))
+    assert confidence == Confidence(
+        ConfidenceLevel.MEDIUM, ("1 important fact did not fit the token budget: health",)
+    )
     assert confidence_of(packed(roomy(request), readings), unsupported=0).level is ConfidenceLevel.HIGH
 
 
@@ -102,7 +112,7 @@ def test_an_answer_from_nothing_is_low(readings: list[SourceResult]) -> None:
 def test_names_that_nothing_has_are_doubtful() -> None:
     """The question may be about something else than was read."""
     confidence = judged(reading("health", DOWN), unknown_names=(UnknownName("gpt-5"), UnknownName("gpt-9")))
-    reason = "the question names what nothing here is called: gpt-5, gpt-9"
+    reason = "unknown names in the question: gpt-5, gpt-9"
     assert confidence == Confidence(ConfidenceLevel.MEDIUM, (reason,))
 
 
@@ -110,8 +120,16 @@ def test_names_that_nothing_has_are_doubtful() -> None:
     ("claims", "level", "reason"),
     [
         (1, ConfidenceLevel.MEDIUM, "1 claim is not supported by the facts"),
-        (MIN_UNSUPPORTED_FOR_LOW - 1, ConfidenceLevel.MEDIUM, f"{MIN_UNSUPPORTED_FOR_LOW - 1} claims are not supported by the facts"),
-        (MIN_UNSUPPORTED_FOR_LOW, ConfidenceLevel.LOW, f"{MIN_UNSUPPORTED_FOR_LOW} claims are not supported by the facts"),
+        (
+            MIN_UNSUPPORTED_FOR_LOW - 1,
+            ConfidenceLevel.MEDIUM,
+            f"{MIN_UNSUPPORTED_FOR_LOW - 1} claims are not supported by the facts",
+        ),
+        (
+            MIN_UNSUPPORTED_FOR_LOW,
+            ConfidenceLevel.LOW,
+            f"{MIN_UNSUPPORTED_FOR_LOW} claims are not supported by the facts",
+        ),
     ],
 )
 def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: str) -> None:

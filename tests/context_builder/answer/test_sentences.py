@@ -11,7 +11,9 @@ from context_builder.answer.sentences import parse_references, split_sentences
 
 def cited(answer: str) -> list[tuple[str, str]]:
     """Each sentence without its references, and what it cites."""
-    return [(" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in split_sentences(answer)]
+    return [
+        (" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in split_sentences(answer)
+    ]
 
 
 @pytest.mark.parametrize(

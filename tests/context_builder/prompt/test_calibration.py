@@ -21,8 +21,8 @@ from context_builder.prompt.calibration import (
     MARGIN,
     MAX_SAMPLES,
     MIN_SAMPLES,
-    Calibration,
     BilledPrompt,
+    Calibration,
     load_samples,
     recalibrated_factor,
 )
@@ -49,14 +49,14 @@ TERMS = {"rule": RULE, "whole_words": OWN.whole_words, "factor": 1.3, "words": 5
 SAMPLES = st.builds(
     BilledPrompt,
     bound=st.integers(1_000, 9_000),
-    counted=st.integers(1, 12_000),
+    billed=st.integers(1, 12_000),
     factor=st.floats(MIN_FACTOR, MAX_FACTOR),
     words=st.floats(0, 3_000),
 )
 
 
-def sample(counted: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> BilledPrompt:
-    return BilledPrompt(bound, counted, factor, words)
+def sample(billed: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> BilledPrompt:
+    return BilledPrompt(bound, billed, factor, words)
 
 
 def cheap(many: int) -> list[BilledPrompt]:
@@ -73,7 +73,7 @@ def test_no_sample_passes_the_bound_that_was_learnt_from_it(
     assert MIN_FACTOR <= factor <= MAX_FACTOR
     for one in samples:
         rebound = one.bound + (factor - one.factor) * one.words
-        assert rebound >= one.counted * (1 + MARGIN) or factor == MAX_FACTOR
+        assert rebound >= one.billed * (1 + MARGIN) or factor == MAX_FACTOR
     assert recalibrated_factor(chance.sample(samples, len(samples)), start) == factor
     if len(samples) < MIN_SAMPLES:
         assert factor >= start
@@ -100,7 +100,7 @@ def test_nothing_is_learnt_from_nothing() -> None:
     assert recalibrated_factor([], 1.3) == 1.3
 
 
-async def log_question(database: Database, number: int, counted: int | None, **changes: Any) -> None:
+async def log_question(database: Database, number: int, billed: int | None, **changes: Any) -> None:
     """One row of the question log; later numbers were asked later."""
     row: dict[str, Any] = {
         "public_id": f"ans_{number}",
@@ -112,7 +112,7 @@ async def log_question(database: Database, number: int, counted: int | None, **c
         "model": MODEL,
         "token_budget": 8_000,
         "token_bound": 2_000,
-        "input_tokens": counted,
+        "input_tokens": billed,
         "cost_usd": Decimal(0),
         "build_ms": 1,
         "latency_ms": 1,
@@ -143,13 +143,13 @@ async def test_samples_are_those_of_the_model_newest_first(database: Database) -
 async def test_only_the_newest_samples_count(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was dear long ago is forgotten, and a long log is not searched to its end."""
     monkeypatch.setattr(calibration, "NEWEST", 3)
-    monkeypatch.setattr(calibration, "_SEARCHED", 5)
+    monkeypatch.setattr(calibration, "_MAX_SEARCHED", 5)
     for number in range(7):
         await log_question(database, number, 1_500 + number)
-    assert [one.counted for one in await load_samples(database, MODEL, OWN)] == [1_506, 1_505, 1_504]
+    assert [one.billed for one in await load_samples(database, MODEL, OWN)] == [1_506, 1_505, 1_504]
     for number in range(7, 11):
         await log_question(database, number, 1_500 + number, model="claude-opus-5-5")
-    assert [one.counted for one in await load_samples(database, MODEL, OWN)] == [1_506]
+    assert [one.billed for one in await load_samples(database, MODEL, OWN)] == [1_506]
     assert MAX_SAMPLES >= 10 * MIN_SAMPLES
 
 

@@ -21,7 +21,7 @@ def manifest() -> Manifest:
     counted = replace(huge, importance=0.05, kind="health checks")
     readings = [
         reading("health", Fact("gpt-4/aws is DOWN", importance=1.0), dull, huge, counted, gaps=("why",)),
-        reading("volume", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+        reading("volume", header="", status=Status.TIMEOUT, error="no response within 2 s"),
     ]
     return packed(asked(budget=1_250), readings)
 

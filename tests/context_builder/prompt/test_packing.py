@@ -18,8 +18,8 @@ from context_builder.prompt.packing import (
     MAX_LABELS,
     MAX_UNKNOWN_NAMES,
     BudgetTooSmall,
-    select_facts,
     prompt_bound,
+    select_facts,
 )
 from context_builder.prompt.render import fact_line, render
 from context_builder.prompt.selection import MIN_FULL_UTILITY
@@ -146,7 +146,7 @@ def _check_first_change(
     fixed = _smallest_that_works(readings)
     budgets = [fixed + spare, fixed + spare + more]
     requests = [replace(request, token_budget=budget) for budget in budgets]
-    small, large = (select_facts(each, readings, BOUND).taken for each in requests)
+    small, large = (select_facts(each, readings, BOUND).accepted for each in requests)
     for before, after in zip_longest(small, large, fillvalue=False):
         if before != after:
             assert after
@@ -210,12 +210,12 @@ def test_the_fixed_parts_stay_small_whatever_is_named() -> None:
 def test_sources_that_failed_are_named_in_the_prompt() -> None:
     """Law 2: a source that was not read has its line, with its status and the reason."""
     readings = [
-        reading("health", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+        reading("health", header="", status=Status.TIMEOUT, error="no response within 2 s"),
         reading("latency", header="", status=Status.ERROR, error="the disk is on fire"),
         reading("volume", header="no requests in the window", status=Status.EMPTY),
     ]
     user = render(packed(asked(), readings)).user
-    assert "[H0] health (timeout): gave no answer within 2 s\n" in user
+    assert "[H0] health (timeout): no response within 2 s\n" in user
     assert "[L0] latency (error): the disk is on fire\n" in user
     assert "[V0] volume (empty): no requests in the window\n" in user
 
@@ -320,7 +320,7 @@ def test_what_two_sources_state_is_shown_once() -> None:
     manifest = packed(asked(), readings)
     entries = {fact.ref: fact for fact in manifest.facts}
     assert entries["H1"].is_shown
-    assert (entries["I1"].detail, entries["I1"].reason) == (Detail.CUT, "stated as H1")
+    assert (entries["I1"].detail, entries["I1"].reason) == (Detail.CUT, "duplicate of H1")
     assert entries["I1"].same_as == "H1"
     assert entries["I2"].is_shown
     assert "not shown" not in render(manifest).user.partition("[H1]")[0]

@@ -101,12 +101,12 @@ def test_the_text_of_a_reference_is_what_the_prompt_says() -> None:
         reading(
             "health", Fact("gpt-4/aws is DOWN"), header="2 deployments", gaps=("why",), status=Status.STALE
         ),
-        reading("volume", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+        reading("volume", header="", status=Status.TIMEOUT, error="no response within 2 s"),
     ]
     manifest = packed(asked(), readings)
     user = render(manifest).user
     assert manifest.shown["H0"] == "health (stale): 2 deployments; not known: why"
-    assert manifest.shown["V0"] == "volume (timeout): gave no answer within 2 s"
+    assert manifest.shown["V0"] == "volume (timeout): no response within 2 s"
     assert all(f"\n[{ref}] {text}\n" in user for ref, text in manifest.shown.items())
 
 

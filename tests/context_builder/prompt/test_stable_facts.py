@@ -99,7 +99,7 @@ def test_a_live_fact_that_it_states_is_not_shown_again() -> None:
     twin = Fact("model-3 is on aws", importance=1.0, key="model:3")
     manifest = packed(asked(budget=6_000), [topology(5), live(), reading("config", twin)])
     (entry,) = (fact for fact in manifest.facts if fact.source == "config")
-    assert (entry.detail, entry.reason, entry.same_as) == (Detail.CUT, "stated as T4", "T4")
+    assert (entry.detail, entry.reason, entry.same_as) == (Detail.CUT, "duplicate of T4", "T4")
 
 
 def test_a_long_question_comes_first() -> None:

@@ -346,5 +346,5 @@ def test_a_line_never_costs_less_than_packing_assumes() -> None:
     ]
     for line in map(single_line, lines):
         for bound in (*BOUNDS, TokenBound(MAX_FACTOR), TokenBound(MAX_FACTOR, whole_words=True)):
-            assert bound.of(line) >= bound.least_per_character * len(line)
+            assert bound.of(line) >= bound.min_tokens_per_character * len(line)
     assert min(bound.of("[H1] \n") for bound in BOUNDS) >= 6
