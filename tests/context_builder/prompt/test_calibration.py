@@ -142,7 +142,7 @@ async def test_samples_are_those_of_the_model_newest_first(database: Database) -
 
 async def test_only_the_newest_samples_count(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was dear long ago is forgotten, and a long log is not searched to its end."""
-    monkeypatch.setattr(calibration, "NEWEST", 3)
+    monkeypatch.setattr(calibration, "MAX_SAMPLES", 3)
     monkeypatch.setattr(calibration, "_MAX_SEARCHED", 5)
     for number in range(7):
         await log_question(database, number, 1_500 + number)
