@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings, target
+from hypothesis import Phase, example, given, settings, target
 from hypothesis import strategies as st
 
 from context_builder.prompt.manifest import Detail, Manifest
@@ -42,6 +42,10 @@ from support.source_results import (
 BOUND = TokenBound()
 
 
+HEAVY = settings(deadline=None, phases=[phase for phase in Phase if phase is not Phase.shrink])
+"""Shrinking a prompt with hundreds of facts takes minutes."""
+
+
 def fixed_tokens(request: ContextRequest, readings: list[SourceResult]) -> int:
     """Return the size of the parts that are shown at any budget, which the error names."""
     with pytest.raises(BudgetTooSmall) as caught:
@@ -63,7 +67,7 @@ def with_budget_for(request: ContextRequest, readings: list[SourceResult], share
 SHARES = st.floats(0, 1.1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(HEAVY, max_examples=50)
 @given(any_request(), dense_results() | many_readings(), SHARES)
 def test_the_bound_never_exceeds_the_budget(
     request: ContextRequest, readings: list[SourceResult], share: float
@@ -76,10 +80,10 @@ def test_the_bound_never_exceeds_the_budget(
     assert len(render(manifest).whole.encode()) + FRAMING_TOKENS >= manifest.token_bound
 
 
-@settings(max_examples=15, deadline=None)
+@settings(HEAVY, max_examples=15)
 @given(dense_results(), st.floats(0.2, 0.9))
 def test_the_budget_is_used(readings: list[SourceResult], share: float) -> None:
-    """Where facts do not all fit, less than one line of the room beside the fixed parts stays unused."""
+    """If not all facts fit, less than the slack of the summary lines and one short fact stays unused."""
     request = with_budget_for(asked(), readings, share)
     manifest = packed(request, readings)
     shortest = min(BOUND.of(fact_line("XA99", fact.short)) for r in readings for fact in r.section.facts)
@@ -88,7 +92,7 @@ def test_the_budget_is_used(readings: list[SourceResult], share: float) -> None:
     assert not hidden or request.token_budget - manifest.token_bound <= slack
 
 
-@settings(max_examples=40, deadline=None)
+@settings(HEAVY, max_examples=40)
 @given(any_request(), many_readings(), SHARES)
 def test_every_fact_is_accounted_for(
     request: ContextRequest, readings: list[SourceResult], share: float
@@ -113,7 +117,7 @@ def test_every_fact_is_accounted_for(
         assert (source.kept, source.cut) == (kept[source.name], len(facts) - kept[source.name])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(HEAVY, max_examples=25)
 @given(any_request(), dense_results() | many_readings(), SHARES, st.randoms())
 def test_the_order_of_results_does_not_matter(
     request: ContextRequest, readings: list[SourceResult], share: float, chance: random.Random
@@ -136,7 +140,7 @@ def test_the_order_of_results_does_not_matter(
 def test_a_flood_never_evicts_the_best_fact_of_another_source(
     flooding: int, importance: float, topics: Topic, budget: int
 ) -> None:
-    """Law 1: what a source has to say first is shown, however much another says and however well."""
+    """Law 1: the best fact of a source is shown, however many and however important those of another are."""
     flood = [Fact(f"{LINE} ({number})", LINE, 1.0) for number in range(flooding)]
     best = Fact("user_acme spent $0.96 of $1.00", "user_acme: 96 %", importance, frozenset({topics}))
     manifest = packed(asked(budget=budget), [reading("health", *flood), reading("budgets", best)])
@@ -158,7 +162,7 @@ facts_with_room_to_shrink = st.lists(
 @settings(max_examples=80, deadline=None)
 @given(facts_with_room_to_shrink, facts_with_room_to_shrink, st.integers(0, 1_500), st.integers(1, 300))
 def test_more_budget_is_spent_on_the_best(one: list[Fact], other: list[Fact], spare: int, more: int) -> None:
-    """Law 1: the first decision that a larger budget changes shows a fact, or shows it in full.
+    """Law 1: the first attempt with a different outcome at a larger budget is one that is accepted.
 
     Behind it facts may change either way: what the better one takes, others no longer have.
     """
@@ -169,7 +173,7 @@ def test_more_budget_is_spent_on_the_best(one: list[Fact], other: list[Fact], sp
 def _check_first_change(
     request: ContextRequest, readings: list[SourceResult], spare: int, more: int
 ) -> tuple[Manifest, Manifest]:
-    """With more budget the first step that is decided otherwise is one more that is taken."""
+    """Assert that the first attempt with a different outcome at a larger budget is accepted."""
     fixed = fixed_tokens(request, readings)
     budgets = [fixed + spare, fixed + spare + more]
     requests = [replace(request, token_budget=budget) for budget in budgets]
@@ -182,7 +186,7 @@ def _check_first_change(
 
 
 def test_with_room_for_all_everything_is_shown_in_full() -> None:
-    """Facts of little use are completed last, but they are."""
+    """Facts of little utility are completed last, but they are completed."""
     dull = [Fact(f"{LINE} {number}", "short", 0.05) for number in range(30)]
     manifest = packed(asked(), [reading("health", *dull)])
     assert {fact.detail for fact in manifest.facts} == {Detail.FULL}
@@ -190,7 +194,7 @@ def test_with_room_for_all_everything_is_shown_in_full() -> None:
 
 
 def test_little_room_goes_to_many_short_facts_before_long_ones_of_little_use() -> None:
-    """A dull fact is first shown short, so that the others fit."""
+    """A fact of little utility is shown short first, so that the others fit."""
     dull = [Fact(f"{LINE * 3} {number}", f"number {number}", 0.1) for number in range(20)]
     manifest = packed(asked(budget=1_400), [reading("health", *dull)])
     details = Counter(fact.detail for fact in manifest.facts)
@@ -199,7 +203,7 @@ def test_little_room_goes_to_many_short_facts_before_long_ones_of_little_use() -
 
 @pytest.mark.parametrize("importance", [float("nan"), float("inf"), -5.0, 7.0])
 def test_an_importance_out_of_range_wins_nothing(importance: float) -> None:
-    """A source cannot push itself ahead with a number that has no meaning."""
+    """An invalid importance does not give a source precedence."""
     loud = Fact("loud", importance=importance)
     manifest = packed(asked(), [reading("health", Fact("calm", importance=1.0)), reading("volume", loud)])
     assert [fact.text for fact in manifest.facts] in (["calm", "loud"], ["loud", "calm"])
@@ -208,7 +212,7 @@ def test_an_importance_out_of_range_wins_nothing(importance: float) -> None:
 
 
 def test_a_budget_below_the_fixed_parts_names_one_that_works() -> None:
-    """Law 10: the error says what would be accepted, and that is so."""
+    """Law 10: the error names a budget, and that budget is accepted."""
     request = asked("why? " * 700, budget=500)
     with pytest.raises(
         BudgetTooSmall, match=r"a token budget of 500 cannot hold .* give at least [\d,]+"
@@ -220,7 +224,7 @@ def test_a_budget_below_the_fixed_parts_names_one_that_works() -> None:
 
 
 def test_the_fixed_parts_stay_small_whatever_is_named() -> None:
-    """Hundreds of names in scope, unknown names and gaps leave room for facts; the rest is counted."""
+    """Hundreds of scope names, unknown names and gaps leave room for facts; the omitted ones are counted."""
     request = asked(
         scope=Scope(labels=tuple(f"deployment model-{n}/backend" for n in range(500))),
         unknown_names=tuple(UnknownName(f"gpt-{n}", ("gpt-4",) * 3) for n in range(300)),
@@ -235,7 +239,7 @@ def test_the_fixed_parts_stay_small_whatever_is_named() -> None:
 
 
 def test_sources_that_failed_are_named_in_the_prompt() -> None:
-    """Law 2: a source that was not read has its line, with its status and the reason."""
+    """Law 2: a failed source has a line with its status and the reason."""
     readings = [
         reading("health", header="", status=Status.TIMEOUT, error="no response within 2 s"),
         reading("latency", header="", status=Status.ERROR, error="the disk is on fire"),
@@ -248,7 +252,7 @@ def test_sources_that_failed_are_named_in_the_prompt() -> None:
 
 
 def test_on_topic_facts_come_before_others() -> None:
-    """A question about cost shows the budgets first, whatever else is going on."""
+    """A question about cost shows the budgets first, even before more important facts off topic."""
     readings = [
         reading("health", Fact("all is well", importance=0.9)),
         reading("budgets", Fact("user_acme is near", importance=0.5), topics=(Topic.COST,)),
@@ -270,7 +274,7 @@ facts_of_any_words = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(HEAVY, max_examples=40)
 @given(facts_of_any_words, facts_of_any_words, st.integers(0, 900), st.integers(1, 300))
 def test_more_budget_is_spent_on_the_best_by_words_too(
     one: list[Fact], other: list[Fact], spare: int, more: int
@@ -296,7 +300,7 @@ def many_sources(count: int, **values: Any) -> list[SourceResult]:
 
 @pytest.mark.parametrize("topics", [frozenset({Topic.COST}), frozenset({Topic.HEALTH})])
 def test_many_sources_leave_room_for_facts(topics: frozenset[Topic]) -> None:
-    """What 22 sources cost before their first fact stays small at a small budget, on topic or not."""
+    """The fixed cost of 22 sources stays small at a small budget, on topic or not."""
     question = asked("Is gpt-4/aws down?")
     alone = fixed_tokens(question, [])
     assert fixed_tokens(question, many_sources(22, topics=topics)) - alone <= 400
@@ -309,7 +313,7 @@ def test_many_sources_leave_room_for_facts(topics: frozenset[Topic]) -> None:
 
 @pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT, Status.STALE])
 def test_many_failed_sources_are_all_named_in_little_room(status: Status) -> None:
-    """Law 2: each has its own line with status and the beginning of the reason, and an answer fits beside."""
+    """Law 2: each has a line with status and the beginning of the reason, and the best fact still fits."""
     values = {"status": status, "header": "late " * 90, "error": "the disk is on fire " * 20}
     failed = many_sources(22, topics=frozenset({Topic.HEALTH}), facts=(), section=values)
     manifest = packed(asked(budget=2_500), [reading("health", Fact(LINE, importance=1.0)), *failed])
@@ -318,8 +322,8 @@ def test_many_failed_sources_are_all_named_in_little_room(status: Status) -> Non
     assert f"[H1] {LINE}" in user
 
 
-def test_what_is_left_out_is_counted_by_kind() -> None:
-    """Each kind in its source's line, facts of no kind together; the entries say which were counted."""
+def test_omitted_facts_are_counted_by_kind() -> None:
+    """The summary line counts each kind, and facts without a kind together; the entries record it."""
     templates = [Fact(f"{LINE} {n}", importance=0.5, kind="error templates") for n in range(40)]
     others = [Fact(f"{LINE} {n}", importance=0.1, kind=kind) for n, kind in enumerate(["jobs", "jobs", ""])]
     manifest = packed(asked(budget=1_800), [reading("health", *templates, *others)])
@@ -331,7 +335,7 @@ def test_what_is_left_out_is_counted_by_kind() -> None:
 
 
 def test_what_two_sources_state_is_shown_once() -> None:
-    """The more useful one is shown, the other refers to it and is not counted as left out."""
+    """The more useful one is shown; the other refers to it and is not counted as omitted."""
     readings = [
         reading("health", Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")),
         reading("incidents", Fact("rollout 7 failed", importance=0.4, key="job:7"), Fact("inc_7 is open")),
@@ -347,7 +351,7 @@ def test_what_two_sources_state_is_shown_once() -> None:
 
 
 def test_a_fact_that_two_sources_state_has_the_place_of_the_better_one() -> None:
-    """A flood beside the one that states it does not evict what was another source's best."""
+    """A flood in the source that states it does not evict the best fact of the other source."""
     flood = [Fact(f"{LINE} {n}", importance=1.0) for n in range(200)]
     shared = Fact("job 7 failed on gpt-4/aws", importance=0.9, key="job:7")
     rest = replace(shared, text="rollout 7 failed", importance=0.02)
@@ -355,8 +359,8 @@ def test_a_fact_that_two_sources_state_has_the_place_of_the_better_one() -> None
     assert next(fact for fact in manifest.facts if fact.ref == "H201").is_shown
 
 
-def test_the_question_s_words_decide_between_facts_alike() -> None:
-    """Of facts of equal importance, the one about what was asked is shown where only one fits."""
+def test_the_words_of_the_question_decide_between_equal_facts() -> None:
+    """Of equally important facts the one that contains the words of the question comes first."""
     facts = [
         Fact(f"{name} answers with errors since 07:10", importance=0.8) for name in ("a/b", "c/d", "e/f")
     ]
@@ -364,8 +368,8 @@ def test_the_question_s_words_decide_between_facts_alike() -> None:
     assert manifest.facts[0].ref == "H3"
 
 
-def test_no_word_lifts_what_is_beside_the_question() -> None:
-    """A text that repeats the question stays behind what is about its topic."""
+def test_words_do_not_lift_a_fact_off_topic_above_one_on_topic() -> None:
+    """A fact off topic that repeats the question ranks below a fact on topic."""
     question = "Why is gpt-4/aws down?"
     echo = Fact(f"{question} " * 9, importance=1.0)
     plain = Fact("upstream timeouts", importance=0.9)
@@ -374,7 +378,7 @@ def test_no_word_lifts_what_is_beside_the_question() -> None:
 
 
 def test_facts_that_share_more_of_the_topics_come_first() -> None:
-    """What is about all that was asked and nothing else beats what covers less or is about more."""
+    """A source about exactly the topics of the question beats one that covers fewer or more topics."""
     topics = frozenset({Topic.HEALTH, Topic.COST})
     fact = Fact("a", importance=0.8)
     readings = [

@@ -14,7 +14,7 @@ from support.source_results import texts
 
 @given(texts)
 def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
-    """Whatever the text."""
+    """For any text, the lower bound does not exceed the upper bound."""
     assert min_tokens(text) <= TokenBound(1.0).of(text)
 
 
@@ -32,17 +32,17 @@ def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
     ],
 )
 def test_only_what_no_tokenizer_joins_is_counted(text: str, least: int) -> None:
-    """Words, and digits by three; marks may belong to the word beside them."""
+    """Words count one each and digits one per three; punctuation may be part of a word's token."""
     assert min_tokens(text) == least
 
 
 def test_it_is_not_far_below() -> None:
-    """Of the rules, plain English, at least half of the upper bound."""
+    """For the rules, which are plain English, it is at least half of the upper bound."""
     assert min_tokens(SYSTEM) > TokenBound(1.0).of(SYSTEM) / 2
 
 
-def test_the_mark_stands_at_the_end_of_the_longest_stable_prefix() -> None:
-    """From exactly the minimum on; what is volatile never counts."""
+def test_the_breakpoint_ends_the_longest_stable_prefix() -> None:
+    """A prefix of exactly the minimum is marked; volatile text never counts."""
     both = Prompt("one two", "never " * 999, "three four")
     assert cache_breakpoint(both, 4) is CacheBreakpoint.STABLE
     assert cache_breakpoint(both, 5) is None
