@@ -20,16 +20,15 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput
-from context_builder.sources import discover
 from loopback.behaviour import Cut, Fail, Hang, Reply
 from loopback.fixtures import MakeClaude
 from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
 from support.no_memory import NO_MEMORY
+from support.patient_sources import SOURCES
 from support.prepared_databases import STORY_ANCHOR
 
-SOURCES = discover()
 PRICES = PriceList.load()
 ASK = QuestionInput(question="Which deployments are unhealthy?")
 

@@ -17,14 +17,11 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import render
 from context_builder.question.request import ContextRequest, QuestionInput, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.sources import discover
 from models import User
 from models.database import Database, DatabaseUnreachable
 from support.no_memory import NO_MEMORY
+from support.patient_sources import SOURCES
 from support.prepared_databases import STORY_ANCHOR
-
-SOURCES = discover()
-
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
 

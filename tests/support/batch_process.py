@@ -33,10 +33,10 @@ from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
 from context_builder.postmortems.spending import Spending
 from context_builder.postmortems.writer import PostmortemWriter
-from context_builder.sources import discover
 from loopback.messages_api import API_KEY
 from models.database import Database
 from support.no_memory import NO_MEMORY
+from support.patient_sources import SOURCES
 
 PACE = Pace(first_s=0.02, most_s=0.1, settle_s=0.4)
 OPTIONS = ClaudeOptions(
@@ -44,7 +44,7 @@ OPTIONS = ClaudeOptions(
 )
 PRICES = PriceList.load()
 
-_SOURCES = [source for source in discover() if source.name == "incidents"]
+_SOURCES = [source for source in SOURCES if source.name == "incidents"]
 _STEPS: dict[str, type[Any]] = {
     each.__name__: each for each in (BatchJournal, CallJournal, ClaudeBatches, PostmortemWriter)
 }

@@ -31,16 +31,15 @@ from context_builder.prompt.packing import prompt_bound
 from context_builder.prompt.render import render
 from context_builder.prompt.tokens import MAX_FACTOR, MIN_FACTOR, RULE, TokenBound
 from context_builder.question.request import QuestionInput
-from context_builder.sources import discover
 from loopback.behaviour import Reply
 from loopback.fixtures import MakeClaude
 from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
 from support.no_memory import NO_MEMORY
+from support.patient_sources import SOURCES
 from support.prepared_databases import STORY_ANCHOR
 
-SOURCES = discover()
 PRICES = PriceList.load()
 MODEL = "claude-sonnet-5-5"
 OWN = TokenBound.for_model(MODEL)
