@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from api.http.problem import log_unforeseen, problem_json, problem_of
 from api.http.schemas.answer import AnswerBody
 from api.http.schemas.manifest import ManifestBody
-from context_builder.answering import Event
+from context_builder.answering import AnswerEvent
 from context_builder.builder import BuiltContext
 from context_builder.llm.chat_model import Delta
 
@@ -28,7 +28,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, request: Request, events: AsyncGenerator[Event, None], first: Event) -> None:
+    def __init__(
+        self, request: Request, events: AsyncGenerator[AnswerEvent, None], first: AnswerEvent
+    ) -> None:
         """`first` has been taken from the events already."""
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -73,7 +75,7 @@ class EventStream(Response):
             return KEEPALIVE_COMMENT
 
 
-def frame_of(event: Event) -> bytes:
+def frame_of(event: AnswerEvent) -> bytes:
     """One event as it is sent."""
     match event:
         case BuiltContext():

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import Reply
 from context_builder.postmortems.process import is_dead, this_process
 from context_builder.postmortems.template import Template
@@ -36,7 +37,7 @@ _MAX_MODEL = 100
 _MAX_REASON = 50
 
 
-class CallLost(Exception):
+class CallLost(ContextBuilderError):
     """The lease had run out, and another process holds the incident now."""
 
 

@@ -8,6 +8,7 @@ QueryTimeout          the deadline passed
 
 from __future__ import annotations
 
+from context_builder.errors import ContextBuilderError
 from context_builder.question.request import QuestionError
 
 
@@ -19,5 +20,5 @@ class NotResolved(QuestionError):
     """The incident is still active, and postmortems require a resolved one."""
 
 
-class QueryTimeout(Exception):
+class QueryTimeout(ContextBuilderError):
     """The queries of a session took longer than its deadline."""

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from context_builder.errors import ContextBuilderError
 
-class QuestionError(ValueError):
+
+class QuestionError(ContextBuilderError, ValueError):
     """An invalid question or argument; the message says what is accepted."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.sentences import references
+from context_builder.answer.sentences import parse_references
 from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
 from support.source_results import ATTACKS, texts
 
@@ -27,7 +27,7 @@ def test_any_text_becomes_one_harmless_line(text: str, limit: int) -> None:
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
     assert all(unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"} for c in line)
-    assert not references(line.upper())
+    assert not parse_references(line.upper())
     assert "<system" not in line
     assert "</" not in line
     marks = "".join(character for character in line if character in "«»")
@@ -51,7 +51,7 @@ def test_a_reference_cannot_be_assembled_from_pieces(attacks: list[str], data: s
     payload = "".join(attacks)
     cut = data.draw(st.integers(0, len(payload)))
     lines = [single_line(payload[:cut]), single_line(payload[cut:])]
-    assert not references("\n[X] ".join(lines))
+    assert not parse_references("\n[X] ".join(lines))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_reply_that_broke_off_is_told_from_the_brief(on_terminal: Run, with_mo
     lines = on_terminal("ask", SLOW, "--as-of", PAST)
     mark = lines.index("(the reply broke off here)")
     assert "".join(lines[:mark]).startswith("It is slow because of the router.")
-    assert "The model gave no whole answer:" in "\n".join(lines[mark:])
+    assert "The model returned no complete answer:" in "\n".join(lines[mark:])
     assert any(line.startswith(" • latency: ") for line in lines[mark:])
 
 
