@@ -13,6 +13,7 @@ from sqlalchemy import select
 from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import concatenated_histograms, in_minutes, in_window, merge_histograms
+from context_builder.text.wire import WIRE
 from models import RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -48,6 +49,8 @@ class Percentiles:
 @dataclass(frozen=True, slots=True)
 class LatencyTrends:
     """Percentiles of a window, whole and in buckets."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     since: datetime

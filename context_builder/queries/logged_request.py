@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy import Select, select
 
 from context_builder.telemetry.newest_requests import tier_then
+from context_builder.text.wire import Usd
 from models import Deployment, Request, User
 
 
@@ -28,7 +28,7 @@ class LoggedRequest:
     status: str
     error_code: str | None
     latency_ms: int | None
-    cost_usd: Decimal
+    cost_usd: Usd
     prompt_tokens: int | None
     completion_tokens: int | None
     endpoint: str | None

@@ -21,6 +21,7 @@ from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import QuestionError, Scope, ScopeNames
 from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
+from context_builder.text.wire import WIRE
 from models import Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -51,6 +52,8 @@ ALL_REQUESTS = RequestFilter()
 @dataclass(frozen=True, slots=True)
 class RequestPage:
     """A page of requests, the newest first."""
+
+    __pydantic_config__ = WIRE
 
     requests: tuple[LoggedRequest, ...]
     """May be fewer than the limit, none even, while there is a next page."""
