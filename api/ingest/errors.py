@@ -10,10 +10,12 @@ RowRejected         one row is set aside, the load goes on
 
 from __future__ import annotations
 
+from api.errors import ArcpointApiError
+
 _SHOWN_CHARACTERS = 60
 
 
-class IngestError(Exception):
+class IngestError(ArcpointApiError):
     """The load cannot be done; the message is one line that says what would be accepted."""
 
 
