@@ -20,8 +20,7 @@ from api.cli.terminal.json_output import say_json
 from api.cli.terminal.markdown_stream import MarkdownStream
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
-from api.http.schemas.answer import AnswerBody
-from api.http.schemas.context import PromptBody
+from api.http.json_body import to_document
 from api.services import MEMORY_START_S, Services
 from context_builder.answer.answer import Answer
 from context_builder.builder import BuiltContext
@@ -146,9 +145,9 @@ class JsonOutput(PlainOutput):
 
     @override
     def finish(self, answer: Answer) -> None:
-        document: dict[str, Any] = AnswerBody.model_validate(answer).model_dump(mode="json")
+        document: dict[str, Any] = to_document(answer)
         if self.extras.prompt:
-            document["prompt"] = PromptBody.model_validate(self._prompt).model_dump(mode="json")
+            document["prompt"] = to_document(self._prompt)
         say_json(document)
 
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 
 from api.cli.failure import EXIT_FAILURE
 from api.cli.memory import archive as memory_archive
@@ -20,6 +19,7 @@ from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import Report, progress_bar
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import Row, TextTable, plain_lines
+from api.http.json_body import to_document
 from context_builder.question.checks import check_moment, check_question
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
@@ -48,7 +48,7 @@ def search(
     """Find resolved incidents that resemble a text."""
     recall = asyncio.run(_search(text, as_of, limit))
     if as_json:
-        say_json(TypeAdapter(Recall).dump_python(recall, mode="json"))
+        say_json(to_document(recall))
         return
     for recollection in recall.recollections:
         for line in plain_lines(_recollection(recollection)):
@@ -65,7 +65,7 @@ def status(*, as_json: AsJson = False) -> None:
     """Show whether memory works, and how much of the database it knows."""
     found = asyncio.run(_status())
     if as_json:
-        say_json(TypeAdapter(MemoryStatus).dump_python(found, mode="json"))
+        say_json(to_document(found))
     else:
         for line in plain_lines(_status_sheet(found)):
             say(line)
