@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def to_json(result: object) -> bytes:
@@ -24,6 +25,7 @@ def prepare(*kinds: type[Any]) -> None:
         _adapter(kind)
 
 
-@cache
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]

@@ -16,7 +16,7 @@ from api.archive.load import ImportOptions, ImportSummary, import_archive
 from api.archive.readings import Assumptions
 from api.cli.failure import EXIT_FAILURE, INTERRUPTED
 from api.cli.interruption import until_stopped
-from api.cli.memory.review import user_of_this_system
+from api.cli.memory.review import login_name
 from api.cli.options import AsJson
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import progress_bar
@@ -80,7 +80,7 @@ def import_(
     goes in. The command can be stopped at any time; the same command again continues.
     """
     options = ImportOptions(
-        policy=ImportPolicy(replace=replace, by=user_of_this_system(), at=utc_now()),
+        policy=ImportPolicy(replace=replace, by=login_name(), at=utc_now()),
         assumptions=Assumptions(zone=timezone, severity=severity),
         dry_run=dry_run,
     )

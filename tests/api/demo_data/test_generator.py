@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Table, func, select
 
 from api.demo_data import StoryError, seed
-from api.demo_data.generator import tell
+from api.demo_data.generator import generate
 from api.demo_data.history import IDENTIFYING
 from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, User
 from models.database import Database, DatabaseNotMigrated
@@ -72,7 +72,7 @@ async def count(database: Database, table: type[Mapped]) -> int:
 def test_the_same_seed_and_minute_give_the_same_story() -> None:
     """The seconds of the anchor and the time zone that it is given in change nothing."""
     elsewhere = ANCHOR.astimezone(timezone(timedelta(hours=-5))) + timedelta(seconds=59, microseconds=7)
-    assert tell(SEED, ANCHOR) == tell(SEED, elsewhere)
+    assert generate(SEED, ANCHOR) == generate(SEED, elsewhere)
 
 
 async def test_both_kinds_of_database_hold_the_same_rows(
@@ -89,7 +89,7 @@ async def test_both_kinds_of_database_hold_the_same_rows(
 
 def test_another_seed_is_another_week() -> None:
     """The seed decides every request and score; incidents stay. A negative seed is a seed of its own."""
-    one, other = tell(SEED, ANCHOR), tell(-SEED, ANCHOR)
+    one, other = generate(SEED, ANCHOR), generate(-SEED, ANCHOR)
     assert not {sent.public_id for sent in one.requests} & {sent.public_id for sent in other.requests}
     assert [given.score for given in one.scores] != [given.score for given in other.scores]
     assert one.incidents == other.incidents

@@ -176,7 +176,11 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/requests", {"limit": "0"}, "limit: input should be greater than or equal to 1"),
         ("/v1/requests", {"limit": "201"}, "less than or equal to 200"),
         ("/v1/requests", {"limit": "many"}, "limit: input should be a valid integer"),
-        ("/v1/requests", {"since": "yesterday"}, "since: a time is ISO 8601 text such as 2026-11-20T08:00:00Z"),
+        (
+            "/v1/requests",
+            {"since": "yesterday"},
+            "since: a time is ISO 8601 text such as 2026-11-20T08:00:00Z",
+        ),
         ("/v1/requests", {"since": "2026-11-20T08:00:00"}, "has no time zone"),
         ("/v1/requests", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
         ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known are for example"),
