@@ -16,16 +16,17 @@ Names = dict[str, str]
 """Sorted field names of the objects in a body, by their path in it; lists are stepped over."""
 
 MANIFEST: Names = {
-    "": "as_of build_ms facts live prompt_sha256 question scope sources token_bound token_budget topics "
-    "unknown_names window",
+    "": "as_of bound_terms build_ms facts live prompt_sha256 question scope sources token_bound token_budget "
+    "topics unknown_names window",
     "window": "end origin start",
     "unknown_names": "name near",
     "sources": "cut error folded gaps header kept milliseconds name not_shown on_topic ref stable status",
-    "facts": "detail importance reason ref same_as source text tokens",
+    "facts": "detail importance on_topic reason ref same_as source stable text tokens",
+    "bound_terms": "factor rule whole_words words",
 }
 ANSWER: Names = {
-    "": "as_of citations confidence cost_usd id latency_ms manifest model no_model_reason question stop_reason "
-    "text unsupported usage",
+    "": "as_of citations confidence cost_usd id latency_ms manifest model no_model_reason question "
+    "stop_reason text unsupported usage",
     "citations": "ref source text",
     "unsupported": "detail doubt sentence",
     "confidence": "level reasons",
@@ -55,8 +56,8 @@ PINNED: dict[str, Names] = {
     "POST /v1/context": {"": "manifest prompt", "prompt": "stable system user"} | below("manifest", MANIFEST),
     "GET /v1/deployments": {
         "": "as_of deployments next",
-        "deployments": "backend capacity_rpm id model overwritten reason region reported_at since stale status "
-        "version",
+        "deployments": "backend capacity_rpm id model overwritten reason region reported_at since stale "
+        "status version",
     },
     "GET /v1/incidents": {
         "": "as_of incidents next",

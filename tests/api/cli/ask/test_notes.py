@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from api.cli.ask.notes import footer, notes
 from api.cli.ask.manifest_tables import manifest_tables
+from api.cli.ask.notes import footer, notes
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
 from context_builder.answer.answer import Answer, Citation, ClaimIssue, Unsupported
 from context_builder.answer.confidence import Confidence, ConfidenceLevel

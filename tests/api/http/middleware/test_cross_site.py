@@ -72,7 +72,7 @@ async def test_a_foreign_page_changes_nothing(
 
 @pytest.mark.parametrize("headers", OWN, ids=str)
 async def test_programs_and_own_pages_are_served(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    """Neither curl nor an SDK sends these headers; own pages send their origin, with TLS ended by a proxy or not."""
+    """Neither curl nor an SDK sends these headers; own pages send their origin, even behind a TLS proxy."""
     for method in CHANGES:
         assert (await client.request(method, POSTMORTEM, headers=headers)).text == "reached with 0 bytes"
         response = await client.request(method, POSTMORTEM, headers=headers, json={"by": "ada"})
