@@ -20,7 +20,7 @@ from api.cli.terminal.json_output import say_json
 from api.cli.terminal.markdown_stream import MarkdownStream
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
-from api.http.json_body import to_document
+from api.http.json_body import prepare, to_document
 from api.services import MEMORY_START_S, Services
 from context_builder.answer.answer import Answer
 from context_builder.builder import BuiltContext
@@ -136,6 +136,7 @@ class JsonOutput(PlainOutput):
 
     def __init__(self, extras: Extras) -> None:
         super().__init__(extras)
+        prepare(Answer, Prompt)
         self._prompt: Prompt | None = None
 
     @override

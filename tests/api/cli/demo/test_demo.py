@@ -85,7 +85,7 @@ def test_two_demos_do_not_share_a_folder(arcpoint: Run, tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = arcpoint("demo", "--folder", tmp_path)
         assert (result.code, result.out) == (1, "")
-        assert "another demo runs in" in result.err
+        assert "another demo is running in" in result.err
 
 
 def test_any_folder_name_makes_a_url(tmp_path: Path) -> None:
