@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from context_builder.answer.confidence import Confidence
 from context_builder.llm.usage import Usage
 from context_builder.prompt.manifest import Manifest
+from context_builder.text.wire import WIRE, Usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Unsupported:
 class Answer:
     """The answer to one question."""
 
+    __pydantic_config__ = WIRE
+
     id: str
     question: str
     as_of: datetime
@@ -60,5 +62,5 @@ class Answer:
     stop_reason: str | None
     """The API's stop reason; any value but `end_turn` means that the text is incomplete."""
     usage: Usage | None
-    cost_usd: Decimal
+    cost_usd: Usd
     latency_ms: int

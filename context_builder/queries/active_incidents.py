@@ -13,6 +13,7 @@ from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
 from context_builder.telemetry.incident_state import affects, open_at
+from context_builder.text.wire import WIRE
 from models import Deployment, Incident, Severity
 from models.database import ReadSession
 
@@ -46,6 +47,8 @@ class ActiveIncident:
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
     """A page of incidents, newest first."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     incidents: tuple[ActiveIncident, ...]

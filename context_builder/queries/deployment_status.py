@@ -14,6 +14,7 @@ from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
 from context_builder.sources.health import STALE_AFTER
 from context_builder.telemetry.fleet import MAX_CLOCK_SKEW
+from context_builder.text.wire import WIRE
 from models import Deployment, DeploymentStatus
 from models.database import ReadSession
 
@@ -57,6 +58,8 @@ class DeploymentState:
 @dataclass(frozen=True, slots=True)
 class DeploymentPage:
     """A page of deployments, newest first."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     deployments: tuple[DeploymentState, ...]

@@ -14,6 +14,7 @@ from context_builder.question.checks import MAX_NAMES, check_name
 from context_builder.question.known_names import require_known
 from context_builder.question.request import QuestionError
 from context_builder.telemetry.incident_state import open_at, unresolved_at
+from context_builder.text.wire import WIRE
 from models import Deployment, Incident, IncidentStatus, Postmortem, Severity
 from models.database import ReadSession
 
@@ -68,6 +69,8 @@ class RecordedIncident:
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
     """A page of incidents, newest first."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     incidents: tuple[RecordedIncident, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy import select
 
@@ -12,6 +11,7 @@ from context_builder.queries.errors import NotFound, NotResolved
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_incidents, unknown_name_text
 from context_builder.text.clock import utc_now
+from context_builder.text.wire import WIRE, Usd
 from models import Incident, Postmortem, Question
 from models.database import ReadSession
 
@@ -19,6 +19,8 @@ from models.database import ReadSession
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentPostmortem:
     """A postmortem as stored."""
+
+    __pydantic_config__ = WIRE
 
     incident: str
     """Public id of the incident."""
@@ -33,7 +35,7 @@ class IncidentPostmortem:
     template: str | None
     model: str | None
     """None: no model was called."""
-    cost_usd: Decimal
+    cost_usd: Usd
     question: str | None
     """Public id of the logged question whose manifest replays the prompt."""
     created_at: datetime

@@ -18,6 +18,7 @@ from context_builder.telemetry.rollups import (
     in_window_by_minute,
     merge_histograms,
 )
+from context_builder.text.wire import WIRE
 from models import RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -53,6 +54,8 @@ class Percentiles:
 @dataclass(frozen=True, slots=True)
 class LatencyTrends:
     """Percentiles of a window, overall and by bucket."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     since: datetime

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pydantic import computed_field
 from sqlalchemy import BigInteger, func, select
 
 from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import in_window, scored_by
+from context_builder.text.wire import WIRE
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.quality_log import MILLION
@@ -42,6 +44,7 @@ class Quality:
     deviation: float | None
     """Standard deviation of the scores."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def coverage(self) -> float | None:
         """Return scored divided by all requests; None without requests."""
@@ -51,6 +54,8 @@ class Quality:
 @dataclass(frozen=True, slots=True)
 class QualitySummary:
     """Scores of the requests in a window; the groups of each dimension add up to the total."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     since: datetime

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import product
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, select, true
@@ -27,6 +26,7 @@ from context_builder.telemetry.newest_requests import (
     one_condition_per_value,
     tier_at_request,
 )
+from context_builder.text.wire import WIRE, Usd
 from models import Deployment, Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -50,7 +50,7 @@ class LoggedRequest:
     status: str
     error_code: str | None
     latency_ms: int | None
-    cost_usd: Decimal
+    cost_usd: Usd
     prompt_tokens: int | None
     completion_tokens: int | None
     endpoint: str | None
@@ -81,6 +81,8 @@ ALL_REQUESTS = RequestFilter()
 @dataclass(frozen=True, slots=True)
 class RequestPage:
     """A page of requests, newest first."""
+
+    __pydantic_config__ = WIRE
 
     requests: tuple[LoggedRequest, ...]
     """May be fewer than the limit, even none, while there is a next page."""

@@ -14,6 +14,7 @@ from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_name
 from context_builder.question.known_names import unknown_name_text
 from context_builder.telemetry.incident_state import affects, open_at, severity_rank
+from context_builder.text.wire import WIRE
 from models import Deployment, Incident, QualityScore, Request
 from models.database import ReadSession
 
@@ -49,6 +50,8 @@ class RelatedIncident:
 @dataclass(frozen=True, slots=True)
 class RequestDetail:
     """Everything known about one request as of a moment."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     request: LoggedRequest

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import computed_field
 from sqlalchemy import func, select
 
 from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.telemetry.rollups import in_window
+from context_builder.text.wire import WIRE
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.database import ReadSession
 
@@ -28,6 +30,7 @@ class Volume:
     statuses: dict[str, int]
     """Requests by status; statuses without requests are left out."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def failure_rate(self) -> float | None:
         """Return failed divided by all requests, from 0 to 1; None without requests."""
@@ -37,6 +40,8 @@ class Volume:
 @dataclass(frozen=True, slots=True)
 class RequestVolume:
     """The requests in a window; the groups of each dimension add up to the total."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     since: datetime

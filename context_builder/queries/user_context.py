@@ -15,6 +15,7 @@ from context_builder.question.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
 from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import in_window
+from context_builder.text.wire import WIRE, Share, Usd
 from models import Request, User, UserSpend
 from models.database import ReadSession
 
@@ -29,12 +30,14 @@ class UserUsage:
     until: datetime
     """Exclusive, a whole minute: at a past moment the minute in progress is not counted."""
     requests: int
-    cost_usd: Decimal
+    cost_usd: Usd
 
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
     """One user as of a moment."""
+
+    __pydantic_config__ = WIRE
 
     as_of: datetime
     id: str
@@ -42,11 +45,11 @@ class UserContext:
     role: str | None
     tier: str | None
     """None: tier or budget changed after `as_of`, so neither is known."""
-    daily_budget_usd: Decimal | None
+    daily_budget_usd: Usd | None
     """None: no limit is set, or unknown as `tier` is."""
-    budget_used: Decimal | None
+    budget_used: Share | None
     """Share of the daily budget that is spent; above 1 is over. None without a budget, or if it is 0."""
-    budget_left_usd: Decimal | None
+    budget_left_usd: Usd | None
     """Negative if overspent."""
     today: UserUsage
     """Since midnight UTC."""

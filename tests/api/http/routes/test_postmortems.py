@@ -82,7 +82,7 @@ async def test_a_postmortem_is_written_and_found_where_it_was_said_to_be(
     found = await client.get(written.headers["location"])
     assert found.json() == body
     description = (await client.get("/openapi.json")).json()
-    schema = {"$ref": "#/components/schemas/PostmortemBody", "components": description["components"]}
+    schema = {"$ref": "#/components/schemas/IncidentPostmortem", "components": description["components"]}
     assert not list(Draft202012Validator(schema).iter_errors(body))
 
     document = await client.get(path("inc_1"), headers={"accept": "text/markdown"})

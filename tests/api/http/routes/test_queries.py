@@ -176,7 +176,11 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/requests", {"limit": "0"}, "limit: input should be greater than or equal to 1"),
         ("/v1/requests", {"limit": "201"}, "less than or equal to 200"),
         ("/v1/requests", {"limit": "many"}, "limit: input should be a valid integer"),
-        ("/v1/requests", {"since": "yesterday"}, "since: a moment is text such as 2026-11-20T08:00:00Z"),
+        (
+            "/v1/requests",
+            {"since": "yesterday"},
+            "since: a time is ISO 8601 text such as 2026-11-20T08:00:00Z",
+        ),
         ("/v1/requests", {"since": "2026-11-20T08:00:00"}, "has no time zone"),
         ("/v1/requests", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
         ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known names include"),
@@ -193,7 +197,7 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/latency", {"bucket": "2h"}, "accepted are 1m, 5m"),
         ("/v1/latency", {"since": "1970-01-01T00:00:00Z"}, "at most 1,500 are accepted"),
         ("/v1/quality", {"since": "2026-11-19T08:10:00Z", "until": "2026-11-19T08:40:00Z"}, "no whole hour"),
-        ("/v1/requests/req_1", {"as_of": "noon"}, "as_of: a moment is text"),
+        ("/v1/requests/req_1", {"as_of": "noon"}, "as_of: a time is ISO 8601 text"),
         ("/v1/requests/%00", {}, "cannot be a name"),
     ],
 )

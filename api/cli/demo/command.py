@@ -1,4 +1,4 @@
-"""`arcpoint demo`: a database of its own, a week of example data, four questions, one postmortem."""
+"""`arcpoint demo`: its own database, a week of example data, four questions, one postmortem."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from api.archive.postmortem_files import PostmortemFiles
-from api.cli.ask.answer_output import Extras, PlainOutput, TerminalOutput, show_answer, text_output
-from api.cli.demo.demo_files import fresh_demo
+from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, show_answer, text_output
+from api.cli.demo.files import open_demo_folder
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say
 from api.demo_data import seed
@@ -31,25 +31,25 @@ QUESTIONS = (
     "Which deployments are unhealthy?",
     "Why are premium users slow?",
     "How many requests did each tier send this week?",
-    "Has the outage of llama-70b/neocloud happened before, and what mended it?",
+    "Has the outage of llama-70b/neocloud happened before, and what fixed it?",
 )
-_OVER = "inc_0118"
-"""The newest incident of the story that is over."""
+_RESOLVED = "inc_0118"
+"""The newest resolved incident of the demo data."""
 _TEMPLATE = "brief"
 _SEED = 1
 
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the demo's database and memory are kept.")
+        Path, typer.Option(metavar="DIR", help="Folder of the demo's database and memory.")
     ] = Path(".arcpoint/demo"),
 ) -> None:
-    """Make a week of example data that ends now, ask about it, and write the postmortem of an incident.
+    """Generate a week of example data that ends now, ask about it, and write a postmortem.
 
-    Each run makes the demo's own database and memory anew; yours are not touched.
+    Each run recreates the demo's own database and memory; yours are not touched.
     """
     own = load_settings()
-    with fresh_demo(folder) as files:
+    with open_demo_folder(folder) as files:
         demos = {"database_url": files.database_url, "memory_path": files.memory, "memory_url": None}
         settings = own.model_copy(update=demos)
         asyncio.run(_demo(settings, PostmortemFiles(files.postmortems)))
@@ -67,10 +67,10 @@ async def _demo(settings: Settings, files: PostmortemFiles) -> None:
     await _make_data(settings)
     async with open_services(settings, wait_for_memory=False) as services:
         try:
-            with progress_bar("remembering incidents") as progress:
+            with progress_bar("updating memory") as progress:
                 await services.memory.sync(progress)
         except MemoryUnavailable as error:
-            print_error(f"warning: the answers do without past incidents: {error}")
+            print_error(f"warning: the answers will not include past incidents: {error}")
         for question in QUESTIONS:
             await _ask(services, question)
         await _write_postmortem(services, files)
@@ -84,23 +84,23 @@ async def _make_data(settings: Settings) -> None:
         await database.close()
     async with open_database(settings) as database:
         with progress_bar("writing a week of requests") as progress:
-            story = await seed(database, seed=_SEED, anchor=utc_now(), progress=progress)
+            data = await seed(database, seed=_SEED, anchor=utc_now(), progress=progress)
     parts = [
-        format_count(story.requests, "request"),
-        format_count(story.deployments, "deployment"),
-        format_count(story.users, "user"),
-        format_count(story.incidents, "incident"),
+        format_count(data.requests, "request"),
+        format_count(data.deployments, "deployment"),
+        format_count(data.users, "user"),
+        format_count(data.incidents, "incident"),
     ]
-    say(f"A week of a gateway until {format_time(story.anchor)} UTC: {', '.join(parts)}.")
+    say(f"One week of a gateway, ending {format_time(data.anchor)} UTC: {', '.join(parts)}.")
 
 
 async def _write_postmortem(services: Services, files: PostmortemFiles) -> None:
-    """Shows what the document begins with; its evidence is in the file."""
+    """Write a postmortem and show its first part; the evidence is in the file."""
     template = await asyncio.to_thread(load_template, _TEMPLATE)
-    stored = await services.postmortems.write(_OVER, template=template)
+    stored = await services.postmortems.write(_RESOLVED, template=template)
     await asyncio.to_thread(files.prepare)
     path = await asyncio.to_thread(files.write, stored)
-    _headline(text_output(Extras()), f"The postmortem of {_OVER}")
+    _headline(text_output(Extras()), f"The postmortem of {_RESOLVED}")
     shown, _, _ = stored.markdown.partition("\n## What could not be seen")
     say(shown.strip())
     say(f"\nWhat could not be seen, and the evidence for every figure: {path}")

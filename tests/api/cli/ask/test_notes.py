@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from api.cli.ask.answer_view import footer, notes
-from api.cli.ask.manifest_view import manifest_sheets
+from api.cli.ask.manifest_tables import manifest_tables
+from api.cli.ask.notes import footer, notes
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
 from context_builder.answer.answer import Answer, Citation, ClaimIssue, Unsupported
 from context_builder.answer.confidence import Confidence, ConfidenceLevel
@@ -98,7 +98,7 @@ def on_terminal(sheets: list[TextTable], width: int) -> list[str]:
 @pytest.mark.parametrize("width", [40, 80, 110, 200])
 def test_nothing_is_cut_off_on_a_terminal(width: int) -> None:
     """Whatever its width: no line is longer, and every character of a plain line is there."""
-    sheets = [*notes(answer()), *manifest_sheets(answer().manifest)]
+    sheets = [*notes(answer()), *manifest_tables(answer().manifest)]
     lines = on_terminal(sheets, width)
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
@@ -116,19 +116,19 @@ def test_the_notes_come_in_the_order_in_which_they_matter() -> None:
     assert titles == [
         "Not supported by the facts",
         "References",
-        "Not known",
-        "Left out to keep the token budget",
+        "Unknown",
+        "Left out to stay within the token budget",
     ]
-    doubts, _, missing, cut = notes(answer())
-    assert doubts.rows == (("✗ 7, 8", "stated without a reference: “It is 7 of 8.”"),)
+    unsupported, _, missing, cut = notes(answer())
+    assert unsupported.rows == (("✗ 7, 8", "stated without a reference: “It is 7 of 8.”"),)
     assert missing.rows == (
         ("latency", "single users are not known"),
         ("health", "stale: health says hello"),
         ("incidents", "empty: incidents says hello"),
         ("volume", "timeout: gave no answer within 2 s"),
         ("recall", "error: memory is down\nand more"),
-        ("beside the question", "empty: audit, jobs"),
-        ("gpt-5/aws", "nothing here has this name; spelled alike: gpt-4/aws"),
+        ("off topic", "empty: audit, jobs"),
+        ("gpt-5/aws", "unknown name; similar names: gpt-4/aws"),
     )
     assert cut.rows == (("1 fact (latency 1 of 3); --why lists them",),)
 
@@ -137,14 +137,14 @@ def test_a_brief_is_not_repeated_in_its_notes() -> None:
     """It lists facts and failed sources itself; what it does not say is still said."""
     sheets = {sheet.title: sheet.rows for sheet in notes(answer(model=None, stop_reason=None))}
     assert "References" not in sheets
-    assert [row[0] for row in sheets["Not known"]] == ["health"]
+    assert [row[0] for row in sheets["Unknown"]] == ["health"]
 
 
 def test_an_answer_that_is_not_whole_says_so_first() -> None:
     """Any stop reason but the normal one is a warning above all others."""
     first = notes(answer(stop_reason="refusal"))[0]
     assert (first.title, first.rows) == (
-        "The answer is not whole",
+        "The answer is incomplete",
         (("the model stopped early (refusal)",),),
     )
 

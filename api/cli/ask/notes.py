@@ -1,4 +1,4 @@
-"""What stands below an answer: doubts, references, what is missing, what was cut and what it cost. Pure."""
+"""Notes below an answer: unsupported claims, references, gaps, cut facts and cost. Pure."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from context_builder.prompt.manifest import Manifest, SourceEntry
 from context_builder.source import Status
 from context_builder.text.formatting import format_count, format_dollars, format_time
 
-_NOT_READ = (Status.TIMEOUT, Status.ERROR)
+_FAILED = (Status.TIMEOUT, Status.ERROR)
 _WHOLE = "end_turn"
 
 
 def notes(answer: Answer) -> list[TextTable]:
-    """The sheets that are not empty, in the order in which they matter.
+    """Return the tables that are not empty, most important first.
 
-    A brief, which no model wrote, is made of the facts itself and says what could not be read.
+    A brief, which no model wrote, consists of facts and already says what could not be read.
     """
     written = answer.model is not None
-    sheets = [
-        TextTable(title="The answer is not whole", rows=tuple(_cut_off(answer)), warns=True),
+    tables = [
+        TextTable(title="The answer is incomplete", rows=tuple(_cut_off(answer)), warns=True),
         TextTable(title="Not supported by the facts", rows=tuple(_unsupported(answer)), warns=True),
         TextTable(title="References", rows=tuple(_references(answer)) if written else ()),
-        TextTable(title="Not known", rows=tuple(_not_known(answer.manifest, brief=not written)), warns=True),
-        TextTable(title="Left out to keep the token budget", rows=tuple(_cut(answer.manifest))),
+        TextTable(title="Unknown", rows=tuple(_missing(answer.manifest, brief=not written)), warns=True),
+        TextTable(title="Left out to stay within the token budget", rows=tuple(_cut(answer.manifest))),
     ]
-    return [sheet for sheet in sheets if sheet.rows]
+    return [table for table in tables if table.rows]
 
 
 def footer(answer: Answer) -> list[str]:
-    """How far to rely on the answer, how the question was understood, and what it cost."""
+    """Return the confidence, how the question was understood, and the cost."""
     manifest = answer.manifest
     window = manifest.window
     understood = [
@@ -46,7 +46,7 @@ def footer(answer: Answer) -> list[str]:
 
 
 def _confidence(confidence: Confidence) -> str:
-    """The level and the worst reason; --json has all."""
+    """Return the level and the most serious reason; --json has all of them."""
     worst, rest = confidence.reasons[:1], len(confidence.reasons) - 1
     more = f" (and {format_count(rest, 'more reason')})" if rest > 0 else ""
     return f"{confidence.level} confidence{''.join(f': {reason}' for reason in worst)}{more}"
@@ -62,16 +62,16 @@ def _unsupported(answer: Answer) -> Iterator[Row]:
     details: dict[tuple[ClaimIssue, str], list[str]] = {}
     for claim in answer.unsupported:
         details.setdefault((claim.doubt, claim.sentence), []).append(claim.detail)
-    for (doubt, sentence), found in details.items():
-        yield f"✗ {', '.join(found)}", f"{_DOUBTS[doubt]}: “{sentence}”"
+    for (issue, sentence), found in details.items():
+        yield f"✗ {', '.join(found)}", f"{_ISSUES[issue]}: “{sentence}”"
 
 
-_DOUBTS = {
+_ISSUES = {
     ClaimIssue.UNKNOWN_REFERENCE: "no such reference was in the prompt",
     ClaimIssue.NUMBER_NOT_IN_FACTS: "not in the cited facts",
     ClaimIssue.NUMBER_WITHOUT_REFERENCE: "stated without a reference",
-    ClaimIssue.UNKNOWN_NAME: "nothing in the prompt has this name",
-    ClaimIssue.NAME_NOT_IN_FACTS: "the cited facts do not hold this name",
+    ClaimIssue.UNKNOWN_NAME: "this name was not in the prompt",
+    ClaimIssue.NAME_NOT_IN_FACTS: "the cited facts do not contain this name",
 }
 
 
@@ -80,24 +80,36 @@ def _references(answer: Answer) -> Iterator[Row]:
         yield f"[{citation.ref}]", citation.source, citation.text
 
 
-def _not_known(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
-    """What the reader must not take for complete; of a brief only what its text does not say."""
+def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
+    """Yield what the answer lacks; below a brief, only what its text does not mention."""
     if brief:
         stale = (source for source in manifest.sources if source.status is Status.STALE)
-        yield from ((source.name, f"{source.status}: {source.header}") for source in stale)
+        yield from ((source.name, _state(source)) for source in stale)
         return
     for source in manifest.sources:
-        if source.status is Status.STALE or (source.status is Status.EMPTY and source.on_topic):
-            yield source.name, f"{source.status}: {source.header}"
-        elif source.status in _NOT_READ:
-            yield source.name, f"{source.status}: {source.error or 'could not be read'}"
-        yield from ((source.name, gap) for gap in source.gaps)
-    empty = [s.name for s in manifest.sources if s.status is Status.EMPTY and not s.on_topic]
+        yield from _gaps(source)
+    empty = [source.name for source in manifest.sources if _is_empty(source) and not source.on_topic]
     if empty:
-        yield "beside the question", f"{Status.EMPTY}: {', '.join(empty)}"
+        yield "off topic", f"{Status.EMPTY}: {', '.join(empty)}"
     for unknown in manifest.unknown_names:
-        near = f"; spelled alike: {', '.join(unknown.near)}" if unknown.near else ""
-        yield unknown.name, f"nothing here has this name{near}"
+        near = f"; similar names: {', '.join(unknown.near)}" if unknown.near else ""
+        yield unknown.name, f"unknown name{near}"
+
+
+def _gaps(source: SourceEntry) -> Iterator[Row]:
+    is_incomplete = source.status in (Status.STALE, *_FAILED)
+    if is_incomplete or (_is_empty(source) and source.on_topic):
+        yield source.name, _state(source)
+    yield from ((source.name, gap) for gap in source.gaps)
+
+
+def _is_empty(source: SourceEntry) -> bool:
+    return source.status is Status.EMPTY
+
+
+def _state(source: SourceEntry) -> str:
+    text = (source.error or "could not be read") if source.status in _FAILED else source.header
+    return f"{source.status}: {text}"
 
 
 def _cut(manifest: Manifest) -> Iterator[Row]:

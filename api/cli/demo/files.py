@@ -1,4 +1,4 @@
-"""The demo's own files: made anew on every run, and never anybody else's."""
+"""The demo's own files: recreated on every run; other files are never touched."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from api.errors import ArcpointApiError
+
 MARKER = "arcpoint-demo"
-"""A file that says that the demo's files beside it are ours to remove; locked while a demo runs."""
+"""File that marks the folder as the demo's, so that its files may be removed; locked while a demo runs."""
 
 
-class DemoFolderRefused(OSError):
+class DemoFolderRefused(ArcpointApiError, OSError):
     """The folder cannot be used for the demo; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoFiles:
-    """What a demo keeps in its folder."""
+    """The files of a demo."""
 
     folder: Path
 
@@ -46,7 +48,7 @@ class DemoFiles:
         return self.folder / "demo-postmortems"
 
     def remove(self) -> None:
-        """Removes what an earlier demo has left."""
+        """Remove the files of an earlier demo."""
         for suffix in ("", "-wal", "-shm", "-journal"):
             self.database.with_name(self.database.name + suffix).unlink(missing_ok=True)
         shutil.rmtree(self.memory, ignore_errors=True)
@@ -54,21 +56,21 @@ class DemoFiles:
 
 
 @contextmanager
-def fresh_demo(folder: Path) -> Iterator[DemoFiles]:
-    """An empty demo folder for this process alone. Raises DemoFolderRefused and OSError."""
+def open_demo_folder(folder: Path) -> Iterator[DemoFiles]:
+    """Create an empty demo folder, locked by this process. Raises DemoFolderRefused and OSError."""
     files = DemoFiles(folder.absolute())
     marker = files.folder / MARKER
     files.folder.mkdir(parents=True, exist_ok=True)
     if not marker.exists() and any(files.folder.iterdir()):
         raise DemoFolderRefused(
-            f"{files.folder} holds files that no demo made; choose another one with --folder"
+            f"{files.folder} contains files that no demo created; choose another folder with --folder"
         )
     with marker.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoFolderRefused(
-                f"another demo runs in {files.folder}; choose another one with --folder"
+                f"another demo is running in {files.folder}; choose another folder with --folder"
             ) from None
         files.remove()
         yield files

@@ -1,4 +1,4 @@
-"""Incident memory as the commands open it."""
+"""Opens incident memory for the commands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from api.settings import Settings, load_settings
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 
-_PATIENCE_S = 120.0
-"""Nobody waits for the next source here, so the model may take its time to load."""
+_DEADLINE_S = 120.0
+"""Generous: no question waits here, so the embedding model may take its time to load."""
 
 
 @asynccontextmanager
-async def opened_memory(settings: Settings | None = None) -> AsyncIterator[tuple[Database, IncidentMemory]]:
-    """The database and memory that the environment names, with a deadline for people who wait."""
-    patient = (settings or load_settings()).model_copy(update={"memory_deadline_s": _PATIENCE_S})
+async def memory_session(settings: Settings | None = None) -> AsyncIterator[tuple[Database, IncidentMemory]]:
+    """Open the database and memory of the environment, with a generous deadline."""
+    patient = (settings or load_settings()).model_copy(update={"memory_deadline_s": _DEADLINE_S})
     async with open_database(patient) as database, open_memory(patient, database) as memory:
         yield database, memory

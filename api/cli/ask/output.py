@@ -1,4 +1,4 @@
-"""Where an answer goes: to a terminal while it is written, to a pipe as text, or to a program as JSON."""
+"""Shows an answer: streamed to a terminal, as text in a pipe, or as JSON for a program."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from rich.text import Text
 from rich.theme import Theme
 from typing_extensions import override
 
-from api.cli.ask.answer_view import footer, notes
-from api.cli.ask.manifest_view import manifest_sheets
+from api.cli.ask.manifest_tables import manifest_tables
+from api.cli.ask.notes import footer, notes
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.markdown_stream import MarkdownStream
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
-from api.http.schemas.answer import AnswerBody
-from api.http.schemas.context import PromptBody
+from api.http.json_body import prepare, to_document
 from api.services import MEMORY_START_S, Services
 from context_builder.answer.answer import Answer
 from context_builder.builder import BuiltContext
@@ -29,22 +28,22 @@ from context_builder.llm.chat_model import Delta
 from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import QuestionInput
 
-_WIDEST = 120
-"""Columns that text takes at most: longer lines are hard to read."""
+_MAX_COLUMNS = 120
+"""Maximum width of text, in columns: longer lines are hard to read."""
 
 _CALM = Theme({"markdown.code": "cyan", "markdown.item.number": "dim", "markdown.item.bullet": "dim"})
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is shown besides the answer and its notes."""
+    """Optional output besides the answer and its notes."""
 
     prompt: bool = False
     manifest: bool = False
 
 
 class AnswerOutput(Protocol):
-    """Shows one answer; to be used in a `with` block."""
+    """Shows one answer; use it in a `with` block."""
 
     def __enter__(self) -> Self: ...
 
@@ -53,24 +52,24 @@ class AnswerOutput(Protocol):
     ) -> None: ...
 
     def wait(self, what: str) -> None:
-        """Says what is being waited for."""
+        """Say what it is waiting for."""
         ...
 
     def built(self, context: BuiltContext, model: str | None) -> None:
-        """The prompt is ready, and goes to that model if there is one."""
+        """Handle the built prompt, which goes to the model if there is one."""
         ...
 
     def add(self, piece: str) -> None:
-        """The next piece of the model's text."""
+        """Handle the next piece of the model's text."""
         ...
 
     def finish(self, answer: Answer) -> None:
-        """The answer is whole and checked."""
+        """Handle the complete, checked answer."""
         ...
 
 
 async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutput) -> Answer:
-    """Asks, and shows the answer while it is written. Raises QuestionError and DatabaseError."""
+    """Ask, and show the answer as it is written. Raises QuestionError and DatabaseError."""
     answerer = services.answerer
     model = services.settings.model if answerer.has_model else None
     output.wait("loading incident memory")
@@ -90,7 +89,7 @@ async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutp
 
 
 class PlainOutput:
-    """Text without colours, boxes or wrapped lines, once it is whole."""
+    """Plain text without colours, boxes or wrapped lines, when the answer is complete."""
 
     def __init__(self, extras: Extras) -> None:
         self.extras = extras
@@ -103,57 +102,58 @@ class PlainOutput:
     ) -> None: ...
 
     def wait(self, what: str) -> None:
-        """Nobody watches."""
+        """Ignore it: nobody watches."""
 
     def built(self, context: BuiltContext, model: str | None) -> None:  # noqa: ARG002  nobody watches
-        """Shows the prompt, where it is wanted."""
+        """Show the prompt if requested."""
         if self.extras.prompt:
             say_prompt(context.prompt)
 
     def add(self, piece: str) -> None:
-        """Pieces are shown when they are whole."""
+        """Ignore it: the complete text is shown at the end."""
 
     def finish(self, answer: Answer) -> None:
-        """Shows everything."""
+        """Show everything."""
         say(answer.text.strip())
-        for sheet in notes(answer):
-            self.show(sheet)
+        for table in notes(answer):
+            self.show(table)
         say()
         for line in footer(answer):
             say(line)
         if self.extras.manifest:
-            for sheet in manifest_sheets(answer.manifest):
-                self.show(sheet)
+            for table in manifest_tables(answer.manifest):
+                self.show(table)
 
-    def show(self, sheet: TextTable) -> None:
-        """Shows a sheet below an empty line."""
+    def show(self, table: TextTable) -> None:
+        """Show a table below an empty line."""
         say()
-        for line in plain_lines(sheet):
+        for line in plain_lines(table):
             say(line)
 
 
 class JsonOutput(PlainOutput):
-    """One JSON document of the form that the HTTP service gives."""
+    """One JSON document, the same as the body of the HTTP service."""
 
     def __init__(self, extras: Extras) -> None:
         super().__init__(extras)
+        prepare(Answer, Prompt)
         self._prompt: Prompt | None = None
 
     @override
     def built(self, context: BuiltContext, model: str | None) -> None:
-        """Keeps the prompt for the document."""
+        """Keep the prompt for the document."""
         self._prompt = context.prompt
 
     @override
     def finish(self, answer: Answer) -> None:
-        document: dict[str, Any] = AnswerBody.model_validate(answer).model_dump(mode="json")
+        document: dict[str, Any] = to_document(answer)
         if self.extras.prompt:
-            document["prompt"] = PromptBody.model_validate(self._prompt).model_dump(mode="json")
+            document["prompt"] = to_document(self._prompt)
         say_json(document)
 
 
 class TerminalOutput:
-    """The answer as it is written, then its notes in few colours."""
+    """The answer as it is written, then its notes, in few colours."""
 
     def __init__(self, extras: Extras) -> None:
         self.extras = extras
@@ -170,56 +170,56 @@ class TerminalOutput:
         self._stream.__exit__(kind, error, trace)
 
     def wait(self, what: str) -> None:
-        """Turns a spinner beside it."""
+        """Show a spinner beside it."""
         self._stream.wait(what)
 
     def built(self, context: BuiltContext, model: str | None) -> None:
-        """Shows the prompt, where it is wanted."""
+        """Show the prompt if requested."""
         if self.extras.prompt:
             say_prompt(context.prompt)
         if model is not None:
             self._stream.wait(f"asking {model} (prompt of at most {context.manifest.token_bound:,} tokens)")
 
     def add(self, piece: str) -> None:
-        """Shows it at once."""
+        """Show it at once."""
         self._stream.add(piece)
 
     def finish(self, answer: Answer) -> None:
-        """Shows what has not been shown yet."""
+        """Show the rest."""
         self._stream.end()
         if self._stream.text and answer.model is None:
-            self.console.print(Text("(the reply broke off here)", style="yellow"))
+            self.console.print(Text("(the reply was cut off here)", style="yellow"))
         if answer.model is None:
             self._stream.add(answer.text)
         self._stream.end()
-        for sheet in notes(answer):
-            self.show(sheet)
+        for table in notes(answer):
+            self.show(table)
         self.console.print()
         for line in footer(answer):
             self.console.print(Text(line, style="dim"))
         if self.extras.manifest:
-            for sheet in manifest_sheets(answer.manifest):
-                self.show(sheet)
+            for table in manifest_tables(answer.manifest):
+                self.show(table)
 
-    def show(self, sheet: TextTable) -> None:
-        """Shows a sheet below an empty line."""
+    def show(self, table: TextTable) -> None:
+        """Show a table below an empty line."""
         self.console.print()
-        self.console.print(renderable(sheet))
+        self.console.print(renderable(table))
 
 
 def text_output(extras: Extras) -> PlainOutput | TerminalOutput:
-    """The output for a person: a terminal's where there is one."""
+    """Return the output for a person: a terminal's if standard output is one."""
     return TerminalOutput(extras) if sys.stdout.isatty() else PlainOutput(extras)
 
 
 def terminal() -> Console:
-    """A console that prints text as it is, not wider than can be read."""
-    columns = min(shutil.get_terminal_size().columns, _WIDEST)
+    """Create a console that prints text unchanged, at a readable width."""
+    columns = min(shutil.get_terminal_size().columns, _MAX_COLUMNS)
     return Console(width=columns, highlight=False, markup=False, emoji=False, theme=_CALM)
 
 
 def say_prompt(prompt: Prompt) -> None:
-    """Shows what a model is sent."""
+    """Show the prompt of a model call."""
     parts = (("system", prompt.system), ("user", prompt.message))
     for title, text in parts:
         say(f"--- {title} ---\n{text.rstrip()}\n")

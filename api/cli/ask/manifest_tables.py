@@ -1,4 +1,4 @@
-"""A manifest as tables: how each source was read, and what became of each fact. Pure."""
+"""Formats a manifest as tables of its sources and facts. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from context_builder.prompt.manifest import Detail, FactEntry, Manifest, SourceE
 _SHOWN = {Detail.FULL: "kept", Detail.SHORT: "short", Detail.COUNTED: "counted", Detail.CUT: "cut"}
 
 
-def manifest_sheets(manifest: Manifest) -> list[TextTable]:
-    """Everything that was read for a question, the most useful first."""
+def manifest_tables(manifest: Manifest) -> list[TextTable]:
+    """Return the tables of all sources and facts of a question, most useful first."""
     used = f"{manifest.token_bound:,} of {manifest.token_budget:,} tokens"
     return [
         TextTable(
-            title=f"Sources, read at the same time in {manifest.build_ms:,} ms",
+            title=f"Sources, read in parallel in {manifest.build_ms:,} ms",
             columns=("ref", "source", "status", "ms", "kept", "cut", "summary"),
             rows=tuple(map(_source, manifest.sources)),
         ),
         TextTable(
-            title=f"Facts, the most useful first; the prompt takes at most {used}",
+            title=f"Facts, most useful first; the prompt uses at most {used}",
             columns=("ref", "source", "shown", "tokens", "reason", "text"),
             rows=tuple(map(_fact, manifest.facts)),
             stacked=True,
