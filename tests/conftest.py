@@ -30,9 +30,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
 
-# A shell that starts the tests in the background ignores Ctrl-C, and every child would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 _ROOM = 2 * 1024**3
 """Bytes; a database takes some 10 MB and is dropped after its test."""
 

@@ -51,7 +51,7 @@ class Conflict(ArcpointApiError):
 
 
 _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
-    ((Unknown, UnknownIncident), 404, "unknown", "{}"),
+    ((NotFound, UnknownIncident), 404, "unknown", "{}"),
     ((NotResolved, Conflict), 409, "conflict", "{}"),
     ((UnusableReviewer,), 422, "body", "by: {}"),
     ((QueryTimeout,), 504, "timeout", "{}"),

@@ -64,7 +64,7 @@ WRONG_USE = [
     (["ask", "red \x1b[31m alert"], "control character U+001B"),
     (["ask", "why " * 2000], "at most 4,000"),
     (["ask", "x", "--as-of", "yesterday"], "'yesterday' is not an ISO 8601 time; write for example"),
-    (["ask", "x", "--as-of", "2026-11-20T08:00"], "has no time zone; use for example"),
+    (["ask", "x", "--as-of", "2026-11-20T08:00"], "has no time zone; write for example"),
     (["ask", "x", "--as-of", "0001-01-01T00:00+14:00"], "outside the years"),
     (["ask", "x", "--as-of", "2999-01-01T00:00Z"], "is in the future"),
     (["ask", "x", "--since", PAST, "--until", PAST, "--as-of", PAST], "is empty; since must be before"),
