@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from uuid import uuid4
 
-from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemText, body_digest
+from context_builder.postmortems.records import MAX_CHARACTERS, StoredPostmortem, body_digest
 from context_builder.question.request import QuestionError
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
@@ -94,7 +94,7 @@ class PostmortemFiles:
         path = self.path(incident)
         return path.is_file() and parsed(_text(path)).is_edited
 
-    def state(self, postmortem: PostmortemText) -> FileState:
+    def state(self, postmortem: StoredPostmortem) -> FileState:
         """How its file stands. Raises OSError."""
         path = self.path(postmortem.incident)
         if not path.exists():
@@ -108,7 +108,7 @@ class PostmortemFiles:
             return FileState.BEHIND
         return FileState.EDITED if read.is_edited else FileState.BEHIND
 
-    def write(self, postmortem: PostmortemText) -> Path:
+    def write(self, postmortem: StoredPostmortem) -> Path:
         """Writes its file in one step, replacing an older one. Raises OSError."""
         return self._replace(self.path(postmortem.incident), file_text(postmortem))
 
@@ -127,7 +127,7 @@ class PostmortemFiles:
         return path
 
 
-def file_text(postmortem: PostmortemText) -> str:
+def file_text(postmortem: StoredPostmortem) -> str:
     """Front matter and text."""
     values = {
         "incident": postmortem.incident,

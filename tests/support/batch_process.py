@@ -24,13 +24,13 @@ from context_builder.builder import ContextBuilder
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
 from context_builder.llm.pricing import PriceList
-from context_builder.postmortems.batches.batches import BatchRun, Pace
-from context_builder.postmortems.batches.events import Event, Written
+from context_builder.postmortems.batches.run import BatchRun, Pace
+from context_builder.postmortems.batches.progress import Event, Written
 from context_builder.postmortems.batches.journal import BatchJournal
 from context_builder.postmortems.batches.work import BatchWork
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
-from context_builder.postmortems.spending import Spending
+from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.sources import discover
 from loopback.messages_api import API_KEY
@@ -53,7 +53,7 @@ async def batch_run(
     url: str,
     report: Callable[[Event], Awaitable[None]],
     *,
-    spending: Spending | None = None,
+    spending: SpendTracker | None = None,
     pace: Pace = PACE,
     deadline_s: float = 5.0,
 ) -> AsyncIterator[BatchRun]:
@@ -69,7 +69,7 @@ async def batch_run(
         writer=writer,
         journal=BatchJournal(database, writer.journal),
         prices=PRICES,
-        spending=spending or Spending(),
+        spending=spending or SpendTracker(),
         report=report,
     )
     try:
@@ -132,7 +132,7 @@ async def _run(database_url: str, api_url: str, events: Path) -> None:
             file.write(json.dumps(document(event), default=str) + "\n")
 
     database = Database(database_url)
-    async with batch_run(database, api_url, report, spending=Spending(Decimal(10))) as run:
+    async with batch_run(database, api_url, report, spending=SpendTracker(Decimal(10))) as run:
         await run.run(Selection(), concurrency=2)
     await database.close()
 

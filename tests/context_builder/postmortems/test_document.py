@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from context_builder.answer.answer import Answer, Citation, ClaimIssue, Unsupported
 from context_builder.answer.confidence import Confidence, ConfidenceLevel
 from context_builder.postmortems.affected import AffectedDeployments
-from context_builder.postmortems.document import Document, instruction, read_document, write_document
+from context_builder.postmortems.document import PostmortemDocument, postmortem_question, read_document, write_document
 from context_builder.postmortems.findings import IncidentFindings
-from context_builder.postmortems.impact import Impact, Traffic, minutes_of
+from context_builder.postmortems.impact import Impact, TierTraffic, minutes_of
 from context_builder.postmortems.recorded_events import Event, Events
 from context_builder.postmortems.template import load_template
 from context_builder.question.checks import check_question
@@ -85,7 +85,7 @@ def findings(
         impact=Impact(
             hit=AffectedDeployments((1,), (hit,)),
             window=minutes_of(given, RESOLVED),
-            by_tier={"premium": Traffic(10, 4, Decimal("0.5"))},
+            by_tier={"premium": TierTraffic(10, 4, Decimal("0.5"))},
             users=3,
         ),
         events=Events(events, cut),
@@ -93,17 +93,17 @@ def findings(
     )
 
 
-def written(given: Incident, answered: Answer, *events: Event, **values: Any) -> Document:
+def written(given: Incident, answered: Answer, *events: Event, **values: Any) -> PostmortemDocument:
     """The document by the default template."""
     return write_document(TEMPLATE, findings(given, *events, **values), answered)
 
 
-def section(document: Document, title: str) -> str:
+def section(document: PostmortemDocument, title: str) -> str:
     """The text under a heading."""
     return document.markdown.partition(f"## {title}\n")[2].partition("\n## ")[0].strip()
 
 
-def headings(document: Document) -> list[str]:
+def headings(document: PostmortemDocument) -> list[str]:
     """The second-level headings, in order."""
     return re.findall(r"^## (.*)$", document.markdown, re.MULTILINE)
 
@@ -296,11 +296,11 @@ def test_any_title_and_any_answer(title: str, cause: str, text: str) -> None:
 
 def test_the_instruction_is_a_question_that_can_be_asked() -> None:
     """It names the incident and every heading, and passes the resolver's checks, whatever the id."""
-    asked_for = instruction(incident(), TEMPLATE)
+    asked_for = postmortem_question(incident(), TEMPLATE)
     assert "incident inc_42:" in asked_for
     assert all(f"## {title}" in asked_for for title in ASKED)
     assert "## Impact" not in asked_for, "code writes it"
-    assert check_question(instruction(incident(public_id="inc\x00\n" + "x" * 90), TEMPLATE))
+    assert check_question(postmortem_question(incident(public_id="inc\x00\n" + "x" * 90), TEMPLATE))
 
 
 def test_a_document_without_a_summary_has_none() -> None:

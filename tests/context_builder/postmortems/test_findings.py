@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from context_builder.postmortems import impact as impact_module
 from context_builder.postmortems import recorded_events
 from context_builder.postmortems.affected import AffectedDeployments
-from context_builder.postmortems.findings import IncidentFindings, read_findings
+from context_builder.postmortems.findings import IncidentFindings, load_findings
 from context_builder.postmortems.impact import failed_requests, impact_lines, minutes_of
 from models import Incident, Job
 from models.database import Database
@@ -40,7 +40,7 @@ async def findings(gateway: Gateway, **columns: object) -> IncidentFindings:
     await gateway.incident("inc_1", started_at=STARTED, resolved_at=ENDED, **columns)
     async with gateway.database.read() as session:
         incident = (await session.scalars(select(Incident))).one()
-        return await read_findings(session, incident, ENDED)
+        return await load_findings(session, incident, ENDED)
 
 
 async def traffic(gateway: Gateway) -> None:

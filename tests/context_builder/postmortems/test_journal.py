@@ -16,17 +16,17 @@ from sqlalchemy import func, select
 
 from context_builder.llm.chat_model import Reply
 from context_builder.llm.usage import Usage
-from context_builder.postmortems.journal import LEASE, Call, CallJournal, CallLost, PaidReply, Plan
+from context_builder.postmortems.journal import LEASE, ClaimedCall, CallJournal, CallLost, PaidReply, DocumentPlan
 from context_builder.postmortems.process import is_dead, this_process
-from context_builder.postmortems.template import SectionPlan, Template
+from context_builder.postmortems.template import SectionTemplate, Template
 from models import Incident, PostmortemBatch, PostmortemCall
 from models.database import Database
 from support.source_results import asked, packed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ELSEWHERE = "another-host:1:1"
-TEMPLATE = Template("small", (SectionPlan("Summary", ("model",), "two sentences"),))
-PLAN = Plan(manifest=packed(asked(), []), template=TEMPLATE, incident_digest="d" * 64)
+TEMPLATE = Template("small", (SectionTemplate("Summary", ("model",), "two sentences"),))
+PLAN = DocumentPlan(manifest=packed(asked(), []), template=TEMPLATE, incident_digest="d" * 64)
 
 
 def paid(text: str = "## Summary\n\nIt was bad.", **values: str) -> PaidReply:
@@ -60,7 +60,7 @@ async def journal(database: Database, at: list[datetime]) -> Callable[..., CallJ
     return lambda owner=ELSEWHERE: CallJournal(database, owner=owner, clock=lambda: at[0])
 
 
-async def claimed(journal: CallJournal) -> Call:
+async def claimed(journal: CallJournal) -> ClaimedCall:
     call = await journal.claim(1)
     assert call is not None
     return call

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from context_builder.postmortems.candidates import Selection, candidates
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemRecords
-from context_builder.postmortems.writer import NotWanted
+from context_builder.postmortems.writer import NothingToDo
 from context_builder.question.request import QuestionError
 from loopback.behaviour import Reply
 from loopback.fixtures import MakeClaude
@@ -42,7 +42,7 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
     assert row.edited_at is not None
     await one.change(Incident, "inc_1", root_cause="another fuse")
     assert await writer.pending(Selection(refresh_stale=True)) == ()
-    with pytest.raises(NotWanted, match="a person has written it"):
+    with pytest.raises(NothingToDo, match="a person has written it"):
         await writer.write("inc_1", refresh_stale=True)
     (told,) = await writer.written()
     assert (told.markdown, told.is_stale) == (OURS, True)

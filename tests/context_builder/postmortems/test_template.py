@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from context_builder.postmortems.document import instruction
+from context_builder.postmortems.document import postmortem_question
 from context_builder.postmortems.template import (
     MAX_ASKED,
     MAX_HINT,
@@ -57,7 +57,7 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
     for number in range(MAX_ASKED):
         with path.open("a", encoding="utf-8") as file:
             file.write(f'[[sections]]\nby = "model"\ntitle = "{number:02}{rest}"\nhint = "{hint}"\n')
-    assert check_question(instruction(Incident(public_id="i" * 100), load_template(str(path))))
+    assert check_question(postmortem_question(Incident(public_id="i" * 100), load_template(str(path))))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.template import load_template
-from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
+from context_builder.postmortems.writer import NothingToDo, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
 from context_builder.sources import discover
 from loopback.behaviour import Fail, Reply
@@ -152,7 +152,7 @@ async def test_of_two_runs_at_once_one_pays(
     (public_id,) = (await writer.pending())[-1:]
     results = await asyncio.gather(writer.write(public_id), other.write(public_id), return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["NotWanted", "PostmortemText"]
-    with pytest.raises(NotWanted):
+    with pytest.raises(NothingToDo):
         await other.write(public_id)
     assert len(messages_api.messages) == await count(story, Question) == await count(story, Postmortem) == 1
 

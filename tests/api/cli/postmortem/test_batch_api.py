@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.cli.postmortem import batch_api as postmortem_batch_api
-from context_builder.postmortems.batches.batches import Pace
+from context_builder.postmortems.batches.run import Pace
 from loopback.batch_behaviour import Endpoint, Errored, Lost
 from loopback.behaviour import Fail, Reply
 from loopback.messages_api import MessagesApi

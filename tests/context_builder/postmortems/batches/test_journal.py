@@ -14,17 +14,17 @@ from context_builder.llm.chat_model import Reply
 from context_builder.llm.usage import Usage
 from context_builder.postmortems.batches import journal as batch_journal
 from context_builder.postmortems.batches.journal import BatchJournal
-from context_builder.postmortems.journal import LEASE, Call, CallJournal, CallLost, PaidReply, Plan
-from context_builder.postmortems.template import SectionPlan, Template
+from context_builder.postmortems.journal import LEASE, ClaimedCall, CallJournal, CallLost, PaidReply, DocumentPlan
+from context_builder.postmortems.template import SectionTemplate, Template
 from models import Incident, PostmortemCall
 from models.database import Database
 from support.source_results import asked, packed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 INCIDENTS = 7
-PLAN = Plan(
+PLAN = DocumentPlan(
     manifest=packed(asked(), []),
-    template=Template("small", (SectionPlan("Summary", ("model",), ""),)),
+    template=Template("small", (SectionTemplate("Summary", ("model",), ""),)),
     incident_digest="d" * 64,
 )
 PAID = PaidReply(
@@ -43,7 +43,7 @@ class Run:
         self.calls = CallJournal(database, owner=owner, clock=lambda: at[0])
         self.batches = BatchJournal(database, self.calls, clock=lambda: at[0])
 
-    async def claim(self, *incidents: int) -> list[Call]:
+    async def claim(self, *incidents: int) -> list[ClaimedCall]:
         """Their calls, planned."""
         calls = [await self.calls.claim(incident) for incident in incidents]
         return [await self.calls.built(call, PLAN, Decimal("0.02")) for call in calls if call is not None]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.postmortems.spending import CapReached, Spending
+from context_builder.llm.spend import CapReached, SpendTracker
 
 cents = st.integers(0, 400).map(lambda number: Decimal(number) / 100)
 
@@ -31,7 +31,7 @@ calls = st.builds(Call, cents, st.integers(0, 100), st.integers(0, 5), breaks=st
 @given(st.lists(calls, max_size=25), cents, st.integers(1, 8))
 async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, workers: int) -> None:
     """At no moment do spent and set aside exceed it; a call is left only if it could not have fitted then."""
-    spending = Spending(cap)
+    spending = SpendTracker(cap)
     waiting = iter(todo)
     paid = Decimal(0)
     left: list[Call] = []
@@ -61,7 +61,7 @@ async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, wor
 
 async def test_a_call_waits_while_only_those_under_way_stand_in_the_way() -> None:
     """What was set aside and not spent comes to those who wait for it."""
-    spending = Spending(Decimal(10))
+    spending = SpendTracker(Decimal(10))
     entered = asyncio.Event()
 
     async def second() -> None:
@@ -81,7 +81,7 @@ async def test_a_call_waits_while_only_those_under_way_stand_in_the_way() -> Non
 
 async def test_what_is_cancelled_counts_in_full() -> None:
     """Nobody knows what a call has cost that was broken off, and one that waited has cost nothing."""
-    spending = Spending(Decimal(10))
+    spending = SpendTracker(Decimal(10))
 
     async def call() -> None:
         async with spending.reserved_for(Decimal(6)):
@@ -99,7 +99,7 @@ async def test_what_is_cancelled_counts_in_full() -> None:
 
 async def test_without_a_cap_everything_fits_and_is_counted() -> None:
     """The sum is known all the same."""
-    spending = Spending()
+    spending = SpendTracker()
     async with spending.reserved_for(Decimal(1_000_000)) as reservation:
         reservation.settle(Decimal("0.25"))
     assert spending.spent == Decimal("0.25")

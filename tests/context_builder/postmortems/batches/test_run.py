@@ -16,10 +16,10 @@ from sqlalchemy import select, update
 from context_builder.llm import claude_batches
 from context_builder.llm.batch_model import BatchUnavailable
 from context_builder.postmortems.batches import batches
-from context_builder.postmortems.batches.batches import BatchRun
-from context_builder.postmortems.batches.events import Event
+from context_builder.postmortems.batches.run import BatchRun
+from context_builder.postmortems.batches.progress import Event
 from context_builder.postmortems.candidates import Selection
-from context_builder.postmortems.spending import Spending
+from context_builder.llm.spend import SpendTracker
 from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
 from loopback.behaviour import Cut, Fail, Hang, Reply
 from loopback.messages_api import MessagesApi
@@ -91,7 +91,7 @@ async def test_a_batch_costs_half(
     make_run: MakeRun, messages_api: MessagesApi, database: Database, told: Told
 ) -> None:
     """Documents, question log and the run's sum bear the batch price, which is below the worst case."""
-    spending = Spending()
+    spending = SpendTracker()
     await go(make_run, spending=spending)
     (batch,) = messages_api.batches.known.values()
     price = PRICES.models["claude-sonnet-5-5"]
@@ -163,7 +163,7 @@ async def test_a_cap_holds_over_what_is_under_way(
     told.clear()
     messages_api.batches.polls = 2
     cap = worst * 2
-    spending = Spending(cap)
+    spending = SpendTracker(cap)
     highest = Decimal(0)
 
     async def watch() -> None:
@@ -188,7 +188,7 @@ async def test_without_room_nothing_is_handed_over(
 ) -> None:
     """A cap below the cheapest call leaves everything, and nothing claimed."""
     for cap in (Decimal(0), LEAST):
-        async with make_run(spending=Spending(cap)) as run:
+        async with make_run(spending=SpendTracker(cap)) as run:
             await run.run(EVERYTHING, concurrency=2)
             assert len(run.capped) == INCIDENTS
     assert messages_api.journal.requests == []
