@@ -79,7 +79,7 @@ async def test_impact_is_what_a_count_of_the_rows_gives(
     if "deployment_id" in named:
         named["deployment_id"] = gateway.deployments["gpt-4/aws"]
     found = (await findings(gateway, **named)).impact
-    assert set(found.hit.names) == hit
+    assert set(found.affected.names) == hit
     ids = {gateway.deployments[name] for name in hit}
     inside = [each for each in gateway.sent if each.deployment_id in ids and BEGINS <= each.created_at < ENDS]
     failed = [each for each in inside if each.status in ("error", "timeout", "rate_limited")]
@@ -107,7 +107,7 @@ async def test_what_was_hit_is_not_guessed(gateway: Gateway, target: str | None)
     await traffic(gateway)
     found = (await findings(gateway, target=target)).impact
     (line,) = impact_lines(found)
-    assert line.startswith("- Not known: the record names no deployment, model or backend that exists")
+    assert line.startswith("- Not known: the record names no existing deployment, model or backend")
     assert not any(character.isdigit() for character in line)
 
 
@@ -115,7 +115,7 @@ async def test_an_incident_without_traffic_says_so(gateway: Gateway) -> None:
     """No request is not the same as no knowledge; nothing is divided by nothing."""
     lines = list(impact_lines((await findings(gateway, target="gpt-4/aws")).impact))
     assert lines[0].startswith("- No request reached gpt-4/aws in the 2 h 7 min from 2026-03-10 09:46")
-    assert lines[1] == "- nothing is recorded of the 7 days before to compare it with [impact.requests]"
+    assert lines[1] == "- there are no records of the 7 days before to compare it with [impact.requests]"
     assert len(lines) == 2
 
 
@@ -187,5 +187,5 @@ async def test_a_flood_of_events_is_bounded_and_told(gateway: Gateway) -> None:
     assert set(found.events.cut) == {
         "configuration changes", "jobs", "state transitions", "notifications", "error log lines",
     }  # fmt: skip
-    assert len(found.events.found) <= 5 * recorded_events.MAX_OF_A_KIND
+    assert len(found.events.found) <= 5 * recorded_events.MAX_EVENTS_PER_KIND
     assert all(event.at <= STARTED for event in found.changes)

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
+from context_builder.llm.spend import CapReached, SpendTracker
 from context_builder.postmortems.candidates import PostmortemCandidate, Selection, candidates
 from context_builder.postmortems.journal import ClaimedCall, PaidReply
-from context_builder.llm.spend import CapReached, SpendTracker
 from context_builder.postmortems.writer import NothingToDo, PostmortemFailed
 from context_builder.question.request import QuestionError
 from loopback.behaviour import BreakOff, Cut, Fail, Reply
@@ -64,7 +64,7 @@ async def test_what_a_failed_call_cost_is_counted_and_logged(
     messages_api.script(behaviour)
     spending = SpendTracker(Decimal(1))
     with pytest.raises(PostmortemFailed):
-        await writer.write("inc_1", spending=spending)
+        await writer.write("inc_1", spend=spending)
     async with one.database.read() as session:
         logged = (await session.scalars(select(Question.cost_usd))).all()
         assert (await session.scalars(select(PostmortemCall))).all() == []
@@ -82,12 +82,12 @@ async def test_a_call_that_does_not_fit_is_not_made(
 ) -> None:
     """Neither where its output alone is too dear, nor where its prompt is; the incident is free again."""
     writer = make_writer(await make_claude())
-    for cap in (Decimal(0), writer.least_worst_case):
+    for cap in (Decimal(0), writer.min_worst_cost_usd):
         with pytest.raises(CapReached, match="of the cap are left"):
-            await writer.write("inc_1", spending=SpendTracker(cap))
+            await writer.write("inc_1", spend=SpendTracker(cap))
     assert messages_api.messages == []
     messages_api.always(Reply(text=TEXT))
-    await writer.write("inc_1", spending=SpendTracker(Decimal(1)))
+    await writer.write("inc_1", spend=SpendTracker(Decimal(1)))
 
 
 async def test_a_model_of_another_name_costs_what_was_asked_for(
@@ -97,7 +97,7 @@ async def test_a_model_of_another_name_costs_what_was_asked_for(
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT, model="proxied/claude", usage={"output_tokens": 500}))
     spending = SpendTracker()
-    text = await writer.write("inc_1", spending=spending)
+    text = await writer.write("inc_1", spend=spending)
     (sent,) = messages_api.messages
     assert text.model == "proxied/claude"
     assert sent.body["max_tokens"] == 500
@@ -115,7 +115,7 @@ async def test_a_reply_that_has_arrived_is_stored(
     trouble: str,
 ) -> None:
     """Also when the database fails twice just then, or when the run is stopped just then."""
-    monkeypatch.setattr("context_builder.postmortems.writer._TRIED_AGAIN_S", (0.0, 0.0))
+    monkeypatch.setattr("context_builder.postmortems.writer._RETRY_DELAYS_S", (0.0, 0.0))
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     real, tries, storing = writer.journal.replied, 0, asyncio.Event()
@@ -155,18 +155,18 @@ async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
         call = await writer.claim("inc_1", refresh_stale=True)
         spending = SpendTracker()
         call = await writer._replied(call, None, spending)
-        await writer.give_back(call)
+        await writer.release(call)
         if edited:
             await writer.records.edit("inc_1", OURS)
         other = make_writer(None)
         found = [each async for each in candidates(one.database, selection, has_model=False)]
-        assert found == [PostmortemCandidate("inc_1", is_paid=True)]
+        assert found == [PostmortemCandidate(incident="inc_1", is_paid=True)]
         if edited:
             with pytest.raises(NothingToDo, match="a person has changed it meanwhile"):
-                await other.write("inc_1", spending=SpendTracker(Decimal(0)))
+                await other.write("inc_1", spend=SpendTracker(Decimal(0)))
             assert (await stored(one)).markdown == OURS
         else:
-            assert (await other.write("inc_1", spending=SpendTracker(Decimal(0)))).cost_usd == spending.spent
+            assert (await other.write("inc_1", spend=SpendTracker(Decimal(0)))).cost_usd == spending.spent
     async with one.database.read() as session:
         assert len((await session.scalars(select(Question))).all()) == len(messages_api.messages) == 2
         assert (await session.scalars(select(PostmortemCall))).all() == []
@@ -179,10 +179,10 @@ async def test_a_plan_of_another_version_does_not_cost_the_reply(
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     call = await writer._replied(await writer.claim("inc_1"), None, SpendTracker())
-    await writer.give_back(call)
+    await writer.release(call)
     async with one.database.write() as session:
         await session.execute(update(PostmortemCall).values(manifest={"of": "the future"}))
-    assert (await writer.write("inc_1", spending=SpendTracker(Decimal(0)))).model == "claude-sonnet-5-5"
+    assert (await writer.write("inc_1", spend=SpendTracker(Decimal(0)))).model == "claude-sonnet-5-5"
     assert len(messages_api.messages) == 1
 
 

@@ -42,9 +42,9 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
     assert row.edited_at is not None
     await one.change(Incident, "inc_1", root_cause="another fuse")
     assert await writer.pending(Selection(refresh_stale=True)) == ()
-    with pytest.raises(NothingToDo, match="a person has written it"):
+    with pytest.raises(NothingToDo, match="a person wrote it"):
         await writer.write("inc_1", refresh_stale=True)
-    (told,) = await writer.written()
+    (told,) = [text async for text in writer.records.all()]
     assert (told.markdown, told.is_stale) == (OURS, True)
 
 
@@ -98,8 +98,8 @@ async def test_a_person_may_write_the_first_text(one: Gateway) -> None:
     [
         (" \n", "the text is empty"),
         ("x" * (MAX_CHARACTERS + 1), "at most 200,000 are accepted"),
-        ("a\x00b", r"holds the character U\+0000 at position 1"),
-        ("\ud800", r"holds the character U\+D800"),
+        ("a\x00b", r"contains the character U\+0000 at position 1"),
+        ("\ud800", r"contains the character U\+D800"),
     ],
 )
 async def test_a_text_that_cannot_be_stored_is_refused(one: Gateway, text: str, said: str) -> None:
@@ -123,7 +123,7 @@ async def test_a_changed_incident_makes_its_text_stale(
     messages_api.always(Reply(text=TEXT))
     assert not (await writer.write("inc_1")).is_stale
     await one.change(Incident, "inc_1", resolution="a new fuse")
-    (told,) = await writer.written()
+    (told,) = [text async for text in writer.records.all()]
     assert told.is_stale
     assert await writer.pending() == ()
     assert await make_writer(None).pending(Selection(refresh_stale=True)) == (), "no model, no better text"
@@ -145,7 +145,7 @@ async def test_a_change_between_prompt_and_reply_is_seen(
     call = await writer.build(await writer.claim("inc_1"))
     await one.change(Incident, "inc_1", resolution="a new fuse")
     messages_api.always(Reply(text=TEXT))
-    await writer.give_back(call)
+    await writer.release(call)
     call = await writer.build(await writer.claim("inc_1"))
     await one.change(Incident, "inc_1", title="Another title")
     assert (await make_writer(None).finish(call)).is_stale

@@ -76,16 +76,16 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
         ("[[sections]]\ntitle = \"a\\n## b\"\nby = 'model'", "sections[1].title: expected"),
         (
             "[[sections]]\ntitle = 'a'",
-            "sections[1].by: None is no writer; accepted are 'model' and code:summary, ",
+            "sections[1].by: None is not a writer; accepted are 'model' and code:summary, ",
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = 'code:magic'",
-            "sections[1].by: 'code:magic' is no writer; accepted",
+            "sections[1].by: 'code:magic' is not a writer; accepted",
         ),
-        ("[[sections]]\ntitle = 'a'\nby = 'impact'", "sections[1].by: 'impact' is no writer"),
+        ("[[sections]]\ntitle = 'a'\nby = 'impact'", "sections[1].by: 'impact' is not a writer"),
         (
             "[[sections]]\ntitle = 'a'\nby = []",
-            "sections[1].by: expected one writer or a list of different ones",
+            "sections[1].by: expected one writer or a list of distinct ones",
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = ['model', 'model']",
@@ -102,7 +102,7 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = 'model'\n[[sections]]\ntitle = 'A'\nby = 'code:impact'",
-            "sections[2].title: 'A' is that of sections[1], too",
+            "sections[2].title: 'A' is also the title of sections[1]",
         ),
     ],
 )

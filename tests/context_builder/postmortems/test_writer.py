@@ -71,7 +71,7 @@ async def test_every_resolved_incident_is_written_once(
     assert (
         len(messages_api.journal.requests) == await count(story, Postmortem) == await count(story, Question)
     )
-    assert [text.incident for text in await writer.written()] == list(pending[:3])
+    assert [text.incident async for text in writer.records.all()] == list(pending[:3])
 
 
 async def test_the_document_has_every_section_and_the_incident_s_own_time(
