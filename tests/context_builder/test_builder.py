@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -259,7 +260,7 @@ async def test_a_lookup_that_hangs_ends_the_question(
 ) -> None:
     """Without names there is nothing to gather: a locked table is an error in time, no wait for ever."""
 
-    async def hang(*_: object, **__: object) -> ContextRequest:
+    async def hang(*_: object, **__: Any) -> ContextRequest:
         await asyncio.sleep(60)
         raise AssertionError
 

@@ -130,7 +130,12 @@ async def show(console: Console, seed: int, number: int, budget: int) -> None:
 def _truth(scenario: Scenario) -> Iterator[str]:
     scene = scenario.scene
     yield f"scenario {scenario.number}: {scenario.kind}; as of {scenario.as_of:%Y-%m-%d %H:%M:%S}"
-    for item in (*scene.disturbances.effects, *scene.disturbances.surges, *scene.disturbances.rollouts)[:8]:
+    disturbances: list[Effect | Surge | Rollout] = [
+        *scene.disturbances.effects,
+        *scene.disturbances.surges,
+        *scene.disturbances.rollouts,
+    ]
+    for item in disturbances[:8]:
         yield f"  {_compact(item)}"
     for onset in scene.onsets:
         yield f"  onset: {onset:%Y-%m-%d %H:%M:%S}, {scenario.as_of - onset} before"

@@ -92,7 +92,8 @@ async def write_scene(
     database = Database(url_of(path), connections=32)
     async with database.write() as session:
         await _write_requests(session, scene.world, last_day)
-        session.add_all(sorted(scene.rows, key=_when))
+        rows = sorted(scene.rows, key=_when)
+        session.add_all(rows)
         session.add_all(_health_checks(scene))
         await session.flush()
         for deployed in scene.world.deployments:

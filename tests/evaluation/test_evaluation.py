@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_reports_what_is_done(repository: Path, tmp_path: 
     ) as running:
         assert running.stderr is not None
         assert running.stdout is not None
-        while b"/45 scenarios" not in (line := running.stderr.read1()):
+        while b"/45 scenarios" not in (line := os.read(running.stderr.fileno(), 65_536)):
             assert line, "ended before anything was done"
         running.send_signal(signal.SIGINT)
         printed = running.stdout.read().decode()

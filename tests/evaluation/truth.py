@@ -53,9 +53,13 @@ class ShownRows:
 class Requirement(Protocol):
     """One fact that a right answer needs."""
 
-    name: str
-    causal: bool
-    """Whether it says why; its rank in the prompt is measured."""
+    @property
+    def name(self) -> str:
+        """What the requirement is called in tables."""
+
+    @property
+    def causal(self) -> bool:
+        """True if it says why; its rank in the prompt is measured."""
 
     def found(self, prompt: Prompt) -> int | None:
         """Index of the first line that holds it."""

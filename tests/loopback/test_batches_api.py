@@ -23,7 +23,7 @@ PARAMS: dict[str, Any] = {
 HEADERS = {"x-api-key": API_KEY, "anthropic-version": "2026-10-21"}
 
 
-def one(custom_id: Any = "a", **changes: Any) -> dict[str, Any]:
+def one(custom_id: Any = "a", **changes: Any) -> Any:
     """A request of a batch."""
     return {"custom_id": custom_id, "params": PARAMS | changes}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from models.request_log import NewRequest, append
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def request(number: int, **changes: object) -> NewRequest:
+def request(number: int, **changes: Any) -> NewRequest:
     values: dict[str, object] = {
         "public_id": f"req_{number}",
         "created_at": NOON + timedelta(seconds=7 * number),

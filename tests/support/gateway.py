@@ -90,7 +90,7 @@ class Gateway:
 
     async def incident(self, public_id: str = "inc_1", **columns: Any) -> int:
         """Adds an incident that began an hour before NOON and is active, unless it has a `resolved_at`."""
-        given = {
+        given: dict[str, Any] = {
             "public_id": public_id,
             "title": f"Trouble number {public_id}",
             "severity": "high",
@@ -112,7 +112,7 @@ class Gateway:
     ) -> NewRequest:
         """A successful request that took 100 ms, to be appended."""
         user_id, tier = self.users[user]
-        given = {
+        given: dict[str, Any] = {
             "public_id": f"req_{next(self._numbers)}",
             "created_at": moment,
             "user_id": user_id,
@@ -158,7 +158,7 @@ class Gateway:
     def _stores(self, snapshot: Snapshot) -> Stores:
         return Stores(snapshot, self.memory, Exploration(snapshot), self.runbooks)
 
-    def sent_in(self, window: Window, **values: object) -> list[NewRequest]:
+    def sent_in(self, window: Window, **values: Any) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""
         return [
             request

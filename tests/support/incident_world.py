@@ -108,7 +108,7 @@ class World:
                     MemoryEntry.incident_id
                 )
             )
-            return [tuple(row) for row in rows]
+            return [(incident_id, text, embedding) for incident_id, text, embedding in rows]
 
 
 def ids(recall: Recall) -> list[int]:

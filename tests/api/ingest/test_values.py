@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,7 +20,7 @@ from api.ingest.values import EARLIEST, LATEST, Reading
 FIELDS = {field.name: field.type for kind in (REQUESTS, INCIDENTS) for field in kind.fields}
 
 
-def read(field: str, text: str, **reading: object) -> object:
+def read(field: str, text: str, **reading: Any) -> object:
     return FIELDS[field].converter(Reading(**reading))(text)  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -35,7 +36,7 @@ async def gateway(database: Database) -> Gateway:
     return gateway
 
 
-async def findings(gateway: Gateway, **columns: object) -> IncidentFindings:
+async def findings(gateway: Gateway, **columns: Any) -> IncidentFindings:
     """Those of an incident that began at STARTED and was over at ENDED."""
     await gateway.incident("inc_1", started_at=STARTED, resolved_at=ENDED, **columns)
     async with gateway.database.read() as session:

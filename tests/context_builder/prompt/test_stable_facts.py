@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,12 +31,12 @@ HOSTS = tuple(
 )
 
 
-def topology(facts: int, **values: object) -> SourceResult:
+def topology(facts: int, **values: Any) -> SourceResult:
     """A stable source."""
     return reading("topology", *HOSTS[:facts], header=f"{facts} models", stable=True, **values)
 
 
-def live(**values: object) -> SourceResult:
+def live(**values: Any) -> SourceResult:
     """What the question is about."""
     return reading("health", Fact("model-1/aws is DOWN", importance=1.0), **values)
 

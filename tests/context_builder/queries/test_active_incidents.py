@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, reading
@@ -12,7 +14,7 @@ from support.gateway import HOUR, MINUTE, NOON, Gateway
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: object) -> IncidentPage:
+async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: Any) -> IncidentPage:
     async with reading(gateway.database) as session:
         return await active_incidents(session, IncidentFilter(as_of=NOON, **filters), page)
 

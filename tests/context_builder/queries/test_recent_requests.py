@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -62,7 +63,7 @@ def names(page: RequestPage) -> list[str]:
     return [one.id for one in page.requests]
 
 
-async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: object) -> RequestPage:
+async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: Any) -> RequestPage:
     async with reading(gateway.database) as session:
         return await recent_requests(session, chosen, Page(**page))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def texts(section: Section) -> list[str]:
     return [fact.text for fact in section.facts]
 
 
-def flaps(deployment: int, number: int, step: timedelta = 5 * MINUTE, **columns: object) -> list[Table]:
+def flaps(deployment: int, number: int, step: timedelta = 5 * MINUTE, **columns: Any) -> list[Table]:
     """A deployment that goes down and up in turn, down at the end, which is `step` before NOON."""
     return [
         transition(

@@ -77,11 +77,12 @@ def _regression(
     features: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The intercept and the coefficients."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only wanted here
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only needed here
 
     scale = features.std(axis=0) + 1e-9
     model = LogisticRegression(max_iter=3_000).fit(features / scale, right, sample_weight=weights)
-    return np.concatenate([model.intercept_, model.coef_[0] / scale])
+    fitted: NDArray[np.float64] = np.concatenate([model.intercept_, model.coef_[0] / scale])
+    return fitted
 
 
 def _chances(model: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -128,7 +128,7 @@ class _Teller:
         """Each slot anew, even twice in one text."""
         model, backend = target.split("/")
         chance = self._chance
-        drawn = {
+        drawn: dict[str, Callable[[], str]] = {
             "{target}": lambda: target,
             "{model}": lambda: model,
             "{backend}": lambda: backend,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def order(*found: Candidate) -> list[Candidate]:
     return [candidate for _, candidate in ordered(found, as_of=LATER)]
 
 
-def alike(one: Candidate, **values: object) -> Candidate:
+def alike(one: Candidate, **values: Any) -> Candidate:
     """Another incident with the same scores that is not a recurrence of it."""
     return replace(one, **{"key": "other", "incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ DAY = timedelta(days=1)
 TOLD = ("told cause", "told fix")
 
 
-def postmortem(incident_id: int, **values: object) -> Postmortem:
+def postmortem(incident_id: int, **values: Any) -> Postmortem:
     given: dict[str, object] = {
         "incident_id": incident_id, "provenance": Provenance.MODEL, "markdown": "", "summary": "",
         "root_cause": "told cause", "resolution": "told fix", "created_at": EPOCH + DAY,

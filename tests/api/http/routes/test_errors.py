@@ -215,7 +215,7 @@ async def test_a_fault_of_ours_gives_away_nothing(
 ) -> None:
     """500 without message, type or traceback; the log has them under the same id."""
 
-    def broken(*_: object, **__: object) -> None:
+    def broken(*_: object, **__: Any) -> None:
         raise RuntimeError("sk-secret")
 
     monkeypatch.setattr(Answerer, "answer", broken)
