@@ -62,18 +62,18 @@ async def test_what_a_failed_call_cost_is_counted_and_logged(
     """A refusal costs nothing; what was reported before a break is logged, and counts with all its output."""
     writer = make_writer(await make_claude(max_retries=0))
     messages_api.script(behaviour)
-    spending = SpendTracker(Decimal(1))
+    spend = SpendTracker(Decimal(1))
     with pytest.raises(PostmortemFailed):
-        await writer.write("inc_1", spend=spending)
+        await writer.write("inc_1", spend=spend)
     async with one.database.read() as session:
         logged = (await session.scalars(select(Question.cost_usd))).all()
         assert (await session.scalars(select(PostmortemCall))).all() == []
-    assert spending.reserved == 0
+    assert spend.reserved == 0
     worst = await one_call_costs(one)
     whole = isinstance(behaviour, Reply)
     assert (sum(logged) > 0) == (counted == "reported")
-    assert sum(logged) == spending.spent if whole or not logged else sum(logged) < spending.spent
-    assert spending.spent <= sum(worst)
+    assert sum(logged) == spend.spent if whole or not logged else sum(logged) < spend.spent
+    assert spend.spent <= sum(worst)
     assert await writer.pending() == ("inc_1",)
 
 
@@ -83,7 +83,7 @@ async def test_a_call_that_does_not_fit_is_not_made(
     """Neither where its output alone is too dear, nor where its prompt is; the incident is free again."""
     writer = make_writer(await make_claude())
     for cap in (Decimal(0), writer.min_worst_cost_usd):
-        with pytest.raises(CapReached, match="of the cap are left"):
+        with pytest.raises(CapReached, match="of the cap is left"):
             await writer.write("inc_1", spend=SpendTracker(cap))
     assert messages_api.messages == []
     messages_api.always(Reply(text=TEXT))
@@ -96,13 +96,13 @@ async def test_a_model_of_another_name_costs_what_was_asked_for(
     """A name that the price list does not know cannot break a cap."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT, model="proxied/claude", usage={"output_tokens": 500}))
-    spending = SpendTracker()
-    text = await writer.write("inc_1", spend=spending)
+    spend = SpendTracker()
+    text = await writer.write("inc_1", spend=spend)
     (sent,) = messages_api.messages
     assert text.model == "proxied/claude"
     assert sent.body["max_tokens"] == 500
     (row,) = await one_call_costs(one)
-    assert text.cost_usd == spending.spent.quantize(Decimal("1e-9")) <= row
+    assert text.cost_usd == spend.spent.quantize(Decimal("1e-9")) <= row
 
 
 @pytest.mark.parametrize("trouble", ["away for a moment", "stopped"])
@@ -153,8 +153,8 @@ async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
         selection = Selection(refresh_stale=True)
         await one.change(Incident, "inc_1", symptoms=f"smoke {edited}")
         call = await writer.claim("inc_1", refresh_stale=True)
-        spending = SpendTracker()
-        call = await writer._replied(call, None, spending)
+        spend = SpendTracker()
+        call = await writer._replied(call, None, spend)
         await writer.release(call)
         if edited:
             await writer.records.edit("inc_1", OURS)
@@ -166,7 +166,7 @@ async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
                 await other.write("inc_1", spend=SpendTracker(Decimal(0)))
             assert (await stored(one)).markdown == OURS
         else:
-            assert (await other.write("inc_1", spend=SpendTracker(Decimal(0)))).cost_usd == spending.spent
+            assert (await other.write("inc_1", spend=SpendTracker(Decimal(0)))).cost_usd == spend.spent
     async with one.database.read() as session:
         assert len((await session.scalars(select(Question))).all()) == len(messages_api.messages) == 2
         assert (await session.scalars(select(PostmortemCall))).all() == []

@@ -151,7 +151,7 @@ async def test_of_two_runs_at_once_one_pays(
     messages_api.always(Reply(text=TEXT))
     (public_id,) = (await writer.pending())[-1:]
     results = await asyncio.gather(writer.write(public_id), other.write(public_id), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in results) == ["NotWanted", "PostmortemText"]
+    assert sorted(type(result).__name__ for result in results) == ["NothingToDo", "StoredPostmortem"]
     with pytest.raises(NothingToDo):
         await other.write(public_id)
     assert len(messages_api.messages) == await count(story, Question) == await count(story, Postmortem) == 1
