@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
+from context_builder.errors import ContextBuilderError
 from context_builder.text.clock import utc_now
 
 LEASE = timedelta(minutes=5)
@@ -28,7 +29,7 @@ _RENEWALS_PER_LEASE = 3
 _MAX_HOST_CHARACTERS = 120
 
 
-class LeaseLost(Exception):
+class LeaseLost(ContextBuilderError):
     """Another process owns the row now."""
 
 

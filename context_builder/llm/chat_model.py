@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
 
@@ -35,7 +36,7 @@ class Reply:
     """From the start of the call, retries included, to the end of the text."""
 
 
-class ModelUnavailable(Exception):
+class ModelUnavailable(ContextBuilderError):
     """The model gave no whole reply; the reason is one line that says what to do."""
 
     def __init__(

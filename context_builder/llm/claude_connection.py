@@ -14,6 +14,7 @@ import anthropic
 import httpx2
 from anthropic import APIRequest, AsyncAPIResponse, AsyncCallNext
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.api_errors import ApiError, one_line, retry_after_s
 
 API_URL = "https://api.anthropic.com"
@@ -51,7 +52,7 @@ class Call:
     """Whether any attempt was sent and got no answer: it may be billed."""
 
 
-class NoResponse(Exception):
+class NoResponse(ContextBuilderError):
     """A call that must not be repeated got no answer; the message says why, in one line."""
 
 

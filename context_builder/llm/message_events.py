@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
 
 _UNDERSTOOD = frozenset(
@@ -16,11 +17,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """Valid in JSON, but no database takes NUL, and half a surrogate pair cannot be encoded."""
 
 
-class MalformedStream(ValueError):
+class MalformedStream(ContextBuilderError, ValueError):
     """What arrived is not a stream of the Messages API."""
 
 
-class ErrorEvent(Exception):
+class ErrorEvent(ContextBuilderError):
     """The API ended a reply that it had begun, with an error."""
 
 

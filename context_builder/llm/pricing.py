@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
 
 SHIPPED = Path(__file__).with_name("prices.toml")
@@ -27,7 +28,7 @@ _DATE_SUFFIX = re.compile(r"[-@]\d{8}$")
 _FILE_KEYS = ("as_of", "batch_share", "models")
 
 
-class PriceFileError(ValueError):
+class PriceFileError(ContextBuilderError, ValueError):
     """The price file cannot be used; the message is one line that names the file and the key."""
 
 

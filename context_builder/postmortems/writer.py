@@ -22,6 +22,7 @@ from context_builder.answer.answer import Answer
 from context_builder.answer.brief import write_brief
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer, Written
+from context_builder.errors import ContextBuilderError
 from context_builder.jobs.lease import LeaseLost
 from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.llm.spend import Reservation, SpendTracker
@@ -48,7 +49,7 @@ _RETRY_DELAYS_S = (1.0, 3.0, 9.0)
 """Waits between attempts to store a reply."""
 
 
-class PostmortemFailed(Exception):
+class PostmortemFailed(ContextBuilderError):
     """No postmortem was written; the message says why. Nothing is stored, and the next run tries again."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from context_builder.errors import ContextBuilderError
 from models.database import Database, ReadSession
 from models.snapshot import stop_statement_on_cancel
 
@@ -13,7 +14,7 @@ DEADLINE_S = 10.0
 """Generous: every query reads a bounded number of rows."""
 
 
-class QueryTimeout(Exception):
+class QueryTimeout(ContextBuilderError):
     """The queries of a session took longer than its deadline."""
 
 

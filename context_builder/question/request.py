@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from context_builder.errors import ContextBuilderError
 
-class QuestionError(ValueError):
+
+class QuestionError(ContextBuilderError, ValueError):
     """The question or one of its arguments cannot be used; the message says what would be accepted."""
 
 

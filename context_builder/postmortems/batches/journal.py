@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 
+from context_builder.errors import ContextBuilderError
 from context_builder.jobs.lease import NOBODY, LeaseLost
 from context_builder.postmortems.journal import CallJournal, ClaimedCall, in_chunks, rows_changed
 from models import Incident, PostmortemBatch, PostmortemCall
@@ -22,7 +23,7 @@ from models.database import Database, WriteSession
 _PAGE = 100
 
 
-class BatchConflict(Exception):
+class BatchConflict(ContextBuilderError):
     """The batch is not one that can be adopted or discarded; the message says why."""
 
 
