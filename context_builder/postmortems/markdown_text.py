@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from context_builder.text.markdown import sections
 from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
 
 MAX_EXCERPT = 2_000
@@ -62,10 +63,11 @@ def _contained(body: str) -> str:
 
 def section_text(document: str, title: str) -> str:
     """Return the text under a second-level heading; empty if there is none."""
-    found = re.search(
-        rf"^## {re.escape(title)}[ \t]*$(.*?)(?=^##? |\Z)", document, re.MULTILINE | re.DOTALL | re.IGNORECASE
+    found = (
+        each for each in sections(document) if (each.level, each.title.casefold()) == (2, title.casefold())
     )
-    return found.group(1).strip() if found else ""
+    section = next(found, None)
+    return section.body.strip() if section else ""
 
 
 def excerpt(section: str) -> str | None:
