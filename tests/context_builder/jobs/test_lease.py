@@ -8,6 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from context_builder.jobs.lease import LEASE, NOBODY, Lease, is_dead, process_identity
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -25,6 +27,7 @@ async def test_a_lease_ends_when_it_expires() -> None:
     assert lease.nobody() == {"owner": NOBODY, "leased_until": NOW}
 
 
+@pytest.mark.process
 async def test_a_dead_owner_of_this_host_is_recognized() -> None:
     """It is alive until it is killed, and dead even before its parent collects the exit code."""
     lease = Lease(clock=lambda: NOW)

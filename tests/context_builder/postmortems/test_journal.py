@@ -20,6 +20,8 @@ from models import Incident, PostmortemCall
 from models.database import Database
 from support.source_results import asked, packed
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 TEMPLATE = Template("small", (SectionTemplate("Summary", ("model",), "two sentences"),))
 PLAN = DocumentPlan(manifest=packed(asked(), []), template=TEMPLATE, incident_digest="d" * 64)

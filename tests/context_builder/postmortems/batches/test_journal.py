@@ -22,6 +22,8 @@ from models import Incident, PostmortemBatch, PostmortemCall
 from models.database import Database
 from support.source_results import asked, packed
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 INCIDENTS = 7
 WORST = Decimal("0.02")

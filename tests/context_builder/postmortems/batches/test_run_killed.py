@@ -100,11 +100,7 @@ async def assert_everything_was_paid_for_once(database: Database, api: MessagesA
     assert all(text.cost_usd > 0 and "It was bad." in text.markdown for text in written)
 
 
-@pytest.mark.parametrize(
-    ("database_url", "step"),
-    [("sqlite", step) for step in STEPS] + [("postgresql", step) for step in STEPS[2::3]],
-    indirect=["database_url"],
-)
+@pytest.mark.parametrize("step", STEPS)
 async def test_a_run_that_is_killed_at_any_step_is_continued(
     filled: Database, messages_api: MessagesApi, start: Start, step: str
 ) -> None:
@@ -114,11 +110,8 @@ async def test_a_run_that_is_killed_at_any_step_is_continued(
     await assert_everything_was_paid_for_once(filled, messages_api)
 
 
-@pytest.mark.parametrize(
-    ("database_url", "step"),
-    [("sqlite", step) for step in INTERRUPTED] + [("postgresql", INTERRUPTED[-1])],
-    indirect=["database_url"],
-)
+@pytest.mark.both_databases
+@pytest.mark.parametrize("step", INTERRUPTED)
 async def test_a_run_that_is_killed_while_it_submits_is_never_repeated_silently(
     filled: Database, messages_api: MessagesApi, start: Start, tmp_path: Path, step: str
 ) -> None:
@@ -139,6 +132,7 @@ async def test_a_run_that_is_killed_while_it_submits_is_never_repeated_silently(
     await assert_everything_was_paid_for_once(filled, messages_api)
 
 
+@pytest.mark.both_databases
 async def test_two_runs_at_once_share_the_work(
     filled: Database, messages_api: MessagesApi, start: Start
 ) -> None:
