@@ -87,7 +87,7 @@ class Event:
 
 Moments = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
 Near = Callable[[Moments], ColumnElement[bool]]
-"""Whether a column's moment lies in the time that is asked about."""
+"""The condition that a column's moment lies in the time to read."""
 _Columns = TypeVarTuple("_Columns")
 
 

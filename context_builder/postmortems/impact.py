@@ -185,7 +185,7 @@ def _tiers(impact: Impact) -> Iterator[str]:
 
 
 def queries_used(impact: Impact) -> Iterator[str]:
-    """Yield what the references stand for."""
+    """Yield the meaning of the references."""
     if impact.affected.deployment_ids:
         span = f"from {format_time(impact.window.start)} to {format_time(impact.window.end)} UTC"
         sums = f"sums of request_rollups for {escape_markdown(impact.affected.label)} {span}"

@@ -1,4 +1,4 @@
-"""The journal of postmortem calls: whoever owns an incident's row may pay for its call.
+"""The journal of postmortem calls: only the owner of an incident's row may pay for its call.
 
 One row per incident: claimed, built, sent, replied to. Each step is its own transaction, so a killed process
 leaves exactly what it had reached, and the next one continues from there.

@@ -88,7 +88,7 @@ async def test_a_batch_asks_as_a_single_call_does(
 
 
 async def test_sizes_add_up_to_the_request(messages_api: MessagesApi, make_batches: MakeBatches) -> None:
-    """What fits by the sizes fits at the API, to the byte; what cannot be sent is told beforehand."""
+    """What fits by the sizes fits at the API, to the byte; what cannot be sent is refused beforehand."""
     batches = await make_batches()
     prompts = [(f"id{n}", Prompt("rules", 'ü\n"\u2028' * n)) for n in range(1, 4)]
     await batches.submit(prompts)
@@ -125,7 +125,7 @@ async def test_an_answer_that_is_no_batch_leaves_it_open(
         await (await make_batches()).submit([("a", PROMPT)])
 
 
-async def test_a_certain_refusal_is_tried_again_or_told(
+async def test_a_certain_refusal_is_retried_or_reported(
     messages_api: MessagesApi, make_batches: MakeBatches
 ) -> None:
     """The rate limit is waited for; a wrong key, a redirect, nobody at the address: nothing was taken."""
@@ -178,7 +178,7 @@ async def test_reading_is_tried_again(
 async def test_results_that_are_not_whole_are_never_taken_for_all(
     messages_api: MessagesApi, make_batches: MakeBatches, fault: Cut | Garbage, reason: str
 ) -> None:
-    """What arrived counts, the rest is told as missing, and the next try gives everything."""
+    """What arrived counts, the rest is reported as missing, and the next attempt gives everything."""
     batches = await make_batches()
     api_id = await ended(batches, "a", "b", "c", "d")
     messages_api.batches.fail(Endpoint.RESULTS, fault)

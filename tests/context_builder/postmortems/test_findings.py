@@ -175,7 +175,7 @@ async def test_events_of_what_was_hit_come_in_order_with_their_rows(gateway: Gat
     assert [event.ref.partition(":")[0] for event in found.changes] == ["config_changes", "config_changes"]
 
 
-async def test_a_flood_of_events_is_bounded_and_told(gateway: Gateway) -> None:
+async def test_a_flood_of_events_is_bounded_and_reported(gateway: Gateway) -> None:
     """So many of each kind are read, however many there are, and the kinds that were cut are named."""
     number = gateway.deployments["gpt-4/aws"]
     about = {"deployment_id": number, "target": "gpt-4/aws"}

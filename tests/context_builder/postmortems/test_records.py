@@ -1,4 +1,4 @@
-"""Stored postmortems: what people write stays, changes are told, and every prompt can be made again."""
+"""Stored postmortems: what people write stays, changes are noticed, every prompt can be rendered again."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
     assert await writer.pending(Selection(refresh_stale=True)) == ()
     with pytest.raises(NothingToDo, match="a person wrote it"):
         await writer.write("inc_1", refresh_stale=True)
-    (told,) = [text async for text in writer.records.all()]
-    assert (told.markdown, told.is_stale) == (OURS, True)
+    (text,) = [each async for each in writer.records.all()]
+    assert (text.markdown, text.is_stale) == (OURS, True)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
 async def test_decided_and_imported_texts_stay_as_well(
     one: Gateway, make_writer: MakeWriter, values: dict[str, object]
 ) -> None:
-    """Whatever says that a person stands behind it keeps a run away."""
+    """Any sign that a person is responsible for a text protects it from runs."""
     writer = make_writer(None)
     await writer.write("inc_1")
     async with one.database.write() as session:
@@ -118,13 +118,13 @@ async def test_a_text_that_cannot_be_stored_is_refused(one: Gateway, text: str, 
 async def test_a_changed_incident_makes_its_text_stale(
     one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """It is told, left alone by a plain run, and written anew in place by one that refreshes."""
+    """It is shown as stale, left alone by a plain run, and rewritten in place by one that refreshes."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     assert not (await writer.write("inc_1")).is_stale
     await one.change(Incident, "inc_1", resolution="a new fuse")
-    (told,) = [text async for text in writer.records.all()]
-    assert told.is_stale
+    (text,) = [each async for each in writer.records.all()]
+    assert text.is_stale
     assert await writer.pending() == ()
     assert await make_writer(None).pending(Selection(refresh_stale=True)) == (), "no model, no better text"
     assert await writer.pending(Selection(refresh_stale=True)) == ("inc_1",)

@@ -146,7 +146,7 @@ async def test_a_model_that_fails_leaves_nothing_behind(
 async def test_of_two_runs_at_once_one_pays(
     story: Database, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """The other is told that there is nothing to do, whether it comes during the call or after it."""
+    """The other has nothing to do, whether it comes during the call or after it."""
     writer, other = make_writer(await make_claude()), make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     (public_id,) = (await writer.pending())[-1:]

@@ -1,4 +1,4 @@
-"""`arcpoint postmortem --batch-api`: handed over once, left and collected, and told plainly."""
+"""`arcpoint postmortem --batch-api`: submitted once, left and collected, every problem reported."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_interrupted_submission_is_discarded(
     assert len(stored.all()) == len(api.batches.submitted) == 2
 
 
-def test_failures_are_told_and_counted(api: MessagesApi, arcpoint: Run, tmp_path: Path) -> None:
+def test_failures_are_reported_and_counted(api: MessagesApi, arcpoint: Run, tmp_path: Path) -> None:
     """An incident that the API failed on has exit code 1 and its reason, and the next run tries it again."""
     api.batches.outcomes(Errored(message="no luck"))
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO, "--json")
@@ -140,7 +140,7 @@ def test_failures_are_told_and_counted(api: MessagesApi, arcpoint: Run, tmp_path
     assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
 
 
-def test_an_api_that_takes_no_batch_is_told(
+def test_an_api_that_accepts_no_batch_is_reported(
     api: MessagesApi, arcpoint: Run, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """One line with the API's reason, exit code 1, and nothing that the next run would have to wait for."""

@@ -54,7 +54,7 @@ def test_a_killed_run_is_continued_without_repeating_anything(
 def test_a_stopped_run_says_how_far_it_got(
     number: signal.Signals, arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
-    """Calls under way are cancelled, what is done is counted and kept, and the exit code is 130."""
+    """Calls in flight are cancelled, what is done is counted and kept, and the exit code is 130."""
     with_model.always(Reply(delay_s=0.1))
     with_model.script(Reply(), Reply())
 
@@ -176,7 +176,7 @@ def test_a_selection_leaves_the_others_alone(
 def test_a_file_that_cannot_be_written_loses_nothing(
     arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
-    """The document is in the database, the failure is told, and the next run makes the file for nothing."""
+    """The document is in the database, the failure is reported, the next run restores the file."""
     out, one = tmp_path / "out", ("--incident", "inc_0101")
     (out / "inc_0101.md").mkdir(parents=True)
     result = arcpoint("postmortem", "--out", out, *one)

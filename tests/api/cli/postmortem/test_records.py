@@ -20,7 +20,7 @@ TWO = (*ONE, "--incident", "inc_0102")
 pytestmark = pytest.mark.process
 
 
-def test_the_cap_of_a_run_holds_and_is_told(
+def test_the_cap_of_a_run_holds_and_is_reported(
     arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """With many at once no more is paid than allowed, the rest is left with exit code 3, and can go on."""
@@ -64,7 +64,7 @@ def test_an_edited_file_stays_until_it_is_taken_in(
     note = f"inc_0101  skipped: its file was edited and is left as it is; {remedy}"
     assert any(line.startswith(note) for line in kept.out.splitlines())
     assert file.read_text("utf-8") == text
-    assert len(with_model.messages) == 3, "only the other one was written anew"
+    assert len(with_model.messages) == 3, "only the other one was rewritten"
 
     taken = arcpoint("postmortem", "edit", "inc_0101", "--file", file)
     assert taken.out == "inc_0101  stored as human text, draft; no run replaces it\n"

@@ -125,7 +125,7 @@ async def test_a_batch_costs_half(
 async def test_a_second_run_has_nothing_to_do(
     make_run: MakeRun, messages_api: MessagesApi, events: Events
 ) -> None:
-    """What is written is neither handed over nor looked up again."""
+    """What is written is neither submitted nor polled again."""
     await go(make_run)
     asked = len(messages_api.journal.requests)
     events.clear()
@@ -230,7 +230,7 @@ async def test_too_many_prompts_are_several_batches(
 async def test_a_prompt_too_large_for_any_batch_costs_one_incident(
     make_run: MakeRun, messages_api: MessagesApi, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, and given back."""
+    """It is reported and released."""
     monkeypatch.setattr(claude_batches, "MAX_BYTES", 100)
     await go(make_run, Selection(incidents=["inc_1"]))
     assert "is too large for a batch" in events.of("NotWritten", "reason")[0]
@@ -349,7 +349,7 @@ async def test_a_batch_that_this_key_does_not_see_is_kept(
     assert all(batch.ended_at for batch in await rows(database, PostmortemBatch))
 
 
-async def test_replies_that_nobody_collected_in_time_are_told_as_lost(
+async def test_replies_that_nobody_collected_in_time_are_reported_as_lost(
     make_run: MakeRun, messages_api: MessagesApi, database: Database, events: Events
 ) -> None:
     """After 29 days the API has the batch and no results: its incidents are free again."""
@@ -385,7 +385,7 @@ async def test_a_submission_is_seen_through_when_the_run_is_stopped(
 async def test_what_changed_meanwhile_is_kept_as_people_left_it(
     make_run: MakeRun, messages_api: MessagesApi, database: Database, events: Events
 ) -> None:
-    """An incident that was forgotten while its batch was under way gets no document; the answer is logged."""
+    """An incident forgotten while its batch is in progress gets no document; the answer is logged."""
     messages_api.batches.seconds = 0.3
     async with make_run() as run:
         working = asyncio.create_task(run.run(Selection(incidents=["inc_1", "inc_2"]), concurrency=2))
@@ -401,7 +401,7 @@ async def test_what_changed_meanwhile_is_kept_as_people_left_it(
 
 
 async def test_polling_slows_down(make_run: MakeRun, messages_api: MessagesApi, events: Events) -> None:
-    """Each look comes later than the one before, up to a limit, and the user is told when."""
+    """Each interval is longer than the one before, up to a limit, and reported."""
     messages_api.batches.polls = 6
     await go(make_run)
     waits = events.of("WaitingForBatches", "next_poll_s")

@@ -104,7 +104,7 @@ async def assert_everything_was_paid_for_once(database: Database, api: MessagesA
 async def test_a_run_that_is_killed_at_any_step_is_continued(
     filled: Database, messages_api: MessagesApi, start: Start, step: str
 ) -> None:
-    """After SIGKILL the next run collects what was handed over, and hands over what was not."""
+    """After SIGKILL the next run collects what was submitted, and submits what was not."""
     assert await finished(start(step)) == -signal.SIGKILL
     assert await finished(start()) == 0
     await assert_everything_was_paid_for_once(filled, messages_api)
