@@ -71,3 +71,12 @@ def test_no_folder_holds_more_files_than_can_be_overlooked(repository: Path) -> 
             if count > 15:
                 crowded[str(folder.relative_to(repository))] = count
     assert set(crowded) == {"context_builder/sources"}
+
+
+@pytest.mark.parametrize("page", ["docs/laws.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/policy.md"])
+def test_every_test_and_module_that_a_page_names_exists(repository: Path, page: str) -> None:
+    """A law without its test, or a term without its module, is a page that has grown old."""
+    text = (repository / page).read_text("utf-8")
+    names = set(re.findall(r"`(?:[\w/]+/)?(\w+\.py)`", text))
+    there = {path.name for package in (*PACKAGES, "tests") for path in (repository / package).rglob("*.py")}
+    assert names - there == set()
