@@ -1,4 +1,4 @@
-"""The cap of a run holds exactly, and is used as far as it can be."""
+"""The cap of a run holds exactly, and is used as fully as possible."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ calls = st.builds(Call, cents, st.integers(0, 100), st.integers(0, 5), breaks=st
 @settings(max_examples=200, deadline=None)
 @given(st.lists(calls, max_size=25), cents, st.integers(1, 8))
 async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, workers: int) -> None:
-    """At no moment do spent and set aside exceed it; a call is left only if it could not have fitted then."""
+    """Spent and reserved never exceed it; a call is rejected only if it could not have fitted then."""
     spend = SpendTracker(cap)
     waiting = iter(todo)
     paid = Decimal(0)
@@ -59,8 +59,8 @@ async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, wor
     assert all(call.worst > cap - paid for call in left), "none is left that would fit now"
 
 
-async def test_a_call_waits_while_only_those_under_way_stand_in_the_way() -> None:
-    """What was set aside and not spent comes to those who wait for it."""
+async def test_a_call_waits_for_calls_in_flight() -> None:
+    """What was reserved and not spent goes to the calls that wait for it."""
     spend = SpendTracker(Decimal(10))
     entered = asyncio.Event()
 
