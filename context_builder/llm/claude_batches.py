@@ -104,21 +104,14 @@ class ClaudeBatches:
         await self._connection.close()
 
     def size_of(self, custom_id: str, prompt: Prompt) -> int:
-        """Return what a prompt adds to a batch, in bytes.
-
-        Raises:
-            ValueError: it is not valid Unicode.
-        """
+        """Return what a prompt adds to a batch, in bytes; see BatchModel."""
         return len(self._encoded(custom_id, prompt)) + len(_BETWEEN)
 
     async def submit(self, items: Sequence[tuple[str, Prompt]]) -> str:
         """Submit a batch and return the API's id of it.
 
-        Retries only if the API certainly accepted nothing, so that one call never makes two batches.
-
-        Raises:
-            BatchUncertain: the API may or may not have accepted it.
-            BatchUnavailable: the API certainly did not accept it.
+        Retries only if the API certainly accepted nothing, so that one call never makes two batches. See
+        BatchModel.
         """
         # In a thread: assembling hundreds of megabytes takes seconds.
         body = await asyncio.to_thread(self._body, items)
@@ -140,12 +133,7 @@ class ClaudeBatches:
             raise BatchUncertain(self._reason(error, call)) from error
 
     async def status(self, api_id: str) -> BatchStatus:
-        """Return the state of a batch.
-
-        Raises:
-            BatchUnavailable: the API could not be asked.
-            BatchGone: it knows no such batch.
-        """
+        """Return the state of a batch; see BatchModel."""
         call, get = self._call(), self._connection.client.get
         response = await self._answer(lambda: get(_path_of(api_id), cast_to=object), call)
         try:
@@ -162,12 +150,7 @@ class ClaudeBatches:
         )
 
     async def results(self, api_id: str) -> AsyncGenerator[tuple[str, Reply | BatchFailure], None]:
-        """Yield the result of each prompt of an ended batch by custom id, in any order.
-
-        Raises:
-            BatchUnavailable: the results could not be read, or are incomplete.
-            BatchGone: the API no longer keeps them.
-        """
+        """Yield the result of each prompt of an ended batch by custom id, in any order; see BatchModel."""
         status = await self.status(api_id)
         if status.state is not BatchState.ENDED:
             raise BatchUnavailable(f"batch {api_id} has not ended yet")

@@ -178,8 +178,17 @@ class BatchSubmitter:
             await journal.discard(batch_id)
             await self._release(draft)
         else:
-            await journal.submitted(batch_id, api_id)
+            await self._store_id(batch_id, api_id)
             await self._context.report(BatchSubmitted(api_id, len(draft.calls), draft.worst_cost_usd))
+
+    async def _store_id(self, batch_id: int, api_id: str) -> None:
+        try:
+            await self._context.journal.submitted(batch_id, api_id)
+        except (DatabaseError, SQLAlchemyError, OSError):
+            command = f"arcpoint postmortem batches {batch_id} --adopt {api_id}"
+            notice = f"the API accepted a batch whose id could not be stored; `{command}` stores it"
+            await self._context.report(Notice(notice))
+            raise
 
     async def _release(self, draft: _Draft) -> None:
         for each in draft.calls:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from context_builder.llm import claude_batches
 from context_builder.llm.batch_model import BatchUnavailable
@@ -294,6 +295,25 @@ async def test_an_uncertain_submission_waits_for_a_person(
     await go(make_run)
     assert len(messages_api.batches.submitted) == len(await rows(database, Postmortem)) == INCIDENTS
     assert await rows(database, PostmortemCall) == []
+
+
+async def test_an_id_that_cannot_be_stored_is_reported(
+    make_run: MakeRun,
+    messages_api: MessagesApi,
+    database: Database,
+    events: Events,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the database fails right after the API's answer, the command that stores the id is printed."""
+
+    async def submitted(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("the disk is full"))
+
+    with monkeypatch.context() as patch, pytest.raises(OperationalError):
+        patch.setattr(BatchJournal, "submitted", submitted)
+        await go(make_run)
+    (api_id,) = messages_api.batches.known
+    assert f"arcpoint postmortem batches 1 --adopt {api_id}" in events.of("Notice", "message")[0]
 
 
 async def test_a_batch_adopted_by_mistake_costs_nothing(
