@@ -66,6 +66,8 @@ async def test_decided_and_imported_texts_stay_as_well(
     async with one.database.write() as session:
         await session.execute(update(Postmortem).values(incident_digest="0" * 64, **values))
     assert await writer.pending(Selection(refresh_stale=True)) == ()
+    with pytest.raises(NothingToDo, match="a person wrote it"):
+        await writer.write("inc_1", refresh_stale=True)
 
 
 async def test_an_approval_ends_with_an_edit_and_an_edit_of_nothing_is_none(
