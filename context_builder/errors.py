@@ -15,8 +15,9 @@ ContextBuilderError
         BatchUncertain
         BatchGone
     PostmortemFailed
-        NotWanted
-    CallLost
+        NothingToDo
+    LeaseLost
+    BatchConflict
     CapReached
     TemplateError
 """

@@ -21,7 +21,7 @@ from api.archive.errors import DocumentRejected, Location
 from api.archive.front_matter import read_yaml, split_front_matter
 from api.archive.replaced_file import replaced_file
 from api.errors import ArcpointApiError
-from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemText, body_digest
+from context_builder.postmortems.records import MAX_CHARACTERS, StoredPostmortem, body_digest
 from context_builder.question.request import QuestionError
 
 MAX_NAME = 120
@@ -100,7 +100,7 @@ class PostmortemFiles:
         path = self.path(incident)
         return path.is_file() and parsed(_text(path)).is_edited
 
-    def state(self, postmortem: PostmortemText) -> FileState:
+    def state(self, postmortem: StoredPostmortem) -> FileState:
         """Return how the postmortem's file compares with it. Raises OSError."""
         path = self.path(postmortem.incident)
         if not path.exists():
@@ -113,7 +113,7 @@ class PostmortemFiles:
         is_behind = not read.is_edited or body_digest(read.body) == body_digest(postmortem.markdown)
         return FileState.BEHIND if is_behind else FileState.EDITED
 
-    def write(self, postmortem: PostmortemText) -> Path:
+    def write(self, postmortem: StoredPostmortem) -> Path:
         """Write the postmortem's file in one step, replacing an older one. Raises OSError."""
         path = self.path(postmortem.incident)
         with replaced_file(path) as file:
@@ -121,7 +121,7 @@ class PostmortemFiles:
         return path
 
 
-def file_text(postmortem: PostmortemText) -> str:
+def file_text(postmortem: StoredPostmortem) -> str:
     """Return the front matter, whose values are JSON and so YAML, and the text."""
     values = {
         "incident": postmortem.incident,

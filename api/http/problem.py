@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from api.errors import ArcpointApiError
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import NotResolved, QueryTimeout
+from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError

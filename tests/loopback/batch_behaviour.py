@@ -13,9 +13,7 @@ class Endpoint(StrEnum):
 
     CREATE = "create"
     RETRIEVE = "retrieve"
-    LIST = "list"
     RESULTS = "results"
-    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, kw_only=True)

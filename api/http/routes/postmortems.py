@@ -12,7 +12,7 @@ from api.http.openapi import problems
 from api.http.problem import Conflict
 from api.http.schemas.bodies import DecisionBody
 from api.services import Services
-from context_builder.postmortems.writer import NotWanted
+from context_builder.postmortems.writer import NothingToDo
 from context_builder.queries import IncidentPostmortem, incident_postmortem, query_session
 from context_builder.queries.incident_postmortem import require_resolved
 from context_builder.text.clock import utc_now
@@ -45,7 +45,7 @@ async def write(incident_id: str, services: RunningServices, response: Response)
     with services.database.connected():
         try:
             await services.postmortems.write(incident_id)
-        except NotWanted as error:
+        except NothingToDo as error:
             raise Conflict(str(error)) from None
     response.headers["location"] = f"/v1/incidents/{quote(incident_id, safe='')}/postmortem"
     return await _stored(services, incident_id)

@@ -22,15 +22,15 @@ from api.archive.postmortem_files import (
     parsed,
     read_edited,
 )
-from context_builder.postmortems.records import PostmortemText
+from context_builder.postmortems.records import StoredPostmortem
 from context_builder.question.request import QuestionError
 from support.source_results import texts
 
 BODY = "# Postmortem: Pool exhausted\n\n## Summary\n\nIt was bad.\n"
 
 
-def postmortem(incident: str, markdown: str = BODY, **values: Any) -> PostmortemText:
-    return PostmortemText(
+def postmortem(incident: str, markdown: str = BODY, **values: Any) -> StoredPostmortem:
+    return StoredPostmortem(
         incident, markdown, "a model", Decimal(1), datetime(2026, 3, 10, tzinfo=UTC), **values
     )
 

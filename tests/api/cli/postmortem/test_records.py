@@ -17,8 +17,10 @@ from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
 ONE = ("--incident", "inc_0101")
 TWO = (*ONE, "--incident", "inc_0102")
 
+pytestmark = pytest.mark.process
 
-def test_the_cap_of_a_run_holds_and_is_told(
+
+def test_the_cap_of_a_run_holds_and_is_reported(
     arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """With many at once no more is paid than allowed, the rest is left with exit code 3, and can go on."""
@@ -59,17 +61,17 @@ def test_an_edited_file_stays_until_it_is_taken_in(
     kept = arcpoint("postmortem", *out, *TWO, "--refresh-stale")
     assert kept.code == 0
     remedy = f"`arcpoint postmortem edit inc_0101 --file {file}`"
-    note = f"inc_0101  left: its file was edited and stays as it is; {remedy}"
+    note = f"inc_0101  skipped: its file was edited and is left as it is; {remedy}"
     assert any(line.startswith(note) for line in kept.out.splitlines())
     assert file.read_text("utf-8") == text
-    assert len(with_model.messages) == 3, "only the other one was written anew"
+    assert len(with_model.messages) == 3, "only the other one was rewritten"
 
     taken = arcpoint("postmortem", "edit", "inc_0101", "--file", file)
-    assert taken.out == "inc_0101  taken in as human text, draft; no run replaces it\n"
+    assert taken.out == "inc_0101  stored as human text, draft; no run replaces it\n"
     assert "The night shift knows more." in stored.all()["inc_0101"]
     assert "nothing was changed" in arcpoint("postmortem", "edit", "inc_0101", "--file", file).out
     again = arcpoint("postmortem", *out, *TWO)
-    assert again.out.splitlines()[0] == f"inc_0101  file made again: {file}"
+    assert again.out.splitlines()[0] == f"inc_0101  file restored: {file}"
     assert 'provenance: "human"' in file.read_text("utf-8")
     assert bodies(tmp_path / "out") == stored.all()
     assert arcpoint("postmortem", *out, *TWO, "--refresh-stale").out.startswith("nothing to do")
@@ -112,7 +114,7 @@ def test_what_is_there_is_listed_and_shown(
     assert (document["markdown"], document["stale"]) == (stored.all()["inc_0102"], True)
 
     again = arcpoint("postmortem", "--out", tmp_path / "out", *TWO)
-    assert "inc_0101  file made again" in again.out, "its front matter says that it is approved now"
+    assert "inc_0101  file restored" in again.out, "its front matter says that it is approved now"
     assert 'status: "approved"' in (tmp_path / "out" / "inc_0101.md").read_text("utf-8")
     refreshed = json.loads(
         arcpoint("postmortem", "--refresh-stale", "--out", tmp_path / "out", *TWO, "--json").out

@@ -1,4 +1,4 @@
-"""The cap of a run holds exactly, and is used as far as it can be."""
+"""The cap of a run holds exactly, and is used as fully as possible."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.postmortems.spending import CapReached, Spending
+from context_builder.llm.spend import CapReached, SpendTracker
 
 cents = st.integers(0, 400).map(lambda number: Decimal(number) / 100)
 
@@ -30,8 +30,8 @@ calls = st.builds(Call, cents, st.integers(0, 100), st.integers(0, 5), breaks=st
 @settings(max_examples=200, deadline=None)
 @given(st.lists(calls, max_size=25), cents, st.integers(1, 8))
 async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, workers: int) -> None:
-    """At no moment do spent and set aside exceed it; a call is left only if it could not have fitted then."""
-    spending = Spending(cap)
+    """Spent and reserved never exceed it; a call is rejected only if it could not have fitted then."""
+    spend = SpendTracker(cap)
     waiting = iter(todo)
     paid = Decimal(0)
     left: list[Call] = []
@@ -40,8 +40,8 @@ async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, wor
         nonlocal paid
         for call in waiting:
             try:
-                async with spending.reserved_for(call.worst) as reservation:
-                    assert spending.spent + spending.reserved <= cap
+                async with spend.reserved_for(call.worst) as reservation:
+                    assert spend.spent + spend.reserved <= cap
                     for _ in range(call.turns):
                         await asyncio.sleep(0)
                     if not call.breaks:
@@ -54,37 +54,37 @@ async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, wor
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         for _ in range(workers):
             group.create_task(work())
-    assert spending.reserved == 0
-    assert spending.spent == paid <= cap
+    assert spend.reserved == 0
+    assert spend.spent == paid <= cap
     assert all(call.worst > cap - paid for call in left), "none is left that would fit now"
 
 
-async def test_a_call_waits_while_only_those_under_way_stand_in_the_way() -> None:
-    """What was set aside and not spent comes to those who wait for it."""
-    spending = Spending(Decimal(10))
+async def test_a_call_waits_for_calls_in_flight() -> None:
+    """What was reserved and not spent goes to the calls that wait for it."""
+    spend = SpendTracker(Decimal(10))
     entered = asyncio.Event()
 
     async def second() -> None:
-        async with spending.reserved_for(Decimal(8)):
+        async with spend.reserved_for(Decimal(8)):
             entered.set()
 
-    async with spending.reserved_for(Decimal(8)) as first:
+    async with spend.reserved_for(Decimal(8)) as first:
         waiting = asyncio.create_task(second())
         await asyncio.sleep(0.01)
         assert not entered.is_set()
-        async with spending.reserved_for(Decimal(2)) as cheaper:  # does not wait behind it
+        async with spend.reserved_for(Decimal(2)) as cheaper:  # does not wait behind it
             cheaper.settle(Decimal(0))
         first.settle(Decimal(1))
     await asyncio.wait_for(waiting, 1)
-    assert spending.spent == 9
+    assert spend.spent == 9
 
 
 async def test_what_is_cancelled_counts_in_full() -> None:
     """Nobody knows what a call has cost that was broken off, and one that waited has cost nothing."""
-    spending = Spending(Decimal(10))
+    spend = SpendTracker(Decimal(10))
 
     async def call() -> None:
-        async with spending.reserved_for(Decimal(6)):
+        async with spend.reserved_for(Decimal(6)):
             await asyncio.sleep(60)
 
     under_way, waiting = asyncio.create_task(call()), asyncio.create_task(call())
@@ -92,15 +92,15 @@ async def test_what_is_cancelled_counts_in_full() -> None:
     waiting.cancel()
     under_way.cancel()
     await asyncio.gather(under_way, waiting, return_exceptions=True)
-    assert (spending.spent, spending.reserved) == (6, 0)
-    with pytest.raises(CapReached, match=r"the call could cost \$6\.00, and \$4\.00 of the cap are left"):
-        spending.require(Decimal(6))
+    assert (spend.spent, spend.reserved) == (6, 0)
+    with pytest.raises(CapReached, match=r"the call could cost \$6\.00, but only \$4\.00 of the cap is left"):
+        spend.require(Decimal(6))
 
 
 async def test_without_a_cap_everything_fits_and_is_counted() -> None:
     """The sum is known all the same."""
-    spending = Spending()
-    async with spending.reserved_for(Decimal(1_000_000)) as reservation:
+    spend = SpendTracker()
+    async with spend.reserved_for(Decimal(1_000_000)) as reservation:
         reservation.settle(Decimal("0.25"))
-    assert spending.spent == Decimal("0.25")
-    assert spending.left is None
+    assert spend.spent == Decimal("0.25")
+    assert spend.left is None

@@ -1,4 +1,4 @@
-"""What a run with batches tells while it goes on."""
+"""Progress events of a run through the Message Batches API."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from context_builder.postmortems.records import PostmortemText
+from context_builder.postmortems.records import StoredPostmortem
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A postmortem is stored."""
+class PostmortemWritten:
+    """A postmortem was stored."""
 
-    text: PostmortemText
+    text: StoredPostmortem
 
 
 @dataclass(frozen=True, slots=True)
 class NotWritten:
-    """An incident gets none in this run; its call is given back."""
+    """An incident gets no postmortem in this run; its call was released."""
 
     incident: str
     """Public id."""
@@ -28,8 +28,8 @@ class NotWritten:
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
-    """The API has taken a batch."""
+class BatchSubmitted:
+    """The API accepted a batch."""
 
     api_id: str
     prompts: int
@@ -37,22 +37,22 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """The run looks again after a while."""
+class WaitingForBatches:
+    """The run waits before it polls again."""
 
     batches: int
-    waiting: int
+    prompts: int
     """Prompts without a result."""
     oldest: timedelta
-    """Since the oldest batch was stored."""
-    next_look_s: float
+    """Age of the oldest batch."""
+    next_poll_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Notice:
     """One line that the user should read."""
 
     message: str
 
 
-Event = Written | NotWritten | Submitted | Waiting | Note
+Progress = PostmortemWritten | NotWritten | BatchSubmitted | WaitingForBatches | Notice
