@@ -53,6 +53,7 @@ async def counted(database: Database) -> tuple[int, int]:
         return raw or 0, await session.scalar(hourly) or 0
 
 
+@pytest.mark.process
 async def test_killed_half_way_and_run_again_equals_a_clean_run(
     database_url: str, database: Database, log: Path, load: Load, contents: Contents, rejects: Path,
     copied_database: Database,
