@@ -17,6 +17,8 @@ from api.ingest import IngestSummary, LoadStopped, Progress, RequestRecord, inge
 from models import Request, RequestRollup, Resolution
 from models.database import Database
 
+pytestmark = pytest.mark.both_databases  # conflicts and locks differ
+
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
 Load = Callable[..., Awaitable[IngestSummary]]
