@@ -130,6 +130,7 @@ def test_a_database_that_cannot_be_used_is_an_error(
     assert problem in result.stderr
 
 
+@pytest.mark.process
 def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     run: Run, sqlite_url: str, write_log: WriteFile, request_line: Line, repository: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_format_and_delimiter_come_from_the_name_or_from_options(
     assert summarized(read(write_file(first, first, name=name), **options)) == [(2, {"a": "a", "b": "b"})]
 
 
+@pytest.mark.database  # ids of rows are kept in a temporary one
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -43,6 +43,7 @@ def numbers(summary: IngestSummary) -> tuple[int, int, int, int]:
     return summary.added, summary.updated, summary.already_present, summary.rejected
 
 
+@pytest.mark.both_databases
 async def test_an_incident_follows_its_row(database: Database, write_file: WriteFile, load: Load) -> None:
     """The same row again changes nothing; a resolved one resolves it, a reopened one reopens it."""
     path = write_file(HEADER, OPEN)
@@ -137,6 +138,7 @@ async def test_incidents_without_ids_stay_distinct(
     assert all(name.startswith("inc_") for name in await stored(database))
 
 
+@pytest.mark.both_databases
 async def test_several_loads_at_once_add_each_incident_once(
     database: Database, write_file: WriteFile, load: Load
 ) -> None:

@@ -17,6 +17,8 @@ from api.ingest import IngestSummary, LoadStopped, Progress, RequestRecord, inge
 from models import Request, RequestRollup, Resolution
 from models.database import Database
 
+pytestmark = pytest.mark.both_databases  # conflicts and locks differ
+
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
 Load = Callable[..., Awaitable[IngestSummary]]
@@ -53,6 +55,7 @@ async def counted(database: Database) -> tuple[int, int]:
         return raw or 0, await session.scalar(hourly) or 0
 
 
+@pytest.mark.process
 async def test_killed_half_way_and_run_again_equals_a_clean_run(
     database_url: str, database: Database, log: Path, load: Load, contents: Contents, rejects: Path,
     copied_database: Database,

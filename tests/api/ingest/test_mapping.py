@@ -12,6 +12,8 @@ import pytest
 from api.ingest import IncidentRecord, InputError, MappingError, RequestRecord, load_mapping
 from api.ingest.files.reader import Batch, read_batches
 
+pytestmark = pytest.mark.database  # ids of rows are kept in a temporary one
+
 WriteFile = Callable[..., Path]
 
 WHOLE = """

@@ -17,6 +17,8 @@ from api.ingest import IngestSummary, LoadStopped, RequestRecord, ingest_file, l
 from models import Deployment, Request, RequestRollup, Resolution, User
 from models.database import Database
 
+pytestmark = pytest.mark.both_databases  # conflicts and locks differ
+
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
 Load = Callable[..., Awaitable[IngestSummary]]
