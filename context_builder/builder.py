@@ -24,7 +24,8 @@ from context_builder.source import ContextSource, Section, SourceResult, Status,
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
 from memory.incident_memory import IncidentMemory
-from models.database import Database, DatabaseUnreachable
+from models.database import Database
+from models.errors import DatabaseUnreachable
 from models.snapshot import Snapshot, Snapshots
 
 log = structlog.get_logger(__name__)

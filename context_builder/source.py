@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -93,3 +93,8 @@ class SourceResult:
     milliseconds: int
     error: str | None = None
     """One line that says what went wrong, where something did."""
+
+
+def by_importance(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """Return facts with the most important first; ties keep their order."""
+    return tuple(sorted(facts, key=lambda fact: -fact.importance))

@@ -35,9 +35,8 @@ from api.version import version
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
 _TOLD = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 
 from api.services import Services
-from context_builder.queries import reading
+from context_builder.queries import query_session
 from context_builder.queries.session import DEADLINE_S
 from models.database import ReadSession
 
@@ -25,7 +25,7 @@ RunningServices = Annotated[Services, Depends(running_services)]
 
 async def read_session(services: RunningServices) -> AsyncIterator[ReadSession]:
     """A session with a deadline for the queries of one request. Raises QueryTimeout and DatabaseError."""
-    async with reading(services.database, deadline_s=DEADLINE_S) as session:
+    async with query_session(services.database, deadline_s=DEADLINE_S) as session:
         yield session
 
 

@@ -15,11 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import NotResolved, QueryTimeout, Unknown
+from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -152,7 +151,7 @@ def _told_of_incidents(error: Exception) -> tuple[int, str, str]:
 
 
 def _told_of_question(error: QuestionError, request: Request) -> tuple[int, str, str]:
-    if isinstance(error, Unknown):
+    if isinstance(error, NotFound):
         return 404, "unknown", str(error)
     if isinstance(error, NotResolved):
         return 409, "conflict", str(error)

@@ -36,7 +36,8 @@ from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
 from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Provenance
-from models.database import Database, DatabaseError, ReadSession
+from models.database import Database, ReadSession
+from models.errors import DatabaseError
 
 _T = TypeVar("_T")
 

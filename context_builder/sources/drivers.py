@@ -1,8 +1,8 @@
-"""What carries a change: answers "which tier, deployment or router version made it worse, and by how much?".
+"""Drivers of a change: answers "which tier, deployment or router version made it worse, and by how much?".
 
 Columns: for each metric that left its usual level (latency in ms, failed requests in %, requests, cost in US
-dollars, quality score), the slices that carry the change with their share of it (%), before and after the
-onset, and sample sizes; before is up to 7 days before the window. Nothing significant is said as such.
+dollars, quality score), the slices that drive the change with their share of it (%), values before and after
+the onset, and sample sizes; before is up to 7 days before the window.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.text.formatting import format_time
 
 MAX_SHIFTS = 5
-"""Changes that are taken apart, the most relevant first."""
-_FALLING = 0.08
-"""By so much less important is each further driver of a change."""
-_FIRST = 0.96
+"""Changes that are attributed to slices, the most relevant first."""
+_DRIVER_STEP = 0.08
+"""Decrease in importance from one driver of a change to the next."""
+_FIRST_IMPORTANCE = 0.96
 """Importance of the first driver of the first change."""
-_FEWER = 0.05
-"""By so much less important is each further change."""
-_ONLY_GAPS = "no requests for some time (see the onsets), explained by no slice; nothing else significant"
+_SHIFT_STEP = 0.05
+"""Decrease in importance from one change to the next."""
+_ONLY_GAPS = "gaps in the requests (see the onsets), which no slice explains; no other significant change"
 _NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """The slices that carry each change, the best description of it first."""
+    """Return the slices that drive each change, the best description of it first."""
     findings = await stores.exploration.findings(request)
     return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
 async def _section(request: ContextRequest, stores: Stores, findings: ExplorationFindings) -> Section:
     shifts = findings.shifts
-    told = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
-    if not told:
+    explained = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
+    if not explained:
         if shifts:
             return Section(_ONLY_GAPS)
         if not findings.has_traffic:
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
-        return Section(_nothing(request))
+        return Section(_format_no_change(request))
     async with stores.snapshot.session() as session:
         found: list[Attribution] = []
-        for shift in told:
+        for shift in explained:
             others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
             without = [driver.slice for one in others for driver in one.drivers[:1]]
             found += await attribute_change(session, with_aftermath(request), shift, LOOKBACK, without)
@@ -63,14 +63,17 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         fact
         for rank, one in enumerate(found)
         for fact in _facts(
-            one, _FIRST - _FEWER * min(rank, 6), scope_name(request), related_topics(one.shift, shifts)
+            one,
+            _FIRST_IMPORTANCE - _SHIFT_STEP * min(rank, 6),
+            scope_name(request),
+            related_topics(one.shift, shifts),
         )
     ]
-    said = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in told)
-    return Section(f"per change: {said}", tuple(facts))
+    changes = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in explained)
+    return Section(f"per change: {changes}", tuple(facts))
 
 
-def _nothing(request: ContextRequest) -> str:
+def _format_no_change(request: ContextRequest) -> str:
     start = request.window.start - LOOKBACK
     return (
         "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
@@ -90,13 +93,7 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
         short = f"{head}; {figures_text(one, driver)}"
         also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
         text = f"{short}{one.note}{also}"
-        yield Fact(text, "" if text == short else short, importance - _FALLING * rank, topics, "drivers")
+        yield Fact(text, "" if text == short else short, importance - _DRIVER_STEP * rank, topics, "drivers")
 
 
-source = ContextSource(
-    "drivers",
-    "DR",
-    ANY_CHANGE,
-    4.0,
-    read,
-)
+source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)

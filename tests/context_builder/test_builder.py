@@ -19,7 +19,8 @@ from context_builder.question.request import ContextRequest, QuestionInput, Topi
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.sources import discover
 from models import User
-from models.database import Database, DatabaseUnreachable
+from models.database import Database
+from models.errors import DatabaseUnreachable
 from support.no_memory import NO_MEMORY
 from support.prepared_databases import STORY_ANCHOR
 

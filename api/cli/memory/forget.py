@@ -56,7 +56,7 @@ async def _forget(incidents: Sequence[str]) -> tuple[Forgotten, ...]:
     settings = load_settings()
     async with opened_memory(settings) as (_, memory):
         with progress_bar("building memory without it") as progress:
-            forgotten = await memory.upkeep.forget(incidents, at=utc_now(), progress=progress)
+            forgotten = await memory.maintenance.forget(incidents, at=utc_now(), progress=progress)
     await asyncio.to_thread(_remove_files, PostmortemFiles(settings.postmortem_path), incidents)
     return forgotten
 

@@ -20,7 +20,7 @@ from context_builder.postmortems.spending import CapReached, Spending
 from context_builder.postmortems.template import Template
 from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 
 class Result(StrEnum):

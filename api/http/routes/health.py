@@ -14,7 +14,7 @@ from api.http.schemas.health import Health, LivenessBody, PartBody, ReadinessBod
 from api.services import Services
 from memory.errors import MemoryUnavailable
 from memory.recall.results import RecallQuery
-from models.database import DatabaseError
+from models.errors import DatabaseError
 from models.migrations import head_revision
 
 router = APIRouter(tags=["health"])

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from api.http.dependencies import Reading, RunningServices
 from api.http.openapi import problems, query_problems
 from api.http.schemas.memory import RecollectionBody, SearchBody, SearchParameters
-from context_builder.queries.moment import moment_of
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
 
@@ -25,7 +25,7 @@ async def search(
     503 with the reason where memory or the database cannot be used.
     """
     query = RecallQuery(text=check_question(parameters.text))
-    moment = moment_of(parameters.as_of)
+    moment = resolve_moment(parameters.as_of)
     found = await services.memory.recall(session, [query], as_of=moment.as_of, limit=parameters.limit)
     return SearchBody(
         as_of=moment.as_of,

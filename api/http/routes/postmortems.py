@@ -13,7 +13,7 @@ from api.http.problem import Conflict
 from api.http.schemas.postmortems import DecisionBody, PostmortemBody
 from api.services import Services
 from context_builder.postmortems.writer import NotWanted
-from context_builder.queries import incident_postmortem, reading
+from context_builder.queries import incident_postmortem, query_session
 from context_builder.queries.incident_postmortem import require_resolved
 from context_builder.text.clock import utc_now
 from memory.maintenance import reviews
@@ -38,9 +38,9 @@ async def write(incident_id: str, services: RunningServices, response: Response)
     It is a draft until somebody approves it. 409 while the incident is active, where another run is writing
     it, and where it is there already. 503 where the model or the database cannot be used.
     """
-    async with reading(services.database) as session:
+    async with query_session(services.database) as session:
         await require_resolved(session, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         try:
             await services.postmortems.write(incident_id)
         except NotWanted as error:
@@ -74,11 +74,11 @@ async def _decided(
 ) -> PostmortemBody:
     # Nothing is decided where there is nothing to show for it.
     await _stored(services, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         await decide(services.database, incident_id, by=decision.by, at=utc_now())
     return await _stored(services, incident_id)
 
 
 async def _stored(services: Services, incident_id: str) -> PostmortemBody:
-    async with reading(services.database) as session:
+    async with query_session(services.database) as session:
         return PostmortemBody.model_validate(await incident_postmortem(session, incident_id))

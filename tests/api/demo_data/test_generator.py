@@ -16,7 +16,8 @@ from api.demo_data import StoryError, seed
 from api.demo_data.generator import tell
 from api.demo_data.history import IDENTIFYING
 from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, User
-from models.database import Database, DatabaseNotMigrated
+from models.database import Database
+from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
 from support.prepared_databases import STORY_ANCHOR as ANCHOR

@@ -27,7 +27,7 @@ from context_builder.queries import (
     incident_history,
     latency_trends,
     quality_summary,
-    reading,
+    query_session,
     recent_requests,
     request_detail,
     request_volume,
@@ -86,7 +86,7 @@ async def test_every_endpoint_tells_what_its_query_finds(client: httpx.AsyncClie
     since = AS_OF - timedelta(days=2)
     traffic = TrafficFilter(tiers=("premium", "budget"), models=("gpt-4",), since=since, as_of=AS_OF)
     tiers = {"tier": ["premium", "budget"], "model": "gpt-4"}
-    async with reading(service.state.services.database) as session:
+    async with query_session(service.state.services.database) as session:
         user = await session.scalar(select(User.public_id).order_by(User.id).limit(1))
         request = await session.scalar(select(Request.public_id).where(Request.created_at < AS_OF).limit(1))
         assert user is not None

@@ -1,0 +1,18 @@
+"""The base of every error that the `api` package raises for its callers.
+
+ArcpointApiError
+├── IngestError             api.ingest.errors: a file cannot be loaded
+│   ├── MappingError        the mapping does not fit the fields or the file; nothing was written
+│   ├── InputError          the file cannot be used; nothing was written
+│   └── LoadStopped         the database or a disk failed; the rows already stored stay
+├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
+├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
+├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported
+└── FolderUnusable          api.archive.postmortem_files: no postmortem can be written to a folder
+"""
+
+from __future__ import annotations
+
+
+class ArcpointApiError(Exception):
+    """A request to Arcpoint that cannot be met; the message is one line that says what is accepted."""
