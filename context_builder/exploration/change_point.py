@@ -82,7 +82,7 @@ def merge_events(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
 
 
 def _representative(event: Sequence[ChangePoint]) -> ChangePoint:
-    """Return the largest of the clearest changes (of about equal ones the simplest slice), timed by the first."""
+    """Return the largest of the clearest changes (of equal ones the simplest), timed by the clearest."""
     clear = [shift for shift in event if shift.evidence >= MIN_EVIDENCE_RATIO * event[0].evidence]
     least = MIN_SIZE_RATIO * max(_magnitude(shift) for shift in clear)
     large = (shift for shift in clear if _magnitude(shift) >= least)

@@ -93,6 +93,6 @@ def _cost_text(attribution: Attribution, driver: Driver) -> str:
     expected = Decimal(str(driver.before.mass * (breakdown.exposure or 0.0) * unit))
     ratio = f" ({format_ratio(float(spent), float(expected))})" if expected else ""
     return (
-        f"{format_dollars(spent)} for {format_count(round(driver.after.weight), 'request')} since then, about "
-        f"{format_dollars(expected)} expected from prior days{ratio}"
+        f"{format_dollars(spent)} for {format_count(round(driver.after.weight), 'request')} since then, "
+        f"about {format_dollars(expected)} expected from prior days{ratio}"
     )

@@ -231,10 +231,10 @@ def _change_points(observed: ObservedSignal, request: ContextRequest, least: flo
     for level_shift in level_shifts(observed.signal, least):
         shift = _change_point(observed, level_shift)
         is_over = shift.until is not None and shift.until <= request.window.start
+        is_visible = not is_over and shift.onset < request.window.end
         has_enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
-        if not is_over and shift.onset < request.window.end and has_enough:
-            if is_notable(shift.metric, shift.after, shift.before):
-                yield shift
+        if is_visible and has_enough and is_notable(shift.metric, shift.after, shift.before):
+            yield shift
 
 
 def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
