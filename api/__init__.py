@@ -1,4 +1,4 @@
-"""Every surface of Arcpoint: `from api import query_ai`, the HTTP service and the command line."""
+"""The interfaces of Arcpoint: `from api import query_ai`, the HTTP service and the command line."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 
 def _refuse_shadowed_packages() -> None:
-    """Fails at once when another installed package hides one of ours: the names are generic."""
+    """Fail at once if another installed package hides one of ours: the names are generic."""
     home = Path(__file__).resolve().parent.parent
     for name in ("models", "memory", "context_builder"):
         spec = find_spec(name)
@@ -37,7 +37,7 @@ __all__ = ["Answer", "QuestionError", "ScopeNames", "query_ai"]
 
 
 def __getattr__(name: str) -> object:
-    """Imports a public name when it is first used, so that `arcpoint --help` need not load everything."""
+    """Import a public name on first use, so that `arcpoint --help` stays fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'api' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

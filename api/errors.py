@@ -5,6 +5,12 @@ ArcpointApiError
 │   ├── MappingError        the mapping does not fit the fields or the file; nothing was written
 │   ├── InputError          the file cannot be used; nothing was written
 │   └── LoadStopped         the database or a disk failed; the rows already stored stay
+├── SettingsError           api.settings: a variable of the environment cannot be used
+├── DemoDataError           api.demo_data: the database or the anchor cannot be used
+├── Conflict                api.http.problem: a request does not fit the current state
+├── CannotListen            api.cli.serve: the address of the service cannot be used
+├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
+├── OutputFailed            api.cli.terminal: standard output cannot be written
 ├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
 ├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
 ├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported

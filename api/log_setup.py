@@ -1,4 +1,4 @@
-"""Where log lines go and how they look: one per event on standard error, for people or as JSON."""
+"""Configures logging: one line per event on standard error, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from structlog.typing import Processor
 LogFormat = Literal["console", "json"]
 
 _LIBRARIES_FROM = logging.WARNING
-"""Ours are logged from INFO on, those of libraries from here."""
+"""Minimum level of messages from libraries; ours are logged from INFO on."""
 
 
 def configure_logging(log_format: LogFormat) -> None:
-    """Sends what we and the libraries log to standard error, in the given format."""
+    """Send our messages and those of libraries to standard error, in the given format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,12 +48,12 @@ def configure_logging(log_format: LogFormat) -> None:
     root.setLevel(_LIBRARIES_FROM)
     for package in ("models", "memory", "context_builder", "api"):
         logging.getLogger(package).setLevel(logging.INFO)
-    # It repeats the traceback of an error that the exception handler has logged with its request's id.
+    # It repeats tracebacks that the exception handler has already logged with the request's id.
     logging.getLogger("uvicorn.error").addFilter(_is_not_repeated)
 
 
 def _rendering(log_format: LogFormat) -> list[Processor]:
-    # Plain tracebacks: the others show local variables, which can hold secrets.
+    # Plain tracebacks: others show local variables, which can contain secrets.
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     return [

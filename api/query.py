@@ -1,4 +1,4 @@
-"""`query_ai`: the programmatic surface."""
+"""`query_ai`: the Python interface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.answer.answer import Answer
 from context_builder.question.request import QuestionInput, ScopeNames
-from memory.maintenance.outbox_poller import following
+from memory.maintenance.outbox_poller import outbox_poller
 
 
 async def query_ai(
@@ -25,17 +25,22 @@ async def query_ai(
     scope: ScopeNames | None = None,
     token_budget: int | None = None,
 ) -> Answer:
-    """Answers a question about the gateway with at most one model call.
+    """Answer a question about the gateway with at most one model call.
 
-    `user` is who asks; `as_of` an aware moment to ask about instead of now; `since` and `until` a window and
-    `scope` names that win over what the text says. The first call of an event loop opens the database and
-    memory that the environment names; later calls share them, as do calls inside a running service.
+    `user` is the user who asks; `as_of` an aware time to answer as of, instead of now; `since` and `until`
+    a window and `scope` entities that override those named in the question. The first call in an event loop
+    opens the database and memory named by the environment; later calls share them, as do calls inside a
+    running service.
 
-    Raises QuestionError, SettingsError, PriceFileError and DatabaseError, each with a one-line message.
+    Raises:
+        QuestionError: The question or one of its arguments cannot be used.
+        SettingsError: A variable of the environment cannot be used.
+        PriceFileError: The file of ARCPOINT_PRICES_FILE cannot be used.
+        DatabaseError: The database is unavailable.
     """
     ask = QuestionInput(
         question=question,
-        asker=user,
+        asked_by=user,
         as_of=as_of,
         since=since,
         until=until,
@@ -48,9 +53,9 @@ async def query_ai(
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Services]:
-    """Opens services that `query_ai` uses, too, wherever it is called in this event loop."""
+    """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
-    async with open_services(settings, wait_for_memory=False) as services, _upkeep(services):
+    async with open_services(settings, wait_for_memory=False) as services, _maintenance(services):
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:
@@ -59,11 +64,11 @@ async def serving(settings: Settings) -> AsyncIterator[Services]:
             _opened.pop(loop, None)
 
 
-def _upkeep(services: Services) -> AbstractAsyncContextManager[None]:
-    """What a service does besides answering: memory follows the database, if it may be written."""
+def _maintenance(services: Services) -> AbstractAsyncContextManager[None]:
+    """Keep memory up to date with the database in the background, unless it is read-only."""
     if services.settings.read_only:
         return nullcontext()
-    return following(services.memory.upkeep, every_s=services.settings.memory_follow_s)
+    return outbox_poller(services.memory.maintenance, every_s=services.settings.memory_follow_s)
 
 
 _opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] = WeakKeyDictionary()
@@ -76,19 +81,19 @@ async def _services_of_this_loop() -> Services:
         opened = _opened[loop] = loop.create_future()
         keeper = loop.create_task(_keep_open(opened))
         _keepers.add(keeper)
-        keeper.add_done_callback(lambda task: _forget(task, opened))
+        keeper.add_done_callback(lambda task: _release(task, opened))
     return await asyncio.shield(_opened[loop])
 
 
 async def _keep_open(opened: asyncio.Future[Services]) -> None:
-    """Holds services open until the loop ends: `asyncio.run` cancels this task and waits for it."""
+    """Keep services open until the loop ends: `asyncio.run` cancels this task and waits for it."""
     async with open_services(await asyncio.to_thread(load_settings)) as services:
         opened.set_result(services)
         await asyncio.get_running_loop().create_future()
 
 
-def _forget(keeper: asyncio.Task[None], opened: asyncio.Future[Services]) -> None:
-    """Gives an opening that failed to those who wait for it; the next call tries again."""
+def _release(keeper: asyncio.Task[None], opened: asyncio.Future[Services]) -> None:
+    """Pass the error of a failed start on to the waiting callers; the next call tries again."""
     _keepers.discard(keeper)
     _opened.pop(opened.get_loop(), None)
     error = None if keeper.cancelled() else keeper.exception()

@@ -14,6 +14,7 @@ from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
+from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.prompt.calibration import Calibration
@@ -29,7 +30,7 @@ from memory.index.contract import VectorIndex
 from models.database import Database
 from models.migrations import head_revision
 
-_Made = TypeVar("_Made")
+_Client = TypeVar("_Client")
 
 NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
@@ -39,7 +40,7 @@ MEMORY_START_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a surface calls; shared by all questions of a process."""
+    """Services behind every interface; shared by all questions of a process."""
 
     settings: Settings
     database: Database
@@ -51,7 +52,7 @@ class Services:
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database, checked to be reachable and of this version's schema. Raises DatabaseError."""
+    """Open the database and check its schema. Raises DatabaseError."""
     database = Database(
         settings.database_url, connections=settings.database_connections, read_only=settings.read_only
     )
@@ -66,7 +67,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 async def open_memory(
     settings: Settings, database: Database, embedder: Embedder | None = None
 ) -> AsyncIterator[IncidentMemory]:
-    """Incident memory, loading in the background; what is wrong with it shows when it is used."""
+    """Open incident memory, which loads in the background; its errors surface when it is used."""
     if embedder is None:
         embedder = await asyncio.to_thread(make_embedder, settings)
     memory = IncidentMemory(
@@ -84,10 +85,14 @@ async def open_memory(
 
 @asynccontextmanager
 async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> AsyncIterator[Services]:
-    """All services over one database and one memory.
+    """Open all services on one database and one memory.
 
-    A program that asks once waits until memory has loaded its model; a service answers without it until then.
-    Raises DatabaseError, PriceFileError and SettingsError.
+    A program that asks once should wait for memory to load its model; until then answers do without it.
+
+    Raises:
+        DatabaseError: The database is unavailable, or its schema is of another version.
+        PriceFileError: The price file cannot be used.
+        SettingsError: A setting of the model cannot be used.
     """
     async with AsyncExitStack() as stack:
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
@@ -117,7 +122,7 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
 
 
 def make_embedder(settings: Settings) -> Embedder:
-    """The embedder that the settings choose."""
+    """Create the embedder of the settings."""
     if settings.embedder == "hashing":
         return HashingEmbedder()
     if settings.embedder_path is None:
@@ -126,7 +131,7 @@ def make_embedder(settings: Settings) -> Embedder:
 
 
 def make_index(settings: Settings) -> VectorIndex:
-    """A folder that this process owns, or a server that many share."""
+    """Create the index: a folder that this process owns, or a server shared by many."""
     if settings.memory_url is None:
         return ChromaIndex(settings.memory_path)
     token = settings.memory_token
@@ -134,34 +139,36 @@ def make_index(settings: Settings) -> VectorIndex:
 
 
 def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
-    """Claude, or None without a key: then nothing leaves this machine. Raises SettingsError."""
+    """Create the Claude client; without a key None: nothing leaves this machine. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         return None
-    from context_builder.llm.claude import Claude  # noqa: PLC0415  the SDK takes a second to import
+    from context_builder.llm.claude import Claude  # noqa: PLC0415  importing the SDK takes a second
 
-    return _made(Claude, settings, prices)
+    return _api_client(Claude, settings, prices)
 
 
 def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
-    """Claude through the Message Batches API. Raises SettingsError, also without a key."""
+    """Create the client of the Message Batches API. Raises SettingsError, also without a key."""
     from context_builder.llm.claude_batches import ClaudeBatches  # noqa: PLC0415  likewise
 
-    return _made(ClaudeBatches, settings, prices)
+    return _api_client(ClaudeBatches, settings, prices)
 
 
-def _made(kind: Callable[..., _Made], settings: Settings, prices: PriceList) -> _Made:
-    """A client of the API by the settings."""
+def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
+    """Create an API client from the settings. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         raise SettingsError(NO_KEY)
     try:
         return kind(
-            api_key=settings.anthropic_api_key.get_secret_value(),
-            model=settings.model,
-            max_output_tokens=settings.max_output_tokens,
-            deadline_s=settings.model_deadline_s,
-            base_url=settings.anthropic_base_url,
-            max_retries=settings.model_retries,
-            cache_minimum=prices.cache_minimum(settings.model),
+            ClaudeOptions(
+                api_key=settings.anthropic_api_key.get_secret_value(),
+                model=settings.model,
+                max_output_tokens=settings.max_output_tokens,
+                deadline_s=settings.model_deadline_s,
+                base_url=settings.anthropic_base_url or API_URL,
+                max_retries=settings.model_retries,
+                cache_minimum=prices.cache_minimum(settings.model),
+            )
         )
     except ValueError as error:
         raise SettingsError(

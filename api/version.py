@@ -1,4 +1,4 @@
-"""The version of this program."""
+"""The version of Arcpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def version() -> str:
-    """As installed; in a checkout that was never installed, as its pyproject.toml has it."""
+    """Return the installed version, or that of pyproject.toml in a checkout that was never installed."""
     try:
         return metadata.version("arcpoint")
     except metadata.PackageNotFoundError:

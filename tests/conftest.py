@@ -22,13 +22,13 @@ from loopback.fixtures import (  # noqa: F401 - for any test
 from models.database import Database
 from support.prepared_databases import PostgresServer, migrate, seed_story
 
+# A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # No test reaches a model hub or a real API, whatever the shell that starts it has set.
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
-
-# A shell that starts the tests in the background ignores Ctrl-C, and every child would inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ROOM = 2 * 1024**3
 """Bytes; a database takes some 10 MB and is dropped after its test."""

@@ -1,4 +1,4 @@
-"""The command line: `arcpoint --help` lists what it can do."""
+"""The command line; `arcpoint --help` lists the commands."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from api.cli.commands import run
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     sys.exit(run(sys.argv[1:]))

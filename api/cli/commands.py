@@ -1,4 +1,4 @@
-"""The commands, each loaded only when it is used, so that `arcpoint --help` is quick."""
+"""The commands, each loaded on use, so that `arcpoint --help` is fast."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 from typing_extensions import override
 
-from api.cli.terminal.streams import flush_streams, prepare_streams, print_error, unreadable_argument
+from api.cli.terminal.streams import flush_streams, invalid_argument, prepare_streams, print_error
 
-WRONG_USE = 2
+USAGE_ERROR = 2
 
 SUMMARIES = {
     "ask": "Ask one question about the gateway.",
-    "chat": "Ask question after question over one connection.",
-    "demo": "Make example data, ask about it, write a postmortem.",
+    "chat": "Ask several questions interactively.",
+    "demo": "Generate example data, ask about it and write a postmortem.",
     "serve": "Run the HTTP service.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
-    "memory": "Search incident memory and keep it up to date.",
+    "memory": "Search and maintain incident memory.",
     "db": "Create, fill and inspect the database.",
 }
-"""What `arcpoint --help` says; each is a module here that defines `app` or a function of its name."""
+"""Help texts by command; each is a module here that defines `app` or a function of the same name."""
 
 MODULES = {
     "ask": "ask.ask",
     "chat": "ask.chat",
-    "demo": "demo.demo",
-    "memory": "memory.memory",
+    "demo": "demo.command",
+    "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
 }
-"""Commands that are folders."""
+"""Commands that have a folder of their own."""
 
 
 def load(name: str) -> Any:
-    """The command of that name, with all its options."""
+    """Load a command with all its options."""
     module = import_module(f"api.cli.{MODULES.get(name, name)}")
     home = typer.Typer(rich_markup_mode=None)
     if hasattr(module, "app"):
@@ -51,7 +51,7 @@ def load(name: str) -> Any:
 
 
 class LazyGroup(TyperGroup):
-    """Lists every command by its summary and loads the one that is called."""
+    """Lists every command with its summary and loads the one that is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -65,7 +65,7 @@ class LazyGroup(TyperGroup):
 
     @override
     def invoke(self, ctx: Any) -> Any:
-        from api.cli.failure import exit_on_error  # noqa: PLC0415  knows every error, so it imports every part
+        from api.cli.failure import exit_on_error  # noqa: PLC0415  imports everything, to know every error
 
         with exit_on_error():
             return super().invoke(ctx)
@@ -77,7 +77,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Settings come from variables such as ARCPOINT_DATABASE_URL and ARCPOINT_ANTHROPIC_API_KEY.",
+    epilog="Configuration: variables such as ARCPOINT_DATABASE_URL and ARCPOINT_ANTHROPIC_API_KEY.",
 )
 
 
@@ -99,18 +99,18 @@ def arcpoint(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Answers questions about an LLM gateway with one model call each."""
+    """Answer questions about an LLM gateway with one model call each."""
     from api.cli.log_output import configure_logs  # noqa: PLC0415  not needed for --help
 
     configure_logs(verbose=verbose)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command line; gives its exit code."""
+    """Run one command line and return its exit code."""
     prepare_streams()
-    if fault := unreadable_argument(arguments):
+    if fault := invalid_argument(arguments):
         print_error(fault)
-        return WRONG_USE
+        return USAGE_ERROR
     try:
         code = app(args=list(arguments), prog_name="arcpoint", standalone_mode=False)
     except TyperException as error:
@@ -119,10 +119,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _refuse(error: TyperException) -> int:
-    """Says what is wrong with the command line."""
+    """Report a wrong command line and return the exit code."""
     message = error.format_message()
     if "\n" in message:
-        # A group that was given no command answers with its help.
+        # A group without a command prints its help.
         sys.stderr.write(f"{message}\n")
         return error.exit_code
     path = getattr(getattr(error, "ctx", None), "command_path", "arcpoint")

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import func, select
 
 from api.cli.failure import EXIT_FAILURE
-from api.cli.options import EXAMPLE, AsJson, moment_option
+from api.cli.options import EXAMPLE_TIME, AsJson, parse_time_option
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines
-from api.demo_data import StorySummary
-from api.demo_data import seed as write_story
+from api.demo_data import DemoDataSummary
+from api.demo_data import seed as seed_database
 from api.services import open_database
 from api.settings import Settings, load_settings
+from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 from models import (
     AuditEvent,
@@ -55,45 +56,47 @@ _COUNTED = (
 
 @app.command()
 def upgrade() -> None:
-    """Create the database, or bring it to the schema of this version."""
+    """Create the database, or migrate it to the schema of this version."""
     asyncio.run(_upgrade(load_settings()))
 
 
 @app.command()
 def seed(
-    seed: Annotated[int, typer.Option(metavar="N", help="Another number tells another week.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the random numbers; each gives another week.")
+    ] = 1,
     anchor: Annotated[
         datetime | None,
         typer.Option(
-            metavar="ISO", parser=moment_option, help=f"When the week ends, by default now: {EXAMPLE}."
+            metavar="ISO", parser=parse_time_option, help=f"End of the week, by default now: {EXAMPLE_TIME}."
         ),
     ] = None,
 ) -> None:
     """Fill an empty database with a week of example data."""
-    story = asyncio.run(_seed(load_settings(), seed, anchor or datetime.now(UTC)))
+    summary = asyncio.run(_seed(load_settings(), seed, anchor or utc_now()))
     what = ", ".join(
         [
-            format_count(story.deployments, "deployment"),
-            format_count(story.users, "user"),
-            format_count(story.requests, "request"),
-            format_count(story.incidents, "incident"),
-            format_count(story.jobs, "job"),
-            format_count(story.config_changes, "config change"),
-            format_count(story.error_logs, "error log line"),
+            format_count(summary.deployments, "deployment"),
+            format_count(summary.users, "user"),
+            format_count(summary.requests, "request"),
+            format_count(summary.incidents, "incident"),
+            format_count(summary.jobs, "job"),
+            format_count(summary.config_changes, "config change"),
+            format_count(summary.error_logs, "error log line"),
         ]
     )
-    until = f"a week until {format_time(story.anchor)} UTC"
-    say(f"{'written' if story.written else 'already there'}: {what}, {until}")
+    until = f"one week, ending {format_time(summary.anchor)} UTC"
+    say(f"{'written' if summary.written else 'already there'}: {what}, {until}")
 
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Show which database is used, its schema and how much it holds."""
+    """Show which database is used, its schema and its row counts."""
     report = asyncio.run(_status(load_settings()))
     if as_json:
         say_json(report)
     else:
-        for line in plain_lines(_sheet(report)):
+        for line in plain_lines(_table(report)):
             say(line)
     if report["schema"] != report["needed_schema"]:
         raise typer.Exit(EXIT_FAILURE)
@@ -105,16 +108,16 @@ async def _upgrade(settings: Settings) -> None:
         before = await database.revision()
         await migrate(database)
         head = await asyncio.to_thread(head_revision)
-        change = "already at" if before == head else f"brought from {before or 'nothing'} to"
+        change = "already at" if before == head else f"migrated from {before or 'nothing'} to"
         say(f"{database.shown_url}: {change} schema {head}")
     finally:
         await database.close()
 
 
-async def _seed(settings: Settings, number: int, anchor: datetime) -> StorySummary:
+async def _seed(settings: Settings, number: int, anchor: datetime) -> DemoDataSummary:
     async with open_database(settings) as database:
         with progress_bar("writing requests") as progress:
-            return await write_story(database, seed=number, anchor=anchor, progress=progress)
+            return await seed_database(database, seed=number, anchor=anchor, progress=progress)
 
 
 async def _status(settings: Settings) -> dict[str, Any]:
@@ -139,7 +142,7 @@ async def _contents(database: Database) -> dict[str, Any]:
     async with database.read() as session:
         for table in _COUNTED:
             rows[table.__tablename__] = await session.scalar(select(func.count()).select_from(table)) or 0
-        # The log can be far larger than its rollups, which count each request once in every resolution.
+        # The log can be far larger than its rollups, which count each request once per resolution.
         total = await session.scalar(
             select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == Resolution.HOUR)
         )
@@ -148,12 +151,12 @@ async def _contents(database: Database) -> dict[str, Any]:
     return {"rows": rows, "newest_request": None if newest is None else newest.isoformat()}
 
 
-def _sheet(report: dict[str, Any]) -> TextTable:
+def _table(report: dict[str, Any]) -> TextTable:
     schema, needed = report["schema"], report["needed_schema"]
     if schema == needed:
-        state = f"{schema}, as needed"
+        state = f"{schema}, up to date"
     else:
-        state = f"{schema or 'none'}, this version needs {needed}; run `arcpoint db upgrade`"
+        state = f"{schema or 'none'}, but this version needs {needed}; run `arcpoint db upgrade`"
     rows = [("schema", state)]
     rows += [(table.replace("_", " "), f"{number:,}") for table, number in report.get("rows", {}).items()]
     if "rows" in report:

@@ -1,4 +1,4 @@
-"""Stopping on request: the work is cancelled, what follows it still runs."""
+"""Stops work on Ctrl-C or SIGTERM; what follows it still runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Runs it until its end, or until Ctrl-C or SIGTERM cancels it; whether it was stopped.
+    """Run work to its end, or until Ctrl-C or SIGTERM cancels it. Returns True if it was stopped.
 
-    A second signal after that ends the process in the usual way.
+    A second signal ends the process in the usual way.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     for number in _SIGNALS:
-        # Cancelled once only: what it does to end cleanly must not be cut off.
+        # Only once: its cleanup must not be cancelled.
         loop.add_signal_handler(number, lambda: task.cancelling() or task.cancel())
     try:
         await asyncio.wait([task])

@@ -1,4 +1,4 @@
-"""Where log lines go: nowhere by default, since answers name what failed; to standard error on request."""
+"""Configures logging of commands: off by default, since answers name what failed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OURS = ("models", "memory", "context_builder", "api")
 
 
 def configure_logs(*, verbose: bool) -> None:
-    """Shows warnings on standard error, or nothing."""
+    """Show warnings on standard error, or nothing."""
     configure_logging("console")
-    # The service configures logging again, which a logger that is kept would not notice.
+    # The service configures logging again, which a cached logger would not notice.
     structlog.configure(cache_logger_on_first_use=False)
     for name in ("", *_OURS):
         logging.getLogger(name).setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, so that a prompt can wait for input while it goes on."""
+"""An event loop in its own thread, which keeps running while a prompt waits for input."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 _CANCEL_S = 10.0
-"""How long an interrupted task may take to clean up."""
+"""Grace period for the cleanup of an interrupted task, in seconds."""
 
 
 class LoopThread:
-    """Runs coroutines one at a time on a loop that never pauses; to be used in a `with` block."""
+    """Runs coroutines one at a time on a loop that keeps running; use it in a `with` block."""
 
     def __enter__(self) -> Self:
         started: Future[asyncio.AbstractEventLoop] = Future()
@@ -33,7 +33,7 @@ class LoopThread:
         self._thread.join()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. Ctrl-C cancels it, and is raised once it has cleaned up."""
+        """Return the coroutine's result. Ctrl-C cancels it and is raised after its cleanup."""
         ended = threading.Event()
 
         async def work() -> T:
@@ -52,7 +52,7 @@ class LoopThread:
 
     @contextmanager
     def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
-        """What the manager gives; one task enters and leaves it."""
+        """Enter the manager, in a task that also leaves it."""
         opened: Future[T] = Future()
         leave = asyncio.Event()
 
@@ -78,7 +78,7 @@ class LoopThread:
 
 
 def _pass_on(keeper: Future[None], opened: Future[T]) -> None:
-    """Gives an opening that failed to the one who waits for it."""
+    """Pass the error of a failed start on to the waiting caller."""
     error = keeper.exception()
     if error is not None and not opened.done():
         opened.set_exception(error)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how moments are read."""
+"""Options shared by several commands, and the parser of their times."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "2026-11-20T08:00Z"
+EXAMPLE_TIME = "2026-11-20T08:00Z"
 
 
-def parse_moment(text: str) -> datetime:
-    """A moment in ISO 8601 with its zone, in UTC. Raises ValueError saying what is accepted."""
+def parse_time(text: str) -> datetime:
+    """Parse an ISO 8601 time with a time zone, to UTC. Raises ValueError, which says what is accepted."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is no ISO 8601 moment; write for example {EXAMPLE}") from None
+        raise ValueError(f"{text!r} is not an ISO 8601 time; write for example {EXAMPLE_TIME}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone; write for example {EXAMPLE} or 2026-11-20T09:00+01:00")
+        raise ValueError(
+            f"{text!r} has no time zone; write for example {EXAMPLE_TIME} or 2026-11-20T09:00+01:00"
+        )
     try:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is outside the years 1 to 9999") from None
 
 
-def moment_option(value: str | datetime) -> datetime:
-    """The value of an option as a moment."""
+def parse_time_option(value: str | datetime) -> datetime:
+    """Parse the value of an option as a time."""
     if isinstance(value, datetime):
         return value
     try:
-        return parse_moment(value)
+        return parse_time(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -39,8 +41,8 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="ISO",
-        parser=moment_option,
-        help=f"A past moment to ask about instead of now, with its zone: {EXAMPLE}. Nothing later is read.",
+        parser=parse_time_option,
+        help=f"Answer as of this time instead of now: {EXAMPLE_TIME}. Later data is not read.",
         show_default=False,
     ),
 ]
@@ -51,7 +53,7 @@ Asker = Annotated[
 Budget = Annotated[
     int | None,
     typer.Option(
-        "--budget", metavar="TOKENS", help="Bound of the whole prompt, in tokens.", show_default=False
+        "--budget", metavar="TOKENS", help="Maximum tokens of the whole prompt.", show_default=False
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

@@ -15,43 +15,43 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
+from api.cli.failure import INTERRUPTED
+from api.errors import ArcpointApiError
 from api.http.app import create_app
 from api.log_setup import configure_logging
 from api.settings import Settings, load_settings
 
-INTERRUPTED = 130
-
 Host = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, instead of ARCPOINT_HOST.")
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides ARCPOINT_HOST.")
 ]
 Port = Annotated[
     int | None,
-    typer.Option(min=0, max=65535, help="Port to listen on, instead of ARCPOINT_PORT; 0 takes a free one."),
+    typer.Option(min=0, max=65535, help="Port to listen on; overrides ARCPOINT_PORT, 0 picks a free one."),
 ]
 
 
 def serve(host: Host = None, port: Port = None) -> None:
-    """Serve questions over HTTP until told to stop, by Ctrl-C or SIGTERM; calls in flight are finished."""
+    """Run the HTTP service until Ctrl-C or SIGTERM; requests in flight are completed."""
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings().model_copy(update=given)
     configure_logging(settings.log_format)
     app = create_app(settings)
     try:
         asyncio.run(run(app, settings))
-    except KeyboardInterrupt:  # before there was anything to stop
+    except KeyboardInterrupt:  # before the server was running
         raise typer.Exit(INTERRUPTED) from None
 
 
-class CannotListen(OSError):
+class CannotListen(ArcpointApiError, OSError):
     """The address cannot be listened on; choose another with --host and --port."""
 
 
 class StoppableServer(uvicorn.Server):
-    """A server that ends normally when it is told to stop; uvicorn's own dies of the signal in the end."""
+    """A server that exits normally when it is stopped; uvicorn's own finally dies of the signal."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM as requests to stop."""
+        """Treat SIGINT and SIGTERM as requests to stop."""
         signals = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in signals}
         try:
@@ -62,10 +62,10 @@ class StoppableServer(uvicorn.Server):
 
 
 async def run(app: FastAPI, settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM. Raises CannotListen and what opening the services raises."""
+    """Serve until SIGINT or SIGTERM. Raises CannotListen, and what opening the services raises."""
     config = uvicorn.Config(
         app,
-        # Entered below, where an error keeps its type; the server would log it and exit.
+        # Entered below, where errors keep their type; the server would log them and exit.
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -85,7 +85,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        # A positive number is the system's own, of which the library says more than anyone needs.
+        # Positive numbers are the system's; the library's message is longer than anyone needs.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
         raise CannotListen(f"cannot listen on {host} port {port}: {reason}; use --host and --port") from None
@@ -97,7 +97,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _configured(settings: Settings) -> str:
-    """What the service works with, in one line without secrets."""
+    """Return the main settings in one line, without secrets."""
     if settings.anthropic_api_key is None:
         model = "no model (ARCPOINT_ANTHROPIC_API_KEY is not set: answers are briefs)"
     else:

@@ -1,5 +1,5 @@
-"""The demo story: one week of a gateway's life, the same for the same seed and anchor."""
+"""Demo data: one week of a gateway, the same for the same seed and anchor."""
 
-from api.demo_data.generator import StoryError, StorySummary, seed
+from api.demo_data.generator import DemoDataError, DemoDataSummary, seed
 
-__all__ = ["StoryError", "StorySummary", "seed"]
+__all__ = ["DemoDataError", "DemoDataSummary", "seed"]

@@ -1,4 +1,4 @@
-"""When requests arrive: a daily cycle, with evenly spread chance."""
+"""Arrival times of requests: a daily cycle with stratified randomness."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PEAK_HOUR = 14
 
 
 def arrivals(chance: Random, count: int, start: datetime, end: datetime, swing: float) -> list[datetime]:
-    """`count` moments in [start, end), in order, whole milliseconds.
+    """Draw `count` times in [start, end), in order, in whole milliseconds.
 
-    The rate follows the UTC time of day between 1 - swing and 1 + swing. Each moment is drawn within
-    its own n-th part of the volume, so that a short window never happens to be empty.
+    The rate follows the UTC time of day between 1 - swing and 1 + swing. Each is drawn within
+    its own n-th part of the volume, so that no short window is empty by chance.
     """
     cells = math.ceil((end - start) / _CELL)
     reached = [0.0, *accumulate(_rate(start + (cell + 0.5) * _CELL, swing) for cell in range(cells))]

@@ -1,4 +1,4 @@
-"""Seeded randomness: every stream of draws is named, so that one part never shifts another's."""
+"""Seeded randomness: every stream is named, so that one part never shifts the draws of another."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Choice = TypeVar("Choice")
 
 
 def stream(seed: int, purpose: str) -> Random:
-    """The draws that one part of the story makes; equal for equal arguments."""
-    return Random(f"{seed}/{purpose}")  # noqa: S311  a story, not a secret
+    """Return the random stream of one part; equal for equal arguments."""
+    return Random(f"{seed}/{purpose}")  # noqa: S311  example data, not secrets
 
 
 def pick(chance: Random, weights: Mapping[Choice, float]) -> Choice:
-    """One of the keys, as likely as its weight."""
+    """Draw a key with probability proportional to its weight."""
     (chosen,) = chance.choices(list(weights), list(weights.values()))
     return chosen
 
 
 def steady_normals(chance: Random) -> Iterator[float]:
-    """Standard normal draws, each run of twenty spread over the twenty equal parts of the distribution.
+    """Draw standard normals, each run of twenty stratified over twenty equal parts of the distribution.
 
-    Percentiles of a few hundred of them then hardly vary from one seed to another.
+    Percentiles of a few hundred draws then hardly vary between seeds.
     """
     while True:
         strata = list(range(_STRATA))

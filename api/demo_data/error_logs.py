@@ -1,4 +1,4 @@
-"""The error logs of the story: of requests that failed or waited, and of the parts of the gateway."""
+"""Error logs: of requests that failed or queued, and of the gateway's components."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def error_logs(seed: int, anchor: datetime, exchanges: Sequence[Exchange]) -> list[Row]:
-    """All lines before the anchor, oldest first. Reads a file: not for the event loop."""
+    """Return all lines before the anchor, oldest first. Reads a file: not for the event loop."""
     text = files("api.demo_data").joinpath("error_logs.toml").read_text(encoding="utf-8")
     templates = tomllib.loads(text)
     lines = [*_of_requests(stream(seed, "logs"), exchanges, templates)]
@@ -32,7 +32,7 @@ def error_logs(seed: int, anchor: datetime, exchanges: Sequence[Exchange]) -> li
 def _of_requests(
     chance: Random, exchanges: Sequence[Exchange], templates: Mapping[str, Any]
 ) -> Iterator[Row]:
-    """One line of each request that failed, and of each that the router let wait for long."""
+    """Yield one line per failed request, and per request that queued in the router for long."""
     queue = templates["queue"]
     for sent in exchanges:
         waited = sent.routing_reason["queue_ms"]
@@ -72,7 +72,7 @@ def _line(
 
 
 def _drawn(chance: Random, field: str | Sequence[int] | Sequence[str]) -> str:
-    """What fills a place of a message: twelve hexadecimal digits, a whole number of a range or a word."""
+    """Draw the value of a placeholder: twelve hexadecimal digits, an integer of a range, or a word."""
     if isinstance(field, str):
         return f"{chance.getrandbits(_HEX_BITS):012x}"
     first, last = field[0], field[-1]

@@ -1,4 +1,4 @@
-"""Writes the story into an empty database, whole or not at all."""
+"""Writes the demo data to an empty database, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sqlalchemy import Select, insert, select, text
 from api.demo_data.health import last_answers
 from api.demo_data.history import IDENTIFYING, LINKS, History, Row, history
 from api.demo_data.incidents import Disturbances, IncidentRecord, read_incidents
-from api.demo_data.personas import CAST_AGE, DEPLOYMENTS, USERS, DeploymentRole, UserRole
+from api.demo_data.personas import DEPLOYMENTS, PERSONAS_AGE, USERS, DeploymentRole, UserRole
 from api.demo_data.quality import SCORER, Score, scores
 from api.demo_data.traffic import Exchange, week_of_requests
+from api.errors import ArcpointApiError
 from models import Deployment, HealthCheck, Incident, Request, RequestStatus, User, quality_log
 from models.database import Database, WriteSession
 from models.migrations import head_revision
@@ -26,21 +27,21 @@ from models.tables.schema import Table
 
 _BATCH_SIZE = 500
 _BUDGETS_AGE = timedelta(days=45)
-"""How long before the anchor tiers and budgets were last changed."""
+"""Time between the last change of tiers and budgets and the anchor."""
 _FIRST_YEAR = 1971
 _LAST_YEAR = 9998
 
-Mark = tuple[Any, Any]
-"""Two values that tell a row from those of another story, mostly a name and a time."""
+RowKey = tuple[Any, Any]
+"""Two values that identify a row of one dataset, usually a name and a time."""
 
 
-class StoryError(Exception):
-    """The story cannot be written: another database or another anchor is needed."""
+class DemoDataError(ArcpointApiError):
+    """The demo data cannot be written: another database or another anchor is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StorySummary:
-    """How much the story holds, and whether this call wrote it or found it there."""
+class DemoDataSummary:
+    """Row counts, and whether this call wrote them or found them."""
 
     seed: int
     anchor: datetime
@@ -63,8 +64,8 @@ class StorySummary:
 
 
 @dataclass(frozen=True)
-class Story:
-    """Everything that is stored, made from a seed and an anchor alone."""
+class DemoData:
+    """All rows, generated from a seed and an anchor."""
 
     seed: int
     anchor: datetime
@@ -74,9 +75,9 @@ class Story:
     history: History
 
     @cached_property
-    def identity(self) -> dict[str, set[Mark]]:
-        """The marks of all rows that make it this story, by table."""
-        created_at = self.anchor - CAST_AGE
+    def identity(self) -> dict[str, set[RowKey]]:
+        """Keys of all rows that identify this dataset, by table."""
+        created_at = self.anchor - PERSONAS_AGE
         told = {
             table.__tablename__: {(row[names[0]], row[names[1]]) for row in self.history[table]}
             for table, names in IDENTIFYING.items()
@@ -88,9 +89,9 @@ class Story:
             "requests": {(sent.public_id, sent.created_at) for sent in self.requests},
         }
 
-    def summary(self, *, written: bool) -> StorySummary:
-        """Its size."""
-        return StorySummary(
+    def summary(self, *, written: bool) -> DemoDataSummary:
+        """Return the row counts."""
+        return DemoDataSummary(
             seed=self.seed,
             anchor=self.anchor,
             written=written,
@@ -104,7 +105,7 @@ class Story:
 
     @property
     def last_seen(self) -> dict[str, datetime]:
-        """When each deployment last answered anything."""
+        """Time of the last response of each deployment."""
         answered = [
             (sent.deployment, sent.ended_at)
             for sent in self.requests
@@ -113,24 +114,26 @@ class Story:
         return last_answers(self.history[HealthCheck], answered)
 
 
-def tell(seed: int, anchor: datetime) -> Story:
-    """The story of a seed that ends at an anchor, floored to the minute.
+def generate(seed: int, anchor: datetime) -> DemoData:
+    """Generate the week that ends at an anchor, rounded down to the minute.
 
     Reads files and computes for a fraction of a second: not for the event loop.
-    Raises StoryError for an anchor that has no time zone or lies outside the years 1971 to 9998.
+
+    Raises:
+        DemoDataError: The anchor has no time zone, or lies outside the years 1971 to 9998.
     """
     if anchor.utcoffset() is None:
-        raise StoryError(f"anchor {anchor.isoformat()} has no time zone; pass an aware datetime")
+        raise DemoDataError(f"anchor {anchor.isoformat()} has no time zone; pass an aware datetime")
     if not _FIRST_YEAR <= anchor.year <= _LAST_YEAR:
-        raise StoryError(
-            f"anchor {anchor.isoformat()} leaves no room for the story; "
+        raise DemoDataError(
+            f"anchor {anchor.isoformat()} leaves no room for the data; "
             f"use one of the years {_FIRST_YEAR} to {_LAST_YEAR}"
         )
     minute = anchor.astimezone(UTC).replace(second=0, microsecond=0)
     incidents = read_incidents(minute)
     disturbances = Disturbances(incidents)
     requests = week_of_requests(seed, minute, disturbances)
-    return Story(
+    return DemoData(
         seed=seed,
         anchor=minute,
         incidents=incidents,
@@ -146,45 +149,47 @@ async def seed(
     seed: int,
     anchor: datetime,
     progress: Callable[[int, int], None] | None = None,
-) -> StorySummary:
-    """Writes the story in one transaction; where it is already there, adds nothing.
+) -> DemoDataSummary:
+    """Write the demo data in one transaction; if it is already there, change nothing.
 
-    `progress` is called with the number of requests written and their total. Raises StoryError for an
-    anchor that cannot be used and for a database that holds anything else; DatabaseNotMigrated and
-    DatabaseUnreachable as the database does.
+    `progress` is called with the number of requests written and their total.
+
+    Raises:
+        DemoDataError: The anchor cannot be used, or the database contains other data.
+        DatabaseError: The database is unavailable, or its schema is of another version.
     """
-    story = await asyncio.to_thread(tell, seed, anchor)
+    data = await asyncio.to_thread(generate, seed, anchor)
     await database.require_revision(await asyncio.to_thread(head_revision))
     async with database.write() as session:
-        written = not await _is_told(session, story)
+        written = not await _is_stored(session, data)
         if written:
-            await _write(session, story, progress or _silent)
-    return story.summary(written=written)
+            await _write(session, data, progress or _silent)
+    return data.summary(written=written)
 
 
 def _silent(_done: int, _total: int) -> None:
-    """Progress that nobody watches."""
+    """Report progress to nobody."""
 
 
-async def _is_told(session: WriteSession, story: Story) -> bool:
-    """Whether the database holds this story. Raises StoryError when it holds anything else."""
+async def _is_stored(session: WriteSession, data: DemoData) -> bool:
+    """Whether the database holds this data. Raises DemoDataError when it holds anything else."""
     if session.get_bind().dialect.name == "postgresql":
-        # A second seeder waits here and then finds the story; SQLite has one writer anyway.
+        # A second seeder waits here and then finds the data; SQLite has one writer anyway.
         await session.execute(text("LOCK TABLE deployments IN SHARE ROW EXCLUSIVE MODE"))
     stored = await _stored_identity(session)
     if not any(stored.values()):
         return False
-    foreign = {table: len(stored[table] ^ story.identity[table]) for table in stored}
+    foreign = {table: len(stored[table] ^ data.identity[table]) for table in stored}
     if not any(foreign.values()):
         return True
     found = ", ".join(f"{len(rows)} {table}" for table, rows in stored.items() if rows)
-    raise StoryError(
-        f"the database already holds data; use an empty one (found {found}, not the story of "
-        f"seed {story.seed} at {story.anchor:%Y-%m-%d %H:%M} UTC)"
+    raise DemoDataError(
+        f"the database already holds data; use an empty one (found {found}, not the demo data of "
+        f"seed {data.seed} at {data.anchor:%Y-%m-%d %H:%M} UTC)"
     )
 
 
-async def _stored_identity(session: WriteSession) -> dict[str, set[Mark]]:
+async def _stored_identity(session: WriteSession) -> dict[str, set[RowKey]]:
     queries: dict[str, Select[*tuple[Any, ...]]] = {
         table.__tablename__: select(*(getattr(table, name) for name in names))
         for table, names in IDENTIFYING.items()
@@ -200,23 +205,23 @@ async def _stored_identity(session: WriteSession) -> dict[str, set[Mark]]:
     }
 
 
-async def _write(session: WriteSession, story: Story, progress: Callable[[int, int], None]) -> None:
-    last_seen = story.last_seen
-    deployments = [_deployment(role, story.anchor, last_seen[role.public_id]) for role in DEPLOYMENTS]
-    users = [_user(role, story.anchor) for role in USERS]
+async def _write(session: WriteSession, data: DemoData, progress: Callable[[int, int], None]) -> None:
+    last_seen = data.last_seen
+    deployments = [_deployment(role, data.anchor, last_seen[role.public_id]) for role in DEPLOYMENTS]
+    users = [_user(role, data.anchor) for role in USERS]
     session.add_all([*deployments, *users])
     await session.flush()
     deployment_ids = {row.public_id: row.id for row in deployments}
     user_ids = {row.public_id: row.id for row in users}
-    incidents = [record.row(deployment_ids) for record in story.incidents]
+    incidents = [record.row(deployment_ids) for record in data.incidents]
     session.add_all(incidents)
     await session.flush()
     incident_ids = {row.public_id: row.id for row in incidents}
     request_ids: dict[str, int] = {}
-    for start in range(0, len(story.requests), _BATCH_SIZE):
-        batch = story.requests[start : start + _BATCH_SIZE]
+    for start in range(0, len(data.requests), _BATCH_SIZE):
+        batch = data.requests[start : start + _BATCH_SIZE]
         request_ids |= await append(session, [sent.row(user_ids, deployment_ids) for sent in batch])
-        progress(start + len(batch), len(story.requests))
+        progress(start + len(batch), len(data.requests))
     await quality_log.append(
         session,
         [
@@ -226,18 +231,18 @@ async def _write(session: WriteSession, story: Story, progress: Callable[[int, i
                 scorer=SCORER,
                 scored_at=given.scored_at,
             )
-            for given in story.scores
+            for given in data.scores
         ],
     )
     ids = {"deployment": deployment_ids, "incident": incident_ids, "user": user_ids}
-    for table, rows in story.history.items():
-        # The plain table, as the mapped class takes twice as long for thousands of rows.
+    for table, rows in data.history.items():
+        # The plain table: the mapped class takes twice as long for thousands of rows.
         plain = Table.metadata.tables[table.__tablename__]
-        await session.execute(insert(plain), [_stored(row, ids) for row in rows])
+        await session.execute(insert(plain), [_with_foreign_keys(row, ids) for row in rows])
 
 
-def _stored(row: Row, ids: Mapping[str, Mapping[str, int]]) -> Row:
-    """The row with foreign keys in place of public ids."""
+def _with_foreign_keys(row: Row, ids: Mapping[str, Mapping[str, int]]) -> Row:
+    """Replace public ids by foreign keys."""
     stored = {name: value for name, value in row.items() if name not in ids}
     for column, link in LINKS.items():
         if link in row:
@@ -259,7 +264,7 @@ def _deployment(role: DeploymentRole, anchor: datetime, last_seen_at: datetime) 
         status=role.status,
         status_reason=role.status_reason,
         status_since=anchor - role.status_age,
-        created_at=anchor - CAST_AGE,
+        created_at=anchor - PERSONAS_AGE,
         updated_at=anchor - role.report_age,
     )
 
@@ -271,6 +276,6 @@ def _user(role: UserRole, anchor: datetime) -> User:
         role=role.role,
         tier=role.tier,
         daily_budget_usd=role.daily_budget_usd,
-        created_at=anchor - CAST_AGE,
+        created_at=anchor - PERSONAS_AGE,
         updated_at=anchor - _BUDGETS_AGE,
     )

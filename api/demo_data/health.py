@@ -1,4 +1,4 @@
-"""How the deployments of the story fared: changes of status, and the probes of the last two days."""
+"""Health of the deployments: status changes, and the probes of the last two days."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 
 from api.demo_data.chance import stream
 from api.demo_data.incidents import CALM, Disturbances
-from api.demo_data.personas import CAST_AGE, DEPLOYMENTS, DeploymentRole
+from api.demo_data.personas import DEPLOYMENTS, PERSONAS_AGE, DeploymentRole
 from models import DeploymentStatus
 
 PROBED_FOR = timedelta(days=2)
-"""How far back single probes are kept."""
+"""Retention of single probes."""
 
 _PACE = timedelta(minutes=5)
 _SUSPICIOUS_PACE = timedelta(minutes=1)
-"""Between probes of a deployment that does not answer, or not as its status says."""
+"""Probe interval of a deployment that is down, or whose probes contradict its status."""
 _DEAD = 0.9
-"""Share of failing requests from which on probes are refused too."""
+"""Failure rate of requests from which probes are refused, too."""
 _TYPICAL_MS = 70
 _SLOWED = 1.8
 _SPREAD = 0.35
 _STUTTER = 0.002
-"""Share of probes of a healthy deployment that are answered late for no reason."""
+"""Share of probes of a healthy deployment that are slow for no reason."""
 
 Row = dict[str, Any]
 
 
 def state_transitions(written: Sequence[Mapping[str, Any]], anchor: datetime) -> list[Row]:
-    """Every change of status, in order of time; `written` gives those before the present status.
+    """Return every status change in chronological order; `written` holds those before the current status.
 
-    A deployment's first status is healthy, from its creation on, and its last is that of the cast.
+    A deployment starts out healthy when it is created, and ends with the status of its persona.
     """
     changes = [
-        _change(role.public_id, CAST_AGE, DeploymentStatus.HEALTHY, "deployed") for role in DEPLOYMENTS
+        _change(role.public_id, PERSONAS_AGE, DeploymentStatus.HEALTHY, "deployed") for role in DEPLOYMENTS
     ]
     changes += [
         _change(one["deployment"], timedelta(**one["changed_at"]), one["to_status"], one["reason"])
@@ -66,7 +66,7 @@ def _change(deployment: str, age: timedelta, to_status: str, reason: str) -> Row
 def health_checks(
     seed: int, anchor: datetime, transitions: Sequence[Row], disturbances: Disturbances
 ) -> list[Row]:
-    """The probes of the last two days, by deployment and newest first; each agrees with the incidents."""
+    """Return the probes of the last two days, by deployment, newest first, consistent with the incidents."""
     chance = stream(seed, "health checks")
     rows = []
     for role in DEPLOYMENTS:
@@ -91,7 +91,7 @@ class _Prober:
         self._disturbances = disturbances
 
     def seen(self, moment: datetime) -> DeploymentStatus:
-        """What a probe sees: the incident, before the status tells of it."""
+        """Return what a probe observes: an incident, before the status reflects it."""
         effect = self._disturbances.at(self._role.public_id, moment)
         reported = self._reported(moment)
         if effect.failing >= _DEAD:
@@ -104,7 +104,7 @@ class _Prober:
         return next(status for status, changed_at in self._chain if changed_at <= moment)
 
     def moments(self, anchor: datetime) -> Iterator[datetime]:
-        """When it is probed, newest first; the newest is the last report of the cast."""
+        """Yield the times of its probes, newest first; the newest is the last health report."""
         moment = anchor - self._role.report_age
         while moment >= anchor - PROBED_FOR:
             yield moment
@@ -116,7 +116,7 @@ class _Prober:
 
 
 def _answer(chance: Random, role: DeploymentRole, seen: DeploymentStatus) -> Row:
-    """Latency and complaint of a probe."""
+    """Draw latency and error of a probe."""
     stutters = chance.random() < _STUTTER
     latency = _TYPICAL_MS * math.exp(_SPREAD * chance.gauss(0, 1))
     host = 40 + chance.randrange(8)
@@ -130,9 +130,9 @@ def _answer(chance: Random, role: DeploymentRole, seen: DeploymentStatus) -> Row
 
 
 def last_answers(checks: Sequence[Row], answered: Sequence[tuple[str, datetime]]) -> dict[str, datetime]:
-    """When each deployment last answered anything: a probe, or a request that ended well.
+    """Return when each deployment last responded, to a probe or with a successful request.
 
-    `answered` gives deployments and the ends of their successful requests.
+    `answered` holds deployments and the end times of their successful requests.
     """
     probed = [
         (check["deployment"], check["checked_at"])

@@ -1,4 +1,4 @@
-"""The operational history of the story: what was written by hand and what follows from its requests."""
+"""Operational history: rows written by hand and rows derived from the requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 History = Mapping[type[Table], Sequence[Row]]
 
 LINKS = {"deployment_id": "deployment", "incident_id": "incident", "user_id": "user"}
-"""By the column of a foreign key: what a row of the story calls it."""
+"""Key of a generated row by foreign-key column."""
 IDENTIFYING: Mapping[type[Table], tuple[str, str]] = {
     StateTransition: ("to_status", "changed_at"),
     HealthCheck: ("status", "checked_at"),
@@ -47,18 +47,18 @@ IDENTIFYING: Mapping[type[Table], tuple[str, str]] = {
     MaintenanceWindow: ("backend", "starts_at"),
     OperatingHours: ("backend", "weekday"),
 }
-"""The tables of the history, each with two columns that tell its rows from those of another story."""
+"""Tables of the history, each with two columns that identify its rows."""
 
 _BY_HAND = (Job, ConfigChange, AuditEvent, Notification, UserAction, MaintenanceWindow, OperatingHours)
 _NAMES = frozenset(role.public_id for role in DEPLOYMENTS)
 _SUBMITTED_BEFORE = timedelta(seconds=45)
-"""How long before its first request a batch is submitted."""
+"""Time between the submission of a batch and its first request."""
 
 
 def history(
     seed: int, anchor: datetime, exchanges: Sequence[Exchange], disturbances: Disturbances
 ) -> dict[type[Table], list[Row]]:
-    """All rows of the history by table. Reads files: not for the event loop."""
+    """Return all rows of the history by table. Reads files: not for the event loop."""
     text = files("api.demo_data").joinpath("history.toml").read_text(encoding="utf-8")
     written = tomllib.loads(text)
     rows: dict[type[Table], list[Row]] = {
@@ -73,7 +73,7 @@ def history(
 
 
 def _row(table: type[Table], given: Mapping[str, Any], anchor: datetime) -> Row:
-    """A row written by hand: what it leaves out is null, and ages become times."""
+    """Complete a row written by hand: missing columns are null, and ages become times."""
     columns = [column.key for column in inspect(table).column_attrs if column.key != "id"]
     blank = {LINKS.get(name, name): None for name in columns}
     return _linked(blank | {name: _placed(value, anchor) for name, value in given.items()})
@@ -84,14 +84,14 @@ def _placed(value: Any, anchor: datetime) -> Any:
 
 
 def _linked(row: Row) -> Row:
-    """The row with the deployment that its target names, or with none where it names something else."""
+    """Add the deployment that the target names, or null if it names something else."""
     if "target" not in row:
         return row
     return row | {"deployment": row["target"] if row["target"] in _NAMES else None}
 
 
 def _batches(exchanges: Sequence[Exchange]) -> list[Row]:
-    """Who submitted the batch that the requests tell of."""
+    """Return the user action that submitted the batch of the requests."""
     batch = [sent for sent in exchanges if sent.endpoint == BATCH_ENDPOINT]
     if not batch:
         return []

@@ -1,4 +1,4 @@
-"""The incidents of the story: what was written about them and what they did to requests."""
+"""Incidents: their records and their effect on requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_NUMBER = 101
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What an incident does to the requests of its target; by default nothing."""
+    """Effect of an incident on the requests of its target; none by default."""
 
     failing: float = 0.0
     errors: Mapping[str, float] = field(default_factory=dict)
@@ -29,7 +29,7 @@ CALM = Effect()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentRecord:
-    """One incident at its place in time."""
+    """One incident, placed in time."""
 
     public_id: str
     title: str
@@ -44,13 +44,13 @@ class IncidentRecord:
     after: Effect
 
     def effect_at(self, moment: datetime) -> Effect:
-        """What it does to a request of its target at a moment."""
+        """Return its effect on a request of its target at a time."""
         if moment < self.started_at:
             return CALM
         return self.during if self.resolved_at is None or moment < self.resolved_at else self.after
 
     def row(self, deployment_ids: Mapping[str, int]) -> Incident:
-        """The row that stores it, linked to its deployment where there is one."""
+        """Return its row, linked to its deployment if there is one."""
         return Incident(
             public_id=self.public_id,
             title=self.title,
@@ -67,7 +67,7 @@ class IncidentRecord:
 
 
 def read_incidents(anchor: datetime) -> list[IncidentRecord]:
-    """All incidents, oldest first, placed before the anchor. Reads a file: not for the event loop."""
+    """Load all incidents, oldest first, placed before the anchor. Reads a file: not for the event loop."""
     text = files("api.demo_data").joinpath("incidents.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)["incident"]
     return [_record(number, table, anchor) for number, table in enumerate(tables, _FIRST_NUMBER)]
@@ -91,13 +91,13 @@ def _record(number: int, table: Mapping[str, Any], anchor: datetime) -> Incident
 
 
 class Disturbances:
-    """What all incidents together do to a deployment at a moment."""
+    """Combined effect of all incidents on a deployment at a time."""
 
     def __init__(self, incidents: Sequence[IncidentRecord]) -> None:
         self._disturbing = [record for record in incidents if (record.during, record.after) != (CALM, CALM)]
 
     def at(self, deployment: str, moment: datetime) -> Effect:
-        """The effect of the latest incident that still has one; a calm effect where there is none."""
+        """Return the effect of the latest incident that still has one; a calm effect if there is none."""
         effects = (
             record.effect_at(moment) for record in reversed(self._disturbing) if record.target == deployment
         )

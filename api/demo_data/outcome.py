@@ -1,4 +1,4 @@
-"""How one request of the story ends: tokens, latency, cost and errors."""
+"""Outcome of one request: tokens, latency, cost and errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LENGTH_AND_LATENCY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A kind of work, by the size of a typical request."""
+    """A task type, by the size of a typical request."""
 
     prompt_tokens: int
     completion_tokens: int
     pace: float
-    """Its latency over that of a chat request."""
+    """Latency relative to a chat request."""
 
 
 TASKS = {
@@ -49,13 +49,13 @@ TASK_MIX: Mapping[Tier, Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a request ended; token counts are known of answered ones only."""
+    """Outcome of a request; token counts are known for answered ones only."""
 
     status: RequestStatus
     latency_ms: int | None = None
-    """None while the request has not ended."""
+    """None while the request is pending."""
     queue_ms: int = 0
-    """How long it waited in the router, in ms."""
+    """Time queued in the router, in ms."""
     error_code: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -71,11 +71,11 @@ _FAILURES: Mapping[str, tuple[RequestStatus, int, int]] = {
     "connect_timeout": (RequestStatus.TIMEOUT, 5_000, 5_040),
     "context_length_exceeded": (RequestStatus.ERROR, 30, 140),
 }
-"""By error code: the status it is logged with and the range of its latency in ms."""
+"""Logged status and latency range in ms, by error code."""
 
 
 def failure(chance: Random, effect: Effect) -> Outcome | None:
-    """How a request fails, or None for one that is answered."""
+    """Draw the failure of a request, or None if it is answered."""
     if chance.random() < effect.failing:
         return _failed(chance, effect.errors)
     return _failed(chance, _ORDINARY_ERRORS) if chance.random() < _ORDINARY_FAILING else None
@@ -90,7 +90,7 @@ def _failed(chance: Random, errors: Mapping[str, float]) -> Outcome:
 def answer(
     chance: Random, deployment: DeploymentRole, task: Task, *, slow: float, disturbed: float, waiting: float
 ) -> Outcome:
-    """An answered request.
+    """Draw the outcome of an answered request.
 
     `slow` says how slow it is among its like, as a standard normal value; `disturbed` is what the backend
     takes over what it ordinarily takes, and `waiting` what the user waits over what the backend takes.

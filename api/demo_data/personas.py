@@ -1,4 +1,4 @@
-"""Who takes part in the story: deployments as they stand at the anchor, and users with their habits."""
+"""Personas: deployments with their state at the anchor, and users with their habits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from models import DeploymentStatus, Tier
 
-CAST_AGE = timedelta(days=400)
-"""How long before the anchor deployments and users were created: before the oldest incident."""
+PERSONAS_AGE = timedelta(days=400)
+"""Time between the creation of deployments and users and the anchor: before the oldest incident."""
 CHAT_ENDPOINT = "/v1/chat/completions"
 MESSAGES_ENDPOINT = "/v1/messages"
 BATCH_ENDPOINT = "/v1/messages/batches"
@@ -20,7 +20,7 @@ _TOKENS_PER_PRICE = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRole:
-    """A deployment, its health at the anchor and how it answers on an ordinary day."""
+    """A deployment, its health at the anchor and its behaviour on an ordinary day."""
 
     public_id: str
     region: str
@@ -28,42 +28,42 @@ class DeploymentRole:
     """Version of the serving image."""
     endpoint: str
     capacity_rpm: int
-    """Requests per minute that it is provisioned for."""
+    """Provisioned requests per minute."""
     status: DeploymentStatus
     status_reason: str
     status_age: timedelta
-    """How long before the anchor it entered its status."""
+    """Time between its last status change and the anchor."""
     report_age: timedelta
-    """How long before the anchor its health was last reported."""
+    """Time between its last health report and the anchor."""
     median_ms: int
     """Median latency of an undisturbed chat request."""
     input_price: Decimal
-    """US dollars for a million prompt tokens."""
+    """US dollars per million prompt tokens."""
     output_price: Decimal
-    """US dollars for a million completion tokens."""
+    """US dollars per million completion tokens."""
     quality: float
     """Mean score of an undisturbed answer, in [0, 1]."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """US dollars for one answered request, exact."""
+        """Return the exact cost of one answered request, in US dollars."""
         return (prompt_tokens * self.input_price + completion_tokens * self.output_price) / _TOKENS_PER_PRICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRole:
-    """A user, what it may spend in a UTC day and what it sends in a week."""
+    """A user, its budget per UTC day and its requests per week."""
 
     public_id: str
     name: str
     role: str
-    """What it may do: `admin`, `developer`, `service`."""
+    """Role: `admin`, `developer`, `service`."""
     tier: Tier
     daily_budget_usd: Decimal
     weekly_requests: int
     routes: Mapping[str, float]
-    """Share of its requests by preferred deployment; the order is the order of the candidates."""
+    """Share of its requests by preferred deployment, in the order of the candidates."""
     daily_swing: float = 0.55
-    """How far its rate rises at 14:00 UTC and falls at 02:00 UTC; 0 for a job that never sleeps."""
+    """Relative swing of its rate, up at 14:00 UTC and down at 02:00 UTC; 0 for a steady job."""
     endpoint: str = CHAT_ENDPOINT
     """Path of the gateway's API that it calls."""
 
@@ -173,7 +173,7 @@ _BUDGET = {"llama-70b/k8s": 0.82, "llama-70b/neocloud": 0.12, "mistral-large/gcp
 
 
 def _user(name: str, tier: Tier, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
-    """People, who mostly work by day."""
+    """Create a person, who mostly works by day."""
     return UserRole(
         public_id=f"user_{name.split(maxsplit=1)[0].lower()}",
         name=name,
@@ -186,12 +186,12 @@ def _user(name: str, tier: Tier, budget: str, requests: int, routes: Mapping[str
 
 
 def _admin(user: UserRole) -> UserRole:
-    """The same user, who may also make keys and change limits."""
+    """Make a user an admin, who may also create keys and change limits."""
     return replace(user, role="admin")
 
 
 def _job(name: str, budget: str, requests: int, routes: Mapping[str, float]) -> UserRole:
-    """A standard user's pipeline, which sends day and night."""
+    """Create a standard user's pipeline, which sends day and night."""
     user = _user(name, Tier.STANDARD, budget, requests, routes)
     return replace(user, role="service", daily_swing=0, endpoint=MESSAGES_ENDPOINT)
 

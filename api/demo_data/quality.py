@@ -1,4 +1,4 @@
-"""Quality scores: of a part of the answers, hours after each."""
+"""Quality scores of some of the answers, hours after each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models import RequestStatus
 
 SCORER = "rubric-judge-2"
 SCORED_SHARE = 0.6
-"""Scores given, over requests made."""
+"""Share of requests that get a score."""
 
 _SOONEST_S = 3600
 _LATEST_S = 6 * 3600
@@ -35,7 +35,7 @@ class Score:
 def scores(
     seed: int, anchor: datetime, exchanges: Sequence[Exchange], disturbances: Disturbances
 ) -> list[Score]:
-    """The scores that have arrived by the anchor, in the order of their requests.
+    """Return the scores that have arrived by the anchor, in the order of their requests.
 
     Only answers are scored, so that failures and scores to come keep their requests without one.
     """

@@ -1,4 +1,4 @@
-"""How the router of the story chooses a deployment, and how it says why."""
+"""Chooses the deployment of a request, and logs the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.demo_data.personas import UserRole
 from models import Tier
 
 ROUTER_CHANGE = timedelta(days=3, hours=12)
-"""How long before the anchor the new router version took over."""
+"""Time between the rollout of the new router version and the anchor."""
 
 _PREMIUM_AFFINITY = "gpt-4/aws"
 _SPILL_TARGET = "gpt-4/k8s"
@@ -21,16 +21,16 @@ _SPILL_SHARE = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A router version, as far as the two of the story differ."""
+    """The parameters in which the two router versions differ."""
 
     version: str
     premium_spill_after_ms: int
-    """How long a premium request may wait for its affinity deployment before it goes elsewhere."""
+    """Maximum queueing time of a premium request for its affinity deployment."""
     premium_slowdown: float
-    """Latency that the user sees, waiting included, over latency of the backend."""
+    """Latency seen by the user, queueing included, relative to that of the backend."""
 
     def slowdown(self, user: UserRole, deployment: str) -> float:
-        """How many times longer than the backend the user of a request waits; 1 for not at all."""
+        """Return the user's latency relative to the backend's; 1 without queueing."""
         waits = user.tier is Tier.PREMIUM and deployment == _PREMIUM_AFFINITY
         return self.premium_slowdown if waits else 1.0
 
@@ -40,13 +40,13 @@ AFTER = Router("v2.4.0", premium_spill_after_ms=20_000, premium_slowdown=2.5)
 
 
 def router_at(moment: datetime, anchor: datetime) -> Router:
-    """The router version that was in service at a moment."""
+    """Return the router version in service at a time."""
     return BEFORE if moment < anchor - ROUTER_CHANGE else AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where a request was sent, and why."""
+    """Target of a request, and the reason."""
 
     router: Router
     user: UserRole
@@ -57,11 +57,11 @@ class Route:
     fallback_from: str | None = None
 
     def again(self, attempt: int) -> Route:
-        """The same route for a further attempt of the client."""
+        """Return the same route for another attempt of the client."""
         return replace(self, attempt=attempt)
 
     def reason(self, queue_ms: int) -> dict[str, Any]:
-        """The routing reason as it is logged; `queue_ms` is how long the request waited in the router."""
+        """Return the routing reason as it is logged; `queue_ms` is the time queued in the router."""
         reason: dict[str, Any] = {
             "policy": self.policy,
             "chosen": self.deployment,
@@ -77,7 +77,7 @@ class Route:
 
 
 def choose(chance: Random, user: UserRole, router: Router) -> Route:
-    """The first choice for a request of a user."""
+    """Choose the route of a user's request."""
     chosen = pick(chance, user.routes)
     spills = chance.random() < _SPILL_SHARE
     if user.tier is not Tier.PREMIUM:
@@ -99,7 +99,7 @@ _ORDINARY = {
 
 
 def failover(failed: Route, attempt: int) -> Route:
-    """The route to the next candidate of the user after a deployment could not be reached."""
+    """Return the route to the user's next candidate after a deployment was unreachable."""
     others = [name for name in failed.user.routes if name != failed.deployment]
     same_model = [name for name in others if name.split("/")[0] == failed.deployment.split("/")[0]]
     return Route(

@@ -1,4 +1,4 @@
-"""The requests of the week before the anchor, in the order in which they were made."""
+"""Requests of the week before the anchor, in chronological order."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ WEEK = timedelta(days=7)
 
 _DEPLOYMENTS = {role.public_id: role for role in DEPLOYMENTS}
 _UNREACHABLE = 0.9
-"""Share of failing requests from which on clients try again and the router then goes elsewhere."""
+"""Failure rate from which clients retry and the router then fails over."""
 _ATTEMPTS = 3
 _PENDING = Outcome(status=RequestStatus.PENDING)
 _BATCH_TASK = "extraction"
 _BATCH_DOCUMENT = Task(prompt_tokens=22_000, completion_tokens=60, pace=1.0)
 _BATCH_LASTS = timedelta(hours=6)
 _BATCH_BUDGET_SHARE = Decimal("0.96")
-"""What the batch user has spent of its daily budget when the batch ends, or one request more."""
+"""Share of its daily budget that the batch user has spent when the batch ends, within one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request as the gateway logged it, with names in place of database ids."""
+    """One request as logged, with names instead of database ids."""
 
     public_id: str
     created_at: datetime
@@ -47,11 +47,11 @@ class Exchange:
 
     @property
     def ended_at(self) -> datetime:
-        """When its outcome was known; when it was made, while that is not yet."""
+        """Time of its outcome; while it is pending, the time it was made."""
         return self.created_at + timedelta(milliseconds=self.outcome.latency_ms or 0)
 
     def row(self, user_ids: Mapping[str, int], deployment_ids: Mapping[str, int]) -> NewRequest:
-        """What is appended to the request log."""
+        """Return its row of the request log."""
         return NewRequest(
             public_id=self.public_id,
             created_at=self.created_at,
@@ -72,7 +72,7 @@ class Exchange:
 
 
 def week_of_requests(seed: int, anchor: datetime, disturbances: Disturbances) -> list[Exchange]:
-    """All requests made in the seven days before the anchor, oldest first."""
+    """Generate all requests of the seven days before the anchor, oldest first."""
     gateway = _Gateway(seed, anchor, disturbances)
     exchanges = [
         exchange for moment, user in _asked(seed, anchor) for exchange in gateway.handle(moment, user)
@@ -83,7 +83,7 @@ def week_of_requests(seed: int, anchor: datetime, disturbances: Disturbances) ->
 
 
 def _asked(seed: int, anchor: datetime) -> list[tuple[datetime, UserRole]]:
-    """When each user sends a request, in order of time."""
+    """Draw the times at which users send requests, in order."""
     asked = [
         (moment, user)
         for user in USERS
@@ -99,7 +99,7 @@ def _asked(seed: int, anchor: datetime) -> list[tuple[datetime, UserRole]]:
 
 
 class _Gateway:
-    """Routes and answers requests; to be asked in order of time."""
+    """Routes and answers requests; call it in chronological order."""
 
     def __init__(self, seed: int, anchor: datetime, disturbances: Disturbances) -> None:
         self.anchor = anchor
@@ -112,7 +112,7 @@ class _Gateway:
         }
 
     def handle(self, moment: datetime, user: UserRole) -> Iterator[Exchange]:
-        """A request and, where its deployment cannot be reached, the attempts after it."""
+        """Yield a request and, if its deployment is unreachable, the retries."""
         task = pick(self._chance, TASK_MIX[user.tier])
         route = choose(self._chance, user, router_at(moment, self.anchor))
         if self._disturbances.at(route.deployment, moment).failing < _UNREACHABLE:
@@ -145,7 +145,7 @@ class _Gateway:
         *,
         endpoint: str | None = None,
     ) -> Exchange:
-        """What the log says at the anchor: a request that ends later is pending."""
+        """Return the request as logged at the anchor: one that ends later is pending."""
         ends_at = moment + timedelta(milliseconds=outcome.latency_ms or 0)
         return Exchange(
             public_id=f"req_{self._chance.getrandbits(64):016x}",
@@ -161,7 +161,7 @@ class _Gateway:
 
 
 def _batch(seed: int, gateway: _Gateway, ordinary: Sequence[Exchange]) -> list[Exchange]:
-    """Long documents sent by one user until its budget of the day is nearly spent.
+    """Generate long documents of one user until its budget of the day is nearly spent.
 
     The day is the UTC day that the anchor's last minute belongs to, however young that day is.
     """

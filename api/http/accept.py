@@ -1,17 +1,17 @@
-"""What a client's Accept header asks for."""
+"""Parses Accept headers."""
 
 from __future__ import annotations
 
 
 def prefers(accept: str, media_type: str) -> bool:
-    """Whether the header names a media type, and does not like JSON better."""
+    """Return whether the header names a media type, with no lower quality than JSON."""
     qualities = dict(_quality(part) for part in accept.lower().split(","))
     wanted = qualities.get(media_type, 0.0)
     return wanted > 0 and wanted >= qualities.get("application/json", 0.0)
 
 
 def wants_events(accept: str) -> bool:
-    """Whether the header names event streams, and does not like JSON better."""
+    """Return whether the header names event streams, with no lower quality than JSON."""
     return prefers(accept, "text/event-stream")
 
 

@@ -1,4 +1,4 @@
-"""The HTTP service."""
+"""Assembles the HTTP service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from api.http.docs_page import add_docs_page
+from api.http.json_body import prepare
 from api.http.middleware.body_limit import BodyLimit
+from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.disconnect import CancelOnDisconnect
 from api.http.middleware.request_id import RequestId
 from api.http.openapi import DescribedApp
@@ -32,37 +35,46 @@ from api.http.routes import (
 from api.query import serving
 from api.settings import Settings, load_settings
 from api.version import version
+from context_builder.answer.answer import Answer
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import QueryTimeout
+from context_builder.prompt.manifest import Manifest
+from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
-_TOLD = (
+_HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
     *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Exception),
 )
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service; without settings it reads them from the environment. Raises SettingsError.
+    """Create the service; without settings, from those of the environment.
 
-    Reads files: call it before the event loop runs. Starting the service raises what `open_services` does.
+    Reads files: call it before the event loop runs. Starting the service raises what `open_services` raises.
+
+    Raises:
+        SettingsError: A variable of the environment cannot be used.
     """
     app = DescribedApp(
         title="Arcpoint",
         summary="Answers questions about an LLM gateway: one model call, checked citations.",
         version=version(),
         lifespan=_lifespan,
-        middleware=[Middleware(RequestId), Middleware(CancelOnDisconnect), Middleware(BodyLimit)],
-        exception_handlers=dict.fromkeys(_TOLD, answer_problem),
+        middleware=[Middleware(kind) for kind in (RequestId, CancelOnDisconnect, RefuseCrossSite, BodyLimit)],
+        exception_handlers=dict.fromkeys(_HANDLED, answer_problem),
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings or load_settings()
     queries = (deployments, incidents, requests, users, latency, quality, volume)
     for resource in (query, context, *queries, postmortems, memory, health):
         app.include_router(resource.router)
+    add_docs_page(app)
+    # Now, since descriptions are read from source files: the event loop must not wait for a disk.
+    app.openapi()
+    prepare(Answer, IncidentPostmortem, Manifest)
     return app
 
 

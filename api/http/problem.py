@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): what is wrong, where, and what would be accepted."""
+"""Errors as problem documents (RFC 9457): what is wrong, where, and what is accepted."""
 
 from __future__ import annotations
 
@@ -14,68 +14,84 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.errors import ArcpointApiError
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import NotResolved, QueryTimeout, Unknown
+from context_builder.queries import NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
-"""How long a client is asked to wait for the database, for memory or for the model."""
+"""Suggested wait if the database, memory or the model is unavailable."""
 _TITLES = {
     "question": "The question cannot be used",
     "body": "The body cannot be used",
     "malformed-json": "The body is not JSON",
     "parameters": "The parameters cannot be used",
-    "unknown": "Nothing has this name",
-    "database": "The database cannot be used",
-    "timeout": "The query took too long",
-    "conflict": "The state of things does not allow it",
-    "memory": "Incident memory cannot be used",
-    "model": "The model cannot be used",
+    "unknown": "Not found",
+    "database": "The database is unavailable",
+    "timeout": "The query timed out",
+    "conflict": "Not possible in the current state",
+    "memory": "Incident memory is unavailable",
+    "model": "The model is unavailable",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
-"""Characters of a name that a client made up which are repeated to it."""
+"""Characters of a client's own field names that are repeated to it."""
+
+_Kind = tuple[int, str, str]
+"""Status, kind and detail; the kind is empty if the status alone says it."""
 
 
-class Conflict(Exception):
-    """What is asked for does not go together with what there is; the message says why."""
+class Conflict(ArcpointApiError):
+    """A request that does not fit the current state; the message says why."""
+
+
+_KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
+    ((NotFound, UnknownIncident), 404, "unknown", "{}"),
+    ((NotResolved, Conflict), 409, "conflict", "{}"),
+    ((UnusableReviewer,), 422, "body", "by: {}"),
+    ((QueryTimeout,), 504, "timeout", "{}"),
+    # Host and user of the database are for the log, and for /readyz.
+    ((DatabaseError,), 503, "database", "the database is unavailable; try again soon, /readyz has the state"),
+    ((MemoryUnavailable,), 503, "memory", "{}"),
+    ((PostmortemFailed,), 503, "model", "{}"),
+)
+"""Errors whose class decides status and kind, with the format of the detail."""
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field of the body, or with one parameter."""
+    """A problem with one field of the body, or with one parameter."""
 
     field: str = Field(
         description="Parameter, or path within the body, such as `scope.tiers.0`; empty for the body itself."
     )
-    message: str = Field(description="What is wrong, in terms of what would be accepted.")
+    message: str = Field(description="What is wrong, in terms of what is accepted.")
     accepted: list[str] | None = Field(
-        None, description="The fields or parameters that exist, where an unknown one was given."
+        None, description="Valid fields or parameters, if an unknown one was given."
     )
 
 
 class Problem(BaseModel):
-    """An error as RFC 9457 has it; `request_id` and `errors` are extensions."""
+    """An error according to RFC 9457; `request_id` and `errors` are extensions."""
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(description="A URI that names the kind of problem; `about:blank` means its status.")
+    type: str = Field(description="A URI for the kind of problem; `about:blank` if the status says it all.")
     title: str = Field(description="The kind of problem, in words.")
     status: int = Field(description="The HTTP status.", ge=400, le=599)
-    detail: str = Field(description="What was wrong this time and what would be accepted.")
+    detail: str = Field(description="What went wrong this time, and what is accepted.")
     instance: str = Field(description="The path that was called.")
-    request_id: str = Field(description="The request as the service's log names it.")
-    errors: list[FieldError] | None = Field(None, description="One entry for each field that is wrong.")
+    request_id: str = Field(description="Id of the request in the service's log.")
+    errors: list[FieldError] | None = Field(None, description="One entry per wrong field.")
 
 
 def problem_of(error: Exception, request: Request) -> Problem:
-    """The error as it is told to a client: never with a traceback."""
-    status, kind, detail = _told(error, request)
+    """Return the problem document of an error; it never holds a traceback."""
+    status, kind, detail = _kind_of(error, request)
     errors = None
     if isinstance(error, RequestValidationError) and kind != "malformed-json":
         errors = _field_errors(error, request)
@@ -91,76 +107,48 @@ def problem_of(error: Exception, request: Request) -> Problem:
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
-    """The one exception handler; what nobody foresaw is logged with its traceback."""
+    """Handle any exception; unexpected ones are logged with their traceback."""
     problem = problem_of(error, request)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, DatabaseError):
-        log.warning("database unusable", reason=str(error))
+        log.warning("database unavailable", reason=str(error))
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        await log_unforeseen(error, request)
-        # This response is made outside the middleware that adds the header to all others.
+        await log_unexpected(error, request)
+        # This response is created outside the middleware that adds the header to all others.
         headers["x-request-id"] = problem.request_id
     return Response(problem_json(problem), problem.status, headers, MEDIA_TYPE)
 
 
 def problem_json(problem: Problem) -> str:
-    """The document on one line, in ASCII: a client's own words in it may not be valid Unicode."""
+    """Return the document on one line, in ASCII: text from the client may not be valid Unicode."""
     return problem.model_dump_json(exclude_none=True, ensure_ascii=True)
 
 
-async def log_unforeseen(error: Exception, request: Request) -> None:
-    """Logs an error that is a fault of ours."""
+async def log_unexpected(error: Exception, request: Request) -> None:
+    """Log an internal error."""
     # In a thread: a traceback quotes source files.
     await asyncio.to_thread(log.error, "request failed", exc_info=error, request_id=request.state.request_id)
 
 
-def _told(error: Exception, request: Request) -> tuple[int, str, str]:
-    """Status, kind and detail; an empty kind means that the status says it all."""
+def _kind_of(error: Exception, request: Request) -> _Kind:
+    for kinds, status, kind, detail in _KNOWN:
+        if isinstance(error, kinds):
+            return status, kind, detail.format(" ".join(str(error).split()))
     match error:
         case QuestionError():
-            return _told_of_question(error, request)
+            is_question = "questions" in getattr(request.scope.get("route"), "tags", ())
+            return 422, "question" if is_question else "parameters", str(error)
         case RequestValidationError():
-            return _told_of_fields(error, request)
-        case QueryTimeout():
-            return 504, "timeout", str(error)
-        case DatabaseError():
-            # Where the database is and who logs in there is for the log, and for /readyz.
-            return 503, "database", "the database cannot be used now; try again soon, /readyz says when"
+            return _kind_of_fields(error, request)
         case HTTPException():
-            return _told_of_http(error)
+            return _kind_of_http(error)
         case _:
-            return _told_of_incidents(error)
+            return 500, "", "an internal error; the service's log has the details under this request_id"
 
 
-def _told_of_incidents(error: Exception) -> tuple[int, str, str]:
-    """What memory and postmortems raise."""
-    match error:
-        case UnknownIncident():
-            return 404, "unknown", str(error)
-        case UnusableReviewer():
-            return 422, "body", f"by: {error}"
-        case Conflict():
-            return 409, "conflict", str(error)
-        case MemoryUnavailable():
-            return 503, "memory", _line(str(error))
-        case PostmortemFailed():
-            return 503, "model", _line(str(error))
-        case _:
-            return 500, "", "a fault of the service; its log has the details under this request_id"
-
-
-def _told_of_question(error: QuestionError, request: Request) -> tuple[int, str, str]:
-    if isinstance(error, Unknown):
-        return 404, "unknown", str(error)
-    if isinstance(error, NotResolved):
-        return 409, "conflict", str(error)
-    asked = "questions" in getattr(request.scope.get("route"), "tags", ())
-    return 422, "question" if asked else "parameters", str(error)
-
-
-def _told_of_fields(error: RequestValidationError, request: Request) -> tuple[int, str, str]:
+def _kind_of_fields(error: RequestValidationError, request: Request) -> _Kind:
     malformed = next((fault for fault in error.errors() if fault["type"] == "json_invalid"), None)
     if malformed is not None:
         where = f"{malformed['ctx']['error'].lower()} at character {malformed['loc'][-1]}"
@@ -171,10 +159,10 @@ def _told_of_fields(error: RequestValidationError, request: Request) -> tuple[in
     return 422, kind, f"{first.field or 'the body'}: {first.message}{more}"
 
 
-def _told_of_http(error: HTTPException) -> tuple[int, str, str]:
+def _kind_of_http(error: HTTPException) -> _Kind:
     match error.status_code:
         case 400:
-            # All that FastAPI says of bytes that are not Unicode, or of JSON that no parser takes.
+            # FastAPI says no more about bytes that are not Unicode, or JSON that no parser accepts.
             detail = "the body is not JSON in UTF-8, or it is nested too deeply or holds too long a number"
             return 400, "malformed-json", detail
         case 404:
@@ -204,12 +192,12 @@ def _each_field_error(faults: Sequence[Mapping[str, Any]], request: Request) -> 
 
 
 def _parameters(request: Request) -> list[str]:
-    """The parameters that the path takes."""
+    """Return the names of the query parameters."""
     return [one["name"] for one in _operation(request)["parameters"] if one["in"] == "query"]
 
 
 def _fields(request: Request, path: Sequence[object]) -> list[str]:
-    """The fields of the body, or of the object in it that the path leads to."""
+    """Return the fields of the body, or of the object at a path in it."""
     schemas = request.app.openapi()["components"]["schemas"]
     schema = _named(_operation(request)["requestBody"]["content"]["application/json"]["schema"], schemas)
     for part in path:
@@ -218,24 +206,20 @@ def _fields(request: Request, path: Sequence[object]) -> list[str]:
 
 
 def _named(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema that a reference names, or the first of a choice."""
+    """Resolve a reference, or the first one among alternatives."""
     reference = next(one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one)
     named: Mapping[str, Any] = schemas[reference.rpartition("/")[2]]
     return named
 
 
 def _operation(request: Request) -> Mapping[str, Any]:
-    """What was called, as it is described."""
+    """Return the description of the operation that was called."""
     path = request.app.openapi()["paths"][request.scope["route"].path_format]
     operation: Mapping[str, Any] = path[request.method.lower()]
     return operation
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _plain(message: str) -> str:
-    """Pydantic's sentence as the rest of one of ours."""
+    """Turn a message of pydantic into the second half of a sentence."""
     message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -15,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from api.ingest.errors import LoadStopped
 from api.ingest.files import ColumnMapping
+from api.ingest.files.lines import Row
 from api.ingest.files.reader import Batch, read_batches
-from api.ingest.files.rejects import Reject, rejects_file
+from api.ingest.files.rejects import rejects_file
 from api.ingest.records import RequestRecord
 from api.ingest.store import StoreResult, store_incidents, store_requests
 from api.ingest.summary import IngestSummary, Progress, Report
@@ -80,7 +82,7 @@ def _store_for(mapping: ColumnMapping) -> Store:
 async def _open(
     path: Path, mapping: ColumnMapping, rejects: Path | None, rows_per_batch: int
 ) -> AsyncIterator[
-    tuple[Callable[[], Awaitable[Batch | None]], Callable[[list[Reject]], Awaitable[str | None]]]
+    tuple[Callable[[], Awaitable[Batch | None]], Callable[[list[Row]], Awaitable[str | None]]]
 ]:
     """Give functions that read a batch and write rejects; the latter returns where they are.
 
@@ -91,7 +93,7 @@ async def _open(
     files = ExitStack()
     try:
         batches = files.enter_context(closing(read_batches(path, mapping, rows_per_batch)))
-        opening = nullcontext(_write_nowhere) if rejects is None else rejects_file(rejects, path)
+        opening = nullcontext(lambda _: None) if rejects is None else rejects_file(rejects, path)
         write = await in_thread(files.enter_context, opening)
         yield partial(in_thread, next, batches, None), partial(in_thread, write)
     finally:
@@ -99,11 +101,8 @@ async def _open(
         executor.shutdown(wait=False)
 
 
-def _write_nowhere(_rejects: Sequence[Reject]) -> None:
-    """Stand in for a rejects file that nobody asked for."""
-
-
-def _rejects(batch: Batch, result: StoreResult) -> list[Reject]:
+def _rejects(batch: Batch, result: StoreResult) -> list[Row]:
     """Return what is rejected of a batch, in the order of the file."""
-    contradicted = (Reject(batch.rows[index], [each]) for index, each in result.contradictions.items())
-    return sorted([*batch.rejects, *contradicted], key=lambda reject: reject.row.line)
+    contradictions = result.contradictions.items()
+    contradicted = [replace(batch.rows[index], problems=(problem,)) for index, problem in contradictions]
+    return sorted([*batch.rejects, *contradicted], key=lambda row: row.line)

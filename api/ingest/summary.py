@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from api.ingest.files.rejects import Reject
+from api.ingest.files.lines import Row
 from api.ingest.store import StoreResult
 
 _COUNTS = ("added", "updated", "already_present", "deployments_created", "users_created")
@@ -40,14 +40,14 @@ class IngestSummary:
         """Rows of the file that are in the database now."""
         return self.added + self.updated + self.already_present
 
-    def count(self, result: StoreResult, rejects: Iterable[Reject]) -> None:
+    def count(self, result: StoreResult, rejects: Iterable[Row]) -> None:
         """Add what became of one batch."""
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(result, name))
         reasons = Counter(self.reasons)
-        for reject in rejects:
+        for row in rejects:
             self.rejected += 1
-            reasons.update(problem.label for problem in reject.problems)
+            reasons.update(problem.label for problem in row.problems)
         self.reasons = dict(reasons.most_common())
         self.rows = self.stored + self.rejected
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import rollup_scope
 from context_builder.text.fact_keys import change_key, job_key
 from context_builder.text.formatting import format_name, format_time
@@ -268,7 +268,7 @@ async def _router_versions(
             select(first).where(
                 RequestRollup.resolution == Resolution.MINUTE,
                 RequestRollup.bucket_start >= hour,
-                RequestRollup.bucket_start < min(hour + _HOUR, whole_minutes(request.as_of)),
+                RequestRollup.bucket_start < min(hour + _HOUR, floor_to_minute(request.as_of)),
                 RequestRollup.router_version == version,
                 scope.condition,
             )

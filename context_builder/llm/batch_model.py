@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import Reply
 from context_builder.prompt.prompt import Prompt
 
@@ -57,7 +58,7 @@ class BatchFailure:
     """One line."""
 
 
-class BatchUnavailable(Exception):
+class BatchUnavailable(ContextBuilderError):
     """The API did not do what it was asked for, and nothing has changed; the reason is one line."""
 
     def __init__(self, reason: str) -> None:

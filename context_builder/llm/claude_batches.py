@@ -16,7 +16,7 @@ import httpx2
 from anthropic import AsyncStream
 from pydantic import AwareDatetime, BaseModel, NonNegativeInt, TypeAdapter
 
-from context_builder.llm.api_errors import ApiError, one_line
+from context_builder.llm.api_errors import ApiError, quoted_message
 from context_builder.llm.batch_model import (
     RESULTS_KEPT,
     BatchFailure,
@@ -29,15 +29,15 @@ from context_builder.llm.batch_model import (
 from context_builder.llm.chat_model import Reply
 from context_builder.llm.claude_connection import (
     FAILURES,
-    Call,
+    ApiCall,
     ClaudeConnection,
     NoResponse,
     api_error_of,
     error_text,
 )
-from context_builder.llm.claude_request import request_of
+from context_builder.llm.claude_options import ClaudeOptions
+from context_builder.llm.claude_request import request_body
 from context_builder.llm.message_events import Transcript
-from context_builder.llm.pricing import UNKNOWN_CACHE_MINIMUM
 from context_builder.prompt.prompt import Prompt
 
 MAX_REQUESTS = 100_000
@@ -94,41 +94,26 @@ _PAGE = TypeAdapter(_Page)
 class ClaudeBatches:
     """Batches of one model's calls, through one pool of connections; a BatchModel.
 
-    Nothing is taken from the machine, see ClaudeConnection.
+    Isolated from the machine, see ClaudeConnection.
     """
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        model: str,
-        max_output_tokens: int,
-        deadline_s: float,
-        base_url: str | None = None,
-        max_retries: int = 2,
-        cache_minimum: int = UNKNOWN_CACHE_MINIMUM,
-    ) -> None:
-        """`deadline_s` bounds each call with its retries, and the wait for each result.
+    def __init__(self, options: ClaudeOptions) -> None:
+        """Create the client; `options.deadline_s` limits each call and the wait for each result.
 
-        Submitting gets longer by what sending the batch takes on a slow connection.
+        The deadline of `submit` is extended by the time that the upload takes on a slow connection.
+        Blocks, because it reads certificates and imports modules: call it in a thread.
 
-        Reads certificates and imports modules: make it outside the event loop, or in a thread of its own.
-        Raises ValueError for a key or an address that no call could use.
+        Raises:
+            ValueError: The key or the address is not usable.
         """
-        self.model = model
-        self.max_output_tokens = max_output_tokens
+        self.model = options.model
+        self.max_output_tokens = options.max_output_tokens
         self.most_requests = MAX_REQUESTS
         self.most_bytes = MAX_BYTES - len(_OPENING) - len(_CLOSING)
-        self.submit_deadline_s = deadline_s + MAX_BYTES / _UPLOAD_BYTES_PER_S
-        self._deadline_s = deadline_s
-        self._cache_minimum = cache_minimum
-        self._connection = ClaudeConnection(
-            api_key=api_key,
-            model=model,
-            deadline_s=deadline_s,
-            base_url=base_url,
-            max_retries=max_retries,
-        )
+        self.submit_deadline_s = options.deadline_s + MAX_BYTES / _UPLOAD_BYTES_PER_S
+        self._deadline_s = options.deadline_s
+        self._options = options
+        self._connection = ClaudeConnection(options)
 
     async def close(self) -> None:
         """Closes the connections; no call may follow."""
@@ -147,7 +132,7 @@ class ClaudeBatches:
         # Hundreds of megabytes take seconds to put together.
         body = await asyncio.to_thread(self._body, items)
         now = asyncio.get_running_loop().time()
-        call = Call(deadline=now + self._deadline_s + len(body) / _UPLOAD_BYTES_PER_S, once=True)
+        call = ApiCall(deadline=now + self._deadline_s + len(body) / _UPLOAD_BYTES_PER_S, idempotent=False)
         request = self._connection.client.post
         response = await self._answered(
             lambda: request(
@@ -205,7 +190,7 @@ class ClaudeBatches:
                 f"the results of batch {api_id} ended early: {len(seen)} of {status.total} arrived"
             )
 
-    async def _lines(self, batch: BatchStatus, call: Call) -> AsyncGenerator[object, None]:
+    async def _lines(self, batch: BatchStatus, call: ApiCall) -> AsyncGenerator[object, None]:
         """The results as JSON values; by the endpoint, since `results_url` could name another host."""
         request = self._connection.client.get
         try:
@@ -251,29 +236,29 @@ class ClaudeBatches:
         except ValueError as error:
             raise BatchUnavailable(self._reason(error, call)) from error
 
-    async def _answered(self, request: Callable[[], Awaitable[_T]], call: Call) -> _T:
+    async def _answered(self, request: Callable[[], Awaitable[_T]], call: ApiCall) -> _T:
         """What the API answers, within the deadline; raises BatchUnavailable and its kinds."""
         try:
-            with self._connection.attempts_of(call):
+            with self._connection.track_attempts(call):
                 async with asyncio.timeout_at(call.deadline):
                     return await request()
         except (*FAILURES, NoResponse) as error:
             kind = BatchUnavailable
-            if call.perhaps_done:
+            if call.outcome_unknown:
                 kind = BatchUncertain
             elif isinstance(error, anthropic.APIStatusError) and _is_gone(api_error_of(error), call):
                 kind = BatchGone
             raise kind(self._reason(error, call)) from error
 
-    def _call(self) -> Call:
-        return Call(deadline=asyncio.get_running_loop().time() + self._deadline_s)
+    def _call(self) -> ApiCall:
+        return ApiCall(deadline=asyncio.get_running_loop().time() + self._deadline_s)
 
-    def _reason(self, error: Exception, call: Call) -> str:
+    def _reason(self, error: Exception, call: ApiCall) -> str:
         """One line that says what to do, without the key."""
-        said, place = error_text(error), self._connection.base_url
+        said, place = error_text(error), self._options.base_url
         refusal = api_error_of(error) if isinstance(error, anthropic.APIStatusError) else None
         if refusal and _is_gone(refusal, call):
-            reason = f"the API knows no such batch (404): {one_line(refusal.message)}"
+            reason = f"the API knows no such batch (404): {quoted_message(refusal.message)}"
         elif refusal and refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             reason = "the batch is too large for the API (413); ask for fewer postmortems at once"
         elif (shared := self._connection.reason(error, call)) is not None:
@@ -291,19 +276,14 @@ class ClaudeBatches:
         return _OPENING + _BETWEEN.join(requests) + _CLOSING
 
     def _encoded(self, custom_id: str, prompt: Prompt) -> bytes:
-        params = request_of(
-            prompt,
-            model=self.model,
-            max_output_tokens=self.max_output_tokens,
-            cache_minimum=self._cache_minimum,
-        )
+        params = request_body(prompt, self._options)
         request = {"custom_id": custom_id, "params": params}
         return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _is_gone(refusal: ApiError, call: Call) -> bool:
+def _is_gone(refusal: ApiError, call: ApiCall) -> bool:
     """Whether the API, and not something in between, says that it has no such batch."""
-    return refusal.status == HTTPStatus.NOT_FOUND and bool(refusal.kind) and not call.once
+    return refusal.status == HTTPStatus.NOT_FOUND and bool(refusal.kind) and call.idempotent
 
 
 async def _json_lines(response: httpx2.Response) -> AsyncGenerator[object, None]:
@@ -336,7 +316,7 @@ def _result(line: object, status: BatchStatus) -> tuple[str, Reply | BatchFailur
             return custom_id, BatchFailure("errored", _told(error))
         case {"custom_id": str(custom_id), "result": {"type": str(kind)}}:
             return custom_id, BatchFailure(
-                one_line(kind), f"the batch ended without a reply: {one_line(kind)}"
+                quoted_message(kind), f"the batch ended without a reply: {quoted_message(kind)}"
             )
     raise ValueError(f"unexpected line {line!r:.120}")
 
@@ -344,13 +324,13 @@ def _result(line: object, status: BatchStatus) -> tuple[str, Reply | BatchFailur
 def _told(error: object) -> str:
     match error:
         case {"error": {"type": str(kind), "message": str(message)}}:
-            return one_line(f"the API failed on it ({kind}): {message}")
-    return one_line(f"the API failed on it: {error!r}")
+            return quoted_message(f"the API failed on it ({kind}): {message}")
+    return quoted_message(f"the API failed on it: {error!r}")
 
 
 def _reply(message: Mapping[str, Any], status: BatchStatus) -> Reply:
     """A whole message; raises ValueError."""
-    transcript = Transcript.of_message(message)
+    transcript = Transcript.from_message(message)
     lasted = (status.ended_at or status.created_at) - status.created_at
     return Reply(
         text=transcript.text,

@@ -53,7 +53,7 @@ def request_about(hit: AffectedDeployments, window: Window) -> ContextRequest:
     return ContextRequest(
         question="",
         as_of=window.end,
-        live=False,
+        is_now=False,
         window=window,
         token_budget=0,
         scope=Scope(deployment_ids=hit.deployment_ids),

@@ -12,7 +12,7 @@ from sqlalchemy import Select, case, func, or_, select
 from context_builder.postmortems.affected import AffectedDeployments
 from context_builder.postmortems.markdown_text import plain
 from context_builder.question.request import Window
-from context_builder.telemetry.rollups import baseline_of, in_window, of_traffic
+from context_builder.telemetry.rollups import baseline_window, in_window, traffic_condition
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -85,7 +85,7 @@ async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Wi
     """The figures of a window; where it is not known what was hit, there are none."""
     if not hit.deployment_ids:
         return Impact(hit=hit, window=window)
-    now, before = in_window(RequestRollup, window), in_window(RequestRollup, baseline_of(window))
+    now, before = in_window(RequestRollup, window), in_window(RequestRollup, baseline_window(window))
     is_now = case((now, 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     rows = await session.execute(
@@ -97,7 +97,7 @@ async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Wi
             func.sum(case((failed, RequestRollup.cost_usd), else_=0), type_=Money),
             func.min(RequestRollup.bucket_start, type_=UtcDateTime),
         )
-        .where(or_(now, before), of_traffic(RequestRollup, hit.deployment_ids, ()))
+        .where(or_(now, before), traffic_condition(RequestRollup, hit.deployment_ids, ()))
         .group_by(RequestRollup.tier, is_now)
     )
     figures: tuple[dict[str, Traffic], dict[str, Traffic]] = ({}, {})
@@ -167,7 +167,7 @@ def impact_lines(impact: Impact) -> Iterator[str]:
 def _before(impact: Impact, before: Traffic) -> str:
     if impact.before_since is None or not before.requests:
         return "nothing is recorded of the 7 days before to compare it with"
-    span = max(baseline_of(impact.window).end - impact.before_since, _HOUR)
+    span = max(baseline_window(impact.window).end - impact.before_since, _HOUR)
     usual = round(before.requests * (impact.window.length / span))
     return (
         f"from {format_time(impact.before_since)} until then {format_percent(before.failed, before.requests)} failed, "

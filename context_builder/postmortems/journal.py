@@ -7,7 +7,6 @@ that a process that is killed leaves behind exactly what it had reached, and the
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,11 +19,13 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import Reply
 from context_builder.postmortems.process import is_dead, this_process
 from context_builder.postmortems.template import Template
 from context_builder.prompt.manifest import Manifest
 from context_builder.text.clock import utc_now
+from context_builder.text.sanitize import storable
 from models import PostmortemCall
 from models.database import Database, WriteSession
 from models.request_log import dialect_of
@@ -32,12 +33,11 @@ from models.request_log import dialect_of
 LEASE = timedelta(minutes=5)
 """How long a process that says nothing keeps what it holds, where nobody can see whether it is dead."""
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_MODEL = 100
 _MAX_REASON = 50
 
 
-class CallLost(Exception):
+class CallLost(ContextBuilderError):
     """The lease had run out, and another process holds the incident now."""
 
 
@@ -279,16 +279,13 @@ def _storable(paid: PaidReply) -> PaidReply:
     """The reply without what a database refuses, which must not cost a text that is paid for."""
     reply = paid.reply
 
-    def clean(text: str) -> str:
-        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
     return replace(
         paid,
         reply=replace(
             reply,
-            text=clean(reply.text),
-            model=clean(reply.model)[:_MAX_MODEL],
-            stop_reason=clean(reply.stop_reason)[:_MAX_REASON],
-            request_id=reply.request_id and clean(reply.request_id),
+            text=storable(reply.text),
+            model=storable(reply.model)[:_MAX_MODEL],
+            stop_reason=storable(reply.stop_reason)[:_MAX_REASON],
+            request_id=reply.request_id and storable(reply.request_id),
         ),
     )

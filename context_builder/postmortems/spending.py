@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
+from context_builder.errors import ContextBuilderError
 from context_builder.text.formatting import format_dollars
 
 
-class CapReached(Exception):
+class CapReached(ContextBuilderError):
     """The call does not fit under the cap, whatever the calls under way will cost."""
 
 

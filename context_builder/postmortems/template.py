@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
+
 MODEL = "model"
 PARTS = (
     "summary", "impact", "timeline", "root_cause", "trigger", "detection", "resolution", "action_items",
@@ -30,7 +32,7 @@ _KEYS = ("title", "by", "hint")
 _ACCEPTED = f"accepted are {MODEL!r} and {', '.join(f'{_CODE}{part}' for part in PARTS)}"
 
 
-class TemplateError(ValueError):
+class TemplateError(ContextBuilderError, ValueError):
     """The template cannot be used; one line names the file, the key and what is accepted."""
 
 

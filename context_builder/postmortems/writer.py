@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from context_builder.answer.answer import Answer
 from context_builder.answer.brief import write_brief
 from context_builder.answer.question_log import QuestionLog
-from context_builder.answering import Answerer, Written
+from context_builder.answering import Answerer, DraftAnswer
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.postmortems.candidates import Candidate, Selection, candidates, is_wanted
 from context_builder.postmortems.document import Document, instruction, write_document
@@ -36,7 +37,8 @@ from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
 from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, Provenance
-from models.database import Database, DatabaseError, ReadSession
+from models.database import Database, ReadSession
+from models.errors import DatabaseError
 
 _T = TypeVar("_T")
 
@@ -46,7 +48,7 @@ _TRIED_AGAIN_S = (1.0, 3.0, 9.0)
 """Waits between tries to store a reply."""
 
 
-class PostmortemFailed(Exception):
+class PostmortemFailed(ContextBuilderError):
     """No postmortem was written; the message says why. Nothing is stored, the next run tries again."""
 
 
@@ -240,7 +242,7 @@ class PostmortemWriter:
             reservation.settle(prices.cost(model.model, most))
             cost = prices.cost(model.model, usage)
             brief = write_brief(manifest, error.reason, called=True)
-            written = Written(brief, None, error.reason, None, error.usage)
+            written = DraftAnswer(brief, None, error.reason, None, error.usage)
             answer = await asyncio.to_thread(self._answerer.check, manifest, written, 0, cost_usd=cost)
             await self._questions.record(answer, asker=None, asked_at=self._clock())
         elif error.refused:
@@ -268,9 +270,9 @@ class PostmortemWriter:
         manifest = _plan(call).manifest
         if call.reply is None:
             reason = self._answerer.no_model_reason
-            return self._answerer.check(manifest, Written(write_brief(manifest, reason), None, reason), 0)
+            return self._answerer.check(manifest, DraftAnswer(write_brief(manifest, reason), None, reason), 0)
         reply = call.reply.reply
-        written = Written(reply.text, reply.model, None, reply.stop_reason, reply.usage)
+        written = DraftAnswer(reply.text, reply.model, None, reply.stop_reason, reply.usage)
         return self._answerer.check(manifest, written, reply.latency_ms, cost_usd=call.reply.cost_usd)
 
     async def _store(self, call: Call, answer: Answer, document: Document | None) -> PostmortemText:

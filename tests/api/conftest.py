@@ -54,7 +54,7 @@ async def service(service_settings: Settings) -> AsyncIterator[FastAPI]:
         builder = app.state.services.answerer.builder
         builder.sources = tuple(replace(source, deadline_s=_PATIENCE_S) for source in builder.sources)
         # Memory follows the database by itself; a question asked before that would find nothing in it.
-        await app.state.services.memory.upkeep.keep_up()
+        await app.state.services.memory.maintenance.process_outbox()
         yield app
 
 

@@ -49,7 +49,7 @@ def packing() -> None:
             request = ContextRequest(
                 question="What fails?",
                 as_of=STORY_ANCHOR,
-                live=True,
+                is_now=True,
                 window=window,
                 token_budget=budget,
                 topics=frozenset({Topic.ERRORS}),

@@ -120,7 +120,7 @@ async def _indexing(filled: _Memory) -> list[str]:
     ticker, texts, walls = Ticker(), _distinct(filled.history), []
     ticking = asyncio.create_task(ticker.run())
     started = time.perf_counter()
-    taking_in = asyncio.create_task(filled.memory.upkeep.keep_up())
+    taking_in = asyncio.create_task(filled.memory.maintenance.process_outbox())
     while not taking_in.done():
         asked = time.perf_counter()
         await filled.recall(next(texts))

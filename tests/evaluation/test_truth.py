@@ -64,7 +64,7 @@ def prompt(*texts: str, reference: str = "X1") -> Prompt:
 @pytest.mark.parametrize(
     "text",
     [
-        f"{HIT.public_id}: 25.0 % of 120 requests failed since then, 1.0 % is usual",
+        f"{HIT.public_id}: 25.0 % of 120 requests failed since then, usually 1.0 %",
         f"error rate of {HIT.model} on {HIT.backend} is 26 times what it was",
         f"failed requests: {OTHER.public_id} 14 of 1,439 (1 %), {HIT.public_id} 30 of 120 (25 %)",
         f"errors at {HIT.public_id} went from 1 % to 24 %",

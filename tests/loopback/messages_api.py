@@ -103,7 +103,7 @@ class MessagesApi:
         """The requests for a message, refused ones included, in order of arrival."""
         return [request for request in self.journal.requests if request.path == "/v1/messages"]
 
-    async def until(self, condition: Callable[[Journal], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[Journal], bool], timeout_s: float = 30.0) -> None:
         """Returns when the journal meets the condition; raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not condition(self.journal):  # noqa: ASYNC110 - an Event of this loop cannot be set by the server's

@@ -1,4 +1,4 @@
-"""The rollups always say what the raw log says."""
+"""The rollups always match the raw log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from models import Deployment, Request, RequestRollup, Resolution, User, UserSpe
 from models.database import Database
 from models.histogram import RELATIVE_ERROR, Histogram
 from models.request_log import NewRequest, append
+
+pytestmark = pytest.mark.both_databases
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -90,7 +92,7 @@ async def test_one_bad_request_in_a_batch_leaves_neither_rows_nor_rollups(databa
 
 
 async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Database) -> None:
-    """Two transactions that make one bucket at the same time both count in it."""
+    """Two transactions that create one bucket concurrently both count."""
     await add_owner(database)
 
     async def write(offset: int) -> None:
@@ -119,6 +121,6 @@ def test_a_quantile_is_within_the_stated_error_of_a_sample_however_it_was_split(
 
 
 def test_an_empty_histogram_has_no_quantile() -> None:
-    """No samples, no number."""
+    """Without samples there is no quantile."""
     assert Histogram.merged([]).quantile(0.5) is None
     assert Histogram.merged([b"", b""]).total == 0

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +23,7 @@ from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
+from context_builder.llm.claude_options import ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.batches.batches import BatchRun, Pace
 from context_builder.postmortems.batches.events import Event, Written
@@ -32,16 +33,18 @@ from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
 from context_builder.postmortems.spending import Spending
 from context_builder.postmortems.writer import PostmortemWriter
-from context_builder.sources import discover
 from loopback.messages_api import API_KEY
 from models.database import Database
 from support.no_memory import NO_MEMORY
+from support.patient_sources import SOURCES
 
 PACE = Pace(first_s=0.02, most_s=0.1, settle_s=0.4)
-MODEL = {"api_key": API_KEY, "model": "claude-sonnet-5-5", "max_output_tokens": 500, "max_retries": 0}
+OPTIONS = ClaudeOptions(
+    api_key=API_KEY, model="claude-sonnet-5-5", max_output_tokens=500, deadline_s=5.0, max_retries=0
+)
 PRICES = PriceList.load()
 
-_SOURCES = [source for source in discover() if source.name == "incidents"]
+_SOURCES = [source for source in SOURCES if source.name == "incidents"]
 _STEPS: dict[str, type[Any]] = {
     each.__name__: each for each in (BatchJournal, CallJournal, ClaudeBatches, PostmortemWriter)
 }
@@ -58,9 +61,9 @@ async def batch_run(
     deadline_s: float = 5.0,
 ) -> AsyncIterator[BatchRun]:
     """A run over one source, which keeps building cheap."""
-    arguments = MODEL | {"base_url": url, "deadline_s": deadline_s}
-    single = await asyncio.to_thread(lambda: Claude(**arguments))
-    batches = await asyncio.to_thread(lambda: ClaudeBatches(**arguments))
+    options = replace(OPTIONS, base_url=url, deadline_s=deadline_s)
+    single = await asyncio.to_thread(Claude, options)
+    batches = await asyncio.to_thread(ClaudeBatches, options)
     questions = QuestionLog(database)
     builder = ContextBuilder(database, NO_MEMORY, _SOURCES, default_budget=2000)
     writer = PostmortemWriter(database, Answerer(builder, questions, PRICES, single), questions)

@@ -44,7 +44,7 @@ def asking(
     return ContextRequest(
         question=question,
         as_of=as_of,
-        live=live,
+        is_now=live,
         window=Window(since or end - DAY, end),
         token_budget=100_000,
         scope=Scope(**scope),

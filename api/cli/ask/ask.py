@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.ask.answer_output import AnswerOutput, Extras, JsonOutput, show_answer, text_output
-from api.cli.options import EXAMPLE, AsJson, Asker, AsOf, Budget, moment_option
+from api.cli.ask.output import AnswerOutput, Extras, JsonOutput, show_answer, text_output
+from api.cli.options import EXAMPLE_TIME, AsJson, Asker, AsOf, Budget, parse_time_option
 from api.services import open_services
 from api.settings import Settings, load_settings
 from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
@@ -21,7 +21,7 @@ Names = list[str] | None
 
 
 def _only(what: str, example: str) -> typer.models.OptionInfo:
-    """An option that restricts the question and can be given several times."""
+    """Return a repeatable option that limits the question."""
     option: typer.models.OptionInfo = typer.Option(
         metavar="NAME", help=f"Only this {what}, such as {example}. Can be repeated.", show_default=False
     )
@@ -37,10 +37,10 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     as_of: AsOf = None,
     since: Annotated[
         datetime | None,
-        typer.Option(metavar="ISO", parser=moment_option, help=f"Start of the window: {EXAMPLE}."),
+        typer.Option(metavar="ISO", parser=parse_time_option, help=f"Start of the window: {EXAMPLE_TIME}."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(metavar="ISO", parser=moment_option, help="End of the window.")
+        datetime | None, typer.Option(metavar="ISO", parser=parse_time_option, help="End of the window.")
     ] = None,
     deployment: Annotated[Names, _only("deployment", "gpt-4/aws")] = None,
     model: Annotated[Names, _only("model", "gpt-4")] = None,
@@ -50,16 +50,17 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     incident: Annotated[Names, _only("incident", "inc_0119")] = None,
     budget: Budget = None,
     as_json: AsJson = False,
-    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show what the model is sent.")] = False,
+    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt.")] = False,
     why: Annotated[
-        bool, typer.Option("--why", help="Show every fact with what became of it, and every source.")
+        bool,
+        typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
     ] = False,
 ) -> None:
     """Ask one question about the gateway.
 
-    Everything is read in parallel and packed into one prompt, one model call is made, and every reference
-    and number of the answer is checked against the facts. Without ARCPOINT_ANTHROPIC_API_KEY no model is
-    called, and the answer is made of the facts themselves.
+    All sources are read in parallel and packed into one prompt for one model call; every reference and
+    number in the answer is checked against the facts. Without ARCPOINT_ANTHROPIC_API_KEY no model is
+    called, and the answer lists the most important facts.
     """
     scope = ScopeNames(
         deployments=tuple(deployment or ()),
@@ -71,7 +72,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     )
     asked = QuestionInput(
         question=_read_question() if question == "-" else question,
-        asker=user,
+        asked_by=user,
         as_of=as_of,
         since=since,
         until=until,
@@ -84,7 +85,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
 
 
 def _read_question() -> str:
-    """The question on standard input. Raises QuestionError."""
+    """Read the question from standard input. Raises QuestionError."""
     data = sys.stdin.buffer.read(_MAX_BYTES)
     try:
         return data.decode()

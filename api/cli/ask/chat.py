@@ -1,4 +1,4 @@
-"""`arcpoint chat`: question after question over one connection."""
+"""`arcpoint chat`: several questions over one connection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import sys
 from datetime import datetime
 
-from api.cli.ask.answer_output import Extras, say_prompt, show_answer, text_output
-from api.cli.ask.manifest_view import manifest_sheets
-from api.cli.failure import KNOWN, reason
+from api.cli.ask.manifest_tables import manifest_tables
+from api.cli.ask.output import Extras, say_prompt, show_answer, text_output
+from api.cli.failure import USER_ERRORS, error_text
 from api.cli.loop_thread import LoopThread
-from api.cli.options import Asker, AsOf, Budget, parse_moment
+from api.cli.options import Asker, AsOf, Budget, parse_time
 from api.cli.terminal.streams import print_error, say
 from api.services import Services, open_services
 from api.settings import load_settings
@@ -21,20 +21,20 @@ from context_builder.text.formatting import format_time
 
 HELP = """\
 Type a question, or one of these:
-  /why         what the last answer was made of: every fact and every source
-  /prompt      what the model was sent last
-  /as-of ISO   ask about a past moment, such as /as-of 2026-11-20T08:00Z; /as-of now ends that
-  /help        this text
-  /quit        leave, as Ctrl-D does
-Ctrl-C stops the answer that is being written. Each question stands alone: name what it is about."""
+  /why         every fact and source of the last answer
+  /prompt      the last prompt sent to the model
+  /as-of ISO   answer as of a past time, such as /as-of 2026-11-20T08:00Z; /as-of now resets it
+  /help        this help
+  /quit        leave, same as Ctrl-D
+Ctrl-C stops the current answer. Questions do not refer to earlier ones: name what each is about."""
 
 
 def chat(user: Asker = None, as_of: AsOf = None, budget: Budget = None) -> None:
-    """Ask question after question over one connection; /help lists the commands."""
+    """Ask several questions interactively; /help lists the commands."""
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401, PLC0415  gives the prompt editing and history, where Python has it
+        import readline  # noqa: F401, PLC0415  adds editing and history to the prompt, if available
     settings = load_settings()
-    # Memory goes on loading while the first question is typed.
+    # Memory keeps loading while the first question is typed.
     opening = open_services(settings, wait_for_memory=False)
     with LoopThread() as loop, loop.entered(opening) as services:
         conversation = Conversation(loop, services, user, as_of, budget)
@@ -44,12 +44,12 @@ def chat(user: Asker = None, as_of: AsOf = None, budget: Budget = None) -> None:
             if line in ("/quit", "/exit", "/q"):
                 break
             if line:
-                conversation.take(line)
+                conversation.handle(line)
             sys.stdout.flush()
 
 
 def _read_line(as_of: datetime | None) -> str | None:
-    """What was typed; None at the end of the input."""
+    """Read one line; None at the end of the input."""
     prompt = f"arcpoint @ {format_time(as_of)} UTC> " if as_of else "arcpoint> "
     try:
         return input(prompt if sys.stdin.isatty() else "").strip()
@@ -63,7 +63,7 @@ def _read_line(as_of: datetime | None) -> str | None:
 
 
 class Conversation:
-    """A session: who asks, about which moment, and the last answer."""
+    """A session: the user, the point in time, and the last answer."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class Conversation:
         self._budget = budget
         self._last: Answer | None = None
 
-    def take(self, line: str) -> None:
-        """Does what a line says; whatever goes wrong in it, the session goes on."""
+    def handle(self, line: str) -> None:
+        """Handle one line; the session survives any error in it."""
         try:
             if line.startswith("/"):
                 self._command(*line.split(maxsplit=1))
@@ -89,12 +89,12 @@ class Conversation:
                 self._ask(line)
         except KeyboardInterrupt:
             say("(stopped)")
-        except KNOWN as error:
-            print_error(reason(error))
+        except USER_ERRORS as error:
+            print_error(error_text(error))
 
     def _ask(self, question: str) -> None:
         asked = QuestionInput(
-            question=question, asker=self._asker, as_of=self.as_of, token_budget=self._budget
+            question=question, asked_by=self._asker, as_of=self.as_of, token_budget=self._budget
         )
         with text_output(Extras()) as output:
             self._last = self._loop.run(show_answer(self._services, asked, output))
@@ -104,25 +104,25 @@ class Conversation:
         match name:
             case "/why" if self._last is not None:
                 output = text_output(Extras())
-                for sheet in manifest_sheets(self._last.manifest):
-                    output.show(sheet)
+                for table in manifest_tables(self._last.manifest):
+                    output.show(table)
                 say()
             case "/prompt" if self._last is not None:
                 say_prompt(render(self._last.manifest))
             case "/why" | "/prompt":
                 print_error("there is no answer yet; ask a question first")
             case "/as-of":
-                self._set_moment(argument)
+                self._set_as_of(argument)
             case "/help":
                 say(HELP)
             case _:
                 print_error(f"unknown command {name}; /help lists the commands")
 
-    def _set_moment(self, text: str) -> None:
+    def _set_as_of(self, text: str) -> None:
         if text == "now":
             self.as_of = None
             return
         try:
-            self.as_of = parse_moment(text)
+            self.as_of = parse_time(text)
         except ValueError as error:
             print_error(str(error))

@@ -23,7 +23,7 @@ from api.archive import (
 from api.cli.failure import EXIT_FAILURE, INTERRUPTED
 from api.cli.ingest import Mapping as MappingFile
 from api.cli.interruption import until_stopped
-from api.cli.memory.review import user_of_this_system
+from api.cli.memory.review import login_name
 from api.cli.options import AsJson
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import progress_bar
@@ -35,7 +35,7 @@ from api.settings import Settings, load_settings
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 from memory.errors import MemoryUnavailable
-from memory.maintenance.upkeep import SyncReport
+from memory.maintenance.index_maintenance import SyncReport
 from models import Severity
 from models.database import Database
 
@@ -90,7 +90,7 @@ def import_(
     columns = load_mapping(ArchiveRecord, mapping)
     bindings = bind(changed(columns, by_name=False), None, str(mapping)) if columns.fields else None
     options = ImportOptions(
-        policy=ImportPolicy(replace=replace, by=user_of_this_system(), at=utc_now()),
+        policy=ImportPolicy(replace=replace, by=login_name(), at=utc_now()),
         defaults=ImportDefaults(timezone or columns.file.zone, severity, bindings),
         dry_run=dry_run,
     )

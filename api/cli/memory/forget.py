@@ -1,4 +1,4 @@
-"""`arcpoint memory forget`: erases what an incident said, everywhere."""
+"""`arcpoint memory forget`: erases the texts of incidents everywhere."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 
 from api.archive.postmortem_files import PostmortemFiles
 from api.cli.failure import BAD_INPUT
-from api.cli.memory.opened_memory import opened_memory
 from api.cli.memory.review import Incidents
+from api.cli.memory.session import memory_session
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say
 from api.settings import load_settings
@@ -28,35 +28,35 @@ app = typer.Typer()
 def forget(
     incidents: Incidents,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Erase what incidents said: texts, vectors, postmortems, and prompts that quoted them.
+    """Erase the texts of incidents: records, vectors, postmortems, and prompts that quoted them.
 
-    Ids, times and figures stay. There is no way back but a backup. All of them are forgotten, or none;
-    repeating it finishes what was interrupted.
+    Ids, times and figures stay. Only a backup can restore the texts. All of the incidents are forgotten, or
+    none; run it again to finish what was interrupted.
     """
     if not yes and not _confirmed(incidents):
-        print_error("nothing was forgotten; say yes, or run it with --yes")
+        print_error("nothing was forgotten; answer y, or use --yes")
         raise typer.Exit(BAD_INPUT)
     for each in asyncio.run(_forget(incidents)):
         say(_line(each))
     for path in asyncio.run(asyncio.to_thread(_left_on_disk, load_settings().memory_path)):
-        print_error(f"note: {path} holds a damaged index that was moved aside; delete it by hand")
+        print_error(f"note: {path} is a damaged index that was moved aside; delete it by hand")
 
 
 def _confirmed(incidents: Sequence[str]) -> bool:
     named = incidents[0] if len(incidents) == 1 else format_count(len(incidents), "incident")
-    # Not on standard output, which may be a file; the end of the input is no yes.
-    sys.stderr.write(f"Erase what {named} said, for good? [y/N] ")
+    # Not on standard output, which may be a file; end of input is not a yes.
+    sys.stderr.write(f"Permanently erase the texts of {named}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().casefold() in {"y", "yes"}
 
 
 async def _forget(incidents: Sequence[str]) -> tuple[Forgotten, ...]:
     settings = load_settings()
-    async with opened_memory(settings) as (_, memory):
-        with progress_bar("building memory without it") as progress:
-            forgotten = await memory.upkeep.forget(incidents, at=utc_now(), progress=progress)
+    async with memory_session(settings) as (_, memory):
+        with progress_bar("rebuilding memory") as progress:
+            forgotten = await memory.maintenance.forget(incidents, at=utc_now(), progress=progress)
     await asyncio.to_thread(_remove_files, PostmortemFiles(settings.postmortem_path), incidents)
     return forgotten
 
@@ -75,5 +75,5 @@ def _line(each: Forgotten) -> str:
     if each.postmortem:
         parts.append("its postmortem")
     if each.questions:
-        parts.append(f"what {format_count(each.questions, 'logged question')} quoted of it")
+        parts.append(f"quotes of it in {format_count(each.questions, 'logged question')}")
     return f"{each.incident}  forgotten: {', '.join(parts)}"

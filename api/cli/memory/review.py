@@ -1,4 +1,4 @@
-"""`arcpoint memory approve` and `reject`: what a person decides that memory may recall."""
+"""`arcpoint memory approve` and `reject`: a reviewer decides what memory may recall."""
 
 from __future__ import annotations
 
@@ -24,38 +24,40 @@ app = typer.Typer()
 Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT...", help="Public ids of incidents.")]
 By = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Who decides, by default the user of this system.", show_default=False),
+    typer.Option(
+        metavar="NAME", help="Name of the reviewer, by default your login name.", show_default=False
+    ),
 ]
 Decide = Callable[..., Awaitable[tuple[Review, ...]]]
 
 
 @app.command()
 def approve(incidents: Incidents, by: By = None) -> None:
-    """Let memory recall incidents and what their postmortems say; all of them, or none."""
+    """Let memory recall incidents and their postmortems; all of them, or none."""
     _decide(reviews.approve, "approved", incidents, by)
 
 
 @app.command()
 def reject(incidents: Incidents, by: By = None) -> None:
-    """Keep incidents and what their postmortems say out of memory; all of them, or none."""
+    """Keep incidents and their postmortems out of memory; all of them, or none."""
     _decide(reviews.reject, "rejected", incidents, by)
 
 
 def _decide(decide: Decide, done: str, incidents: Sequence[str], by: str | None) -> None:
-    reviewer = by if by is not None else user_of_this_system()
+    reviewer = by if by is not None else login_name()
     if reviewer is None:
-        print_error("the user of this system has no name; say who decides with --by NAME")
+        print_error("your login name is unknown; name the reviewer with --by NAME")
         raise typer.Exit(BAD_INPUT)
     found = asyncio.run(_run(decide, incidents, reviewer, utc_now()))
     for review in found:
         if review.changed:
             say(f"{review.public_id}  {done}{' with its postmortem' if review.has_postmortem else ''}")
         else:
-            say(f"{review.public_id}  was {done} before")
+            say(f"{review.public_id}  already {done}")
     changed = sum(review.changed for review in found)
     if changed:
         decided = f"{format_count(changed, 'incident')} {done} by {reviewer}"
-        say(f"{decided}; a running service takes it in, or `arcpoint memory sync`")
+        say(f"{decided}; a running service picks this up, or run `arcpoint memory sync`")
 
 
 async def _run(decide: Decide, incidents: Sequence[str], by: str, at: datetime) -> tuple[Review, ...]:
@@ -63,8 +65,8 @@ async def _run(decide: Decide, incidents: Sequence[str], by: str, at: datetime) 
         return await decide(database, *incidents, by=by, at=at)
 
 
-def user_of_this_system() -> str | None:
-    """The login name of who runs the command; None where there is none, as in some containers."""
+def login_name() -> str | None:
+    """Return the login name of the caller; None if there is none, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -13,14 +13,14 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.archive.postmortem_files import FileState, PostmortemFiles
-from api.cli.failure import reason
+from api.cli.failure import error_text
 from context_builder.postmortems.candidates import Candidate, Selection
 from context_builder.postmortems.records import PostmortemText
 from context_builder.postmortems.spending import CapReached, Spending
 from context_builder.postmortems.template import Template
 from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 
 class Result(StrEnum):
@@ -188,7 +188,7 @@ class PostmortemBatch:
         except CapReached as error:
             return Outcome(incident=incident, result=Result.UNAFFORDABLE, note=str(error))
         except (*_FAILURES, OSError) as error:
-            return Outcome(incident=incident, result=Result.FAILED, note=reason(error))
+            return Outcome(incident=incident, result=Result.FAILED, note=error_text(error))
         return await self._save(stored)
 
     async def _is_edited(self, incident: str) -> bool:
@@ -233,7 +233,7 @@ class PostmortemBatch:
 
 
 def _without_file(stored: PostmortemText, error: OSError) -> Outcome:
-    said = f"stored in the database, but not as a file: {reason(error)}"
+    said = f"stored in the database, but not as a file: {error_text(error)}"
     return Outcome(
         incident=stored.incident, result=Result.FAILED, model=stored.model, cost_usd=Decimal(0), note=said
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import EXAMPLE, moment_option
+from api.cli.options import EXAMPLE_TIME, parse_time_option
 
 _MAX_AT_ONCE = 32
 _MAX_USD = 1_000_000
@@ -35,7 +35,7 @@ Incidents = Annotated[
 Since = Annotated[
     datetime | None,
     typer.Option(
-        metavar="ISO", parser=moment_option, help=f"Only incidents resolved from then on: {EXAMPLE}."
+        metavar="ISO", parser=parse_time_option, help=f"Only incidents resolved from then on: {EXAMPLE_TIME}."
     ),
 ]
 Out = Annotated[

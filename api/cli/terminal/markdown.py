@@ -77,7 +77,7 @@ class _Body:
 
 
 def split_blocks(text: str) -> tuple[str, str]:
-    """The blocks that are complete, and the one that is still being written."""
+    """Split text into its complete blocks and the one that is still being written."""
     end = position = 0
     fence = ""
     for line in text.splitlines(keepends=True):

@@ -1,4 +1,4 @@
-"""Markdown on a terminal while it is written: finished blocks stay, the last one grows."""
+"""Streams Markdown to a terminal: complete blocks stay, the last one is redrawn as it grows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from api.cli.terminal.markdown import TerminalMarkdown, split_blocks
 
 _ROOM_BELOW = 2
 _FRAME_S = 0.08
-"""How long a picture of the growing block stays at least."""
+"""Minimum time between two redraws of the growing block, in seconds."""
 
 _ERASE_LINE = (ControlType.ERASE_IN_LINE, 2)
 
 
 class MarkdownStream:
-    """Shows what is waited for, then the text piece by piece; to be used in a `with` block."""
+    """Shows what it is waiting for, then the text piece by piece; use it in a `with` block."""
 
     def __init__(self, console: Console) -> None:
         self.text = ""
-        """Everything that was added."""
+        """All text so far."""
         self._console = console
         self._status: Status | None = None
         self._pending = ""
@@ -40,11 +40,11 @@ class MarkdownStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What was written until now stays, also when it was stopped.
+        # The text so far stays, even after an interruption.
         self.end()
 
     def wait(self, what: str) -> None:
-        """Says what is being waited for, until there is text."""
+        """Say what it is waiting for, until there is text."""
         said = Text(what, style="dim")
         if self._status is None:
             self._status = Status(said, console=self._console, spinner_style="dim")
@@ -53,7 +53,7 @@ class MarkdownStream:
             self._status.update(said)
 
     def add(self, piece: str) -> None:
-        """The next piece of the text."""
+        """Append the next piece of the text."""
         self._stop_waiting()
         self.text += piece
         done, self._pending = split_blocks(self._pending + piece)
@@ -61,7 +61,7 @@ class MarkdownStream:
             self._draw(done, self._pending)
 
     def end(self) -> None:
-        """No more text: what is left is a block as well, whole or not."""
+        """End the text: the remainder is a block, complete or not."""
         self._stop_waiting()
         self._draw(self._pending, "")
         self._pending = ""
@@ -72,8 +72,8 @@ class MarkdownStream:
             self._status = None
 
     def _draw(self, done: str, growing: str) -> None:
-        """Puts a finished block and a picture of the growing one in the place of the last picture."""
-        with self._console:  # everything is written at once, so that nothing flickers
+        """Replace the drawing of the growing block by the finished one and a new drawing."""
+        with self._console:  # one write, so that nothing flickers
             self._erase()
             if done.strip():
                 self._print_lines(self._spaced(done))
@@ -86,14 +86,14 @@ class MarkdownStream:
 
     def _erase(self) -> None:
         if self._drawn_lines:
-            # From the start of the line, where Ctrl-C may have left its mark.
+            # From the start of the line, where Ctrl-C may have printed ^C.
             self._console.control(Control(ControlType.CARRIAGE_RETURN, _ERASE_LINE))
             for _ in range(self._drawn_lines):
                 self._console.control(Control((ControlType.CURSOR_UP, 1), _ERASE_LINE))
             self._drawn_lines = 0
 
     def _spaced(self, text: str) -> list[list[Segment]]:
-        """The lines of a block, with an empty one before it unless it is the first."""
+        """Render a block, with an empty line before it unless it is the first."""
         lines = block_lines(self._console, text)
         return [[], *lines] if self._blocks else lines
 
@@ -103,7 +103,7 @@ class MarkdownStream:
 
 
 def block_lines(console: Console, text: str) -> list[list[Segment]]:
-    """The rendered lines of Markdown, with one empty line at most between two others and none around."""
+    """Render Markdown to lines, with at most one empty line between others and none around them."""
     lines: list[list[Segment]] = []
     gap = False
     for line in console.render_lines(TerminalMarkdown(text), pad=False):

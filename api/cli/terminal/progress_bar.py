@@ -1,4 +1,4 @@
-"""Progress on standard error: how far, how fast, how long still. Nothing where nobody watches."""
+"""A progress bar with rate and remaining time on standard error, if it is a terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rich.text import Text
 from typing_extensions import override
 
 Report = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
+"""Called with the number done and the total."""
 
 _MINUTE = 60
 
 
 class _Rate(ProgressColumn):
-    """How many are done in a second, or in a minute where that is more telling."""
+    """Items per second, or per minute if they are slow."""
 
     @override
     def render(self, task: Task) -> Text:
@@ -38,24 +38,24 @@ class _Rate(ProgressColumn):
 
 
 class Bar:
-    """Moves a bar; a Report."""
+    """Handle of a progress bar; a `Report`."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
 
     def __call__(self, done: int, total: int) -> None:
-        """Shows how many are done and how many there are."""
+        """Show the number done and the total."""
         self._progress.update(self._task, completed=done, total=total)
 
     def describe(self, what: str) -> None:
-        """Says beside the bar what is being done now."""
+        """Change the text beside the bar."""
         self._progress.update(self._task, description=what)
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Bar]:
-    """A bar that goes away when its block ends."""
+    """Show a bar that disappears when its block ends."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
@@ -65,7 +65,7 @@ def progress_bar(what: str) -> Iterator[Bar]:
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        # Whoever reads a pipe would often see both on one screen.
+        # With standard output piped, both would often end up on one screen.
         disable=not (console.is_terminal and sys.stdout.isatty()),
     )
     with bar:

@@ -1,4 +1,4 @@
-"""Standard output and error, made safe: no control characters, no traceback for a closed pipe."""
+"""Writes to standard output and error safely: no control characters, no traceback for a closed pipe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
+from api.errors import ArcpointApiError
+
 BROKEN_PIPE = 141
-"""What a shell reports for a program that was ended by a closed pipe."""
+"""Exit code that shells report for a program ended by a closed pipe."""
 UNWRITABLE = 1
 
 
@@ -18,22 +20,22 @@ _DIRECTIONS = [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _REPLACED = {code: "\ufffd" for code in [*_CONTROLS, *_DIRECTIONS] if chr(code) not in _KEPT}
 
 
-class OutputFailed(OSError):
-    """Standard output takes no more, for example because a disk is full."""
+class OutputFailed(ArcpointApiError, OSError):
+    """Standard output cannot be written, for example because a disk is full."""
 
 
 def printable(text: str) -> str:
-    """The text without characters that steer a terminal, which logs and models may hold."""
+    """Replace characters that control a terminal, which logs and models may contain."""
     return text.replace("\r\n", "\n").translate(_REPLACED)
 
 
 def say(text: str = "") -> None:
-    """Writes a line, or several, to standard output. Raises OutputFailed and BrokenPipeError."""
+    """Write one or more lines to standard output. Raises OutputFailed and BrokenPipeError."""
     write(f"{printable(text)}\n")
 
 
 def write(text: str) -> None:
-    """Writes text that is safe already. Raises OutputFailed and BrokenPipeError."""
+    """Write text that is already safe. Raises OutputFailed and BrokenPipeError."""
     try:
         sys.stdout.write(text)
     except BrokenPipeError:
@@ -44,12 +46,12 @@ def write(text: str) -> None:
 
 
 def print_error(message: str) -> None:
-    """Writes one line to standard error."""
+    """Write one line to standard error."""
     sys.stderr.write(f"arcpoint: {printable(' '.join(message.split()))}\n")
 
 
-def unreadable_argument(arguments: Sequence[str]) -> str | None:
-    """What is wrong with arguments that are not text; None: they all are."""
+def invalid_argument(arguments: Sequence[str]) -> str | None:
+    """Describe the first argument that is not valid text; None if all are."""
     for position, argument in enumerate(arguments, start=1):
         try:
             argument.encode()
@@ -59,18 +61,18 @@ def unreadable_argument(arguments: Sequence[str]) -> str | None:
 
 
 def prepare_streams() -> None:
-    """Lets every text be written, also where the terminal's encoding lacks a character."""
+    """Allow any text to be written, even if the terminal's encoding lacks a character."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            # Closed by whoever started us.
+            # Closed by the parent process.
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  stays open
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush_streams(code: int) -> int:
-    """Writes out what is buffered; gives the exit code, which is another one where that fails."""
+    """Flush standard output and return the exit code, which changes if that fails."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -84,7 +86,7 @@ def flush_streams(code: int) -> int:
 
 
 def silence_output() -> None:
-    """Sends what is still buffered nowhere, so that nothing fails when the interpreter ends."""
+    """Discard buffered output, so that nothing fails when the interpreter exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -18,64 +18,64 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextTable:
-    """Rows of equal length; columns that hold numbers only are aligned to the right."""
+    """Rows of equal length; numeric columns are right-aligned."""
 
     title: str
     rows: tuple[Row, ...]
     columns: Row = ()
     """Headings; empty for none."""
     stacked: bool = False
-    """Whether a terminal shows the last cell of each row below the others; needs headings."""
+    """True if a terminal shows the last cell of each row below the others; needs headings."""
     warns: bool = False
-    """Whether the reader must not overlook it."""
+    """True for a warning."""
 
 
-def plain_lines(sheet: TextTable) -> Iterator[str]:
+def plain_lines(table: TextTable) -> Iterator[str]:
     """One line per row, never wrapped."""
-    yield sheet.title
-    yield from (f"  {line}".rstrip() for line in _aligned(sheet))
+    yield table.title
+    yield from (f"  {line}".rstrip() for line in _aligned(table))
 
 
-def renderable(sheet: TextTable) -> RenderableType:
-    """The same for a terminal: what is too long goes on below, nothing is cut off."""
-    title = Text(sheet.title, style="bold yellow" if sheet.warns else "bold")
-    if not sheet.rows:
+def renderable(table: TextTable) -> RenderableType:
+    """Render a table for a terminal: long cells wrap, nothing is cut off."""
+    title = Text(table.title, style="bold yellow" if table.warns else "bold")
+    if not table.rows:
         return title
-    body = _stacked(sheet) if sheet.stacked else _table(sheet)
+    body = _stacked(table) if table.stacked else _table(table)
     return Group(title, Padding(body, (0, 0, 0, 2)))
 
 
-def _table(sheet: TextTable) -> Table:
-    accent = "yellow" if sheet.warns else "cyan"
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(sheet.columns), pad_edge=False)
-    right = _numeric_columns(sheet)
-    for place in range(len(sheet.rows[0])):
-        table.add_column(
-            Text(sheet.columns[place] if sheet.columns else "", style="dim"),
+def _table(table: TextTable) -> Table:
+    accent = "yellow" if table.warns else "cyan"
+    grid = Table(box=None, padding=(0, 2, 0, 0), show_header=bool(table.columns), pad_edge=False)
+    right = _numeric_columns(table)
+    for place in range(len(table.rows[0])):
+        grid.add_column(
+            Text(table.columns[place] if table.columns else "", style="dim"),
             overflow="fold",
             justify="right" if place in right else "left",
-            style=accent if place == 0 and len(sheet.rows[0]) > 1 else "",
+            style=accent if place == 0 and len(table.rows[0]) > 1 else "",
         )
-    for row in sheet.rows:
-        table.add_row(*(Text(_flat(cell)) for cell in row))
-    return table
+    for row in table.rows:
+        grid.add_row(*(Text(_flat(cell)) for cell in row))
+    return grid
 
 
-def _stacked(sheet: TextTable) -> Group:
-    """Each row's last cell below the others."""
-    short = replace(sheet, rows=tuple(row[:-1] for row in sheet.rows), columns=sheet.columns[:-1])
+def _stacked(table: TextTable) -> Group:
+    """Show each row's last cell below the others."""
+    short = replace(table, rows=tuple(row[:-1] for row in table.rows), columns=table.columns[:-1])
     heading, *lines = _aligned(short)
     parts: list[RenderableType] = [Text(heading, style="dim")]
-    for line, row in zip(lines, sheet.rows, strict=True):
+    for line, row in zip(lines, table.rows, strict=True):
         parts += [Text(line, style="cyan"), Padding(Text(_flat(row[-1])), (0, 0, 0, 2))]
     return Group(*parts)
 
 
-def _aligned(sheet: TextTable) -> Iterator[str]:
-    """The headings, where there are any, and the rows, in columns of equal width."""
-    rows = [tuple(_flat(cell) for cell in row) for row in (sheet.columns, *sheet.rows) if row]
+def _aligned(table: TextTable) -> Iterator[str]:
+    """Yield the headings, if any, and the rows, in aligned columns."""
+    rows = [tuple(_flat(cell) for cell in row) for row in (table.columns, *table.rows) if row]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    right = _numeric_columns(sheet)
+    right = _numeric_columns(table)
     for row in rows:
         cells = (
             _padded(cell, width, right=place in right)
@@ -84,12 +84,12 @@ def _aligned(sheet: TextTable) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _numeric_columns(sheet: TextTable) -> set[int]:
-    width = len(sheet.rows[0]) if sheet.rows else 0
+def _numeric_columns(table: TextTable) -> set[int]:
+    width = len(table.rows[0]) if table.rows else 0
     return {
         place
         for place in range(width)
-        if all(row[place].replace(",", "").replace(".", "", 1).isdigit() for row in sheet.rows)
+        if all(row[place].replace(",", "").replace(".", "", 1).isdigit() for row in table.rows)
     }
 
 

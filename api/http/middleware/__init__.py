@@ -1,1 +1,1 @@
-"""What surrounds every request, one ASGI middleware per file."""
+"""ASGI middleware, one per file."""

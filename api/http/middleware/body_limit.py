@@ -7,18 +7,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1_000_000
 _MAX_DISCARDED_BYTES = 20_000_000
-"""How much of a refused body is still taken: most clients hear an answer only when they have sent all."""
+"""Of a refused body that are still read: most clients read the response only after sending everything."""
 
 
 class BodyLimit:
-    """Counts a body while it is read: a client need not say its length, or can lie about it."""
+    """Counts bytes as they are read: Content-Length can be missing or wrong."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._app = app
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request; whoever reads too much of its body gets an HTTPException."""
+        """Serve one request; reading too large a body raises HTTPException with status 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -29,18 +29,20 @@ class BodyLimit:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._max_bytes:
-                whole = await _discard_rest(message, receive)
+                complete = not message.get("more_body", False) or await discard_body(receive)
                 detail = f"the body is too large; at most {self._max_bytes:,} bytes are accepted"
-                raise HTTPException(413, detail, headers={} if whole else {"connection": "close"})
+                raise HTTPException(413, detail, headers={} if complete else {"connection": "close"})
             return message
 
         await self._app(scope, receive_within_limit, send)
 
 
-async def _discard_rest(message: Message, receive: Receive) -> bool:
-    """Reads what comes after a part of the body, within reason; whether that was all."""
+async def discard_body(receive: Receive) -> bool:
+    """Read the rest of a body up to a limit. Returns True if it was read to its end."""
     discarded = 0
-    while message.get("more_body", False) and discarded < _MAX_DISCARDED_BYTES:
+    while discarded < _MAX_DISCARDED_BYTES:
         message = await receive()
         discarded += len(message.get("body", b""))
-    return not message.get("more_body", False)
+        if not message.get("more_body", False):
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""Stops the work for a client that has left: nobody would read the answer, and its tokens are paid for."""
+"""Cancels the work for clients that have disconnected: tokens cost money, and nobody reads the answer."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ class CancelOnDisconnect:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(receive, send)
         try:
-            # A timeout that runs out when the client leaves: cancels this task, and only for that reason.
-            async with asyncio.timeout(None) as stay:
-                watcher = asyncio.create_task(exchange.end_when_left(stay))
+            # A timeout that expires when the client disconnects, and for no other reason.
+            async with asyncio.timeout(None) as until_disconnect:
+                watcher = asyncio.create_task(exchange.expire_on_disconnect(until_disconnect))
                 try:
                     await self._app(scope, exchange.receive, exchange.send)
                 finally:
                     watcher.cancel()
         except TimeoutError:
-            if not stay.expired():
+            if not until_disconnect.expired():
                 raise
-            log.info("client left")
+            log.info("client disconnected")
 
 
 class _Exchange:
-    """One request and its response; the connection is watched between the one and the other."""
+    """One request and its response; watches the connection between the two."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -47,7 +47,7 @@ class _Exchange:
         self._over = asyncio.Event()
 
     async def receive(self) -> Message:
-        """The next part of the body; when it is read, the news that the exchange is over."""
+        """Receive the next part of the body; after the last one, wait for the end of the exchange."""
         if self._body_read.is_set():
             await self._over.wait()
             return {"type": "http.disconnect"}
@@ -57,16 +57,16 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Passes a part of the response on."""
+        """Forward a part of the response."""
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self._over.set()
         await self._send(message)
 
-    async def end_when_left(self, stay: Timeout) -> None:
-        """Lets the timeout run out when the client leaves before it has the whole response."""
+    async def expire_on_disconnect(self, until_disconnect: Timeout) -> None:
+        """Let the timeout expire if the client disconnects before the response is complete."""
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._over.is_set():
             self._over.set()
-            stay.reschedule(asyncio.get_running_loop().time())
+            until_disconnect.reschedule(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""Gives every request an id: in its response, in its log lines and in its problem document."""
+"""Assigns every request an id, for its response, its log lines and its problem document."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ log = structlog.get_logger(__name__)
 
 HEADER = "x-request-id"
 _ACCEPTED = re.compile(r"[A-Za-z0-9_.:/+=@-]{1,128}")
-"""Nothing that could forge a line of a log or a header."""
+"""Ids that cannot forge a log line or a header."""
 
 
 class RequestId:
-    """Takes the client's id or makes one, and logs each request when it is over."""
+    """Uses the client's id or generates one, and logs each completed request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,22 +1,19 @@
-"""`POST /v1/context`: what a model would be sent, without sending it."""
+"""`POST /v1/context`: the prompt of a question, without a model call."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from api.http.dependencies import RunningServices, require_json
+from api.http.dependencies import RunningServices
 from api.http.openapi import problems
-from api.http.schemas.context import ContextBody
+from api.http.schemas.bodies import ContextBody
 from api.http.schemas.question import QuestionBody
 
 router = APIRouter(tags=["questions"])
 
 
-@router.post(
-    "/v1/context",
-    responses=problems(400, 413, 415, 422, 500, 503),
-    dependencies=[Depends(require_json)],
-)
+@router.post("/v1/context", responses=problems(400, 403, 413, 415, 422, 500, 503))
 async def context(body: QuestionBody, services: RunningServices) -> ContextBody:
-    """Builds the prompt of a question and its manifest; no model is called."""
-    return ContextBody.model_validate(await services.answerer.builder.build(body.to_ask()))
+    """Build the prompt of a question and its manifest; no model is called."""
+    built = await services.answerer.builder.build(body.to_input())
+    return ContextBody(built.prompt, built.manifest)

@@ -6,18 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.http.dependencies import Reading
+from api.http.dependencies import Session
 from api.http.openapi import query_problems
-from api.http.schemas.deployments import DeploymentPageBody, DeploymentParameters
-from context_builder.queries import deployment_status
+from api.http.schemas.parameters import DeploymentParameters
+from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status
 
 router = APIRouter(tags=["queries"])
 
 
 @router.get("/v1/deployments", responses=query_problems())
 async def deployments(
-    parameters: Annotated[DeploymentParameters, Query()], session: Reading
-) -> DeploymentPageBody:
-    """What the last health report of each deployment says, and whether it can be believed."""
-    page = await deployment_status(session, parameters.to_filter(), parameters.to_page())
-    return DeploymentPageBody.model_validate(page)
+    parameters: Annotated[DeploymentParameters, Query()], session: Session
+) -> DeploymentPage:
+    """List deployments with their last health report, and whether that report can still be trusted."""
+    return await deployment_status(session, parameters.to(DeploymentFilter), parameters.to(Page))

@@ -1,34 +1,34 @@
-"""`GET /healthz` and `GET /readyz`: whether the process lives, and whether it can answer."""
+"""`GET /healthz` and `GET /readyz`: liveness and readiness."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
 from api.http.dependencies import RunningServices
 from api.http.openapi import problems
-from api.http.schemas.health import Health, LivenessBody, PartBody, ReadinessBody
+from api.http.schemas.bodies import Health, LivenessBody, PartBody, ReadinessBody
 from api.services import Services
+from context_builder.text.clock import utc_now
 from memory.errors import MemoryUnavailable
 from memory.recall.results import RecallQuery
-from models.database import DatabaseError
+from models.errors import DatabaseError
 from models.migrations import head_revision
 
 router = APIRouter(tags=["health"])
 
 DEADLINE_S = 3.0
-"""How long each part may take to show that it works."""
+"""Of the check of each part."""
 _PROBE = RecallQuery(text="Is incident memory ready?")
 _WORST_FIRST = (Health.UNAVAILABLE, Health.DEGRADED, Health.OK)
 
 
 @router.get("/healthz", responses=problems(500))
 async def healthz() -> LivenessBody:
-    """The process is alive; says nothing of what it depends on."""
-    return LivenessBody(status=Health.OK)
+    """Report that the process is alive, without checking its dependencies."""
+    return LivenessBody(Health.OK)
 
 
 @router.get(
@@ -37,29 +37,29 @@ async def healthz() -> LivenessBody:
     | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
 )
 async def readyz(services: RunningServices, response: Response) -> ReadinessBody:
-    """Whether questions can be answered: 503 without the database; trouble with memory only degrades them."""
+    """Report whether questions can be answered: 503 without the database; without memory, only degraded."""
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
     )
     if database.status is Health.OK:
         memory = await _part(_memory_works(services), Health.DEGRADED)
     else:
-        memory = PartBody(status=Health.DEGRADED, reason="not looked at: the database cannot be used")
+        memory = PartBody(Health.DEGRADED, "not checked: the database is unavailable")
     worst = min((part.status for part in (database, memory, embedder)), key=_WORST_FIRST.index)
     response.status_code = 503 if worst is Health.UNAVAILABLE else 200
     return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder)
 
 
 async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:
-    """The part is well when its check passes within the deadline."""
+    """Return the health of a part: ok if its check passes within the deadline."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             await check
     except (DatabaseError, MemoryUnavailable) as error:
-        return PartBody(status=otherwise, reason=str(error))
+        return PartBody(otherwise, str(error))
     except TimeoutError:
-        return PartBody(status=otherwise, reason=f"not ready within {DEADLINE_S:g} s; ask again in a moment")
-    return PartBody(status=Health.OK, reason=None)
+        return PartBody(otherwise, f"not ready within {DEADLINE_S:g} s; try again in a moment")
+    return PartBody(Health.OK)
 
 
 async def _database_works(services: Services) -> None:
@@ -67,6 +67,6 @@ async def _database_works(services: Services) -> None:
 
 
 async def _memory_works(services: Services) -> None:
-    """Recalls something, as a question would."""
+    """Recall something, as a question would. Raises MemoryUnavailable and DatabaseError."""
     async with services.database.read() as session:
-        await services.memory.recall(session, [_PROBE], as_of=datetime.now(UTC), limit=1)
+        await services.memory.recall(session, [_PROBE], as_of=utc_now(), limit=1)

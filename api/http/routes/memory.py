@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.http.dependencies import Reading, RunningServices
+from api.http.dependencies import RunningServices, Session
 from api.http.openapi import problems, query_problems
-from api.http.schemas.memory import RecollectionBody, SearchBody, SearchParameters
-from context_builder.queries.moment import moment_of
+from api.http.schemas.bodies import SearchBody
+from api.http.schemas.parameters import SearchParameters
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
 
@@ -18,18 +19,13 @@ router = APIRouter(tags=["memory"])
 
 @router.get("/v1/memory/search", responses=query_problems() | problems(503))
 async def search(
-    parameters: Annotated[SearchParameters, Query()], services: RunningServices, session: Reading
+    parameters: Annotated[SearchParameters, Query()], services: RunningServices, session: Session
 ) -> SearchBody:
-    """Resolved incidents that resemble a text; at a past moment those that were over by then.
+    """Find resolved incidents similar to a text; with `as_of`, only those resolved by then.
 
-    503 with the reason where memory or the database cannot be used.
+    503 with the reason if memory or the database is unavailable.
     """
     query = RecallQuery(text=check_question(parameters.text))
-    moment = moment_of(parameters.as_of)
-    found = await services.memory.recall(session, [query], as_of=moment.as_of, limit=parameters.limit)
-    return SearchBody(
-        as_of=moment.as_of,
-        recollections=[RecollectionBody.model_validate(each) for each in found.recollections],
-        nothing_similar=bool(found.misses),
-        best_similarity=found.misses[0].best_similarity if found.misses else None,
-    )
+    as_of = resolve_moment(parameters.as_of).as_of
+    recall = await services.memory.recall(session, [query], as_of=as_of, limit=parameters.limit)
+    return SearchBody.of(recall, as_of)

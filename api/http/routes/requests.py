@@ -6,30 +6,35 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.http.dependencies import Reading
+from api.http.dependencies import Session
 from api.http.openapi import query_problems
-from api.http.schemas.requests import MomentParameters, RequestDetailBody, RequestPageBody, RequestParameters
-from context_builder.queries import recent_requests, request_detail
+from api.http.schemas.parameters import AsOfParameters, RequestParameters
+from context_builder.queries import (
+    Page,
+    RequestDetail,
+    RequestFilter,
+    RequestPage,
+    recent_requests,
+    request_detail,
+)
 
 router = APIRouter(tags=["queries"])
 
 
 @router.get("/v1/requests", responses=query_problems())
-async def requests(parameters: Annotated[RequestParameters, Query()], session: Reading) -> RequestPageBody:
-    """The newest requests, page by page; requests that are logged meanwhile do not disturb the pages.
+async def requests(parameters: Annotated[RequestParameters, Query()], session: Session) -> RequestPage:
+    """List the newest requests, page by page; requests logged in the meantime do not shift the pages.
 
-    What no index serves, such as the tier alone, is looked for among 5,000 requests for each page: where few
-    of them match, the page is short, and the next one goes on.
+    A filter without an index, such as the tier alone, scans 5,000 requests per page: if few of them match,
+    the page is short and `next` continues from there.
     """
-    page = await recent_requests(session, parameters.to_filter(), parameters.to_page())
-    return RequestPageBody.model_validate(page)
+    return await recent_requests(session, parameters.to(RequestFilter), parameters.to(Page))
 
 
-# An id may hold slashes: it is whatever was logged.
+# Ids are whatever was logged, slashes included.
 @router.get("/v1/requests/{request_id:path}", responses=query_problems(404))
 async def request(
-    request_id: str, parameters: Annotated[MomentParameters, Query()], session: Reading
-) -> RequestDetailBody:
-    """One request: why it was routed there, how good it was, and which incident it fell into."""
-    detail = await request_detail(session, request_id, as_of=parameters.as_of)
-    return RequestDetailBody.model_validate(detail)
+    request_id: str, parameters: Annotated[AsOfParameters, Query()], session: Session
+) -> RequestDetail:
+    """Return one request: why it was routed there, its quality score, and the incident it fell into."""
+    return await request_detail(session, request_id, as_of=parameters.as_of)

@@ -1,1 +1,1 @@
-"""The JSON that the service accepts and gives, each with an example."""
+"""Requests as clients send them, and the few bodies that no result of the context builder is."""

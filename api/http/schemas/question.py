@@ -1,4 +1,4 @@
-"""A question as a client sends it."""
+"""The body of a question."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from context_builder.question.request import QuestionInput, ScopeNames
 
 
 def _moment(value: object) -> datetime:
-    """Takes ISO 8601 alone: a number could be seconds or milliseconds."""
+    """Parse ISO 8601 text only: a number could be seconds or milliseconds."""
     try:
         return datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError("a moment is text such as 2026-11-20T08:00:00Z") from None
+        raise ValueError("a time is ISO 8601 text such as 2026-11-20T08:00:00Z") from None
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class ScopeBody(BaseModel):
-    """What the question is restricted to, in public ids; wins over what its text names."""
+    """Entities that the question is limited to, by public id; overrides names in the question."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class ScopeBody(BaseModel):
 
 
 class QuestionBody(BaseModel):
-    """A question about the gateway. All but `question` may be left out."""
+    """A question about the gateway. Only `question` is required."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -55,27 +55,24 @@ class QuestionBody(BaseModel):
         },
     )
 
-    question: str = Field(description="The question in plain words.")
+    question: str = Field(description="The question, in plain words.")
     user: str | None = Field(None, description="Public id of the user who asks.")
-    as_of: Moment | None = Field(
-        None, description="A moment to ask about instead of now, with its time zone."
-    )
-    since: Moment | None = Field(None, description="Start of the window; wins over times in the question.")
-    until: Moment | None = Field(None, description="End of the window, which does not belong to it.")
-    scope: ScopeBody | None = Field(None, description="What the question is restricted to.")
+    as_of: Moment | None = Field(None, description="Answer as of this time, with its time zone, not now.")
+    since: Moment | None = Field(None, description="Start of the window; overrides times in the question.")
+    until: Moment | None = Field(None, description="End of the window, exclusive.")
+    scope: ScopeBody | None = Field(None, description="Entities that the question is limited to.")
     token_budget: StrictInt | None = Field(
-        None, description="Bound of the whole prompt, in tokens; by default the one of the service."
+        None, description="Maximum tokens of the whole prompt; the default is set by the service."
     )
 
-    def to_ask(self) -> QuestionInput:
-        """The question as the context builder takes it, which checks what the values say."""
-        scope = self.scope or ScopeBody()
+    def to_input(self) -> QuestionInput:
+        """Convert to the input of the context builder, which validates the values."""
         return QuestionInput(
             question=self.question,
-            asker=self.user,
+            asked_by=self.user,
             as_of=self.as_of,
             since=self.since,
             until=self.until,
-            scope=ScopeNames(**{name: tuple(names) for name, names in scope}),
+            scope=ScopeNames(**{kind: tuple(names) for kind, names in self.scope or ScopeBody()}),
             token_budget=self.token_budget,
         )

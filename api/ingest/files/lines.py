@@ -28,8 +28,8 @@ class Row:
     original: str
     values: dict[str, str]
     """Text by column, without surrounding white space; empty where there is no value."""
-    problem: FieldProblem | None = None
-    """Why the row could not be read at all."""
+    problems: tuple[FieldProblem, ...] = ()
+    """Why the row is rejected."""
 
 
 class Lines(Iterator[str]):
@@ -49,12 +49,12 @@ class Lines(Iterator[str]):
     def row(self, values: dict[str, str], problem: ValueProblem | None = None) -> Row:
         """Return a row made of the lines read since it started."""
         first = self._number - len(self._kept) + 1
-        found = None
+        problems: tuple[FieldProblem, ...] = ()
         if problem is not None:
             several = f"; lines {first} to {self._number} were read as one row, is a quote missing?"
             hint = several if len(self._kept) > 1 else ""
-            found = FieldProblem("row", problem.kind, problem.detail + hint)
-        return Row(first, self._position, "".join(self._kept).rstrip("\r\n"), values, found)
+            problems = (FieldProblem("row", problem.kind, problem.detail + hint),)
+        return Row(first, self._position, "".join(self._kept).rstrip("\r\n"), values, problems)
 
     @override
     def __next__(self) -> str:

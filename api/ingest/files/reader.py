@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from api.ingest.files.bindings import Bindings, bind, explain
 from api.ingest.files.data_file import open_rows
 from api.ingest.files.lines import Row
 from api.ingest.files.mapping import ColumnMapping
-from api.ingest.files.rejects import Reject
 from api.ingest.files.row_ids import RowIds
 from api.ingest.files.rows import CsvRows
 from api.ingest.records import Record, RecordInvalid
@@ -32,7 +31,7 @@ class Batch:
     rows: list[Row] = field(default_factory=list)
     """The rows of `records`, in the same order."""
     records: list[Record] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: list[Row] = field(default_factory=list)
     position: int = 0
     """Bytes of the file read so far."""
 
@@ -75,8 +74,8 @@ def _take(rows: Iterator[Row], limit: int) -> list[Row]:
 def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> Batch:
     batch = Batch(size, position=rows[-1].end if rows else size)
     for row in rows:
-        if row.problem is not None:
-            batch.rejects.append(Reject(row, [row.problem]))
+        if row.problems:
+            batch.rejects.append(row)
             continue
         texts = bindings.texts(row.values)
         if not texts.get("id"):
@@ -86,23 +85,23 @@ def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> B
             batch.records.append(bindings.parse(texts))
             batch.rows.append(row)
         except RecordInvalid as error:
-            batch.rejects.append(Reject(row, error.problems))
+            batch.rejects.append(replace(row, problems=error.problems))
     return batch
 
 
 def _check_readable(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     if not rows:
         raise InputError(f"{path}: line 1 has column names, but no rows follow")
-    problem = rows[0].problem
-    if problem is not None and (not columns or problem.kind == "not UTF-8"):
-        raise InputError(f"{path}: line {rows[0].line}: {problem}")
+    for problem in rows[0].problems:
+        if not columns or problem.kind == "not UTF-8":
+            raise InputError(f"{path}: line {rows[0].line}: {problem}")
 
 
 def _check_times(path: Path, batch: Batch) -> None:
     """Refuse the file if every time in a column leaves its zone or unit open."""
-    for reject in batch.rejects:
-        for problem in reject.problems:
+    for row in batch.rejects:
+        for problem in row.problems:
             if problem.kind not in (NO_ZONE, NO_UNIT):
                 continue
             if all(getattr(record, problem.field) is None for record in batch.records):
-                raise MappingError(f"{path}: line {reject.row.line}: {explain(problem)}")
+                raise MappingError(f"{path}: line {row.line}: {explain(problem)}")

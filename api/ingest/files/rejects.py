@@ -6,25 +6,15 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from api.ingest.errors import InputError, LoadStopped
 from api.ingest.files.bindings import explain
 from api.ingest.files.lines import Row
-from api.ingest.records import FieldProblem
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that cannot be loaded."""
-
-    row: Row
-    problems: Sequence[FieldProblem]
 
 
 @contextmanager
-def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Reject]], str]]:
+def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Row]], str]]:
     """Give a function that writes rejects and returns their path. Blocks.
 
     At the end the file that it wrote replaces `path` in one step.
@@ -48,10 +38,10 @@ def rejects_file(path: Path, data: Path) -> Iterator[Callable[[Sequence[Reject]]
     part = Path(name)
     file = open(handle, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  a handle
 
-    def write(rejects: Sequence[Reject]) -> str:
-        for reject in rejects:
-            reason = "; ".join(map(explain, reject.problems))
-            entry = {"line": reject.row.line, "reason": reason, "original": reject.row.original}
+    def write(rejects: Sequence[Row]) -> str:
+        for row in rejects:
+            reason = "; ".join(map(explain, row.problems))
+            entry = {"line": row.line, "reason": reason, "original": row.original}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         return str(target)
 

@@ -23,7 +23,11 @@ Result = TypeVar("Result")
 
 
 async def commit(database: Database, work: Callable[[WriteSession], Awaitable[Result]]) -> Result:
-    """Runs `work` in one transaction; what it changed is undone and tried again when others interfere."""
+    """Return the result of `work` in one transaction, which is rolled back and retried on conflicts.
+
+    Raises:
+        DBAPIError: the database failed, or the conflict lasted.
+    """
     attempt = 1
     while True:
         try:

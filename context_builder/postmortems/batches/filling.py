@@ -17,7 +17,7 @@ from context_builder.postmortems.writer import NotWanted, PostmortemFailed
 from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError
-from models.database import DatabaseError
+from models.errors import DatabaseError
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import pytest
 import structlog
 
 from api.cli.commands import run
+from context_builder.source import ContextSource
+from context_builder.sources import discover
 from loopback.messages_api import API_KEY, MessagesApi
 from support.command_line import START, Result, Run, Start, program
 from support.stored_postmortems import StoredPostmortems
+
+_PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -34,6 +39,11 @@ def untouched_logging() -> Iterator[None]:
     sys.excepthook = hook
 
 
+def patient_sources() -> tuple[ContextSource, ...]:
+    """All sources, with time to be read whole on a busy machine."""
+    return tuple(replace(source, deadline_s=_PATIENCE_S) for source in discover())
+
+
 @pytest.fixture
 def environment(sqlite_story_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The story, no model, and a memory that is refused at once, since its folder is a file."""
@@ -48,6 +58,7 @@ def environment(sqlite_story_url: str, tmp_path: Path, monkeypatch: pytest.Monke
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("api.services.discover", patient_sources)
     return values
 
 

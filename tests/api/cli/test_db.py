@@ -23,7 +23,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_database_is_made_once_and_seeded_once(arcpoint: Run, empty: Path) -> None:
     """Each step can be repeated; a second one changes nothing and says so."""
-    assert f"brought from nothing to schema {head_revision()}" in arcpoint("db", "upgrade").out
+    assert f"migrated from nothing to schema {head_revision()}" in arcpoint("db", "upgrade").out
     assert f"already at schema {head_revision()}" in arcpoint("db", "upgrade").out
     first = arcpoint("db", "seed", "--seed", "7", "--anchor", ANCHOR)
     assert first.code == 0
@@ -48,14 +48,14 @@ def test_the_status_counts_what_is_there(arcpoint: Run) -> None:
     assert status["newest_request"].startswith("2026-11-20T09:2")
     text = arcpoint("db", "status").out
     assert f"{status['rows']['requests']:,}" in text
-    assert f"{head_revision()}, as needed" in text
+    assert f"{head_revision()}, up to date" in text
 
 
 def test_a_database_without_schema_is_told_by_its_status(arcpoint: Run, empty: Path) -> None:
     """Exit code 1 and the command that mends it; looking creates nothing."""
     result = arcpoint("db", "status")
     assert result.code == 1
-    assert f"none, this version needs {head_revision()}; run `arcpoint db upgrade`" in result.out
+    assert f"none, but this version needs {head_revision()}; run `arcpoint db upgrade`" in result.out
     assert not empty.exists()
 
 
@@ -69,4 +69,4 @@ def test_the_password_is_never_shown(
     result = arcpoint("db", "status")
     assert (result.code, result.err) == (0, "")
     assert "hidden-word" not in result.out
-    assert "as needed" in result.out
+    assert "up to date" in result.out

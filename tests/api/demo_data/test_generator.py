@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, func, select
 
-from api.demo_data import StoryError, seed
-from api.demo_data.generator import tell
+from api.demo_data import DemoDataError, seed
+from api.demo_data.generator import generate
 from api.demo_data.history import IDENTIFYING
 from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, User
-from models.database import Database, DatabaseNotMigrated
+from models.database import Database
+from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
 from support.prepared_databases import STORY_ANCHOR as ANCHOR
@@ -72,7 +73,7 @@ async def count(database: Database, table: type[Mapped]) -> int:
 def test_the_same_seed_and_minute_give_the_same_story() -> None:
     """The seconds of the anchor and the time zone that it is given in change nothing."""
     elsewhere = ANCHOR.astimezone(timezone(timedelta(hours=-5))) + timedelta(seconds=59, microseconds=7)
-    assert tell(SEED, ANCHOR) == tell(SEED, elsewhere)
+    assert generate(SEED, ANCHOR) == generate(SEED, elsewhere)
 
 
 async def test_both_kinds_of_database_hold_the_same_rows(
@@ -89,7 +90,7 @@ async def test_both_kinds_of_database_hold_the_same_rows(
 
 def test_another_seed_is_another_week() -> None:
     """The seed decides every request and score; incidents stay. A negative seed is a seed of its own."""
-    one, other = tell(SEED, ANCHOR), tell(-SEED, ANCHOR)
+    one, other = generate(SEED, ANCHOR), generate(-SEED, ANCHOR)
     assert not {sent.public_id for sent in one.requests} & {sent.public_id for sent in other.requests}
     assert [given.score for given in one.scores] != [given.score for given in other.scores]
     assert one.incidents == other.incidents
@@ -167,7 +168,7 @@ async def test_a_database_that_holds_other_data_is_refused(database: Database, f
     async with database.write() as session:
         session.add(foreign())
     before = await contents(database)
-    with pytest.raises(StoryError, match=r"the database already holds data; use an empty one \(found 1 "):
+    with pytest.raises(DemoDataError, match=r"the database already holds data; use an empty one \(found 1 "):
         await seed(database, seed=SEED, anchor=ANCHOR)
     assert await contents(database) == before
 
@@ -175,9 +176,9 @@ async def test_a_database_that_holds_other_data_is_refused(database: Database, f
 async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
     """Another seed, another anchor, and this story with one request of somebody else's are other data."""
     refused = "the database already holds data; use an empty one"
-    with pytest.raises(StoryError, match=refused):
+    with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED + 1, anchor=ANCHOR)
-    with pytest.raises(StoryError, match=refused):
+    with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED, anchor=ANCHOR + timedelta(minutes=1))
     async with story.write() as session:
         request = (await session.scalars(select(Request).limit(1))).one()
@@ -196,7 +197,7 @@ async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
             ],
         )
     before = await contents(story)
-    with pytest.raises(StoryError, match=refused):
+    with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED, anchor=ANCHOR)
     assert await contents(story) == before
 
@@ -214,7 +215,7 @@ async def test_an_anchor_that_cannot_be_used_is_refused(
 ) -> None:
     """Law 10: one sentence that says what is wrong, and no row."""
     database = Database(sqlite_url)
-    with pytest.raises(StoryError, match=complaint):
+    with pytest.raises(DemoDataError, match=complaint):
         await seed(database, seed=SEED, anchor=anchor)
     assert await count(database, Deployment) == 0
     await database.close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from api.demo_data.generator import Story, tell
+from api.demo_data.generator import DemoData, generate
 from api.demo_data.history import Row
 from api.demo_data.personas import DEPLOYMENTS, USERS
 from api.demo_data.routing import AFTER, BEFORE, ROUTER_CHANGE
@@ -54,25 +54,25 @@ DOWN, DEGRADED = "llama-70b/neocloud", "gpt-4/k8s"
 
 
 @pytest.fixture(scope="module", params=list(ANCHORS))
-def told(request: pytest.FixtureRequest) -> Story:
-    return tell(request.param, ANCHORS[request.param])
+def told(request: pytest.FixtureRequest) -> DemoData:
+    return generate(request.param, ANCHORS[request.param])
 
 
-def rows(told: Story, table: type[Table], **values: Any) -> list[Row]:
+def rows(told: DemoData, table: type[Table], **values: Any) -> list[Row]:
     """Rows of the history with these values, oldest first."""
     found = [row for row in told.history[table] if all(row[name] == value for name, value in values.items())]
     return sorted(found, key=lambda row: row[WHEN[table]])
 
 
-def chain(told: Story, deployment: str) -> list[Row]:
+def chain(told: DemoData, deployment: str) -> list[Row]:
     return rows(told, StateTransition, deployment=deployment)
 
 
-def active_since(told: Story, target: str) -> datetime:
+def active_since(told: DemoData, target: str) -> datetime:
     return max(record.started_at for record in told.incidents if record.target == target)
 
 
-def test_nothing_has_happened_after_the_anchor(told: Story) -> None:
+def test_nothing_has_happened_after_the_anchor(told: DemoData) -> None:
     """Every row was known at the anchor; a job is created, started and finished in this order."""
     for table, column in WHEN.items():
         assert told.history[table]
@@ -86,7 +86,7 @@ def test_nothing_has_happened_after_the_anchor(told: Story) -> None:
     assert len({job["public_id"] for job in told.history[Job]}) == len(told.history[Job])
 
 
-def test_each_chain_of_states_is_unbroken_and_ends_in_the_status(told: Story) -> None:
+def test_each_chain_of_states_is_unbroken_and_ends_in_the_status(told: DemoData) -> None:
     """Each change begins where the one before it ended, and the last is what the deployment reports."""
     for name, role in ROLES.items():
         changes = chain(told, name)
@@ -102,7 +102,7 @@ def test_each_chain_of_states_is_unbroken_and_ends_in_the_status(told: Story) ->
     assert down == ["healthy", "degraded", "down"]
 
 
-def test_probes_agree_with_states_and_incidents(told: Story) -> None:
+def test_probes_agree_with_states_and_incidents(told: DemoData) -> None:
     """A probe sees the status of its moment, except between the start of an incident and its detection."""
     for name, role in ROLES.items():
         checks = rows(told, HealthCheck, deployment=name)
@@ -126,7 +126,7 @@ def test_probes_agree_with_states_and_incidents(told: Story) -> None:
     assert all("connection refused" in row["error"] for row in failed)
 
 
-def test_last_seen_is_the_last_sign_of_life(told: Story) -> None:
+def test_last_seen_is_the_last_sign_of_life(told: DemoData) -> None:
     """The one that is down was last seen before its outage, every other one when it was last probed."""
     for name, role in ROLES.items():
         if name == DOWN:
@@ -136,7 +136,7 @@ def test_last_seen_is_the_last_sign_of_life(told: Story) -> None:
             assert told.anchor - role.report_age <= told.last_seen[name] <= told.anchor
 
 
-def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: Story) -> None:
+def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: DemoData) -> None:
     """Job, change and audit events stand at the moment from which requests carry the new version."""
     moment = told.anchor - ROUTER_CHANGE
     (rollout,) = [row for row in told.history[Job] if row["started_at"] == moment]
@@ -164,7 +164,7 @@ def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: Stor
     assert tickets[0]["occurred_at"] > moment
 
 
-def test_of_the_outage_nobody_was_paged(told: Story) -> None:
+def test_of_the_outage_nobody_was_paged(told: DemoData) -> None:
     """The provider's firmware update runs since before it; the page failed as its key was revoked before."""
     (firmware,) = rows(told, Job, type="firmware_update", status="running")
     assert (firmware["target"], firmware["deployment"]) == ("neocloud", None)
@@ -181,7 +181,7 @@ def test_of_the_outage_nobody_was_paged(told: Story) -> None:
         assert row["incident"] is None or records[row["incident"]].target == row["deployment"]
 
 
-def test_references_from_one_event_to_another_hold(told: Story) -> None:
+def test_references_from_one_event_to_another_hold(told: DemoData) -> None:
     """A job or change that another event names had begun by then, and each recent change is audited."""
     made = {job["public_id"]: job["created_at"] for job in told.history[Job]}
     made |= {change["public_id"]: change["changed_at"] for change in told.history[ConfigChange]}
@@ -201,7 +201,7 @@ def test_references_from_one_event_to_another_hold(told: Story) -> None:
     assert recent <= audited
 
 
-def test_every_failed_request_left_its_line(told: Story) -> None:
+def test_every_failed_request_left_its_line(told: DemoData) -> None:
     """The log names each failed request once, when it ended, on its deployment; floods add the rest."""
     lines = told.history[ErrorLog]
     assert 3_000 < len(lines) < 5_000
@@ -224,12 +224,12 @@ def test_every_failed_request_left_its_line(told: Story) -> None:
 
 def test_the_seed_moves_lines_and_probes_but_no_event_written_by_hand() -> None:
     """Two seeds share jobs, changes and alerts; their log lines and latencies differ."""
-    one, other = (tell(seed, ANCHORS[7]).history for seed in (7, 8))
+    one, other = (generate(seed, ANCHORS[7]).history for seed in (7, 8))
     assert one[Job] == other[Job]
     assert one[Notification] == other[Notification]
     assert one[ErrorLog] != other[ErrorLog]
     assert one[HealthCheck] != other[HealthCheck]
-    assert one == tell(7, ANCHORS[7]).history
+    assert one == generate(7, ANCHORS[7]).history
 
 
 async def test_the_rows_refer_to_what_their_targets_name(story: Database) -> None:

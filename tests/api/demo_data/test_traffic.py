@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from api.demo_data.chance import stream
-from api.demo_data.generator import Story, tell
+from api.demo_data.generator import DemoData, generate
 from api.demo_data.personas import BATCH_USER, USERS, UserRole
 from api.demo_data.routing import BEFORE, choose, failover
 from models import Tier
@@ -24,11 +24,11 @@ ANCHORS = {
 
 
 @pytest.fixture(scope="module", params=list(ANCHORS))
-def story(request: pytest.FixtureRequest) -> Story:
-    return tell(list(ANCHORS).index(request.param), ANCHORS[request.param])
+def story(request: pytest.FixtureRequest) -> DemoData:
+    return generate(list(ANCHORS).index(request.param), ANCHORS[request.param])
 
 
-def p95(story: Story, *, premium: bool, changed: bool) -> int:
+def p95(story: DemoData, *, premium: bool, changed: bool) -> int:
     """Latency of a tier group on all but the two deployments with an incident that touches latency."""
     latencies = sorted(
         sent.outcome.latency_ms
@@ -41,13 +41,13 @@ def p95(story: Story, *, premium: bool, changed: bool) -> int:
     return latencies[int(0.95 * len(latencies))]
 
 
-def test_premium_is_slow_at_any_hour(story: Story) -> None:
+def test_premium_is_slow_at_any_hour(story: DemoData) -> None:
     """The router change shows whatever part of the daily cycle the anchor cuts off."""
     assert p95(story, premium=True, changed=True) > 1.8 * p95(story, premium=True, changed=False)
     assert p95(story, premium=False, changed=True) < 1.2 * p95(story, premium=False, changed=False)
 
 
-def test_the_outage_is_seen_at_any_hour(story: Story) -> None:
+def test_the_outage_is_seen_at_any_hour(story: DemoData) -> None:
     """Even at night enough requests meet the outage, and most are rescued by the anchor."""
     start = story.anchor - timedelta(minutes=47)
     met = [
@@ -61,7 +61,7 @@ def test_the_outage_is_seen_at_any_hour(story: Story) -> None:
     assert len(rescued) >= len(met) // 3 - 1
 
 
-def test_the_batch_nearly_spends_the_budget_of_any_day_however_young(story: Story) -> None:
+def test_the_batch_nearly_spends_the_budget_of_any_day_however_young(story: DemoData) -> None:
     """The budget is that of the UTC day of the last minute; nobody is near theirs on any other day."""
     spent: defaultdict[tuple[str, date], Decimal] = defaultdict(Decimal)
     for sent in story.requests:
@@ -72,7 +72,7 @@ def test_the_batch_nearly_spends_the_budget_of_any_day_however_young(story: Stor
     assert max(spent.values()) < Decimal("0.7")
 
 
-def test_ids_are_unique_and_times_in_order(story: Story) -> None:
+def test_ids_are_unique_and_times_in_order(story: DemoData) -> None:
     """Two requests never share an id, and the log is in the order in which they were made."""
     assert len({sent.public_id for sent in story.requests}) == len(story.requests)
     moments = [sent.created_at for sent in story.requests]

@@ -16,7 +16,7 @@ from api import query_ai
 from api.http.app import create_app
 from api.settings import SettingsError
 from loopback.messages_api import MessagesApi
-from models.database import DatabaseNotMigrated
+from models.errors import DatabaseNotMigrated
 from support.http_service import QUESTION, client_of, running, settings_of
 
 Description = dict[str, Any]

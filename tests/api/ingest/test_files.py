@@ -26,7 +26,7 @@ def read(path: Path, **options: str) -> list[Row]:
 
 def summarized(rows: list[Row]) -> list[tuple[int, object]]:
     """Line, and either the values or the kind of problem."""
-    return [(row.line, row.problem.label if row.problem else row.values) for row in rows]
+    return [(row.line, row.problems[0].label if row.problems else row.values) for row in rows]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -50,8 +50,8 @@ def test_a_quoted_field_over_several_lines_keeps_the_line_it_starts_on(write_fil
 def test_a_broken_row_takes_no_other_with_it(write_file: WriteFile, broken: str) -> None:
     """A misplaced quote or a wrong number of values rejects its own row; the rows after it are read."""
     rows = read(write_file("a,b", "1,x", broken, "3,x", '4,"x"'))
-    assert {row.line: row.values["a"] for row in rows if row.problem is None} == {2: "1", 4: "3", 5: "4"}
-    (rejected,) = (row for row in rows if row.problem)
+    assert {row.line: row.values["a"] for row in rows if not row.problems} == {2: "1", 4: "3", 5: "4"}
+    (rejected,) = (row for row in rows if row.problems)
     assert (rejected.line, rejected.original) == (3, broken)
 
 
@@ -59,10 +59,10 @@ def test_a_quote_that_is_never_closed_rejects_what_it_encloses(write_file: Write
     """The rows it swallows are in one reject with the lines named; the search for its end is bounded."""
     (row,) = read(write_file("a,b", '1,"x', "2,x"))
     assert (row.line, row.original) == (2, '1,"x\n2,x')
-    assert "lines 2 to 3 were read as one row, is a quote missing?" in str(row.problem)
+    assert "lines 2 to 3 were read as one row, is a quote missing?" in str(row.problems[0])
     filler = [f"{number},{'x' * 1000}" for number in range(2 * MAX_ROW_BYTES // 1000)]
     rows = read(write_file("a,b", '"0,x', *filler))
-    assert [row.line for row in rows if row.problem] == [2]
+    assert [row.line for row in rows if row.problems] == [2]
     assert len(rows) > len(filler) // 3
 
 
@@ -71,7 +71,7 @@ def test_a_field_of_a_megabyte_is_read_and_a_line_without_end_is_not(write_file:
     path = write_file("a,b", f"1,{'x' * MB}", f"2,{'y' * (2 * MAX_ROW_BYTES)}", "3,z")
     one, two, three = read(path)
     assert (one.line, len(one.values["b"])) == (2, MB)
-    assert str(two.problem) == "row: too long: more than 8,388,608 bytes"
+    assert str(two.problems[0]) == "row: too long: more than 8,388,608 bytes"
     assert len(two.original) <= MAX_ROW_BYTES
     assert (three.line, three.values, three.end) == (4, {"a": "3", "b": "z"}, path.stat().st_size)
 
@@ -79,7 +79,7 @@ def test_a_field_of_a_megabyte_is_read_and_a_line_without_end_is_not(write_file:
 def test_bytes_that_are_no_text_reject_their_row(write_file: WriteFile) -> None:
     """Latin-1 in the middle of a UTF-8 file is named with its byte; NUL is text until it is stored."""
     rows = read(write_file("a,b", "1,x", "2,caf\udce9", "3,\0"))
-    assert str(rows[1].problem) == "row: not UTF-8: byte 0xe9 after 5 characters"
+    assert str(rows[1].problems[0]) == "row: not UTF-8: byte 0xe9 after 5 characters"
     assert summarized(rows)[2] == (4, {"a": "3", "b": "\0"})
 
 
@@ -102,7 +102,7 @@ def test_a_broken_json_line_is_rejected_and_the_next_is_read(write_file: WriteFi
     """JSON Lines: each line is a row of its own."""
     rows = read(write_file('{"a": 1}', broken, "", '{"a": 3}', name="log.jsonl"))
     assert [row.line for row in rows] == [1, 2, 4]
-    assert rows[1].problem is not None
+    assert rows[1].problems
     assert rows[1].original == broken
     assert rows[2].values == {"a": "3"}
 

@@ -100,20 +100,24 @@ async def test_cancelling_stops_after_whole_batches(
     assert (await load(log)).added == ROWS - raw
 
 
+@pytest.mark.parametrize("statement", ["INSERT INTO requests", "INSERT INTO user_spend"])
+@pytest.mark.parametrize("batches", [0, 4])
 async def test_a_database_that_fails_on_the_way_ends_the_load_with_one_line(
-    database: Database, log: Path, load: Load
+    database: Database, log: Path, load: Load, contents: Contents, statement: str, batches: int
 ) -> None:
-    """The error says how far the load came and that it can continue."""
+    """The error says how far the load came; nothing of the batch is stored, users and rollups included."""
 
-    def fail(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "INSERT INTO requests" in statement and len(seen) == 4:
+    def fail(_connection: Any, _cursor: Any, executed: str, *_rest: Any) -> None:
+        if statement in executed and len(seen) == batches:
             raise database.write_engine.dialect.loaded_dbapi.OperationalError("disk is full\nreally")
 
     seen: list[int] = []
     event.listen(database.write_engine.sync_engine, "before_cursor_execute", fail)
-    with pytest.raises(LoadStopped, match=r"after 200 rows, 200 of them stored: .*disk is full") as error:
+    stored = batches * 50
+    with pytest.raises(LoadStopped, match=rf"after {stored} rows, {stored} of them .*disk is full") as error:
         await load(log, progress=lambda now: seen.append(now.summary.rows), rows_per_batch=50)
     assert "\n" not in str(error.value)
     event.remove(database.write_engine.sync_engine, "before_cursor_execute", fail)
-    assert await counted(database) == (200, 200)
-    assert (await load(log)).added == ROWS - 200
+    assert await counted(database) == (stored, stored)
+    assert any((await contents(database)).values()) == (stored > 0)
+    assert (await load(log)).added == ROWS - stored

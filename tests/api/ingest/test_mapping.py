@@ -191,8 +191,8 @@ def test_a_time_without_zone_or_unit_is_found_before_anything_is_written(
     with pytest.raises(MappingError, match=r"line 3: created_at: a (time|number) without a (zone|unit)"):
         convert(None, path)
     batch = first_batch(None, write_file(header, *lines[1:], request_line(4)))
-    assert [reject.row.line for reject in batch.rejects] == [2, 3]
-    assert all("without a" in reject.problems[0].kind for reject in batch.rejects)
+    assert [row.line for row in batch.rejects] == [2, 3]
+    assert all("without a" in row.problems[0].kind for row in batch.rejects)
 
 
 def test_json_lines_may_lack_optional_columns_in_their_first_rows(write_file: WriteFile, whole: Path) -> None:

@@ -178,9 +178,7 @@ async def test_a_constant_tier_is_for_new_users(
     assert {name: user.tier for name, user in users.items()} == {"user_1": "premium", "user_2": "standard"}
     assert counted == {"premium", "standard"}
     assert users["user_1"].created_at == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert users["user_1"].updated_at == changed, (
-        "a changed tier is not claimed for earlier"
-    )
+    assert users["user_1"].updated_at == changed, "a changed tier is not claimed for earlier"
 
 
 async def test_a_name_that_means_something_else_in_the_database_stops_the_load(

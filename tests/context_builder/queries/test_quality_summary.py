@@ -1,4 +1,4 @@
-"""Scores by model and task type, with the part of the requests that has one by the moment asked about."""
+"""Scores by model and task type, with their coverage at the moment asked about."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from context_builder.queries import Quality, TrafficFilter, quality_summary, reading
+from context_builder.queries import Quality, TrafficFilter, quality_summary, query_session
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
 from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
-    """Two days of traffic, of which most successful requests are scored hours later; scores by request."""
+    """Send two days of traffic and score most successes hours later; return the scores by request."""
     chance = random.Random(5)  # noqa: S311  test data
     await people(gateway)
     await gateway.append(traffic(gateway, 9, [NOON - 2 * DAY * chance.random() for _ in range(600)]))
@@ -56,10 +56,10 @@ async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
 async def test_every_figure_is_that_of_the_scores_given(
     gateway: Gateway, since: datetime, until: datetime, as_of: datetime | None, tiers: tuple[str, ...]
 ) -> None:
-    """Whole hours, and only scores of hours that were over by then."""
+    """A past moment counts whole hours, and only scores of hours completed by then."""
     scores = await scored(gateway)
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=as_of)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, filters)
     assert summary.since == since.replace(minute=0)
     assert summary.until == min(until, as_of or until).replace(minute=0)
@@ -104,10 +104,10 @@ async def test_every_figure_is_that_of_the_scores_given(
 
 
 async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gateway: Gateway) -> None:
-    """None rather than 0, and a line that says why."""
+    """Means without scores are None, and a window without a whole hour is rejected."""
     await people(gateway)
     await gateway.send(NOON - 2 * HOUR)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, TrafficFilter(as_of=NOON))
         assert (summary.overall.requests, summary.overall.scored, summary.overall.coverage) == (1, 0, 0)
         assert (summary.overall.mean, summary.newest_score_hour) == (None, None)

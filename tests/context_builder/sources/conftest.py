@@ -1,4 +1,4 @@
-"""What several tests of sources take for granted."""
+"""Fixtures of the source tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.gateway import HOUR, NOON
 
 @pytest.fixture
 def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Exploration finds that what is asked about began two hours before NOON."""
+    """Exploration finds an onset two hours before NOON."""
     began = NOON - 2 * HOUR
 
     async def found(_self: Exploration, _request: ContextRequest) -> Onset:

@@ -25,10 +25,11 @@ async def test_every_text_has_a_vector_of_unit_length() -> None:
     assert (await HashingEmbedder().embed([])).shape == (0, 512)
 
 
+@pytest.mark.process
 async def test_other_processes_get_the_same_vectors(repository: Path) -> None:
     """Vectors outlive the process: they do not depend on its hash seed."""
     code = (
-        "import asyncio, hashlib; from memory.hashing import HashingEmbedder; "
+        "import asyncio, hashlib; from memory.embedding.hashing import HashingEmbedder; "
         "vectors = asyncio.run(HashingEmbedder().embed(['pool exhausted', '数据库'])); "
         "print(hashlib.sha256(vectors.tobytes()).hexdigest())"
     )

@@ -1,4 +1,4 @@
-"""Whose words memory repeats: provenance, review, and what was known by when."""
+"""Whose diagnosis memory recalls: provenance, review, and what was known when."""
 
 from __future__ import annotations
 
@@ -87,14 +87,15 @@ async def test_a_rejected_incident_is_not_recalled_from_that_moment_on(world: Wo
     await memory.sync()
     await world.change(number, review=ReviewStatus.REJECTED)
     assert not (await world.recall(distinct(1).title)).recollections
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert (await memory.status()).entries == 0
     await world.change(number, review=ReviewStatus.APPROVED)
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert ids(await world.recall(distinct(1).title)) == [number]
 
 
-async def test_nothing_is_told_before_it_was_known(world: World) -> None:
+@pytest.mark.both_databases
+async def test_nothing_is_recalled_before_it_was_known(world: World) -> None:
     """Leak test: at any moment every incident recalled was over and every word of it was known by then."""
     chance = random.Random(11)  # noqa: S311  repeatable, not secret
     rows: list[Incident] = []
@@ -139,6 +140,7 @@ async def test_nothing_is_told_before_it_was_known(world: World) -> None:
     assert seen_told > 5
 
 
+@pytest.mark.both_databases
 async def test_an_incident_found_by_record_and_postmortem_is_recalled_once(world: World) -> None:
     """Two texts of one incident are one recollection, counted once."""
     first, second = await world.add(incident(1, 0), incident(2, 0))

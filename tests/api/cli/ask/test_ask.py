@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from api.http.schemas.answer import AnswerBody
+from api.http.json_body import to_document
+from context_builder.answer.answer import Answer
 from context_builder.text.formatting import format_count
 from loopback.messages_api import BreakOff, Cut, Fail, MessagesApi, Reply
 from support.command_line import PAST, Run
@@ -30,8 +32,8 @@ def test_json_is_one_document_of_the_form_that_the_service_gives(
 ) -> None:
     """Everything that HTTP clients get, nothing else, and the same call is paid for once."""
     document = ask(arcpoint, SLOW, "--as-of", PAST)
-    answer = AnswerBody.model_validate(document)
-    assert answer.model_dump(mode="json") == document
+    again = to_document(TypeAdapter(Answer).validate_python(document))
+    assert again == document
     assert document["model"] == "claude-sonnet-5-5"
     assert document["as_of"] == "2026-11-20T08:00:00Z"
     assert len(document["citations"]) == 3

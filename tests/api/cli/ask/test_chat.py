@@ -42,9 +42,9 @@ def test_an_error_keeps_the_session_going(typed: Run, with_model: MessagesApi) -
     result = typed("?!", "/nonsense", "/as-of noon", "/why", SLOW, "/help", SLOW)
     assert result.code == 0
     assert [line.partition(";")[0] for line in result.err.splitlines()] == [
-        "arcpoint: the question holds no word",
+        "arcpoint: the question contains no words",
         "arcpoint: unknown command /nonsense",
-        "arcpoint: 'noon' is no ISO 8601 moment",
+        "arcpoint: 'noon' is not an ISO 8601 time",
         "arcpoint: there is no answer yet",
     ]
     assert "overloaded" in result.out
@@ -58,7 +58,7 @@ def test_the_last_answer_can_be_looked_into(typed: Run, with_model: MessagesApi)
     (call,) = with_model.messages
     sent = "".join(block["text"] for block in call.body["messages"][0]["content"])
     assert sent.rstrip() in result.out
-    assert "Sources, read at the same time in" in result.out
+    assert "Sources, read in parallel in" in result.out
     assert "never asked" not in result.out
 
 
@@ -83,7 +83,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_session(start: Start, with_model: M
     screen.until("first words.")
     screen.type("\x03")
     screen.until("(stopped)")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not with_model.journal.disconnects and time.monotonic() < deadline:
         time.sleep(0.01)
     assert with_model.journal.disconnects == 1

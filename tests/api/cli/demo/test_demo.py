@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.demo.demo import QUESTIONS
-from api.cli.demo.demo_files import MARKER, DemoFiles, fresh_demo
+from api.cli.demo.command import QUESTIONS
+from api.cli.demo.files import MARKER, DemoFiles, open_demo_folder
 from models.database import parse_url
 from support.command_line import Run, Start, finished
 
@@ -38,7 +38,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "llama-70b/neocloud (fra-2) is DOWN" in answers[1]
     assert "resembles inc_0119" in answers[1], "a precedent with its fix"
     assert "v2.4.0" in answers[2]
-    assert "answers became slower since " in answers[2], "an onset"
+    assert "responses slowed down since " in answers[2], "an onset"
     assert "[DR1]" in answers[2], "and what carries it"
     assert "requests by tier: " in answers[3]
     assert re.search(r"^- inc_01\d\d resembles the question .* fix then: «", answers[4], re.MULTILINE)
@@ -67,12 +67,12 @@ def test_grounded_answers_and_a_postmortem_about_now(
 def test_a_demo_folder_is_emptied_of_a_demo_only(tmp_path: Path) -> None:
     """A second demo starts from nothing; files beside it stay; folders of other people are refused."""
     folder = tmp_path / "demo"
-    with fresh_demo(folder) as files:
+    with open_demo_folder(folder) as files:
         files.database.write_text("old")
         files.memory.mkdir()
         (files.memory / "old").touch()
         (folder / "notes.txt").touch()
-    with fresh_demo(folder) as files:
+    with open_demo_folder(folder) as files:
         assert not files.database.exists()
         assert not files.memory.exists()
         assert (folder / "notes.txt").exists()
@@ -85,7 +85,7 @@ def test_two_demos_do_not_share_a_folder(arcpoint: Run, tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = arcpoint("demo", "--folder", tmp_path)
         assert (result.code, result.out) == (1, "")
-        assert "another demo runs in" in result.err
+        assert "another demo is running in" in result.err
 
 
 def test_any_folder_name_makes_a_url(tmp_path: Path) -> None:

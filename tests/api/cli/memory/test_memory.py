@@ -59,7 +59,7 @@ def test_a_kept_index_can_serve_again_and_be_dropped(arcpoint: Run, folder: Path
     assert (refused.code, refused.err) == (
         2, f"arcpoint: no collection {old} is kept beside the active one; see `arcpoint memory status`\n"
     )  # fmt: skip
-    assert arcpoint("memory", "drop", *newer).out == f"{newer[0]} is dropped\n"
+    assert arcpoint("memory", "drop", *newer).out == f"{newer[0]} dropped\n"
     assert len(_status(arcpoint)["kept"]) == 1
 
 
@@ -74,7 +74,7 @@ def test_forgetting_asks_first_and_leaves_nothing(
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     unsure = arcpoint("memory", "forget", name)
     assert (unsure.code, unsure.out) == (2, "")
-    assert unsure.err.endswith("nothing was forgotten; say yes, or run it with --yes\n")
+    assert unsure.err.endswith("nothing was forgotten; answer y, or use --yes\n")
     wrong = arcpoint("memory", "forget", name, "inc_nope", "--yes")
     assert (wrong.code, wrong.err) == (2, "arcpoint: incident 'inc_nope' is not known; nothing was changed\n")
     assert arcpoint("memory", "forget", name, "--yes").out == f"{name}  forgotten: its texts and vectors\n"

@@ -39,11 +39,11 @@ def test_decisions_are_told_one_line_each(arcpoint: Run, incidents: tuple[str, s
     assert rejected.out.splitlines() == [
         f"{first}  rejected",
         f"{second}  rejected",
-        "2 incidents rejected by Ada; a running service takes it in, or `arcpoint memory sync`",
+        "2 incidents rejected by Ada; a running service picks this up, or run `arcpoint memory sync`",
     ]
     assert reviews(first, second) == ["rejected", "rejected"]
     again = arcpoint("memory", "reject", second)
-    assert (again.code, again.out) == (0, f"{second}  was rejected before\n")
+    assert (again.code, again.out) == (0, f"{second}  already rejected\n")
     assert arcpoint("memory", "approve", first).code == 0
     assert reviews(first, second) == ["approved", "rejected"]
 

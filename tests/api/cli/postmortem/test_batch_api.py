@@ -121,7 +121,7 @@ def test_an_api_that_takes_no_batch_is_told(
     api.batches.fail(Endpoint.CREATE, Fail(status=402, message="no credit"))
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
     assert result.code == 1
-    assert "arcpoint: the API wants to be paid first (402): no credit" in result.err
+    assert "arcpoint: the API requires payment (402): no credit" in result.err
     assert stored.count("postmortem_calls") == stored.count("postmortem_batches") == 0
     assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
 

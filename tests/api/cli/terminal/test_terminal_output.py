@@ -43,8 +43,8 @@ def test_the_answer_comes_first_then_its_notes(on_terminal: Run, with_model: Mes
     assert titles[:4] == [
         "Not supported by the facts",
         "References",
-        "Not known",
-        "Left out to keep the token budget",
+        "Unknown",
+        "Left out to stay within the token budget",
     ]
     assert max(map(len, lines)) <= COLUMNS
 
@@ -53,9 +53,9 @@ def test_a_reply_that_broke_off_is_told_from_the_brief(on_terminal: Run, with_mo
     """What was shown already stays, is marked, and is followed by the facts themselves."""
     with_model.always(Cut(after_pieces=3, reply=Reply(text="It is slow because of the router. " * 9)))
     lines = on_terminal("ask", SLOW, "--as-of", PAST)
-    mark = lines.index("(the reply broke off here)")
+    mark = lines.index("(the reply was cut off here)")
     assert "".join(lines[:mark]).startswith("It is slow because of the router.")
-    assert "The model gave no whole answer:" in "\n".join(lines[mark:])
+    assert "The model returned no complete answer:" in "\n".join(lines[mark:])
     assert any(line.startswith(" • latency: ") for line in lines[mark:])
 
 

@@ -82,7 +82,7 @@ async def test_a_postmortem_is_written_and_found_where_it_was_said_to_be(
     found = await client.get(written.headers["location"])
     assert found.json() == body
     description = (await client.get("/openapi.json")).json()
-    schema = {"$ref": "#/components/schemas/PostmortemBody", "components": description["components"]}
+    schema = {"$ref": "#/components/schemas/IncidentPostmortem", "components": description["components"]}
     assert not list(Draft202012Validator(schema).iter_errors(body))
 
     document = await client.get(path("inc_1"), headers={"accept": "text/markdown"})
@@ -105,7 +105,7 @@ async def test_what_cannot_be_written_is_refused_before_it_costs_anything(
     client: httpx.AsyncClient, app: FastAPI, messages_api: MessagesApi
 ) -> None:
     """404 for what is not there, 409 for what is not over and for what a person has decided on."""
-    assert "known are for example inc_1" in assert_problem(await client.post(path("inc_2")), 404, "unknown")
+    assert "known names include inc_1" in assert_problem(await client.post(path("inc_2")), 404, "unknown")
     assert "was forgotten" in assert_problem(await client.post(path("inc_gone")), 404, "unknown")
     assert "is still active" in assert_problem(await client.post(path("inc_active")), 409, "conflict")
     await add(app, "inc_decided", "# By a model")

@@ -1,0 +1,183 @@
+"""The wire: field names of every body, pinned, so that renaming a Python field cannot rename them unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.http.app import create_app
+from support.http_service import QUESTION, events_of, settings_of
+
+Names = dict[str, str]
+"""Sorted field names of the objects in a body, by their path in it; lists are stepped over."""
+
+MANIFEST: Names = {
+    "": "as_of bound_terms build_ms facts live prompt_sha256 question scope sources token_bound token_budget "
+    "topics unknown_names window",
+    "window": "end origin start",
+    "unknown_names": "name near",
+    "sources": "cut error folded gaps header kept milliseconds name not_shown on_topic ref stable status",
+    "facts": "detail importance on_topic reason ref same_as source stable text tokens",
+    "bound_terms": "factor rule whole_words words",
+}
+ANSWER: Names = {
+    "": "as_of citations confidence cost_usd id latency_ms manifest model no_model_reason question "
+    "stop_reason text unsupported usage",
+    "citations": "ref source text",
+    "unsupported": "detail doubt sentence",
+    "confidence": "level reasons",
+    "usage": "cache_read_tokens cache_write_tokens input_tokens output_tokens",
+}
+POSTMORTEM: Names = {
+    "": "cost_usd created_at edited_at incident markdown model provenance question resolution reviewed_at "
+    "reviewed_by root_cause status summary template",
+}
+REQUEST = (
+    "backend completion_tokens cost_usd created_at deployment endpoint error_code id latency_ms model "
+    "prompt_tokens router_version status task_type tier user"
+)
+SPENT = "cost_usd requests since until"
+PERCENTILES = "p50_ms p95_ms p99_ms since timed until"
+QUALITY = "answered coverage deviation mean model requests scored task_type"
+VOLUME = "failed failure_rate name pending requests statuses"
+PART = "reason status"
+
+
+def below(path: str, names: Names) -> Names:
+    return {f"{path}.{inner}".rstrip("."): fields for inner, fields in names.items()}
+
+
+PINNED: dict[str, Names] = {
+    "POST /v1/query": ANSWER | below("manifest", MANIFEST),
+    "POST /v1/context": {"": "manifest prompt", "prompt": "stable system user"} | below("manifest", MANIFEST),
+    "GET /v1/deployments": {
+        "": "as_of deployments next",
+        "deployments": "backend capacity_rpm id model overwritten reason region reported_at since stale "
+        "status version",
+    },
+    "GET /v1/incidents": {
+        "": "as_of incidents next",
+        "incidents": "deployment id postmortem provenance resolution resolved_at review root_cause severity "
+        "started_at status symptoms target title",
+    },
+    "GET /v1/incidents/active": {
+        "": "as_of incidents next",
+        "incidents": "deployment id severity started_at symptoms target title",
+    },
+    "GET /v1/incidents/{incident_id}/postmortem": POSTMORTEM,
+    "POST /v1/incidents/{incident_id}/postmortem": POSTMORTEM,
+    "POST /v1/incidents/{incident_id}/postmortem/approve": POSTMORTEM,
+    "POST /v1/incidents/{incident_id}/postmortem/reject": POSTMORTEM,
+    "GET /v1/requests": {"": "next requests", "requests": REQUEST},
+    "GET /v1/requests/{request_id}": {
+        "": "as_of incident quality request routing_reason",
+        "request": REQUEST,
+        "quality": "score scored_at scorer",
+        "incident": "id resolution resolved_at root_cause severity started_at target title",
+    },
+    "GET /v1/users/{user_id}/context": {
+        "": "as_of budget_left_usd budget_used daily_budget_usd id last_24_hours last_7_days last_request_at "
+        "name role tier today",
+        **dict.fromkeys(["today", "last_24_hours", "last_7_days"], SPENT),
+    },
+    "GET /v1/latency": {
+        "": "as_of bucket buckets overall since until",
+        "overall": PERCENTILES,
+        "buckets": PERCENTILES,
+    },
+    "GET /v1/quality": {
+        "": "as_of by_model by_model_and_task_type by_task_type newest_score_hour overall since until",
+        **dict.fromkeys(["overall", "by_model", "by_task_type", "by_model_and_task_type"], QUALITY),
+    },
+    "GET /v1/volume": {
+        "": "as_of by_backend by_deployment by_model by_tier since total until",
+        **dict.fromkeys(["total", "by_tier", "by_model", "by_backend", "by_deployment"], VOLUME),
+    },
+    "GET /v1/memory/search": {
+        "": "as_of best_similarity nothing_similar recollections",
+        "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
+        "severity similarity started_at status symptoms target title",
+    },
+    "GET /healthz": {"": "status"},
+    "GET /readyz": {
+        "": "database embedder memory status",
+        **dict.fromkeys(["database", "memory", "embedder"], PART),
+    },
+}
+FREE = {"statuses", "routing_reason"}
+"""Objects whose names are data."""
+
+
+def test_every_described_body_has_exactly_the_pinned_names(tmp_path: Path) -> None:
+    """No field of a response is added, dropped or renamed without this table."""
+    description = create_app(settings_of("sqlite:///none.db", tmp_path)).openapi()
+    schemas = description["components"]["schemas"]
+    described = {}
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            for status, response in operation["responses"].items():
+                if content := response["content"].get("application/json"):
+                    names = dict(objects_of_schema(content["schema"], schemas))
+                    # The same body, whatever the status.
+                    assert described.setdefault(f"{method.upper()} {path}", names) == names, status
+    assert described == PINNED
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_sent_body_has_exactly_the_pinned_names(client: httpx.AsyncClient) -> None:
+    """What is described is what is sent, on every route, streamed or whole."""
+    log = (await client.get("/v1/requests", params={"limit": 1, "status": "error"})).json()["requests"][0]
+    resolved = (await client.get("/v1/incidents", params={"status": "resolved"})).json()["incidents"][0]["id"]
+    values = {"incident_id": resolved, "request_id": log["id"], "user_id": log["user"]}
+    question, decision, text = {"question": QUESTION}, {"by": "ada"}, {"text": "timeouts"}
+    asked: dict[str, dict[str, Any]] = {
+        "POST /v1/query": {"json": question},
+        "POST /v1/context": {"json": question},
+        "GET /v1/memory/search": {"params": text},
+        "POST /v1/incidents/{incident_id}/postmortem/approve": {"json": decision},
+        "POST /v1/incidents/{incident_id}/postmortem/reject": {"json": decision},
+    }
+    # Written before it is read.
+    for route in sorted(PINNED, key=lambda route: route != "POST /v1/incidents/{incident_id}/postmortem"):
+        method, path = route.split()
+        response = await client.request(method, path.format(**values), **asked.get(route, {}))
+        assert response.status_code in (200, 201), response.text
+        assert_pinned(response.json(), PINNED[route])
+    stream = await client.post("/v1/query", json=question, headers={"accept": "text/event-stream"})
+    pinned = {"context": MANIFEST, "delta": {"": "text"}, "answer": PINNED["POST /v1/query"]}
+    events = events_of(stream.text)
+    assert {event.name for event in events} == pinned.keys()
+    for event in events:
+        assert_pinned(event.data, pinned[event.name])
+
+
+def assert_pinned(body: Any, pinned: Names) -> None:
+    found = list(objects_of_body(body))
+    assert found[0] == ("", pinned[""])
+    assert set(found) <= set(pinned.items())
+
+
+def objects_of_schema(schema: Any, schemas: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    schema = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if "items" in schema:
+        yield from objects_of_schema(schema["items"], schemas, path)
+    if "properties" in schema:
+        yield path, " ".join(sorted(schema["properties"]))
+        for name, inner in schema["properties"].items():
+            yield from objects_of_schema(inner, schemas, f"{path}.{name}".lstrip("."))
+
+
+def objects_of_body(body: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(body, list):
+        for each in body:
+            yield from objects_of_body(each, path)
+    elif isinstance(body, dict) and path.rpartition(".")[2] not in FREE:
+        yield path, " ".join(sorted(body))
+        for name, inner in body.items():
+            yield from objects_of_body(inner, f"{path}.{name}".lstrip("."))
