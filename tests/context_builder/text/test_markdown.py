@@ -57,6 +57,7 @@ def test_a_section_ends_at_the_next_heading_that_is_no_deeper() -> None:
     assert found["One **bold**"].own_text.strip() == "a"
     assert found["Two"].body == "b\n### Three\n```\n# code\n```"
     assert found["Two"].own_text == "b"
+    assert found["Three"].body == "```\n# code\n```"
     assert title_of(DOCUMENT) == "One **bold**"
     assert title_of("#\n\ntext") is None
 
