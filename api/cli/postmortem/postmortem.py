@@ -178,7 +178,7 @@ def _summary(tally: Tally, *, stopped: bool) -> str:
     if counts[OutcomeKind.RESTORED]:
         parts.append(f"{format_count(counts[OutcomeKind.RESTORED], 'file')} restored")
     if counts[OutcomeKind.EDITED]:
-        parts.append(f"{counts[OutcomeKind.EDITED]:,} edited files left as they are")
+        parts.append(f"{format_count(counts[OutcomeKind.EDITED], 'edited file')} left unchanged")
     if counts[OutcomeKind.ELSEWHERE]:
         parts.append(f"{counts[OutcomeKind.ELSEWHERE]:,} skipped, written elsewhere")
     if counts[OutcomeKind.FAILED]:

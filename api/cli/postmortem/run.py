@@ -222,7 +222,7 @@ class PostmortemRun:
     def _edited(self, incident: str) -> IncidentOutcome:
         file = self._files.path(incident)
         command = f"arcpoint postmortem edit {incident} --file {file}"
-        note = f"its file was edited and is left as it is; `{command}` stores it"
+        note = f"its file was edited and is left unchanged; `{command}` stores it"
         return IncidentOutcome(incident=incident, kind=OutcomeKind.EDITED, file=file, note=note)
 
     async def _record(self, outcome: IncidentOutcome, *, tried: bool) -> None:

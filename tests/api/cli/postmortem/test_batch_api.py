@@ -171,7 +171,7 @@ def test_a_file_that_a_person_edited_is_left_alone(api: MessagesApi, arcpoint: R
     (tmp_path / "out" / "inc_0101.md").write_text("# My own words\n", "utf-8")
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
     assert result.code == 0
-    assert "inc_0101  skipped: its file was edited and is left as it is" in result.out
+    assert "inc_0101  skipped: its file was edited and is left unchanged" in result.out
     assert len(api.batches.submitted) == 1
     assert (tmp_path / "out" / "inc_0101.md").read_text("utf-8") == "# My own words\n"
 

@@ -39,8 +39,8 @@ def test_the_cap_of_a_run_holds_and_is_reported(
     nothing = arcpoint("postmortem", *out, "--max-cost", "0")
     assert nothing.code == 3
     assert nothing.out.endswith(
-        f"0 postmortems written ($0.00), {RESOLVED - written} left: no more fits under --max-cost; "
-        "the same command with a new one continues\n"
+        f"0 postmortems written ($0.00), {RESOLVED - written} left: nothing more fits under "
+        "--max-cost; run it again with a new cap to continue\n"
     )
     assert len(with_model.messages) == written
     assert arcpoint("postmortem", *out, "--max-cost", "1000").code == 0
@@ -61,7 +61,7 @@ def test_an_edited_file_stays_until_it_is_taken_in(
     kept = arcpoint("postmortem", *out, *TWO, "--refresh-stale")
     assert kept.code == 0
     remedy = f"`arcpoint postmortem edit inc_0101 --file {file}`"
-    note = f"inc_0101  skipped: its file was edited and is left as it is; {remedy}"
+    note = f"inc_0101  skipped: its file was edited and is left unchanged; {remedy}"
     assert any(line.startswith(note) for line in kept.out.splitlines())
     assert file.read_text("utf-8") == text
     assert len(with_model.messages) == 3, "only the other one was rewritten"
@@ -84,7 +84,7 @@ def test_a_file_that_was_there_before_is_not_overwritten(
     (tmp_path / "inc_0101.md").write_text("my notes", "utf-8")
     result = arcpoint("postmortem", "--out", tmp_path, *ONE)
     assert result.code == 0
-    assert "1 edited and left as they are" in result.out
+    assert "1 edited file left unchanged" in result.out
     assert (tmp_path / "inc_0101.md").read_text("utf-8") == "my notes"
     assert (with_model.messages, stored.all()) == ([], {})
 
@@ -141,7 +141,7 @@ def test_the_prompt_is_printed_again_byte_for_byte(
     stored.rows("UPDATE questions SET manifest = replace(manifest, 'inc_0101', 'inc_0999')")
     other = arcpoint("postmortem", "show", "inc_0101", "--evidence")
     assert other.code == 1
-    assert f"this is not the prompt that was sent, whose SHA-256 was {digest}" in other.err
+    assert f"this is not the prompt that was sent; its SHA-256 was {digest}" in other.err
 
 
 def test_a_template_gives_the_sections(arcpoint: Run, with_model: MessagesApi, tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_a_template_gives_the_sections(arcpoint: Run, with_model: MessagesApi, t
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--max-cost", "lots"], "lots is no amount; write US dollars from 0 to 1000000, such as 2.50"),
-        (["--max-cost", "-1"], "is no amount"),
-        (["--max-cost", "nan"], "is no amount"),
+        (["--max-cost", "lots"], "lots is not an amount; give US dollars from 0 to 1000000, such as 2.50"),
+        (["--max-cost", "-1"], "is not an amount"),
+        (["--max-cost", "nan"], "is not an amount"),
         (["--template", "nope"], "no template is named 'nope'; accepted are brief, default and the path of"),
         (["--template", "none.toml"], "none.toml: cannot be read: No such file"),
         (["--json", "list"], "put --json after the command: `... list --json`"),
