@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from loopback.fixtures import (  # noqa: F401 - for any test
+from models.database import Database
+from tests.loopback.fixtures import (  # noqa: F401 - for any test
     make_batches,
     make_claude,
     messages_api,
     messages_api_server,
 )
-from models.database import Database
-from support.prepared_databases import PostgresServer, migrate, seed_story
+from tests.support.prepared_databases import PostgresServer, migrate, seed_story
 
 # A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
 signal.signal(signal.SIGINT, signal.default_int_handler)

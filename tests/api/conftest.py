@@ -15,8 +15,8 @@ import structlog
 from fastapi import FastAPI
 
 from api.settings import Settings
-from loopback.messages_api import MessagesApi
-from support.http_service import client_of, running, settings_of
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import client_of, running, settings_of
 
 _PATIENCE_S = 30.0
 

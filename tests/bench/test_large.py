@@ -7,8 +7,6 @@ from typing import Any
 
 from sqlalchemy import delete, func, select
 
-from bench.history import fill_history
-from bench.large import fill, new_requests
 from context_builder.builder import ContextBuilder
 from context_builder.question.request import QuestionInput
 from context_builder.source import Status
@@ -16,8 +14,10 @@ from context_builder.sources import discover
 from models import Deployment, QualityScore, Request, RequestRollup, User, UserSpend
 from models.database import Database
 from models.request_log import append
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.bench.history import fill_history
+from tests.bench.large import fill, new_requests
+from tests.support.no_memory import NO_MEMORY
+from tests.support.prepared_databases import STORY_ANCHOR
 
 SOURCES = [source for source in discover() if source.name != "recall"]
 REQUESTS = 2_000

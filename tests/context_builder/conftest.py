@@ -17,10 +17,10 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.faulty_sources import troubled_gateway
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
-from support.ops_events import events_of
-from support.prepared_databases import PostgresServer, migrate
+from tests.support.faulty_sources import troubled_gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from tests.support.ops_events import events_of
+from tests.support.prepared_databases import PostgresServer, migrate
 
 _BATCH = 400
 

@@ -20,14 +20,14 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput
-from loopback.behaviour import Cut, Fail, Hang, Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.patient_sources import SOURCES
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Cut, Fail, Hang, Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
 PRICES = PriceList.load()
 ASK = QuestionInput(question="Which deployments are unhealthy?")

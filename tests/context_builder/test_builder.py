@@ -20,9 +20,9 @@ from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from models import User
 from models.database import Database
 from models.errors import DatabaseUnreachable
-from support.no_memory import NO_MEMORY
-from support.patient_sources import SOURCES
-from support.prepared_databases import STORY_ANCHOR
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
 

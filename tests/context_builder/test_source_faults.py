@@ -26,10 +26,10 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
-from support.gateway_context import surround
-from support.no_memory import NO_MEMORY
-from support.ops_events import events_of
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, people, traffic
+from tests.support.gateway_context import surround
+from tests.support.no_memory import NO_MEMORY
+from tests.support.ops_events import events_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

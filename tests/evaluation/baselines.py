@@ -16,8 +16,6 @@ from sqlalchemy import select
 
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
-from evaluation.traffic import Sent
-from evaluation.truth import ShownRows
 from models import (
     AuditEvent,
     ConfigChange,
@@ -36,6 +34,8 @@ from models import (
 )
 from models.database import Database
 from models.tables.schema import Table
+from tests.evaluation.traffic import Sent
+from tests.evaluation.truth import ShownRows
 
 FORMATS = ("json", "csv")
 _MOST = 400

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from context_builder.builder import BuiltContext
 from context_builder.question.request import QuestionInput
-from evaluation.runner import single
-from evaluation.scenario import Scenario
-from evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
-from evaluation.traffic import Effect, Rollout, Slice, Surge
-from evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
-from evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
+from tests.evaluation.runner import single
+from tests.evaluation.scenario import Scenario
+from tests.evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
+from tests.evaluation.traffic import Effect, Rollout, Slice, Surge
+from tests.evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
+from tests.evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
 
 _MAX_MISSED = 15
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
-from evaluation.store import write_scene, write_world
-from evaluation.trial import Trial, run
+from tests.evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
+from tests.evaluation.store import write_scene, write_world
+from tests.evaluation.trial import Trial, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator

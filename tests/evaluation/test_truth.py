@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evaluation.faults.signs import onset, signs
-from evaluation.ledger import Ledger, Metric
-from evaluation.lines import lines_of
-from evaluation.traffic import Sent
-from evaluation.truth import Event, Onset, Prompt, ShownRows, Symptom
-from evaluation.world import HOUR, MINUTE, Deployed, make_world
+from tests.evaluation.faults.signs import onset, signs
+from tests.evaluation.ledger import Ledger, Metric
+from tests.evaluation.lines import lines_of
+from tests.evaluation.traffic import Sent
+from tests.evaluation.truth import Event, Onset, Prompt, ShownRows, Symptom
+from tests.evaluation.world import HOUR, MINUTE, Deployed, make_world
 
 AS_OF = datetime(2026, 4, 8, 15, 0, tzinfo=UTC)
 ONSET = AS_OF - 2 * HOUR

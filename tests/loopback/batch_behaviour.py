@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
 
 
 class Endpoint(StrEnum):

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Fault, Outcome
-from loopback.behaviour import Body, Reply
-from loopback.wire import ApiError, Message, PromptCache, checked
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Fault, Outcome
+from tests.loopback.behaviour import Body, Reply
+from tests.loopback.wire import ApiError, Message, PromptCache, checked
 
 MAX_REQUESTS = 100_000
 MAX_BYTES = 256_000_000

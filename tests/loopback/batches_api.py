@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loopback.batch_behaviour import Endpoint, Fault, Lost
-from loopback.batches import MAX_BYTES, Batches
-from loopback.behaviour import Cut, Fail, Garbage, Hang
-from loopback.event_stream import BrokenConnection, EventStream, Journal, finished_before_disconnect
+from tests.loopback.batch_behaviour import Endpoint, Fault, Lost
+from tests.loopback.batches import MAX_BYTES, Batches
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang
+from tests.loopback.event_stream import BrokenConnection, EventStream, Journal, finished_before_disconnect
 
 _PATH = "/v1/messages/batches"
 

@@ -12,7 +12,7 @@ import pytest
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
 from context_builder.llm.claude_options import ClaudeOptions
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 MakeClaude = Callable[..., Awaitable[Claude]]
 MakeBatches = Callable[..., Awaitable[ClaudeBatches]]

@@ -1,7 +1,7 @@
 """A Messages API on 127.0.0.1: the real wire format under the real SDK, with faults on demand.
 
 In a test it runs in a thread of its own: `with MessagesApi() as api: ...`. For a subprocess there is
-`python -m loopback.messages_api --port 8123`, with this file's parent folder on the path.
+`python -m tests.loopback.messages_api --port 8123`, with this file's parent folder on the path.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loopback.batches import Batches
-from loopback.batches_api import BatchesApi
-from loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
-from loopback.event_stream import (
+from tests.loopback.batches import Batches
+from tests.loopback.batches_api import BatchesApi
+from tests.loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.event_stream import (
     BrokenConnection,
     EventStream,
     Journal,
     Recorded,
     finished_before_disconnect,
 )
-from loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
+from tests.loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
 
 API_KEY = "sk-ant-api03-loopback-0123456789"
 """The only key that is accepted, unless another one is given."""

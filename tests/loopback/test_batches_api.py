@@ -11,9 +11,9 @@ import httpx
 import httpx2
 import pytest
 
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
-from loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 PARAMS: dict[str, Any] = {
     "model": "claude-haiku-5-5",

@@ -13,8 +13,8 @@ from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import VectorIndex
 from models.database import Database
-from support.chroma_process import ChromaProcess
-from support.incident_world import World
+from tests.support.chroma_process import ChromaProcess
+from tests.support.incident_world import World
 
 # How fast a machine draws and runs examples is no law.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

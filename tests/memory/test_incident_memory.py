@@ -18,7 +18,7 @@ from memory.index.chroma import ChromaIndex
 from memory.recall.abstention import MIN_CONFIDENCE
 from memory.recall.results import NoMatch, RecallQuery
 from memory.text.recipe import query_text
-from support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,7 @@ from models import QualityRollup, QualityScore
 from models.database import Database
 from models.quality_log import MILLION, NewScore, append
 from models.request_log import append as append_requests
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.both_databases
 

@@ -20,8 +20,8 @@ from context_builder.prompt.render import render
 from context_builder.question.request import QuestionInput
 from models.database import Database
 from models.migrations import head_revision, upgrade
-from support.gateway import NOON, SOURCES
-from support.no_memory import NO_MEMORY
+from tests.support.gateway import NOON, SOURCES
+from tests.support.no_memory import NO_MEMORY
 
 pytestmark = pytest.mark.database
 DATA = Path(__file__).parent / "data"

@@ -33,10 +33,10 @@ from context_builder.postmortems.batches.run import BatchRun, PollIntervals
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
 from context_builder.postmortems.writer import PostmortemWriter
-from loopback.messages_api import API_KEY
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.patient_sources import SOURCES
+from tests.loopback.messages_api import API_KEY
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
 
 INTERVALS = PollIntervals(first_s=0.02, max_s=0.1)
 OPTIONS = ClaudeOptions(

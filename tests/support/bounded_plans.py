@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from models.database import Database, ReadSession
-from support.statements import Statement
+from tests.support.statements import Statement
 
 _BY_KEY = ("INTEGER PRIMARY KEY", "sqlite_autoindex_requests_1")
 _KEEPS_LIMIT = {

@@ -17,8 +17,8 @@ from models.database import Database
 from models.quality_log import NewScore
 from models.quality_log import append as append_scores
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.ops_events import audit, config, job, transition
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.ops_events import audit, config, job, transition
 
 Plan = Callable[[NewRequest], Iterable[NewRequest]]
 """What becomes of a request that is sent usually: itself, something else, several or nothing."""

@@ -22,7 +22,7 @@ from models.database import Database
 from models.request_log import NewRequest, append
 from models.snapshot import Snapshot, Snapshots
 from models.tables.schema import Table
-from support.no_memory import NO_MEMORY
+from tests.support.no_memory import NO_MEMORY
 
 SOURCES = discover()
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

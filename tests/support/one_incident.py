@@ -15,9 +15,9 @@ from context_builder.postmortems.template import load_template
 from context_builder.postmortems.writer import PostmortemWriter
 from models import Postmortem
 from models.database import Database
-from support.gateway import HOUR, NOON, Gateway
-from support.no_memory import NO_MEMORY
-from support.patient_sources import SOURCES
+from tests.support.gateway import HOUR, NOON, Gateway
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
 
 PRICES = PriceList.load()
 TWO_SOURCES = [source for source in SOURCES if source.name in ("incidents", "volume")]

@@ -9,7 +9,7 @@ import pytest
 
 from api.archive import ImportDefaults, ImportOptions, ImportPolicy, ImportSummary, import_archive
 from models.database import Database
-from support.archives import NOW, Archive, Import
+from tests.support.archives import NOW, Archive, Import
 
 
 @pytest.fixture

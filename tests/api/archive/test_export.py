@@ -14,7 +14,7 @@ import pytest
 from api.archive import ArchiveError, export_archive, exporter
 from models import Incident, Postmortem
 from models.database import Database
-from support.archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
+from tests.support.archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
 
 IDS = ["inc_1", "a/b", "..", "ü", "x" * 100, "INC-7"]
 

@@ -12,7 +12,7 @@ from api.archive.documents import IncidentDocument
 from api.archive.front_matter import MAX_BYTES
 from api.archive.json_lines import MAX_LINE_BYTES
 from api.archive.reader import ArchiveReader, Item
-from support.archives import Archive
+from tests.support.archives import Archive
 
 PLAIN = "cannot be read: accepted is plain YAML without tags, aliases and deep nesting"
 LINE = '{"id": "inc_1", "title": "x", "sev": 1, "start": "2026-01-01T00:00Z"}'

@@ -16,7 +16,7 @@ from context_builder.postmortems.records import PostmortemRecords
 from memory.maintenance.reviews import approve, reject
 from models import Deployment, Incident, Postmortem
 from models.database import Database
-from support.archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
+from tests.support.archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
 
 DOCUMENT = "# Slow\n\n## Root cause\n\nQuota\n\n## Resolution\n\nRaised it\n"
 EDITED = DOCUMENT.replace("Quota", "The quota of the fallback")

@@ -16,7 +16,7 @@ from api.archive.front_matter import read_markdown
 from api.archive.json_lines import read_json_lines
 from api.http.app import create_app
 from api.ingest.files import bind, load_mapping
-from support.http_service import settings_of
+from tests.support.http_service import settings_of
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -24,7 +24,7 @@ from api.archive.postmortem_files import (
 )
 from context_builder.postmortems.records import StoredPostmortem
 from context_builder.question.request import QuestionError
-from support.source_results import texts
+from tests.support.source_results import texts
 
 BODY = "# Postmortem: Pool exhausted\n\n## Summary\n\nIt was bad.\n"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from api.cli.commands import SUMMARIES, load
-from loopback.messages_api import API_KEY
-from support.command_line import PAST, Run
+from tests.loopback.messages_api import API_KEY
+from tests.support.command_line import PAST, Run
 
 
 def test_help_lists_every_command_and_loads_none(repository: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.migrations import head_revision
-from support.command_line import Run
+from tests.support.command_line import Run
 
 ANCHOR = "2026-11-20T08:00Z"
 

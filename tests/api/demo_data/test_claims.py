@@ -19,8 +19,8 @@ from models import Deployment, Incident, QualityScore, Request, RequestRollup, R
 from models.database import Database
 from models.histogram import Histogram
 from models.snapshot import Snapshots
-from support.prepared_databases import STORY_ANCHOR as ANCHOR
-from support.prepared_databases import PostgresServer, seed_story
+from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
+from tests.support.prepared_databases import PostgresServer, seed_story
 
 ROUTER_CHANGE = ANCHOR - timedelta(days=3, hours=12)
 FAILED = ("error", "timeout", "rate_limited")

@@ -20,8 +20,8 @@ from models.database import Database
 from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
-from support.prepared_databases import STORY_ANCHOR as ANCHOR
-from support.prepared_databases import STORY_SEED as SEED
+from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
+from tests.support.prepared_databases import STORY_SEED as SEED
 
 EXIT_CODE = 9
 KILLED_HALF_WAY = """

@@ -15,9 +15,9 @@ from jsonschema.validators import validator_for
 from api import query_ai
 from api.http.app import create_app
 from api.settings import SettingsError
-from loopback.messages_api import MessagesApi
 from models.errors import DatabaseNotMigrated
-from support.http_service import QUESTION, client_of, running, settings_of
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import QUESTION, client_of, running, settings_of
 
 Description = dict[str, Any]
 

@@ -12,7 +12,7 @@ import pytest
 
 from api.http.app import create_app
 from context_builder import queries
-from support.http_service import settings_of
+from tests.support.http_service import settings_of
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.http.app import create_app
-from support.http_service import QUESTION, events_of, settings_of
+from tests.support.http_service import QUESTION, events_of, settings_of
 
 Names = dict[str, str]
 """Sorted field names of the objects in a body, by their path in it; lists are stepped over."""

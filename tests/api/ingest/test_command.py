@@ -16,7 +16,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from api.cli.commands import app
-from support.command_line import program
+from tests.support.command_line import program
 
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]

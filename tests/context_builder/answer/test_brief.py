@@ -17,7 +17,7 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
 from context_builder.question.request import ContextRequest, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
-from support.source_results import any_request, asked, many_readings, packed, reading, roomy
+from tests.support.source_results import any_request, asked, many_readings, packed, reading, roomy
 
 REASON = "no model is configured"
 

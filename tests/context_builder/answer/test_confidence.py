@@ -19,7 +19,7 @@ from context_builder.answer.confidence import (
 from context_builder.question.request import ContextRequest, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.sources import discover
-from support.source_results import any_request, asked, many_readings, packed, reading, roomy
+from tests.support.source_results import any_request, asked, many_readings, packed, reading, roomy
 
 LEVELS = list(ConfidenceLevel)
 DOWN = Fact("gpt-4/aws is DOWN", importance=1.0)

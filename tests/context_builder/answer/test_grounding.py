@@ -24,7 +24,7 @@ from context_builder.text.formatting import (
     format_time,
 )
 from context_builder.text.sanitize import single_line
-from support.source_results import texts
+from tests.support.source_results import texts
 
 FACTS = {
     "H0": "health (ok, 3 of 10 facts shown): 12 deployments: 1 down, 11 healthy",

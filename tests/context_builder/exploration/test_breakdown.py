@@ -25,8 +25,8 @@ from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import Window
 from models import FAILED_STATUSES
 from models.request_log import NewRequest
-from support.faulty_sources import USERS, WORSE_SINCE
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.faulty_sources import USERS, WORSE_SINCE
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

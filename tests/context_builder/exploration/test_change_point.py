@@ -9,7 +9,7 @@ from typing import Any
 from context_builder.exploration.change_point import MIN_GAP_REQUESTS_PER_HOUR, ChangePoint, merge_events
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from support.gateway import HOUR, MINUTE, NOON
+from tests.support.gateway import HOUR, MINUTE, NOON
 
 
 def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **values: Any) -> ChangePoint:

@@ -21,7 +21,7 @@ from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import Topic
 from context_builder.text.formatting import format_time
-from support.gateway import HOUR, NOON, asking
+from tests.support.gateway import HOUR, NOON, asking
 
 PAIR = Slice((("deployment", "gpt-4/aws"), ("task_type", "chat")))
 

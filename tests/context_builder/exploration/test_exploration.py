@@ -29,7 +29,7 @@ from context_builder.telemetry.runbooks import Runbooks
 from models.database import Database
 from models.request_log import NewRequest
 from models.snapshot import Snapshots
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -39,9 +39,9 @@ from support.faulty_sources import (
     surging,
     troubled_gateway,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
-from support.no_memory import NO_MEMORY
-from support.statements import captured
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.no_memory import NO_MEMORY
+from tests.support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -20,7 +20,7 @@ from context_builder.exploration.onset import (
     min_evidence,
 )
 from context_builder.exploration.series.signal import Distribution, Signal
-from support.signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
+from tests.support.signals import AWAY, EVIDENCE, USUAL, busy, drawn, signal
 
 SLOTS = 300
 every_law = pytest.mark.parametrize("law", list(Distribution))

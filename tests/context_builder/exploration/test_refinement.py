@@ -14,7 +14,7 @@ from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import ContextRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -17,10 +17,10 @@ from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
-from loopback import behaviour
-from loopback.calls import PROMPT, ask, closed_port
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback import behaviour
+from tests.loopback.calls import PROMPT, ask, closed_port
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 
 async def test_a_reply_arrives_in_pieces_and_ends_in_one_reply(

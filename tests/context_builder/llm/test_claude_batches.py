@@ -19,12 +19,12 @@ from context_builder.llm.batch_model import (
 from context_builder.llm.chat_model import Reply
 from context_builder.llm.claude_batches import ClaudeBatches
 from context_builder.prompt.prompt import Prompt
-from loopback import behaviour
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
-from loopback.behaviour import Cut, Fail, Garbage, Hang
-from loopback.calls import PROMPT, ask, closed_port
-from loopback.fixtures import MakeBatches, MakeClaude
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback import behaviour
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang
+from tests.loopback.calls import PROMPT, ask, closed_port
+from tests.loopback.fixtures import MakeBatches, MakeClaude
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 SOON = {"retry-after-ms": "5"}
 

@@ -10,10 +10,10 @@ import pytest
 from context_builder.llm.chat_model import ModelUnavailable
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
-from loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
-from loopback.calls import PROMPT, ask, closed_port, failure
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.calls import PROMPT, ask, closed_port, failure
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 SOON = {"retry-after-ms": "5"}
 BAD_BYTES = b"event: ping\ndata: \xff\xfe\n\n"

@@ -27,7 +27,7 @@ from context_builder.postmortems.template import load_template
 from context_builder.question.checks import check_question
 from context_builder.source import Fact, Status
 from models import Incident
-from support.source_results import AS_OF, asked, packed, reading, texts
+from tests.support.source_results import AS_OF, asked, packed, reading, texts
 
 STARTED = datetime(2026, 11, 19, 22, 30, tzinfo=UTC)
 RESOLVED = STARTED + timedelta(hours=1, minutes=20)

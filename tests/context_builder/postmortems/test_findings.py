@@ -17,9 +17,9 @@ from context_builder.postmortems.findings import IncidentFindings, load_findings
 from context_builder.postmortems.impact import failed_requests, impact_lines, minutes_of
 from models import Incident, Job
 from models.database import Database
-from support.bounded_plans import planning
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.ops_events import alert, audit, config, error, events_of, job, transition
+from tests.support.bounded_plans import planning
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.ops_events import alert, audit, config, error, events_of, job, transition
 
 STARTED = NOON - timedelta(hours=2, minutes=13, seconds=20)
 ENDED = NOON - timedelta(minutes=7, seconds=5)

@@ -15,13 +15,21 @@ from context_builder.postmortems.candidates import PostmortemCandidate, Selectio
 from context_builder.postmortems.journal import ClaimedCall, PaidReply
 from context_builder.postmortems.writer import NothingToDo, PostmortemFailed
 from context_builder.question.request import QuestionError
-from loopback.behaviour import BreakOff, Cut, Fail, Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Incident, PostmortemCall, Question
 from models.database import Database
-from support.gateway import HOUR, NOON, Gateway
-from support.one_incident import OURS, PRICES, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
+from tests.loopback.behaviour import BreakOff, Cut, Fail, Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.gateway import HOUR, NOON, Gateway
+from tests.support.one_incident import (
+    OURS,
+    PRICES,
+    TEXT,
+    MakeWriter,
+    gateway_with_one_incident,
+    stored,
+    writer_of,
+)
 
 
 @pytest.fixture

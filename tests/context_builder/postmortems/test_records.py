@@ -12,13 +12,13 @@ from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemRecords
 from context_builder.postmortems.writer import NothingToDo
 from context_builder.question.request import QuestionError
-from loopback.behaviour import Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Incident, Postmortem, Provenance, Question, ReviewStatus
 from models.database import Database
-from support.gateway import HOUR, NOON, Gateway
-from support.one_incident import OURS, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
+from tests.loopback.behaviour import Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.gateway import HOUR, NOON, Gateway
+from tests.support.one_incident import OURS, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from context_builder.postmortems.template import load_template
 from context_builder.postmortems.writer import NothingToDo, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
 from context_builder.sources import discover
-from loopback.behaviour import Fail, Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Incident, IncidentStatus, Postmortem, Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Fail, Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 PRICES = PriceList.load()

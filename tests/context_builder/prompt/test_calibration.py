@@ -31,14 +31,14 @@ from context_builder.prompt.packing import prompt_bound
 from context_builder.prompt.render import render
 from context_builder.prompt.tokens import MAX_FACTOR, MIN_FACTOR, RULE, TokenBound
 from context_builder.question.request import QuestionInput
-from loopback.behaviour import Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.patient_sources import SOURCES
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
 PRICES = PriceList.load()
 MODEL = "claude-sonnet-5-5"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from context_builder.prompt.manifest import Detail, Manifest
 from context_builder.source import Fact, Status
-from support.source_results import asked, packed, reading
+from tests.support.source_results import asked, packed, reading
 
 
 @pytest.fixture

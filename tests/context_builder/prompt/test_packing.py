@@ -27,7 +27,7 @@ from context_builder.prompt.summaries import WIDTHS
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
 from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
-from support.source_results import (
+from tests.support.source_results import (
     AMPLE,
     LINE,
     any_request,

@@ -9,7 +9,7 @@ from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.prompt_cache import CacheBreakpoint, cache_breakpoint, min_tokens
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import TokenBound
-from support.source_results import texts
+from tests.support.source_results import texts
 
 
 @given(texts)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from context_builder.prompt.relevance import keyword_relevance
 from context_builder.question.request import Scope
-from support.source_results import asked, texts
+from tests.support.source_results import asked, texts
 
 FACTS = [
     "user_acme spent $0.96 of $1.00",

@@ -15,7 +15,7 @@ from context_builder.prompt.packing import BudgetTooSmall
 from context_builder.prompt.render import fence_for, render, uncited_text
 from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
 from context_builder.source import Fact, SourceResult, Status
-from support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
+from tests.support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
 
 FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
 

@@ -16,7 +16,7 @@ from context_builder.prompt.stable_facts import MIN_BUDGET, STABLE_SHARE
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import Fact, SourceResult, Status
-from support.source_results import any_request, asked, many_readings, packed, reading
+from tests.support.source_results import any_request, asked, many_readings, packed, reading
 
 BOUND = TokenBound()
 HOSTS = tuple(

@@ -9,7 +9,7 @@ import pytest
 from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

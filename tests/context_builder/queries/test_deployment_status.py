@@ -10,7 +10,7 @@ from context_builder.queries import DeploymentFilter, DeploymentPage, Page, depl
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from context_builder.sources.health import STALE_AFTER
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,7 +10,7 @@ from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_h
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from models import Postmortem
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from context_builder.queries.page import Page, PagePosition, open_listing
 from context_builder.question.request import QuestionError
-from support.gateway import NOON
+from tests.support.gateway import NOON
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

@@ -15,7 +15,7 @@ from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 

@@ -15,9 +15,9 @@ from context_builder.queries import Page, RequestFilter, RequestPage, query_sess
 from context_builder.question.request import QuestionError
 from models import RequestStatus, Tier, User
 from models.request_log import NewRequest
-from support.bounded_plans import planning, unbounded
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from tests.support.statements import captured
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 

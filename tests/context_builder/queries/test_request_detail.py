@@ -11,9 +11,9 @@ from context_builder.queries import NotFound, RequestDetail, query_session, requ
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
-from support.bounded_plans import planning, unbounded
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -13,7 +13,7 @@ from context_builder.queries import TrafficFilter, Volume, query_session, reques
 from context_builder.question.request import QuestionError, Window
 from models import FAILED_STATUSES, Tier
 from models.request_log import NewRequest
-from support.gateway import FLEET, MINUTE, NOON, Gateway
+from tests.support.gateway import FLEET, MINUTE, NOON, Gateway
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 

@@ -10,9 +10,9 @@ import pytest
 from context_builder.queries import NotFound, UserContext, query_session, user_context
 from context_builder.queries.user_context import UserUsage
 from models import User
-from support.bounded_plans import planning, unbounded
-from support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from tests.support.statements import captured
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 

@@ -16,7 +16,7 @@ from context_builder.question.request import (
     UnknownName,
 )
 from context_builder.question.resolve import resolve
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,7 +8,7 @@ import pytest
 
 from context_builder.exploration.exploration import Exploration, Onset
 from context_builder.question.request import ContextRequest
-from support.gateway import HOUR, NOON
+from tests.support.gateway import HOUR, NOON
 
 
 @pytest.fixture

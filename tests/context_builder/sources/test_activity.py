@@ -10,7 +10,7 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.activity import MAX_ACTIONS, MAX_USERS, source
 from models import UserAction
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -11,9 +11,9 @@ from context_builder.sources import config as config_source
 from context_builder.sources import jobs as jobs_source
 from context_builder.sources.audit import MAX_EVENTS_READ, MAX_FACTS, source
 from models import AuditEvent
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import audit, config, flood, job
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import audit, config, flood, job
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -14,7 +14,7 @@ from context_builder.source import Section, Status
 from context_builder.sources.budgets import MAX_FACTS, source
 from context_builder.text.formatting import format_dollars, format_percent
 from models import User
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

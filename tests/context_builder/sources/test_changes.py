@@ -13,7 +13,7 @@ from context_builder.sources.changes import MAX_EVENTS, source
 from context_builder.text.formatting import format_time
 from models import FAILED_STATUSES
 from models.database import Database
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     PER_HOUR,
@@ -27,8 +27,8 @@ from support.faulty_sources import (
     slower,
     surging,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import config
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

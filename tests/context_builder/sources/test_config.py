@@ -9,9 +9,9 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.config import MAX_FACTS, source
 from models import ConfigChange
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import config, flood
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import config, flood
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -17,7 +17,7 @@ from models import FAILED_STATUSES
 from models.database import Database
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -30,7 +30,7 @@ from support.faulty_sources import (
     slower,
     surging,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,9 +10,9 @@ from context_builder.source import Section, Status
 from context_builder.sources import errors
 from context_builder.sources.errors import MAX_FACTS, source
 from models import ErrorLog
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import error, flood
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import error, flood
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -15,9 +15,9 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
-from support.gateway_context import surround
-from support.ops_events import events_of
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
+from tests.support.gateway_context import surround
+from tests.support.ops_events import events_of
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)

@@ -10,7 +10,7 @@ from context_builder.question.request import Topic
 from context_builder.source import Section, Status
 from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, MAX_SAMPLE, source
 from models.histogram import RELATIVE_ERROR
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

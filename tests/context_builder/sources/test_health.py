@@ -8,7 +8,7 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources.health import MAX_SINGLE_FACTS, STALE_AFTER, source
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -34,9 +34,9 @@ from models import (
     UserAction,
 )
 from models.tables.schema import Table
-from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
-from support.gateway_context import hours, maintenance, runbook, score
-from support.ops_events import alert, audit, config, error, job, transition
+from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
+from tests.support.gateway_context import hours, maintenance, runbook, score
+from tests.support.ops_events import alert, audit, config, error, job, transition
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,7 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.knowledge import MAX_PASSAGES, source
 from context_builder.telemetry.runbooks import Runbooks
-from support.gateway import DAY, HOUR, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

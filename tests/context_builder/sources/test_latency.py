@@ -16,7 +16,7 @@ from context_builder.sources.latency import MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_RO
 from context_builder.telemetry.rollups import baseline_window
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

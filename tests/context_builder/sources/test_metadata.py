@@ -8,8 +8,8 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources.metadata import MAX_CHECKS, MAX_FACTS, source
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.gateway_context import checks
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway_context import checks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

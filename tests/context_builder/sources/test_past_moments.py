@@ -16,9 +16,9 @@ from context_builder.source import Section
 from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, Job, QualityScore, Request, User
 from models.quality_log import NewScore, append
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
-from support.gateway_context import action, checks, hours, maintenance
-from support.ops_events import events_of, job
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
+from tests.support.gateway_context import action, checks, hours, maintenance
+from tests.support.ops_events import events_of, job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

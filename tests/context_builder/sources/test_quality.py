@@ -12,7 +12,7 @@ from context_builder.source import Section, Status
 from context_builder.sources.quality import MIN_SCORES, source
 from models import Request
 from models.quality_log import NewScore, append
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

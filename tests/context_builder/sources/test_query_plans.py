@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from context_builder.source import ContextSource
 from models.database import ReadSession
-from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
-from support.statements import Statement, captured
+from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
+from tests.support.statements import Statement, captured
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 

@@ -12,8 +12,8 @@ from context_builder.source import Section, Status
 from context_builder.sources.recall import MAX_QUERIES, MAX_RECALLED, source
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.no_memory import NO_MEMORY
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.no_memory import NO_MEMORY
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -15,7 +15,7 @@ from context_builder.sources.requests import MAX_FAILED, MAX_NAMED, MAX_SLOW, so
 from context_builder.telemetry.newest_requests import MAX_RANGES
 from models import Request, Tier, User
 from models.request_log import NewRequest
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

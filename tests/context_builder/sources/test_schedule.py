@@ -9,8 +9,8 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.schedule import MAX_OFFLINE, source
 from models import OperatingHours
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.gateway_context import hours, maintenance
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway_context import hours, maintenance
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -11,9 +11,9 @@ from context_builder.source import Section, Status
 from context_builder.sources.states import FLAP_GAP, MAX_FACTS, MAX_PER_DEPLOYMENT, MIN_FLAPS, source
 from models import StateTransition
 from models.tables.schema import Table
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import flood, transition
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import flood, transition
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

@@ -9,7 +9,7 @@ import pytest
 from context_builder.question.request import ContextRequest
 from context_builder.source import Section, Status
 from context_builder.sources.topology import source
-from support.gateway import DAY, HOUR, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)

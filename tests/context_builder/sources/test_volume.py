@@ -16,7 +16,7 @@ from context_builder.sources.volume import MAX_GROUPS, source
 from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import format_count, format_percent
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

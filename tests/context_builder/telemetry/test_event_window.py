@@ -15,7 +15,7 @@ from context_builder.telemetry.event_window import (
     proximity,
     recent_window,
 )
-from support.gateway import DAY, HOUR, MINUTE, NOON, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, asking
 
 SHORT = asking(since=NOON - HOUR)
 LONG = asking(since=NOON - 3 * DAY)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.telemetry.log_templates import MIN_VARIABLE_VALUES, WILDCARD, templates_of
-from support.source_results import ATTACKS
+from tests.support.source_results import ATTACKS
 
 
 def template(line: str) -> str:

@@ -20,7 +20,7 @@ from context_builder.telemetry.rollups import (
 )
 from models import RequestRollup, Resolution, User, UserSpend
 from models.histogram import Histogram
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from context_builder.answer.sentences import parse_references
 from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
-from support.source_results import ATTACKS, texts
+from tests.support.source_results import ATTACKS, texts
 
 LONG = 40
 """No limit in use is smaller."""

@@ -1,4 +1,4 @@
-"""`python -m evaluation.recall.fit`: coefficients for memory/abstention.py, from what is tuned by alone."""
+"""`python -m tests.evaluation.recall.fit`: coefficients for memory/abstention.py, from what is tuned by alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.recall.bug_reports import load_reports, tuning_half
-from evaluation.recall.catalogue import tuning_families
-from evaluation.recall.contest import Contest, Entry
-from evaluation.recall.corpus import Corpus
-from evaluation.recall.histories import make_history
 from memory.embedding.embedder import Embedder
 from memory.embedding.hashing import HashingEmbedder
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.recall.abstention import Evidence
+from tests.evaluation.recall.bug_reports import load_reports, tuning_half
+from tests.evaluation.recall.catalogue import tuning_families
+from tests.evaluation.recall.contest import Contest, Entry
+from tests.evaluation.recall.corpus import Corpus
+from tests.evaluation.recall.histories import make_history
 
 _SIZES = (1_000, 1_000, 400, 120, 40)
 """Of the histories, since a memory begins small."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from evaluation.names import Names, stream
-from evaluation.recall.catalogue import Family, remarks, unrelated_questions
-from evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 from memory.text.recipe import IncidentFacts, query_text
+from tests.evaluation.names import Names, stream
+from tests.evaluation.recall.catalogue import Family, remarks, unrelated_questions
+from tests.evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _DAYS = 180.0

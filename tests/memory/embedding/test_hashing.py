@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memory.embedding.hashing import HashingEmbedder
-from support.incident_world import SCENES
+from tests.support.incident_world import SCENES
 
 HOSTILE = ["", " \n", "!!!", "数据库", "😀" * 9, "x" * 1_000_000, "a b " * 500_000, "\ud800 lone", "\x00"]
 

@@ -20,8 +20,8 @@ from memory.errors import MemoryCorrupt, MemoryUnavailable
 from memory.index import chroma, chroma_worker
 from memory.index.chroma import ChromaIndex
 from memory.index.chroma_worker import ChromaWorker
-from support.incident_world import EPOCH
-from support.index_rows import rows
+from tests.support.incident_world import EPOCH
+from tests.support.index_rows import rows
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 

@@ -21,10 +21,10 @@ from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import VectorIndex
 from models.database import Database
-from support.chroma_process import ChromaProcess
-from support.incident_world import EPOCH, LATER, World, incident
-from support.index_rows import rows
-from support.loop_ticker import Ticker
+from tests.support.chroma_process import ChromaProcess
+from tests.support.incident_world import EPOCH, LATER, World, incident
+from tests.support.index_rows import rows
+from tests.support.loop_ticker import Ticker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 

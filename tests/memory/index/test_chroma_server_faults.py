@@ -15,8 +15,8 @@ import pytest
 from memory.errors import MemoryUnavailable
 from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import VectorIndex
-from support.incident_world import EPOCH
-from support.index_rows import rows
+from tests.support.incident_world import EPOCH
+from tests.support.index_rows import rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

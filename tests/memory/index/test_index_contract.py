@@ -11,8 +11,8 @@ import pytest
 from memory.errors import CollectionMissing, MemoryUnavailable
 from memory.index import contract
 from memory.index.contract import Neighbor, VectorIndex
-from support.incident_world import EPOCH
-from support.index_rows import rows
+from tests.support.incident_world import EPOCH
+from tests.support.index_rows import rows
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 

@@ -16,7 +16,7 @@ from memory.embedding.embedder import Vectors
 from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable, UnknownIncident
 from models import Incident, Notification, Postmortem, PostmortemCall, Provenance, Question
-from support.incident_world import LATER, World, distinct, incident
+from tests.support.incident_world import LATER, World, distinct, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from models import MemoryOutbox, ReviewStatus
-from support import maintenance_process
-from support.incident_world import LATER, World, distinct, ids
+from tests.support import maintenance_process
+from tests.support.incident_world import LATER, World, distinct, ids
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 

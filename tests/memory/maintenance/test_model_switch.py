@@ -9,7 +9,7 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable, UnknownIndex
 from memory.index.active_index import BuiltIndex, register
 from models import MemoryEntry
-from support.incident_world import World, distinct, ids
+from tests.support.incident_world import World, distinct, ids
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,7 +8,7 @@ import pytest
 
 from memory.errors import MemoryUnavailable
 from memory.maintenance.outbox_poller import outbox_poller
-from support.incident_world import World, distinct, ids
+from tests.support.incident_world import World, distinct, ids
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

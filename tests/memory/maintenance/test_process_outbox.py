@@ -17,7 +17,7 @@ from memory.maintenance import collection
 from memory.recall.results import RecallQuery
 from models import MemoryOutbox, Postmortem, Provenance, ReviewStatus
 from models.database import Database
-from support.incident_world import EPOCH, LATER, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, LATER, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -20,7 +20,7 @@ from memory.index.contract import IndexRows, VectorIndex
 from memory.recall.results import Recall
 from models import MemoryIndex
 from models.database import Database
-from support.incident_world import LATER, SCENES, World, distinct, incident
+from tests.support.incident_world import LATER, SCENES, World, distinct, incident
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 

@@ -13,7 +13,7 @@ from memory.errors import UnknownIncident
 from memory.maintenance.reviews import Review, UnusableReviewer, approve, reject
 from models import Incident, MemoryOutbox, Postmortem
 from models.database import Database
-from support.incident_world import EPOCH, incident
+from tests.support.incident_world import EPOCH, incident
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

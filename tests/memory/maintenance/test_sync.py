@@ -14,7 +14,7 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
 from models import Incident, MemoryIndex
-from support.incident_world import LATER, World, distinct, ids, incident
+from tests.support.incident_world import LATER, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

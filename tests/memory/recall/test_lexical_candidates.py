@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from memory.recall.lexical_candidates import NEWEST_OF_EACH
 from memory.text.lexical import names
 from models import Incident, MemoryName
-from support.incident_world import EPOCH, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

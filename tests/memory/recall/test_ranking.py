@@ -23,7 +23,7 @@ from memory.recall.ranking import (
     relevance,
 )
 from memory.text.lexical import wording
-from support.incident_world import LATER
+from tests.support.incident_world import LATER
 
 BACKGROUND = 0.3
 ASKED = wording("connection pool of the router exhausted, 504 for 12 % of the requests")

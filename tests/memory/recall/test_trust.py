@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models import Incident, Postmortem, Provenance, ReviewStatus
-from support.incident_world import EPOCH, LATER, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, LATER, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

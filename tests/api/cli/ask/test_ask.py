@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from api.http.json_body import to_document
 from context_builder.answer.answer import Answer
 from context_builder.text.formatting import format_count
-from loopback.messages_api import BreakOff, Cut, Fail, MessagesApi, Reply
-from support.command_line import PAST, Run
+from tests.loopback.messages_api import BreakOff, Cut, Fail, MessagesApi, Reply
+from tests.support.command_line import PAST, Run
 
 SLOW = "Why are premium users slow?"
 

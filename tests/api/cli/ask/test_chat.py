@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from loopback.messages_api import Fail, MessagesApi, Reply
-from support.command_line import PAST, START_ON_TERMINAL, Result, Run, Start
+from tests.loopback.messages_api import Fail, MessagesApi, Reply
+from tests.support.command_line import PAST, START_ON_TERMINAL, Result, Run, Start
 
 SLOW = "Why are premium users slow?"
 

@@ -13,7 +13,7 @@ import pytest
 from api.cli.demo.command import QUESTIONS
 from api.cli.demo.files import MARKER, DemoFiles, open_demo_folder
 from models.database import parse_url
-from support.command_line import Run, Start, finished
+from tests.support.command_line import Run, Start, finished
 
 
 @pytest.mark.model

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from api.archive.reader import DOCUMENTS_PER_BATCH
-from support.command_line import Run, Start, finished
+from tests.support.command_line import Run, Start, finished
 
 INCIDENT = {
     "id": "old_1",

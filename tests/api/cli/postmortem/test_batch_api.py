@@ -12,11 +12,11 @@ import pytest
 
 from api.cli.postmortem import batch_api as postmortem_batch_api
 from context_builder.postmortems.batches.run import PollIntervals
-from loopback.batch_behaviour import Endpoint, Errored, Lost
-from loopback.behaviour import Fail, Reply
-from loopback.messages_api import MessagesApi
-from support.command_line import Run, Start, finished
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
+from tests.loopback.batch_behaviour import Endpoint, Errored, Lost
+from tests.loopback.behaviour import Fail, Reply
+from tests.loopback.messages_api import MessagesApi
+from tests.support.command_line import Run, Start, finished
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
 
 pytestmark = pytest.mark.process
 

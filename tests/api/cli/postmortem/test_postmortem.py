@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
-from support.command_line import Run, Start
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
+from tests.loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
+from tests.support.command_line import Run, Start
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
 
 pytestmark = pytest.mark.process
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loopback.messages_api import API_KEY, MessagesApi, Reply
-from support.command_line import Run, Start, finished
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+from tests.loopback.messages_api import API_KEY, MessagesApi, Reply
+from tests.support.command_line import Run, Start, finished
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
 
 pytestmark = pytest.mark.process
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from api.archive.postmortem_files import parsed
-from loopback.messages_api import MessagesApi, Reply
-from support.command_line import Run
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+from tests.loopback.messages_api import MessagesApi, Reply
+from tests.support.command_line import Run
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
 
 ONE = ("--incident", "inc_0101")
 TWO = (*ONE, "--incident", "inc_0102")

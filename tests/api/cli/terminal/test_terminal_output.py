@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from loopback.messages_api import Cut, MessagesApi, Reply
-from support.command_line import PAST, Run, screen_after
+from tests.loopback.messages_api import Cut, MessagesApi, Reply
+from tests.support.command_line import PAST, Run, screen_after
 
 SLOW = "Why are premium users slow?"
 COLUMNS = 80

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from api.http.app import create_app
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.request_id import RequestId
-from support.http_service import settings_of
+from tests.support.http_service import settings_of
 
 POSTMORTEM = "/v1/incidents/inc_1/postmortem"
 CHANGES = ["POST", "PUT", "PATCH", "DELETE"]

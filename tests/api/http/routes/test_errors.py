@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from api.http.middleware.body_limit import MAX_BODY_BYTES
 from context_builder.answering import Answerer
-from loopback.messages_api import MessagesApi
-from support.http_service import QUESTION
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import QUESTION
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

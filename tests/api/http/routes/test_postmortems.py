@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
-from loopback.messages_api import Fail, MessagesApi, Reply
 from models import Incident, Postmortem
-from support.http_service import client_of, running, settings_of
+from tests.loopback.messages_api import Fail, MessagesApi, Reply
+from tests.support.http_service import client_of, running, settings_of
 
 STRANGE = "INC/7 ü%2F?#🔥"
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -34,7 +34,7 @@ from context_builder.queries import (
     user_context,
 )
 from models import Request, User
-from support.prepared_databases import STORY_ANCHOR
+from tests.support.prepared_databases import STORY_ANCHOR
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,7 +18,7 @@ from context_builder.question.request import ContextRequest
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

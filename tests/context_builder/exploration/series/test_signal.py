@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.series.signal import Distribution, Noise, SignalLevel
-from support.signals import AWAY, DEVIATION, USUAL, busy, drawn
+from tests.support.signals import AWAY, DEVIATION, USUAL, busy, drawn
 
 every_law = pytest.mark.parametrize("law", list(Distribution))
 WEIGHTS = st.integers(0, 10**9)

@@ -24,8 +24,8 @@ from context_builder.exploration.series.slices import (
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells
 from context_builder.question.request import Window
-from support.gateway import DAY, HOUR, NOON
-from support.signals import EVIDENCE
+from tests.support.gateway import DAY, HOUR, NOON
+from tests.support.signals import EVIDENCE
 
 TIMELINE = Timeline.of(Window(NOON - DAY, NOON), timedelta(days=7))
 NAMES = {"deployment": ["fast/x", "slow/x"], "tier": ["budget", "premium"]}

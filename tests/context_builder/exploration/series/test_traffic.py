@@ -17,7 +17,7 @@ from context_builder.question.request import ContextRequest, Window
 from models import FAILED_STATUSES
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway, asking
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

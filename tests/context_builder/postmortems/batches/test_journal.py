@@ -20,7 +20,7 @@ from context_builder.postmortems.journal import CallJournal, ClaimedCall, Docume
 from context_builder.postmortems.template import SectionTemplate, Template
 from models import Incident, PostmortemBatch, PostmortemCall
 from models.database import Database
-from support.source_results import asked, packed
+from tests.support.source_results import asked, packed
 
 pytestmark = pytest.mark.both_databases
 

@@ -23,12 +23,12 @@ from context_builder.postmortems.batches.progress import Progress
 from context_builder.postmortems.batches.run import BatchRun
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
-from loopback.behaviour import Cut, Fail, Hang, Reply
-from loopback.messages_api import MessagesApi
 from models import Incident, Postmortem, PostmortemBatch, PostmortemCall, Question
 from models.database import Database
-from support.batch_process import INTERVALS, PRICES, batch_run, document
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
+from tests.loopback.behaviour import Cut, Fail, Hang, Reply
+from tests.loopback.messages_api import MessagesApi
+from tests.support.batch_process import INTERVALS, PRICES, batch_run, document
 
 INCIDENTS = 5
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

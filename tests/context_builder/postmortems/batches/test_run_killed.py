@@ -15,13 +15,13 @@ from sqlalchemy import func, select
 
 from context_builder.postmortems.batches.journal import BatchJournal
 from context_builder.postmortems.journal import CallJournal
-from loopback.batch_behaviour import Endpoint
-from loopback.behaviour import Hang, Reply
-from loopback.messages_api import MessagesApi
 from models import Incident, Postmortem, PostmortemBatch, PostmortemCall, Question
 from models.database import Database
-from support import batch_process
-from support.batch_process import ended
+from tests.loopback.batch_behaviour import Endpoint
+from tests.loopback.behaviour import Hang, Reply
+from tests.loopback.messages_api import MessagesApi
+from tests.support import batch_process
+from tests.support.batch_process import ended
 
 INCIDENTS = 3
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
