@@ -265,6 +265,8 @@ async def test_hostile_text_of_one_source_stays_in_its_own_lines(
         assert re.findall(r"\[[A-Z]{1,3}\d+[^\]]*\]", line) == re.findall(own, line), line
         assert len(re.findall(own, line)) == 1, line
         assert not re.search("[\u202e\u200b\ud800\uff3b]|</facts>|<system>", line), line
-    known = {entry.ref for entry in (*got.answer.manifest.sources, *got.answer.manifest.facts)}
+    known = {entry.ref for entry in got.answer.manifest.sources} | {
+        entry.ref for entry in got.answer.manifest.facts
+    }
     assert {citation.ref for citation in got.answer.citations} <= known
     assert ORDER not in " ".join(got.answer.confidence.reasons)

@@ -104,7 +104,9 @@ async def newest_rows(database: Database) -> list[Row]:
         )
         ids["request_id"] = {row[0]: row[1] for row in await session.execute(scored)}
         for shown, time in _NEWEST_BY.items():
-            newest = select(shown).order_by(getattr(shown, time).desc(), shown.id.desc()).limit(_MOST)
+            newest = (
+                select(shown).order_by(getattr(shown, time).desc(), shown.__table__.c.id.desc()).limit(_MOST)
+            )
             tables.append([_row(row, ids) for row in await session.scalars(newest)])
     return [row for row in chain.from_iterable(zip_longest(*tables)) if row is not None]
 

@@ -52,7 +52,7 @@ async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goe
         await writer
 
 
-async def _count_users_twice(snapshot: Snapshot) -> set[int]:
+async def _count_users_twice(snapshot: Snapshot) -> set[int | None]:
     async with snapshot.session() as session:
         first = await session.scalar(select(func.count()).select_from(User))
         await asyncio.sleep(0.01)

@@ -35,7 +35,7 @@ def request(number: int, **changes: Any) -> NewRequest:
         "latency_ms": None if number % 11 == 0 else number * 13 % 5000,
         "cost_usd": Decimal("0.000123456"),
     }
-    return NewRequest(**{**values, **changes})  # type: ignore[arg-type]
+    return NewRequest(**{**values, **changes})
 
 
 async def add_owner(database: Database) -> None:

@@ -40,7 +40,7 @@ async def unbounded(session: ReadSession, statement: Statement) -> list[str]:
     sql, parameters = statement
     connection = await session.connection()
     if connection.dialect.name == "sqlite":
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        rows: Any = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
         return list(_sqlite([(row[1], row[3]) for row in rows], limited=_is_limited(sql)))
     rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
     return list(_postgresql(rows.scalar_one()[0]["Plan"], limited=False))

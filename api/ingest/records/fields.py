@@ -77,6 +77,7 @@ def _number(
 
 
 def storable(text: str) -> str:
+    """Return the text unchanged. Raises ValueProblem if databases would refuse it."""
     if _UNSTORABLE.search(text):
         raise ValueProblem("unstorable character", f"{excerpt(text)} holds NUL")
     return text

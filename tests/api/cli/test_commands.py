@@ -165,14 +165,15 @@ def test_a_folder_that_cannot_be_used_is_answered_with_one_line(arcpoint: Run, t
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "demo.db").touch()
     (tmp_path / "file").touch()
-    for arguments, said in [
+    cases: list[tuple[list[object], str]] = [
         (["ingest", "requests", tmp_path / "none.csv"], "none.csv: No such file or directory"),
         (["postmortem", "--out", tmp_path / "file"], "cannot write postmortems to"),
         (["demo", "--folder", tmp_path / "others"], "contains files that no demo created"),
         (["demo", "--folder", tmp_path / "file"], "File exists"),
         (["memory", "sync"], "memory folder"),
         (["memory", "search", "x"], "run `arcpoint memory rebuild`"),
-    ]:
+    ]
+    for arguments, said in cases:
         result = arcpoint(*arguments)
         assert (result.code, result.out) == (1, ""), arguments
         assert_one_line(result.err, said)
@@ -210,7 +211,7 @@ def test_closed_streams_are_no_error(arcpoint: Run, monkeypatch: pytest.MonkeyPa
     narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", narrow)
     assert arcpoint("ask", "x").code == 0
-    assert " \\xb7 the whole gateway" in narrow.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert " \\xb7 the whole gateway" in narrow.buffer.getvalue().decode()
 
 
 def test_warnings_are_shown_on_request_only(arcpoint: Run) -> None:

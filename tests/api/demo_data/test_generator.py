@@ -99,7 +99,12 @@ def test_another_seed_is_another_week() -> None:
 async def test_seeding_twice_adds_nothing(story: Database) -> None:
     """The second run finds the story, says so, reports its size and changes no row."""
     before = await contents(story)
-    summary = await seed(story, seed=SEED, anchor=ANCHOR + timedelta(seconds=30), progress=pytest.fail)
+    summary = await seed(
+        story,
+        seed=SEED,
+        anchor=ANCHOR + timedelta(seconds=30),
+        progress=lambda *_: pytest.fail("nothing is left to do"),
+    )
     assert not summary.written
     assert await contents(story) == before
     sizes = {name: len(rows) for name, rows in before.items() if hasattr(summary, name)}

@@ -161,7 +161,7 @@ async def test_ids_of_requests_go_in_and_out(sqlite_url: str, tmp_path: Path) ->
 
 
 async def id_of(client: httpx.AsyncClient, given: str | None) -> str:
-    headers = {} if given is None else {"x-request-id": given.encode()}
+    headers = {} if given is None else {b"x-request-id": given.encode()}
     return str((await client.get("/healthz", headers=headers)).headers["x-request-id"])
 
 
@@ -189,4 +189,5 @@ def examples_of(content: Description, description: Description) -> list[Any]:
 def errors_of(value: Any, schema: Description, description: Description) -> Iterator[Any]:
     whole = schema | {"components": description["components"]}
     assert validator_for(whole, default=Draft202012Validator) is Draft202012Validator
-    return Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).iter_errors(value)
+    validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    yield from validator.iter_errors(value)

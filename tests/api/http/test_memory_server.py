@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from api.services import make_index, open_services
-from context_builder.answering import Answer
+from context_builder.answer.answer import Answer
 from context_builder.prompt.manifest import SourceEntry
 from context_builder.question.request import QuestionInput
 from context_builder.source import Status

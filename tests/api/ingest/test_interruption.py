@@ -91,7 +91,7 @@ async def test_cancelling_stops_after_whole_batches(
         if len(seen) == 3:
             half_way.set()
 
-    task = asyncio.create_task(load(log, rejects=rejects, progress=report, rows_per_batch=50))
+    task = asyncio.ensure_future(load(log, rejects=rejects, progress=report, rows_per_batch=50))
     await half_way.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -87,13 +88,14 @@ async def test_every_request_is_counted_once_on_its_side(
         ]
         for window in (spans.after, spans.before)
     ]
-    for dimension, of in (
+    dimensions: list[tuple[str, Callable[[Any], str]]] = [
         ("deployment", lambda sent: names[sent.deployment_id]),
         ("tier", lambda sent: sent.tier),
         ("task_type", lambda sent: sent.task_type or ""),
         ("router_version", lambda sent: sent.router_version or ""),
         ("model", lambda sent: names[sent.deployment_id].partition("/")[0]),
-    ):
+    ]
+    for dimension, of in dimensions:
         for value in {of(sent) for side in sides for sent in side}:
             after, before = ([sent for sent in side if of(sent) == value] for side in sides)
             expected = (len(after), failed(after), len(before), failed(before))

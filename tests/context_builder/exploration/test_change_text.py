@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_the_whole_is_the_scope_of_the_question() -> None:
 def test_a_change_is_relevant_to_its_metric_and_to_health(metric: Metric) -> None:
     """Questions about the metric, about changes and about health find it."""
     one = shift(metric, 2, 1)
-    moment_later = {"earliest": NOON + HOUR, "onset": NOON + HOUR, "latest": NOON + HOUR}
+    moment_later: dict[str, Any] = {"earliest": NOON + HOUR, "onset": NOON + HOUR, "latest": NOON + HOUR}
     later = [replace(shift(other, 2, 1), **moment_later) for other in Metric if other is not metric]
     topics = related_topics(one, [one, *later])
     assert {metric.topic, Topic.CHANGES, Topic.HEALTH} <= topics

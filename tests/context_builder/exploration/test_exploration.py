@@ -144,7 +144,8 @@ async def test_nothing_later_than_as_of_is_read(troubled_sqlite: Gateway, sqlite
 async def test_figures_of_a_user_s_whole_tier_are_a_gap(troubled: Gateway) -> None:
     """With a user in scope both sources state that figures cover the tier, changes or not."""
     user, tier = troubled.users["user_c"]
-    for window in ({}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}):
+    windows: list[dict[str, Any]] = [{}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}]
+    for window in windows:
         for section in await read_both(troubled, asking(user_ids=(user,), **window)):
             assert section.gaps == (f"figures per user; those here cover all users of tier {tier}",)
     assert [section.gaps for section in await read_both(troubled, asking(tiers=(tier,)))] == [(), ()]

@@ -92,7 +92,7 @@ async def test_what_is_cancelled_counts_in_full() -> None:
     waiting.cancel()
     under_way.cancel()
     await asyncio.gather(under_way, waiting, return_exceptions=True)
-    assert (spend.spent, spend.reserved) == (6, 0)
+    assert (spend.spent, spend.reserved) == (Decimal(6), Decimal(0))
     with pytest.raises(CapReached, match=r"the call could cost \$6\.00, but only \$4\.00 of the cap is left"):
         spend.require(Decimal(6))
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -29,7 +30,7 @@ PLAN = DocumentPlan(manifest=packed(asked(), []), template=TEMPLATE, incident_di
 MakeJournal = Callable[[str], CallJournal]
 
 
-def paid(text: str = "## Summary\n\nIt was bad.", **values: str) -> PaidReply:
+def paid(text: str = "## Summary\n\nIt was bad.", **values: Any) -> PaidReply:
     reply = Reply(
         text=text,
         stop_reason="end_turn",

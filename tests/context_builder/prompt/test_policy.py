@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,7 +21,7 @@ from context_builder.prompt import (
     tokens,
 )
 
-POLICY = {
+POLICY: dict[ModuleType, dict[str, object]] = {
     packing: {"SUMMARY_SHARE": 0.4, "MAX_NAME_CHARACTERS": 220, "MAX_LABELS": 20, "MAX_UNKNOWN_NAMES": 10},
     selection: {
         "MIN_FULL_UTILITY": 0.3,
@@ -48,7 +49,7 @@ POLICY = {
 
 
 @pytest.mark.parametrize("module", POLICY, ids=lambda module: module.__name__)
-def test_a_policy_number_changes_only_on_purpose(module: object) -> None:
+def test_a_policy_number_changes_only_on_purpose(module: ModuleType) -> None:
     """Law 1 and the confidence rest on these numbers."""
     assert {name: getattr(module, name) for name in POLICY[module]} == POLICY[module]
 

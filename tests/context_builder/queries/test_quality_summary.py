@@ -6,6 +6,7 @@ import random
 import statistics
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -91,13 +92,11 @@ async def test_every_figure_is_that_of_the_scores_given(
     check(summary.overall, lambda _: True)
     assert {one.model for one in summary.by_model} == {names[r.deployment_id] for r in sent}
     for one in summary.by_model:
-        check(one, lambda r, one=one: names[r.deployment_id] == one.model)
+        check(one, partial(_is_of, names, one.model, None))
     for one in summary.by_task_type:
-        check(one, lambda r, one=one: (r.task_type or "") == one.task_type)
+        check(one, partial(_is_of, names, None, one.task_type))
     for one in summary.by_model_and_task_type:
-        check(
-            one, lambda r, one=one: (names[r.deployment_id], r.task_type or "") == (one.model, one.task_type)
-        )
+        check(one, partial(_is_of, names, one.model, one.task_type))
     assert sum(one.requests for one in summary.by_model_and_task_type) == len(sent)
     late = [at for name, (_, at) in scores.items() if name in known and name in {r.public_id for r in sent}]
     assert summary.newest_score_hour == max(late).replace(minute=0, second=0, microsecond=0)
@@ -114,3 +113,7 @@ async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gatewa
         assert summary.until - summary.since == 7 * DAY
         with pytest.raises(QuestionError, match="holds no whole hour"):
             await quality_summary(session, TrafficFilter(since=NOON - 30 * MINUTE, as_of=NOON - MINUTE))
+
+
+def _is_of(names: dict[int, str], model: str | None, task_type: str | None, sent: NewRequest) -> bool:
+    return model in (None, names[sent.deployment_id]) and task_type in (None, sent.task_type or "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 TINY = timedelta(microseconds=1)
 
 
-async def detail(gateway: Gateway, name: str, as_of: object = NOON) -> RequestDetail:
+async def detail(gateway: Gateway, name: str, as_of: datetime | None = NOON) -> RequestDetail:
     async with query_session(gateway.database) as session:
         return await request_detail(session, name, as_of=as_of)
 
@@ -86,7 +86,9 @@ async def test_of_several_incidents_the_nearest_then_the_worst_is_told(gateway: 
     (name,) = await gateway.send(NOON - HOUR)
     span = {"started_at": NOON - DAY, "root_cause": "cause", "resolution": "fix"}
     await gateway.incident("inc_backend", target="aws", severity="critical", **span)
-    assert (await detail(gateway, name)).incident.id == "inc_backend"
+    found = (await detail(gateway, name)).incident
+    assert found is not None
+    assert found.id == "inc_backend"
     await gateway.incident("inc_low", target="gpt-4/aws", severity="low", **span)
     await gateway.incident(
         "inc_high", deployment_id=number, target="x", severity="high", resolved_at=NOON - MINUTE, **span

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ async def test_each_driver_is_a_fact_of_its_own(troubled: Gateway) -> None:
 
 async def test_only_the_scope_is_explored(troubled: Gateway) -> None:
     """A healthy deployment has nothing significant, even if others do."""
-    scope = {"deployment_ids": troubled.id_of("gpt-4/aws"), "tiers": ("standard",)}
+    scope: dict[str, Any] = {"deployment_ids": troubled.id_of("gpt-4/aws"), "tiers": ("standard",)}
     section = await troubled.read(source, asking(**scope))
     assert (section.status, section.facts) == (Status.OK, ())
     assert "nothing significant" in section.header

@@ -152,7 +152,7 @@ async def test_a_source_tells_nothing_outside_the_scope(
     for name, number in gateway.deployments.items():
         await gateway.add(*events_of(name, number, NOON - HOUR))
     await surround(gateway, tmp_path)
-    named = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
+    named: dict[str, Any] = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
     of_user = asking(**named, user_ids=gateway.id_of("user_a"))
     sections = [await gateway.read(source, request) for request in (asking(**named), of_user)]
     assert any(section.facts for section in sections)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import JSON, String, select
@@ -151,7 +152,7 @@ def operations(attack: str) -> list[Table]:
     name, much = hostile(attack, 90), hostile(attack, 100_000)
     rows: list[Table] = [transition(1, reason=much)]
     for number in range(3):
-        about = {"target": hostile(attack, 190, number)}
+        about: dict[str, Any] = {"target": hostile(attack, 190, number)}
         public_id = hostile(attack, 90, number)
         rows += [
             job(public_id, created_by=name, detail=much, **about),

@@ -55,7 +55,9 @@ async def test_every_percentile_is_that_of_the_requests_sent(busy: Gateway, back
     now, past = section.header.split("; the 7 days before: ")
     assert agrees(now, sent)
     assert agrees(past, before)
-    groups = {f"tier {tier}": ("tier", tier) for tier in ("premium", "standard", "budget")}
+    groups: dict[str, tuple[str, object]] = {
+        f"tier {tier}": ("tier", tier) for tier in ("premium", "standard", "budget")
+    }
     groups |= {f"deployment {name}": ("deployment_id", number) for name, number in busy.deployments.items()}
     told = {fact.text.split(":")[0]: fact.text for fact in section.facts if " by router" not in fact.text}
     for name, (field, value) in groups.items():

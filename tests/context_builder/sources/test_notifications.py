@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
-FAILED = {"status": "failed", "error": "no answer"}
+FAILED: dict[str, Any] = {"status": "failed", "error": "no answer"}
 
 
 def texts(section: Section) -> list[str]:

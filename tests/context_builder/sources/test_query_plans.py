@@ -34,7 +34,7 @@ async def scans(session: ReadSession, statement: Statement) -> list[str]:
     sql, parameters = statement
     connection = await session.connection()
     if connection.dialect.name == "sqlite":
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        rows: Any = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
         steps = [row[3] for row in rows]
         # A search that names no index reads the table until it has the answer.
         return [step for step in steps if step.startswith("SCAN requests") or step == "SEARCH requests"]

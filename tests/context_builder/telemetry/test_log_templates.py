@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -82,13 +83,17 @@ def test_order_and_repetition_of_lines_do_not_matter(lines: list[str], chance: r
 
 def _flood(kind: str, number: int) -> list[str]:
     chance = random.Random(5)  # noqa: S311  test data
-    word = lambda: "".join(chance.choices(string.ascii_lowercase, k=5))  # noqa: E731  short
-    return {
+
+    def word() -> str:
+        return "".join(chance.choices(string.ascii_lowercase, k=5))
+
+    floods: dict[str, Callable[[], list[str]]] = {
         "words": lambda: [" ".join(word() for _ in range(20)) for _ in range(number)],
         "first words": lambda: [f"{word()}: a b c {n}" for n in range(number)],
         "dots": lambda: ["." * 300 + "'" * 90 + word() for _ in range(number)],
         "blanks": lambda: [word() + " x" * 190 for _ in range(number)],
-    }[kind]()
+    }
+    return floods[kind]()
 
 
 @pytest.mark.parametrize("kind", ["words", "first words", "dots", "blanks"])

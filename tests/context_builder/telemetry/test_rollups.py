@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -93,7 +94,7 @@ async def test_the_baseline_is_the_seven_days_before_the_window(window: Window) 
     assert timedelta(0) <= window.start - baseline.end < HOUR
 
 
-async def _requests(gateway: Gateway, **scope: tuple[object, ...]) -> tuple[int, tuple[str, ...]]:
+async def _requests(gateway: Gateway, **scope: Any) -> tuple[int, tuple[str, ...]]:
     """Return the requests of the last day in a scope, and the gaps."""
     request = asking(**scope)
     async with gateway.database.read() as session:

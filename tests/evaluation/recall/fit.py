@@ -1,4 +1,4 @@
-"""`python -m tests.evaluation.recall.fit`: coefficients for memory/abstention.py, from what is tuned by alone."""
+"""`python -m tests.evaluation.recall.fit`: coefficients for memory/recall/abstention.py, from tuning data."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _regression(
     features: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The intercept and the coefficients."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only needed here
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # noqa: PLC0415  only needed here
 
     scale = features.std(axis=0) + 1e-9
     model = LogisticRegression(max_iter=3_000).fit(features / scale, right, sample_weight=weights)
@@ -86,7 +86,8 @@ def _regression(
 
 
 def _chances(model: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-(model[0] + features @ model[1:])))
+    chances: NDArray[np.float64] = 1 / (1 + np.exp(-(model[0] + features @ model[1:])))
+    return chances
 
 
 def _print_thresholds(

@@ -64,7 +64,8 @@ async def test_recurrences_hide_neither_themselves_nor_others(
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit
 
 
 async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaIndex) -> None:

@@ -25,7 +25,9 @@ SECRET = "zyzzyva-4711"
 
 async def _secret_world(world: World, others: int) -> int:
     """Store an incident with a secret in every text about it, among others."""
-    texts = dict.fromkeys(("title", "symptoms", "root_cause", "resolution"), f"the customer is {SECRET}")
+    texts: dict[str, Any] = dict.fromkeys(
+        ("title", "symptoms", "root_cause", "resolution"), f"the customer is {SECRET}"
+    )
     [number] = await world.add(incident(0, public_id="inc_secret", **texts))
     await world.add(*(distinct(number) for number in range(1, others + 1)))
     facts = {"facts": [{"ref": "M1", "text": f'"inc_secret": {SECRET}'}, {"ref": "M2", "text": "kept"}]}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from memory.errors import UnknownIncident
-from memory.maintenance.reviews import Review, UnusableReviewer, approve, reject
+from memory.errors import UnknownIncident, UnusableReviewer
+from memory.maintenance.reviews import Review, approve, reject
 from models import Incident, MemoryOutbox, Postmortem
 from models.database import Database
 from tests.support.incident_world import EPOCH, incident
@@ -35,7 +35,7 @@ async def add(database: Database, number: int, *, with_postmortem: bool = True, 
         return row.id
 
 
-async def stored(database: Database, incident_id: int) -> tuple[str, str | None, datetime | None, str | None]:
+async def stored(database: Database, incident_id: int) -> tuple[Any, ...]:
     """Review of the incident; status, time and name of its postmortem's."""
     async with database.read() as session:
         review = (await session.get_one(Incident, incident_id)).review

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -186,7 +188,9 @@ async def test_secrets_are_replaced_before_anything_is_embedded_or_stored(sqlite
             return await super().embed(texts)
 
     secret = "hunter2"
-    texts = dict.fromkeys(("title", "symptoms", "target", "root_cause", "resolution"), f"password={secret}")
+    texts: dict[str, Any] = dict.fromkeys(
+        ("title", "symptoms", "target", "root_cause", "resolution"), f"password={secret}"
+    )
     await sqlite_world.add(incident(1, **texts))
     memory = sqlite_world.memory(embedder=Witness(), redact=lambda text: text.replace(secret, "[secret]"))
     await memory.sync()
@@ -203,7 +207,11 @@ async def test_progress_never_goes_back_and_ends_complete(sqlite_world: World) -
     memory: IncidentMemory = sqlite_world.memory()
     for _ in range(2):
         told: list[tuple[int, int]] = []
-        await memory.sync(lambda done, total, told=told: told.append((done, total)))
+        await memory.sync(partial(_note, told))
         assert [done for done, _ in told] == sorted(done for done, _ in told)
         assert {total for _, total in told} == {500}
         assert told[-1] == (500, 500)
+
+
+def _note(told: list[tuple[int, int]], done: int, total: int) -> None:
+    told.append((done, total))

@@ -128,7 +128,7 @@ def test_of_two_equally_alike_the_newer_the_same_target_and_the_same_error_win(
     assert order(older_one, one)[0] == one
     for feature in ({"same_target": True}, {"same_errors": 1.0}):
         plain = alike(one, same_target=False, same_errors=0.0)
-        preferred = replace(plain, key="preferred", **feature)  # type: ignore[arg-type]
+        preferred = replace(plain, key="preferred", **feature)
         assert order(plain, preferred)[0] == preferred
 
 

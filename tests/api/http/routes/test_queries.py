@@ -91,7 +91,7 @@ async def test_every_endpoint_tells_what_its_query_finds(client: httpx.AsyncClie
         request = await session.scalar(select(Request.public_id).where(Request.created_at < AS_OF).limit(1))
         assert user is not None
         assert request is not None
-        calls = [
+        calls: list[tuple[str, dict[str, Any], object]] = [
             ("/v1/deployments", {"backend": "aws", "as_of": MOMENT},
              await deployment_status(session, DeploymentFilter(backends=("aws",), as_of=AS_OF))),
             ("/v1/incidents/active", {"as_of": MOMENT},
@@ -261,11 +261,11 @@ async def test_no_parameters_whatever_break_the_service(
     client: httpx.AsyncClient, path: str, parameters: dict[str, list[str]]
 ) -> None:
     """Answered, or refused as parameters; never a fault of ours."""
-    pairs = [
+    pairs: Any = [
         (name, value.encode(errors="surrogatepass").decode(errors="replace"))
         for name, given_values in parameters.items()
         for value in given_values
     ]
-    response = await client.get(path, params=pairs)
+    response = await client.get(path, params=httpx.QueryParams(pairs))
     if response.status_code != 200:
         assert_problem(response, 422, "parameters")

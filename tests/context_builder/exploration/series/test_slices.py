@@ -91,7 +91,7 @@ def test_only_the_busiest_slices_with_enough_requests_are_explored() -> None:
     slots = np.arange(300) % TIMELINE.slots
     many = Cells(
         TIMELINE, {"user": [f"u{n}" for n in range(300)]}, slots, {"user": np.arange(300)},
-        np.arange(300) + 100.0, np.zeros(300), np.zeros(300),
+        np.arange(100, 400, dtype=np.float64), np.zeros(300), np.zeros(300),
     )  # fmt: skip
     names = [one.value_of("user") for one, _ in iter_slices(many)][1:]
     assert names == [f"u{299 - n}" for n in range(MAX_SLICES)]

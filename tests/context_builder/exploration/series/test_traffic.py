@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -67,7 +67,7 @@ def sent_in(gateway: Gateway, timeline: Timeline, scope: dict[str, tuple[str, ..
 
 def by_cell(cells: Cells, dimension: str, values: Iterable[float]) -> dict[tuple[int, str], float]:
     """Sum by slot and by the value of a dimension."""
-    found: Counter[tuple[int, str]] = Counter()
+    found: dict[tuple[int, str], float] = defaultdict(float)
     for slot, place, value in zip(cells.slot, cells.value[dimension], values, strict=True):
         found[int(slot), cells.names[dimension][place]] += value
     return dict(found)
