@@ -318,7 +318,9 @@ def test_many_failed_sources_are_all_named_in_little_room(status: Status) -> Non
     failed = many_sources(22, topics=frozenset({Topic.HEALTH}), facts=(), section=values)
     manifest = packed(asked(budget=2_500), [reading("health", Fact(LINE, importance=1.0)), *failed])
     user = render(manifest).user
-    assert all(f"[{r.source.prefix}0] {r.source.name} ({status}): the disk" in user for r in failed)
+    tight = asked(budget=fixed_tokens(asked(), failed))
+    for text in (user, render(packed(tight, failed)).user):
+        assert all(f"[{r.source.prefix}0] {r.source.name} ({status}): the disk" in text for r in failed)
     assert f"[H1] {LINE}" in user
 
 
