@@ -167,7 +167,7 @@ def test_a_template_gives_the_sections(arcpoint: Run, with_model: MessagesApi, t
         (["--max-cost", "lots"], "lots is not an amount; give US dollars from 0 to 1000000, such as 2.50"),
         (["--max-cost", "-1"], "is not an amount"),
         (["--max-cost", "nan"], "is not an amount"),
-        (["--template", "nope"], "no template is named 'nope'; accepted are brief, default and the path of"),
+        (["--template", "nope"], "there is no template 'nope'; accepted are brief, default and the path of"),
         (["--template", "none.toml"], "none.toml: cannot be read: No such file"),
         (["--json", "list"], "put --json after the command: `... list --json`"),
         (["show", "inc_none"], "incident 'inc_none' is not known"),
