@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from api.archive.written_times import TIMESTAMP, parse_period
 from api.ingest.records import ValueProblem
-from context_builder.text.markdown import Section, paragraphs, sections, title_of
+from context_builder.text.markdown import MarkdownSection, paragraphs, sections, title_of
 
 MAX_CHARACTERS = 300_000
 """Beginning of a text that is searched."""
@@ -116,7 +116,7 @@ def find_period(
     return None
 
 
-def _labels(section: Section) -> Iterator[tuple[str, FoundText]]:
+def _labels(section: MarkdownSection) -> Iterator[tuple[str, FoundText]]:
     """Yield the texts after labels, each up to the next label or the end of the paragraph."""
     for first, lines in paragraphs(section.own_text):
         current = None

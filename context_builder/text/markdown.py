@@ -15,7 +15,7 @@ _PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class MarkdownSection:
     """A heading and the source text below it, not stripped, its lines joined by newlines."""
 
     level: int
@@ -32,7 +32,7 @@ class Section:
     """Line at which the body begins."""
 
 
-def sections(text: str) -> Iterator[Section]:
+def sections(text: str) -> Iterator[MarkdownSection]:
     """Yield the sections of a Markdown text in order, the text before the first heading as one of level 0.
 
     Headings in quotes, lists and code begin no section. Deeper sections are yielded after the one whose body
@@ -41,13 +41,13 @@ def sections(text: str) -> Iterator[Section]:
     lines = _lines(text)
     headings = [(0, "", 0, 0), *_headings(_PARSER.parse("\n".join(lines)))]
     own_end, body_ends = len(lines), [len(lines)] * 7
-    found: list[Section] = []
+    found: list[MarkdownSection] = []
     # Backwards, so that the next heading of each level is known.
     for level, title, start, end in reversed(headings):
         body_end = body_ends[level] if level else own_end
         body, own_text = ("\n".join(lines[end:until]) for until in (body_end, own_end))
         if level or own_text.strip():
-            found.append(Section(level, title, body, own_text, start + 1, end + 1))
+            found.append(MarkdownSection(level, title, body, own_text, start + 1, end + 1))
         own_end = start
         body_ends[level:] = [start] * (7 - level)
     yield from reversed(found)

@@ -16,6 +16,8 @@ import pytest
 from api.archive.reader import DOCUMENTS_PER_BATCH
 from tests.support.command_line import Run, Start, finished
 
+pytestmark = pytest.mark.process
+
 INCIDENT = {
     "id": "old_1",
     "title": "Kubernetes node pool drained by the autoscaler",
