@@ -34,7 +34,7 @@ _FIRST_IMPORTANCE = 0.96
 """Importance of the first driver of the first change."""
 _SHIFT_STEP = 0.05
 """Decrease in importance from one change to the next."""
-_ONLY_GAPS = "gaps in the requests (see the onsets), which no slice explains; no other significant change"
+_ONLY_GAPS = "no requests for some time (see the onsets), explained by no slice; nothing else significant"
 _NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
