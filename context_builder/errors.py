@@ -4,7 +4,7 @@ ContextBuilderError
     QuestionError
         BudgetTooSmall
         NotResolved
-        Unknown
+        NotFound
     QueryTimeout
     ModelUnavailable
     NoResponse

@@ -22,6 +22,8 @@ from tests.evaluation.scenario import Scenario
 from tests.evaluation.score import by_kind, missed, scores
 from tests.evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, run
 
+pytestmark = [pytest.mark.database, pytest.mark.process]
+
 SEED = 9
 BAD_CONFIGURATION = 4
 

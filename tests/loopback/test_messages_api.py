@@ -126,6 +126,7 @@ def test_a_long_reply_stops_at_max_tokens() -> None:
     assert tokens(message.text) <= BODY["max_tokens"]
 
 
+@pytest.mark.process
 async def test_it_runs_as_a_process_of_its_own(repository: Path) -> None:
     """A test of the installed command line can start it and see what was asked."""
     process = subprocess.Popen(  # noqa: ASYNC220 - starting is quick, and nothing else runs in this loop

@@ -15,6 +15,7 @@ from tests.loopback.messages_api import API_KEY
 from tests.support.command_line import PAST, Run
 
 
+@pytest.mark.process
 def test_help_lists_every_command_and_loads_none(repository: Path) -> None:
     """`arcpoint --help` is quick, because it imports neither the database nor the model's SDK."""
     slow = ("sqlalchemy", "anthropic", "fastapi", "numpy", "pydantic", "structlog")

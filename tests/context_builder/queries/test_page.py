@@ -50,7 +50,7 @@ def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
     lost = data.draw(st.integers(0, 2))
     damaged = cursor[:place] + put + cursor[place + lost :]
     assume(damaged != cursor)
-    with pytest.raises(QuestionError, match="the cursor is damaged") as caught:
+    with pytest.raises(QuestionError, match="the cursor is malformed") as caught:
         read(damaged)
     assert "\n" not in str(caught.value)
 
@@ -58,7 +58,7 @@ def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
 @given(st.text(max_size=300))
 def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
     """Arbitrary text is rejected as a cursor."""
-    with pytest.raises(QuestionError, match="the cursor is damaged"):
+    with pytest.raises(QuestionError, match="the cursor is malformed"):
         read(text)
 
 

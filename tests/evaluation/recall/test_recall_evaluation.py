@@ -119,6 +119,8 @@ async def test_scores_of_a_contest_are_shares_and_ours_finds_what_is_named(histo
     assert known.right_shown > 0.75
 
 
+@pytest.mark.database
+@pytest.mark.process
 async def test_the_real_memory_leaks_nothing_and_recalls_what_the_tables_are_of(
     history: Corpus, tmp_path: Path
 ) -> None:
