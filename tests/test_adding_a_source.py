@@ -1,4 +1,4 @@
-"""The page on adding a source: whoever follows it has a source that keeps every law."""
+"""The page on adding a source: anyone who follows it has a source that keeps every law."""
 
 from __future__ import annotations
 

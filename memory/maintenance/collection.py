@@ -53,7 +53,7 @@ async def update_rows(index: VectorIndex, name: str, entries: Entries, keys: Col
         await index.delete(name, sorted(set(keys) - wanted.keys()))
         stored = await _store(index, name, entries, wanted)
         changes += Changes(upserted=len(stored), deleted=len(keys) - len(wanted))
-        # Whoever wrote a row last has read the entries after it: a slower process undoes nothing.
+        # The last writer of a row has read the entries after it: a slower process undoes nothing.
         wanted = await entries.texts(keys)
         if wanted == applied:
             return changes + Changes(entries=sum(text.incidents for text in wanted.values()))

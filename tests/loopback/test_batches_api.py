@@ -139,7 +139,7 @@ async def test_every_endpoint_can_fail(
 
 
 async def test_a_reply_can_be_lost(messages_api: MessagesApi, client: anthropic.AsyncAnthropic) -> None:
-    """The batch is accepted, and whoever submitted it cannot know."""
+    """The batch is accepted, and anyone who submitted it cannot know."""
     messages_api.batches.fail(Endpoint.CREATE, Lost(delay_s=0.01))
     with pytest.raises(anthropic.APIConnectionError):
         await client.messages.batches.create(requests=[one()])

@@ -84,7 +84,7 @@ async def test_many_questions_at_once_on_postgresql(
 def test_the_description_tells_every_route_body_and_response_with_an_example(
     description: Description,
 ) -> None:
-    """Whoever reads only the description can call the service and understand its errors."""
+    """Anyone who reads only the description can call the service and understand its errors."""
     operations = dict(operations_of(description))
     assert operations.keys() == {
         ("post", "/v1/query"), ("post", "/v1/context"), ("get", "/healthz"), ("get", "/readyz"),

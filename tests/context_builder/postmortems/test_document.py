@@ -1,4 +1,4 @@
-"""A postmortem has all its sections, whoever wrote it, and nobody's text becomes markup."""
+"""A postmortem has all its sections, anyone who wrote it, and nobody's text becomes markup."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ async def test_the_loser_of_a_lease_must_not_make_the_call(journal: MakeJournal,
 async def test_a_reply_that_arrives_after_a_takeover_is_stored_once(
     journal: MakeJournal, at: list[datetime]
 ) -> None:
-    """The first reply wins, whoever has it; a call with a reply is released with it, at once."""
+    """The first reply wins, anyone who has it; a call with a reply is released with it, at once."""
     first, second = journal("a"), journal("b")
     call = await claimed(first)
     at[0] += LEASE

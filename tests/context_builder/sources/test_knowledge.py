@@ -37,7 +37,7 @@ def files(section: Section) -> list[str]:
         ("Which deployments are down?", "deployment-down.md", "Deployment down"),
         ("How do we roll back the router?", "latency-regression.md", "Roll back"),
         ("Who has exhausted the budget?", "budget-exhausted.md", "Budget exhausted"),
-        ("TLS handshake fails on gpt-4/aws", "deployment-down.md", "Mend it"),
+        ("TLS handshake fails on gpt-4/aws", "deployment-down.md", "Fix it"),
     ],
 )
 async def test_the_examples_are_found(examples: Gateway, question: str, file: str, heading: str) -> None:

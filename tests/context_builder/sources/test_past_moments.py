@@ -74,8 +74,8 @@ class History:
             begin = partial(self._gateway.incident, name, title=title, target="gpt-4/aws")
             events.append((start, partial(begin, started_at=start)))
             if number % 4:
-                mend = partial(self._gateway.change, Incident, name, status="resolved", resolved_at=end)
-                events.append((end, partial(mend, root_cause="found out", resolution="mended")))
+                fix = partial(self._gateway.change, Incident, name, status="resolved", resolved_at=end)
+                events.append((end, partial(fix, root_cause="found out", resolution="fixed")))
         return events
 
     def _operations(self) -> list[Event]:

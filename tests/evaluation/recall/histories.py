@@ -125,7 +125,7 @@ class _Teller:
         )
 
     def _filled(self, text: str, target: str) -> str:
-        """Each slot anew, even twice in one text."""
+        """Each slot again, even twice in one text."""
         model, backend = target.split("/")
         chance = self._chance
         drawn: dict[str, Callable[[], str]] = {

@@ -168,7 +168,7 @@ async def test_the_same_vectors_give_the_same_numbers_as_in_a_folder(
 
 
 async def test_collections_of_others_are_left_alone(own_server: ChromaProcess) -> None:
-    """Only those of incident memory are listed and dropped by starting anew."""
+    """Only those of incident memory are listed and dropped by starting again."""
     foreign = f"{own_server.url}/api/v2/tenants/default_tenant/databases/default_database/collections"
     async with httpx.AsyncClient(trust_env=False) as client, another(own_server) as index:
         assert (await client.post(foreign, json={"name": "someone-elses"})).is_success

@@ -1,4 +1,4 @@
-"""The outbox: memory processes every change, whoever made it, and misses none."""
+"""The outbox: memory processes every change, no matter who made it, and misses none."""
 
 from __future__ import annotations
 

@@ -155,10 +155,10 @@ def test_a_clear_match_wins_however_old_it_is(old: Candidate, fresh: Candidate, 
 
 
 @given(candidates(), candidates(2))
-def test_what_nobody_vouches_for_comes_last(draft: Candidate, vouched: Candidate) -> None:
+def test_what_nobody_has_approved_comes_last(draft: Candidate, approved: Candidate) -> None:
     """However alike a draft is, what somebody has approved goes before it."""
-    draft, vouched = replace(draft, is_draft=True), replace(vouched, is_draft=False)
-    assert order(draft, vouched) == [vouched, draft]
+    draft, approved = replace(draft, is_draft=True), replace(approved, is_draft=False)
+    assert order(draft, approved) == [approved, draft]
 
 
 def test_an_exact_match_of_two_years_ago_beats_a_mediocre_one_of_today() -> None:

@@ -70,7 +70,7 @@ async def test_cause_and_fix_come_from_who_can_be_trusted_most(
 
 
 async def test_drafts_come_after_everything_approved(world: World) -> None:
-    """However alike, a draft is listed below what somebody vouches for."""
+    """However alike, a draft is listed below what somebody has approved."""
     title = "Connection pool exhausted in the router"
     draft, approved = await world.add(
         incident(1, 0, title=title, symptoms=title, root_cause=title, review=ReviewStatus.DRAFT),
