@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test coverage lint bench eval clean
+.PHONY: demo check test coverage lint mutants bench eval clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -16,25 +16,32 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## seeds an embedded database, prints four grounded answers and a postmortem
 	$(BIN)/arcpoint demo
 
+check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not database and not process and not model"
+
 test: $(READY) lint  ## lint, then every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: $(READY)  ## every test with coverage, which takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
-lint: $(READY)  ## style, types, direction of imports
+lint: $(READY)  ## style, spelling, types, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutants: $(READY)  ## breaks each law on purpose, in a copy, and sees a test fail; ONLY=text for some of them
+	$(BIN)/python -m tests.mutants --only "$(ONLY)"
+
 bench: $(READY)  ## build time on the story and on a million requests, CPU per context, packing, recall; BENCH_REQUESTS=n, BENCH_INCIDENTS=n
-	PYTHONPATH=tests $(BIN)/python -m bench
+	$(BIN)/python -m tests.bench
 
 SEED ?= 1
 
 eval: $(READY)  ## prompts against faults of known truth, beside raw rows; SEED=n draws others
-	PYTHONPATH=tests $(BIN)/python -m evaluation --seed $(SEED)
+	$(BIN)/python -m tests.evaluation --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) .arcpoint

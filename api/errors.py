@@ -11,7 +11,10 @@ ArcpointApiError
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
 ├── OutputFailed            api.cli.terminal: standard output cannot be written
-└── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
+├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
+├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
+├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported
+└── FolderUnusable          api.archive.postmortem_files: no postmortem can be written to a folder
 """
 
 from __future__ import annotations

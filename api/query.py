@@ -12,7 +12,7 @@ from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.answer.answer import Answer
 from context_builder.question.request import QuestionInput, ScopeNames
-from memory.maintenance.outbox_poller import following
+from memory.maintenance.outbox_poller import outbox_poller
 
 
 async def query_ai(
@@ -40,7 +40,7 @@ async def query_ai(
     """
     ask = QuestionInput(
         question=question,
-        asker=user,
+        asked_by=user,
         as_of=as_of,
         since=since,
         until=until,
@@ -55,7 +55,7 @@ async def query_ai(
 async def serving(settings: Settings) -> AsyncIterator[Services]:
     """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
-    async with open_services(settings, wait_for_memory=False) as services, _upkeep(services):
+    async with open_services(settings, wait_for_memory=False) as services, _maintenance(services):
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:
@@ -64,11 +64,11 @@ async def serving(settings: Settings) -> AsyncIterator[Services]:
             _opened.pop(loop, None)
 
 
-def _upkeep(services: Services) -> AbstractAsyncContextManager[None]:
+def _maintenance(services: Services) -> AbstractAsyncContextManager[None]:
     """Keep memory up to date with the database in the background, unless it is read-only."""
     if services.settings.read_only:
         return nullcontext()
-    return following(services.memory.upkeep, every_s=services.settings.memory_follow_s)
+    return outbox_poller(services.memory.maintenance, every_s=services.settings.memory_follow_s)
 
 
 _opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] = WeakKeyDictionary()

@@ -14,6 +14,7 @@ from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
+from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.prompt.calibration import Calibration
@@ -153,19 +154,21 @@ def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
     return _api_client(ClaudeBatches, settings, prices)
 
 
-def _api_client(kind: Callable[..., _Client], settings: Settings, prices: PriceList) -> _Client:
+def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
     """Create an API client from the settings. Raises SettingsError."""
     if settings.anthropic_api_key is None:
         raise SettingsError(NO_KEY)
     try:
         return kind(
-            api_key=settings.anthropic_api_key.get_secret_value(),
-            model=settings.model,
-            max_output_tokens=settings.max_output_tokens,
-            deadline_s=settings.model_deadline_s,
-            base_url=settings.anthropic_base_url,
-            max_retries=settings.model_retries,
-            cache_minimum=prices.cache_minimum(settings.model),
+            ClaudeOptions(
+                api_key=settings.anthropic_api_key.get_secret_value(),
+                model=settings.model,
+                max_output_tokens=settings.max_output_tokens,
+                deadline_s=settings.model_deadline_s,
+                base_url=settings.anthropic_base_url or API_URL,
+                max_retries=settings.model_retries,
+                cache_minimum=prices.cache_minimum(settings.model),
+            )
         )
     except ValueError as error:
         raise SettingsError(

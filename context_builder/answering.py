@@ -1,4 +1,4 @@
-"""Answers a question: builds its context, makes one model call, checks and records what came back."""
+"""Answers a question: builds its context, makes one model call, checks and records the answer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from context_builder.text.clock import utc_now
 
 log = structlog.get_logger(__name__)
 
-Event = BuiltContext | Delta | Answer
+AnswerEvent = BuiltContext | Delta | Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A text and who wrote it."""
+class DraftAnswer:
+    """The text of an answer before it is checked, and its origin."""
 
     text: str
     model: str | None = None
@@ -57,7 +57,7 @@ class Answerer:
         no_model_reason: str = "no model is configured",
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Without a model every answer is a brief; `no_model_reason` says why there is none."""
+        """Create an answerer; without a model every answer is a brief, explained by `no_model_reason`."""
         self.builder = builder
         self._questions = questions
         self.prices = prices
@@ -67,13 +67,17 @@ class Answerer:
 
     @property
     def has_model(self) -> bool:
-        """Whether a model is configured."""
+        """True if a model is configured."""
         return self.model is not None
 
     async def answer(self, ask: QuestionInput, *, record: bool = True) -> Answer:
-        """The answer to a question. Raises QuestionError and DatabaseError; a failed model gives a brief.
+        """Answer a question; if the model fails, the answer is a brief.
 
-        With `record=False` the caller keeps the answer in the question log itself.
+        With `record=False` the caller stores the answer in the question log.
+
+        Raises:
+            QuestionError: The question cannot be answered as asked.
+            DatabaseError: The database cannot be read.
         """
         async with aclosing(self.stream(ask, record=record)) as events:
             async for event in events:
@@ -81,82 +85,84 @@ class Answerer:
                     return event
         raise AssertionError("the stream ends with an answer")
 
-    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[Event, None]:
-        """The built context, the model's words as they come, and last the checked answer.
+    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the built context, the model's text as it arrives, and finally the checked answer.
 
-        Closing the generator ends the model call.
+        Closing the generator ends the model call. Raises the same errors as `answer`.
         """
         started, asked_at = time.perf_counter(), self._clock()
         built = await self.builder.build(ask)
         yield built
-        written = Written(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
+        draft = DraftAnswer(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
         if self.model is not None:
             async with aclosing(self._write(self.model, built)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield piece
                     else:
-                        written = piece
-        if written.usage is not None:
-            self.builder.calibration.learn(built.manifest, written.usage.prompt_tokens)
+                        draft = piece
+        if draft.usage is not None:
+            self.builder.calibration.learn(built.manifest, draft.usage.prompt_tokens)
         latency_ms = round((time.perf_counter() - started) * 1000)
-        # Checking a long answer takes tens of milliseconds, which other questions need not wait for.
-        answer = await asyncio.to_thread(self.check, built.manifest, written, latency_ms)
-        if record and self._questions.is_kept:
-            await self._record(answer, ask.asker, asked_at)
+        # Checking a long answer takes tens of milliseconds and must not block other questions.
+        answer = await asyncio.to_thread(self.check, built.manifest, draft, latency_ms)
+        if record and self._questions.is_enabled:
+            await self._record(answer, ask.asked_by, asked_at)
         yield answer
 
-    async def _write(self, model: ChatModel, built: BuiltContext) -> AsyncGenerator[Delta | Written, None]:
-        """The one call; when it fails, the brief instead."""
+    async def _write(
+        self, model: ChatModel, built: BuiltContext
+    ) -> AsyncGenerator[Delta | DraftAnswer, None]:
+        """Make the model call and yield its text, then the draft; if the call fails, the draft is a brief."""
         try:
             async with aclosing(model.stream(built.prompt)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Reply):
-                        yield Written(piece.text, piece.model, None, piece.stop_reason, piece.usage)
+                        yield DraftAnswer(piece.text, piece.model, None, piece.stop_reason, piece.usage)
                     else:
                         yield piece
         except ModelUnavailable as error:
             log.warning("model unavailable", model=model.model, reason=error.reason)
             brief = write_brief(built.manifest, error.reason, called=error.usage is not None)
-            yield Written(brief, None, error.reason, None, error.usage)
+            yield DraftAnswer(brief, None, error.reason, None, error.usage)
 
     def check(
-        self, manifest: Manifest, written: Written, latency_ms: int, *, cost_usd: Decimal | None = None
+        self, manifest: Manifest, draft: DraftAnswer, latency_ms: int, *, cost_usd: Decimal | None = None
     ) -> Answer:
-        """The answer that a text is, checked against the facts of its prompt. Blocks: call it in a thread.
+        """Check a draft against the facts of its prompt. Blocks: call it in a thread.
 
-        `cost_usd` is what it cost by the prices of its day; None takes those of today.
+        `cost_usd` is the cost by the prices at the time of the call; None uses the current prices.
         """
-        checked = ground(written.text, manifest.shown, source_names(manifest), uncited_text(manifest))
-        # A brief is the facts themselves.
-        unsupported = checked.unsupported if written.model else ()
+        checked = ground(draft.text, manifest.shown, source_names(manifest), uncited_text(manifest))
+        # A brief consists of the facts themselves.
+        unsupported = checked.unsupported if draft.model else ()
         if cost_usd is None:
-            cost_usd = self.cost(written)
+            cost_usd = self.cost(draft)
         return Answer(
             id=f"ans_{uuid4().hex}",
             question=manifest.question,
             as_of=manifest.as_of,
-            text=written.text,
+            text=draft.text,
             citations=checked.citations,
             unsupported=unsupported,
             confidence=confidence_of(manifest, unsupported=len(unsupported)),
             manifest=manifest,
-            model=written.model,
-            no_model_reason=written.no_model_reason,
-            stop_reason=written.stop_reason,
-            usage=written.usage,
+            model=draft.model,
+            no_model_reason=draft.no_model_reason,
+            stop_reason=draft.stop_reason,
+            usage=draft.usage,
             cost_usd=cost_usd,
             latency_ms=latency_ms,
         )
 
-    def cost(self, written: Written) -> Decimal:
-        """What a text cost, in US dollars, by the prices of today."""
-        if written.usage is None or self.model is None:
+    def cost(self, draft: DraftAnswer) -> Decimal:
+        """Return the cost of a draft in USD by the current prices."""
+        if draft.usage is None or self.model is None:
             return Decimal(0)
-        return self.prices.cost(written.model or self.model.model, written.usage)
+        return self.prices.cost(draft.model or self.model.model, draft.usage)
 
     async def _record(self, answer: Answer, asker: str | None, asked_at: datetime) -> None:
-        """Logs the question; an answer that was paid for is given even when the log cannot be written."""
+        """Log the question; a paid answer is returned even if the log is not writable."""
         try:
             await self._questions.record(answer, asker=asker, asked_at=asked_at)
         except (SQLAlchemyError, OSError) as error:
@@ -164,6 +170,6 @@ class Answerer:
 
 
 def source_names(manifest: Manifest) -> dict[str, str]:
-    """The source of every reference in the prompt."""
+    """Map every reference in the prompt to its source."""
     headers = {source.ref: source.name for source in manifest.sources}
     return headers | {fact.ref: fact.source for fact in manifest.facts}

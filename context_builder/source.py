@@ -1,8 +1,8 @@
-"""The contract of a context source: what it is given and what it gives back."""
+"""The contract of a context source: its inputs and its result."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.telemetry.runbooks import Runbooks
 
-if TYPE_CHECKING:  # so that packing and rendering, which know facts, stay free of databases
+if TYPE_CHECKING:  # keeps packing and rendering, which import facts, free of databases
     from context_builder.exploration.exploration import Exploration
     from memory.incident_memory import IncidentMemory
     from models.snapshot import Snapshot
 
 
 class Status(StrEnum):
-    """How reading a source ended."""
+    """The outcome of reading a source."""
 
     OK = "ok"
     EMPTY = "empty"
@@ -28,42 +28,42 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that is true at `as_of`, in a sentence that stands alone."""
+    """One self-contained statement that is true at `as_of`."""
 
     text: str
     short: str = ""
-    """The same with less detail; empty where the text cannot be shortened."""
+    """The same with less detail; empty if the text cannot be shortened."""
     importance: float = 0.5
     """From 0 to 1 within its source."""
     topics: frozenset[Topic] = frozenset()
-    """What the fact is about where that is narrower than its source's topics."""
+    """The topics of the fact if they are narrower than those of its source; empty otherwise."""
     kind: str = ""
-    """Plural noun under which it is counted where it is not shown: `error templates`."""
+    """Plural noun under which omitted facts are counted: `error templates`."""
     key: str = ""
-    """What it states, where another source may state the same: such facts are shown once."""
+    """Identity of the statement if another source may make it too; facts with the same key are shown once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Everything one source has to say. The header is always shown; facts compete for the budget."""
+    """The result of one source: a header, which is part of its summary line, and its facts."""
 
     header: str
     facts: tuple[Fact, ...] = ()
     status: Status = Status.OK
     gaps: tuple[str, ...] = ()
-    """What cannot be known for this moment, each a sentence."""
+    """Data that is not available for this moment, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What a source may read: one snapshot of the database, memory, what was found in both, and runbooks."""
+    """The data that a source may read."""
 
     snapshot: Snapshot
     memory: IncidentMemory
     exploration: Exploration
-    """Findings that several sources use, made once per question."""
+    """Findings shared by several sources, computed once per question."""
     runbooks: Runbooks = field(default_factory=Runbooks)
-    """The operator's own documents; without a folder there are none."""
+    """The operator's documents; empty if no folder is configured."""
 
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
@@ -71,25 +71,30 @@ Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
 
 @dataclass(frozen=True, slots=True)
 class ContextSource:
-    """A source: one file that defines `source`, discovered by its file's name."""
+    """A context source, defined as `source` in a file of its own and discovered by the file name."""
 
     name: str
     prefix: str
-    """Upper-case letters that begin the references of its facts, unique among the sources."""
+    """Upper-case letters at the start of its references, unique among the sources."""
     topics: frozenset[Topic]
     deadline_s: float
     read: Read
     stable: bool = False
-    """Whether it says the same to every question, whatever its scope, until the gateway is changed."""
+    """True if its result is the same for every question and scope until the gateway changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """What came of reading one source."""
+    """The outcome of reading one source."""
 
     source: ContextSource
     section: Section
     status: Status
     milliseconds: int
     error: str | None = None
-    """One line that says what went wrong, where something did."""
+    """One line about the failure, None if there was none."""
+
+
+def by_importance(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """Return facts with the most important first; ties keep their order."""
+    return tuple(sorted(facts, key=lambda fact: -fact.importance))

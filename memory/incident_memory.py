@@ -1,4 +1,4 @@
-"""Remembers resolved incidents and recalls those that resemble a question."""
+"""Remembers resolved incidents and recalls those similar to a question."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memory.embedding.embedder import Embedder
-from memory.entries.entries import Entries, Progress
+from memory.entries.changes import Progress
+from memory.entries.entries import Entries
 from memory.errors import MemoryUnavailable
 from memory.index.active_index import find_active, require_active
 from memory.index.contract import VectorIndex
+from memory.maintenance.index_maintenance import IndexMaintenance, SyncReport
 from memory.maintenance.status import MemoryStatus, memory_status
-from memory.maintenance.upkeep import SyncReport, Upkeep
-from memory.recall.lexical_candidates import with_named
-from memory.recall.past_incidents import load_recollections, rank_hits
+from memory.recall.lexical_candidates import with_identified
+from memory.recall.past_incidents import load_recalled, rank_neighbors
 from memory.recall.ranking import Ranked
 from memory.recall.results import Recall, RecallQuery
 from memory.text.lexical import wording
@@ -22,12 +23,12 @@ from memory.text.recipe import Redact
 from models.database import Database, ReadSession
 
 _CANDIDATES = (100, 500)
-"""Close texts that are looked at per query, and again where variants of one crowd out all others. A hundred
-instead of fifty raised recall in the first ten by a hundredth, four hundred by hardly more."""
+"""Neighbors per query; the second number where variants of one incident crowd out all others. A hundred
+instead of fifty raised recall@10 by 0.01, four hundred by hardly more."""
 
 
 class IncidentMemory:
-    """Incident memory over one database, which is the truth, and one index, which is derived from it."""
+    """Incident memory over one database, the source of truth, and one index derived from it."""
 
     def __init__(
         self,
@@ -45,21 +46,21 @@ class IncidentMemory:
         self._deadline_s = deadline_s
         self._redact = redact
         self._entries = Entries(database, embedder, redact)
-        self.upkeep = Upkeep(database, embedder, index, self._entries)
+        self.maintenance = IndexMaintenance(database, embedder, index, self._entries)
         self._starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to load the model and to open the index, in the background; never raises."""
+        """Start loading the model and opening the index in the background; never raises."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._warm_up())
 
     async def started(self, *, at_most_s: float) -> None:
-        """Waits until the background start is over, for a caller that asks once and can wait."""
+        """Wait until the background start is over, for a caller that asks once and can wait."""
         if self._starting is not None:
             await asyncio.wait([self._starting], timeout=at_most_s)
 
     async def close(self) -> None:
-        """Stops the background work and lets go of the model and the index."""
+        """Stop the background work and release the model and the index."""
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
@@ -70,9 +71,10 @@ class IncidentMemory:
     async def recall(
         self, session: ReadSession, queries: Sequence[RecallQuery], *, as_of: datetime, limit: int = 3
     ) -> Recall:
-        """Incidents, over before `as_of`, that resemble the queries: at most `limit`, as known by then.
+        """Return at most `limit` incidents resolved before `as_of`, as known then, that resemble the queries.
 
-        Raises MemoryUnavailable, at the latest when the deadline is over.
+        Raises MemoryUnavailable, at the latest when the deadline is over, and ValueError for a naive `as_of`
+        or a `limit` below 1.
         """
         if as_of.tzinfo is None:
             raise ValueError(f"as_of={as_of.isoformat()} has no time zone; pass an aware datetime")
@@ -93,15 +95,15 @@ class IncidentMemory:
         )
 
     async def sync(self, progress: Progress | None = None) -> SyncReport:
-        """Makes memory equal to the database: see Upkeep.sync."""
-        return await self.upkeep.sync(progress)
+        """Make memory equal to the database: see IndexMaintenance.sync."""
+        return await self.maintenance.sync(progress)
 
     async def rebuild(self, progress: Progress | None = None) -> SyncReport:
-        """Makes and verifies a new index: see Upkeep.rebuild."""
-        return await self.upkeep.rebuild(progress)
+        """Build and verify a new index: see IndexMaintenance.rebuild."""
+        return await self.maintenance.rebuild(progress)
 
     async def status(self) -> MemoryStatus:
-        """How memory is doing; never raises MemoryUnavailable."""
+        """Return the state of memory; never raises MemoryUnavailable."""
         return await memory_status(self._database, self._embedder, self._index, self._entries)
 
     async def _warm_up(self) -> None:
@@ -119,18 +121,20 @@ class IncidentMemory:
         wanted = [wording(text, query.target) for text, query in zip(texts, queries, strict=True)]
         for candidates in _CANDIDATES:
             # One more, since the incident asked about may be among them.
-            hits = await self._index.query(
+            neighbors = await self._index.query(
                 active.collection, vectors, limit=candidates + 1, known_before=as_of
             )
-            more = await with_named(session, wanted, vectors, hits, active=active, known_before=as_of)
-            chosen, misses = await rank_hits(
+            more = await with_identified(
+                session, wanted, vectors, neighbors, active=active, known_before=as_of
+            )
+            chosen, misses = await rank_neighbors(
                 session, queries, more, as_of=as_of, background=self._embedder.background, limit=limit
             )
             if len(chosen) >= limit or not _crowded(chosen, candidates):
                 break
-        return Recall(await load_recollections(session, chosen, as_of=as_of), misses)
+        return Recall(await load_recalled(session, chosen, as_of=as_of), misses)
 
 
 def _crowded(chosen: Sequence[tuple[RecallQuery, Ranked]], candidates: int) -> bool:
-    """Whether variants of one incident are so many of the close ones that others had little room."""
+    """Return True if variants of one incident took most of the candidates."""
     return any(len(found.keys) > candidates // 2 for _, found in chosen)

@@ -1,4 +1,4 @@
-"""What is stored: tables, column types, sessions and snapshots. Importing it registers every table."""
+"""The database: tables, column types, sessions and snapshots. Importing it registers every table."""
 
 from models.tables.gateway.deployments import Deployment, DeploymentStatus
 from models.tables.gateway.incidents import Incident, IncidentStatus, Severity

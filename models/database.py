@@ -1,7 +1,6 @@
-"""One database: a read engine, a write engine, and errors that say what to do.
+"""A database with separate read and write engines.
 
-Reads and writes have their own connections. Readers cannot write (the database refuses), and writers
-cannot starve readers of connections.
+Readers cannot write (the database refuses), and writers cannot starve readers of connections.
 """
 
 from __future__ import annotations
@@ -20,8 +19,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
+
 BUSY_TIMEOUT_S = 10
-"""How long a SQLite writer waits for another process that is writing."""
+"""Seconds that a SQLite writer waits for another writing process."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -30,35 +31,23 @@ _DRIVERS = {
 }
 
 
-class DatabaseError(Exception):
-    """The database cannot be used as it is."""
-
-
-class DatabaseUnreachable(DatabaseError):
-    """Nothing answers at the URL, or it refuses us; check ARCPOINT_DATABASE_URL."""
-
-
-class DatabaseReadOnly(DatabaseError):
-    """Something would have been written by a process that may only read."""
-
-
-class DatabaseNotMigrated(DatabaseError):
-    """The schema is missing or of another version; run `arcpoint db upgrade`."""
-
-
 class ReadSession(AsyncSession):
-    """A session of one task on one snapshot; the database refuses writes."""
+    """A read-only session of one task; the database refuses writes."""
 
 
 class WriteSession(AsyncSession):
-    """A session whose transaction commits when its block ends, and rolls back when it fails."""
+    """A session whose transaction commits at the end of its block and rolls back if the block raises."""
 
 
 def parse_url(url: str) -> URL:
-    """A database URL with its async driver filled in. Raises DatabaseError naming what is accepted."""
+    """Parse a database URL and fill in its async driver.
+
+    Raises:
+        DatabaseError: The URL is malformed or not supported; the message says what is accepted.
+    """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         shown = re.sub(":.*@", ":***@", url)
         raise DatabaseError(
             f"not a database URL: {shown!r}; expected sqlite:///path/to/file.db or "
@@ -75,10 +64,10 @@ def parse_url(url: str) -> URL:
 
 
 class Database:
-    """Owns the engines of one database; `close` it when done."""
+    """The engines of one database; call `close` when done."""
 
     def __init__(self, url: str, *, connections: int = 24, read_only: bool = False) -> None:
-        """`connections` bounds the read connections of this process; with `read_only` it writes nothing."""
+        """Create the engines; `connections` limits the read connections, `read_only` forbids writes."""
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.connections = connections
@@ -91,7 +80,7 @@ class Database:
 
     @property
     def shown_url(self) -> str:
-        """The URL without its password, for messages."""
+        """Return the URL without its password, for messages."""
         return self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
     def _engine(self, *, read_only: bool, connections: int) -> AsyncEngine:
@@ -112,25 +101,26 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
-        """One transaction: committed at the end of the block, rolled back if it raises.
+        """Open a transaction: committed at the end of the block, rolled back if the block raises.
 
-        Raises DatabaseReadOnly where nothing may be written.
+        Raises:
+            DatabaseReadOnly: The database is open read-only.
         """
         if self.read_only:
             raise DatabaseReadOnly(
-                f"{self.shown_url} is opened for reading only (ARCPOINT_READ_ONLY); nothing was changed"
+                f"{self.shown_url} is open read-only (ARCPOINT_READ_ONLY); nothing was changed"
             )
         async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
-        """One session on what is committed now; for several tasks at once see `models.snapshot`."""
+        """Open a session on what is committed now; for several tasks at once use `models.snapshot`."""
         async with ReadSession(self.read_engine, autoflush=False) as session:
             yield session
 
     async def checkpoint(self) -> None:
-        """Takes what was deleted out of SQLite's write-ahead log, as far as readers let it; else nothing."""
+        """Truncate SQLite's write-ahead log, so that deleted data is gone, if readers allow it."""
         if not self.is_sqlite:
             return
 
@@ -141,9 +131,10 @@ class Database:
         await asyncio.to_thread(truncate)
 
     async def revision(self) -> str | None:
-        """The migration that the schema is at, None for an empty database.
+        """Return the migration that the schema is at; None for an empty database.
 
-        Raises DatabaseUnreachable when nothing answers.
+        Raises:
+            DatabaseUnreachable: The database does not answer.
         """
         if self.is_sqlite and not await asyncio.to_thread(Path(self.url.database or "").exists):
             # Connecting would create an empty file, which then looks like a database.
@@ -160,8 +151,8 @@ class Database:
             raise DatabaseUnreachable(self._unreachable(error)) from error
 
     @contextmanager
-    def reaching(self) -> Iterator[None]:
-        """For a block that only connects: whatever fails in it says that nothing answers."""
+    def connecting(self) -> Iterator[None]:
+        """Raise DatabaseUnreachable for any database error in a block that only connects."""
         try:
             yield
         except (DBAPIError, OSError, TimeoutError, PoolTimeout) as error:
@@ -169,8 +160,8 @@ class Database:
             raise DatabaseUnreachable(self._unreachable(cause or error)) from error
 
     @contextmanager
-    def staying(self) -> Iterator[None]:
-        """For a block that reads or writes: a connection that breaks says that nothing answers any more."""
+    def connected(self) -> Iterator[None]:
+        """Raise DatabaseUnreachable if the connection breaks in a block that reads or writes."""
         try:
             yield
         except DBAPIError as error:
@@ -179,7 +170,12 @@ class Database:
             raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
 
     async def require_revision(self, expected: str) -> None:
-        """Raises DatabaseNotMigrated unless the schema is at `expected`."""
+        """Check that the schema is at `expected`.
+
+        Raises:
+            DatabaseNotMigrated: It is at another revision, or there is none.
+            DatabaseUnreachable: The database does not answer.
+        """
         actual = await self.revision()
         if actual != expected:
             found = "has no Arcpoint schema" if actual is None else f"is at schema {actual}"
@@ -192,7 +188,7 @@ class Database:
         return f"cannot use the database {self.shown_url}: {reason}"
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self.read_engine.dispose()
         await self.write_engine.dispose()
 
@@ -202,11 +198,11 @@ def _is_missing_table(error: DBAPIError) -> bool:
 
 
 def _use_explicit_transactions(engine: AsyncEngine, *, read_only: bool) -> None:
-    """Makes SQLite transactions real: the driver's own mode gives a reader no snapshot."""
+    """Begin SQLite transactions explicitly: the driver's own mode gives readers no snapshot."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # BEGIN is issued below
         cursor = connection.cursor()
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
@@ -218,5 +214,5 @@ def _use_explicit_transactions(engine: AsyncEngine, *, read_only: bool) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:
-        # A writer takes its lock at once: upgrading a read lock later can fail without waiting.
+        # A writer takes its lock at once, since upgrading a read lock later can fail without waiting.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -21,29 +21,29 @@ _MAX_BUCKET = 2**16 - 1
 
 
 def bucket_of(latency_ms: int) -> int:
-    """The bucket of a latency in whole milliseconds; bucket 0 holds 0 and 1 ms."""
+    """Return the bucket of a latency in whole milliseconds; bucket 0 holds 0 and 1 ms."""
     return 0 if latency_ms <= 1 else min(math.ceil(math.log(latency_ms) / _LOG_GAMMA), _MAX_BUCKET)
 
 
 def _value_of(bucket: int) -> float:
-    """The latency whose relative distance to both ends of the bucket is equal, in milliseconds."""
+    """Return the latency in ms with the same relative distance to both ends of the bucket."""
     return 1.0 if bucket == 0 else 2 * _GAMMA**bucket / (_GAMMA + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts by log-spaced bucket; merging is addition, so percentiles of any union are cheap."""
+    """Counts by log-spaced bucket; histograms merge by addition, so percentiles of any union are cheap."""
 
     counts: dict[int, int]
 
     @classmethod
     def of(cls, latencies_ms: Iterable[int]) -> Histogram:
-        """The histogram of some latencies."""
+        """Build the histogram of latencies in ms."""
         return cls(dict(Counter(map(bucket_of, latencies_ms))))
 
     @classmethod
     def merged(cls, stored: Iterable[bytes]) -> Histogram:
-        """The sum of stored histograms; fast for tens of thousands of them."""
+        """Return the sum of stored histograms; fast for tens of thousands of them."""
         cells: npt.NDArray[np.void] = np.frombuffer(b"".join(stored), dtype=_CELL)
         if not len(cells):
             return cls({})
@@ -53,7 +53,7 @@ class Histogram:
 
     @classmethod
     def total_of(cls, counts: Iterable[dict[int, int]]) -> Histogram:
-        """The sum of histograms, given by their counts."""
+        """Return the sum of histograms, given by their counts."""
         total: Counter[int] = Counter()
         for one in counts:
             total.update(one)
@@ -61,20 +61,20 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many latencies were counted."""
+        """Return the number of latencies."""
         return sum(self.counts.values())
 
     def above(self, latency_ms: float) -> int:
-        """How many latencies lie in buckets above that of this one."""
+        """Return the number of latencies in buckets above that of this one."""
         limit = bucket_of(math.ceil(latency_ms))
         return sum(count for bucket, count in self.counts.items() if bucket > limit)
 
     def to_bytes(self) -> bytes:
-        """Sparse little-endian (uint16 bucket, uint32 count) pairs, in bucket order."""
+        """Serialize to sparse little-endian (uint16 bucket, uint32 count) pairs in bucket order."""
         return np.array(sorted(self.counts.items()), dtype=_CELL).tobytes()
 
     def quantile(self, fraction: float) -> float | None:
-        """The latency in ms below which `fraction` of the samples lie; None when there are none."""
+        """Return the latency in ms below which `fraction` of the samples lie; None without samples."""
         rank = fraction * (self.total - 1)
         seen = 0
         for bucket, count in sorted(self.counts.items()):
@@ -85,7 +85,7 @@ class Histogram:
 
 
 def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.float64]:
-    """Of each stored histogram: how many latencies, the sum of their logarithms, and of the squares of those.
+    """Return count, sum of logarithms and sum of squared logarithms of each stored histogram.
 
     Shape (histograms, 3); logarithms are natural, of milliseconds.
     """

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version."""
+"""Schema migrations by Alembic."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from models.database import Database, DatabaseUnreachable
+from models.database import Database
+from models.errors import DatabaseUnreachable
 
 _HERE = Path(__file__).resolve().parent
 _FOLDERS = (_HERE / "alembic_scripts", _HERE.parent / "alembic")
-"""Inside an installed wheel, and in a checkout."""
+"""In an installed wheel, and in a checkout."""
 
 
 def _config(connection: Connection | None = None) -> Config:
-    """What Alembic's commands need; they run on the connection, in its transaction."""
+    """Return the configuration of Alembic's commands, which run in the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(next(folder for folder in _FOLDERS if folder.is_dir())))
     if connection is not None:
@@ -28,13 +29,17 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def head_revision() -> str:
-    """The schema that this version of the code needs."""
+    """Return the revision that this version of the code needs."""
     (head,) = ScriptDirectory.from_config(_config()).get_heads()
     return head
 
 
 async def upgrade(database: Database) -> None:
-    """Applies the missing migrations in one transaction. Raises DatabaseUnreachable."""
+    """Apply the missing migrations in one transaction.
+
+    Raises:
+        DatabaseUnreachable: The database does not answer, or its folder cannot be created.
+    """
 
     def run(connection: Connection) -> None:
         command.upgrade(_config(connection), "head")
@@ -51,7 +56,7 @@ async def upgrade(database: Database) -> None:
 
 
 async def downgrade(database: Database, revision: str) -> None:
-    """Takes a database back to an older schema in one transaction; what the older one cannot hold is lost."""
+    """Downgrade to an older schema in one transaction; data that it cannot hold is lost."""
 
     def run(connection: Connection) -> None:
         command.downgrade(_config(connection), revision)

@@ -1,4 +1,4 @@
-"""The only way to store quality scores: appends them and keeps their rollups true."""
+"""The only way to store quality scores: appends them and keeps their rollups consistent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import case, select
 
 from models.database import WriteSession
+from models.errors import InvalidScore
 from models.request_log import bucket_start, dialect_of
 from models.tables.gateway.quality import QualityScore
 from models.tables.gateway.requests import Request
@@ -18,21 +19,21 @@ from models.tables.gateway.rollups import QualityRollup, Resolution
 from models.tables.gateway.users import User
 
 MILLION = 1_000_000
-"""A score of 1 in the unit that sums are stored in."""
+"""A score of 1 in the unit of stored sums."""
 
 _KEY = ("bucket_start", "scored_hour", "deployment_id", "tier", "router_version", "task_type")
 _SUMS = ("scores", "score_sum", "score_square_sum")
 _IDS_PER_SELECT = 5_000
 
-Key = tuple[Any, ...]
+QualityKey = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewScore:
-    """A score to append; a request is scored once."""
+    """A score to append; a request has at most one."""
 
     request_id: int
-    """Database id."""
+    """Database id of the request."""
     score: float
     """In [0, 1]."""
     scorer: str
@@ -40,13 +41,14 @@ class NewScore:
 
 
 async def append(session: WriteSession, scores: Sequence[NewScore]) -> int:
-    """Appends scores of requests that have none yet; gives how many.
+    """Append scores of requests that have none yet; return how many.
 
-    Raises ValueError, before anything is written, for a score outside [0, 1], for a request that is not in
-    the log and for a score that is older than its request.
+    Raises:
+        InvalidScore: Before anything is written; a score is outside [0, 1] or older than its request, or the
+            request is not in the log.
     """
     by_request = {score.request_id: score for score in scores}
-    keys = await _keys(session, by_request)
+    keys = await _rollup_keys(session, by_request)
     if not keys:
         return 0
     table = dialect_of(session).insert(QualityScore)
@@ -60,11 +62,11 @@ async def append(session: WriteSession, scores: Sequence[NewScore]) -> int:
     return len(added)
 
 
-async def _keys(session: WriteSession, scores: Mapping[int, NewScore]) -> dict[int, Key]:
-    """The rollup that each score belongs to, by request. The tier is unknown of users changed later."""
+async def _rollup_keys(session: WriteSession, scores: Mapping[int, NewScore]) -> dict[int, QualityKey]:
+    """Return the rollup key of each score by request. The tier of users who changed later is unknown."""
     ids = sorted(scores)
     tier = case((User.updated_at <= Request.created_at, User.tier), else_="")
-    keys: dict[int, Key] = {}
+    keys: dict[int, QualityKey] = {}
     for start in range(0, len(ids), _IDS_PER_SELECT):
         rows = await session.execute(
             select(Request, tier)
@@ -80,22 +82,22 @@ async def _keys(session: WriteSession, scores: Mapping[int, NewScore]) -> dict[i
             )  # fmt: skip
     missing = [number for number in ids if number not in keys]
     if missing:
-        raise ValueError(f"request {missing[0]} is not in the log; a score belongs to a logged request")
+        raise InvalidScore(f"request {missing[0]} is not in the log; a score belongs to a logged request")
     return keys
 
 
 def _check(score: NewScore, request: Request) -> None:
     if not 0 <= score.score <= 1:
-        raise ValueError(f"score {score.score} of {request.public_id} is not between 0 and 1")
+        raise InvalidScore(f"score {score.score} of {request.public_id} is not between 0 and 1")
     if score.scored_at < request.created_at:
-        raise ValueError(
+        raise InvalidScore(
             f"{request.public_id} was scored at {score.scored_at.isoformat()}, "
             f"before it was made at {request.created_at.isoformat()}"
         )
 
 
-async def _roll_up(session: WriteSession, scored: Sequence[tuple[Key, float]]) -> None:
-    additions: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+async def _roll_up(session: WriteSession, scored: Sequence[tuple[QualityKey, float]]) -> None:
+    additions: defaultdict[QualityKey, Counter[str]] = defaultdict(Counter)
     for key, score in scored:
         additions[key]["scores"] += 1
         additions[key]["score_sum"] += round(score * MILLION)
@@ -109,6 +111,6 @@ async def _roll_up(session: WriteSession, scored: Sequence[tuple[Key, float]]) -
         index_elements=list(_KEY),
         set_={column.name: column + statement.excluded[column.name] for column in sums},
     )
-    # In one order, so that two writers never wait for each other.
+    # Sorted, so that two writers cannot deadlock.
     rows = [dict(zip(_KEY, key, strict=True)) | dict(additions[key]) for key in sorted(additions)]
     await session.execute(adding, rows)

@@ -1,4 +1,4 @@
-"""The only way into the request log: appends requests and keeps their rollups true."""
+"""The only way to store requests: appends them and keeps their rollups consistent."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from models.histogram import Histogram, bucket_of
 from models.tables.gateway.requests import Request
 from models.tables.gateway.rollups import RequestRollup, Resolution, UserSpend
 
-Rolled = TypeVar("Rolled", RequestRollup, UserSpend)
-Key = tuple[Any, ...]
+RollupTable = TypeVar("RollupTable", RequestRollup, UserSpend)
+RollupKey = tuple[Any, ...]
 
 _ROLLUP_KEY = (
     "resolution", "bucket_start", "deployment_id", "tier", "router_version", "task_type",
@@ -32,14 +32,14 @@ _KEYS_PER_SELECT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRequest:
-    """A request to append; the same `public_id` is never appended twice."""
+    """A request to append; a `public_id` that is logged already is skipped."""
 
     public_id: str
     created_at: datetime
     user_id: int
     deployment_id: int
     tier: str
-    """Tier of the user when the request was made; the rollups keep it."""
+    """Tier of the user at the time of the request; the rollups keep it."""
     status: str
     error_code: str | None = None
     latency_ms: int | None = None
@@ -56,7 +56,7 @@ _COLUMNS = tuple(field.name for field in fields(NewRequest) if field.name != "ti
 
 
 async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[str, int]:
-    """Appends the requests that are new; gives the database ids of those by public id."""
+    """Append the requests that are new; return their database ids by public id."""
     if not requests:
         return {}
     by_public_id = {request.public_id: request for request in requests}
@@ -71,18 +71,18 @@ async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[
 
 
 def dialect_of(session: WriteSession) -> ModuleType:
-    """The database's own INSERT, which knows ON CONFLICT."""
+    """Return the SQLAlchemy dialect whose INSERT supports ON CONFLICT."""
     return sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
 
 
 def bucket_start(moment: datetime, resolution: Resolution) -> datetime:
-    """The start of the UTC bucket that holds a moment."""
+    """Return the start of the UTC bucket that contains a moment."""
     minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
     return minute if resolution is Resolution.MINUTE else minute.replace(minute=0)
 
 
-def _rollups_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]]:
-    groups: defaultdict[Key, list[tuple[int, NewRequest]]] = defaultdict(list)
+def _rollups_of(new: Iterable[tuple[int, NewRequest]]) -> dict[RollupKey, dict[str, Any]]:
+    groups: defaultdict[RollupKey, list[tuple[int, NewRequest]]] = defaultdict(list)
     for row_id, request in new:
         for resolution in Resolution:
             key = (
@@ -110,8 +110,10 @@ def _sums(members: Sequence[tuple[int, NewRequest]]) -> dict[str, Any]:
     }
 
 
-def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]]:
-    spend: defaultdict[Key, dict[str, Any]] = defaultdict(lambda: {"requests": 0, "cost_usd": Decimal(0)})
+def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[RollupKey, dict[str, Any]]:
+    spend: defaultdict[RollupKey, dict[str, Any]] = defaultdict(
+        lambda: {"requests": 0, "cost_usd": Decimal(0)}
+    )
     for _, request in new:
         for resolution in Resolution:
             cell = spend[resolution, bucket_start(request.created_at, resolution), request.user_id]
@@ -121,16 +123,19 @@ def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]
 
 
 async def _roll_up(
-    session: WriteSession, table: type[Rolled], key: tuple[str, ...], additions: Mapping[Key, dict[str, Any]]
+    session: WriteSession,
+    table: type[RollupTable],
+    key: tuple[str, ...],
+    additions: Mapping[RollupKey, dict[str, Any]],
 ) -> None:
-    """Adds to existing buckets and inserts the others; bucket rows are locked in one fixed order.
+    """Add to existing buckets and insert the others; bucket rows are locked in a fixed order.
 
-    A bucket that another transaction has just inserted is added to in a further round.
+    A bucket that another transaction inserts meanwhile is added to in another round.
     """
     left = sorted(additions)
     while left:
-        existing = await _locked(session, table, key, left)
-        changed = [{"id": row.id} | _added(row, additions[found]) for found, row in existing.items()]
+        existing = await _lock_buckets(session, table, key, left)
+        changed = [{"id": row.id} | _add_to_bucket(row, additions[found]) for found, row in existing.items()]
         if changed:
             await session.execute(update(table), changed)
         missing = [found for found in left if found not in existing]
@@ -143,17 +148,17 @@ async def _roll_up(
         left = [found for found in missing if found not in inserted]
 
 
-async def _locked(
-    session: WriteSession, table: type[Rolled], key: tuple[str, ...], keys: Sequence[Key]
-) -> dict[Key, Rolled]:
-    """The buckets that exist already, by key."""
+async def _lock_buckets(
+    session: WriteSession, table: type[RollupTable], key: tuple[str, ...], keys: Sequence[RollupKey]
+) -> dict[RollupKey, RollupTable]:
+    """Lock and return the existing buckets by key."""
     columns = [getattr(table, name) for name in key]
-    found: dict[Key, Rolled] = {}
+    found: dict[RollupKey, RollupTable] = {}
     for start in range(0, len(keys), _KEYS_PER_SELECT):
         chosen = keys[start : start + _KEYS_PER_SELECT]
         statement = (
             select(table)
-            # Implied by the keys, but without them a planner that has no statistics yet scans the table.
+            # Implied by the keys, but without these a planner without statistics scans the table.
             .where(table.resolution.in_({one[0] for one in chosen}))
             .where(table.bucket_start.in_({one[1] for one in chosen}))
             .where(tuple_(*columns).in_(chosen))
@@ -166,8 +171,8 @@ async def _locked(
     return found
 
 
-def _added(row: RequestRollup | UserSpend, addition: Mapping[str, Any]) -> dict[str, Any]:
-    """The bucket's values after an addition."""
+def _add_to_bucket(row: RequestRollup | UserSpend, addition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bucket's values after an addition."""
     result: dict[str, Any] = {}
     for name, value in addition.items():
         present = getattr(row, name)

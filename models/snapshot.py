@@ -1,4 +1,4 @@
-"""One consistent view of the database, read by several tasks at the same time."""
+"""A consistent view of the database for several concurrent tasks."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 from models.database import Database, ReadSession
 
 _CHECK_EVERY_STEPS = 20_000
-"""SQLite virtual machine steps between two looks at the task: well under a millisecond."""
+"""SQLite virtual machine steps between two checks for cancellation: well under a millisecond."""
 
 
 class Snapshots:
-    """Opens snapshots of one database, never more at once than its connections allow.
+    """Snapshots of one database, at most as many at once as its connections allow.
 
-    A snapshot takes all its connections in one step: taking them one by one could deadlock
-    two questions that each hold half of the pool.
+    A snapshot takes all its connections in one step: taking them one by one could deadlock two questions
+    that each hold half of the pool.
     """
 
     def __init__(self, database: Database, *, readers: int) -> None:
-        """`readers` is how many connections one snapshot has; further tasks wait for a free one."""
+        """Give each snapshot `readers` connections; further tasks wait for a free one."""
         self.database = database
         self.readers = min(readers, database.connections)
         self._turns = asyncio.Semaphore(max(1, database.connections // self.readers))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Snapshot]:
-        """A snapshot of what is committed now; later commits are invisible in it.
+        """Open a snapshot of what is committed now; later commits are invisible in it.
 
-        Raises DatabaseUnreachable, also when the database goes away while the snapshot is used.
+        Raises:
+            DatabaseUnreachable: The database does not answer, or goes away while the snapshot is in use.
         """
         async with self._turns, AsyncExitStack() as stack:
-            with self.database.reaching():
+            with self.database.connecting():
                 connections = [
                     await stack.enter_async_context(self.database.read_engine.connect())
                     for _ in range(self.readers)
@@ -46,41 +47,41 @@ class Snapshots:
                     await self._align_sqlite(connections)
                 else:
                     exported = await self._align_postgresql(connections)
-            with self.database.staying():
+            with self.database.connected():
                 yield Snapshot(connections, exported)
 
     async def _align_sqlite(self, connections: list[AsyncConnection]) -> None:
-        """Lets every connection begin between two commits.
+        """Begin every connection's transaction between the same two commits.
 
-        SQLite cannot export a snapshot. Holding the write lock while the readers take theirs keeps
-        any commit, of this process or another, from falling between them.
+        SQLite cannot export a snapshot. Holding the write lock while the readers begin keeps any commit, of
+        this process or another, from falling between them.
         """
         async with self.database.write_engine.begin():
             for connection in connections:
-                # BEGIN alone takes no snapshot; the first read does.
+                # The snapshot starts with the first read, not with BEGIN.
                 await connection.execute(text("SELECT 1 FROM sqlite_master LIMIT 1"))
 
     async def _align_postgresql(self, connections: list[AsyncConnection]) -> str:
-        """Imports the leader's exported snapshot into every follower; gives its id."""
+        """Import the leader's exported snapshot into every follower; return its id."""
         leader, *followers = connections
         exported: str = (await leader.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
-        await asyncio.gather(*(_join(follower, exported) for follower in followers))
+        await asyncio.gather(*(_join_snapshot(follower, exported) for follower in followers))
         return exported
 
 
-async def _join(connection: AsyncConnection, exported: str) -> None:
-    """Begins a PostgreSQL transaction on an exported snapshot."""
-    # The id is made by the server; SET TRANSACTION takes no bound parameter.
+async def _join_snapshot(connection: AsyncConnection, exported: str) -> None:
+    """Begin a PostgreSQL transaction on an exported snapshot."""
+    # The id comes from the server; SET TRANSACTION accepts no bound parameter.
     await connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{exported}'")
 
 
 class Snapshot:
-    """Hands each task a session of its own on the same view of the data."""
+    """One view of the data; each task gets its own session on it."""
 
     def __init__(self, connections: list[AsyncConnection], exported: str | None = None) -> None:
-        """`exported` is the id by which PostgreSQL knows the snapshot."""
+        """Wrap connections that share a view; `exported` is PostgreSQL's id of it."""
         self._exported = exported
-        # Its transaction keeps the exported snapshot alive. Put in first, it is handed out last.
+        # The leader's transaction keeps the exported snapshot alive. Queued first (LIFO), it is used last.
         self._leader = connections[0] if exported is not None else None
         self._free: asyncio.LifoQueue[AsyncConnection] = asyncio.LifoQueue()
         for connection in connections:
@@ -88,10 +89,10 @@ class Snapshot:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ReadSession]:
-        """A session for the current task; cancelling the task stops its running statement.
+        """Open a session for the current task; cancelling the task stops its running statement.
 
-        After an error the connection serves others. After a cancelled statement it is lost, which the
-        others feel only once all are.
+        After an error the connection is reused. After a cancelled statement it is lost; tasks notice
+        only when all connections are lost.
         """
         connection = await self._free.get()
         savepoint = await connection.begin_nested() if connection is self._leader else None
@@ -112,28 +113,28 @@ class Snapshot:
     async def _recovered(
         self, connection: AsyncConnection, savepoint: AsyncTransaction | None, error: Exception
     ) -> bool:
-        """Whether the connection shows the same data as before the error, if need be after joining again."""
+        """Return whether the connection still shows the snapshot, rejoining it if necessary."""
         if connection.invalidated or connection.closed:
             return False
         if savepoint is not None:
             await savepoint.rollback()
             return True
         if self._exported is None or not isinstance(error, DBAPIError):
-            return True  # SQLite's read transactions outlive a failed statement
+            return True  # a SQLite read transaction survives a failed statement
         await connection.rollback()
         try:
-            await _join(connection, self._exported)
-        except DBAPIError:  # the leader was cancelled: nothing holds the snapshot any more
+            await _join_snapshot(connection, self._exported)
+        except DBAPIError:  # the leader was cancelled, so the snapshot is gone
             return False
         return True
 
 
 @asynccontextmanager
 async def stop_statement_on_cancel(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Within the block SQLite gives up its statement when the current task is cancelled.
+    """Interrupt SQLite's statement if the current task is cancelled within the block.
 
-    Without this the cancelled task only returns when the statement has finished. PostgreSQL's
-    driver cancels at the server by itself.
+    Otherwise a cancelled task returns only when the statement has finished. PostgreSQL's driver cancels at
+    the server by itself.
     """
     task = asyncio.current_task()
     driver = (await connection.get_raw_connection()).driver_connection
@@ -144,7 +145,7 @@ async def stop_statement_on_cancel(connection: AsyncConnection) -> AsyncIterator
     try:
         yield
     finally:
-        # Else the connection's next user could be stopped for the sake of this task. A connection whose
-        # statement was cancelled is closed by now.
+        # Otherwise this task could interrupt the connection's next user. A connection whose statement was
+        # cancelled is closed by now.
         with suppress(ValueError):
             await driver.set_progress_handler(None, 0)

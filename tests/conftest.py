@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,14 +13,14 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from loopback.fixtures import (  # noqa: F401 - for any test
+from models.database import Database
+from tests.loopback.fixtures import (  # noqa: F401 - for any test
     make_batches,
     make_claude,
     messages_api,
     messages_api_server,
 )
-from models.database import Database
-from support.prepared_databases import PostgresServer, migrate, seed_story
+from tests.support.prepared_databases import PostgresServer, migrate, seed_story
 
 # A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,6 +34,58 @@ _ROOM = 2 * 1024**3
 """Bytes; a database takes some 10 MB and is dropped after its test."""
 
 PACKAGES = ["models", "memory", "context_builder", "api"]
+
+_COSTS = {
+    "database": {"sqlite_template", "sqlite_story_template", "postgres", "database_kind"},
+    "postgres": {"postgres"},
+    "process": {"shared_index", "own_index", "chroma_server", "start"},
+}
+"""Fixtures by what they cost: a test that asks for one bears the marker, so `-m` selects by cost."""
+
+_STARTS = {"sqlite3.connect": "database", "subprocess.Popen": "process"}
+"""Audit events that only a test with the marker may raise."""
+_running: set[str] | None = None
+"""Markers of the running test; None between tests, when fixtures of a session may start anything."""
+
+
+def _audit(event: str, _arguments: object) -> None:
+    cost = _STARTS.get(event)
+    if cost is not None and _running is not None and cost not in _running:
+        raise RuntimeError(f"{event} in a test without the marker `{cost}`: `make check` must stay fast")
+
+
+sys.addaudithook(_audit)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on SQLite, and on PostgreSQL as well where it is marked `both_databases`."""
+    if "database_kind" in metafunc.fixturenames:
+        kinds: list[object] = ["sqlite"]
+        if metafunc.definition.get_closest_marker("both_databases"):
+            kinds.append(pytest.param("postgresql", marks=pytest.mark.postgres))
+        metafunc.parametrize("database_kind", kinds, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with what its fixtures cost."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        for cost, fixtures in _COSTS.items():
+            if names & fixtures:
+                item.add_marker(cost)
+        if item.get_closest_marker("model"):
+            item.add_marker("process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Hold a test to the markers that it bears."""
+    global _running  # noqa: PLW0603  an audit hook has no other way to know the test
+    _running = {mark.name for mark in item.iter_markers()}
+    try:
+        return (yield)
+    finally:
+        _running = None
 
 
 @pytest.fixture(autouse=True)
@@ -109,10 +162,10 @@ def postgres_story_url(postgres: PostgresServer) -> Iterator[str]:
     postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """A migrated, empty database of each kind."""
-    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str) -> str:
+    """A migrated, empty database."""
+    url: str = request.getfixturevalue("sqlite_url" if database_kind == "sqlite" else "postgres_url")
     return url
 
 
@@ -123,10 +176,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def story_url(request: pytest.FixtureRequest) -> str:
-    """A database of each kind that holds the demo story, which ends at `prepared_databases.STORY_ANCHOR`."""
-    kind = "sqlite_story_url" if request.param == "sqlite" else "postgres_story_url"
+@pytest.fixture
+def story_url(request: pytest.FixtureRequest, database_kind: str) -> str:
+    """A database that holds the demo story, which ends at `prepared_databases.STORY_ANCHOR`."""
+    kind = "sqlite_story_url" if database_kind == "sqlite" else "postgres_story_url"
     url: str = request.getfixturevalue(kind)
     return url
 

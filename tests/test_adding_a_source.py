@@ -1,4 +1,4 @@
-"""The page on adding a source: whoever follows it has a source that keeps every law."""
+"""The page on adding a source: anyone who follows it has a source that keeps every law."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adding-a-source.md"

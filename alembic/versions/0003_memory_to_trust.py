@@ -72,7 +72,7 @@ def downgrade() -> None:
 
 
 def _add_to_incidents() -> None:
-    """Column by column: other tables refer to this one, so SQLite must not make it anew."""
+    """Column by column: other tables refer to this one, so SQLite must not rebuild it."""
     op.add_column(
         "incidents",
         sa.Column(

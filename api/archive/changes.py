@@ -1,4 +1,4 @@
-"""What a document means for an incident and a postmortem that may be stored. Touches no database."""
+"""What a document changes in an incident and a postmortem that may be stored. Touches no database."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from api.archive.document import Document, PostmortemText
+from api.archive.document_parser import ACCEPTED
+from api.archive.documents import IncidentDocument
 from api.archive.errors import DocumentRejected
-from api.archive.readings import WANTED
 from context_builder.postmortems.document import read_document
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import body_digest, checked_markdown
 from context_builder.question.request import QuestionError
 from models import Incident, IncidentStatus, Postmortem, Provenance, ReviewStatus
 
-_UNWRITTEN = (Provenance.MODEL, Provenance.CODE)
-"""Nobody vouches for these until somebody says so."""
+_UNREVIEWED = (Provenance.MODEL, Provenance.CODE)
+"""Origins of drafts, until somebody approves them."""
+_EMPTY = (None, "")
 _KEPT_POSTMORTEM = "the postmortem, which a person has edited or reviewed"
-_REQUIRED = ("title", "severity", "started_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,54 +26,61 @@ class ImportPolicy:
     """What an import may do, and who does it when."""
 
     replace: bool = False
-    """Whether it may overwrite what was not imported, or what a person has edited or reviewed."""
+    """True if it may overwrite what was not imported, or what a person has edited or reviewed."""
     by: str | None = None
-    """Who reviews, where the file of a postmortem was marked approved or rejected."""
+    """Reviewer of postmortems whose files were marked approved or rejected."""
     at: datetime
 
 
 @dataclass(slots=True)
-class Changes:
+class PlannedChanges:
     """Columns to set; empty ones change nothing."""
 
     incident: dict[str, Any] = field(default_factory=dict)
     postmortem: dict[str, Any] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
-    """What the archive says otherwise and is left as it is here."""
+    """Columns that the archive states differently and that are left unchanged."""
 
 
 def plan_changes(
-    document: Document, incident: Incident | None, postmortem: Postmortem | None, policy: ImportPolicy
-) -> Changes:
-    """Compares a document with what is stored. Raises DocumentRejected where they do not go together."""
-    changes = Changes()
-    changes.incident = (
-        _new_incident(document) if incident is None else _changed(document, incident, policy, changes)
-    )
-    text = document.postmortem
-    if text is None:
-        return changes
-    if document.written_digest is not None and incident is not None:
-        changes.postmortem = _edited(document, text, incident, postmortem, policy, changes)
-    elif postmortem is None:
-        changes.postmortem = _new_postmortem(document, text, policy)
+    document: IncidentDocument, incident: Incident | None, postmortem: Postmortem | None, policy: ImportPolicy
+) -> PlannedChanges:
+    """Return what a document changes in the stored rows. Raises DocumentRejected where they contradict."""
+    plan = PlannedChanges()
+    if incident is None:
+        plan.incident = _new_incident(document)
     else:
-        changes.postmortem = _replaced(document, text, postmortem, policy, changes)
-    return changes
+        _change_incident(plan, document, incident, policy)
+    known = (
+        {} if incident is None else {name: getattr(incident, name) for name in ("started_at", "resolved_at")}
+    )
+    times = known | {
+        name: plan.incident[name] for name in ("started_at", "resolved_at") if name in plan.incident
+    }
+    if times["resolved_at"] is not None and times["resolved_at"] < times["started_at"]:
+        name = "started_at" if "started_at" in plan.incident and known else "resolved_at"
+        order = f"{times['resolved_at'].isoformat()} is before the start, {times['started_at'].isoformat()}"
+        raise DocumentRejected(document.location, name, order)
+    if document.markdown is None:
+        return plan
+    if document.written_digest is not None and incident is not None:
+        _change_own_postmortem(plan, document, incident, postmortem, policy)
+    elif postmortem is None:
+        plan.postmortem = _new_postmortem(document, policy)
+    else:
+        _change_postmortem(plan, document, postmortem, policy)
+    return plan
 
 
-def _new_incident(document: Document) -> dict[str, Any]:
-    for name in _REQUIRED:
+def _new_incident(document: IncidentDocument) -> dict[str, Any]:
+    for name in ("title", "severity", "started_at"):
         if document.columns.get(name) is None:
             known = f"is missing, and no incident {document.public_id!r} is known here"
-            raise DocumentRejected(document.place_of(name), name, f"{known}; {WANTED[name]}")
-    columns = dict(document.columns)
-    if document.is_over:
-        columns.setdefault("resolved_at", columns["started_at"])
-    columns.setdefault("resolved_at", None)
+            raise DocumentRejected(document.location, name, f"{known}; {ACCEPTED[name]}")
+    end = document.columns["started_at"] if document.is_over else None
+    columns: dict[str, Any] = {"symptoms": "", "resolved_at": end, **document.columns}
     return columns | {
         "public_id": document.public_id,
-        "symptoms": columns.get("symptoms") or "",
         "status": _status(columns["resolved_at"]),
         "provenance": document.provenance or Provenance.IMPORT,
         "review": document.review or _default_review(document.provenance),
@@ -85,88 +92,74 @@ def _status(resolved_at: datetime | None) -> IncidentStatus:
 
 
 def _default_review(provenance: Provenance | None) -> ReviewStatus:
-    return ReviewStatus.DRAFT if provenance in _UNWRITTEN else ReviewStatus.APPROVED
+    return ReviewStatus.DRAFT if provenance in _UNREVIEWED else ReviewStatus.APPROVED
 
 
-def _changed(
-    document: Document, incident: Incident, policy: ImportPolicy, changes: Changes
-) -> dict[str, Any]:
-    """An imported incident follows its archive; of another one only what is empty is filled."""
+def _change_incident(
+    plan: PlannedChanges, document: IncidentDocument, incident: Incident, policy: ImportPolicy
+) -> None:
+    """Let an imported incident follow its archive; of another one fill only what is empty."""
     follows = policy.replace or incident.provenance == Provenance.IMPORT
-    columns = {}
+    columns = plan.incident
     for name, value in document.columns.items():
         old = getattr(incident, name)
-        if old == value or (not follows and value in (None, "")):
+        if old == value or (not follows and value in _EMPTY):
             continue
-        if follows or old in (None, ""):
+        if follows or old in _EMPTY:
             columns[name] = value
         else:
-            changes.kept.append(name)
+            plan.kept.append(name)
     if columns and follows and incident.provenance != Provenance.IMPORT:
         columns["provenance"] = document.provenance or Provenance.IMPORT
-    after = {name: columns.get(name, getattr(incident, name)) for name in ("started_at", "resolved_at")}
-    if after["resolved_at"] is not None and after["resolved_at"] < after["started_at"]:
-        name = "started_at" if "started_at" in columns else "resolved_at"
-        raise DocumentRejected(
-            document.place_of(name), name, "is not in order with the other time as it is known here"
-        )
     if "resolved_at" in columns and _status(columns["resolved_at"]) != incident.status:
         columns["status"] = _status(columns["resolved_at"])
     may_decide = policy.replace or incident.review == ReviewStatus.DRAFT
-    if (
-        document.written_digest is None
-        and document.review
-        and document.review != incident.review
-        and may_decide
-    ):
+    is_decision = document.written_digest is None and document.review not in (None, incident.review)
+    if may_decide and is_decision:
         columns["review"] = document.review
-    return columns
 
 
-def _new_postmortem(document: Document, text: PostmortemText, policy: ImportPolicy) -> dict[str, Any]:
-    given = {"summary": "", "root_cause": None, "resolution": None} | dict(text.columns)
-    provenance = text.provenance or document.provenance
-    status = text.status or document.review or _default_review(provenance)
-    if status == ReviewStatus.APPROVED:
-        # By whoever keeps the archive; a name it has only once somebody approves it here.
+def _new_postmortem(document: IncidentDocument, policy: ImportPolicy) -> dict[str, Any]:
+    given = {"root_cause": None, "resolution": None} | dict(document.postmortem)
+    provenance = given.get("provenance") or document.provenance
+    given["status"] = given.get("status") or document.review or _default_review(provenance)
+    if given["status"] == ReviewStatus.APPROVED:
+        # By the owner of the archive; the name is set when somebody approves it here.
         given.setdefault("reviewed_at", policy.at)
     return given | {
-        "summary": given["summary"] or "",
-        "markdown": text.markdown,
+        "summary": given.get("summary") or "",
+        "markdown": document.markdown,
         "provenance": provenance or Provenance.IMPORT,
-        "status": status,
         "created_at": given.get("created_at") or policy.at,
     }
 
 
-def _replaced(
-    document: Document, text: PostmortemText, stored: Postmortem, policy: ImportPolicy, changes: Changes
-) -> dict[str, Any]:
-    """A postmortem follows its archive unless a person has edited or reviewed it here."""
-    new = _new_postmortem(document, text, policy)
-    if "created_at" not in text.columns:
+def _change_postmortem(
+    plan: PlannedChanges, document: IncidentDocument, stored: Postmortem, policy: ImportPolicy
+) -> None:
+    """Let a postmortem follow its archive unless a person has edited or reviewed it here."""
+    new = _new_postmortem(document, policy)
+    if "created_at" not in document.postmortem:
         del new["created_at"]
     if stored.provenance != Provenance.IMPORT and new["markdown"] == stored.markdown:
-        # The same text, seen again: who wrote it does not change.
+        # The same text again: its author does not change.
         del new["provenance"]
-    if text.status is None and document.review is None:
+    if document.postmortem.get("status") is None and document.review is None:
         del new["status"]
-    if "reviewed_at" not in text.columns and new.get("status", stored.status) == stored.status:
+    if "reviewed_at" not in document.postmortem and new.get("status", stored.status) == stored.status:
         new.pop("reviewed_at", None)
     columns = {name: value for name, value in new.items() if getattr(stored, name) != value}
-    if not columns:
-        return {}
-    if _is_a_persons(stored) and not policy.replace:
-        changes.kept.append(_KEPT_POSTMORTEM)
-        return {}
+    if columns and _is_by_a_person(stored) and not policy.replace:
+        plan.kept.append(_KEPT_POSTMORTEM)
+        return
     if "markdown" in columns and stored.provenance != Provenance.IMPORT:
         # What was paid for the text before is in the question log.
-        given = {"model": None, "question_id": None, "cost_usd": 0, "template": None, "incident_digest": None}
-        columns = given | columns
-    return columns
+        written_by = {"model": None, "question_id": None, "cost_usd": 0}
+        columns = written_by | {"template": None, "incident_digest": None} | columns
+    plan.postmortem = columns
 
 
-def _is_a_persons(stored: Postmortem) -> bool:
+def _is_by_a_person(stored: Postmortem) -> bool:
     return (
         stored.edited_at is not None
         or stored.reviewed_by is not None
@@ -175,50 +168,46 @@ def _is_a_persons(stored: Postmortem) -> bool:
     )
 
 
-def _edited(
-    document: Document,
-    text: PostmortemText,
+def _change_own_postmortem(
+    plan: PlannedChanges,
+    document: IncidentDocument,
     incident: Incident,
     stored: Postmortem | None,
     policy: ImportPolicy,
-    changes: Changes,
-) -> dict[str, Any]:
-    """A file that this product has written, and that a person may have edited since."""
-    digest = body_digest(text.markdown)
+) -> None:
+    """Take in a file that this product wrote, and that a person may have edited since."""
+    digest = body_digest(document.markdown or "")
     is_edited = digest != document.written_digest
     if stored is None:
-        columns = _new_postmortem(document, text, policy) | {"incident_digest": incident_digest(incident)}
-        return columns | (_by_a_person(document, text, incident, policy) if is_edited else {})
-    columns = {}
+        plan.postmortem = _new_postmortem(document, policy) | {"incident_digest": incident_digest(incident)}
+        plan.postmortem |= _edit(document, incident, policy) if is_edited else {}
+        return
     known = body_digest(stored.markdown)
-    # A copy that nobody has edited holds nothing that was not here before.
+    # An unedited copy holds nothing new.
     if is_edited and digest != known:
-        # What was edited here stays, unless the file was made from it.
+        # An edit made here stays, unless the file was made from it.
         is_based_on_it = document.written_digest == known and stored.reviewed_by is None
-        if _is_a_persons(stored) and not is_based_on_it and not policy.replace:
-            changes.kept.append(_KEPT_POSTMORTEM)
-            return {}
-        columns = _by_a_person(document, text, incident, policy)
+        if _is_by_a_person(stored) and not is_based_on_it and not policy.replace:
+            plan.kept.append(_KEPT_POSTMORTEM)
+            return
+        plan.postmortem = _edit(document, incident, policy)
     is_decision = document.review not in (None, ReviewStatus.DRAFT) and stored.status == ReviewStatus.DRAFT
-    if is_decision and (columns or digest == known):
-        columns |= {"status": document.review, "reviewed_at": policy.at, "reviewed_by": policy.by}
-    return columns
+    if is_decision and (plan.postmortem or digest == known):
+        plan.postmortem |= {"status": document.review, "reviewed_at": policy.at, "reviewed_by": policy.by}
 
 
-def _by_a_person(
-    document: Document, text: PostmortemText, incident: Incident, policy: ImportPolicy
-) -> dict[str, Any]:
-    """As an edit of the postmortem itself: who approved another text did not approve this one."""
+def _edit(document: IncidentDocument, incident: Incident, policy: ImportPolicy) -> dict[str, Any]:
+    """Return the columns of a text by a person; an approval of another text does not hold for it."""
     try:
-        markdown = checked_markdown(text.markdown)
+        markdown = checked_markdown(document.markdown or "")
     except QuestionError as error:
-        raise DocumentRejected(document.place, "text", str(error)) from None
-    told = read_document(markdown)
+        raise DocumentRejected(document.location, "text", str(error)) from None
+    parts = read_document(markdown)
     return {
         "markdown": markdown,
-        "summary": told.summary,
-        "root_cause": told.root_cause,
-        "resolution": told.resolution,
+        "summary": parts.summary,
+        "root_cause": parts.root_cause,
+        "resolution": parts.resolution,
         "provenance": Provenance.HUMAN,
         "edited_at": policy.at,
         "incident_digest": incident_digest(incident),

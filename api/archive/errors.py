@@ -1,39 +1,42 @@
 """What can go wrong with an archive.
 
-ArchiveError        the archive as a whole cannot be used; nothing was written
-DocumentRejected    one file or one line cannot be taken; the others are
+ArcpointApiError
+├── ArchiveError        the archive as a whole cannot be used; nothing was written
+└── DocumentRejected    one document cannot be imported; the others are
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from api.errors import ArcpointApiError
 
-class ArchiveError(ValueError):
-    """A path or an option cannot be used; the message says what would be accepted."""
+
+class ArchiveError(ArcpointApiError):
+    """A path or an option cannot be used; the message says what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands."""
+class Location:
+    """A file of an archive, as the caller names it, and a line of it."""
 
     path: str
-    """As the caller names it."""
-    line: int = 1
+    line: int | None = None
+    """Counted from 1. None for a key of front matter."""
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
+        return self.path if self.line is None else f"{self.path}:{self.line}"
 
-    def at(self, line: int) -> Place:
-        """Another line of the same file."""
-        return Place(self.path, line)
+    def at(self, line: int | None) -> Location:
+        """Return another line of the same file."""
+        return Location(self.path, line)
 
 
-class DocumentRejected(Exception):
-    """One document cannot be taken; says where, which field, and what would be accepted."""
+class DocumentRejected(ArcpointApiError):
+    """One document cannot be imported; says where, which field, and what is accepted."""
 
-    def __init__(self, place: Place, field: str, reason: str) -> None:
-        super().__init__(f"{place}: {field}: {reason}")
-        self.place = place
+    def __init__(self, location: Location, field: str, reason: str) -> None:
+        super().__init__(f"{location}: {field}: {reason}")
+        self.location = location
         self.field = field
         self.reason = reason

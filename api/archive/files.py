@@ -5,82 +5,57 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from api.archive.errors import ArchiveError
 
 STANDARD_STREAM = "-"
-ACCEPTED = "a folder, .md, .markdown, .jsonl, .ndjson, or - for JSON Lines on standard input"
+JSON_LINES = (".jsonl", ".ndjson")
+MARKDOWN = (".md", ".markdown")
+_ACCEPTED = "a folder, .md, .markdown, .jsonl, .ndjson, or - for JSON Lines on standard input"
+_NOT_DOCUMENTS = ("readme", "index", "template", "contributing", "license", "changelog")
+"""Names of Markdown files that lie beside postmortems and are none."""
 
 
-class Format(StrEnum):
-    """How a file is written."""
+def find_files(paths: Sequence[Path]) -> list[Path | str]:
+    """Return all files below the paths, in their order and then by name; a sentence for each left out.
 
-    MARKDOWN = "markdown"
-    JSON_LINES = "json lines"
+    Blocks.
 
-
-_FORMATS = {
-    ".md": Format.MARKDOWN,
-    ".markdown": Format.MARKDOWN,
-    ".jsonl": Format.JSON_LINES,
-    ".ndjson": Format.JSON_LINES,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveFile:
-    """One file to read, or a link to a folder, which is told and not followed."""
-
-    path: Path
-    format: Format
-    is_folder_link: bool = False
-
-
-def format_of(path: Path) -> Format | None:
-    """By the end of its name; None: it is no file of an archive."""
-    return _FORMATS.get(path.suffix.lower())
-
-
-def find_files(paths: Sequence[Path]) -> list[ArchiveFile]:
-    """All files below the paths, in the order of the paths and then of their names; hidden ones are left out.
-
-    Raises ArchiveError for a path that is not there or of no known kind. Blocks.
+    Raises:
+        ArchiveError: a path does not exist or is of no known kind.
     """
-    found = [file for path in paths for file in _below(path)]
-    return list({str(file.path): file for file in found}.values())
+    found: dict[str, Path | str] = {}
+    for path in paths:
+        try:
+            is_folder = str(path) != STANDARD_STREAM and stat.S_ISDIR(path.stat().st_mode)
+        except (OSError, ValueError) as error:  # the latter for a NUL in it
+            raise ArchiveError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        if (
+            not is_folder
+            and str(path) != STANDARD_STREAM
+            and path.suffix.lower() not in (*MARKDOWN, *JSON_LINES)
+        ):
+            raise ArchiveError(f"{path} is no archive; accepted are {_ACCEPTED}")
+        found |= {str(each): each for each in (_in_folder(path) if is_folder else [path])}
+    return list(found.values())
 
 
-def _below(path: Path) -> Iterator[ArchiveFile]:
-    if str(path) == STANDARD_STREAM:
-        yield ArchiveFile(path, Format.JSON_LINES)
-        return
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:  # the latter for a NUL in it
-        raise ArchiveError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    if stat.S_ISDIR(mode):
-        yield from _in_folder(path)
-    elif known := format_of(path):
-        yield ArchiveFile(path, known)
-    else:
-        raise ArchiveError(f"{path} is no archive; accepted are {ACCEPTED}")
-
-
-def _in_folder(folder: Path) -> Iterator[ArchiveFile]:
-    """Links to folders are not followed: they may lead in a circle, or out of the archive."""
+def _in_folder(folder: Path) -> Iterator[Path | str]:
+    """Yield the files below a folder that are not hidden."""
 
     def refuse(error: OSError) -> None:
         raise ArchiveError(f"cannot read {error.filename}: {error.strerror}") from None
 
     for where, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in folders:
-            if (link := Path(where, name)).is_symlink():
-                yield ArchiveFile(link, Format.MARKDOWN, is_folder_link=True)
-        for name in sorted(names):
-            known = format_of(Path(name))
-            if known and not name.startswith("."):
-                yield ArchiveFile(Path(where, name), known)
+        for link in (Path(where, name) for name in folders):
+            # It may lead in a circle, or out of the archive.
+            if link.is_symlink():
+                yield f"{link}: a link to a folder is not followed; name the folder itself"
+        for path in (Path(where, name) for name in sorted(names) if not name.startswith(".")):
+            suffix = path.suffix.lower()
+            if suffix in MARKDOWN and path.stem.lower() in _NOT_DOCUMENTS:
+                yield f"{path}: is left out because of its name; name the file itself to import it"
+            elif suffix in (*MARKDOWN, *JSON_LINES):
+                yield path

@@ -16,9 +16,8 @@ from api.settings import SettingsError
 from context_builder.llm.pricing import PriceFileError
 from context_builder.postmortems.template import TemplateError
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex, UnusableReviewer
+from models.errors import DatabaseError
 
 EXIT_FAILURE = 1
 BAD_INPUT = 2

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,27 +13,24 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from api.cli.failure import exit_on_error
+from api.cli.failure import EXIT_FAILURE, INTERRUPTED
+from api.cli.options import AsJson
+from api.cli.terminal.json_output import say_json
+from api.cli.terminal.streams import print_error, say
 from api.ingest import (
-    INCIDENTS,
-    REQUESTS,
     ColumnMapping,
+    IncidentRecord,
     IngestSummary,
     Progress,
-    ingest_incidents,
-    ingest_requests,
+    Report,
+    RequestRecord,
+    ingest_file,
     load_mapping,
 )
-from api.ingest.fields import Kind
-from api.ingest.summary import Report
+from api.services import open_database
 from api.settings import load_settings
-from models.database import Database
-from models.migrations import head_revision
 
 app = typer.Typer(help="Load request logs and incidents from files.", no_args_is_help=True)
-
-NOTHING_LOADED = 1
-INTERRUPTED = 130
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8.")]
 Mapping = Annotated[
@@ -54,7 +49,6 @@ Settings = Annotated[
 Rejects = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Where rejected rows go, by default NAME.rejects.jsonl.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 @app.command()
@@ -67,7 +61,7 @@ def requests(
     as_json: AsJson = False,
 ) -> None:
     """Append a request log; rows that were loaded before are left out."""
-    _run(_Load(REQUESTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+    _run(file, load_mapping(RequestRecord, mapping, settings or ()), rejects, as_json=as_json)
 
 
 @app.command()
@@ -80,60 +74,41 @@ def incidents(
     as_json: AsJson = False,
 ) -> None:
     """Add incidents, and bring those that were loaded before up to date."""
-    _run(_Load(INCIDENTS, file, mapping, tuple(settings or ()), rejects), as_json=as_json)
+    _run(file, load_mapping(IncidentRecord, mapping, settings or ()), rejects, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """One command as it was given."""
-
-    kind: Kind
-    file: Path
-    mapping: Path | None
-    settings: tuple[str, ...]
-    rejects: Path | None
-
-    def run(self, report: Report) -> IngestSummary:
-        mapping = load_mapping(self.kind, self.mapping, self.settings)
-        database = Database(load_settings().database_url)
-        return asyncio.run(self._run(database, head_revision(), mapping, report))
-
-    async def _run(
-        self, database: Database, revision: str, mapping: ColumnMapping, report: Report
-    ) -> IngestSummary:
-        ingest = ingest_requests if self.kind is REQUESTS else ingest_incidents
-        rejects = self.rejects or Path(f"{self.file.stem}.rejects.jsonl")
-        try:
-            await database.require_revision(revision)
-            return await ingest(database, self.file, mapping, rejects=rejects, progress=report)
-        finally:
-            await database.close()
-
-
-def _run(load: _Load, *, as_json: bool) -> None:
-    """Runs the load and leaves with its exit code."""
-    seen = IngestSummary()
+def _run(file: Path, mapping: ColumnMapping, rejects: Path | None, *, as_json: bool) -> None:
+    """Load the file and print the summary. Raises typer.Exit if nothing was loaded."""
+    stored = 0
     try:
-        with exit_on_error(), _progress_bar(load.file.name) as show:
+        with _progress_bar(file.name) as show:
 
             def report(progress: Progress) -> None:
-                nonlocal seen
-                seen = progress.summary
+                nonlocal stored
+                stored = progress.summary.stored
                 show(progress)
 
-            summary = load.run(report)
+            destination = rejects or Path(f"{file.stem}.rejects.jsonl")
+            summary = asyncio.run(_load(file, mapping, destination, report))
     except KeyboardInterrupt:
-        stored = f"{seen.stored:,} rows of {load.file} are stored"
-        typer.echo(f"interrupted: {stored}; the same command again continues", err=True)
+        print_error(f"interrupted: {stored:,} rows of {file} are stored; the same command again continues")
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(json.dumps(summary.as_dict(), indent=2) if as_json else _text(summary))
+    if as_json:
+        say_json(summary.as_dict())
+    else:
+        say(_text(summary))
     if not summary.stored:
-        raise typer.Exit(NOTHING_LOADED)
+        raise typer.Exit(EXIT_FAILURE)
+
+
+async def _load(file: Path, mapping: ColumnMapping, rejects: Path, report: Report) -> IngestSummary:
+    async with open_database(load_settings()) as database:
+        return await ingest_file(database, file, mapping, rejects=rejects, progress=report)
 
 
 @contextmanager
 def _progress_bar(name: str) -> Iterator[Report]:
-    """Shows rows, rate and the time left; nothing where standard error is no terminal."""
+    """Show rows, rate and the time left if standard error is a terminal."""
     console = Console(stderr=True)
     bar = ProgressBar(
         TextColumn("{task.description}", markup=False),

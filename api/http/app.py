@@ -40,9 +40,8 @@ from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.prompt.manifest import Manifest
 from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),

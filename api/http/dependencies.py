@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.services import Services
-from context_builder.queries import reading
+from context_builder.queries import query_session
 from context_builder.queries.session import DEADLINE_S
 from models.database import ReadSession
 
@@ -29,7 +29,7 @@ async def read_session(services: RunningServices) -> AsyncIterator[ReadSession]:
         QueryTimeout: The deadline has passed.
         DatabaseError: The database is unavailable.
     """
-    async with reading(services.database, deadline_s=DEADLINE_S) as session:
+    async with query_session(services.database, deadline_s=DEADLINE_S) as session:
         yield session
 
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http.json_body import to_json
 from api.http.problem import log_unexpected, problem_json, problem_of
-from context_builder.answering import Event
+from context_builder.answering import AnswerEvent
 from context_builder.builder import BuiltContext
 from context_builder.llm.chat_model import Delta
 
@@ -27,7 +27,9 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, request: Request, events: AsyncGenerator[Event, None], first: Event) -> None:
+    def __init__(
+        self, request: Request, events: AsyncGenerator[AnswerEvent, None], first: AnswerEvent
+    ) -> None:
         """`first` has already been taken from the events."""
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -72,7 +74,7 @@ class EventStream(Response):
             return KEEPALIVE_COMMENT
 
 
-def frame_of(event: Event) -> bytes:
+def frame_of(event: AnswerEvent) -> bytes:
     """Encode one event."""
     match event:
         case BuiltContext():

@@ -16,11 +16,10 @@ from starlette.responses import Response
 
 from api.errors import ArcpointApiError
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import NotResolved, QueryTimeout, Unknown
+from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseError
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +51,7 @@ class Conflict(ArcpointApiError):
 
 
 _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
-    ((Unknown, UnknownIncident), 404, "unknown", "{}"),
+    ((NotFound, UnknownIncident), 404, "unknown", "{}"),
     ((NotResolved, Conflict), 409, "conflict", "{}"),
     ((UnusableReviewer,), 422, "body", "by: {}"),
     ((QueryTimeout,), 504, "timeout", "{}"),

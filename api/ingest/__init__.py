@@ -1,23 +1,22 @@
-"""Loads request logs and incidents from CSV and JSON Lines files."""
+"""Loads request logs and incidents: `records` is what they are, `files` reads them, `store` keeps them."""
 
 from api.ingest.errors import IngestError, InputError, LoadStopped, MappingError
-from api.ingest.fields import INCIDENTS, REQUESTS
-from api.ingest.incidents import ingest_incidents
-from api.ingest.mapping import ColumnMapping, load_mapping
-from api.ingest.requests import ingest_requests
-from api.ingest.summary import IngestSummary, Progress
+from api.ingest.files import ColumnMapping, load_mapping
+from api.ingest.load import ingest_file
+from api.ingest.records import IncidentRecord, RequestRecord
+from api.ingest.summary import IngestSummary, Progress, Report
 
 __all__ = [
-    "INCIDENTS",
-    "REQUESTS",
     "ColumnMapping",
+    "IncidentRecord",
     "IngestError",
     "IngestSummary",
     "InputError",
     "LoadStopped",
     "MappingError",
     "Progress",
-    "ingest_incidents",
-    "ingest_requests",
+    "Report",
+    "RequestRecord",
+    "ingest_file",
     "load_mapping",
 ]

@@ -1,110 +1,108 @@
-"""One run: batches are read, stored one transaction each, counted and told."""
+"""One run: batches of a file are read, stored in one transaction each, counted and reported."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from api.ingest.batches import Batch, BatchReader, Record, Reject
 from api.ingest.errors import LoadStopped
-from api.ingest.file_thread import FileThread
-from api.ingest.mapping import ColumnMapping
-from api.ingest.plan import Plan
-from api.ingest.rejects import RejectsFile
-from api.ingest.summary import IngestSummary, Progress, Report, Stored
+from api.ingest.files import ColumnMapping
+from api.ingest.files.lines import Row
+from api.ingest.files.reader import Batch, read_batches
+from api.ingest.files.rejects import rejects_file
+from api.ingest.records import RequestRecord
+from api.ingest.store import StoreResult, store_incidents, store_requests
+from api.ingest.summary import IngestSummary, Progress, Report
+from models.database import Database
 
 ROWS_PER_BATCH = 2000
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the records of one batch."""
-
-    stored: Stored
-    rejects: Sequence[Reject] = ()
-    """Records that do not go together with what is stored."""
+Store = Callable[[Database, Sequence[Any]], Awaitable[StoreResult]]
 
 
-Store = Callable[[Sequence[Record]], Awaitable[Outcome]]
-"""Stores the records of one batch in one transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How to load, whatever the kind of file."""
-
-    rejects: Path | None = None
-    """Where rejected rows go; None counts them only."""
-    report: Report | None = None
-    """Told after each batch."""
-    rows_per_batch: int = ROWS_PER_BATCH
-
-
-async def load(
-    path: Path, mapping: ColumnMapping, options: LoadOptions, make_store: Callable[[Plan], Store]
+async def ingest_file(
+    database: Database,
+    path: Path,
+    mapping: ColumnMapping,
+    *,
+    rejects: Path | None = None,
+    progress: Report | None = None,
+    rows_per_batch: int = ROWS_PER_BATCH,
 ) -> IngestSummary:
-    """Loads a file from its beginning to its end.
+    """Load a file from beginning to end, one transaction a batch.
 
-    Raises InputError or MappingError before anything is written, LoadStopped after that.
+    Requests are appended; incidents are added or brought up to date. Rows that cannot be loaded go to
+    the file `rejects`. `progress` is called after each batch.
+
+    Raises:
+        InputError: the file or `rejects` cannot be used; nothing was written.
+        MappingError: the mapping does not fit the file; nothing was written.
+        LoadStopped: database or disk failed on the way; running it again continues.
     """
-    async with AsyncExitStack() as resources:
-        thread = FileThread()
-        resources.callback(thread.end)
-        reader = BatchReader(path, mapping, options.rows_per_batch)
-        resources.push_async_callback(thread.run, reader.close)
-        await thread.run(reader.open)
-        rejects = None
-        if options.rejects is not None:
-            rejects = RejectsFile(options.rejects, path)
-            resources.push_async_callback(thread.run, rejects.close)
-            await thread.run(rejects.open)
-        return await _Run(thread, reader, rejects, make_store(reader.plan)).to_end(options.report)
-
-
-class _Run:
-    def __init__(
-        self, thread: FileThread, reader: BatchReader, rejects: RejectsFile | None, store: Store
-    ) -> None:
-        self._thread = thread
-        self._reader = reader
-        self._rejects = rejects
-        self._store = store
-        self._summary = IngestSummary()
-        self._reasons: Counter[str] = Counter()
-
-    async def to_end(self, report: Report | None) -> IngestSummary:
-        started = monotonic()
-        summary = self._summary
+    store = _store_for(mapping)
+    started, summary = monotonic(), IngestSummary()
+    async with _open(path, mapping, rejects, rows_per_batch) as (next_batch, write_rejects):
         try:
-            while batch := await self._thread.run(self._reader.next_batch):
-                await self._finish(batch)
+            while batch := await next_batch():
+                result = await store(database, batch.records)
+                rejected = _rejects(batch, result)
+                if rejected:
+                    summary.rejects_file = await write_rejects(rejected)
+                # What is counted is committed.
+                summary.count(result, rejected)
                 summary.seconds = monotonic() - started
-                if report is not None:
-                    report(Progress(summary, batch.position, self._reader.source.size))
+                if progress is not None:
+                    progress(Progress(summary, batch.position, batch.size))
         except (DBAPIError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise LoadStopped(
                 f"stopped after {summary.rows:,} rows, {summary.stored:,} of them stored: {reason}; "
                 "running it again continues"
             ) from error
-        return summary
+    return summary
 
-    async def _finish(self, batch: Batch) -> None:
-        """Stores one batch, then counts it: what is counted is committed."""
-        outcome = await self._store(batch.records)
-        self._summary.count(outcome.stored)
-        rejects = [*batch.rejects, *outcome.rejects]
-        if self._rejects is not None and rejects:
-            rejects.sort(key=lambda reject: reject.row.line)
-            await self._thread.run(self._rejects.add, rejects)
-            self._summary.rejects_file = str(self._rejects.path)
-        self._reasons.update(reject.error.kind for reject in rejects)
-        self._summary.reasons = dict(self._reasons.most_common())
-        self._summary.rows += len(batch)
-        self._summary.rejected += len(rejects)
+
+def _store_for(mapping: ColumnMapping) -> Store:
+    if mapping.record_type is not RequestRecord:
+        return store_incidents
+    tier = mapping.fields.get("tier")
+    return partial(store_requests, tier_is_default=tier is not None and tier.constant is not None)
+
+
+@asynccontextmanager
+async def _open(
+    path: Path, mapping: ColumnMapping, rejects: Path | None, rows_per_batch: int
+) -> AsyncIterator[
+    tuple[Callable[[], Awaitable[Batch | None]], Callable[[list[Row]], Awaitable[str | None]]]
+]:
+    """Give functions that read a batch and write rejects; the latter returns where they are.
+
+    All file work is done in one thread, so that a cancelled load does not close a file while it is read.
+    """
+    executor = ThreadPoolExecutor(max_workers=1)
+    in_thread = partial(asyncio.get_running_loop().run_in_executor, executor)
+    files = ExitStack()
+    try:
+        batches = files.enter_context(closing(read_batches(path, mapping, rows_per_batch)))
+        opening = nullcontext(lambda _: None) if rejects is None else rejects_file(rejects, path)
+        write = await in_thread(files.enter_context, opening)
+        yield partial(in_thread, next, batches, None), partial(in_thread, write)
+    finally:
+        await in_thread(files.close)
+        executor.shutdown(wait=False)
+
+
+def _rejects(batch: Batch, result: StoreResult) -> list[Row]:
+    """Return what is rejected of a batch, in the order of the file."""
+    contradictions = result.contradictions.items()
+    contradicted = [replace(batch.rows[index], problems=(problem,)) for index, problem in contradictions]
+    return sorted([*batch.rejects, *contradicted], key=lambda row: row.line)

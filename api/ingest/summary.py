@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from api.ingest.files.lines import Row
+from api.ingest.store import StoreResult
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What storing one batch changed."""
-
-    added: int = 0
-    updated: int = 0
-    already_present: int = 0
-    deployments_created: int = 0
-    users_created: int = 0
+_COUNTS = ("added", "updated", "already_present", "deployments_created", "users_created")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,16 +23,16 @@ class IngestSummary:
     already_present: int = 0
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
-    """Rejected rows by kind of reason."""
+    """Rejected rows by field and kind of problem; a row with several problems counts under each."""
     deployments_created: int = 0
     users_created: int = 0
     seconds: float = 0.0
     rejects_file: str | None = None
-    """Where the rejected rows are; None when there are none."""
+    """Where the rejected rows are; None if there are none."""
 
     @property
     def rows_per_second(self) -> float:
-        """Rows read, whatever became of them."""
+        """Rows read, rejected ones included."""
         return self.rows / self.seconds if self.seconds else 0.0
 
     @property
@@ -45,13 +40,19 @@ class IngestSummary:
         """Rows of the file that are in the database now."""
         return self.added + self.updated + self.already_present
 
-    def count(self, stored: Stored) -> None:
-        """Adds what one batch changed."""
-        for name, number in asdict(stored).items():
-            setattr(self, name, getattr(self, name) + number)
+    def count(self, result: StoreResult, rejects: Iterable[Row]) -> None:
+        """Add what became of one batch."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(result, name))
+        reasons = Counter(self.reasons)
+        for row in rejects:
+            self.rejected += 1
+            reasons.update(problem.label for problem in row.problems)
+        self.reasons = dict(reasons.most_common())
+        self.rows = self.stored + self.rejected
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts as a JSON document."""
+        """Return the counts as a JSON document."""
         return asdict(self) | {
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows_per_second, 1),
@@ -60,7 +61,7 @@ class IngestSummary:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a load is, told after each batch."""
+    """How far a load is after a batch."""
 
     summary: IngestSummary
     """Still counting; read it, do not keep it."""

@@ -1,1 +1,1 @@
-"""What the model wrote, checked against the facts of its prompt."""
+"""The answer: the model's text checked against the facts of its prompt."""

@@ -1,4 +1,4 @@
-"""What comes back: the answer with its citations, doubts, manifest and cost."""
+"""The answer to a question with its citations, unsupported claims, manifest and cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from context_builder.text.wire import WIRE, Usd
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A reference that the answer uses, with the fact it stands for."""
+    """A reference in the answer and the fact that it identifies."""
 
     ref: str
     source: str
@@ -33,7 +33,7 @@ class ClaimIssue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A sentence of the answer that code could not back with the facts shown."""
+    """A sentence of the answer that the facts of the prompt do not support."""
 
     sentence: str
     doubt: ClaimIssue
@@ -57,10 +57,10 @@ class Answer:
     confidence: Confidence
     manifest: Manifest
     model: str | None
-    """The model that wrote the text; None: no model was called or it failed, see `no_model_reason`."""
+    """The model that wrote the text; None if no model was called or it failed, see `no_model_reason`."""
     no_model_reason: str | None
     stop_reason: str | None
-    """The API's stop reason; anything but `end_turn` means that the text is not whole."""
+    """The API's stop reason; any value but `end_turn` means that the text is incomplete."""
     usage: Usage | None
     cost_usd: Usd
     latency_ms: int

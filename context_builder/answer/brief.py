@@ -1,86 +1,89 @@
-"""The answer when no model writes one: the most useful facts in their own words, with references. Pure."""
+"""Writes the answer when no model does: the most useful facts in their own words, with references. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from context_builder.prompt.manifest import FactEntry, Manifest, SourceEntry
 from context_builder.source import Status
 from context_builder.text.formatting import format_time
 
 MAX_SUMMARIES = 3
-"""Of the sources that have most to say."""
+"""Summary lines of sources."""
 MAX_ON_TOPIC = 10
-MAX_BESIDE = 3
-"""What else is going on, for a reader who may have asked about a symptom."""
+MAX_OFF_TOPIC = 3
+"""Facts off topic, for a reader who may have asked about a symptom."""
 MAX_CHARACTERS = 320
-"""Of one fact: at three in the morning nobody reads a paragraph in a list."""
-_NOT_READ = (Status.TIMEOUT, Status.ERROR)
+"""Length of one fact: a brief is read in the middle of an outage."""
+_FAILED = (Status.TIMEOUT, Status.ERROR)
 
 
 def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str:
-    """A Markdown brief of what the prompt holds.
+    """Return a Markdown brief of the facts in the prompt.
 
-    `reason` says why there is no model's answer; `called` that there was a call which came to nothing.
+    `reason` explains why there is no answer of a model; `called` is True if a call was made and failed.
     """
-    kept = [fact for fact in manifest.facts if fact.is_shown]
-    on_topic = [fact for fact in kept if fact.on_topic]
-    beside = [fact for fact in kept if not fact.on_topic]
-    about = {fact.source for fact in on_topic}
-    summaries = [source for source in manifest.sources if source.name in about and not source.stable]
+    shown = [fact for fact in manifest.facts if fact.is_shown]
+    on_topic = [fact for fact in shown if fact.on_topic]
+    off_topic = [fact for fact in shown if not fact.on_topic]
+    names = {fact.source for fact in on_topic}
+    summaries = [source for source in manifest.sources if source.name in names and not source.stable]
     window = f"From {format_time(manifest.window.start)} to {format_time(manifest.window.end)} UTC"
     return "\n".join(
         [
-            f"**{'The model gave no whole answer' if called else 'No model was called'}:** {reason}",
+            f"**{'The model returned no complete answer' if called else 'No model was called'}:** {reason}",
             "",
             f"{window}, {', '.join(manifest.scope) or 'the whole gateway'}:",
             "",
-            *(_header(source) for source in summaries[:MAX_SUMMARIES]),
+            *(f"- {source.name}: {_cited(source, source.header)}" for source in summaries[:MAX_SUMMARIES]),
             *_facts(on_topic[:MAX_ON_TOPIC]),
-            *_listed("Also going on:" if on_topic else "What is known:", _facts(beside[:MAX_BESIDE])),
-            *_listed("Not known:", _limits(manifest)),
+            *_section("Also happening:" if on_topic else "What is known:", _facts(off_topic[:MAX_OFF_TOPIC])),
+            *_section("Not known:", _limitations(manifest)),
         ]
     )
 
 
-def _header(source: SourceEntry) -> str:
-    return f"- {source.name}: {source.header} [{source.ref}]"
+def _facts(facts: Iterable[FactEntry]) -> Iterator[str]:
+    return (f"- {_shortened(fact.text)} [{fact.ref}]" for fact in facts)
 
 
-def _facts(facts: list[FactEntry]) -> Iterator[str]:
-    return (f"- {_clipped(fact.text)} [{fact.ref}]" for fact in facts)
+def _cited(source: SourceEntry, text: str) -> str:
+    return f"{text} [{source.ref}]"
 
 
-def _clipped(text: str) -> str:
-    """A long fact's first clauses, its quotation closed; the manifest has the whole."""
+def _shortened(text: str) -> str:
+    """Return the first clauses of a long fact, with its quotation closed."""
     if len(text) <= MAX_CHARACTERS:
         return text
     start = text[:MAX_CHARACTERS]
-    # Between clauses, so that no number is parted from its unit, and never within a word.
+    # Between clauses, to keep numbers with their units, or at least between words.
     end = max(start.rfind(mark) for mark in ("; ", ", ", ". ", "» "))
     kept = start[: end + 1] if end > 0 else start.rpartition(" ")[0]
     return f"{kept.rstrip(' ;,')}{'»' if kept.count('«') > kept.count('»') else ''} …"
 
 
-def _listed(title: str, lines: Iterator[str]) -> Iterator[str]:
-    found = list(lines)
-    if found:
-        yield from ("", title, "", *found)
+def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+    items = list(lines)
+    if items:
+        yield from ("", title, "", *items)
 
 
-def _limits(manifest: Manifest) -> Iterator[str]:
-    """What the reader must not take for complete."""
+def _limitations(manifest: Manifest) -> Iterator[str]:
+    """Yield what makes the brief incomplete."""
     for source in manifest.sources:
-        if source.status in _NOT_READ:
-            said = source.error or source.header
-            yield f"- {source.name} could not be read ({source.status}): {said} [{source.ref}]"
-        elif source.status is Status.EMPTY and not source.folded:
-            yield f"- {source.name}: {source.header} [{source.ref}]"
-        if not source.folded:
-            yield from (f"- {source.name}: {gap} [{source.ref}]" for gap in source.gaps)
+        yield from _source_limitations(source)
     empty = [source.name for source in manifest.sources if source.folded and source.status is Status.EMPTY]
     if empty:
-        yield f"- read and empty: {', '.join(empty)}"
+        yield f"- no data: {', '.join(empty)}"
     for unknown in manifest.unknown_names:
-        near = f"; near: {', '.join(unknown.near)}" if unknown.near else ""
-        yield f"- nothing is called {unknown.name} here{near}"
+        near = f"; similar names: {', '.join(unknown.near)}" if unknown.near else ""
+        yield f"- unknown name: {unknown.name}{near}"
+
+
+def _source_limitations(source: SourceEntry) -> Iterator[str]:
+    if source.status in _FAILED:
+        message = _cited(source, source.error or source.header)
+        yield f"- {source.name} could not be read ({source.status}): {message}"
+    if not source.folded:
+        texts = [source.header] if source.status is Status.EMPTY else []
+        yield from (f"- {source.name}: {_cited(source, text)}" for text in (*texts, *source.gaps))

@@ -1,6 +1,6 @@
-"""The numbers, times and names that a text states. Pure.
+"""Finds the numbers, times and names in a text. Pure.
 
-Words such as "two" or "twice" are not read as numbers, and signs are ignored.
+Number words such as "two" or "twice" and signs are ignored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MILLISECONDS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400
 
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
 _NUMBER = r"\d{1,3}(?:[,\u00a0\u202f\u2009]\d{3}){1,6}+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
-# Every repetition is possessive or bounded: an answer is checked in time that grows with its length alone.
+# Every repetition is possessive or bounded, so that checking takes time linear in the length of an answer.
 _TOKEN = re.compile(
     rf"""
     (?P<date>\d{{4}}-\d{{2}}-\d{{2}}) (?:[T\ ](?P<time>{_CLOCK}))? (?:Z|\ ?UTC)? (?!\w)
@@ -45,7 +45,7 @@ _TOKEN = re.compile(
     (?:[\ \u00a0\u202f-]?(?P<unit>(?i:{_UNIT})) (?!\w) | (?P<percent>[\ \u00a0\u202f]?%) | (?!\w))
   | (?P<name>\w[\w./:@+\#-]*+)
     """,
-    re.VERBOSE | re.ASCII,  # other scripts may stand right beside a number
+    re.VERBOSE | re.ASCII,  # a number may be adjacent to other scripts
 )
 _WORD_BEFORE = re.compile(r"([A-Za-z]+) $")
 _SPAN = re.compile(r"(\d+)(ms|min|[dhms])")
@@ -60,7 +60,7 @@ _MEASURE = re.compile(
     r"|(?:top|tier|level|step|phase|day|week|part|sev|option|priority)-?\d+",
     re.IGNORECASE,
 )
-"""Words of the trade that name nothing in particular."""
+"""Technical terms that are not names."""
 _AFFIXES = re.compile(
     r"^(?:non|pre|post|mid)-|-(?:based|hosted|only|related|specific|backed|like|style|side|wide)$"
 )
@@ -68,67 +68,67 @@ _AFFIXES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as written, with its unit where it has one."""
+    """A number, with its unit if there is one."""
 
     written: str
     value: Decimal
     unit: str = ""
-    after: str = ""
-    """The word right before it, in lower case: `version` in "version 2.4"."""
+    label: str = ""
+    """The preceding word in lower case: `version` in "version 2.4"."""
 
     @property
     def milliseconds(self) -> Decimal | None:
-        """A span of time in one unit; None for anything else."""
+        """The duration; None for any other quantity."""
         return self.value * _MILLISECONDS[self.unit] if self.unit in _MILLISECONDS else None
 
-    def rounds(self, span: Decimal) -> bool:
-        """Whether this is the span, in ms, as written in this unit with at least two digits."""
+    def is_rounded(self, duration_ms: Decimal) -> bool:
+        """Return True if this is the duration, rounded in this unit to two digits or more."""
         digits = self.value.as_tuple()
-        if self.unit not in _MILLISECONDS or (self.milliseconds != span and len(digits.digits) == 1):
+        if self.unit not in _MILLISECONDS or (self.milliseconds != duration_ms and len(digits.digits) == 1):
             return False
         half = Decimal(1).scaleb(int(digits.exponent)) / 2
-        return abs(span / _MILLISECONDS[self.unit] - self.value) <= half
+        return abs(duration_ms / _MILLISECONDS[self.unit] - self.value) <= half
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A date, a time of day or both, as far as written."""
+class TimeClaim:
+    """A date, a time of day or both, with the parts that are written."""
 
     written: str
     year: str | None = None
     day: tuple[int, int] | None = None
     """Month and day."""
     clock: tuple[int, ...] = ()
-    """Hour, minute and, where written, second."""
+    """Hour, minute and, if written, second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A word that is spelled like a name: with digits among letters, underscores or slashes."""
+    """A word spelled like a name: with letters and digits, underscores or slashes."""
 
     written: str
 
     @property
-    def folded(self) -> str:
-        """The name in the spelling in which it is looked up."""
+    def casefolded(self) -> str:
+        """The name in the case used for comparison."""
         return self.written.casefold()
 
     @property
     def is_pair_of_words(self) -> bool:
-        """`claude/aws`, which may be a name, but also `and/or`."""
+        """True for `claude/aws`, which may be a name, but also for `and/or`."""
         return "/" in self.written and self.written.replace("/", "").isalpha()
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What stands between slashes."""
-        return tuple(part for part in self.folded.split("/") if part)
+        """The parts between slashes."""
+        return tuple(part for part in self.casefolded.split("/") if part)
 
 
-Claim = Quantity | Moment | Name
+Claim = Quantity | TimeClaim | Name
 
 
-def claims(text: str) -> Iterator[Claim]:
-    """What a text states, in order; Markdown's emphasis and code marks are no part of it."""
+def find_claims(text: str) -> Iterator[Claim]:
+    """Yield the claims of a text in order, ignoring Markdown emphasis and code marks."""
     plain = _MARKUP.sub("", _MARKUP_INSIDE.sub(" ", _ESCAPE.sub("", text))).translate(_LOOKALIKES)
     for token in _TOKEN.finditer(plain):
         if token["number"]:
@@ -137,15 +137,15 @@ def claims(text: str) -> Iterator[Claim]:
         elif token["name"] or token["version"]:
             yield from _name(token.group().rstrip("./:@+#-"))
         elif token["spans"]:
-            yield from (Quantity(s, Decimal(n), _unit(u)) for s, n, u in _spans(token["spans"]))
+            yield from (Quantity(s, Decimal(n), _unit(u)) for s, n, u in _durations(token["spans"]))
         else:
-            yield _moment(token)
+            yield _time(token)
 
 
-def _quantity(token: re.Match[str], after: str) -> Quantity:
+def _quantity(token: re.Match[str], label: str) -> Quantity:
     digits = re.sub(r"[^\d.]", "", token["number"])
     unit = "%" if token["percent"] else "$" if token["currency"] else _unit(token["unit"] or "")
-    return Quantity(token["number"], Decimal(digits), unit, after)
+    return Quantity(token["number"], Decimal(digits), unit, label)
 
 
 def _unit(word: str) -> str:
@@ -153,26 +153,26 @@ def _unit(word: str) -> str:
     return next((unit for unit, words in _UNITS.items() if word and re.fullmatch(words, folded)), "")
 
 
-def _spans(text: str) -> Iterator[tuple[str, str, str]]:
-    """`10h51m` is two spans."""
+def _durations(text: str) -> Iterator[tuple[str, str, str]]:
+    """Split `10h51m` into its two durations."""
     return ((span.group(), span.group(1), span.group(2)) for span in _SPAN.finditer(text))
 
 
-def _moment(token: re.Match[str]) -> Moment:
+def _time(token: re.Match[str]) -> TimeClaim:
     written = token.group().strip()
     clock = tuple(int(part) for part in re.split(r"[:.]", token["time"] or token["clock"] or "")[:3] if part)
     if token["date"]:
         year, month, day = token["date"].split("-")
-        return Moment(written, year, (int(month), int(day)), clock)
+        return TimeClaim(written, year, (int(month), int(day)), clock)
     if token["clock"]:
-        return Moment(written, clock=clock)
+        return TimeClaim(written, clock=clock)
     month_name = token["month"] or token["month_first"]
     day_of_month = int(token["day"] or token["day_last"])
-    return Moment(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
+    return TimeClaim(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
 
 
 def _name(word: str) -> Iterator[Claim]:
-    """The word as a name, the numbers in it where it is none, nothing where it is an ordinary word."""
+    """Yield the word if it is a name, else the numbers in it, nothing for an ordinary word."""
     bare = _AFFIXES.sub("", word)
     parts = [part for part in bare.split("/") if part]
     is_pair = len(parts) > 1 and all(part.isalpha() for part in parts)

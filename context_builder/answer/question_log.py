@@ -1,4 +1,4 @@
-"""Keeps every question with its manifest, answer and cost."""
+"""Stores questions with their manifest, answer and cost."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from models.database import Database, WriteSession
 
 
 class QuestionLog:
-    """The log of questions in one database."""
+    """The question log of one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @property
-    def is_kept(self) -> bool:
-        """Whether questions may be stored at all."""
+    def is_enabled(self) -> bool:
+        """True if the database accepts writes."""
         return not self._database.read_only
 
     async def record(self, answer: Answer, *, asker: str | None, asked_at: datetime) -> int:
-        """Stores one answered question; gives its database id."""
+        """Store one answered question and return its database id."""
         async with self._database.write() as session:
             return await self.record_in(session, answer, asker=asker, asked_at=asked_at)
 
     async def record_in(
         self, session: WriteSession, answer: Answer, *, asker: str | None, asked_at: datetime
     ) -> int:
-        """Stores one answered question within the caller's transaction."""
+        """Store one answered question within the caller's transaction and return its database id."""
         manifest = answer.manifest
         row = Question(
             public_id=answer.id,
@@ -57,7 +57,7 @@ class QuestionLog:
         return row.id
 
     async def manifest(self, public_id: str) -> Manifest | None:
-        """The manifest of a logged question, from which `render` makes its prompt again."""
+        """Return the manifest of a logged question, which reproduces its prompt; None if unknown."""
         async with self._database.read() as session:
             stored = await session.scalar(select(Question.manifest).where(Question.public_id == public_id))
         return None if stored is None else Manifest.from_json(stored)

@@ -1,4 +1,4 @@
-"""A Markdown answer as sentences, each with the references that it cites. Pure."""
+"""Splits a Markdown answer into sentences with their cited references. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 _REF = r"[A-Z]{1,3}\d{1,6}+"
 _JOINED = r"(?:[,;&/–—-]|to\b|and\b)"
-# Possessive throughout: an answer can be made to look like one endless reference.
+# Possessive throughout, since an answer can be crafted to look like one endless reference.
 _BRACKET = re.compile(rf"\[\s*+({_REF}(?:\s*+{_JOINED}\s*+(?:{_REF}|\d{{1,6}}+))*+)\s*+\]")
 _RANGE = re.compile(r"([A-Z]{1,3})(\d{1,6})(?:\s*(?:-|–|—|to\b)\s*(?:\1)?(\d{1,6}))?")
 _MAX_RANGE = 50
@@ -20,12 +20,12 @@ _MARK = re.compile(r"\s*(?:(?P<item>(?:[-*+•]|\d{1,3}[.)])\s)|(?P<heading>\#+\
 _HARD_BREAK = re.compile(r"(?:\s\s|\\)$")
 
 _STOP = r"(?<![.!?…。！？])[.!?…。！？]++[*_`\"'”’»)」』）]*+"
-_LATE = re.compile(rf"({_STOP})((?:\s*+{_BRACKET.pattern})++)(?!\()")
+_REF_AFTER_STOP = re.compile(rf"({_STOP})((?:\s*+{_BRACKET.pattern})++)(?!\()")
 _END = re.compile(rf"{_STOP}(?:\s++|(?<=[。！？])|(?<=[。！？][」』）]))")
 _LAST_WORD = re.compile(r"[\w.]{1,10}$")
-_NEVER_LAST = frozenset({"e.g", "i.e", "vs", "approx", "cf", "resp", "incl", "ca", "est"})
-_SELDOM_LAST = re.compile(r"etc|no|max|min|avg|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
-"""Abbreviations after which only a capital begins a sentence."""
+_ABBREVIATIONS = frozenset({"e.g", "i.e", "vs", "approx", "cf", "resp", "incl", "ca", "est"})
+_USUAL_ABBREVIATIONS = re.compile(r"etc|no|max|min|avg|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
+"""Words that end a sentence only before a capital letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Sentence:
 class _Kind(Enum):
     PROSE = auto()
     ITEM = auto()
-    """A list item or table row says one thing: a single reference covers all of it."""
+    """A list item or table row makes one statement: a single reference covers all of it."""
     CODE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A line, or several that make one paragraph or item."""
+    """A line, or the lines of one paragraph or item."""
 
     text: str
     kind: _Kind = _Kind.PROSE
@@ -56,8 +56,8 @@ class _Block:
     ends: bool = True
 
 
-def sentences(answer: str) -> Iterator[Sentence]:
-    """The sentences of an answer, in order."""
+def split_sentences(answer: str) -> Iterator[Sentence]:
+    """Yield the sentences of an answer in order."""
     for block in _blocks(answer):
         if not block.text:
             continue
@@ -69,8 +69,8 @@ def sentences(answer: str) -> Iterator[Sentence]:
             yield from _split(block.text)
 
 
-def references(text: str) -> tuple[str, ...]:
-    """The references that a text cites, in order, ranges such as [H1-H3] or [H1-3] written out."""
+def parse_references(text: str) -> tuple[str, ...]:
+    """Return the cited references in order; ranges such as [H1-H3] or [H1-3] are expanded."""
     found: list[str] = []
     for bracket in _BRACKET.finditer(text):
         for prefix, first, last in _RANGE.findall(bracket.group(1)):
@@ -83,11 +83,11 @@ def references(text: str) -> tuple[str, ...]:
 
 
 def _sentence(text: str, *, is_code: bool = False) -> Sentence:
-    return Sentence(text, _BRACKET.sub(" ", text), references(text), is_code)
+    return Sentence(text, _BRACKET.sub(" ", text), parse_references(text), is_code)
 
 
 def _blocks(answer: str) -> Iterator[_Block]:
-    """Paragraphs, items, rows and lines of code."""
+    """Yield paragraphs, items, table rows and lines of code."""
     parts: list[_Block] = []
     for line in _lines(answer):
         if parts and line.begins:
@@ -119,7 +119,7 @@ def _lines(answer: str) -> Iterator[_Block]:
 
 
 def _line(line: str) -> _Block:
-    """A line of Markdown without list, heading and quote marks."""
+    """Strip list, heading and quote marks from a line of Markdown."""
     if _RULE.fullmatch(line):
         return _Block("")
     marks: set[str | None] = set()
@@ -138,13 +138,13 @@ def _line(line: str) -> _Block:
 
 
 def _split(text: str) -> Iterator[Sentence]:
-    # "... is down. [H1] Next ..." cites H1 for what stands before it.
-    moved = _LATE.sub(lambda late: f"{late.group(2)}{late.group(1)} ", text)
+    # "... is down. [H1] Next ..." cites H1 for the preceding sentence.
+    moved = _REF_AFTER_STOP.sub(lambda match: f"{match.group(2)}{match.group(1)} ", text)
     return (_sentence(part) for part in _parts(moved))
 
 
 def _covered(found: Iterator[Sentence]) -> Iterator[Sentence]:
-    """A reference in an item also covers the sentences before it that cite nothing."""
+    """Extend each reference in an item to the preceding sentences without one."""
     covered: list[Sentence] = []
     covering: tuple[str, ...] = ()
     for sentence in reversed(list(found)):
@@ -159,7 +159,7 @@ def _parts(text: str) -> Iterator[str]:
         before = _LAST_WORD.search(text[max(0, end.start() - 10) : end.start()])
         word = before.group().casefold() if before else ""
         is_capital = text[end.end() : end.end() + 1].isupper()
-        if word not in _NEVER_LAST and (is_capital or not _SELDOM_LAST.fullmatch(word)):
+        if word not in _ABBREVIATIONS and (is_capital or not _USUAL_ABBREVIATIONS.fullmatch(word)):
             yield text[start : end.end()].strip()
             start = end.end()
     if text[start:].strip():

@@ -1,1 +1,1 @@
-"""Exploration: what a good engineer would dig out of the rollups before asking anybody."""
+"""Detects change points in the rollups, finds their drivers, and collects change events near them."""

@@ -1,195 +1,170 @@
-"""Which values of which dimensions carry a change: single ones and pairs. Pure.
-
-A slice's excess is what it has after the onset beyond what its own past leads to expect. Its share is its
-part of all positive excess in its dimension, its size the part that an even spread would give it.
-The best description of a change has most of the excess in the fewest requests: slices are ranked by share
-minus size, as in the contribution and surprise of Adtributor (Bhagwan et al., NSDI 2014, section 4).
-"""
+"""Attributes a change to its drivers: by the dimensions of requests, by error code and by user."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from datetime import timedelta
 
-import numpy as np
-import numpy.typing as npt
+from sqlalchemy import select
 
-from context_builder.exploration.series.signal import Floats, Noise, SignalLevel
-from context_builder.exploration.series.slices import Chosen, Slice
+from context_builder.exploration.breakdown import (
+    ComparedSpans,
+    LatencyHistograms,
+    code_breakdown,
+    error_breakdown,
+    latency_breakdown,
+    quality_breakdown,
+    total_breakdown,
+    user_breakdown,
+)
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown, Driver, find_drivers
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.signal import SignalLevel
+from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.user_sample import MAX_REQUESTS as MAX_SAMPLED
+from context_builder.exploration.user_sample import user_error_breakdown, user_volume_breakdown
+from context_builder.question.request import ContextRequest
+from models import Deployment
+from models.database import ReadSession
 
-MIN_SHARE = 0.15
-MIN_CONCENTRATION = 0.12
-MIN_EVIDENCE = 12.0
-"""About three and a half standard deviations: some hundred slices are compared."""
-AS_GOOD = 0.03
-"""Concentrations that differ by less describe a change equally well."""
-PAIR_GAIN = 0.05
-"""By so much a pair has to describe the change better than each of its two values alone."""
-MAX_DRIVERS = 3
-_PRIOR = 20.0
-"""Weight of the level of everything in the expectation of a slice with little past."""
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """Weight and mass after and before an onset, by cells that agree in all dimensions."""
-
-    values: Mapping[str, Sequence[str]]
-    """Of each dimension, the value of every cell; empty where it has none."""
-    weight: Floats
-    mass: Floats
-    past_weight: Floats
-    past_mass: Floats
-    noise: Noise
-    exposure: float | None = None
-    """For totals: mass to expect for each one in the past. None: masses are shares of weights."""
-    unit: float = 1.0
-    """What a mass of 1 stands for: dollars of cost, where masses are in units of the mean cost."""
-
-    def holds(self, one: Slice) -> Chosen:
-        """Which cells are in a slice; none where a dimension of it is not among these."""
-        chosen = np.ones(len(self.weight), dtype=np.bool_)
-        for dimension, value in one.values:
-            chosen &= np.array([known == value for known in self.values.get(dimension, [""] * len(chosen))])
-        return chosen
+MIN_USER_SHARE = 0.35
+"""Minimum share of a change for a user to be a driver."""
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
-    """A slice that carries part of a change."""
+class Attribution:
+    """A change and its drivers in one set of dimensions."""
 
-    slice: Slice
-    share: float
-    """Of the change, in [0, 1]."""
-    size: float
-    """Of what the change could have hit, in [0, 1]."""
-    excess: float
-    after: SignalLevel
-    before: SignalLevel
-    cells: tuple[int, ...]
-    """Which cells of the breakdown it is made of."""
-    alike: tuple[Slice, ...] = ()
-    """Other single values that describe the change about as well."""
+    shift: ChangePoint
+    drivers: tuple[Driver, ...]
+    breakdown: Breakdown
+    latencies: LatencyHistograms | None = None
+    note: str = ""
+    """Restriction of its figures, such as a sample."""
+    is_main: bool = False
+    """True if its dimensions are those of every request."""
+    within: Slice | None = None
+    """The slice that was broken down; None: everything in scope."""
 
     @property
-    def concentration(self) -> float:
-        """How much more of the change it has than an even spread would give it."""
-        return self.share - self.size
+    def everything(self) -> Driver:
+        """The whole breakdown, as one driver."""
+        parts = self.breakdown
+        after = SignalLevel(float(parts.weight.sum()), float(parts.mass.sum()))
+        before = SignalLevel(float(parts.past_weight.sum()), float(parts.past_mass.sum()))
+        return Driver(Slice(), 1.0, 1.0, 0.0, after, before, tuple(range(len(parts.weight))))
 
 
-def attribute(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
-    """The slices that carry the change, the best description first; none where it is spread evenly.
+async def attribute_change(
+    session: ReadSession,
+    request: ContextRequest,
+    shift: ChangePoint,
+    lookback: timedelta,
+    without: Sequence[Slice] = (),
+) -> list[Attribution]:
+    """Attribute a change by each set of dimensions, against a baseline of `lookback` before the window.
 
-    What `without` holds is left out: the slices that carry another change of the same time.
-
-    Each further one is looked for in what those before it leave, so that none is told for another's sake.
+    `without` are drivers of other changes of the metric; if nothing is left without them, so is no change.
     """
-    left = np.ones(len(breakdown.weight), dtype=np.bool_)
-    for one in without:
-        left &= ~breakdown.holds(one)
-    chosen: list[Driver] = []
-    whole = 0.0
-    while len(chosen) < MAX_DRIVERS and left.any():
-        best = _best(breakdown, list(_candidates(breakdown, left, rose=rose)))
-        if best is None:
-            break
-        whole = whole or best.excess / best.share
-        driver = replace(best, share=min(1.0, best.excess / whole))
-        if driver.share < MIN_SHARE:
-            break
-        chosen.append(driver)
-        left[list(driver.cells)] = False
-    return chosen
+    parts = await _attributions(session, request, shift, ComparedSpans.of(shift, request, lookback), without)
+    return [] if without and not any(part.drivers for part in parts if part.is_main) else parts
 
 
-def _candidates(breakdown: Breakdown, left: Chosen, *, rose: bool) -> Iterator[Driver]:
-    """Every slice of the cells that are left that describes the change well enough."""
-    singles = [
-        driver for name in breakdown.values for driver in _of_dimensions(breakdown, left, (name,), rose=rose)
+async def _attributions(
+    session: ReadSession,
+    request: ContextRequest,
+    shift: ChangePoint,
+    spans: ComparedSpans,
+    without: Sequence[Slice],
+) -> list[Attribution]:
+    if shift.metric is Metric.LATENCY:
+        breakdown, latencies = await latency_breakdown(session, request, spans)
+        return [await _attribution(shift, breakdown, without, latencies=latencies)]
+    if shift.metric is Metric.QUALITY:
+        return [await _attribution(shift, await quality_breakdown(session, request, spans), without)]
+    if shift.metric is Metric.ERRORS:
+        return await _error_attributions(session, request, shift, spans, without)
+    return await _total_attributions(session, request, shift, spans, without)
+
+
+async def _error_attributions(
+    session: ReadSession,
+    request: ContextRequest,
+    shift: ChangePoint,
+    spans: ComparedSpans,
+    without: Sequence[Slice],
+) -> list[Attribution]:
+    """Attribute by the dimensions of requests; within the slice of the change by error code and user."""
+    within = await _narrow_to_slice(session, request, shift)
+    parts = [
+        await _attribution(shift, await error_breakdown(session, request, spans), without),
+        await _attribution(shift, await code_breakdown(session, within, spans), within=shift.slice),
     ]
-    yield from singles
-    best = {driver.slice.values[0]: driver.concentration for driver in singles}
-    for pair in combinations(breakdown.values, 2):
-        for driver in _of_dimensions(breakdown, left, pair, rose=rose):
-            alone = max(best.get(value, 0.0) for value in driver.slice.values)
-            if driver.concentration >= alone + PAIR_GAIN:
-                yield driver
+    if not _has_single_user(request):
+        users, complete = await user_error_breakdown(session, within, spans, shift)
+        parts.append(await _attribution(shift, users, note=_sample_note(complete), within=shift.slice))
+    return parts
 
 
-def _best(breakdown: Breakdown, candidates: Sequence[Driver]) -> Driver | None:
-    """The best description; of those that are as good the simplest, then by the order of dimensions."""
-    if not candidates:
-        return None
-    order = list(breakdown.values)
-    enough = max(driver.concentration for driver in candidates) - AS_GOOD
-
-    def preference(driver: Driver) -> tuple[int, int, float, Slice]:
-        places = [order.index(dimension) for dimension, _ in driver.slice.values]
-        return len(places), sum(places), -driver.concentration, driver.slice
-
-    best, *others = sorted(
-        (driver for driver in candidates if driver.concentration >= enough), key=preference
-    )
-    return replace(best, alike=tuple(other.slice for other in others if len(other.slice.values) == 1))
-
-
-def _of_dimensions(
-    breakdown: Breakdown, left: Chosen, names: tuple[str, ...], *, rose: bool
-) -> Iterator[Driver]:
-    """The slices by the values of one or two dimensions that carry a part of the change."""
-    keys = list(zip(*(breakdown.values[name] for name in names), strict=True))
-    values = sorted({key for key in keys if all(key)})
-    if len(values) < 2:  # noqa: PLR2004  a dimension of one value tells nothing
-        return
-    places = {value: place for place, value in enumerate(values)}
-    group = np.where(left, np.array([places.get(key, -1) for key in keys]), -1)
-    sums = [
-        _grouped(one, group, len(values))
-        for one in (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
-    ]
-    excess, size = _excess(breakdown, *sums)
-    signed = excess if rose else -excess
-    gained = np.maximum(signed, 0)
-    if gained.sum() <= 0:
-        return
-    share = gained / gained.sum()
-    for place, value in enumerate(values):
-        if share[place] < MIN_SHARE or share[place] - size[place] < MIN_CONCENTRATION:
-            continue
-        weight, mass, past_weight, past_mass = (float(one[place]) for one in sums)
-        after, before = SignalLevel(weight, mass), SignalLevel(past_weight, past_mass)
-        if _evidence(breakdown, after, before) >= MIN_EVIDENCE:
-            yield Driver(
-                Slice(tuple(zip(names, value, strict=True))),
-                float(share[place]), float(size[place]), float(gained[place]), after, before,
-                tuple(int(cell) for cell in np.flatnonzero(group == place)),
-            )  # fmt: skip
+async def _total_attributions(
+    session: ReadSession,
+    request: ContextRequest,
+    shift: ChangePoint,
+    spans: ComparedSpans,
+    without: Sequence[Slice],
+) -> list[Attribution]:
+    """Attribute by user unless there is only one, then by the dimensions of requests."""
+    breakdown = await total_breakdown(session, request, spans, shift)
+    parts = [await _attribution(shift, breakdown, without)]
+    if _has_single_user(request):
+        return parts
+    if not request.scope.deployment_ids:
+        users = await user_breakdown(session, request, spans, shift)
+        parts.insert(0, await _attribution(shift, users, without))
+    elif shift.metric is Metric.VOLUME:
+        users, complete = await user_volume_breakdown(session, request, spans)
+        parts.insert(0, await _attribution(shift, users, without, note=_sample_note(complete)))
+    return parts
 
 
-def _grouped(values: Floats, group: npt.NDArray[np.int64], count: int) -> Floats:
-    known = group >= 0
-    return np.bincount(group[known], weights=values[known], minlength=count).astype(float)
+def _has_single_user(request: ContextRequest) -> bool:
+    return len(request.scope.user_ids) == 1 and not request.scope.tiers
 
 
-def _excess(
-    breakdown: Breakdown, weight: Floats, mass: Floats, past_weight: Floats, past_mass: Floats
-) -> tuple[Floats, Floats]:
-    """Mass beyond what the past of each slice leads to expect, and the sizes of the slices."""
-    if breakdown.exposure is not None:
-        total = past_mass.sum()
-        return mass - past_mass * breakdown.exposure, past_mass / total if total else np.zeros(len(mass))
-    whole = breakdown.past_mass.sum() / max(breakdown.past_weight.sum(), 1e-9)
-    level = (past_mass + _PRIOR * whole) / (past_weight + _PRIOR)
-    return mass - weight * level, weight / max(float(weight.sum()), 1e-9)
+async def _narrow_to_slice(
+    session: ReadSession, request: ContextRequest, shift: ChangePoint
+) -> ContextRequest:
+    """Return the request, narrowed to the slice of a change."""
+    deployment, tier = shift.slice.value_of("deployment"), shift.slice.value_of("tier")
+    scope = request.scope
+    if deployment is not None:
+        found = await session.scalar(select(Deployment.id).where(Deployment.public_id == deployment))
+        scope = replace(scope, deployment_ids=scope.deployment_ids if found is None else (found,))
+    if tier is not None and not scope.user_ids:
+        scope = replace(scope, tiers=(tier,))
+    return replace(request, scope=scope)
 
 
-def _evidence(breakdown: Breakdown, after: SignalLevel, before: SignalLevel) -> float:
-    """Against the slice's own past; against everything's where it has none."""
-    if breakdown.exposure is not None:
-        return breakdown.noise.evidence(
-            SignalLevel(breakdown.exposure, after.mass), SignalLevel(1.0, before.mass)
-        )
-    if not before.weight:
-        before = SignalLevel(float(breakdown.past_weight.sum()), float(breakdown.past_mass.sum()))
-    return breakdown.noise.evidence(after, before)
+def _sample_note(complete: bool) -> str:
+    return "" if complete else f"; of the newest {MAX_SAMPLED:,} requests"
+
+
+async def _attribution(
+    shift: ChangePoint,
+    breakdown: Breakdown,
+    without: Sequence[Slice] = (),
+    *,
+    latencies: LatencyHistograms | None = None,
+    note: str = "",
+    within: Slice | None = None,
+) -> Attribution:
+    # The breakdown of quality is of missing score, which rises when scores fall.
+    rose = shift.rose != (shift.metric is Metric.QUALITY)
+    drivers = await asyncio.to_thread(find_drivers, breakdown, rose=rose, without=without)
+    if "user" in breakdown.values:
+        drivers = [driver for driver in drivers if driver.share >= MIN_USER_SHARE]
+    is_main = "deployment" in breakdown.values
+    return Attribution(shift, tuple(drivers), breakdown, latencies, note, is_main, within)

@@ -1,4 +1,4 @@
-"""Reads what a shift is made of: every dimension of the requests after its onset and before it."""
+"""Loads the breakdown of a change: requests by all dimensions, after its onset and before it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Integer, String, case, cast, func, or_, select, type_coerce
 
-from context_builder.exploration.attribution import Breakdown
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Noise
-from context_builder.exploration.series.traffic import of_tiers
-from context_builder.exploration.shift import ChangePoint
+from context_builder.exploration.series.traffic import tier_conditions
 from context_builder.question.request import ContextRequest, Window
 from context_builder.telemetry.rollups import (
     concatenated_histograms,
@@ -31,23 +31,23 @@ from models.quality_log import MILLION
 from models.tables.schema import NANO
 
 DIMENSIONS = ("deployment", "tier", "task_type", "router_version", "model", "backend", "region")
-"""In this order of preference where several describe a change equally well."""
+"""In order of preference among equally good descriptions."""
 SLOW_QUANTILE = 0.9
-"""An answer is slow beyond this quantile of its deployment before the onset."""
+"""A response is slow above this quantile of its deployment before the onset."""
 
-Cell = tuple[Any, ...]
+CellValues = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Spans:
-    """The time after an onset, and the time before it that it is compared with."""
+class ComparedSpans:
+    """The time after an onset, and the baseline before it."""
 
     after: Window
     before: Window
 
     @classmethod
-    def of(cls, shift: ChangePoint, request: ContextRequest, lookback: timedelta) -> Spans:
-        """Whole minutes after; as much before as was explored."""
+    def of(cls, shift: ChangePoint, request: ContextRequest, lookback: timedelta) -> ComparedSpans:
+        """Return whole minutes after the onset, and the whole time explored before it."""
         start = min(request.window.start, shift.onset) - lookback
         return cls(
             Window(shift.onset, min(shift.until or request.window.end, request.window.end)),
@@ -56,43 +56,43 @@ class Spans:
 
 
 @dataclass(frozen=True)
-class Latencies:
-    """Histograms of the cells of a latency breakdown, after and before."""
+class LatencyHistograms:
+    """Latency histograms by cell of a breakdown, after and before the onset."""
 
     after: Sequence[Histogram]
     before: Sequence[Histogram]
 
 
-async def error_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
-    """Requests, and those that failed."""
+async def error_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+    """Load requests and failed requests."""
     failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
     columns = [func.sum(RequestRollup.requests), func.sum(failed)]
-    rows = await _cells(session, request, spans, columns)
+    rows = await _read_cells(session, request, spans, columns)
     return _breakdown(rows, Noise(Distribution.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
 
 
 async def total_breakdown(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """Requests, or dollars in units of the mean cost of a request."""
+    """Load requests, or dollars in units of the mean cost of a request."""
     cost = cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String)
-    rows = await _cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
-    unit = _unit(shift, [row[2] for row in rows])
+    rows = await _read_cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
+    unit = _unit_of(shift, [row[2] for row in rows])
     breakdown = _breakdown(
         rows,
         Noise(Distribution.POISSON),
-        lambda row: (float(row[0]), _amount(shift, row, unit)),
+        lambda row: (float(row[0]), _amount_of(shift, row, unit)),
         exposure=shift.exposure,
     )
-    # The traffic of a version begins and ends with its rollouts, whatever happens to volume.
+    # The traffic of a version starts and ends with rollouts, whatever happens to volume.
     values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
     return replace(breakdown, values=values, unit=unit)
 
 
 async def user_breakdown(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """The same by user and tier."""
+    """Load requests or dollars by user."""
     side = case((in_window(UserSpend, spans.after), 1), else_=0)
     scope = request.scope
     rows = await session.execute(
@@ -104,21 +104,21 @@ async def user_breakdown(
         .where(
             or_(in_window(UserSpend, spans.after), in_window(UserSpend, spans.before)),
             *([UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []),
-            *of_tiers(request),
+            *tier_conditions(request),
         )
         .group_by(User.public_id, User.tier, side)
     )  # fmt: skip
     cells = [((row[0],), bool(row[2]), (row[3], row[4])) for row in rows]
-    unit = _unit(shift, [cell[2] for cell in cells])
+    unit = _unit_of(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
-        sorted(cells), Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount(shift, row, unit)),
+        sorted(cells), Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount_of(shift, row, unit)),
         exposure=shift.exposure, dimensions=("user",),
     )  # fmt: skip
     return replace(breakdown, unit=unit)
 
 
-async def code_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
-    """Failed requests by error code, against those to expect at the usual rate."""
+async def code_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+    """Load failed requests by error code, with those expected at the baseline rate."""
     side = case((in_window(RequestRollup, spans.after), 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     scope = await rollup_scope(session, request)
@@ -141,9 +141,9 @@ async def code_breakdown(session: ReadSession, request: ContextRequest, spans: S
     )  # fmt: skip
 
 
-async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: Spans) -> Breakdown:
-    """Scores, and what they miss of a perfect one."""
-    # Whole hours only: what is in the one in progress may be later than the window.
+async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+    """Load scores and their distance from a perfect score."""
+    # Whole hours only: the hour in progress may have scores from after the window.
     start, end = spans.before.start.replace(minute=0), spans.after.end.replace(minute=0)
     side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
     dimensions = _dimensions(QualityRollup)
@@ -156,7 +156,7 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         .join(Deployment, Deployment.id == QualityRollup.deployment_id)
         .where(
             QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end,
-            scored_by(request.as_of, live=request.live), scope.condition,
+            scored_by(request.as_of, is_now=request.is_now), scope.condition,
         )
         .group_by(*dimensions, side)
     )  # fmt: skip
@@ -165,20 +165,22 @@ async def quality_breakdown(session: ReadSession, request: ContextRequest, spans
         (tuple(value or "" for value in row[:width]), bool(row[width]), tuple(map(int, row[width + 1 :])))
         for row in map(tuple, rows)
     )
-    noise = Noise(Distribution.GAUSSIAN, _deviation([cell[2] for cell in cells]))
+    noise = Noise(Distribution.GAUSSIAN, _score_deviation([cell[2] for cell in cells]))
     return _breakdown(cells, noise, lambda row: (float(row[0]), row[0] - row[1] / MILLION))
 
 
 async def latency_breakdown(
-    session: ReadSession, request: ContextRequest, spans: Spans
-) -> tuple[Breakdown, Latencies]:
-    """Answered requests, and those slower than nearly all of their deployment before the onset."""
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans
+) -> tuple[Breakdown, LatencyHistograms]:
+    """Load answered requests, and those slower than the SLOW_QUANTILE of their deployment's past."""
     answered = RequestRollup.status == RequestStatus.SUCCESS
-    gathered = await _cells(session, request, spans, [concatenated_histograms(session)], answered)
-    return await asyncio.to_thread(_by_slowness, gathered)
+    gathered = await _read_cells(session, request, spans, [concatenated_histograms(session)], answered)
+    return await asyncio.to_thread(_slow_answers, gathered)
 
 
-def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown, Latencies]:
+def _slow_answers(
+    gathered: Sequence[tuple[CellValues, bool, CellValues]],
+) -> tuple[Breakdown, LatencyHistograms]:
     rows = [(values, after, merge_histograms(text)) for values, after, (text,) in gathered]
     place = DIMENSIONS.index("deployment")
     limits = {}
@@ -192,7 +194,7 @@ def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown
     after = [sides.get((key, True), empty) for key in keys]
     before = [sides.get((key, False), empty) for key in keys]
 
-    def slow(key: Cell, one: Histogram) -> float:
+    def slow(key: CellValues, one: Histogram) -> float:
         limit = limits[key[place]] or anywhere
         return float(one.above(limit)) if limit else 0.0
 
@@ -204,25 +206,25 @@ def _by_slowness(gathered: Sequence[tuple[Cell, bool, Cell]]) -> tuple[Breakdown
         np.array([slow(key, one) for key, one in zip(keys, before, strict=True)]),
         Noise(Distribution.BINOMIAL),
     )
-    return breakdown, Latencies(after, before)
+    return breakdown, LatencyHistograms(after, before)
 
 
 def _dimensions(table: type[RequestRollup | QualityRollup]) -> list[Any]:
-    """The columns of DIMENSIONS."""
+    """Return the columns of DIMENSIONS."""
     return [
         Deployment.public_id, table.tier, table.task_type, table.router_version,
         Deployment.model, Deployment.backend, func.coalesce(Deployment.region, ""),
     ]  # fmt: skip
 
 
-async def _cells(
+async def _read_cells(
     session: ReadSession,
     request: ContextRequest,
-    spans: Spans,
+    spans: ComparedSpans,
     columns: Sequence[ColumnElement[Any]],
     *conditions: ColumnElement[bool],
-) -> list[tuple[Cell, bool, Cell]]:
-    """Values of the dimensions, whether after the onset, and the columns; in order."""
+) -> list[tuple[CellValues, bool, CellValues]]:
+    """Load the values of the dimensions, whether after the onset, and the columns; sorted."""
     after, before = in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)
     side = case((after, 1), else_=0)
     dimensions = _dimensions(RequestRollup)
@@ -238,9 +240,9 @@ async def _cells(
 
 
 def _breakdown(
-    rows: Sequence[tuple[Cell, bool, Cell]],
+    rows: Sequence[tuple[CellValues, bool, CellValues]],
     noise: Noise,
-    level: Callable[[Cell], tuple[float, float]],
+    level: Callable[[CellValues], tuple[float, float]],
     *,
     exposure: float | None = None,
     dimensions: Sequence[str] = DIMENSIONS,
@@ -258,18 +260,18 @@ def _breakdown(
     )  # fmt: skip
 
 
-def _unit(shift: ChangePoint, rows: Sequence[Cell]) -> float:
-    """Mean cost of a request, so that dollars can be compared like counts."""
+def _unit_of(shift: ChangePoint, rows: Sequence[CellValues]) -> float:
+    """Return the mean cost of a request, by which dollars become comparable with counts."""
     requests, nano = sum(float(row[0]) for row in rows), sum(float(row[1]) for row in rows)
     return nano / requests / float(NANO) if shift.metric is Metric.COST and requests and nano else 1.0
 
 
-def _amount(shift: ChangePoint, row: Cell, unit: float) -> float:
+def _amount_of(shift: ChangePoint, row: CellValues, unit: float) -> float:
     return float(row[1]) / float(NANO) / unit if shift.metric is Metric.COST else float(row[0])
 
 
-def _deviation(rows: Sequence[Cell]) -> float:
-    """Standard deviation of scores within cells."""
+def _score_deviation(rows: Sequence[CellValues]) -> float:
+    """Return the standard deviation of scores within cells."""
     count, total = 0, 0.0
     for scores, sums, squares in rows:
         if scores > 1:

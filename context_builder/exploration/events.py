@@ -1,16 +1,18 @@
-"""Change events: what was done to the gateway, or happened to it, near some moments."""
+"""Events: what was done to the gateway or happened to it, each with the row that records it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest, Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
+from context_builder.telemetry.event_scope import TargetedTable, event_scope
 from context_builder.telemetry.rollups import rollup_scope
 from context_builder.text.fact_keys import change_key, job_key
 from context_builder.text.formatting import format_name, format_time
@@ -22,6 +24,7 @@ from models import (
     DeploymentStatus,
     Incident,
     Job,
+    JobStatus,
     MaintenanceWindow,
     RequestRollup,
     Resolution,
@@ -31,13 +34,15 @@ from models.database import ReadSession
 from models.tables.schema import UtcDateTime
 
 BEFORE = timedelta(hours=6)
-"""A cause is looked for in so much time before an onset."""
+"""How long before an onset a cause is looked for."""
 AFTER = timedelta(hours=1)
+"""How long after it."""
+MAX_EVENTS_PER_KIND = 40
+"""Near all onsets together."""
+
 _HOUR = timedelta(hours=1)
-MAX_OF_A_KIND = 40
-"""Near all moments together; the nearest of them are told."""
 _RECORDED_ELSEWHERE = ("config.", "job.", "rollout.", "auth.", "login", "session.")
-"""Audited actions that have a row of their own, or change nothing."""
+"""Prefixes of audited actions that have a row of their own, or change nothing."""
 _WEIGHTS = {
     "config": 1.0,
     "job": 1.0,
@@ -59,44 +64,80 @@ class Event:
     kind: str
     text: str
     """What happened, without when."""
-    target: str
+    target: str = ""
     """What it happened to."""
     key: str = ""
     """As in `Fact`."""
+    ref: str = ""
+    """The row that records it, such as `config_changes:17`."""
+    is_bad: bool = False
+    """True if it shows that something is wrong."""
+    row: ConfigChange | Job | None = field(default=None, compare=False, repr=False)
 
     @property
     def weight(self) -> float:
         """How likely such an event is to be a cause, in [0, 1]: a change more than a symptom."""
         return _WEIGHTS[self.kind]
 
+    @property
+    def sort_key(self) -> tuple[datetime, str, str, str]:
+        """Time order; ties are broken in a fixed way."""
+        return self.at, self.kind, self.text, self.ref
+
+
+Moments = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
+Near = Callable[[Moments], ColumnElement[bool]]
+"""The condition that a column's moment lies in the time to read."""
+_Columns = TypeVarTuple("_Columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Which events to read from each table."""
+
+    near: Near
+    as_of: datetime
+    """What happened later is not known."""
+    scope: ContextRequest | None = None
+    """Whose deployments' events are read; None: those of all."""
+    newest_first: bool = True
+    """Which events are left out if there are more than `limit`."""
+    limit: int = MAX_EVENTS_PER_KIND
+
+    def ordered(
+        self, statement: Select[*_Columns], at: Moments, number: InstrumentedAttribute[int]
+    ) -> Select[*_Columns]:
+        """Restrict a statement to the events of this query."""
+        order = (at.desc(), number.desc()) if self.newest_first else (at, number)
+        return statement.where(self.near(at)).order_by(*order).limit(self.limit)
+
+    def in_scope(self, table: TargetedTable) -> ColumnElement[bool]:
+        """Return the condition for rows of the scope."""
+        return true() if self.scope is None else event_scope(table, self.scope)
+
 
 def spans_around(moments: Iterable[tuple[datetime, datetime]], request: ContextRequest) -> list[Window]:
-    """The time around each onset, given by its first and last possible moment; never after `as_of`."""
+    """Return the time around each onset, given by its first and last possible moment; never after `as_of`."""
     ends = request.as_of + timedelta(microseconds=1)
     return [Window(first - BEFORE, min(last + AFTER, ends)) for first, last in moments]
 
 
 async def events_in(session: ReadSession, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
-    """Change events within any of the spans, oldest first.
+    """Return the change events within any of the spans, oldest first.
 
-    Those of deployments that are not asked about, too: what happened elsewhere at an onset may be its cause.
+    Includes deployments that are not asked about: what happened elsewhere at an onset may be its cause.
     """
-    near = _near(spans)
+    query = EventQuery(near=_near(spans), as_of=request.as_of)
     events = [
-        *await _config_changes(session, near),
-        *await _jobs(session, request, near),
-        *await _audit_events(session, near),
-        *await _transitions(session, near),
-        *await _incidents(session, near),
-        *await _maintenance(session, request, near),
+        *await config_changes(session, query),
+        *await jobs(session, query),
+        *await audit_events(session, query),
+        *await transitions(session, query),
+        *await _incidents(session, query),
+        *await _maintenance(session, query),
         *await _router_versions(session, request, spans),
     ]
-    return sorted(events, key=lambda event: (event.at, event.kind, event.text))
-
-
-Moments = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
-Near = Callable[[Moments], ColumnElement[bool]]
-"""Whether a column's moment lies in one of the spans."""
+    return sorted(events, key=lambda event: event.sort_key)
 
 
 def _near(spans: Sequence[Window]) -> Near:
@@ -106,63 +147,70 @@ def _near(spans: Sequence[Window]) -> Near:
     return condition
 
 
-async def _config_changes(session: ReadSession, near: Near) -> list[Event]:
-    rows = await session.scalars(
-        select(ConfigChange)
-        .where(near(ConfigChange.changed_at))
-        .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
-        .limit(MAX_OF_A_KIND)
-    )
+async def config_changes(session: ReadSession, query: EventQuery) -> list[Event]:
+    """Return configuration changes."""
+    statement = select(ConfigChange).where(query.in_scope(ConfigChange))
+    rows = await session.scalars(query.ordered(statement, ConfigChange.changed_at, ConfigChange.id))
     return [
         Event(
             at=row.changed_at,
             kind="config",
-            text=f"{format_name(row.parameter)} of {format_name(row.target)} was changed, {_step(row)}, "
-            f"by {format_name(row.changed_by)}",
+            text=f"{format_name(row.parameter)} of {format_name(row.target)} was changed, "
+            f"{change_text(row)}, by {format_name(row.changed_by)}",
             target=row.target,
             key=change_key(row.target, row.changed_at),
+            ref=f"config_changes:{row.id}",
+            row=row,
         )
         for row in rows
     ]
 
 
-def _step(row: ConfigChange) -> str:
+def change_text(row: ConfigChange) -> str:
+    """Return the old and the new value of a parameter."""
     old = "not set" if row.old_value is None else quote(row.old_value, limit=80)
     new = "removed" if row.new_value is None else quote(row.new_value, limit=80)
     return f"{old} -> {new}"
 
 
-async def _jobs(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
-    """Their beginning; a job that ended is as likely a cause at its end, so the end is told with it."""
-    rows = await session.scalars(
-        select(Job)
-        .where(near(Job.started_at))
-        .order_by(Job.started_at.desc(), Job.id.desc())
-        .limit(MAX_OF_A_KIND)
-    )
+async def jobs(session: ReadSession, query: EventQuery) -> list[Event]:
+    """Return the starts of jobs; the end is part of the text, since it is as likely to be a cause."""
+    statement = select(Job).where(query.in_scope(Job))
+    rows = await session.scalars(query.ordered(statement, Job.started_at, Job.id))
     events = []
     for row in rows:
-        over = row.finished_at is not None and row.finished_at <= request.as_of
+        over = row.finished_at is not None and row.finished_at <= query.as_of
         end = (
             f", {row.status} {format_time(row.finished_at)}" if over and row.finished_at else ", not finished"
         )
-        detail = f" ({quote(row.detail, limit=120)})" if row.detail else ""
         error = f": {quote(row.error, limit=120)}" if row.error and over else ""
-        what = f"{row.type.replace('_', ' ')} {format_name(row.public_id)} of {format_name(row.target)}"
-        text = f"{what} began{detail}{end}{error}"
-        at = row.started_at or row.created_at
-        events.append(Event(at=at, kind="job", text=text, target=row.target, key=job_key(row.public_id)))
+        events.append(
+            Event(
+                at=row.started_at or row.created_at,
+                kind="job",
+                text=f"{start_text(row)}{end}{error}",
+                target=row.target,
+                key=job_key(row.public_id),
+                ref=f"jobs:{row.id}",
+                is_bad=over and row.status == JobStatus.FAILED,
+                row=row,
+            )
+        )
     return events
 
 
-async def _audit_events(session: ReadSession, near: Near) -> list[Event]:
+def start_text(row: Job) -> str:
+    """Say that a job began."""
+    detail = f" ({quote(row.detail, limit=120)})" if row.detail else ""
+    what = f"{row.type.replace('_', ' ')} {format_name(row.public_id)} of {format_name(row.target)}"
+    return f"{what} began{detail}"
+
+
+async def audit_events(session: ReadSession, query: EventQuery) -> list[Event]:
+    """Return audited actions that have no other row of their own."""
     recorded = or_(*(AuditEvent.action.startswith(prefix, autoescape=True) for prefix in _RECORDED_ELSEWHERE))
-    rows = await session.scalars(
-        select(AuditEvent)
-        .where(near(AuditEvent.occurred_at), ~recorded)
-        .order_by(AuditEvent.occurred_at.desc(), AuditEvent.id.desc())
-        .limit(MAX_OF_A_KIND)
-    )
+    statement = select(AuditEvent).where(~recorded, query.in_scope(AuditEvent))
+    rows = await session.scalars(query.ordered(statement, AuditEvent.occurred_at, AuditEvent.id))
     return [
         Event(
             at=row.occurred_at,
@@ -170,19 +218,21 @@ async def _audit_events(session: ReadSession, near: Near) -> list[Event]:
             text=f"{format_name(row.actor)} did {format_name(row.action)} on {format_name(row.target)}"
             + (f": {quote(row.detail, limit=120)}" if row.detail else ""),
             target=row.target,
+            ref=f"audit_events:{row.id}",
         )
         for row in rows
     ]
 
 
-async def _transitions(session: ReadSession, near: Near) -> list[Event]:
-    rows = await session.execute(
+async def transitions(session: ReadSession, query: EventQuery) -> list[Event]:
+    """Return changes of deployments' states."""
+    ids = query.scope.scope.deployment_ids if query.scope else ()
+    statement = (
         select(StateTransition, Deployment.public_id)
         .join(Deployment, Deployment.id == StateTransition.deployment_id)
-        .where(near(StateTransition.changed_at))
-        .order_by(StateTransition.changed_at.desc(), StateTransition.id.desc())
-        .limit(MAX_OF_A_KIND)
+        .where(StateTransition.deployment_id.in_(ids) if ids else true())
     )
+    rows = await session.execute(query.ordered(statement, StateTransition.changed_at, StateTransition.id))
     return [
         Event(
             at=row.changed_at,
@@ -190,18 +240,15 @@ async def _transitions(session: ReadSession, near: Near) -> list[Event]:
             text=f"{format_name(deployment)} went from {row.from_status} to {row.to_status}"
             + (f": {quote(row.reason, limit=120)}" if row.reason else ""),
             target=deployment,
+            ref=f"state_transitions:{row.id}",
+            is_bad=row.to_status in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED),
         )
         for row, deployment in rows
     ]
 
 
-async def _incidents(session: ReadSession, near: Near) -> list[Event]:
-    rows = await session.scalars(
-        select(Incident)
-        .where(near(Incident.started_at))
-        .order_by(Incident.started_at.desc(), Incident.id.desc())
-        .limit(MAX_OF_A_KIND)
-    )
+async def _incidents(session: ReadSession, query: EventQuery) -> list[Event]:
+    rows = await session.scalars(query.ordered(select(Incident), Incident.started_at, Incident.id))
     return [
         Event(
             at=row.started_at,
@@ -213,22 +260,15 @@ async def _incidents(session: ReadSession, near: Near) -> list[Event]:
     ]
 
 
-async def _maintenance(session: ReadSession, request: ContextRequest, near: Near) -> list[Event]:
-    rows = await session.scalars(
-        select(MaintenanceWindow)
-        .where(
-            near(MaintenanceWindow.starts_at),
-            MaintenanceWindow.announced_at <= request.as_of,
-        )
-        .order_by(MaintenanceWindow.starts_at.desc(), MaintenanceWindow.id.desc())
-        .limit(MAX_OF_A_KIND)
-    )
+async def _maintenance(session: ReadSession, query: EventQuery) -> list[Event]:
+    statement = select(MaintenanceWindow).where(MaintenanceWindow.announced_at <= query.as_of)
+    rows = await session.scalars(query.ordered(statement, MaintenanceWindow.starts_at, MaintenanceWindow.id))
     return [
         Event(
             at=row.starts_at,
             kind="maintenance",
-            text=f"announced maintenance of {format_name(row.backend)} began, until {format_time(row.ends_at)}: "
-            f"{quote(row.reason, limit=120)}",
+            text=f"announced maintenance of {format_name(row.backend)} began, "
+            f"until {format_time(row.ends_at)}: {quote(row.reason, limit=120)}",
             target=row.backend,
         )
         for row in rows
@@ -238,7 +278,7 @@ async def _maintenance(session: ReadSession, request: ContextRequest, near: Near
 async def _router_versions(
     session: ReadSession, request: ContextRequest, spans: Sequence[Window]
 ) -> list[Event]:
-    """Router versions that were first seen in one of the spans."""
+    """Return the router versions that were first seen in one of the spans."""
     if not spans:
         return []
     scope = await rollup_scope(session, request)
@@ -258,7 +298,7 @@ async def _router_versions(
             .group_by(RequestRollup.router_version)
         )
     ]
-    # The oldest version known was there before anything that is looked at.
+    # The oldest known version was there before the spans.
     known_since = min((hour for _, hour in seen), default=None)
     events = []
     for version, hour in seen:
@@ -268,12 +308,12 @@ async def _router_versions(
             select(first).where(
                 RequestRollup.resolution == Resolution.MINUTE,
                 RequestRollup.bucket_start >= hour,
-                RequestRollup.bucket_start < min(hour + _HOUR, whole_minutes(request.as_of)),
+                RequestRollup.bucket_start < min(hour + _HOUR, floor_to_minute(request.as_of)),
                 RequestRollup.router_version == version,
                 scope.condition,
             )
         )
-        # It may have come before or after the spans in that hour, even after `as_of`.
+        # In that hour it may have come before or after the spans, even after `as_of`.
         if at is None or not any(span.start <= at < span.end for span in spans):
             continue
         text = f"router version {format_name(version)} was first seen"

@@ -1,4 +1,4 @@
-"""The findings of one question, made once and shared by the sources that tell them."""
+"""Explores the rollups for one question, once, and shares the findings between sources."""
 
 from __future__ import annotations
 
@@ -10,43 +10,49 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Self
 
-from context_builder.exploration.neighbourhood import refined
-from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, least_evidence, level_shifts
+from context_builder.exploration.change_point import (
+    FAR_FUTURE,
+    MAX_RELATED_ONSET_GAP,
+    ChangePoint,
+    merge_events,
+    onset_gap,
+)
+from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, level_shifts, min_evidence
+from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric, is_notable
-from context_builder.exploration.series.quality import hourly, quality_signals
+from context_builder.exploration.series.quality import quality_signals, whole_hours
 from context_builder.exploration.series.signal import Floats, Signal
 from context_builder.exploration.series.slices import (
     Slice,
     cost_signal,
     daily_profile,
     error_signal,
+    iter_slices,
     latency_signal,
-    slices,
-    usual_log_latencies,
+    mean_log_latencies,
     volume_signal,
 )  # fmt: skip
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
-from context_builder.exploration.shift import BLURRED, LONG_AFTER, ChangePoint, apart, grouped
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import rollup_scope
 from models.snapshot import Snapshot
 
 LOOKBACK = timedelta(days=7)
-"""How much before the window is looked at, so that a level can be called usual."""
+"""Time before the window that is explored, as a baseline."""
 AFTERMATH = timedelta(hours=6)
-"""How much after the window is looked at, where that is past."""
-ONSET_WITHIN_S = 3.0
-"""So long a source waits for the onset before it tells what it has without it: well below its deadline."""
-MAX_SHIFTS = 8
-MAX_OF_A_METRIC = 3
-_MIN_AFTER = 8
-"""Requests since an onset below which it is not told; none at all is told where enough were expected."""
+"""Time after a past window that is explored."""
+ONSET_TIMEOUT_S = 3.0
+"""Time a source waits for the onset before it reports without it; well below its own deadline."""
+MAX_CHANGE_POINTS = 8
+MAX_PER_METRIC = 3
+_MIN_COUNT = 8
+"""Minimum requests, dollars or scores since an onset, except for totals that fell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedSignal:
     """One metric of one slice over a timeline."""
 
     metric: Metric
@@ -57,33 +63,33 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class ExplorationFindings:
-    """What an exploration came to."""
+    """The result of an exploration."""
 
     shifts: tuple[ChangePoint, ...]
-    """What changed before or in the window and is seen in it; the metrics asked about first."""
+    """Changes that are visible in the window; the metrics asked about first."""
     has_traffic: bool
-    """Whether any request in scope is known, in the window or before it."""
+    """True if there are requests in scope, in the window or before it."""
     gaps: tuple[str, ...]
-    """What the figures cannot tell about the scope."""
+    """Limits of the figures for the scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """When what a question is about most probably began."""
+    """The most likely start of what a question is about."""
 
     at: datetime | None
-    """None where nothing changed that stands out, or where that is not known: `gaps` says so then."""
+    """None if there was no significant change, or if that is unknown, as `gaps` then states."""
     gaps: tuple[str, ...] = ()
 
 
-def widened(request: ContextRequest) -> ContextRequest:
-    """The same question with what came right after its window: what began near its end shows only then."""
-    end = max(request.window.end, min(whole_minutes(request.as_of), request.window.end + AFTERMATH))
+def with_aftermath(request: ContextRequest) -> ContextRequest:
+    """Extend the window by its AFTERMATH, in which changes near its end become visible."""
+    end = max(request.window.end, min(floor_to_minute(request.as_of), request.window.end + AFTERMATH))
     return replace(request, window=replace(request.window, end=end))
 
 
 class Exploration:
-    """Explores one snapshot for one question; a context manager that ends with the question."""
+    """The exploration of one snapshot for one question, as a context manager around it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -98,17 +104,17 @@ class Exploration:
             await asyncio.gather(self._work, return_exceptions=True)
 
     async def findings(self, request: ContextRequest) -> ExplorationFindings:
-        """All that is found; the work is done once, and goes on when one who asks runs out of time."""
+        """Return the findings; the work is done once, and survives a caller's cancellation."""
         return await asyncio.shield(self._started(request))
 
     async def onset(self, request: ContextRequest) -> Onset:
-        """The first onset, if it is found soon: for sources that have something to say without it."""
+        """Return the first onset if found within ONSET_TIMEOUT_S, for sources that can do without it."""
         work = self._started(request)
-        await asyncio.wait({work}, timeout=ONSET_WITHIN_S)
+        await asyncio.wait({work}, timeout=ONSET_TIMEOUT_S)
         if not work.done():
-            return Onset(None, ("when what is asked about began: that was not found in time",))
+            return Onset(None, ("the onset (not found in time)",))
         if work.cancelled() or work.exception() is not None:
-            return Onset(None, ("when what is asked about began: looking for it failed",))
+            return Onset(None, ("the onset (the search failed)",))
         shifts = work.result().shifts
         return Onset(shifts[0].onset if shifts else None)
 
@@ -118,25 +124,25 @@ class Exploration:
         return self._work
 
     async def _explore(self, request: ContextRequest) -> ExplorationFindings:
-        asked, request = request, widened(request)
+        asked, request = request, with_aftermath(request)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
             scope = await rollup_scope(session, request)
             traffic = await read_traffic(session, request, timeline)
             users = await read_users(session, request, timeline)
             quality = await quality_signals(session, request, timeline)
-        # Thousands of comparisons, which other questions need not wait for.
-        found = await asyncio.to_thread(_found, asked, traffic, users, quality)
-        leading = _leading(request, found)
+        # Thousands of comparisons, off the event loop.
+        found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
+        leading = _select(request, found)
         async with self._snapshot.session() as session:
-            shifts = [await refined(session, request, shift) for shift in leading]
+            shifts = [await refine_onset(session, request, shift) for shift in leading]
         return ExplorationFindings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
 
 
-def _leading(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
-    """Gaps first, then what the question names, then the clearest; of each metric a few.
+def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
+    """Select gaps first, then metrics asked about, then by evidence; at most MAX_PER_METRIC of each metric.
 
-    Cost that only follows volume is told where cost is asked about; that silence costs nothing never is.
+    Cost that merely follows volume is kept only if cost is asked about, and never if requests stopped.
     """
 
     def order(shift: ChangePoint) -> tuple[bool, bool, bool, float]:
@@ -149,101 +155,110 @@ def _leading(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[Cha
     for shift in sorted(shifts, key=order):
         if shift.metric is Metric.COST and any(_is_silence(shift, one) for one in volumes):
             continue
-        if shift.metric is Metric.COST and Topic.COST not in request.topics and _follows(shift, volumes):
+        if (
+            shift.metric is Metric.COST
+            and Topic.COST not in request.topics
+            and _follows_volume(shift, volumes)
+        ):
             continue
         seen[shift.metric] += 1
-        if seen[shift.metric] <= MAX_OF_A_METRIC:
+        if seen[shift.metric] <= MAX_PER_METRIC:
             leading.append(shift)
-    return leading[:MAX_SHIFTS]
+    return leading[:MAX_CHANGE_POINTS]
 
 
-def _follows(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
-    return any(cost.rose == one.rose and apart(cost, one) <= BLURRED for one in volumes)
+def _follows_volume(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
+    return any(cost.rose == one.rose and onset_gap(cost, one) <= MAX_RELATED_ONSET_GAP for one in volumes)
 
 
 def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:
-    """Whether cost fell only while there were no requests at all of the same slice, or of one around it."""
-    if cost.rose or volume.rose or volume.counted or apart(cost, volume) > BLURRED:
+    """Return whether cost fell only because requests of its slice, or of a larger one, stopped."""
+    if cost.rose or volume.rose or volume.counted or onset_gap(cost, volume) > MAX_RELATED_ONSET_GAP:
         return False
-    ends = cost.until or LONG_AFTER, volume.until or LONG_AFTER
+    ends = cost.until or FAR_FUTURE, volume.until or FAR_FUTURE
     stopped = (volume.slice, *volume.also)
-    return abs(ends[0] - ends[1]) <= BLURRED and any(one.contains(cost.slice) for one in stopped)
+    return abs(ends[0] - ends[1]) <= MAX_RELATED_ONSET_GAP and any(
+        one.contains(cost.slice) for one in stopped
+    )
 
 
-def _found(
+def _find_change_points(
     request: ContextRequest,
     traffic: Cells,
     users: Cells | None,
     quality: Sequence[tuple[Slice, Signal]],
 ) -> list[ChangePoint]:
-    hours = hourly(traffic.timeline)
+    hours = whole_hours(traffic.timeline)
     observed = [
-        *_of_traffic(traffic),
-        *_of_users(users, daily_profile(traffic)),
-        *(Observed(Metric.QUALITY, one, signal, hours) for one, signal in quality),
+        *_traffic_signals(traffic),
+        *_user_signals(users, daily_profile(traffic)),
+        *(ObservedSignal(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
-    least = least_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
-    shifts = (shift for one in observed for shift in _shifts(one, request, least))
-    return grouped(shifts)
+    least = min_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
+    shifts = (shift for one in observed for shift in _change_points(one, request, least))
+    return merge_events(shifts)
 
 
-def _of_traffic(cells: Cells) -> Iterator[Observed]:
+def _traffic_signals(cells: Cells) -> Iterator[ObservedSignal]:
     if not len(cells.slot):
         return
-    usual, profile = usual_log_latencies(cells), daily_profile(cells)
-    for one, chosen in slices(cells):
-        yield Observed(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
-        yield Observed(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
-        yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-        yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+    usual, profile = mean_log_latencies(cells), daily_profile(cells)
+    for one, chosen in iter_slices(cells):
+        yield ObservedSignal(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
+        yield ObservedSignal(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
+        yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+        yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
 
 
-def _of_users(cells: Cells | None, profile: Floats) -> Iterator[Observed]:
+def _user_signals(cells: Cells | None, profile: Floats) -> Iterator[ObservedSignal]:
     if cells is None or not len(cells.slot):
         return
-    for one, chosen in slices(cells):
+    for one, chosen in iter_slices(cells):
         if one.values:
-            yield from _totals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-            yield from _totals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
+            yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
+            yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
 
 
-def _totals(one: Slice, cells: Cells, signal: Signal | None, metric: Metric) -> Iterator[Observed]:
+def _total_signals(
+    one: Slice, cells: Cells, signal: Signal | None, metric: Metric
+) -> Iterator[ObservedSignal]:
     if signal is not None:
-        yield Observed(metric, one, signal, cells.timeline)
+        yield ObservedSignal(metric, one, signal, cells.timeline)
 
 
-def _shifts(observed: Observed, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
-    timeline = observed.timeline
-    for departure in level_shifts(observed.signal, least):
-        until = None if departure.end is None else timeline.starts[departure.end]
-        if until is not None and until <= request.window.start:
-            continue
-        if timeline.starts[departure.first] >= request.window.end:
-            continue
-        after, before = _levels(observed.metric, departure)
-        onset = timeline.starts[departure.first]
-        shift = ChangePoint(
-            metric=observed.metric,
-            slice=observed.slice,
-            onset=onset,
-            earliest=onset,
-            latest=timeline.end_of(departure.within - 1),
-            until=until,
-            after=after,
-            before=before,
-            counted=departure.away.mass if _is_total(observed.metric) else departure.away.weight,
-            expected_per_hour=_expected_per_hour(observed, departure),
-            exposure=_exposure(observed, departure),
-            evidence=departure.evidence,
-        )
-        enough = shift.counted >= _MIN_AFTER or (_is_total(shift.metric) and not shift.rose)
-        if enough and is_notable(shift.metric, after, before):
+def _change_points(observed: ObservedSignal, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
+    """Yield the notable changes of a signal that are visible in the window."""
+    for level_shift in level_shifts(observed.signal, least):
+        shift = _change_point(observed, level_shift)
+        is_over = shift.until is not None and shift.until <= request.window.start
+        is_visible = not is_over and shift.onset < request.window.end
+        has_enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
+        if is_visible and has_enough and is_notable(shift.metric, shift.after, shift.before):
             yield shift
 
 
-def _levels(metric: Metric, departure: LevelShift) -> tuple[float, float]:
-    """Level away and usual level, as `ChangePoint` has them."""
-    away, usual = departure.away.value, departure.usual.value
+def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
+    timeline = observed.timeline
+    after, before = _levels(observed.metric, shift)
+    return ChangePoint(
+        metric=observed.metric,
+        slice=observed.slice,
+        onset=timeline.starts[shift.first],
+        earliest=timeline.starts[shift.first],
+        latest=timeline.end_of(shift.within - 1),
+        until=None if shift.end is None else timeline.starts[shift.end],
+        after=after,
+        before=before,
+        counted=shift.away.mass if _is_total(observed.metric) else shift.away.weight,
+        expected_per_hour=_expected_per_hour(observed, shift),
+        exposure=_exposure(observed, shift),
+        evidence=shift.evidence,
+    )
+
+
+def _levels(metric: Metric, shift: LevelShift) -> tuple[float, float]:
+    """Return the level after the change and the baseline, as in `ChangePoint`."""
+    away, usual = shift.away.value, shift.usual.value
     if metric is Metric.LATENCY:
         return exp(away - usual), 1.0
     if _is_total(metric):
@@ -251,17 +266,17 @@ def _levels(metric: Metric, departure: LevelShift) -> tuple[float, float]:
     return away, usual
 
 
-def _expected_per_hour(observed: Observed, departure: LevelShift) -> float:
+def _expected_per_hour(observed: ObservedSignal, shift: LevelShift) -> float:
     if not _is_total(observed.metric):
         return 0.0
-    slots = slice(departure.first, departure.within)
+    slots = slice(shift.first, shift.within)
     hours = float(observed.timeline.hours[slots].sum())
-    return float(observed.signal.weight[slots].sum()) * departure.usual.value / hours
+    return float(observed.signal.weight[slots].sum()) * shift.usual.value / hours
 
 
-def _exposure(observed: Observed, departure: LevelShift) -> float:
-    past = float(observed.signal.weight[: departure.first].sum())
-    return departure.away.weight / past if _is_total(observed.metric) and past else 1.0
+def _exposure(observed: ObservedSignal, shift: LevelShift) -> float:
+    past = float(observed.signal.weight[: shift.first].sum())
+    return shift.away.weight / past if _is_total(observed.metric) and past else 1.0
 
 
 def _is_total(metric: Metric) -> bool:

@@ -1,4 +1,4 @@
-"""Errors that were first logged near an onset: what the logs say began then."""
+"""Finds errors that were first logged near an onset."""
 
 from __future__ import annotations
 
@@ -18,61 +18,63 @@ from models import ErrorLog, LogSeverity
 from models.database import ReadSession
 
 MAX_SPANS = 3
-"""Onsets, the most relevant first, whose logs are read."""
-MAX_READ = 500
-"""Lines near one onset, the first of them, and as many before."""
+"""Onsets whose logs are read, the most relevant first."""
+MAX_LINES = 500
+"""Lines read per onset: the first ones near it, and the last ones before."""
 MIN_LINES = 3
-"""With fewer lines in the time after an onset, a template may be anything."""
-_EARLY, _LATE = timedelta(minutes=10), timedelta(minutes=30)
-_BEFORE = timedelta(hours=24)
-_BAD = (LogSeverity.ERROR, LogSeverity.CRITICAL)
-_LONGEST = 400
+"""Minimum lines of a template near an onset."""
+_MARGIN_BEFORE = timedelta(minutes=10)
+_MARGIN_AFTER = timedelta(minutes=30)
+_KNOWN_SPAN = timedelta(hours=24)
+_ERROR_SEVERITIES = (LogSeverity.ERROR, LogSeverity.CRITICAL)
+_MAX_MESSAGE_CHARACTERS = 400
 
-Line = tuple[datetime, str, str]
-"""When, by what, and its text."""
+LoggedLine = tuple[datetime, str, str]
+"""Time, target and message."""
 
 
 async def new_errors(
     session: ReadSession, request: ContextRequest, onsets: Sequence[tuple[datetime, datetime]]
 ) -> list[Event]:
-    """Templates of errors first seen near an onset; onsets are first and last possible moments."""
+    """Load the errors first seen near the onsets, each given by its earliest and latest time."""
     events = []
     for first, last in onsets[:MAX_SPANS]:
-        near = Window(first - _EARLY, min(last + _LATE, request.as_of + timedelta(microseconds=1)))
+        near = Window(
+            first - _MARGIN_BEFORE, min(last + _MARGIN_AFTER, request.as_of + timedelta(microseconds=1))
+        )
         if near.start >= near.end:
             continue
         after = await _lines(session, near, newest=False)
-        before = await _lines(session, Window(near.start - _BEFORE, near.start), newest=True)
-        # Comparing lines takes a while; other sources go on meanwhile.
+        before = await _lines(session, Window(near.start - _KNOWN_SPAN, near.start), newest=True)
+        # Comparing lines takes a while; it must not block other sources.
         events += await asyncio.to_thread(lambda a=after, b=before: list(_events(a, b)))  # type: ignore[misc]
     return events
 
 
-async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[Line]:
+async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[LoggedLine]:
     order = (ErrorLog.logged_at.desc(), ErrorLog.id.desc()) if newest else (ErrorLog.logged_at, ErrorLog.id)
     rows = await session.execute(
-        select(ErrorLog.logged_at, ErrorLog.target, func.substr(ErrorLog.message, 1, _LONGEST))
+        select(ErrorLog.logged_at, ErrorLog.target, func.substr(ErrorLog.message, 1, _MAX_MESSAGE_CHARACTERS))
         .where(
             ErrorLog.logged_at >= span.start,
             ErrorLog.logged_at < span.end,
-            ErrorLog.severity.in_(_BAD),
+            ErrorLog.severity.in_(_ERROR_SEVERITIES),
         )
         .order_by(*order)
-        .limit(MAX_READ)
+        .limit(MAX_LINES)
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def _events(after: Sequence[Line], before: Sequence[Line]) -> Iterator[Event]:
+def _events(after: Sequence[LoggedLine], before: Sequence[LoggedLine]) -> Iterator[Event]:
     template_of = templates_of(text for _, _, text in (*after, *before))
     known = {template_of[text] for _, _, text in before}
-    groups: defaultdict[tuple[str, str], list[Line]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[LoggedLine]] = defaultdict(list)
     for line in after:
         if (template := template_of[line[2]]) not in known:
             groups[line[1], template].append(line)
     for (target, _), lines in sorted(groups.items()):
         if len(lines) >= MIN_LINES:
-            said = quote(lines[0][2], limit=160)
-            often = format_count(len(lines), "line")
-            text = f"{format_name(target)} began to log a new error, {often} within the half hour: {said}"
+            count, message = format_count(len(lines), "line"), quote(lines[0][2], limit=160)
+            text = f"{format_name(target)} began logging a new error, {count} within the half hour: {message}"
             yield Event(at=lines[0][0], kind="log", text=text, target=target)

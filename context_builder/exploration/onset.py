@@ -1,7 +1,7 @@
-"""Finds when a signal left its usual level, and whether it came back. Pure.
+"""Detects when a signal left its baseline level, and whether it returned. Pure.
 
-Changepoints are proposed by penalised segmentation (kernel change point detection, Arlot, Celisse and
-Harchaoui, JMLR 2019, with the linear kernel: the mean) and confirmed by the likelihood ratio of the counts.
+Change points are proposed by penalised segmentation (kernel change point detection with a linear kernel, that
+is changes of the mean: Arlot, Celisse and Harchaoui, JMLR 2019) and confirmed by a likelihood ratio test.
 """
 
 from __future__ import annotations
@@ -19,60 +19,61 @@ from context_builder.exploration.series.signal import Distribution, Floats, Sign
 
 MAX_BUCKETS = 250
 MIN_WEIGHT = 8.0
-"""Of a bucket: with fewer requests a share says little."""
-CHANCE = 0.01
-"""That anything is found in a question's signals where nothing changed, were their noise as assumed."""
-_PLAUSIBLE = 3.0
-"""Log likelihood by which a turn may fall short of the likeliest: some 95 % of the true ones do not."""
+"""Of a bucket: fewer requests give no usable rate."""
+FALSE_ALARM_RATE = 0.01
+"""Family-wise: of any detection in all of a question's signals when nothing changed."""
+_INTERVAL_DROP = 3.0
+"""Drop in log likelihood that bounds the interval of an onset; it covers about 95 % of true onsets."""
 _PENALTY = 8.0
-_USUAL_SHARE = 0.1
-"""The usual level is that of the first segment with so much of all weight."""
+_MIN_BASELINE_SHARE = 0.1
+"""The first segment with this share of the total weight sets the baseline."""
 _MIN_LEVEL = 1e-3
-"""No level is taken for impossible."""
-_USUAL_STEPS = 0.95
-"""Share of the steps from bucket to bucket, the smallest, of which none should be a change of level."""
-_TO_DEVIATION = 1.4826
-"""From the median absolute deviation to the standard deviation of normal values."""
+"""Floor of levels, so that log likelihoods stay finite."""
+_NOISE_STEPS = 0.95
+"""Fraction of the steps between buckets, the smallest, that are assumed free of level changes."""
+_MAD_TO_DEVIATION = 1.4826
+"""Ratio of the standard deviation of a normal distribution to its median absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelShift:
-    """A run of buckets away from the usual level."""
+    """A run of buckets away from the baseline level."""
 
     first: int
-    """Slot in which the first bucket of the run begins."""
+    """Slot at which the run's first bucket starts."""
     within: int
-    """Slot in which the second one begins: it left in the slots from `first` to before this one."""
+    """Slot at which its second bucket starts: the signal left in slots [first, within)."""
     end: int | None
-    """Slot in which the signal was back; None while it is away."""
+    """Slot at which the signal was back at the baseline; None: not yet."""
     away: SignalLevel
     usual: SignalLevel
+    """The baseline level."""
     evidence: float
 
 
-def least_evidence(places: int) -> float:
-    """What a change needs, where so many places are looked at, to be no matter of chance.
+def min_evidence(tests: int) -> float:
+    """Return the evidence a change needs among so many tests to keep FALSE_ALARM_RATE.
 
-    The quantile of the chi-squared distribution with one degree of freedom (Bonferroni).
+    The quantile of the chi-squared distribution with one degree of freedom, Bonferroni-corrected.
     """
-    return NormalDist().inv_cdf(CHANCE / max(1, places) / 2) ** 2
+    return NormalDist().inv_cdf(FALSE_ALARM_RATE / max(1, tests) / 2) ** 2
 
 
 def level_shifts(signal: Signal, least: float) -> list[LevelShift]:
-    """Every run away from the usual level whose evidence is `least` or more, oldest first."""
+    """Return every run away from the baseline with at least this evidence, oldest first."""
     if not len(signal):
         return []
     total = signal.level(0, len(signal)).weight
     merged = signal.merged(max(MIN_WEIGHT, total / MAX_BUCKETS))
-    if len(merged) < 3:  # noqa: PLR2004  a level, a change and something to tell it from chance
+    if len(merged) < 3:  # noqa: PLR2004  a baseline, a change, and one more bucket to estimate noise
         return []
     merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(merged)))
-    bounds = _confirmed(merged, _proposed(merged), least)
-    return list(_runs(merged, bounds, least))
+    bounds = _confirm_bounds(merged, _propose_bounds(merged), least)
+    return list(_find_runs(merged, bounds, least))
 
 
-def _proposed(signal: Signal) -> list[int]:
-    """Bounds of the segments, 0 and the length included."""
+def _propose_bounds(signal: Signal) -> list[int]:
+    """Return the bounds of the segments, including 0 and the length."""
     values = signal.standardised() / math.sqrt(signal.noise.dispersion)
     penalty = _PENALTY + 2 * math.log(len(values))
     ends = KernelCPD(kernel="linear", min_size=1).fit(values.reshape(-1, 1)).predict(pen=penalty)
@@ -80,60 +81,51 @@ def _proposed(signal: Signal) -> list[int]:
 
 
 def _dispersion(signal: Signal) -> float:
-    """From one bucket to the next, so that a change of level does not count."""
+    """Estimate overdispersion from the steps between buckets, robustly against level changes."""
     steps = np.sort(np.abs(np.diff(signal.standardised())))
-    deviation = _TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
-    usual = steps[: max(1, int(len(steps) * _USUAL_STEPS))]
-    return max(1.0, deviation**2, float((usual**2).mean()) / 2)
+    deviation = _MAD_TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
+    quiet = steps[: max(1, int(len(steps) * _NOISE_STEPS))]
+    return max(1.0, deviation**2, float((quiet**2).mean()) / 2)
 
 
-def _confirmed(signal: Signal, bounds: list[int], least: float) -> list[int]:
-    """The bounds without those whose two sides chance explains, the weakest taken away first."""
+def _confirm_bounds(signal: Signal, bounds: list[int], least: float) -> list[int]:
+    """Drop the bounds whose two sides do not differ significantly, the weakest first."""
     while len(bounds) > 2:  # noqa: PLR2004  one segment has two bounds
-        parts = [signal.level(a, b) for a, b in pairwise(bounds)]
-        evidence = [signal.noise.evidence(one, two) for one, two in pairwise(parts)]
+        levels = [signal.level(start, end) for start, end in pairwise(bounds)]
+        evidence = [signal.noise.evidence(one, two) for one, two in pairwise(levels)]
         weakest = min(range(len(evidence)), key=evidence.__getitem__)
         if evidence[weakest] >= least:
             break
-        bounds = [*bounds[: weakest + 1], *bounds[weakest + 2 :]]
+        del bounds[weakest + 1]
     return bounds
 
 
-def _runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[LevelShift]:
+def _find_runs(signal: Signal, bounds: Sequence[int], least: float) -> Iterator[LevelShift]:
+    """Merge consecutive segments on the same side of the baseline, which follows the quiet ones."""
     segments = list(pairwise(bounds))
-    base = _usual(signal, segments)
-    usual = signal.level(*segments[base])
+    first = _baseline_segment(signal, segments)
+    usual = signal.level(*segments[first])
     run: list[tuple[int, int]] = []
-    for segment in [*segments[base + 1 :], None]:
+    for segment in [*segments[first + 1 :], None]:
         level = signal.level(*segment) if segment else usual
-        away = segment is not None and signal.noise.evidence(level, usual) >= least
-        if run and (not away or _side(level, usual) != _side(signal.level(run[0][0], run[-1][1]), usual)):
-            yield _departure(signal, run, usual)
+        is_away = segment is not None and signal.noise.evidence(level, usual) >= least
+        rose = level.value > usual.value
+        if run and (not is_away or rose != (signal.level(run[0][0], run[-1][1]).value > usual.value)):
+            yield _level_shift(signal, run[0][0], run[-1][1], usual)
             run = []
-        if away and segment:
+        if is_away and segment:
             run.append(segment)
         elif segment:
             usual = SignalLevel(usual.weight + level.weight, usual.mass + level.mass)
 
 
-def _usual(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
-    total = signal.level(0, len(signal)).weight
-    return next(
-        (
-            number
-            for number, segment in enumerate(segments)
-            if signal.level(*segment).weight >= _USUAL_SHARE * total
-        ),
-        0,
-    )
+def _baseline_segment(signal: Signal, segments: Sequence[tuple[int, int]]) -> int:
+    least = _MIN_BASELINE_SHARE * signal.level(0, len(signal)).weight
+    heavy = (n for n, segment in enumerate(segments) if signal.level(*segment).weight >= least)
+    return next(heavy, 0)
 
 
-def _side(level: SignalLevel, usual: SignalLevel) -> bool:
-    return level.value > usual.value
-
-
-def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLevel) -> LevelShift:
-    first, end = run[0][0], run[-1][1]
+def _level_shift(signal: Signal, first: int, end: int, usual: SignalLevel) -> LevelShift:
     away = signal.level(first, end)
     return LevelShift(
         first=int(signal.first_slot[first]),
@@ -146,28 +138,28 @@ def _departure(signal: Signal, run: Sequence[tuple[int, int]], usual: SignalLeve
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Where a signal left its usual level: the likeliest bucket, and the first and last plausible ones."""
+class OnsetEstimate:
+    """The likeliest bucket of an onset, and the first and last plausible ones."""
 
     first: int
     likeliest: int
     last: int
 
 
-def turning_point(signal: Signal, usual: float, away: float) -> Turn:
-    """The turn of a signal that ends away from its usual level.
+def estimate_onset(signal: Signal, usual: float, away: float) -> OnsetEstimate:
+    """Estimate where a signal that ends at the level `away` left the baseline `usual`.
 
-    For the neighbourhood of an onset, in finer buckets than those that it was found in.
+    For the surroundings of an onset, in finer buckets than those it was detected in.
     """
-    later = np.cumsum(_gain(signal, usual, away)[::-1])[::-1]
-    # Where nothing was counted between two buckets, the later one is the first that was seen away.
+    later = np.cumsum(_log_likelihood_gain(signal, usual, away)[::-1])[::-1]
+    # Among equals the latest: empty buckets before it are no sign of a change.
     likeliest = len(later) - 1 - int(np.argmax(later[::-1]))
-    plausible = np.flatnonzero(later >= later[likeliest] - _PLAUSIBLE)
-    return Turn(int(plausible[0]), likeliest, int(plausible[-1]))
+    plausible = np.flatnonzero(later >= later[likeliest] - _INTERVAL_DROP)
+    return OnsetEstimate(int(plausible[0]), likeliest, int(plausible[-1]))
 
 
-def _gain(signal: Signal, usual: float, away: float) -> Floats:
-    """By bucket, how much likelier it is at the level away than at the usual one."""
+def _log_likelihood_gain(signal: Signal, usual: float, away: float) -> Floats:
+    """Return each bucket's log likelihood at `away` minus that at `usual`."""
     if signal.noise.law is Distribution.GAUSSIAN:
         middle = (usual + away) / 2
         return (signal.mass - signal.weight * middle) * (away - usual) / signal.noise.deviation**2

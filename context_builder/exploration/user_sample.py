@@ -1,4 +1,4 @@
-"""Who sent the requests around an onset: the log's newest ones by user, since rollups know no users."""
+"""Samples the requests around an onset by user from the request log, since rollups have no users."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Select, select
 
-from context_builder.exploration.attribution import Breakdown
-from context_builder.exploration.breakdown import Spans
+from context_builder.exploration.breakdown import ComparedSpans
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.timeline import HOUR
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import ContextRequest, Window
-from context_builder.telemetry.newest_requests import each, newest_of
+from context_builder.telemetry.newest_requests import newest_of_ranges, one_condition_per_value
 from models import FAILED_STATUSES, Request, RequestStatus, User
 from models.database import ReadSession
 
 MAX_REQUESTS = 2_000
-"""Requests that are read on each side of an onset, those nearest to its end."""
+"""Newest requests read on each side of an onset."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserSample:
-    """Requests by user, and those that failed, over so many hours."""
+    """Requests and failed requests by user."""
 
     requests: Counter[str]
     failed: Counter[str]
     hours: float
     complete: bool
-    """Whether these are all requests of the span."""
+    """True if the sample has all requests of the span."""
 
 
-async def error_users(
-    session: ReadSession, request: ContextRequest, spans: Spans, shift: ChangePoint
+async def user_error_breakdown(
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> tuple[Breakdown, bool]:
-    """Failed requests of each user against the usual share, and whether all requests since then are in it."""
+    """Load failed requests by user against the baseline rate, and whether the sample is complete."""
     sample = await _sample(session, request, spans.after)
     users = sorted(sample.requests)
     weight = np.array([float(sample.requests[user]) for user in users])
@@ -48,8 +48,10 @@ async def error_users(
     return Breakdown({"user": users}, weight, failed, weight, weight * shift.before, noise), sample.complete
 
 
-async def volume_users(session: ReadSession, request: ContextRequest, spans: Spans) -> tuple[Breakdown, bool]:
-    """Requests of each user on the deployments in scope, after against right before."""
+async def user_volume_breakdown(
+    session: ReadSession, request: ContextRequest, spans: ComparedSpans
+) -> tuple[Breakdown, bool]:
+    """Load requests by user on the deployments in scope, and whether the sample is complete."""
     after, before = [await _sample(session, request, span) for span in (spans.after, spans.before)]
     users = sorted({*after.requests, *before.requests})
     now, past = (np.array([float(side.requests[user]) for user in users]) for side in (after, before))
@@ -59,7 +61,7 @@ async def volume_users(session: ReadSession, request: ContextRequest, spans: Spa
 
 
 async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:
-    newest = newest_of(_ranges(request, span), MAX_REQUESTS)
+    newest = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
     rows = await session.execute(
         select(User, newest.c.status, newest.c.created_at)
         .join(User, User.id == newest.c.user_id)
@@ -70,8 +72,8 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
     tiers = request.scope.tiers
     requests: Counter[str] = Counter()
     failed: Counter[str] = Counter()
-    for user, status, made in found:
-        if tiers and (user.tier not in tiers or user.updated_at > made):
+    for user, status, created_at in found:
+        if tiers and (user.tier not in tiers or user.updated_at > created_at):
             continue
         requests[user.public_id] += 1
         failed[user.public_id] += status in FAILED_STATUSES
@@ -81,7 +83,7 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
 
 
 def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any, ...]]]:
-    """Ranges of an index, each from new to old: of time, or of deployment, status and time."""
+    """Yield index ranges: of time, or of deployment, status and time."""
     wanted = select(Request.id, Request.created_at, Request.status, Request.user_id).where(
         Request.created_at >= span.start, Request.created_at < span.end
     )
@@ -89,6 +91,6 @@ def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any
         yield wanted
         return
     for deployment, status in product(
-        each(Request.deployment_id, request.scope.deployment_ids), RequestStatus
+        one_condition_per_value(Request.deployment_id, request.scope.deployment_ids), RequestStatus
     ):
         yield wanted.where(deployment, Request.status == status)

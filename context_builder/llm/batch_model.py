@@ -1,4 +1,4 @@
-"""The contract of a language model that answers many prompts at once within a day, for less."""
+"""The contract of a language model that answers many prompts together within a day, at a lower price."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.chat_model import Reply
 from context_builder.prompt.prompt import Prompt
 
 RESULTS_KEPT = timedelta(days=29)
-"""From the creation of a batch; after that its replies are gone."""
+"""How long after the creation of a batch the API keeps its results."""
 
 
 class BatchState(StrEnum):
-    """What the API does with a batch."""
+    """The API's processing status of a batch."""
 
     IN_PROGRESS = "in_progress"
     CANCELING = "canceling"
@@ -32,19 +33,10 @@ class BatchStatus:
     created_at: datetime
     """By the API's clock."""
     ended_at: datetime | None
-    processing: int
-    """All requests of the batch until it has ended, then none."""
-    succeeded: int
-    errored: int
-    canceled: int
-    expired: int
+    total: int
+    """Number of its requests."""
     has_results: bool
-    """Whether it has ended, and so lately that its results are still kept."""
-
-    @property
-    def total(self) -> int:
-        """How many requests it has."""
-        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
+    """True if it has ended and its results are still kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +44,13 @@ class BatchFailure:
     """A prompt of a batch that got no reply, and costs nothing."""
 
     kind: str
-    """`errored`, `canceled` or `expired`, unless the API has learned another word."""
+    """`errored`, `canceled` or `expired`, or what the API may add to these."""
     reason: str
     """One line."""
 
 
-class BatchUnavailable(Exception):
-    """The API did not do what it was asked for, and nothing has changed; the reason is one line."""
+class BatchUnavailable(ContextBuilderError):
+    """The API did not do what it was asked to, and nothing has changed; the reason is one line."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -66,11 +58,11 @@ class BatchUnavailable(Exception):
 
 
 class BatchUncertain(BatchUnavailable):
-    """The API may have taken the batch, although nothing says so: look for it before submitting again."""
+    """The API may or may not have accepted the batch."""
 
 
 class BatchGone(BatchUnavailable):
-    """The API knows no such batch, or keeps its results no more."""
+    """The API knows no such batch, or no longer keeps its results."""
 
 
 class BatchModel(Protocol):
@@ -78,56 +70,67 @@ class BatchModel(Protocol):
 
     @property
     def model(self) -> str:
-        """Its id, as prices and documents name it."""
+        """The model's id in prices and documents."""
         ...
 
     @property
     def max_output_tokens(self) -> int:
-        """The most that one reply can be billed for as output."""
+        """The most output tokens that one reply can be billed for."""
         ...
 
     @property
-    def most_requests(self) -> int:
-        """How many prompts one batch holds at most."""
+    def max_requests(self) -> int:
+        """The most prompts that one batch can hold."""
         ...
 
     @property
-    def most_bytes(self) -> int:
+    def max_bytes(self) -> int:
         """The most that the sizes of a batch's prompts may add up to."""
         ...
 
     @property
     def submit_deadline_s(self) -> float:
-        """How long `submit` takes at most, by the event loop's clock."""
+        """The longest that `submit` can take, by the event loop's clock."""
         ...
 
     def size_of(self, custom_id: str, prompt: Prompt) -> int:
-        """What a prompt adds to a batch, in bytes. Raises ValueError for one that cannot be sent."""
+        """Return what a prompt adds to a batch, in bytes.
+
+        Raises:
+            ValueError: the prompt cannot be sent.
+        """
         ...
 
     async def submit(self, items: Sequence[tuple[str, Prompt]]) -> str:
-        """Hands over prompts by unique custom ids; gives the API's id of the batch.
+        """Submit prompts by unique custom ids, and return the API's id of the batch.
 
-        Raises BatchUncertain, and BatchUnavailable where the batch was not taken for certain.
+        Raises:
+            BatchUncertain: the API may or may not have accepted the batch.
+            BatchUnavailable: the API certainly did not accept it.
         """
         ...
 
     async def status(self, api_id: str) -> BatchStatus:
-        """How far a batch is. Raises BatchUnavailable, BatchGone."""
-        ...
+        """Return the state of a batch.
 
-    def results(self, api_id: str) -> AsyncGenerator[tuple[str, Reply | BatchFailure], None]:
-        """What became of each prompt of an ended batch, by custom id, in no order.
-
-        Raises BatchUnavailable, also where results are missing at the end, and BatchGone. What has been
-        given until then stands; the same call again gives all of it. Use it inside `contextlib.aclosing`.
+        Raises:
+            BatchUnavailable: the API could not be asked.
+            BatchGone: it knows no such batch.
         """
         ...
 
-    async def recent(self, since: datetime) -> tuple[BatchStatus, ...]:
-        """All batches of the workspace created from then on by the API's clock. Raises BatchUnavailable."""
+    def results(self, api_id: str) -> AsyncGenerator[tuple[str, Reply | BatchFailure], None]:
+        """Yield the result of each prompt of an ended batch by custom id, in any order.
+
+        Use it inside `contextlib.aclosing`. After an error, what has been yielded is valid; another call
+        yields everything.
+
+        Raises:
+            BatchUnavailable: the results could not be read, or are incomplete.
+            BatchGone: the API no longer keeps them.
+        """
         ...
 
     async def close(self) -> None:
-        """Gives back the connections; no call may follow."""
+        """Close the connections; no call may follow."""
         ...

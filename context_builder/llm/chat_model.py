@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
 
@@ -19,32 +20,33 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The whole reply, which ends the stream."""
+    """The complete reply, which ends the stream."""
 
     text: str
     stop_reason: str
-    """As the API gave it; anything but `end_turn` means that the text is not whole."""
+    """As returned by the API; any value but `end_turn` means that the text is incomplete."""
     model: str
-    """The model that wrote it, which may be a dated version of the one asked for."""
+    """The model that wrote the reply; it can be a dated version of the requested one."""
     usage: Usage
     request_id: str | None
-    """The API's name for the call, for its support."""
+    """The API's id of the call, for its support."""
     first_token_ms: int | None
-    """From the start of the call to the first text; None: there was no text."""
+    """From the start of the call to the first text, in ms; None if there was no text."""
     latency_ms: int
-    """From the start of the call, retries included, to the end of the text."""
+    """From the start of the call, including retries, to the end of the text, in ms."""
 
 
-class ModelUnavailable(Exception):
-    """The model gave no whole reply; the reason is one line that says what to do."""
+class ModelUnavailable(ContextBuilderError):
+    """The model returned no complete reply; the reason is one line that says what to do."""
 
     def __init__(
         self, reason: str, partial_text: str = "", usage: Usage | None = None, *, refused: bool = False
     ) -> None:
-        """`usage` of a reply that broke off is what was reported until then: the output is a lower bound.
+        """Store what is known about the failed call.
 
-        None: no reply had begun. Unless every attempt was `refused`, or never got through, the call may
-        still be billed.
+        `usage` is None if no reply had begun. For an interrupted reply it is the last reported usage, whose
+        output tokens are a lower bound. `refused` is True if every attempt was refused or never sent, so that
+        the call is not billed.
         """
         super().__init__(reason)
         self.reason = reason
@@ -58,21 +60,24 @@ class ChatModel(Protocol):
 
     @property
     def model(self) -> str:
-        """Its id, as prices and the answer name it."""
+        """The model id, as used in price list and answer."""
         ...
 
     @property
     def max_output_tokens(self) -> int:
-        """The most that a reply can be billed for as output."""
+        """Upper limit of billed output, in tokens per reply."""
         ...
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Reply, None]:
-        """Pieces of text as they arrive, then exactly one Reply; raises ModelUnavailable.
+        """Yield pieces of text as they arrive, then exactly one Reply.
 
-        Use it inside `contextlib.aclosing`, so that a caller who leaves early ends the call at once.
+        Use it inside `contextlib.aclosing`, so that leaving early ends the call at once.
+
+        Raises:
+            ModelUnavailable: There is no complete reply.
         """
         ...
 
     async def close(self) -> None:
-        """Gives back the connections; no call may follow."""
+        """Close the connections; no call may follow."""
         ...

@@ -11,73 +11,55 @@ from anthropic import AsyncAPIResponse, AsyncStream
 from anthropic.types import RawMessageStreamEvent
 
 from context_builder.llm.chat_model import Delta, ModelUnavailable, Reply
-from context_builder.llm.claude_connection import API_URL, FAILURES, Call, ClaudeConnection, error_text
-from context_builder.llm.claude_request import request_of
+from context_builder.llm.claude_connection import FAILURES, ApiCall, ClaudeConnection, error_text
+from context_builder.llm.claude_options import ClaudeOptions
+from context_builder.llm.claude_request import request_body
 from context_builder.llm.message_events import ErrorEvent, MalformedStream, Transcript
-from context_builder.llm.pricing import UNKNOWN_CACHE_MINIMUM
 from context_builder.prompt.prompt import Prompt
-
-__all__ = ["API_URL", "Claude"]
 
 
 class Claude:
-    """One model, reached through one pool of connections; a ChatModel.
+    """One model behind one connection pool; a ChatModel."""
 
-    Nothing is taken from the machine, see ClaudeConnection.
-    """
+    def __init__(self, options: ClaudeOptions) -> None:
+        """Create the client.
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        model: str,
-        max_output_tokens: int,
-        deadline_s: float,
-        base_url: str | None = None,
-        max_retries: int = 2,
-        cache_minimum: int = UNKNOWN_CACHE_MINIMUM,
-    ) -> None:
-        """`deadline_s` bounds a whole call: connecting, retries and their waits, the stream to its end.
+        Blocks, because it reads certificates and imports modules: call it in a thread.
 
-        `cache_minimum` is the model's: the fewest tokens of a prefix that the API caches.
-
-        Reads certificates and imports modules: make it outside the event loop, or in a thread of its own.
-        Raises ValueError for a key or an address that no call could use.
+        Raises:
+            ValueError: The key or the address is not usable.
         """
-        self.model = model
-        self.max_output_tokens = max_output_tokens
-        self._cache_minimum = cache_minimum
-        self._connection = ClaudeConnection(
-            api_key=api_key,
-            model=model,
-            deadline_s=deadline_s,
-            base_url=base_url,
-            max_retries=max_retries,
-        )
-        # Looked up here because the first time imports modules.
+        self.model = options.model
+        self.max_output_tokens = options.max_output_tokens
+        self._options = options
+        self._connection = ClaudeConnection(options)
+        # Looked up here because the first access imports modules.
         self._messages = self._connection.client.messages.with_streaming_response
 
     async def close(self) -> None:
-        """Closes the connections; no call may follow."""
+        """Close the connections; no call may follow."""
         await self._connection.close()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Reply, None]:
-        """Pieces of text as they arrive, then exactly one Reply; raises ModelUnavailable.
+        """Yield pieces of text as they arrive, then exactly one Reply.
 
-        An attempt is repeated only while the API has not begun to reply, so that a question is paid for once.
+        An attempt is retried only until the API begins to reply, so that a question is paid for once.
         Cancelling the task or closing the generator closes the connection at once.
+
+        Raises:
+            ModelUnavailable: There is no complete reply.
         """
         clock = asyncio.get_running_loop().time
         started = clock()
         first_token_ms: int | None = None
-        call = Call(deadline=started + self._connection.deadline_s)
+        call = ApiCall(deadline=started + self._options.deadline_s)
         transcript = Transcript()
         try:
             async with AsyncExitStack() as stack:
                 response = await self._open(prompt, call, stack)
                 events = await stack.enter_async_context(aclosing(_events(response)))
                 while not transcript.done:
-                    # Never around the `yield`: there it would cancel whatever the caller does meanwhile.
+                    # Never around the `yield`: it would cancel the work of the caller.
                     async with asyncio.timeout_at(call.deadline):
                         event = await anext(events)
                     if text := transcript.add(event):
@@ -87,7 +69,7 @@ class Claude:
         except (*FAILURES, ErrorEvent) as error:
             usage = transcript.usage if transcript.accepted else None
             reason = self._reason(error, call, transcript)
-            # With a failure no attempt has succeeded; at the deadline one may have been under way.
+            # With a failure no attempt has succeeded; at the deadline one may have been in progress.
             refused = bool(call.failure) and not call.unanswered and not isinstance(error, TimeoutError)
             raise ModelUnavailable(reason, transcript.text, usage, refused=refused) from error
         yield Reply(
@@ -101,15 +83,10 @@ class Claude:
         )
 
     async def _open(
-        self, prompt: Prompt, call: Call, stack: AsyncExitStack
+        self, prompt: Prompt, call: ApiCall, stack: AsyncExitStack
     ) -> AsyncAPIResponse[AsyncStream[RawMessageStreamEvent]]:
-        """Sends the request, again where that may help; leaving the stack closes the connection."""
-        body = request_of(
-            prompt,
-            model=self.model,
-            max_output_tokens=self.max_output_tokens,
-            cache_minimum=self._cache_minimum,
-        )
+        """Send the request, with retries; leaving the stack closes the connection."""
+        body = request_body(prompt, self._options)
         request = self._messages.create(
             model=body["model"],
             max_tokens=body["max_tokens"],
@@ -117,33 +94,33 @@ class Claude:
             messages=body["messages"],
             stream=True,
         )
-        with self._connection.attempts_of(call):
+        with self._connection.track_attempts(call):
             async with asyncio.timeout_at(call.deadline):
                 return await stack.enter_async_context(request)
 
-    def _reason(self, error: Exception, call: Call, transcript: Transcript) -> str:
-        """One line that says what to do, without the key."""
-        said = error_text(error)
-        then = "ask again" if transcript.accepted else "check ARCPOINT_ANTHROPIC_BASE_URL"
+    def _reason(self, error: Exception, call: ApiCall, transcript: Transcript) -> str:
+        """Explain in one line what failed and what to do, without the key."""
+        detail = error_text(error)
+        remedy = "ask again" if transcript.accepted else "check ARCPOINT_ANTHROPIC_BASE_URL"
         reason = self._connection.reason(error, call)
         if reason is None:
             match error:
                 case TimeoutError():
-                    limit = f"{self._connection.deadline_s:g} s (ARCPOINT_MODEL_DEADLINE_S)"
-                    reason = f"no whole reply within {limit}; ask again or raise the limit"
+                    limit = f"{self._options.deadline_s:g} s (ARCPOINT_MODEL_DEADLINE_S)"
+                    reason = f"no complete reply within {limit}; ask again or raise the limit"
                 case ErrorEvent():
-                    reason = f"the API broke off the reply: {said}; ask again"
+                    reason = f"the API broke off the reply: {detail}; ask again"
                 case ValueError():
-                    place = self._connection.base_url
-                    reason = f"{place} did not send a whole Messages stream: {said}; {then}"
+                    place = self._options.base_url
+                    reason = f"{place} did not send a complete Messages stream: {detail}; {remedy}"
                 case _:
-                    reason = f"the connection broke during the reply: {said}; ask again"
+                    reason = f"the connection broke during the reply: {detail}; ask again"
         return self._connection.redacted(reason)
 
 
 async def _events(response: AsyncAPIResponse[Any]) -> AsyncGenerator[object, None]:
-    """The stream's events as JSON values; raises where it ends, which it should not before it is done."""
+    """Yield the stream's events as JSON values; raise MalformedStream if it ends before the reply does."""
     async for event in AsyncStream.raw_events(response.http_response):
         if event.data:
             yield event.json()
-    raise MalformedStream("it ended before the reply was whole")
+    raise MalformedStream("it ended before the reply was complete")

@@ -1,44 +1,47 @@
-"""The Messages API's stream events, put together into one reply."""
+"""Assembles one reply from the stream events of the Messages API."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
+from context_builder.text.sanitize import storable
 
-_UNDERSTOOD = frozenset(
+_HANDLED = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "error"}
 )
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""Valid in JSON, but no database takes NUL, and half a surrogate pair cannot be encoded."""
 
 
-class MalformedStream(ValueError):
-    """What arrived is not a stream of the Messages API."""
+class MalformedStream(ContextBuilderError, ValueError):
+    """The response is not a stream of the Messages API."""
 
 
-class ErrorEvent(Exception):
-    """The API ended a reply that it had begun, with an error."""
+class ErrorEvent(ContextBuilderError):
+    """The API ended a reply with an error after it had begun."""
 
 
 @dataclass(slots=True)
 class Transcript:
-    """A reply as far as it has arrived."""
+    """The part of a reply that has arrived."""
 
     model: str = ""
     stop_reason: str = ""
     usage: Usage = field(default_factory=lambda: Usage(0, 0))
     accepted: bool = False
-    """Whether the API has begun a reply, which it bills."""
+    """True once the API has begun a reply, which it bills."""
     done: bool = False
     pieces: list[str] = field(default_factory=list)
 
     @classmethod
-    def of_message(cls, message: Mapping[str, Any]) -> Transcript:
-        """A reply that arrived in one piece, read as strictly as one in events. Raises MalformedStream."""
+    def from_message(cls, message: Mapping[str, Any]) -> Transcript:
+        """Parse a reply that arrived in one piece, as strictly as one in events.
+
+        Raises:
+            MalformedStream: The message does not have the expected fields.
+        """
         transcript = cls()
         blocks, usage = message.get("content"), message.get("usage")
         if not isinstance(blocks, list):
@@ -53,14 +56,17 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """All text until now; thinking and other blocks are no part of it."""
+        """The text received so far, without thinking and other blocks."""
         return "".join(self.pieces)
 
     def add(self, event: object) -> str:
-        """Takes in one event and gives the text that it adds.
+        """Process one event and return the text that it adds.
 
-        Kinds of events, blocks and deltas that are not text, or not known yet, add nothing.
-        Raises MalformedStream and ErrorEvent.
+        Events, blocks and deltas of other or unknown kinds add nothing.
+
+        Raises:
+            MalformedStream: The event does not have the expected fields.
+            ErrorEvent: The API reports an error.
         """
         match event:
             case {"type": "content_block_delta", "delta": {"type": "text_delta", "text": str(text)}}:
@@ -71,17 +77,17 @@ class Transcript:
                 return ""
             case {"type": "content_block_start", "content_block": {"type": str(kind)}} if kind != "text":
                 return ""
-            case {"type": str(kind)} if kind not in _UNDERSTOOD:
+            case {"type": str(kind)} if kind not in _HANDLED:
                 return ""
         self._advance(event)
         return ""
 
     def _advance(self, event: object) -> None:
-        """Takes in an event about the reply as a whole."""
+        """Process an event about the reply as a whole."""
         match event:
             case {"type": "message_start", "message": {"model": str(model), "usage": dict(usage)}}:
                 self.model = model
-                self.usage = self._counted(usage)
+                self.usage = self._updated_usage(usage)
                 self.accepted = True
             case {
                 "type": "message_delta",
@@ -89,7 +95,7 @@ class Transcript:
                 "usage": dict(usage),
             }:
                 self.stop_reason = reason or self.stop_reason
-                self.usage = self._counted(usage)
+                self.usage = self._updated_usage(usage)
             case {"type": "message_stop"} if self.accepted and self.stop_reason:
                 self.done = True
             case {"type": "error", "error": {"type": str(kind), **rest}}:
@@ -98,12 +104,12 @@ class Transcript:
                 raise MalformedStream(f"unexpected event {event!r:.120}")
 
     def _append(self, text: str) -> str:
-        text = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+        text = storable(text)
         self.pieces.append(text)
         return text
 
-    def _counted(self, usage: Mapping[str, Any]) -> Usage:
-        """The usage with newer counts, which are cumulative; one that is left out stays as it was."""
+    def _updated_usage(self, usage: Mapping[str, Any]) -> Usage:
+        """Return the usage updated with cumulative counts; a missing count keeps its value."""
         return Usage(
             input_tokens=_count(usage, "input_tokens", self.usage.input_tokens),
             output_tokens=_count(usage, "output_tokens", self.usage.output_tokens),
@@ -112,10 +118,10 @@ class Transcript:
         )
 
 
-def _count(usage: Mapping[str, Any], name: str, known: int) -> int:
+def _count(usage: Mapping[str, Any], name: str, previous: int) -> int:
     value = usage.get(name)
     if value is None:
-        return known
+        return previous
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise MalformedStream(f"{name} is {value!r:.40}, not a number of tokens")
     return value

@@ -1,4 +1,4 @@
-"""What tokens cost, and from how many on they are cached: dated lists that a user's file can replace."""
+"""Dated price lists, including cache minimums, which a file of the operator can extend or override."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
 from context_builder.llm.usage import Usage
+from context_builder.text.sanitize import single_line
 
 SHIPPED = Path(__file__).with_name("prices.toml")
 
 _MILLION = Decimal(1_000_000)
 _MAX_USD = Decimal(1_000_000)
-"""Far above any price; keeps a slip of the pen from overflowing the money column."""
+"""Far above any price; protects the money column from overflow by a typing error."""
 _CACHE_WRITE_SHARE = Decimal("1.25")
 _CACHE_READ_SHARE = Decimal("0.1")
 UNKNOWN_CACHE_MINIMUM = 4_096
-"""Tokens of the shortest prefix that every model caches."""
+"""Length of the shortest prefix that every model caches, in tokens."""
 _MAX_TOKENS = 100_000_000
 _DATE_SUFFIX = re.compile(r"[-@]\d{8}$")
 _FILE_KEYS = ("as_of", "batch_share", "models")
 
 
-class PriceFileError(ValueError):
-    """The price file cannot be used; the message is one line that names the file and the key."""
+class PriceFileError(ContextBuilderError, ValueError):
+    """The price file is not usable; the message names the file and the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One model's prices, in USD per million tokens."""
+    """Prices of one model in USD per million tokens."""
 
     input: Decimal
     output: Decimal
     cache_write: Decimal
     cache_read: Decimal
     cache_minimum: int = UNKNOWN_CACHE_MINIMUM
-    """Tokens of the shortest prefix that the API caches."""
+    """Length of the shortest prefix that the API caches, in tokens."""
 
 
 _PRICE_KEYS = ("input", "output", "cache_write", "cache_read")
@@ -49,7 +51,7 @@ _MODEL_KEYS = (*_PRICE_KEYS, "cache_minimum")
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Prices by model; one that it does not know costs as much as the most expensive one it knows."""
+    """Prices by model; an unlisted model is priced as the most expensive listed one."""
 
     as_of: date
     batch_share: Decimal
@@ -57,19 +59,22 @@ class PriceList:
 
     @classmethod
     def load(cls, path: Path | None = None) -> PriceList:
-        """The shipped prices, with those of a user's file laid over them.
+        """Load the shipped prices, overridden by those of the operator's file.
 
-        Reads files: call it before the event loop runs. Raises PriceFileError.
+        Blocks, because it reads files.
+
+        Raises:
+            PriceFileError: The file cannot be read or does not have the expected content.
         """
         prices = _parse(SHIPPED, None)
         return prices if path is None else _parse(path, prices)
 
     def is_known(self, model: str) -> bool:
-        """Whether the list holds the model or the family that a dated id belongs to."""
+        """Return True if the list contains the model or the undated id of a dated one."""
         return self._find(model) is not None
 
     def cost(self, model: str, usage: Usage, *, batch: bool = False) -> Decimal:
-        """US dollars for tokens as billed, unrounded."""
+        """Return the cost of billed tokens in USD, unrounded."""
         price = self._price(model)
         total = (
             usage.input_tokens * price.input
@@ -80,13 +85,13 @@ class PriceList:
         return total / _MILLION * (self.batch_share if batch else 1)
 
     def worst_case(self, model: str, input_bound: int, max_output_tokens: int) -> Decimal:
-        """The most US dollars that a call within both bounds can cost: all input at its dearest rate."""
+        """Return the maximum cost in USD of a call within both bounds, with all input at the highest rate."""
         price = self._price(model)
-        dearest_input = max(price.input, price.cache_write, price.cache_read)
-        return (input_bound * dearest_input + max_output_tokens * price.output) / _MILLION
+        highest_input = max(price.input, price.cache_write, price.cache_read)
+        return (input_bound * highest_input + max_output_tokens * price.output) / _MILLION
 
     def cache_minimum(self, model: str) -> int:
-        """The fewest tokens of a prefix that the API caches for the model."""
+        """Return the length of the shortest prefix that the API caches for the model, in tokens."""
         return self._price(model).cache_minimum
 
     def _find(self, model: str) -> Price | None:
@@ -110,7 +115,7 @@ def _parse(path: Path, base: PriceList | None) -> PriceList:
             models=models,
         )
     except ValueError as error:
-        raise PriceFileError(f"{path}: {_one_line(error)}") from None
+        raise PriceFileError(f"{path}: {single_line(str(error))}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -120,9 +125,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise PriceFileError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PriceFileError(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    # Beside its own error tomllib lets through those of int, Decimal and deep nesting.
+    # tomllib also raises the errors of int, Decimal and deep nesting.
     except (ValueError, InvalidOperation, RecursionError) as error:
-        raise PriceFileError(f"{path}: is not TOML: {_one_line(error)}") from error
+        raise PriceFileError(f"{path}: is not TOML: {single_line(str(error))}") from error
 
 
 def _models(table: Any) -> Iterator[tuple[str, Price]]:
@@ -131,7 +136,7 @@ def _models(table: Any) -> Iterator[tuple[str, Price]]:
     for name, entry in table.items():
         key = f"models.{name}"
         if not isinstance(entry, dict):
-            raise ValueError(f"{key}: expected a table with {', '.join(_MODEL_KEYS)}")  # noqa: TRY004 - likewise
+            raise ValueError(f"{key}: expected a table with {', '.join(_MODEL_KEYS)}")  # noqa: TRY004 - see above
         _refuse_unknown(entry, _MODEL_KEYS, f"{key}.")
         per_input = _usd(entry, "input", key)
         yield (
@@ -160,7 +165,7 @@ def _usd(entry: Mapping[str, Any], name: str, parent: str, default: Decimal | No
 
 def _cache_minimum(entry: Mapping[str, Any], parent: str) -> int:
     value = entry.get("cache_minimum", UNKNOWN_CACHE_MINIMUM)
-    # A truth value is an int as well.
+    # A bool is an int as well.
     if type(value) is not int or not 0 <= value <= _MAX_TOKENS:
         expected = f"expected whole tokens from 0 to {_MAX_TOKENS:,}"
         raise ValueError(f"{parent}.cache_minimum: {expected}, not {value!s:.40}")
@@ -169,9 +174,9 @@ def _cache_minimum(entry: Mapping[str, Any], parent: str) -> int:
 
 def _date(document: Mapping[str, Any]) -> date:
     value = document.get("as_of")
-    # A datetime is a date as well, but says more than is meant.
+    # A datetime is a date as well, but too precise.
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise ValueError("as_of: expected the day of these prices as a date, such as 2026-10-21")  # noqa: TRY004 - likewise
+        raise ValueError("as_of: expected the day of these prices as a date, such as 2026-10-21")  # noqa: TRY004 - see above
     return value
 
 
@@ -185,7 +190,7 @@ def _batch_share(document: Mapping[str, Any], base: PriceList | None) -> Decimal
 
 
 def _number(value: Any) -> Decimal | None:
-    """The value as an exact finite number; None: it is none."""
+    """Return the value as an exact finite number; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     number = Decimal(value)
@@ -196,7 +201,3 @@ def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], parent: st
     for name in table:
         if name not in known:
             raise ValueError(f"{parent}{name}: unknown key; accepted are {', '.join(known)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What one model call consumed."""
+"""The token counts of one model call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as billed, in whole tokens."""
+    """Billed tokens."""
 
     input_tokens: int
     output_tokens: int
@@ -16,5 +16,5 @@ class Usage:
 
     @property
     def prompt_tokens(self) -> int:
-        """All input, cached or not: what the token bound is held against."""
+        """All input tokens, cached or not; comparable to the token bound."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens

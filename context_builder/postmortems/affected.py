@@ -1,4 +1,4 @@
-"""What an incident hit, as far as the record names it."""
+"""The deployments that an incident affected, as its record names them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class AffectedDeployments:
-    """The deployments that an incident hit; none: it is not known which."""
+    """The deployments that an incident affected; none: unknown."""
 
     deployment_ids: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
@@ -23,14 +23,14 @@ class AffectedDeployments:
 
     @property
     def label(self) -> str:
-        """The names, as many as a sentence holds."""
+        """The names, as many as fit into a sentence."""
         rest = len(self.names) - _MAX_NAMED
         more = f" and {rest:,} more deployments" if rest > 0 else ""
         return f"{', '.join(self.names[:_MAX_NAMED])}{more}"
 
 
 async def load_affected(session: ReadSession, incident: Incident) -> AffectedDeployments:
-    """The deployment that the record names, else those of the model or backend that its target names."""
+    """Load the deployment that the record names, else those of the model or backend that its target names."""
     condition: ColumnElement[bool]
     if incident.deployment_id is not None:
         condition = Deployment.id == incident.deployment_id
@@ -48,13 +48,13 @@ async def load_affected(session: ReadSession, incident: Incident) -> AffectedDep
     return AffectedDeployments(tuple(row.id for row in found), tuple(row.public_id for row in found))
 
 
-def request_about(hit: AffectedDeployments, window: Window) -> ContextRequest:
-    """The window of an incident as a resolved question, for conditions that the sources share."""
+def request_about(affected: AffectedDeployments, window: Window) -> ContextRequest:
+    """Return a resolved question about a window, for conditions shared with the sources."""
     return ContextRequest(
         question="",
         as_of=window.end,
-        live=False,
+        is_now=False,
         window=window,
         token_budget=0,
-        scope=Scope(deployment_ids=hit.deployment_ids),
+        scope=Scope(deployment_ids=affected.deployment_ids),
     )

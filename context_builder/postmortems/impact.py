@@ -1,4 +1,4 @@
-"""The impact of an incident, computed by the database: requests, failures, users, money, against before."""
+"""The impact of an incident in requests, failures, users and cost, compared with the time before."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from decimal import Decimal
 from sqlalchemy import Select, case, func, or_, select
 
 from context_builder.postmortems.affected import AffectedDeployments
-from context_builder.postmortems.markdown_text import plain
+from context_builder.postmortems.markdown_text import escape_markdown
 from context_builder.question.request import Window
-from context_builder.telemetry.rollups import baseline_of, in_window, of_traffic
+from context_builder.telemetry.rollups import baseline_window, in_window, traffic_condition
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -25,67 +25,67 @@ from models.database import ReadSession
 from models.tables.schema import Money, UtcDateTime
 
 MAX_FAILED_ROWS = 100_000
-"""Failed requests that are looked through for their users."""
+"""The most failed requests that are searched for distinct users."""
 REQUESTS, USERS = "impact.requests", "impact.users"
-"""References of the two queries."""
+"""References to the two queries."""
 
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TierTraffic:
     """Requests of one tier, or of all."""
 
     requests: int = 0
     failed: int = 0
     failed_cost: Decimal = Decimal(0)
 
-    def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
+    def __add__(self, other: TierTraffic) -> TierTraffic:
+        return TierTraffic(
             self.requests + other.requests, self.failed + other.failed, self.failed_cost + other.failed_cost
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
-    """What an incident did to the requests of what it hit."""
+    """What an incident did to the requests of the affected deployments."""
 
-    hit: AffectedDeployments
+    affected: AffectedDeployments
     window: Window
     """The incident in whole minutes."""
-    by_tier: dict[str, Traffic] = field(default_factory=dict)
-    before: dict[str, Traffic] = field(default_factory=dict)
-    """The same in the days before."""
+    by_tier: dict[str, TierTraffic] = field(default_factory=dict)
+    before: dict[str, TierTraffic] = field(default_factory=dict)
+    """The same for the 7 days before."""
     before_since: datetime | None = None
-    """From when on there are figures of before; None: there are none."""
+    """Start of the figures for the time before; None: there are none."""
     users: int = 0
     users_are_more: bool = False
-    """Whether so many requests failed that not all were looked through."""
+    """True if more requests failed than were searched."""
 
     @property
-    def total(self) -> Traffic:
+    def total(self) -> TierTraffic:
         """All tiers."""
-        return sum(self.by_tier.values(), Traffic())
+        return sum(self.by_tier.values(), TierTraffic())
 
     @property
-    def total_before(self) -> Traffic:
+    def total_before(self) -> TierTraffic:
         """All tiers, before."""
-        return sum(self.before.values(), Traffic())
+        return sum(self.before.values(), TierTraffic())
 
 
 def minutes_of(incident: Incident, resolved_at: datetime) -> Window:
-    """The whole minutes that an incident touched, at least one."""
+    """Return the whole minutes that an incident touched, at least one."""
     start = incident.started_at.replace(second=0, microsecond=0)
     end = resolved_at.replace(second=0, microsecond=0)
     return Window(start, end if end == resolved_at and end > start else end + _MINUTE)
 
 
-async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Window) -> Impact:
-    """The figures of a window; where it is not known what was hit, there are none."""
-    if not hit.deployment_ids:
-        return Impact(hit=hit, window=window)
-    now, before = in_window(RequestRollup, window), in_window(RequestRollup, baseline_of(window))
+async def load_impact(session: ReadSession, affected: AffectedDeployments, window: Window) -> Impact:
+    """Load the figures of a window; none if the affected deployments are unknown."""
+    if not affected.deployment_ids:
+        return Impact(affected=affected, window=window)
+    now, before = in_window(RequestRollup, window), in_window(RequestRollup, baseline_window(window))
     is_now = case((now, 1), else_=0)
     failed = RequestRollup.status.in_(FAILED_STATUSES)
     rows = await session.execute(
@@ -97,18 +97,18 @@ async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Wi
             func.sum(case((failed, RequestRollup.cost_usd), else_=0), type_=Money),
             func.min(RequestRollup.bucket_start, type_=UtcDateTime),
         )
-        .where(or_(now, before), of_traffic(RequestRollup, hit.deployment_ids, ()))
+        .where(or_(now, before), traffic_condition(RequestRollup, affected.deployment_ids, ()))
         .group_by(RequestRollup.tier, is_now)
     )
-    figures: tuple[dict[str, Traffic], dict[str, Traffic]] = ({}, {})
+    figures: tuple[dict[str, TierTraffic], dict[str, TierTraffic]] = ({}, {})
     since: datetime | None = None
     for tier, side, requests, failures, cost, first in rows:
-        figures[side][tier] = Traffic(int(requests), int(failures), Decimal(cost or 0))
+        figures[side][tier] = TierTraffic(int(requests), int(failures), Decimal(cost or 0))
         if not side:
             since = first if since is None else min(since, first)
-    users, rows_read = await _users(session, hit, window)
+    users, rows_read = await _users(session, affected, window)
     return Impact(
-        hit=hit,
+        affected=affected,
         window=window,
         by_tier=figures[1],
         before=figures[0],
@@ -118,20 +118,20 @@ async def read_impact(session: ReadSession, hit: AffectedDeployments, window: Wi
     )
 
 
-async def _users(session: ReadSession, hit: AffectedDeployments, window: Window) -> tuple[int, int]:
-    """Distinct users with a failed request, and how many failed requests were looked through."""
-    failed = failed_requests(hit, window).subquery()
+async def _users(session: ReadSession, affected: AffectedDeployments, window: Window) -> tuple[int, int]:
+    """Return the number of distinct users with a failed request, and of failed requests searched."""
+    failed = failed_requests(affected, window).subquery()
     counts = select(func.count(failed.c.user_id.distinct()), func.count()).select_from(failed)
     users, rows = (await session.execute(counts)).one()
     return int(users), int(rows)
 
 
-def failed_requests(hit: AffectedDeployments, window: Window) -> Select[int]:
-    """Whose requests failed, as far as they are looked through; read by an index."""
+def failed_requests(affected: AffectedDeployments, window: Window) -> Select[int]:
+    """Select the users of failed requests, up to a limit; uses an index."""
     return (
         select(Request.user_id)
         .where(
-            Request.deployment_id.in_(hit.deployment_ids),
+            Request.deployment_id.in_(affected.deployment_ids),
             Request.status.in_(FAILED_STATUSES),
             Request.created_at >= window.start,
             Request.created_at < window.end,
@@ -141,15 +141,13 @@ def failed_requests(hit: AffectedDeployments, window: Window) -> Select[int]:
 
 
 def impact_lines(impact: Impact) -> Iterator[str]:
-    """The figures in sentences, each with the query that it comes from."""
+    """Yield the figures as sentences, each with the query it comes from."""
     lasted = format_duration(impact.window.length)
-    if not impact.hit.deployment_ids:
-        yield (
-            "- Not known: the record names no deployment, model or backend that exists, so that its requests "
-            "cannot be told from the others."
-        )
+    if not impact.affected.deployment_ids:
+        reason = "the record names no existing deployment, model or backend"
+        yield f"- Not known: {reason}, so its requests cannot be told apart from others."
         return
-    total, before, what = impact.total, impact.total_before, plain(impact.hit.label)
+    total, before, what = impact.total, impact.total_before, escape_markdown(impact.affected.label)
     span = f"in the {lasted} from {format_time(impact.window.start)} to {format_time(impact.window.end)}"
     if not total.requests:
         yield f"- No request reached {what} {span} [{REQUESTS}]"
@@ -164,30 +162,33 @@ def impact_lines(impact: Impact) -> Iterator[str]:
         yield f"- the failed requests cost {format_dollars(total.failed_cost)} [{REQUESTS}]"
 
 
-def _before(impact: Impact, before: Traffic) -> str:
+def _before(impact: Impact, before: TierTraffic) -> str:
     if impact.before_since is None or not before.requests:
-        return "nothing is recorded of the 7 days before to compare it with"
-    span = max(baseline_of(impact.window).end - impact.before_since, _HOUR)
+        return "there are no records of the 7 days before to compare it with"
+    span = max(baseline_window(impact.window).end - impact.before_since, _HOUR)
     usual = round(before.requests * (impact.window.length / span))
+    failed = format_percent(before.failed, before.requests)
     return (
-        f"from {format_time(impact.before_since)} until then {format_percent(before.failed, before.requests)} failed, "
-        f"and as long a time had {format_count(usual, 'request')}"
+        f"from {format_time(impact.before_since)} until then {failed} failed, "
+        f"and a period of this length had {format_count(usual, 'request')} on average"
     )
 
 
 def _tiers(impact: Impact) -> Iterator[str]:
     order = {tier.value: rank for rank, tier in enumerate(Tier)}
     for tier in sorted(impact.by_tier, key=lambda name: (order.get(name, len(order)), name)):
-        now, was = impact.by_tier[tier], impact.before.get(tier, Traffic())
+        now, was = impact.by_tier[tier], impact.before.get(tier, TierTraffic())
         usual = f", before {format_percent(was.failed, was.requests)}" if was.requests else ""
         failed = f"{now.failed:,} of {format_count(now.requests, 'request')} failed"
-        yield f"- {plain(tier)}: {failed} ({format_percent(now.failed, now.requests)}{usual}) [{REQUESTS}]"
+        share = format_percent(now.failed, now.requests)
+        yield f"- {escape_markdown(tier)}: {failed} ({share}{usual}) [{REQUESTS}]"
 
 
 def queries_used(impact: Impact) -> Iterator[str]:
-    """What the references stand for."""
-    if impact.hit.deployment_ids:
-        span = f"from {format_time(impact.window.start)} to {format_time(impact.window.end)} UTC, and of 7 days before"
-        yield f"- [{REQUESTS}] sums of request_rollups of {plain(impact.hit.label)} {span}"
+    """Yield the meaning of the references."""
+    if impact.affected.deployment_ids:
+        span = f"from {format_time(impact.window.start)} to {format_time(impact.window.end)} UTC"
+        sums = f"sums of request_rollups for {escape_markdown(impact.affected.label)} {span}"
+        yield f"- [{REQUESTS}] {sums}, and for the 7 days before"
         if impact.total.failed:
-            yield f"- [{USERS}] distinct users of failed rows of requests, the same deployments and minutes"
+            yield f"- [{USERS}] distinct users in failed rows of requests, same deployments and minutes"

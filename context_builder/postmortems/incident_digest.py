@@ -1,4 +1,7 @@
-"""The digest of an incident: another one tells that a postmortem was written of a different record. Pure."""
+"""The digest of an incident's record: a different one means that a postmortem describes another record.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from models import Incident
 
 
 def incident_digest(incident: Incident) -> str:
-    """SHA-256, in hexadecimal digits, of everything that a postmortem says on the record's authority."""
+    """Return the SHA-256, in hexadecimal, of everything that a postmortem takes from the record."""
     times = (incident.started_at, incident.resolved_at)
     record = [
         *(incident.title, incident.symptoms, incident.target, incident.severity, incident.status),

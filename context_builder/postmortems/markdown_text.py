@@ -1,14 +1,15 @@
-"""Text in Markdown and out of it: what others wrote becomes no markup, sections become plain text. Pure."""
+"""Text to and from Markdown: escape untrusted text, split sections, reduce them to plain text. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
+from context_builder.text.markdown import sections
 from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
 
 MAX_EXCERPT = 2_000
-"""Characters of a section that is kept beside the document."""
+"""Characters of a section that is stored beside the document."""
 
 _MARKUP = re.compile(r"([\\`|\[\]])")
 _FENCE = re.compile(r"^\s*```", re.MULTILINE)
@@ -23,21 +24,21 @@ _NOTHING = re.compile(
 )
 
 
-def plain(text: str) -> str:
-    """Text by others as one line that makes no link, code or table cell."""
+def escape_markdown(text: str) -> str:
+    """Return untrusted text as one line that forms no link, code or table cell."""
     return _MARKUP.sub(r"\\\1", single_line(text))
 
 
-def quoted_plain(text: str) -> str:
-    """Free text by others; the marks keep it from beginning a heading, a list or a block of code."""
+def quote_markdown(text: str) -> str:
+    """Quote untrusted text; the quotation marks keep it from starting a heading, list or code block."""
     return _MARKUP.sub(r"\\\1", quote(text, limit=MAX_CHARACTERS))
 
 
 def sections_of(text: str, titles: Sequence[str]) -> Mapping[str, str]:
-    """A model's text by the title of each section that it wrote; what stands before the first belongs to it.
+    """Split a model's text by section title; text before the first heading belongs to the first section.
 
-    Headings are recognized in the ways in which models write them; other ones become smaller, so that they
-    do not end a section.
+    Accepts headings in the forms that models use. Other headings are demoted, so that they do not end a
+    section.
     """
     heading = re.compile(
         rf"^(?:#{{1,6}}[ \t]+|\*\*)(?:\d+[.)][ \t]*)?({'|'.join(map(re.escape, titles))}):?(?:\*\*)?[ \t#]*$",
@@ -55,21 +56,22 @@ def sections_of(text: str, titles: Sequence[str]) -> Mapping[str, str]:
 
 
 def _contained(body: str) -> str:
-    """A text that ends no section and leaves no block of code open."""
+    """Demote headings that would end the section, and close an open code block."""
     body = _ANY_HEADING.sub("###", body)
     return f"{body}\n```" if len(_FENCE.findall(body)) % 2 else body
 
 
 def section_text(document: str, title: str) -> str:
-    """The text under a second-level heading; empty where there is none."""
-    found = re.search(
-        rf"^## {re.escape(title)}[ \t]*$(.*?)(?=^##? |\Z)", document, re.MULTILINE | re.DOTALL | re.IGNORECASE
+    """Return the text under a second-level heading; empty if there is none."""
+    found = (
+        each for each in sections(document) if (each.level, each.title.casefold()) == (2, title.casefold())
     )
-    return found.group(1).strip() if found else ""
+    section = next(found, None)
+    return section.body.strip() if section else ""
 
 
 def excerpt(section: str) -> str | None:
-    """A section as plain text without references, bounded; None where it says nothing."""
+    """Return a section as bounded plain text without references; None if it says nothing."""
     text = " ".join(_MARKS.sub("", _REFERENCE.sub("", section)).split())
     if not text or _NOTHING.fullmatch(text):
         return None

@@ -1,4 +1,4 @@
-"""The postmortems in the database: read, brought in from a person, replayed."""
+"""The postmortems in the database: read, store a person's text, replay the prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models import Incident, Postmortem, Provenance, Question, ReviewStatus
 from models.database import Database, ReadSession, WriteSession
 
 MAX_CHARACTERS = 200_000
-"""Of a document that a person brings in."""
+"""Of a document that a person writes."""
 _PAGE = 100
 _CONTROL = {chr(code) for code in range(32)} - {"\n", "\t"}
 
@@ -31,7 +31,7 @@ _Columns = TypeVarTuple("_Columns")
 
 
 @dataclass(frozen=True, slots=True)
-class PostmortemText:
+class StoredPostmortem:
     """A stored postmortem."""
 
     incident: str
@@ -44,20 +44,20 @@ class PostmortemText:
     provenance: str = Provenance.MODEL
     template: str | None = None
     is_stale: bool = False
-    """Whether the incident has changed since the text was written."""
+    """True if the incident has changed since the text was written."""
     edited_at: datetime | None = None
     reviewed_at: datetime | None = None
     reviewed_by: str | None = None
 
     @property
     def is_protected(self) -> bool:
-        """Whether a person stands behind the text, so that no run replaces it."""
+        """True if a person wrote, edited or decided on the text; runs never overwrite it."""
         by_people = self.provenance in (Provenance.HUMAN, Provenance.IMPORT)
         return by_people or self.edited_at is not None or self.status != ReviewStatus.DRAFT
 
     @classmethod
-    def of(cls, incident: Incident, row: Postmortem) -> PostmortemText:
-        """The text of a row, beside the incident as it is now."""
+    def of(cls, incident: Incident, row: Postmortem) -> StoredPostmortem:
+        """Return the postmortem of a row, given the incident as it is now."""
         return cls(
             incident=incident.public_id,
             markdown=row.markdown,
@@ -67,7 +67,7 @@ class PostmortemText:
             status=row.status,
             provenance=row.provenance,
             template=row.template,
-            # What was written before digests were kept cannot be told.
+            # Texts written before digests were stored count as current.
             is_stale=row.incident_digest not in (None, incident_digest(incident)),
             edited_at=row.edited_at,
             reviewed_at=row.reviewed_at,
@@ -76,13 +76,13 @@ class PostmortemText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """The exact prompt that a postmortem was written from, made again, and what the call took."""
+class PromptEvidence:
+    """The exact prompt that a postmortem was written from, rendered again, and what the call used."""
 
     prompt: Prompt
     sha256: str
     expected_sha256: str
-    """Of the prompt as it was sent."""
+    """Of the prompt that was sent."""
     model: str | None
     input_tokens: int | None
     output_tokens: int | None
@@ -92,7 +92,7 @@ class Evidence:
 
     @property
     def is_identical(self) -> bool:
-        """Whether it is byte for byte what was sent."""
+        """True if it is byte for byte what was sent."""
         return self.sha256 == self.expected_sha256
 
 
@@ -103,19 +103,23 @@ class PostmortemRecords:
         self._database = database
         self._clock = clock
 
-    async def get(self, public_id: str) -> PostmortemText | None:
-        """The postmortem of an incident, None where there is none. Raises QuestionError."""
+    async def get(self, public_id: str) -> StoredPostmortem | None:
+        """Return the postmortem of an incident, or None.
+
+        Raises:
+            QuestionError: the incident is unknown.
+        """
         async with self._database.read() as session:
             incident = await _incident(session, public_id)
             row = await session.scalar(select(Postmortem).where(Postmortem.incident_id == incident.id))
-            return None if row is None else PostmortemText.of(incident, row)
+            return None if row is None else StoredPostmortem.of(incident, row)
 
     async def all(
         self, incidents: Sequence[str] = (), *, since: datetime | None = None
-    ) -> AsyncIterator[PostmortemText]:
-        """The stored postmortems, oldest incident first, read by pages.
+    ) -> AsyncIterator[StoredPostmortem]:
+        """Yield the stored postmortems, oldest incident first, read by pages.
 
-        `incidents` restricts them to these, `since` to incidents resolved from then on.
+        `incidents` restricts them to these public ids, `since` to incidents resolved at or after it.
         """
         chosen = select(Incident, Postmortem).join(Postmortem, Postmortem.incident_id == Incident.id)
         if incidents:
@@ -126,27 +130,30 @@ class PostmortemRecords:
         while True:
             async with self._database.read() as session:
                 rows = (await session.execute(page_after(chosen, after, _PAGE))).all()
-                texts = [PostmortemText.of(incident, row) for incident, row in rows]
+                texts = [StoredPostmortem.of(incident, row) for incident, row in rows]
             for text in texts:
                 yield text
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0].started_at, rows[-1][0].id
 
-    async def edit(self, public_id: str, markdown: str) -> PostmortemText:
-        """Puts a person's text in the place of whatever there is; it is a draft until somebody approves it.
+    async def edit(self, public_id: str, markdown: str) -> StoredPostmortem:
+        """Store a person's text in place of what there is; it is a draft until somebody approves it.
 
-        A text that is there already changes nothing. Raises QuestionError.
+        A text that is stored already changes nothing.
+
+        Raises:
+            QuestionError: the incident is unknown, active or forgotten, or the text is not acceptable
+                Markdown.
         """
         markdown = checked_markdown(markdown)
         async with self._database.write() as session:
             incident = await _incident(session, public_id, lock=True)
-            if incident.resolved_at is None:
-                raise QuestionError(f"incident {public_id!r} is still active; a postmortem follows its end")
-            if incident.forgotten_at is not None:
-                raise QuestionError(
-                    f"incident {public_id!r} was forgotten; nothing is written of it any more"
-                )
+            require_writable(
+                public_id,
+                is_resolved=incident.resolved_at is not None,
+                is_forgotten=incident.forgotten_at is not None,
+            )
             row = await session.scalar(
                 select(Postmortem).where(Postmortem.incident_id == incident.id).with_for_update()
             )
@@ -158,7 +165,7 @@ class PostmortemRecords:
             if body_digest(row.markdown) != body_digest(markdown):
                 self._edit(row, incident, markdown)
             await session.flush()
-            return PostmortemText.of(incident, row)
+            return StoredPostmortem.of(incident, row)
 
     def _edit(self, row: Postmortem, incident: Incident, markdown: str) -> None:
         document = read_document(markdown)
@@ -169,14 +176,15 @@ class PostmortemRecords:
         row.provenance = Provenance.HUMAN
         row.edited_at = self._clock()
         row.incident_digest = incident_digest(incident)
-        # Who approved another text did not approve this one.
+        # Approval of the previous text does not carry over.
         row.status = ReviewStatus.DRAFT
         row.reviewed_at = row.reviewed_by = None
 
-    async def evidence(self, public_id: str) -> Evidence | None:
-        """The prompt of an incident's postmortem; None: there is none that a prompt was made for.
+    async def evidence(self, public_id: str) -> PromptEvidence | None:
+        """Return the prompt of an incident's postmortem, None if it was not written from a prompt.
 
-        Raises QuestionError for an unknown incident.
+        Raises:
+            QuestionError: the incident is unknown.
         """
         async with self._database.read() as session:
             incident = await _incident(session, public_id)
@@ -189,7 +197,7 @@ class PostmortemRecords:
             return None
         manifest = Manifest.from_json(question.manifest)
         prompt = render(manifest)
-        return Evidence(
+        return PromptEvidence(
             prompt=prompt,
             sha256=hashlib.sha256(prompt.whole.encode()).hexdigest(),
             expected_sha256=manifest.prompt_sha256,
@@ -202,7 +210,7 @@ class PostmortemRecords:
 
 
 def page_after(chosen: Select[*_Columns], after: tuple[datetime, int] | None, size: int) -> Select[*_Columns]:
-    """The next rows in the order in which incidents started."""
+    """Restrict a query to the next page in the order in which incidents started."""
     page = chosen.order_by(Incident.started_at, Incident.id).limit(size)
     if after is None:
         return page
@@ -212,14 +220,30 @@ def page_after(chosen: Select[*_Columns], after: tuple[datetime, int] | None, si
     )
 
 
+def require_writable(public_id: str, *, is_resolved: bool, is_forgotten: bool) -> None:
+    """Check that an incident can have a postmortem.
+
+    Raises:
+        QuestionError: it cannot.
+    """
+    if not is_resolved:
+        raise QuestionError(f"incident {public_id!r} is still active; postmortems are for resolved incidents")
+    if is_forgotten:
+        raise QuestionError(f"incident {public_id!r} was forgotten; it cannot have a postmortem")
+
+
 def body_digest(markdown: str) -> str:
-    """SHA-256 of a text, whatever its line endings and whatever white space it ends with."""
+    """Return the SHA-256 of a text in hexadecimal, ignoring line endings and trailing white space."""
     lines = [line.rstrip() for line in markdown.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def checked_markdown(text: str) -> str:
-    """The text as it is stored. Raises QuestionError."""
+    """Return the text as it is stored.
+
+    Raises:
+        QuestionError: it is empty, too long or contains control characters.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not text:
         raise QuestionError(
@@ -230,7 +254,7 @@ def checked_markdown(text: str) -> str:
     for position, character in enumerate(text):
         if character in _CONTROL or "\ud800" <= character <= "\udfff":
             raise QuestionError(
-                f"the text holds the character U+{ord(character):04X} at position {position}; "
+                f"the text contains the character U+{ord(character):04X} at position {position}; "
                 "only text is accepted"
             )
     return f"{text}\n"

@@ -1,4 +1,4 @@
-"""The template of a postmortem: its sections, and who writes each of them."""
+"""The template of a postmortem: its sections, and who writes each."""
 
 from __future__ import annotations
 
@@ -9,44 +9,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from context_builder.errors import ContextBuilderError
+
 MODEL = "model"
-PARTS = (
+CODE_SECTION_NAMES = (
     "summary", "impact", "timeline", "root_cause", "trigger", "detection", "resolution", "action_items",
     "similar", "blind_spots", "evidence",
 )  # fmt: skip
-"""What code can write: `code:impact`."""
+"""What code can write, as in `code:impact`."""
 SHIPPED = Path(__file__).with_name("templates")
 DEFAULT = "default"
 
 MAX_SECTIONS = 20
 MAX_ASKED = 12
-"""Sections in which the model writes: they all have to fit into one question."""
+"""The most sections that the model writes: they all have to fit into one question."""
 MAX_TITLE = 60
 MAX_HINT = 120
 _CODE = "code:"
 _TITLE = re.compile(rf"[^\W_][\w ,&'/().-]{{0,{MAX_TITLE - 1}}}")
 _HINT = re.compile(rf"[\w ,.;:&'/()%?-]{{0,{MAX_HINT}}}")
 _KEYS = ("title", "by", "hint")
-_ACCEPTED = f"accepted are {MODEL!r} and {', '.join(f'{_CODE}{part}' for part in PARTS)}"
+_ACCEPTED = f"accepted are {MODEL!r} and {', '.join(f'{_CODE}{part}' for part in CODE_SECTION_NAMES)}"
 
 
-class TemplateError(ValueError):
+class TemplateError(ContextBuilderError, ValueError):
     """The template cannot be used; one line names the file, the key and what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class SectionPlan:
-    """One section: its heading and who writes it, in this order."""
+class SectionTemplate:
+    """One section: its heading and its writers, in this order."""
 
     title: str
     writers: tuple[str, ...]
-    """`model`, or the name of a part that code writes."""
+    """`model`, or a name of CODE_SECTION_NAMES."""
     hint: str = ""
     """What the model is asked for."""
 
     @property
     def by_model(self) -> bool:
-        """Whether the model writes in it."""
+        """True if the model writes in it."""
         return MODEL in self.writers
 
 
@@ -55,18 +57,19 @@ class Template:
     """The sections of a postmortem, in order."""
 
     name: str
-    sections: tuple[SectionPlan, ...]
+    sections: tuple[SectionTemplate, ...]
 
     @property
-    def asked(self) -> tuple[SectionPlan, ...]:
-        """The sections in which the model writes; at least one."""
+    def asked(self) -> tuple[SectionTemplate, ...]:
+        """The sections that the model writes; at least one."""
         return tuple(section for section in self.sections if section.by_model)
 
 
 def load_template(name: str) -> Template:
-    """A shipped template by its name, or one's own from a file that ends in .toml.
+    """Load a shipped template by name, or the user's from a file that ends in .toml. Blocks.
 
-    Reads a file: call it in a thread. Raises TemplateError.
+    Raises:
+        TemplateError: there is none of this name, or the file is not a valid template.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -74,7 +77,7 @@ def load_template(name: str) -> Template:
         known = sorted(each.stem for each in SHIPPED.glob("*.toml"))
         if name not in known:
             accepted = f"accepted are {', '.join(known)} and the path of a .toml file"
-            raise TemplateError(f"no template is named {name!r:.60}; {accepted}")
+            raise TemplateError(f"there is no template {name!r:.60}; {accepted}")
         path = SHIPPED / f"{name}.toml"
     try:
         return Template(path.stem[:100], tuple(_sections(_read(path))))
@@ -93,7 +96,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ValueError(f"is not TOML: {error}") from None
 
 
-def _sections(document: Mapping[str, Any]) -> Iterator[SectionPlan]:
+def _sections(document: Mapping[str, Any]) -> Iterator[SectionTemplate]:
     for key in document:
         if key != "sections":
             raise ValueError(f"{key:.60}: unknown key; accepted is [[sections]]")
@@ -105,14 +108,16 @@ def _sections(document: Mapping[str, Any]) -> Iterator[SectionPlan]:
     for number, plan in enumerate(plans, start=1):
         first = seen.setdefault(plan.title.casefold(), number)
         if first != number:
-            raise ValueError(f"sections[{number}].title: {plan.title!r} is that of sections[{first}], too")
+            raise ValueError(
+                f"sections[{number}].title: {plan.title!r} is also the title of sections[{first}]"
+            )
     asked = sum(plan.by_model for plan in plans)
     if not 1 <= asked <= MAX_ASKED:
         raise ValueError(f"sections: {asked} have by = {MODEL!r}; accepted are 1 to {MAX_ASKED}")
     yield from plans
 
 
-def _section(where: str, entry: Any) -> SectionPlan:
+def _section(where: str, entry: Any) -> SectionTemplate:
     if not isinstance(entry, dict):
         raise ValueError(f"{where}: expected a table with {', '.join(_KEYS)}")  # noqa: TRY004 - bad data, not a bad call
     for key in entry:
@@ -128,15 +133,15 @@ def _section(where: str, entry: Any) -> SectionPlan:
     if not isinstance(hint, str) or not _HINT.fullmatch(hint):
         expected = f"expected one line of at most {MAX_HINT} letters, digits and plain punctuation"
         raise ValueError(f"{where}.hint: {expected}, not {hint!r:.60}")
-    return SectionPlan(title.strip(), writers, hint.strip())
+    return SectionTemplate(title.strip(), writers, hint.strip())
 
 
 def _writers(where: str, given: Any) -> Iterator[str]:
     names = given if isinstance(given, list) else [given]
     if not names or len(names) != len({str(name) for name in names}):
-        raise ValueError(f"{where}.by: expected one writer or a list of different ones; {_ACCEPTED}")
+        raise ValueError(f"{where}.by: expected one writer or a list of distinct ones; {_ACCEPTED}")
     for name in names:
         part = name.removeprefix(_CODE) if isinstance(name, str) else ""
-        if name != MODEL and (part == name or part not in PARTS):
-            raise ValueError(f"{where}.by: {name!r:.60} is no writer; {_ACCEPTED}")
+        if name != MODEL and (part == name or part not in CODE_SECTION_NAMES):
+            raise ValueError(f"{where}.by: {name!r:.60} is not a writer; {_ACCEPTED}")
         yield part

@@ -1,1 +1,1 @@
-"""From section facts to prompt bytes under the token budget. Pure, but for the calibration log."""
+"""Turns facts into a prompt within the token budget. Pure, except for calibration."""

@@ -1,11 +1,11 @@
-"""The factor of a model's token bound, learnt from what its prompts were billed.
+"""Calibrates the factor of a model's token bound from billed prompts.
 
-A bound is linear in its factor (see `tokens`). So three recorded figures (the bound, the factor it was made
-with, and its growth per unit of the factor) tell exactly what the bound of the same prompt would have been
-with any other factor, without keeping or rendering the prompt again. Only the words of a prompt scale: ids,
-digits and symbols are never counted more coarsely because prompts full of words turned out cheap.
+A bound is linear in its factor (see `tokens`). The bound of a prompt with any other factor therefore follows
+from three recorded figures (bound, factor, and increase per unit of the factor) without storing or rendering
+the prompt. Only words scale with the factor: ids, digits and symbols are never counted more coarsely because
+prompts full of words turned out cheap.
 
-Figures that another way of counting made, or none, are left out.
+Records without these figures, or from other counting rules, are ignored.
 """
 
 from __future__ import annotations
@@ -29,99 +29,103 @@ from models.database import Database
 log = structlog.get_logger(__name__)
 
 MARGIN = 0.05
-"""A bound stays this share above every count it was learnt from."""
+"""Minimum share by which a bound exceeds every billed count."""
 MIN_SAMPLES = 20
-"""Different samples before the factor may fall below the model's own."""
+"""Distinct samples required before the factor may fall below the model's initial one."""
 MAX_SAMPLES = 200
-"""Samples that count; older ones are forgotten."""
-_SEARCHED = 1_000
-"""Questions that are searched for them, newest first, so that a long log of other models costs nothing."""
+"""Newest samples that are used."""
+_MAX_SEARCHED = 1_000
+"""Newest questions that are searched for samples, so that a long log of other models costs nothing."""
 _DEADLINE_S = 5.0
 
 _ROUNDING = 2
-"""Tokens by which rounding up can differ: the system text and the user message are rounded apart."""
+"""Maximum rounding difference in tokens: system text and user message are rounded separately."""
 _STEPS = 100
-"""Factors are whole hundredths."""
+"""Factors are multiples of 1/100."""
 
 _TERMS = TypeAdapter(BoundTerms | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One prompt: what it was bounded by and what it was billed, in tokens."""
+class BilledPrompt:
+    """Bound and billed size of one prompt, in tokens."""
 
     bound: int
-    counted: int
+    billed: int
     factor: float
-    """That the bound was made with."""
+    """The factor of the bound."""
     words: float
-    """What the bound grows by when the factor grows by one."""
+    """Increase of the bound per unit of the factor."""
 
-    def needed_factor(self) -> float:
-        """The least factor whose bound stays above the count by the margin; infinite where none can."""
-        missing = self.counted * (1 + MARGIN) + _ROUNDING - self.bound
+    def required_factor(self) -> float:
+        """Return the smallest factor whose bound exceeds the billed count by the margin; inf if none does."""
+        missing = self.billed * (1 + MARGIN) + _ROUNDING - self.bound
         if self.words <= 0:
             return MIN_FACTOR if missing <= 0 else math.inf
         return self.factor + missing / self.words
 
 
-def recalibrated(samples: Sequence[Sample], start: float) -> float:
-    """The factor that samples of one model ask for; `start` is the one that it has by itself.
+def recalibrated_factor(samples: Sequence[BilledPrompt], initial: float) -> float:
+    """Return the factor that samples of one model require, from MIN_FACTOR to MAX_FACTOR.
 
-    It is the greatest that any sample needs, rounded up: a single count near its bound raises it at once,
-    and it falls below `start` only once there are FEWEST different samples. Within MIN_FACTOR and
-    MAX_FACTOR; the order of the samples does not matter.
+    It is the maximum over the samples, rounded up, in any order of samples: a single count near its bound
+    raises the factor at once. Below `initial` it falls only with at least MIN_SAMPLES distinct samples.
     """
-    needed = max((sample.needed_factor() for sample in samples), default=start)
-    if len({(sample.bound, sample.counted) for sample in samples}) < MIN_SAMPLES:
-        needed = max(needed, start)
-    clamped = min(MAX_FACTOR, max(MIN_FACTOR, needed))
+    required = max((sample.required_factor() for sample in samples), default=initial)
+    if len({(sample.bound, sample.billed) for sample in samples}) < MIN_SAMPLES:
+        required = max(required, initial)
+    clamped = min(MAX_FACTOR, max(MIN_FACTOR, required))
     return math.ceil(round(clamped * _STEPS, 6)) / _STEPS
 
 
 class Calibration:
-    """The token bound of one model as usage has taught it so far; shared by all questions of a process."""
+    """The calibrated token bound of one model; shared by all questions of a process."""
 
     def __init__(self, model: str | None = None) -> None:
-        """Without a model, the most careful bound."""
+        """Start with the model's own bound; without a model, with the most conservative one."""
         self._model = model
-        self._own = TokenBound.for_model(model)
-        self.bound = self._own
-        """For the next prompt."""
+        self._initial = TokenBound.for_model(model)
+        self.bound = self._initial
+        """The bound for the next prompt."""
 
-    def learn(self, manifest: Manifest, counted: int) -> None:
-        """Holds a prompt's bound against its bill; if they came too near, the next bound is higher."""
-        sample = _sample(manifest.bound_terms, manifest.token_bound, counted, self.bound)
+    def learn(self, manifest: Manifest, billed: int) -> None:
+        """Compare a prompt's bound with its billed tokens; raise the next bound if they are too close."""
+        sample = _sample(manifest.bound_terms, manifest.token_bound, billed, self.bound)
         if sample is None:
             return
-        factor = recalibrated([sample], self.bound.factor)
-        if counted > manifest.token_bound:
+        factor = recalibrated_factor([sample], self.bound.factor)
+        if billed > manifest.token_bound:
             log.warning(
-                "a prompt passed its token bound", bound=manifest.token_bound, billed=counted, factor=factor
+                "a prompt exceeded its token bound", bound=manifest.token_bound, billed=billed, factor=factor
             )
         self.bound = self.bound.with_factor(factor)
 
     async def load(self, database: Database) -> None:
-        """Learns from the question log. What keeps it from being read is logged, and nothing is learnt."""
+        """Calibrate from the question log; if it cannot be read, log a warning and keep the bound."""
         if self._model is None:
             return
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                samples = await load_samples(database, self._model, self._own)
+                samples = await load_samples(database, self._model, self._initial)
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             log.warning("token bound not recalibrated", error=(str(error).splitlines() or [repr(error)])[0])
             return
-        self.bound = self._own.with_factor(recalibrated(samples, self._own.factor))
+        self.bound = self._initial.with_factor(recalibrated_factor(samples, self._initial.factor))
         log.info("token bound", model=self._model, factor=self.bound.factor, samples=len(samples))
 
 
-async def load_samples(database: Database, model: str, bound: TokenBound) -> tuple[Sample, ...]:
-    """The newest samples of a model or of its dated ids, newest first, that the bound's way of counting made.
+async def load_samples(database: Database, model: str, bound: TokenBound) -> tuple[BilledPrompt, ...]:
+    """Load the newest samples of a model and its dated ids with the bound's counting rules, newest first.
 
-    Raises SQLAlchemyError and OSError.
+    Raises:
+        SQLAlchemyError: The question log cannot be read.
+        OSError: The database cannot be reached.
     """
     searched = (
-        select(Question.id).order_by(Question.asked_at.desc(), Question.id.desc()).limit(_SEARCHED).subquery()
+        select(Question.id)
+        .order_by(Question.asked_at.desc(), Question.id.desc())
+        .limit(_MAX_SEARCHED)
+        .subquery()
     )
     dated = (Question.model.startswith(f"{model}{mark}20", autoescape=True) for mark in "-@")
     newest = (
@@ -135,7 +139,7 @@ async def load_samples(database: Database, model: str, bound: TokenBound) -> tup
         .limit(MAX_SAMPLES)
         .subquery()
     )
-    # Only what is needed leaves the database: a manifest can hold thousands of facts.
+    # Select single figures only: a manifest can contain thousands of facts.
     statement = (
         select(Question.token_bound, Question.input_tokens, Question.manifest["bound_terms"].label("terms"))
         .where(Question.id.in_(select(newest.c.id)))
@@ -148,17 +152,19 @@ async def load_samples(database: Database, model: str, bound: TokenBound) -> tup
 
 
 def _terms(document: Any) -> BoundTerms | None:
-    """The terms that a manifest stored; None where there are none."""
+    """Parse the stored terms of a manifest; None if there are no valid ones."""
     try:
         return _TERMS.validate_python(document)
     except ValidationError:
         return None
 
 
-def _sample(terms: BoundTerms | None, token_bound: int, counted: int, bound: TokenBound) -> Sample | None:
-    """None where the bound came about in another way than this one counts, or in none."""
+def _sample(
+    terms: BoundTerms | None, token_bound: int, billed: int, bound: TokenBound
+) -> BilledPrompt | None:
+    """Return a sample; None if its terms are missing or from other counting rules than `bound`."""
     if terms is None or (terms.rule, terms.whole_words) != (RULE, bound.whole_words):
         return None
     if not (MIN_FACTOR <= terms.factor <= MAX_FACTOR and 0 <= terms.words < math.inf):
         return None
-    return Sample(token_bound, counted, terms.factor, terms.words)
+    return BilledPrompt(token_bound, billed, terms.factor, terms.words)

@@ -1,7 +1,7 @@
-"""Facts that ask for a place in the prompt, in the order of their utility. Pure.
+"""Ranks the facts that compete for a place in the prompt by their utility. Pure.
 
-Utility is importance within the source, times the relevance of the topics, raised by at most half by the
-question's words, and discounted by how many facts of the same source came before.
+Utility = importance within the source x topic relevance x (1 + keyword gain), discounted by how many facts of
+the same source rank higher.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from context_builder.prompt.relevance import keyword_relevance
 from context_builder.question.request import ContextRequest
 from context_builder.source import Fact, SourceResult
 
-OFF_TOPIC = 0.35
+OFF_TOPIC_RELEVANCE = 0.35
 """Relevance of a fact that shares no topic with the question."""
-SOME_TOPICS = 0.6
-"""Relevance of a fact that shares topics with the question; 1 if it is about all of them and nothing else."""
-CROWDING = 8
-"""After this many facts of one source the next is worth half."""
-WORDS = 0.5
-"""What a fact gains that says every word of the question; one off topic stays below one on topic."""
+MIN_TOPIC_RELEVANCE = 0.6
+"""Minimum relevance of a fact that shares a topic; 1 if it is about exactly the topics of the question."""
+HALVING_RANK = 8
+"""Rank within the source at which a fact's utility is halved."""
+KEYWORD_GAIN = 0.5
+"""Gain of a fact that contains every word of the question; off topic it stays below a fact on topic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A fact that asks for a place in the prompt."""
+class FactCandidate:
+    """A fact that competes for a place in the prompt."""
 
     ref: str
     source: str
     rank: int
-    """Among the facts of its source, from 0."""
+    """Position among the facts of its source, from 0."""
     fact: Fact
     on_topic: bool
     importance: float
@@ -38,41 +38,41 @@ class Candidate:
     utility: float
 
 
-def by_utility(request: ContextRequest, readings: Sequence[SourceResult]) -> list[Candidate]:
-    """All facts that were read, the most useful first."""
-    facts = [fact for reading in readings for fact in reading.section.facts]
-    close = iter(keyword_relevance(request, [fact.text for fact in facts]))
-    return sorted(_candidates(request, readings, close), key=lambda c: (-c.utility, c.source, c.rank))
+def rank_facts(request: ContextRequest, results: Sequence[SourceResult]) -> list[FactCandidate]:
+    """Return the facts of all sources, the most useful first."""
+    facts = [fact for result in results for fact in result.section.facts]
+    relevance = iter(keyword_relevance(request, [fact.text for fact in facts]))
+    return sorted(_candidates(request, results, relevance), key=lambda c: (-c.utility, c.source, c.rank))
 
 
 def _candidates(
-    request: ContextRequest, readings: Sequence[SourceResult], close: Iterator[float]
-) -> Iterator[Candidate]:
-    for reading in readings:
-        name, prefix = reading.source.name, reading.source.prefix
-        for rank, fact in enumerate(reading.section.facts):
-            topics = fact.topics or reading.source.topics
+    request: ContextRequest, results: Sequence[SourceResult], keywords: Iterator[float]
+) -> Iterator[FactCandidate]:
+    for result in results:
+        name, prefix = result.source.name, result.source.prefix
+        for rank, fact in enumerate(result.section.facts):
+            topics = fact.topics or result.source.topics
             shared = len(request.topics & topics)
             importance = min(1.0, max(0.0, fact.importance))
-            relevance = OFF_TOPIC
+            relevance = OFF_TOPIC_RELEVANCE
             if shared:
-                covered, focus = shared / len(request.topics), shared / len(topics)
-                relevance = SOME_TOPICS + (1 - SOME_TOPICS) * covered * (1 + focus) / 2
-            relevance *= 1 + WORDS * next(close)
-            utility = importance * relevance / (1 + rank / CROWDING)
-            yield Candidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)
+                coverage, focus = shared / len(request.topics), shared / len(topics)
+                relevance = MIN_TOPIC_RELEVANCE + (1 - MIN_TOPIC_RELEVANCE) * coverage * (1 + focus) / 2
+            relevance *= 1 + KEYWORD_GAIN * next(keywords)
+            utility = importance * relevance / (1 + rank / HALVING_RANK)
+            yield FactCandidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)
 
 
-def duplicates_of(candidates: Sequence[Candidate], stated: Mapping[str, str]) -> dict[str, str]:
-    """By reference of a fact that another one states as well, the reference of that one.
+def duplicates_of(candidates: Sequence[FactCandidate], stated: Mapping[str, str]) -> dict[str, str]:
+    """Map the reference of each duplicate fact to the reference of the fact that states the same.
 
-    Of several with the same key the most useful one states it, unless `stated` has a reference for the key.
+    Facts with the same key are duplicates of the most useful one, or of the fact that `stated` names by key.
     """
     holders = dict(stated)
-    twins = {}
+    duplicates = {}
     for candidate in candidates:
         if candidate.fact.key:
             holder = holders.setdefault(candidate.fact.key, candidate.ref)
             if holder != candidate.ref:
-                twins[candidate.ref] = holder
-    return twins
+                duplicates[candidate.ref] = holder
+    return duplicates

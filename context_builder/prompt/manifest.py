@@ -1,4 +1,4 @@
-"""The record of one built prompt: what was read, what was shown, what was cut, and why."""
+"""The record of one built prompt: what was read, shown and omitted, and why."""
 
 from __future__ import annotations
 
@@ -20,73 +20,73 @@ class Detail(StrEnum):
     FULL = "full"
     SHORT = "short"
     COUNTED = "counted"
-    """Only in the number of facts of its kind that its source's line gives."""
+    """Included only in the count of its kind in the summary line of its source."""
     CUT = "cut"
-    """Not at all, or only in the number of all facts that are not shown."""
+    """Not shown; included at most in the total of omitted facts."""
 
 
 @dataclass(frozen=True, slots=True)
 class FactEntry:
-    """What became of one fact."""
+    """The outcome of one fact."""
 
     ref: str
     source: str
     on_topic: bool
-    """Whether it shares a topic with the question."""
+    """True if the fact shares a topic with the question."""
     detail: Detail
     tokens: int
-    """Bound of what is shown; 0 where it is not."""
+    """Token bound of the shown text; 0 if it is not shown."""
     reason: str
     text: str
-    """As shown; the full text where it is not."""
+    """The shown text; the full text if it is not shown."""
     importance: float = 0.0
     """From 0 to 1 within its source."""
     same_as: str | None = None
-    """Reference of the fact that states the same, and is shown instead."""
+    """Reference of the fact that states the same and replaces this one."""
     stable: bool = False
-    """Whether it stands in the prompt's stable part."""
+    """True if the fact is in the stable part of the prompt."""
 
     @property
     def is_shown(self) -> bool:
-        """Whether the prompt holds its text."""
+        """True if the prompt contains the text."""
         return self.detail in (Detail.FULL, Detail.SHORT)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """How reading one source went."""
+    """The outcome of reading one source."""
 
     name: str
     ref: str
-    """Reference of the header line."""
+    """Reference of the summary line."""
     status: Status
     milliseconds: int
     header: str
     kept: int
     cut: int
     gaps: tuple[str, ...] = ()
-    """What the source says cannot be known for this moment."""
+    """Data that the source reports as unavailable for this moment."""
     error: str | None = None
     on_topic: bool = True
-    """Whether it helps with a topic of the question."""
+    """True if the source shares a topic with the question."""
     not_shown: tuple[str, ...] = ()
-    """Its facts that the prompt leaves out, counted by kind."""
+    """Omitted facts, counted by kind."""
     folded: bool = False
-    """Whether the prompt names it with its status only, in a line that many sources share."""
+    """True if the source is collapsed: named with its status in a line shared by several sources."""
     stable: bool = False
-    """Whether its line stands in the prompt's stable part."""
+    """True if the summary line is in the stable part of the prompt."""
 
     @property
     def text(self) -> str:
-        """What the prompt says of the source as a whole, under its reference."""
-        left_out = f"; {', '.join(self.not_shown)} not shown here" if self.not_shown else ""
-        said = f"{self.name} ({self.status}): {self.error or self.header}{left_out}"
-        return "; not known: ".join([said, *self.gaps])
+        """The text of the summary line, without its reference."""
+        omitted = f"; {', '.join(self.not_shown)} not shown here" if self.not_shown else ""
+        summary = f"{self.name} ({self.status}): {self.error or self.header}{omitted}"
+        return "; not known: ".join([summary, *self.gaps])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything that decides the prompt: `render` makes it again from this alone, byte for byte."""
+    """Everything that determines the prompt: `render` reproduces it from this alone, byte for byte."""
 
     question: str
     as_of: datetime
@@ -100,25 +100,25 @@ class Manifest:
     build_ms: int
     sources: tuple[SourceEntry, ...]
     facts: tuple[FactEntry, ...]
-    """In order of utility, the cut ones too."""
+    """In order of utility, including omitted ones."""
     prompt_sha256: str
     bound_terms: BoundTerms | None = None
-    """How `token_bound` came about; manifests of before it was recorded have none."""
+    """The terms of `token_bound`; None in manifests from before they were recorded."""
 
     @property
     def shown(self) -> dict[str, str]:
-        """Text by reference of everything citable in the prompt: summaries of sources and kept facts."""
+        """Text by reference of everything citable in the prompt: summary lines and shown facts."""
         headers = {source.ref: source.text for source in self.sources if not source.folded}
         return headers | {fact.ref: fact.text for fact in self.facts if fact.is_shown}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, from which `from_json` makes an equal manifest."""
+        """Return plain JSON values, from which `from_json` restores an equal manifest."""
         document: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
         return document
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Manifest:
-        """The manifest that `to_json` stored."""
+        """Restore the manifest that `to_json` stored."""
         return _ADAPTER.validate_python(document)
 
 

@@ -1,14 +1,14 @@
-"""Chooses what the prompt shows: the most useful facts whose token bound fits the budget. Pure.
+"""Packs the prompt: the most useful facts whose token bound fits the budget. Pure.
 
-The best fact of every source comes first, as short as it can be, so that a flood in one source never evicts
-what another has to say: those on topic, then the others, each as far as a share of the room goes. All else
-follows in the order of its utility, in which to complete a short fact is worth less than it was to show it.
-What shows a source's first fact shows its summary line too.
+The best fact of every source comes first, as short as possible, so that a flood of facts in one source never
+evicts all of another: the facts on topic first, then the others, each within a share of the room. The rest
+follows by utility, where completing a fact that is shown short is worth less than showing it was. Showing
+the first fact of a source also shows its summary line.
 
-Each step shows one line, short at first, or shows a short one in full, and is taken if it fits; the order in
-which they are tried does not depend on the budget. So with a larger budget the first step that is decided
-otherwise is one more that is taken. Before them the budget decides on the stable part and on the width of
-summary lines.
+Each attempt shows one line, short at first, or completes a line, and is accepted if it fits. The order of
+attempts does not depend on the budget: with a larger budget, the first attempt with a different outcome is
+one more that is accepted. Before any attempt, the budget determines the stable part and the width of summary
+lines.
 """
 
 from __future__ import annotations
@@ -16,102 +16,110 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from context_builder.prompt.candidates import by_utility, duplicates_of
+from context_builder.prompt.candidates import duplicates_of, rank_facts
 from context_builder.prompt.manifest import FactEntry, Manifest, SourceEntry
 from context_builder.prompt.render import render
 from context_builder.prompt.selection import FactSelector, PromptLayout
-from context_builder.prompt.stable_facts import StableFacts, choose_stable
-from context_builder.prompt.summaries import NARROW, WIDTHS, Summary, first
+from context_builder.prompt.stable_facts import StableFacts, select_stable
+from context_builder.prompt.summaries import FIRST_NARROW, WIDTHS, Summary, first_with_rest
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
 from context_builder.question.request import ContextRequest, QuestionError, UnknownName
 from context_builder.source import SourceResult
 from context_builder.text.sanitize import single_line
 
-SHARE_OF_SUMMARIES = 0.4
-"""Of the budget that the question leaves: what summary lines may take before they are made narrower."""
+SUMMARY_SHARE = 0.4
+"""Maximum share of summary lines, in the budget beside the fixed parts, before they are made narrower."""
 
-# What is always shown must stay small.
+# Limits of what is always shown.
 MAX_NAME_CHARACTERS = 220
 MAX_LABELS = 20
 MAX_UNKNOWN_NAMES = 10
 
 
 class BudgetTooSmall(QuestionError):
-    """The fixed parts of the prompt alone pass the token budget."""
+    """The fixed parts of the prompt alone exceed the token budget."""
 
 
-def pack(request: ContextRequest, readings: Sequence[SourceResult], bound: TokenBound) -> Manifest:
-    """The manifest of the best prompt within `request.token_budget`. Raises BudgetTooSmall."""
-    choice = choose(request, readings, bound)
-    packed = _manifest(request, choice.sources(), choice.facts())
+def pack(request: ContextRequest, results: Sequence[SourceResult], bound: TokenBound) -> Manifest:
+    """Return the manifest of the best prompt within `request.token_budget`.
+
+    Raises:
+        BudgetTooSmall: The fixed parts of the prompt do not fit.
+    """
+    selector = select_facts(request, results, bound)
+    packed = _manifest(request, selector.sources(), selector.facts())
     return replace(packed, token_bound=prompt_bound(packed, bound))
 
 
-def choose(request: ContextRequest, readings: Sequence[SourceResult], bound: TokenBound) -> FactSelector:
-    """What is taken of all that was read. Raises BudgetTooSmall."""
-    candidates = by_utility(request, readings)
+def select_facts(request: ContextRequest, results: Sequence[SourceResult], bound: TokenBound) -> FactSelector:
+    """Select the facts to show.
+
+    Raises:
+        BudgetTooSmall: The fixed parts of the prompt do not fit.
+    """
+    candidates = rank_facts(request, results)
     best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
-    ordered = sorted(readings, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
-    plan = _plan(request, ordered, choose_stable(readings, request.token_budget, bound), bound)
-    if plan.stable.sources and plan.fixed > request.token_budget:
-        plan = _plan(request, ordered, StableFacts(), bound)
-    if plan.fixed > request.token_budget:
+    ordered = sorted(results, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
+    layout = _layout(request, ordered, select_stable(results, request.token_budget, bound), bound)
+    if layout.stable.sources and layout.fixed > request.token_budget:
+        layout = _layout(request, ordered, StableFacts(), bound)
+    if layout.fixed > request.token_budget:
         raise BudgetTooSmall(
             f"a token budget of {request.token_budget:,} cannot hold the fixed parts of the prompt, "
-            f"which need {plan.fixed:,}; give at least {plan.fixed + 200:,}"
+            f"which need {layout.fixed:,}; give at least {layout.fixed + 200:,}"
         )
-    twins = duplicates_of(candidates, plan.stable.stated)
-    choice = FactSelector(plan, candidates, twins, request.token_budget - plan.fixed, bound)
-    choice.run()
-    return choice
+    duplicates = duplicates_of(candidates, layout.stable.stated)
+    selector = FactSelector(layout, candidates, duplicates, request.token_budget - layout.fixed, bound)
+    selector.run()
+    return selector
 
 
 def prompt_bound(manifest: Manifest, bound: TokenBound) -> int:
-    """Upper bound of the tokens that the API counts for the rendered prompt."""
+    """Return an upper bound of the tokens that the API counts for the rendered prompt."""
     prompt = render(manifest)
     return sum(map(bound.of, (prompt.system, prompt.stable, prompt.user))) + FRAMING_TOKENS
 
 
-def _plan(
-    request: ContextRequest, readings: Sequence[SourceResult], stable: StableFacts, bound: TokenBound
+def _layout(
+    request: ContextRequest, results: Sequence[SourceResult], stable: StableFacts, bound: TokenBound
 ) -> PromptLayout:
-    """The widest summary lines that leave most of the budget to facts, or at least those always shown."""
-    plans = [
-        PromptLayout({r.source.name: Summary(r, request.topics, width) for r in readings}, stable, 0)
+    """Choose the widest summary lines that leave most of the budget to facts."""
+    layouts = [
+        PromptLayout({r.source.name: Summary(r, request.topics, width) for r in results}, stable, 0)
         for width in WIDTHS
     ]
-    base = prompt_bound(_manifest(request, _fixed_sources(plans[0]), _stable_entries(plans[0])), bound)
-    room = SHARE_OF_SUMMARIES * (request.token_budget - base)
-    for wanted, likely in ((plans, True), (plans[NARROW:], False)):
-        for plan in wanted:
-            always, on_topic = _line_tokens(plan, bound)
-            if always + likely * on_topic <= room:
-                return replace(plan, fixed=base + always)
-    return replace(plan, fixed=base + always)
+    base = prompt_bound(_manifest(request, _fixed_sources(layouts[0]), _stable_entries(layouts[0])), bound)
+    room = SUMMARY_SHARE * (request.token_budget - base)
+    for allowed, with_likely in ((layouts, True), (layouts[FIRST_NARROW:], False)):
+        for layout in allowed:
+            always, likely = _summary_tokens(layout, bound)
+            if always + with_likely * likely <= room:
+                return replace(layout, fixed=base + always)
+    return replace(layout, fixed=base + always)
 
 
-def _line_tokens(plan: PromptLayout, bound: TokenBound) -> tuple[int, int]:
-    """What the summary lines cost that are always shown, and those on topic that are if there is room."""
-    lines = [summary for name, summary in plan.summaries.items() if name not in plan.stable.sources]
-    always = sum(line.most_tokens(bound) for line in lines if not line.is_foldable)
-    return always, sum(line.most_tokens(bound) for line in lines if line.is_foldable and line.on_topic)
+def _summary_tokens(layout: PromptLayout, bound: TokenBound) -> tuple[int, int]:
+    """Return the bounds of the summary lines that are always shown and of those shown if there is room."""
+    lines = [s for name, s in layout.summaries.items() if name not in layout.stable.sources]
+    always = sum(line.max_tokens(bound) for line in lines if not line.is_collapsible)
+    return always, sum(line.max_tokens(bound) for line in lines if line.is_collapsible and line.on_topic)
 
 
-def _fixed_sources(plan: PromptLayout) -> tuple[SourceEntry, ...]:
-    """The stable part's sources, and the others as names."""
+def _fixed_sources(layout: PromptLayout) -> tuple[SourceEntry, ...]:
+    """Return the sources of the stable part, and the others collapsed."""
     entries = []
-    for summary in plan.summaries.values():
-        facts = summary.reading.section.facts
-        if summary.name in plan.stable.sources:
-            entries.append(plan.stable_summary(summary))
-        elif summary.is_foldable:
-            entries.append(summary.folded(left_out=len(facts)))
+    for summary in layout.summaries.values():
+        facts = summary.result.section.facts
+        if summary.name in layout.stable.sources:
+            entries.append(layout.stable_summary(summary))
+        elif summary.is_collapsible:
+            entries.append(summary.collapsed_entry(omitted=len(facts)))
     return tuple(entries)
 
 
-def _stable_entries(plan: PromptLayout) -> tuple[FactEntry, ...]:
-    """The stable part's facts as far as they decide its text."""
-    prefixes = {s.reading.source.prefix: s.name for s in plan.summaries.values()}
+def _stable_entries(layout: PromptLayout) -> tuple[FactEntry, ...]:
+    """Return the facts of the stable part with the fields that determine its text."""
+    prefixes = {s.result.source.prefix: s.name for s in layout.summaries.values()}
     return tuple(
         FactEntry(
             ref=ref,
@@ -123,7 +131,7 @@ def _stable_entries(plan: PromptLayout) -> tuple[FactEntry, ...]:
             text=fact.text,
             stable=True,
         )
-        for ref, fact in plan.stable.facts.items()
+        for ref, fact in layout.stable.facts.items()
     )
 
 
@@ -133,9 +141,9 @@ def _manifest(
     return Manifest(
         question=single_line(request.question, limit=len(request.question)),
         as_of=request.as_of,
-        live=request.live,
+        live=request.is_now,
         window=replace(request.window, origin=_name(request.window.origin)),
-        scope=first(MAX_LABELS, [_name(label) for label in request.scope.labels]),
+        scope=first_with_rest([_name(label) for label in request.scope.labels], MAX_LABELS),
         unknown_names=tuple(
             UnknownName(_name(unknown.name), tuple(_name(near) for near in unknown.near))
             for unknown in request.unknown_names[:MAX_UNKNOWN_NAMES]

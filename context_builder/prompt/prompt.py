@@ -1,4 +1,4 @@
-"""What is sent to the model."""
+"""The prompt as sent to the model."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One call to the model: what stays the same comes first, so that it can be cached."""
+    """The texts of one model call, the cacheable ones first."""
 
     system: str
     """The rules, the same for every question."""
     user: str
-    """What was read for this question, and the question."""
+    """The context of this question, and the question."""
     stable: str = ""
-    """What holds for every question until the gateway changes: the first block of the message, where any."""
+    """The first block of the message, the same for every question until the gateway changes; may be empty."""
 
     @property
     def message(self) -> str:
-        """The whole of the one user message."""
+        """The complete user message."""
         return self.stable + self.user
 
     @property
     def whole(self) -> str:
-        """All that is sent, in its order."""
+        """The complete prompt, in the order of sending."""
         return self.system + self.message

@@ -1,7 +1,7 @@
-"""Where a prompt is marked for the API's cache. Pure.
+"""Chooses the cache breakpoint of a prompt. Pure.
 
-A prefix below the model's minimum is not cached, and the API does not say so. So one is marked only where
-even a lower bound of its tokens reaches the minimum; what the bill says of the cache can then be relied on.
+The API silently ignores a prefix below the model's minimum. A prefix is therefore marked only if even a lower
+bound of its tokens reaches the minimum, so that a mark without cache tokens in the usage indicates a fault.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from enum import Enum
 from context_builder.prompt.prompt import Prompt
 
 _WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|[0-9]{1,3}")
-"""What no tokenizer joins: each costs a token at least, where a word takes the marks around it along."""
+"""Units that no tokenizer joins, each at least one token; punctuation may be part of a word's token."""
 
 
-class Breakpoint(Enum):
+class CacheBreakpoint(Enum):
     """The end of the cached prefix."""
 
     SYSTEM = "system"
     STABLE = "stable"
 
 
-def fewest_tokens(text: str) -> int:
-    """A lower bound of the tokens in a text."""
+def min_tokens(text: str) -> int:
+    """Return a lower bound of the tokens in a text."""
     return sum(1 for _ in _WORDS.finditer(text))
 
 
-def breakpoint_of(prompt: Prompt, minimum: int) -> Breakpoint | None:
-    """The end of the longest prefix that stays the same, if it is long enough to be cached."""
-    if fewest_tokens(prompt.system) + fewest_tokens(prompt.stable) < minimum:
+def cache_breakpoint(prompt: Prompt, minimum: int) -> CacheBreakpoint | None:
+    """Return the end of the longest unchanging prefix; None if it may be too short to be cached."""
+    if min_tokens(prompt.system) + min_tokens(prompt.stable) < minimum:
         return None
-    return Breakpoint.STABLE if prompt.stable else Breakpoint.SYSTEM
+    return CacheBreakpoint.STABLE if prompt.stable else CacheBreakpoint.SYSTEM

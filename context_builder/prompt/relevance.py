@@ -1,4 +1,4 @@
-"""How much of what a question says in words a fact says too; words that few facts hold count more. Pure."""
+"""Keyword relevance: the share of the question's words that a fact contains; rare words count more. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from context_builder.question.request import ContextRequest
 from context_builder.text.sanitize import MAX_CHARACTERS
 
 MAX_WORDS = 24
-"""Words of a question that are looked for; a longer one has said what it is about by then."""
-_SHORTEST = 3
+"""Words of a question that are searched for."""
+_MIN_WORD = 3
 _MIN_STEM = 4
 _ENDINGS = ("ing", "ed", "es", "s")
 _WORD = re.compile(r"\w+(?:[-./:_]\w+)*")
-_WITHOUT_CONTENT = frozenset(
+_STOP_WORDS = frozenset(
     _WORD.findall(
         "about after all and any are because been before being between but can could did does doing "
         "during each ever every for from get give had has have having her here him his how into its "
@@ -28,7 +28,7 @@ _WITHOUT_CONTENT = frozenset(
         "hours minute minutes month past present deployment model tier user"
     )
 )
-"""Words that say nothing of what is asked about: they stand in questions, and in facts, of any kind."""
+"""Words that occur in questions and facts of any kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +38,39 @@ class _Word:
 
 
 def keyword_relevance(request: ContextRequest, texts: Sequence[str]) -> list[float]:
-    """For each text from 0 to 1: its share of the question's words that any text holds, by weight.
+    """Return for each text, from 0 to 1, its weighted share of the question's words found in any text.
 
-    The only word that is found must be rare to count in full.
+    A single found word must be rare to count in full.
     """
     words = _content_words(request)
     if not words:
         return [0.0] * len(texts)
-    held = [_held(words, text[:MAX_CHARACTERS].casefold()) for text in texts]
-    frequency = Counter(word for found in held for word in found)
+    found = [_found(words, text[:MAX_CHARACTERS].casefold()) for text in texts]
+    frequency = Counter(word for numbers in found for word in numbers)
     weight = {word: math.log((1 + len(texts)) / count) for word, count in frequency.items()}
     total = max(math.log(1 + len(texts)), sum(weight[word] for word in sorted(weight)))
-    return [sum(weight[word] for word in found) / total if found else 0.0 for found in held]
+    return [sum(weight[word] for word in numbers) / total if numbers else 0.0 for numbers in found]
 
 
-def _held(words: Sequence[_Word], text: str) -> tuple[int, ...]:
-    # Looking for the letters alone is ten times faster, and most facts do not hold them.
-    near = [number for number, word in enumerate(words) if word.stem in text]
-    return tuple([number for number in near if words[number].pattern.search(text)]) if near else ()
+def _found(words: Sequence[_Word], text: str) -> tuple[int, ...]:
+    # Searching for the plain letters first is ten times faster.
+    possible = [number for number, word in enumerate(words) if word.stem in text]
+    return tuple([number for number in possible if words[number].pattern.search(text)]) if possible else ()
 
 
 def _content_words(request: ContextRequest) -> list[_Word]:
-    """Of the question and of the names in its scope, each once, in the order in which they stand there."""
-    said = " ".join([request.question, *request.scope.labels]).casefold()
-    words = (word for word in _WORD.findall(said) if len(word) >= _SHORTEST and not _is_empty(word))
+    """Return the distinct words of the question and of the names in its scope, in order of appearance."""
+    asked = " ".join([request.question, *request.scope.labels]).casefold()
+    words = (word for word in _WORD.findall(asked) if len(word) >= _MIN_WORD and not _is_stop_word(word))
     return [_word(word) for word in list(dict.fromkeys(words))[:MAX_WORDS]]
 
 
-def _is_empty(word: str) -> bool:
-    return word in _WITHOUT_CONTENT or word.removesuffix("s") in _WITHOUT_CONTENT
+def _is_stop_word(word: str) -> bool:
+    return word in _STOP_WORDS or word.removesuffix("s") in _STOP_WORDS
 
 
 def _word(word: str) -> _Word:
-    """A word in any of its forms; a name, which has a digit or a mark in it, only as it is."""
+    """Match a word in any of its forms; a name, which contains digits or punctuation, only exactly."""
     if not word.isalpha():
         return _Word(word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)"))
     endings = (ending for ending in _ENDINGS if word.endswith(ending))

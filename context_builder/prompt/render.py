@@ -1,18 +1,18 @@
-"""A manifest becomes the prompt: one stable system text, one user message. Pure.
+"""Renders a manifest as the prompt: one system text and one user message. Pure.
 
-The order of the user message is: what holds for every question, where there is such; then moment, window and
-scope; one section per source; the sources without a section; the question last.
+Order of the user message: the stable part, if any; moment, window and scope; one section per source; the
+collapsed sources; the question.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 
 from context_builder.prompt.manifest import Manifest, SourceEntry
 from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import UnknownName
 from context_builder.source import Status
+from context_builder.text.formatting import format_time
 
 SYSTEM = """\
 You answer questions about an LLM gateway (a router in front of deployments, each a model on a backend) \
@@ -41,13 +41,13 @@ _FENCE_DIGITS = 10
 
 
 def render(manifest: Manifest) -> Prompt:
-    """The prompt of a manifest; equal manifests give equal bytes."""
+    """Render the prompt of a manifest; equal manifests give equal bytes."""
     stable, body = "\n".join(_stable_body(manifest)), "\n".join(_body(manifest))
     return Prompt(
         system=SYSTEM,
-        # Its fence hashes itself alone, so that it is the same bytes whatever is asked.
-        stable=f"{_fenced(stable, fence_of(stable))}\n\n" if stable else "",
-        user=f"{_fenced(body, fence_of(body + manifest.question))}\n\nQuestion: {manifest.question}\n",
+        # Its fence hashes this part alone, so that it does not depend on the question.
+        stable=f"{_fenced(stable, fence_for(stable))}\n\n" if stable else "",
+        user=f"{_fenced(body, fence_for(body + manifest.question))}\n\nQuestion: {manifest.question}\n",
     )
 
 
@@ -55,38 +55,33 @@ def _fenced(body: str, fence: str) -> str:
     return f"=== facts {fence} ===\n{body}\n=== end of facts {fence} ==="
 
 
-def fence_of(text: str) -> str:
-    """A fence that no text between the lines can have guessed, since it hashes all of them.
+def fence_for(text: str) -> str:
+    """Return a fence that no enclosed text can contain, since it is a hash of all of them.
 
-    It is derived, not drawn, so that the same facts give the same prompt.
+    It is a hash instead of a random value so that the same facts give the same prompt.
     """
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_FENCE_DIGITS]
-    # Letter and digit in front keep the token bound of every fence the same.
+    # The prefix keeps the token bound of every fence the same.
     return f"f0{digest}"
 
 
 def fact_line(ref: str, text: str) -> str:
-    """How one fact stands in the prompt."""
+    """Return the line of a fact in the prompt."""
     return f"[{ref}] {text}"
 
 
-def minutes(moment: datetime) -> str:
-    """A moment to the minute, as the prompt writes it."""
-    return f"{moment:%Y-%m-%d %H:%M}"
-
-
 def uncited_text(manifest: Manifest) -> str:
-    """What the prompt says beside its facts, which an answer may repeat without a reference."""
-    return "\n".join([*_preamble(manifest), *_further(manifest), manifest.question])
+    """Return the prompt's text beside its facts, which an answer may repeat without a reference."""
+    return "\n".join([*_preamble(manifest), *_collapsed_lines(manifest), manifest.question])
 
 
 def _preamble(manifest: Manifest) -> list[str]:
-    """Moment, window, scope, and names that nothing has."""
+    """Return the lines for moment, window, scope and unknown names."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
     window = manifest.window
     return [
         f"as_of: {manifest.as_of:%Y-%m-%d %H:%M:%S} UTC ({moment})",
-        f"window: {minutes(window.start)} to {minutes(window.end)} UTC ({window.origin})",
+        f"window: {format_time(window.start)} to {format_time(window.end)} UTC ({window.origin})",
         f"scope: {', '.join(manifest.scope) or 'the whole gateway'}",
         *(_unknown_line(name) for name in manifest.unknown_names),
     ]
@@ -98,7 +93,7 @@ def _unknown_line(unknown: UnknownName) -> str:
 
 
 def _stable_body(manifest: Manifest) -> list[str]:
-    """Sections in an order that no question changes: by name, and in each the facts by rank."""
+    """Return the sections in an order that is independent of the question: by name, then by rank."""
     lines: list[str] = []
     for source in sorted((s for s in manifest.sources if s.stable), key=lambda source: source.name):
         prefix = source.ref.removesuffix("0")
@@ -119,17 +114,17 @@ def _body(manifest: Manifest) -> list[str]:
             summary = [] if source.stable else [fact_line(source.ref, source.text)]
             section = [*summary, *shown[source.name]]
             lines += ["", *section] if section else []
-    further = _further(manifest)
-    return [*lines, "", *further] if further else lines
+    collapsed = _collapsed_lines(manifest)
+    return [*lines, "", *collapsed] if collapsed else lines
 
 
-def _further(manifest: Manifest) -> list[str]:
-    """The sources without a summary line, by how reading them went."""
-    folded = [source for source in manifest.sources if source.folded]
-    by_status = {status: [collapsed_name(s) for s in folded if s.status is status] for status in Status}
+def _collapsed_lines(manifest: Manifest) -> list[str]:
+    """Return one line per status that lists the collapsed sources."""
+    sources = [source for source in manifest.sources if source.folded]
+    by_status = {status: [collapsed_name(s) for s in sources if s.status is status] for status in Status}
     return [f"further sources, {status}: {', '.join(names)}" for status, names in by_status.items() if names]
 
 
 def collapsed_name(source: SourceEntry) -> str:
-    """How a source without a summary line stands among the others."""
+    """Return the name of a collapsed source with the number of its omitted facts."""
     return f"{source.name} ({', '.join(source.not_shown)})" if source.not_shown else source.name

@@ -1,4 +1,4 @@
-"""Takes lines into the prompt while there is room, and says what became of the rest. Pure."""
+"""Selects facts for the prompt while there is room, and records what happens to the others. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from context_builder.prompt.candidates import Candidate
+from context_builder.prompt.candidates import FactCandidate
 from context_builder.prompt.manifest import Detail, FactEntry, SourceEntry
 from context_builder.prompt.render import collapsed_name, fact_line
 from context_builder.prompt.stable_facts import StableFacts
@@ -15,227 +15,246 @@ from context_builder.prompt.tokens import TokenBound
 from context_builder.source import Fact
 from context_builder.text.sanitize import single_line
 
-SHORT_BELOW = 0.3
-"""Facts of less utility are shown in full only when all that fit are shown."""
-MIN_LINE = 6
-"""No line costs fewer tokens; with less left, nothing more is tried."""
-IN_FULL = 0.7
-"""What completing a short fact is worth, as a share of what showing it was."""
-SHARE_ON_TOPIC = 0.5
-"""Of the room for facts: the most that the best facts of sources on topic take before their turn."""
-SHARE_OFF_TOPIC = 0.15
-"""The same of the best facts that are off topic."""
+MIN_FULL_UTILITY = 0.3
+"""Facts of less utility are shown in full only if everything fits."""
+MIN_LINE_TOKENS = 6
+"""Every line costs at least this much; with less room left the selection stops."""
+COMPLETION_VALUE = 0.7
+"""Value of completing a fact that is shown short, as a share of its utility."""
+ON_TOPIC_SHARE = 0.5
+"""Maximum share of the room for facts for the best facts on topic of each source, ahead of their turn."""
+OFF_TOPIC_SHARE = 0.15
+"""The same for the best facts off topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A line that is tried."""
+    """An attempt to show one line."""
 
     source: str
-    candidate: Candidate | None = None
-    """None: the summary line alone."""
+    candidate: FactCandidate | None = None
+    """None for the summary line alone."""
     detail: Detail = Detail.FULL
     early: bool = False
-    """Whether it comes before its turn, in which it is tried again."""
+    """True if it is ahead of its turn; it is attempted again in its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptLayout:
-    """What is settled before the first fact is chosen."""
+    """The parts of the prompt that are fixed before facts are selected."""
 
     summaries: Mapping[str, Summary]
     """By source, in the order of the prompt."""
     stable: StableFacts
     fixed: int
-    """Bound of what is shown whatever is chosen."""
+    """Token bound of the fixed parts."""
 
-    def is_headed(self, source: str) -> bool:
-        """Whether the source's line is shown even if none of its facts is."""
-        return source in self.stable.sources or not self.summaries[source].is_foldable
+    def has_summary(self, source: str) -> bool:
+        """Return True if the summary line of the source is shown even without any of its facts."""
+        return source in self.stable.sources or not self.summaries[source].is_collapsible
 
     def stable_summary(self, summary: Summary, kept: int | None = None) -> SourceEntry:
-        """The line in the stable part; it counts what that leaves out, also where it stands further below."""
-        prefix, facts = summary.reading.source.prefix, summary.reading.section.facts
-        left_out = [f for rank, f in enumerate(facts) if f"{prefix}{rank + 1}" not in self.stable.facts]
+        """Return the line in the stable part; it counts what that part omits, even if shown further below."""
+        prefix, facts = summary.result.source.prefix, summary.result.section.facts
+        omitted = [f for rank, f in enumerate(facts) if f"{prefix}{rank + 1}" not in self.stable.facts]
         widest = replace(summary, width=WIDTHS[0])
-        kept = len(facts) - len(left_out) if kept is None else kept
-        return widest.entry(kept=kept, left_out=left_out, stable=True)
+        kept = len(facts) - len(omitted) if kept is None else kept
+        return widest.entry(kept=kept, omitted=omitted, stable=True)
 
 
 class FactSelector:
-    """What is taken of some candidates, which come in the order of their utility."""
+    """Selects from candidates that are sorted by utility."""
 
     def __init__(
         self,
-        plan: PromptLayout,
-        candidates: Sequence[Candidate],
-        stated: Mapping[str, str],
+        layout: PromptLayout,
+        candidates: Sequence[FactCandidate],
+        duplicates: Mapping[str, str],
         room: int,
         bound: TokenBound,
     ) -> None:
-        """`stated` has the reference of the fact that is shown instead, for facts that another one states.
+        """Prepare a selection.
 
-        `room` is in tokens, for what is not fixed.
+        `duplicates` maps references of facts that are not shown to those of the facts that state the same.
+        `room` is the budget beside the fixed parts, in tokens.
         """
-        self.taken: list[bool] = []
-        """Of each step up to the one after which there was no room at all, in the order of trying."""
-        self._plan = plan
+        self.accepted: list[bool] = []
+        """The outcome of each attempt until there was no room at all, in the order of attempts."""
+        self._layout = layout
         self._candidates = candidates
-        self._twins = stated
+        self._duplicates = duplicates
         self._bound = bound
-        self._left = room
-        self._left_early = {True: int(SHARE_ON_TOPIC * room), False: int(SHARE_OFF_TOPIC * room)}
-        self._headed = {name for name in plan.summaries if plan.is_headed(name)}
-        self._line_tokens: dict[str, int] = {}
+        self._room = room
+        self._early_room = {True: int(ON_TOPIC_SHARE * room), False: int(OFF_TOPIC_SHARE * room)}
+        self._with_summary = {name for name in layout.summaries if layout.has_summary(name)}
+        self._summary_tokens: dict[str, int] = {}
         self._shown: dict[str, FactEntry] = {}
         self._refused: dict[str, str] = {}
-        self._counted: dict[str, frozenset[str]] = {}
+        self._counted_kinds: dict[str, frozenset[str]] = {}
 
     def run(self) -> None:
-        """Takes every step that fits."""
-        for step in self._steps():
-            if self._left < MIN_LINE:
+        """Make all attempts in order and accept each that fits."""
+        for attempt in self._attempts():
+            if self._room < MIN_LINE_TOKENS:
                 break
-            if step.candidate is None:
-                self.taken.append(self._show_line(step.source))
+            if attempt.candidate is None:
+                self.accepted.append(self._show_summary(attempt.source))
             else:
-                self.taken.append(self._show_fact(step.candidate, step))
+                self.accepted.append(self._show_fact(attempt.candidate, attempt))
 
-    def _steps(self) -> Iterator[Attempt]:
-        """All there are, whatever the room is."""
-        leading = self._leading()
-        summaries = self._plan.summaries.values()
-        yield from (_first_look(candidate, early=True) for candidate in leading if candidate.on_topic)
-        # Where a source has no facts, its line is all that it has to say.
-        silent = (summary for summary in summaries if not summary.reading.section.facts)
-        yield from (Attempt(summary.name) for summary in silent if summary.on_topic)
-        yield from (_first_look(candidate, early=True) for candidate in leading if not candidate.on_topic)
-        settled = self._plan.stable.facts
-        asking = [c for c in self._candidates if c.ref not in settled and c.ref not in self._twins]
-        in_turn = [(c.utility, _first_look(c)) for c in asking]
-        in_turn += [
-            (IN_FULL * c.utility, Attempt(c.source, c))
-            for c in asking
-            if c.fact.short and c.utility >= SHORT_BELOW
+    def _attempts(self) -> Iterator[Attempt]:
+        """Yield all attempts in an order that does not depend on the room."""
+        yield from self._early_attempts()
+        in_layout = self._layout.stable.facts
+        waiting = [c for c in self._candidates if c.ref not in in_layout and c.ref not in self._duplicates]
+        shortened = [c for c in waiting if c.fact.short]
+        by_value = [(c.utility, _shortest(c)) for c in waiting]
+        by_value += [
+            (COMPLETION_VALUE * c.utility, Attempt(c.source, c))
+            for c in shortened
+            if c.utility >= MIN_FULL_UTILITY
         ]
-        # The order of equals is that of the candidates, what shows a fact before what completes one.
-        in_turn.sort(key=lambda step: -step[0])
-        yield from (step for _, step in in_turn)
-        yield from (Attempt(c.source, c) for c in asking if c.fact.short and c.utility < SHORT_BELOW)
-        yield from (Attempt(summary.name) for summary in sorted(summaries, key=lambda s: not s.on_topic))
+        # Stable: equal values keep the order of candidates, showing a fact before completing one.
+        by_value.sort(key=lambda attempt: -attempt[0])
+        yield from (attempt for _, attempt in by_value)
+        yield from (Attempt(c.source, c) for c in shortened if c.utility < MIN_FULL_UTILITY)
+        summaries = sorted(self._layout.summaries.values(), key=lambda summary: not summary.on_topic)
+        yield from (Attempt(summary.name) for summary in summaries)
 
-    def _leading(self) -> list[Candidate]:
-        """The best fact of every source, or the one that states it; the stable part has its own."""
+    def _early_attempts(self) -> Iterator[Attempt]:
+        """Yield the best fact of every source, those on topic first."""
+        best = self._best_of_sources()
+        yield from (_shortest(candidate, early=True) for candidate in best if candidate.on_topic)
+        for summary in self._layout.summaries.values():
+            # Without facts, the summary line is the source's whole content.
+            if summary.on_topic and not summary.result.section.facts:
+                yield Attempt(summary.name)
+        yield from (_shortest(candidate, early=True) for candidate in best if not candidate.on_topic)
+
+    def _best_of_sources(self) -> list[FactCandidate]:
+        """Return the best fact of every source that is not in the stable part, or the fact it duplicates."""
         best = {candidate.source: candidate.ref for candidate in reversed(self._candidates)}
-        settled = self._plan.stable
-        leading = {self._twins.get(ref, ref) for name, ref in best.items() if name not in settled.sources}
-        return [c for c in self._candidates if c.ref in leading and c.ref not in settled.facts]
+        stable = self._layout.stable
+        refs = {self._duplicates.get(ref, ref) for name, ref in best.items() if name not in stable.sources}
+        return [c for c in self._candidates if c.ref in refs and c.ref not in stable.facts]
 
-    def _show_line(self, source: str) -> bool:
-        if source in self._headed or (tokens := self._line(source)) > self._left:
+    def _show_summary(self, source: str) -> bool:
+        tokens = self._missing_summary_tokens(source)
+        if source in self._with_summary or tokens > self._room:
             return False
-        self._headed.add(source)
-        self._left -= tokens
+        self._with_summary.add(source)
+        self._room -= tokens
         return True
 
-    def _show_fact(self, candidate: Candidate, step: Attempt) -> bool:
+    def _show_fact(self, candidate: FactCandidate, attempt: Attempt) -> bool:
         shown = self._shown.get(candidate.ref)
-        if candidate.ref in self._refused or (shown and shown.detail is step.detail):
+        if candidate.ref in self._refused or (shown and shown.detail is attempt.detail):
             return False
-        room = min(self._left, self._left_early[candidate.on_topic]) if step.early else self._left
-        line = 0 if candidate.source in self._headed else self._line(candidate.source)
-        before = shown.tokens if shown else 0
-        entry = self._entry(candidate, step.detail, before + room - line)
+        previous = shown.tokens if shown else 0
+        summary = self._missing_summary_tokens(candidate.source)
+        entry = self._entry(candidate, attempt.detail, previous + self._room_for(attempt) - summary)
         if entry is None:
-            if not shown and not step.early:
-                self._refused[candidate.ref] = f"no room: {self._left} tokens were left"
+            if not shown and not attempt.early:
+                self._refused[candidate.ref] = self._no_room()
             return False
-        cost = entry.tokens - before + line
-        self._left -= cost
-        self._left_early[candidate.on_topic] -= cost if step.early else 0
+        cost = entry.tokens - previous + summary
+        self._room -= cost
+        if attempt.early:
+            self._early_room[candidate.on_topic] -= cost
         self._shown[candidate.ref] = entry
-        self._headed.add(candidate.source)
+        self._with_summary.add(candidate.source)
         return True
 
-    def _line(self, source: str) -> int:
-        """The most that a source's summary line costs beyond its name among the others, which it replaces."""
-        if source not in self._line_tokens:
-            summary = self._plan.summaries[source]
-            name = collapsed_name(summary.folded(left_out=len(summary.reading.section.facts)))
+    def _room_for(self, attempt: Attempt) -> int:
+        if attempt.early and attempt.candidate:
+            return min(self._room, self._early_room[attempt.candidate.on_topic])
+        return self._room
+
+    def _no_room(self) -> str:
+        return f"no room: {self._room} tokens left"
+
+    def _missing_summary_tokens(self, source: str) -> int:
+        """Return the cost of showing the summary line instead of the collapsed name; 0 if it is shown."""
+        if source in self._with_summary:
+            return 0
+        if source not in self._summary_tokens:
+            summary = self._layout.summaries[source]
+            name = collapsed_name(summary.collapsed_entry(omitted=len(summary.result.section.facts)))
             # Bounds are rounded up.
             saved = self._bound.of(f", {name}") - 1
-            self._line_tokens[source] = summary.most_tokens(self._bound) - saved
-        return self._line_tokens[source]
+            self._summary_tokens[source] = summary.max_tokens(self._bound) - saved
+        return self._summary_tokens[source]
 
-    def _entry(self, candidate: Candidate, detail: Detail, room: int) -> FactEntry | None:
-        """The entry of a fact that is shown so, None where it does not fit."""
+    def _entry(self, candidate: FactCandidate, detail: Detail, room: int) -> FactEntry | None:
+        """Return the fact at this detail, None if it does not fit."""
         text = single_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
-        if len(text) * self._bound.least_per_character > room:
+        if len(text) * self._bound.min_tokens_per_character > room:
             return None
         tokens = self._bound.of(fact_line(candidate.ref, text) + "\n")
         return _fact_entry(candidate, detail, tokens, text) if tokens <= room else None
 
     def facts(self) -> tuple[FactEntry, ...]:
-        """One entry per candidate, in their order."""
+        """Return one entry per candidate, in the order of candidates."""
         return tuple(
-            self._shown.get(c.ref) or self._settled(c) or self._left_out(c) for c in self._candidates
+            self._shown.get(c.ref) or self._stable_entry(c) or self._omitted_entry(c)
+            for c in self._candidates
         )
 
-    def _settled(self, candidate: Candidate) -> FactEntry | None:
-        fact = self._plan.stable.facts.get(candidate.ref)
+    def _stable_entry(self, candidate: FactCandidate) -> FactEntry | None:
+        fact = self._layout.stable.facts.get(candidate.ref)
         if fact is None:
             return None
-        reason = "the same for every question"
+        reason = "same for every question"
         return _fact_entry(candidate, fact.detail, fact.tokens, fact.text, reason=reason, stable=True)
 
-    def _left_out(self, candidate: Candidate) -> FactEntry:
+    def _omitted_entry(self, candidate: FactCandidate) -> FactEntry:
         text = single_line(candidate.fact.text)
-        if (twin := self._twins.get(candidate.ref)) is not None:
-            shown = twin in self._shown or twin in self._plan.stable.facts
-            reason = f"stated as {twin}" if shown else f"the same as {twin}, which had no room"
-            return _fact_entry(candidate, Detail.CUT, 0, text, reason=reason, same_as=twin)
-        why = self._refused.get(candidate.ref) or f"no room: {self._left} tokens were left"
+        if (original := self._duplicates.get(candidate.ref)) is not None:
+            is_shown = original in self._shown or original in self._layout.stable.facts
+            reason = f"duplicate of {original}{'' if is_shown else ', which did not fit'}"
+            return _fact_entry(candidate, Detail.CUT, 0, text, reason=reason, same_as=original)
+        why = self._refused.get(candidate.ref) or self._no_room()
         detail = Detail.COUNTED if self._is_counted(candidate) else Detail.CUT
         return _fact_entry(candidate, detail, 0, text, reason=f"utility {candidate.utility:.2f}, {why}")
 
-    def _is_counted(self, candidate: Candidate) -> bool:
-        """Whether the source's line gives the number of such facts."""
+    def _is_counted(self, candidate: FactCandidate) -> bool:
+        """Return True if the source's summary line counts facts of this kind."""
         name = candidate.source
-        if name not in self._counted:
-            headed = name in self._headed
-            self._counted[name] = self._plan.summaries[name].counted_kinds() if headed else frozenset()
-        return candidate.fact.kind in self._counted[name]
+        if name not in self._counted_kinds:
+            summary = self._layout.summaries[name]
+            self._counted_kinds[name] = summary.counted_kinds() if name in self._with_summary else frozenset()
+        return candidate.fact.kind in self._counted_kinds[name]
 
     def sources(self) -> tuple[SourceEntry, ...]:
-        """One entry per source, in the order of the prompt."""
+        """Return one entry per source, in the order of the prompt."""
         kept: defaultdict[str, int] = defaultdict(int)
-        left_out: defaultdict[str, list[Candidate]] = defaultdict(list)
+        omitted: defaultdict[str, list[Fact]] = defaultdict(list)
         for candidate in self._candidates:
-            if candidate.ref in self._shown or candidate.ref in self._plan.stable.facts:
+            if candidate.ref in self._shown or candidate.ref in self._layout.stable.facts:
                 kept[candidate.source] += 1
-            elif candidate.ref not in self._twins:
-                left_out[candidate.source].append(candidate)
+            elif candidate.ref not in self._duplicates:
+                omitted[candidate.source].append(candidate.fact)
         return tuple(
-            self._source(summary, kept[name], [c.fact for c in left_out[name]])
-            for name, summary in self._plan.summaries.items()
+            self._source(summary, kept[name], omitted[name])
+            for name, summary in self._layout.summaries.items()
         )
 
-    def _source(self, summary: Summary, kept: int, left_out: Sequence[Fact]) -> SourceEntry:
-        if summary.name in self._plan.stable.sources:
-            return self._plan.stable_summary(summary, kept)
-        if summary.name in self._headed:
-            return summary.entry(kept=kept, left_out=left_out)
-        return summary.folded(left_out=len(left_out))
+    def _source(self, summary: Summary, kept: int, omitted: Sequence[Fact]) -> SourceEntry:
+        if summary.name in self._layout.stable.sources:
+            return self._layout.stable_summary(summary, kept)
+        if summary.name in self._with_summary:
+            return summary.entry(kept=kept, omitted=omitted)
+        return summary.collapsed_entry(omitted=len(omitted))
 
 
-def _first_look(candidate: Candidate, *, early: bool = False) -> Attempt:
-    """The least that shows the fact."""
+def _shortest(candidate: FactCandidate, *, early: bool = False) -> Attempt:
+    """Return the attempt that shows as little of the fact as possible."""
     detail = Detail.SHORT if candidate.fact.short else Detail.FULL
     return Attempt(candidate.source, candidate, detail, early=early)
 
 
 def _fact_entry(
-    candidate: Candidate,
+    candidate: FactCandidate,
     detail: Detail,
     tokens: int,
     text: str,

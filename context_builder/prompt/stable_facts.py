@@ -1,7 +1,7 @@
-"""Chooses what the prompt's stable part shows: the same for every question of a class of budgets. Pure.
+"""Selects the stable part of the prompt, which is the same for every question of a class of budgets. Pure.
 
-Neither the question's words, topics and window nor what other sources say decide here, since one byte that
-differs would make the API's cache of the prefix useless.
+The selection depends on neither the question nor other sources: one byte of difference would make the API's
+cache of the prefix useless.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from context_builder.source import Fact, SourceResult, Status
 from context_builder.text.sanitize import single_line
 
 MIN_BUDGET = 3_000
-"""Below this there is no stable part; every doubling of the budget is the next class."""
-SHARE = 0.15
-"""Of the smallest budget of the class: the most that the stable part takes."""
+"""Smallest budget with a stable part, in tokens; each doubling begins the next class of budgets."""
+STABLE_SHARE = 0.15
+"""Maximum share of the stable part in the smallest budget of the class."""
 _FENCES = "=== facts f00123456789 ===\n=== end of facts f00123456789 ===\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class StableFact:
-    """A fact as the stable part shows it."""
+    """A fact as shown in the stable part."""
 
     detail: Detail
     text: str
@@ -34,44 +34,45 @@ class StableFact:
 
 @dataclass(frozen=True, slots=True)
 class StableFacts:
-    """What the stable part shows."""
+    """The content of the stable part."""
 
     sources: tuple[str, ...] = ()
     facts: Mapping[str, StableFact] = field(default_factory=dict)
     """By reference."""
     stated: Mapping[str, str] = field(default_factory=dict)
-    """By key of a fact, its reference."""
+    """Reference by key of the fact."""
 
 
-def choose_stable(readings: Sequence[SourceResult], budget: int, bound: TokenBound) -> StableFacts:
-    """The facts of the stable sources: all in full, or all short, or as many short ones as fit."""
-    chosen = [r for r in readings if r.source.stable and r.status is Status.OK]
-    chosen.sort(key=lambda reading: reading.source.name)
-    lines = sum(Summary(r, frozenset(), WIDTHS[0]).most_tokens(bound) for r in chosen)
+def select_stable(results: Sequence[SourceResult], budget: int, bound: TokenBound) -> StableFacts:
+    """Select facts of the stable sources: all in full, or all short, or as many short ones as fit."""
+    selected = [r for r in results if r.source.stable and r.status is Status.OK]
+    selected.sort(key=lambda result: result.source.name)
+    lines = sum(Summary(r, frozenset(), WIDTHS[0]).max_tokens(bound) for r in selected)
     room = _allowance(budget) - lines - bound.of(_FENCES)
-    if not chosen or room < 0:
+    if not selected or room < 0:
         return StableFacts()
-    facts = list(_by_rank(chosen))
+    facts = list(_by_rank(selected))
     for detail in (Detail.FULL, Detail.SHORT):
         shown = _all(facts, detail, room, bound)
         if shown is not None:
-            return _chosen(chosen, facts, shown)
-    return _chosen(chosen, facts, dict(_fitting(facts, room, bound)))
+            return _stable_facts(selected, facts, shown)
+    return _stable_facts(selected, facts, dict(_fitting(facts, room, bound)))
 
 
 def _allowance(budget: int) -> int:
+    """Return the maximum size of the stable part in tokens."""
     if budget < MIN_BUDGET:
         return 0
     smallest_of_class: int = MIN_BUDGET << ((budget // MIN_BUDGET).bit_length() - 1)
-    return int(smallest_of_class * SHARE)
+    return int(smallest_of_class * STABLE_SHARE)
 
 
-def _by_rank(readings: Sequence[SourceResult]) -> Iterator[tuple[str, Fact]]:
-    """The first fact of each source, then the second of each."""
+def _by_rank(results: Sequence[SourceResult]) -> Iterator[tuple[str, Fact]]:
+    """Yield the first fact of each source, then the second of each, and so on."""
     ranked = [
-        (rank, f"{reading.source.prefix}{rank + 1}", fact)
-        for reading in readings
-        for rank, fact in enumerate(reading.section.facts)
+        (rank, f"{result.source.prefix}{rank + 1}", fact)
+        for result in results
+        for rank, fact in enumerate(result.section.facts)
     ]
     return ((ref, fact) for _, ref, fact in sorted(ranked, key=lambda entry: entry[0]))
 
@@ -86,7 +87,7 @@ def _shown(ref: str, fact: Fact, detail: Detail, bound: TokenBound) -> StableFac
 def _all(
     facts: Sequence[tuple[str, Fact]], detail: Detail, room: int, bound: TokenBound
 ) -> dict[str, StableFact] | None:
-    """Every fact at this detail; None where they do not fit, which a flood of them shows soon."""
+    """Return all facts at this detail; None as soon as they do not fit."""
     shown: dict[str, StableFact] = {}
     for ref, fact in facts:
         shown[ref] = _shown(ref, fact, detail, bound)
@@ -106,11 +107,11 @@ def _fitting(
             yield ref, shown
 
 
-def _chosen(
-    readings: Sequence[SourceResult], facts: Sequence[tuple[str, Fact]], shown: Mapping[str, StableFact]
+def _stable_facts(
+    results: Sequence[SourceResult], facts: Sequence[tuple[str, Fact]], shown: Mapping[str, StableFact]
 ) -> StableFacts:
     stated: dict[str, str] = {}
     for ref, fact in facts:
         if fact.key and ref in shown:
             stated.setdefault(fact.key, ref)
-    return StableFacts(tuple(reading.source.name for reading in readings), shown, stated)
+    return StableFacts(tuple(result.source.name for result in results), shown, stated)

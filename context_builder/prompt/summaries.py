@@ -1,4 +1,4 @@
-"""What the prompt says of each source as a whole: a line of its own, or its name among others. Pure."""
+"""Summaries of sources: each is a line of its own, or collapsed to a name in a list of sources. Pure."""
 
 from __future__ import annotations
 
@@ -14,108 +14,111 @@ from context_builder.source import Fact, SourceResult, Status
 from context_builder.text.sanitize import single_line
 
 MAX_KINDS = 3
-"""Kinds of facts that one source counts apart; what is of further kinds is counted together."""
+"""Kinds of facts that a source counts separately; facts of further kinds are counted together."""
+MAX_KIND_CHARACTERS = 40
 REST, ALL = "other facts", "facts"
-"""What facts without a kind that is counted apart are counted as: beside such kinds, and alone."""
-FOLDABLE = (Status.OK, Status.EMPTY)
-"""Sources that may be named without a line; every other status is always told in full."""
+"""Labels for facts without a kind of their own, beside such kinds and alone."""
+COLLAPSIBLE = (Status.OK, Status.EMPTY)
+"""Statuses of sources that may be collapsed; any other status always has its own line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Width:
-    """How long summary lines may be."""
+class SummaryWidth:
+    """Limits of a summary line."""
 
     characters: int
-    """Of the header, of an error and of each gap."""
+    """Of the header, of the error and of each gap."""
     gaps: int
 
 
-WIDTHS = (Width(300, 5), Width(150, 2), Width(80, 1), Width(40, 0))
-"""The widest for which the lines that matter leave most of the budget to facts."""
-NARROW = 2
-"""From this place on in WIDTHS, only lines that are always shown make the lines narrower."""
+WIDTHS = (SummaryWidth(300, 5), SummaryWidth(150, 2), SummaryWidth(80, 1), SummaryWidth(40, 0))
+"""From wide to narrow."""
+FIRST_NARROW = 2
+"""Index in WIDTHS from which only lines that are always shown make the lines narrower."""
 
 
-def first(most: int, texts: Sequence[str]) -> tuple[str, ...]:
-    """At most so many, and how many more there are."""
-    rest = len(texts) - most
-    return (*texts[:most], f"and {rest:,} more") if rest > 0 else tuple(texts)
+def first_with_rest(texts: Sequence[str], limit: int) -> tuple[str, ...]:
+    """Return the first `limit` texts, followed by the number of omitted ones if there are any."""
+    rest = len(texts) - limit
+    return (*texts[:limit], f"and {rest:,} more") if rest > 0 else tuple(texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The line of one source, at one width."""
+    """The summary line of one source at one width."""
 
-    reading: SourceResult
+    result: SourceResult
     topics: frozenset[Topic]
-    """Of the question."""
-    width: Width
+    """Topics of the question."""
+    width: SummaryWidth
 
     @property
     def name(self) -> str:
-        """The source's."""
-        return self.reading.source.name
+        """The name of the source."""
+        return self.result.source.name
 
     @property
     def on_topic(self) -> bool:
-        """Whether the source helps with a topic of the question."""
-        return not self.topics.isdisjoint(self.reading.source.topics)
+        """True if the source shares a topic with the question."""
+        return not self.topics.isdisjoint(self.result.source.topics)
 
     @property
-    def is_foldable(self) -> bool:
-        """Whether the source may do without a line."""
-        return self.reading.status in FOLDABLE
+    def is_collapsible(self) -> bool:
+        """True if the source does not need a line of its own."""
+        return self.result.status in COLLAPSIBLE
 
-    def most_tokens(self, bound: TokenBound) -> int:
-        """The most that the line costs, whichever facts are left out."""
-        entry = self.entry(kept=0, left_out=self.reading.section.facts)
+    def max_tokens(self, bound: TokenBound) -> int:
+        """Return the token bound of the longest line, which counts all facts as omitted."""
+        entry = self.entry(kept=0, omitted=self.result.section.facts)
         return bound.of(fact_line(entry.ref, entry.text) + "\n\n")
 
-    def entry(self, *, kept: int, left_out: Iterable[Fact], stable: bool = False) -> SourceEntry:
-        """The line; `left_out` are the facts that nothing in the prompt states."""
-        return self._entry(kept, _by_kind(self.reading.section.facts, left_out), folded=False, stable=stable)
+    def entry(self, *, kept: int, omitted: Iterable[Fact], stable: bool = False) -> SourceEntry:
+        """Return the source with a line of its own; `omitted` facts are stated nowhere in the prompt."""
+        return self._entry(kept, _count_by_kind(self.result.section.facts, omitted), stable=stable)
 
-    def folded(self, *, left_out: int) -> SourceEntry:
-        """No line: only its name and status, and how much it has to say."""
-        return self._entry(0, (f"+{left_out:,} {ALL}",) if left_out else (), folded=True, stable=False)
+    def collapsed_entry(self, *, omitted: int) -> SourceEntry:
+        """Return the source without a line: its name, status and number of omitted facts."""
+        return self._entry(0, (f"+{omitted:,} {ALL}",) if omitted else (), collapsed=True)
 
     def counted_kinds(self) -> frozenset[str]:
-        """The kinds of which the line gives the number under their own name."""
-        labels = _labels(self.reading.section.facts)
+        """Return the kinds of facts that the line counts separately."""
+        labels = _labels(self.result.section.facts)
         return frozenset(kind for kind, label in labels.items() if kind and label not in (REST, ALL))
 
-    def _entry(self, kept: int, not_shown: tuple[str, ...], *, folded: bool, stable: bool) -> SourceEntry:
-        section, error = self.reading.section, self.reading.error
+    def _entry(
+        self, kept: int, not_shown: tuple[str, ...], *, collapsed: bool = False, stable: bool = False
+    ) -> SourceEntry:
+        section, error = self.result.section, self.result.error
         return SourceEntry(
             name=self.name,
-            ref=f"{self.reading.source.prefix}0",
-            status=self.reading.status,
-            milliseconds=self.reading.milliseconds,
-            header=self._clipped(section.header),
+            ref=f"{self.result.source.prefix}0",
+            status=self.result.status,
+            milliseconds=self.result.milliseconds,
+            header=self._truncated(section.header),
             kept=kept,
             cut=len(section.facts) - kept,
-            gaps=first(self.width.gaps, [self._clipped(gap) for gap in section.gaps]),
-            error=error and self._clipped(error),
+            gaps=first_with_rest([self._truncated(gap) for gap in section.gaps], self.width.gaps),
+            error=error and self._truncated(error),
             on_topic=self.on_topic,
             not_shown=not_shown,
-            folded=folded,
+            folded=collapsed,
             stable=stable,
         )
 
-    def _clipped(self, text: str) -> str:
+    def _truncated(self, text: str) -> str:
         return single_line(text, limit=self.width.characters)
 
 
-def _by_kind(all_facts: Sequence[Fact], left_out: Iterable[Fact]) -> tuple[str, ...]:
-    """Counts in the order in which the kinds first appear, so that fewer facts never make a longer text."""
+def _count_by_kind(all_facts: Sequence[Fact], omitted: Iterable[Fact]) -> tuple[str, ...]:
+    """Return counts in order of the kinds' first appearance, so that fewer facts never make a longer text."""
     labels = _labels(all_facts)
-    counts = Counter(labels[fact.kind] for fact in left_out)
+    counts = Counter(labels[fact.kind] for fact in omitted)
     return tuple(f"+{counts[label]:,} {label}" for label in dict.fromkeys(labels.values()) if counts[label])
 
 
 def _labels(facts: Sequence[Fact]) -> dict[str, str]:
-    """What each kind is counted as."""
+    """Map each kind to the label under which its facts are counted."""
     kinds = [kind for kind in dict.fromkeys(fact.kind for fact in facts) if kind]
-    counted = {kind: single_line(kind, limit=40) for kind in kinds[:MAX_KINDS]}
+    counted = {kind: single_line(kind, limit=MAX_KIND_CHARACTERS) for kind in kinds[:MAX_KINDS]}
     rest = REST if counted else ALL
     return {"": rest} | counted | dict.fromkeys(kinds[MAX_KINDS:], rest)

@@ -1,11 +1,11 @@
-"""An upper bound of the tokens that a text costs, without the tokenizer.
+"""Computes an upper bound of the tokens in a text without the tokenizer.
 
-Claude's tokenizers are not public and counting over the network is an estimate and a round trip.
-So the bound goes by character class: what tokenizers split finely is counted finely, and nothing costs
-more tokens than bytes. Common words are listed: public vocabularies hold each of them whole.
+Claude's tokenizers are not public, and counting over the network is an estimate that costs a round trip.
+Therefore the bound is computed by character class: what tokenizers split finely is counted finely, and
+nothing counts more tokens than bytes. Common words are listed: public vocabularies contain them whole.
 
-From model to model only common words differ. They are the part of a bound that the factor scales, and it
-scales them linearly, so that a recorded bound tells what it would have been with another factor.
+Models differ in common words only. These are the part of a bound that the factor scales linearly, so that the
+bound with another factor can be derived from a recorded one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 _RUNS = r"""
-    (?P<word>\ ?{begin}[A-Za-z]++(?![0-9]{end}))  # a word takes the space before it along
+    (?P<word>\ ?{begin}[A-Za-z]++(?![0-9]{end}))  # a word includes the space before it
   | (?P<letters>\ ?[A-Za-z]++(?![0-9]))
   | (?P<digits>[0-9]++(?![A-Za-z]))
   | (?P<opaque>[0-9A-Za-z]+)               # ids, hashes, base64: letters and digits mixed
@@ -29,44 +29,44 @@ _RUNS = r"""
   | (?P<other>[^\x00-\x7f]+)
     """
 _JOINING = r"[^\x00-\x7f«»‹›“”‘’–—…]"
-"""Beside such a character a word may be split elsewhere than by itself, or be joined with the next one."""
+"""Next to such a character a word may be split differently, or be joined with the next one."""
 _RUN = re.compile(_RUNS.format(begin=f"(?<!{_JOINING})", end=f"|{_JOINING}"), re.VERBOSE)
 _ASCII_RUN = re.compile(_RUNS.format(begin="", end=""), re.VERBOSE)
-"""The same for a text without such characters, in half the time."""
+"""The same for texts without such characters, twice as fast."""
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[A-Z]")
-"""The words of a camelCase word; runs of capitals stay together."""
+"""The parts of a camelCase word; a run of capitals is one part."""
 
 _VOWELS = frozenset("aeiouyAEIOUY")
 _MIN_VOWELS = 0.2
-"""With a smaller share of vowels a piece is no word but an id."""
+"""A piece with a smaller share of vowels is treated as an id."""
 _MIN_ID = 3
 _MIN_MEAN = 3
-"""Where the pieces of a camelCase word are shorter on average, capitals stand there by chance."""
+"""A camelCase word with shorter pieces on average is treated as random letters."""
 _LETTERS_PER_TOKEN = 1.9
-"""Of a word that is not listed; pronounceable gibberish comes close to it."""
+"""For unlisted words; pronounceable gibberish comes close to it."""
 _LISTED_LETTERS_PER_TOKEN = 3
-"""Of a listed word, where the tokenizer splits those as well."""
+"""For listed words, if the tokenizer splits those as well."""
 _MIN_PER_PIECE = 1.3
 _CAPITALS_PER_TOKEN = 1.15
 _DIGITS_PER_TOKEN = 2
 _SPACES_PER_TOKEN = 8
 _MIN_PER_CHARACTER = 0.39
-"""Of anything but listed words: an unlisted word of three letters behind a space."""
+"""Minimum of anything but listed words: an unlisted word of three letters after a space."""
 
 FRAMING_TOKENS = 32
-"""What the Messages API adds around one system text and one user message; measured at under 20."""
+"""Overhead of the Messages API for one system text and one user message; measured at under 20."""
 
 DEFAULT_FACTOR = 1.3
-"""Models from Opus 4.7 on split words finer, and words only: digits, ids and symbols cost what they did."""
+"""Models from Opus 4.7 on split words, and only words, more finely than earlier ones."""
 MIN_FACTOR, MAX_FACTOR = 1.0, 2.0
-"""Above the upper one a word of two letters would cost more tokens than bytes."""
+"""Above the maximum a word of two letters would count more tokens than bytes."""
 
 RULE = 2
-"""The version of this way of counting. Raise it whenever any bound changes: recorded bounds outlive it."""
+"""Version of the counting rules; increase it whenever any bound changes, since recorded bounds persist."""
 
 
 def _listed(path: Path) -> dict[str, int]:
-    """By word, the tokens that it costs behind anything but a space."""
+    """Load the listed words with the token count of each after anything but a space."""
     lines = (line for line in path.read_text("ascii").splitlines() if not line.startswith("#"))
     return {line.removesuffix("*"): 1 if line.endswith("*") else 2 for line in lines}
 
@@ -120,49 +120,49 @@ _COSTS: dict[str, Callable[[str, float, bool], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class BoundTerms:
-    """How the bound of a prompt came about, to tell what it would have been with another factor."""
+    """The terms of a prompt's bound, from which its value with another factor follows."""
 
     rule: int
-    """RULE at that time."""
+    """The value of RULE at that time."""
     whole_words: bool
     factor: float
     words: float
-    """Tokens that the bound grows by when the factor grows by one."""
+    """Increase of the bound per unit of the factor, in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBound:
-    """Bounds texts for one model."""
+    """The token bound for one model."""
 
     factor: float = DEFAULT_FACTOR
-    """What common words cost, as a multiple, from MIN_FACTOR to MAX_FACTOR."""
+    """Multiplier for common words, from MIN_FACTOR to MAX_FACTOR."""
     whole_words: bool = False
-    """Whether the tokenizer holds common words whole; else they go by their letters."""
+    """True if common words are single tokens; otherwise they are counted by their letters."""
 
     @classmethod
     def for_model(cls, model: str | None) -> TokenBound:
-        """The bound for a model's tokenizer, from `tokenizers.toml`; the most careful one for an unknown."""
+        """Return the bound for a model from `tokenizers.toml`; for an unknown one the most conservative."""
         return _MODELS.get(_family(model or ""), _UNKNOWN)
 
     def with_factor(self, factor: float) -> TokenBound:
-        """The same way of counting with another factor."""
+        """Return the same bound with another factor."""
         return replace(self, factor=factor)
 
     @property
-    def least_per_character(self) -> float:
-        """No text without runs of spaces costs fewer tokens: what is too long need not be counted."""
+    def min_tokens_per_character(self) -> float:
+        """Minimum for texts without runs of spaces; a text that is too long by it need not be counted."""
         cheapest = _MAX_LISTED if self.whole_words else _LISTED_LETTERS_PER_TOKEN
         return min(_MIN_PER_CHARACTER, self.factor / (cheapest + 1))
 
     def of(self, text: str) -> int:
-        """A bound of the tokens in a text; joining texts at a newline never costs more than the sum."""
+        """Return an upper bound of the tokens in a text; texts joined at a newline never exceed their sum."""
         factor, whole = self.factor, self.whole_words
         total = sum(_COSTS[run.lastgroup or "ascii"](run.group(), factor, whole) for run in _runs(text))
-        # Sums of the same costs in another order differ in the last bits.
+        # The sum of the same costs in another order differs in the last bits.
         return math.ceil(round(total, 6))
 
     def terms(self, *texts: str) -> BoundTerms:
-        """How the bounds of these texts, added up, come about."""
+        """Return the terms of the sum of these texts' bounds."""
         words = sum(map(self._words, texts))
         return BoundTerms(RULE, self.whole_words, self.factor, round(words, 3))
 
@@ -176,7 +176,7 @@ class TokenBound:
 
 
 def _family(model: str) -> str:
-    """The longest name in the table that the model's name is or goes on from."""
+    """Return the longest listed name that equals the model's name or is a prefix of it at a separator."""
     ends = (end for end in range(len(model), 0, -1) if end == len(model) or model[end] in "-@.")
     return next((model[:end] for end in ends if model[:end] in _MODELS), "")
 

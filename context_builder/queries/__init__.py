@@ -1,11 +1,11 @@
-"""The analytical queries: each a function of a read session that gives frozen dataclasses.
+"""The analytical queries: each a function of a read session that returns frozen dataclasses.
 
-    async with reading(database) as session:
+    async with query_session(database) as session:
         volume = await request_volume(session, TrafficFilter(tiers=("premium",)))
 
-They ask the database alone: no memory, no model. `reading` gives a session with a deadline; one of
-`database.read()` or of a snapshot serves as well. Names are exact public ids; what cannot be used raises
-QuestionError with one line.
+They read only the database: no memory, no model. `query_session` opens a session with a deadline; one of
+`database.read()` or of a snapshot works, too. Names are exact public ids; invalid arguments raise
+QuestionError with a one-line message.
 """
 
 from context_builder.queries.active_incidents import (
@@ -20,28 +20,28 @@ from context_builder.queries.deployment_status import (
     DeploymentState,
     deployment_status,
 )
+from context_builder.queries.errors import NotFound, NotResolved, QueryTimeout
 from context_builder.queries.incident_history import (
     HistoryFilter,
     HistoryPage,
     RecordedIncident,
     incident_history,
 )
-from context_builder.queries.incident_postmortem import (
-    IncidentPostmortem,
-    NotResolved,
-    incident_postmortem,
-)
+from context_builder.queries.incident_postmortem import IncidentPostmortem, incident_postmortem
 from context_builder.queries.latency_trends import LatencyTrends, Percentiles, latency_trends
-from context_builder.queries.logged_request import LoggedRequest
 from context_builder.queries.page import Page
 from context_builder.queries.quality_summary import Quality, QualitySummary, quality_summary
-from context_builder.queries.recent_requests import RequestFilter, RequestPage, recent_requests
-from context_builder.queries.request_detail import RelatedIncident, RequestDetail, Score, request_detail
+from context_builder.queries.recent_requests import LoggedRequest, RequestFilter, RequestPage, recent_requests
+from context_builder.queries.request_detail import (
+    RelatedIncident,
+    RequestDetail,
+    RequestScore,
+    request_detail,
+)
 from context_builder.queries.request_volume import RequestVolume, Volume, request_volume
-from context_builder.queries.session import QueryTimeout, reading
-from context_builder.queries.traffic import TrafficFilter
-from context_builder.queries.unknown import Unknown
-from context_builder.queries.user_context import Spent, UserContext, user_context
+from context_builder.queries.scope import TrafficFilter
+from context_builder.queries.session import query_session
+from context_builder.queries.user_context import UserContext, UserUsage, user_context
 
 __all__ = [
     "ActiveIncident",
@@ -55,6 +55,7 @@ __all__ = [
     "IncidentPostmortem",
     "LatencyTrends",
     "LoggedRequest",
+    "NotFound",
     "NotResolved",
     "Page",
     "Percentiles",
@@ -66,12 +67,11 @@ __all__ = [
     "RequestDetail",
     "RequestFilter",
     "RequestPage",
+    "RequestScore",
     "RequestVolume",
-    "Score",
-    "Spent",
     "TrafficFilter",
-    "Unknown",
     "UserContext",
+    "UserUsage",
     "Volume",
     "active_incidents",
     "deployment_status",
@@ -79,7 +79,7 @@ __all__ = [
     "incident_postmortem",
     "latency_trends",
     "quality_summary",
-    "reading",
+    "query_session",
     "recent_requests",
     "request_detail",
     "request_volume",

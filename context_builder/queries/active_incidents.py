@@ -1,4 +1,4 @@
-"""Active incidents: what was broken at a moment."""
+"""Active incidents as of a moment."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from context_builder.queries.moment import moment_of
-from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
@@ -20,48 +20,52 @@ from models.database import ReadSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFilter:
-    """Which incidents; an empty field does not restrict anything."""
+    """Which incidents; an empty field matches all."""
 
     deployment: str | None = None
-    """Those that hit this deployment, its model or its backend."""
+    """Incidents that affect this deployment, its model or its backend."""
     severities: tuple[str, ...] = ()
     """`critical`, `high`, `medium`, `low`."""
     as_of: datetime | None = None
-    """None: now. An incident that was resolved later is active."""
+    """None: now. An incident that was resolved later counts as active."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveIncident:
-    """An incident that was not over; its cause and its fix are known only later."""
+    """An incident that was not resolved yet, so that cause and fix are unknown."""
 
     id: str
     title: str
     severity: str
     target: str | None
     deployment: str | None
-    """The deployment that was hit, where it was one."""
+    """The affected deployment, if the target is one."""
     started_at: datetime
     symptoms: str
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
-    """A page of incidents, the newest first."""
+    """A page of incidents, newest first."""
 
     __pydantic_config__ = WIRE
 
     as_of: datetime
     incidents: tuple[ActiveIncident, ...]
     next: str | None
-    """Cursor of the page that follows; None: this is the last."""
+    """Cursor of the next page; None: this is the last."""
 
 
 async def active_incidents(
     session: ReadSession, filters: IncidentFilter = IncidentFilter(), page: Page = FIRST_PAGE
 ) -> IncidentPage:
-    """The incidents that were active at `as_of`. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
-    chosen = listing("active_incidents", filters, page)
+    """Return the incidents that were active at `as_of`.
+
+    Raises:
+        QuestionError: A filter or the cursor is invalid.
+    """
+    moment = resolve_moment(filters.as_of)
+    chosen = open_listing("active_incidents", filters, page)
     require_known("severity", filters.severities, list(Severity))
     statement = (
         select(Incident, Deployment.public_id)
@@ -77,12 +81,12 @@ async def active_incidents(
     if filters.severities:
         statement = statement.where(Incident.severity.in_(filters.severities))
     found = (await session.execute(statement)).all()
-    shown, following = chosen.cut(found, lambda row: Position(row[0].started_at, row[0].id))
-    incidents = tuple(_active(incident, deployment) for incident, deployment in shown)
+    shown, following = chosen.cut(found, lambda row: PagePosition(row[0].started_at, row[0].id))
+    incidents = tuple(_active_incident(incident, deployment) for incident, deployment in shown)
     return IncidentPage(moment.as_of, incidents, following)
 
 
-def _active(incident: Incident, deployment: str | None) -> ActiveIncident:
+def _active_incident(incident: Incident, deployment: str | None) -> ActiveIncident:
     return ActiveIncident(
         id=incident.public_id,
         title=incident.title,

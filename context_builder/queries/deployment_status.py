@@ -1,4 +1,4 @@
-"""Deployment status: what the last health report of each deployment says, and whether it can be believed."""
+"""Deployment status: the last health report of each deployment, and whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, or_, select
 
-from context_builder.queries.moment import Moment, moment_of
-from context_builder.queries.page import FIRST_PAGE, Page, Position, listing
+from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
+from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
 from context_builder.question.request import ScopeNames
 from context_builder.sources.health import STALE_AFTER
-from context_builder.telemetry.fleet import CLOCK_SKEW
+from context_builder.telemetry.fleet import MAX_CLOCK_SKEW
 from context_builder.text.wire import WIRE
 from models import Deployment, DeploymentStatus
 from models.database import ReadSession
@@ -21,7 +21,7 @@ from models.database import ReadSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFilter:
-    """Which deployments; names are exact, and an empty field does not restrict anything."""
+    """Which deployments; names are exact, and an empty field matches all."""
 
     deployments: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class DeploymentFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """One deployment at a moment."""
+    """One deployment as of a moment."""
 
     id: str
     model: str
@@ -44,35 +44,39 @@ class DeploymentState:
     capacity_rpm: int | None
     """Requests per minute that it is provisioned for."""
     status: str
-    """`unknown` where it never was reported, or where the recorded report is later than the moment."""
+    """`unknown` if health was never reported, or if the recorded report is later than the moment."""
     reason: str | None
     since: datetime | None
-    """When it entered this status."""
+    """When the deployment entered this status."""
     reported_at: datetime | None
     stale: bool
-    """Whether the report is older than 15 minutes, so that it may be in any state by now."""
+    """True if the report is older than 15 minutes, so that the deployment may be in any state by now."""
     overwritten: bool
-    """Whether the recorded report is later than the moment, so that the one of the moment is not known."""
+    """True if the recorded report is later than the moment, so that the status at the moment is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPage:
-    """A page of deployments, the newest first."""
+    """A page of deployments, newest first."""
 
     __pydantic_config__ = WIRE
 
     as_of: datetime
     deployments: tuple[DeploymentState, ...]
     next: str | None
-    """Cursor of the page that follows; None: this is the last."""
+    """Cursor of the next page; None: this is the last."""
 
 
 async def deployment_status(
     session: ReadSession, filters: DeploymentFilter = DeploymentFilter(), page: Page = FIRST_PAGE
 ) -> DeploymentPage:
-    """The deployments that existed at `as_of`. Raises QuestionError."""
-    moment = moment_of(filters.as_of)
-    chosen = listing("deployment_status", filters, page)
+    """Return the deployments that existed at `as_of`.
+
+    Raises:
+        QuestionError: A filter or the cursor is invalid.
+    """
+    moment = resolve_moment(filters.as_of)
+    chosen = open_listing("deployment_status", filters, page)
     require_known("status", filters.statuses, list(DeploymentStatus))
     names = ScopeNames(deployments=filters.deployments, models=filters.models, backends=filters.backends)
     scope = await resolve_scope(names, session, as_of=moment.as_of)
@@ -87,21 +91,21 @@ async def deployment_status(
     if filters.statuses:
         statement = statement.where(_status_at(moment).in_(filters.statuses))
     found = (await session.scalars(statement)).all()
-    shown, following = chosen.cut(found, lambda row: Position(row.created_at, row.id))
+    shown, following = chosen.cut(found, lambda row: PagePosition(row.created_at, row.id))
     return DeploymentPage(moment.as_of, tuple(_state(one, moment) for one in shown), following)
 
 
-def _horizon(moment: Moment) -> datetime:
-    """What was reported after this says nothing of the moment."""
-    return moment.as_of + (CLOCK_SKEW if moment.live else timedelta(0))
+def _horizon(moment: QueryMoment) -> datetime:
+    """Return the time of the latest report that counts for the moment."""
+    return moment.as_of + (MAX_CLOCK_SKEW if moment.live else timedelta(0))
 
 
-def _status_at(moment: Moment) -> ColumnElement[str]:
+def _status_at(moment: QueryMoment) -> ColumnElement[str]:
     is_unknown = or_(Deployment.updated_at.is_(None), Deployment.updated_at > _horizon(moment))
     return case((is_unknown, DeploymentStatus.UNKNOWN.value), else_=Deployment.status)
 
 
-def _state(deployment: Deployment, moment: Moment) -> DeploymentState:
+def _state(deployment: Deployment, moment: QueryMoment) -> DeploymentState:
     reported = deployment.updated_at
     overwritten = reported is not None and reported > _horizon(moment)
     known = reported is not None and not overwritten

@@ -1,4 +1,4 @@
-"""The postmortem of one incident, as it is stored."""
+"""The stored postmortem of one incident."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from context_builder.queries.unknown import Unknown
+from context_builder.queries.errors import NotFound, NotResolved
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_incidents, unknown_name_text
-from context_builder.question.request import QuestionError
 from context_builder.text.clock import utc_now
 from context_builder.text.wire import WIRE, Usd
 from models import Incident, Postmortem, Question
@@ -19,7 +18,7 @@ from models.database import ReadSession
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentPostmortem:
-    """What is stored of a postmortem."""
+    """A postmortem as stored."""
 
     __pydantic_config__ = WIRE
 
@@ -28,7 +27,7 @@ class IncidentPostmortem:
     status: str
     """`draft`, `approved` or `rejected`."""
     provenance: str
-    """Who wrote the text as it is now: `human`, `model`, `import` or `code`."""
+    """Who wrote the current text: `human`, `model`, `import` or `code`."""
     markdown: str
     summary: str
     root_cause: str | None
@@ -46,23 +45,27 @@ class IncidentPostmortem:
     reviewed_by: str | None
 
 
-class NotResolved(QuestionError):
-    """The incident is still active, and what is asked for follows its end."""
-
-
 async def require_resolved(session: ReadSession, incident_id: str) -> None:
-    """Raises Unknown for an incident that is not known or was forgotten, NotResolved while it is active."""
-    incident = await _incident(session, incident_id)
+    """Check that an incident can have a postmortem.
+
+    Raises:
+        NotFound: The incident is unknown or was forgotten.
+        NotResolved: The incident is still active.
+    """
+    incident = await _load_incident(session, incident_id)
     if incident.resolved_at is None:
-        raise NotResolved(f"incident {incident_id!r} is still active; a postmortem follows its end")
+        raise NotResolved(
+            f"incident {incident_id!r} is still active; a postmortem requires a resolved incident"
+        )
 
 
 async def incident_postmortem(session: ReadSession, incident_id: str) -> IncidentPostmortem:
-    """The postmortem of an incident by its public id, as it is now.
+    """Return the current postmortem of an incident by public id.
 
-    Raises Unknown for an incident that is not known or was forgotten, and for one that has no postmortem.
+    Raises:
+        NotFound: The incident is unknown or was forgotten, or it has no postmortem.
     """
-    incident = await _incident(session, incident_id)
+    incident = await _load_incident(session, incident_id)
     rows = await session.execute(
         select(Postmortem, Question.public_id)
         .outerjoin(Question, Question.id == Postmortem.question_id)
@@ -70,7 +73,9 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
     )
     row = rows.one_or_none()
     if row is None:
-        raise Unknown(f"incident {incident_id!r} has no postmortem yet; POST to this path has one written")
+        raise NotFound(
+            f"incident {incident_id!r} has no postmortem yet; POST to this path to have one written"
+        )
     postmortem, question = row
     return IncidentPostmortem(
         incident=incident.public_id,
@@ -91,11 +96,11 @@ async def incident_postmortem(session: ReadSession, incident_id: str) -> Inciden
     )
 
 
-async def _incident(session: ReadSession, incident_id: str) -> Incident:
-    check_name(incident_id, kind="incident", longest=MAX_USER_CHARACTERS)
+async def _load_incident(session: ReadSession, incident_id: str) -> Incident:
+    check_name(incident_id, kind="incident", max_characters=MAX_USER_CHARACTERS)
     incident = await session.scalar(select(Incident).where(Incident.public_id == incident_id))
     if incident is None:
-        raise Unknown(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))
+        raise NotFound(unknown_name_text("incident", incident_id, await sample_incidents(session, utc_now())))
     if incident.forgotten_at is not None:
-        raise Unknown(f"incident {incident_id!r} was forgotten; nothing is left of its texts")
+        raise NotFound(f"incident {incident_id!r} was forgotten; its texts were erased")
     return incident

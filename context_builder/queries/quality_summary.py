@@ -1,6 +1,6 @@
-"""Quality summary: scores by model and task type, and which part of the requests has one already.
+"""Quality summary: scores by model and task type, with their coverage of the requests.
 
-Scores arrive hours after their requests, so that the newest hours have few: read them with their coverage.
+Scores arrive hours after their requests, so the newest hours have few: read them with their coverage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pydantic import computed_field
 from sqlalchemy import BigInteger, func, select
 
-from context_builder.queries.traffic import ALL_TRAFFIC, Traffic, TrafficFilter, traffic_of
+from context_builder.queries.scope import ALL_TRAFFIC, TrafficFilter, TrafficScope, resolve_traffic
 from context_builder.question.request import QuestionError, Window
 from context_builder.telemetry.rollups import in_window, scored_by
 from context_builder.text.wire import WIRE
@@ -23,8 +23,8 @@ from models.database import ReadSession
 from models.quality_log import MILLION
 from models.tables.schema import UtcDateTime
 
-LENGTH = timedelta(days=7)
-"""Of the window where the caller names no start: in the last day, few have a score yet."""
+DEFAULT_WINDOW = timedelta(days=7)
+"""Length of the window without `since`: few requests of the last day have a score yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Quality:
     """Scores of one group of requests."""
 
     model: str | None
-    """None: of all models."""
+    """None: all models."""
     task_type: str | None
-    """Empty: requests without one. None: of all task types."""
+    """Empty: requests without one. None: all task types."""
     requests: int
     answered: int
     """Requests that succeeded."""
@@ -47,13 +47,13 @@ class Quality:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def coverage(self) -> float | None:
-        """Scored over all requests; None without requests."""
+        """Return scored divided by all requests; None without requests."""
         return self.scored / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
 class QualitySummary:
-    """Scores of the requests of a window; the groups of each dimension add up to the total."""
+    """Scores of the requests in a window; the groups of each dimension add up to the total."""
 
     __pydantic_config__ = WIRE
 
@@ -61,32 +61,34 @@ class QualitySummary:
     since: datetime
     until: datetime
     newest_score_hour: datetime | None
-    """Start of the hour in which the last of these scores arrived."""
+    """Start of the hour in which the newest of these scores arrived."""
     overall: Quality
     by_model: tuple[Quality, ...]
-    """Most requests first, as all of these."""
+    """Sorted by requests, most first, as are the other groups."""
     by_task_type: tuple[Quality, ...]
     by_model_and_task_type: tuple[Quality, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Model and task type; None where all are meant."""
+class _QualityKey:
+    """Model and task type; None: all."""
 
     model: str | None
     task_type: str | None
 
 
-Sums = dict[_Group, Counter[str]]
+Sums = dict[_QualityKey, Counter[str]]
 
 
 async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRAFFIC) -> QualitySummary:
-    """Scores of the window, by default the last 7 days, in whole hours: both ends are rounded down.
+    """Return scores of the window, by default the last 7 days, in whole hours: both ends are rounded down.
 
-    At a past `as_of`, only scores that arrived in hours that were over by then count. Raises QuestionError
-    for names and times that cannot be used, and for a window without a whole hour.
+    At a past `as_of`, only scores that arrived in hours completed by then count.
+
+    Raises:
+        QuestionError: A name or a time is invalid, or the window has no whole hour.
     """
-    traffic = await traffic_of(session, filters, length=LENGTH)
+    traffic = await resolve_traffic(session, filters, length=DEFAULT_WINDOW)
     traffic = replace(traffic, window=_whole_hours(traffic.window))
     sums: Sums = defaultdict(Counter)
     await _count_requests(session, traffic, sums)
@@ -96,10 +98,10 @@ async def quality_summary(session: ReadSession, filters: TrafficFilter = ALL_TRA
         traffic.window.start,
         traffic.window.end,
         newest,
-        _quality(_Group(None, None), sums.values()),
-        _by(sums, lambda group: _Group(group.model, None)),
-        _by(sums, lambda group: _Group(None, group.task_type)),
-        _by(sums, lambda group: group),
+        _quality(_QualityKey(None, None), sums.values()),
+        _group_by(sums, lambda group: _QualityKey(group.model, None)),
+        _group_by(sums, lambda group: _QualityKey(None, group.task_type)),
+        _group_by(sums, lambda group: group),
     )
 
 
@@ -107,13 +109,13 @@ def _whole_hours(window: Window) -> Window:
     start, end = window.start.replace(minute=0), window.end.replace(minute=0)
     if start >= end:
         raise QuestionError(
-            f"the window from {window.start.isoformat()} to {window.end.isoformat()} holds no whole hour; "
-            "quality is known by the hour"
+            f"the window from {window.start.isoformat()} to {window.end.isoformat()} contains no whole hour; "
+            "quality is recorded per hour"
         )
     return Window(start, end, origin=window.origin)
 
 
-async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) -> None:
+async def _count_requests(session: ReadSession, traffic: TrafficScope, sums: Sums) -> None:
     answered = func.sum(RequestRollup.requests).filter(RequestRollup.status == RequestStatus.SUCCESS)
     rows = await session.execute(
         select(
@@ -127,11 +129,11 @@ async def _count_requests(session: ReadSession, traffic: Traffic, sums: Sums) ->
         .group_by(Deployment.model, RequestRollup.task_type)
     )
     for model, task_type, requests, succeeded in rows:
-        sums[_Group(model, task_type)].update(requests=int(requests), answered=int(succeeded))
+        sums[_QualityKey(model, task_type)].update(requests=int(requests), answered=int(succeeded))
 
 
-async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> datetime | None:
-    """Adds the scores; gives the newest hour in which one arrived."""
+async def _count_scores(session: ReadSession, traffic: TrafficScope, sums: Sums) -> datetime | None:
+    """Add the scores to the sums; return the newest hour in which one arrived."""
     table, moment = QualityRollup, traffic.moment
     rows = await session.execute(
         select(
@@ -146,28 +148,28 @@ async def _count_scores(session: ReadSession, traffic: Traffic, sums: Sums) -> d
         .where(
             table.bucket_start >= traffic.window.start,
             table.bucket_start < traffic.window.end,
-            scored_by(moment.as_of, live=moment.live),
+            scored_by(moment.as_of, is_now=moment.live),
             traffic.condition(table),
         )
         .group_by(Deployment.model, table.task_type)
     )
     newest: list[datetime] = []
     for model, task_type, scored, total, squares, last in rows:
-        group = sums[_Group(model, task_type)]
+        group = sums[_QualityKey(model, task_type)]
         group.update(scored=int(scored), total=int(total), squares=int(squares))
         newest.append(last)
     return max(newest, default=None)
 
 
-def _by(sums: Sums, group_of: Callable[[_Group], _Group]) -> tuple[Quality, ...]:
-    members: defaultdict[_Group, list[Counter[str]]] = defaultdict(list)
+def _group_by(sums: Sums, group_of: Callable[[_QualityKey], _QualityKey]) -> tuple[Quality, ...]:
+    members: defaultdict[_QualityKey, list[Counter[str]]] = defaultdict(list)
     for group, counts in sums.items():
         members[group_of(group)].append(counts)
     found = [_quality(group, counts) for group, counts in members.items()]
     return tuple(sorted(found, key=lambda one: (-one.requests, one.model or "", one.task_type or "")))
 
 
-def _quality(group: _Group, members: Iterable[Counter[str]]) -> Quality:
+def _quality(group: _QualityKey, members: Iterable[Counter[str]]) -> Quality:
     counts: Counter[str] = Counter()
     for member in members:
         counts.update(member)
@@ -175,7 +177,7 @@ def _quality(group: _Group, members: Iterable[Counter[str]]) -> Quality:
     mean = counts["total"] / scored / MILLION if scored else None
     deviation = None
     if mean is not None:
-        # Squares are rounded one by one, so that equal scores can seem to vary by less than nothing.
+        # Squares are rounded one by one, so the variance of equal scores can be slightly negative.
         deviation = math.sqrt(max(counts["squares"] / scored / MILLION - mean * mean, 0.0))
     return Quality(
         group.model, group.task_type, counts["requests"], counts["answered"], scored, mean, deviation

@@ -1,8 +1,8 @@
-"""Recent requests: the newest of the log that the filters choose.
+"""Recent requests: the newest logged requests that match the filters.
 
 Users, deployments (with models and backends) and statuses have an index each. The first of them that is given
-is used; the other filters are looked at row by row while walking from the newest request to older ones. The
-tier has no index. A page walks at most WALK rows: where few of them match it is short, and a cursor goes on.
+is used; the other filters, always the tier, are checked row by row, newest first. A page scans at most
+MAX_ROWS_SCANNED rows: if few of them match, the page is short and its cursor continues the scan.
 """
 
 from __future__ import annotations
@@ -12,30 +12,59 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 
-from sqlalchemy import ColumnElement, Subquery, and_, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, and_, select, true
 
-from context_builder.queries.logged_request import LoggedRequest, logged_request, with_names
-from context_builder.queries.page import FIRST_PAGE, Listing, Page, Position, listing
-from context_builder.question.checks import check_moment
+from context_builder.queries.page import FIRST_PAGE, Listing, Page, PagePosition, open_listing
+from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.known_names import require_known
-from context_builder.question.request import QuestionError, Scope, ScopeNames
-from context_builder.telemetry.newest_requests import MAX_RANGES, among, each, newest_of, tier_then
-from context_builder.text.wire import WIRE
-from models import Request, RequestStatus, User
+from context_builder.question.request import Scope, ScopeNames
+from context_builder.telemetry.newest_requests import (
+    MAX_RANGES,
+    has_one_of,
+    newest_of_ranges,
+    one_condition_per_value,
+    tier_at_request,
+)
+from context_builder.text.wire import WIRE, Usd
+from models import Deployment, Request, RequestStatus, User
 from models.database import ReadSession
 
-WALK = 5_000
-"""Rows that one page looks at where a filter has no index: some ten milliseconds."""
+MAX_ROWS_SCANNED = 5_000
+"""Rows that one page scans if a filter has no index: some ten milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One routed request."""
+
+    id: str
+    """Public id."""
+    created_at: datetime
+    user: str
+    tier: str | None
+    """The user's tier at the time of the request; None: tier or budget changed later."""
+    deployment: str
+    model: str
+    backend: str
+    status: str
+    error_code: str | None
+    latency_ms: int | None
+    cost_usd: Usd
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    endpoint: str | None
+    task_type: str | None
+    router_version: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFilter:
-    """Which requests; names are exact, and an empty field does not restrict anything."""
+    """Which requests; names are exact, and an empty field matches all."""
 
     users: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
-    """Tier of the user when the request was made; it is not known of users who changed later."""
+    """Tier of the user at the time of the request; unknown for users who changed later."""
     deployments: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
@@ -43,7 +72,7 @@ class RequestFilter:
     """`success`, `error`, `timeout`, `rate_limited`, `pending`."""
     since: datetime | None = None
     until: datetime | None = None
-    """End of the time span, which does not belong to it; both are aware, exact to the microsecond."""
+    """End of the span, exclusive; both are timezone-aware, with microseconds."""
 
 
 ALL_REQUESTS = RequestFilter()
@@ -51,42 +80,46 @@ ALL_REQUESTS = RequestFilter()
 
 @dataclass(frozen=True, slots=True)
 class RequestPage:
-    """A page of requests, the newest first."""
+    """A page of requests, newest first."""
 
     __pydantic_config__ = WIRE
 
     requests: tuple[LoggedRequest, ...]
-    """May be fewer than the limit, none even, while there is a next page."""
+    """May be fewer than the limit, even none, while there is a next page."""
     next: str | None
-    """Cursor of the page that follows; None: this is the last."""
+    """Cursor of the next page; None: this is the last."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
-    """How the log is walked: ranges of one index, and what is looked at on the way."""
+class _IndexScan:
+    """How the log is scanned: ranges of one index, and conditions checked row by row."""
 
     ranges: Sequence[ColumnElement[bool]]
-    along: Sequence[ColumnElement[bool]] = ()
-    """Conditions that the index does not serve."""
+    row_filters: Sequence[ColumnElement[bool]] = ()
+    """Conditions that the index does not support."""
 
     @property
     def is_bounded(self) -> bool:
-        """Whether its ranges are few enough for each to get a fair part of WALK, where that is needed."""
-        return not self.along or len(self.ranges) <= MAX_RANGES
+        """True if each range gets a fair part of MAX_ROWS_SCANNED, where that is needed."""
+        return not self.row_filters or len(self.ranges) <= MAX_RANGES
 
     @property
     def most(self) -> int | None:
-        """Rows to look at; None: all that are looked at match."""
-        return WALK // len(self.ranges) if self.along else None
+        """Return the rows to scan per range; None: every scanned row matches."""
+        return MAX_ROWS_SCANNED // len(self.ranges) if self.row_filters else None
 
 
 async def recent_requests(
     session: ReadSession, filters: RequestFilter = ALL_REQUESTS, page: Page = FIRST_PAGE
 ) -> RequestPage:
-    """The newest requests. Raises QuestionError for filters and cursors that cannot be used."""
-    chosen = listing("recent_requests", filters, page)
+    """Return the newest matching requests.
+
+    Raises:
+        QuestionError: A filter or the cursor is invalid.
+    """
+    chosen = open_listing("recent_requests", filters, page)
     now = datetime.now(UTC)
-    span = _span(filters, now)
+    span = span_condition(Request.created_at, filters.since, filters.until, now=now)
     require_known("status", filters.statuses, list(RequestStatus))
     names = ScopeNames(
         users=filters.users,
@@ -95,85 +128,108 @@ async def recent_requests(
         models=filters.models,
         backends=filters.backends,
     )
-    walk = _walk(await resolve_scope(names, session, as_of=now), tuple(dict.fromkeys(filters.statuses)))
-    walked = _walked(walk, chosen, span)
+    scan = _choose_scan(
+        await resolve_scope(names, session, as_of=now), tuple(dict.fromkeys(filters.statuses))
+    )
+    scanned = _scanned_rows(scan, chosen, span)
     wanted = (
-        select(walked.c.id, walked.c.created_at)
-        .where(walked.c.matches)
-        .order_by(walked.c.created_at.desc(), walked.c.id.desc())
+        select(scanned.c.id, scanned.c.created_at)
+        .where(scanned.c.matches)
+        .order_by(scanned.c.created_at.desc(), scanned.c.id.desc())
         .limit(chosen.limit + 1)
         .subquery()
     )
     rows = await session.execute(
-        with_names()
+        select_with_names()
         .join(wanted, wanted.c.id == Request.id)
         .order_by(wanted.c.created_at.desc(), wanted.c.id.desc())
     )
-    shown, following = chosen.cut(rows.all(), lambda row: Position(row[0].created_at, row[0].id))
-    if following is None and (end := await _end(session, walked, walk)):
+    shown, following = chosen.cut(rows.all(), lambda row: PagePosition(row[0].created_at, row[0].id))
+    if following is None and (end := await _scan_end(session, scanned, scan)):
         following = chosen.cursor(end)
     return RequestPage(tuple(logged_request(*row) for row in shown), following)
 
 
-def _span(filters: RequestFilter, now: datetime) -> ColumnElement[bool]:
-    since = check_moment(filters.since, name="since", now=now)
-    until = check_moment(filters.until, name="until", now=now)
-    if since and until and since >= until:
-        raise QuestionError(
-            f"the time span from {since.isoformat()} to {until.isoformat()} is empty; "
-            "since must be before until"
-        )
-    return and_(
-        true() if since is None else Request.created_at >= since,
-        true() if until is None else Request.created_at < until,
-    )
+def _choose_scan(scope: Scope, statuses: Sequence[str]) -> _IndexScan:
+    """Return the scan that checks the fewest rows."""
+    scans = list(_possible_scans(scope, statuses))
+    return next((scan for scan in scans if scan.is_bounded), scans[-1])
 
 
-def _walk(scope: Scope, statuses: Sequence[str]) -> _Walk:
-    """The index that leaves the fewest rows to look at."""
-    walks = list(_walks(scope, statuses))
-    return next((walk for walk in walks if walk.is_bounded), walks[-1])
-
-
-def _walks(scope: Scope, statuses: Sequence[str]) -> Iterator[_Walk]:
-    """One walk per index that serves a filter, the most telling one first; last that of the moment alone."""
-    of_user = among(Request.user_id, scope.user_ids)
-    of_deployment = among(Request.deployment_id, scope.deployment_ids)
-    of_status = among(Request.status, statuses)
-    of_tier = [tier_then().in_(scope.tiers)] if scope.tiers else []
+def _possible_scans(scope: Scope, statuses: Sequence[str]) -> Iterator[_IndexScan]:
+    """Yield one scan per index that supports a filter, the most selective first; last the scan by time."""
+    of_user = has_one_of(Request.user_id, scope.user_ids)
+    of_deployment = has_one_of(Request.deployment_id, scope.deployment_ids)
+    of_status = has_one_of(Request.status, statuses)
+    of_tier = [tier_at_request().in_(scope.tiers)] if scope.tiers else []
     if 0 < len(scope.user_ids) <= MAX_RANGES:
-        yield _Walk(each(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier])
+        yield _IndexScan(
+            one_condition_per_value(Request.user_id, scope.user_ids), [*of_deployment, *of_status, *of_tier]
+        )
     if 0 < len(scope.deployment_ids) <= MAX_RANGES:
-        # The index has the status between the deployment and the moment.
+        # The index has the status between the deployment and the time.
         every_status = [Request.status == status for status in statuses or list(RequestStatus)]
-        ranges = product(each(Request.deployment_id, scope.deployment_ids), every_status)
-        yield _Walk([and_(*one) for one in ranges], [*of_user, *of_tier])
+        ranges = product(one_condition_per_value(Request.deployment_id, scope.deployment_ids), every_status)
+        yield _IndexScan([and_(*one) for one in ranges], [*of_user, *of_tier])
     if statuses:
-        yield _Walk(each(Request.status, statuses), [*of_user, *of_deployment, *of_tier])
-    yield _Walk([true()], [*of_user, *of_deployment, *of_status, *of_tier])
+        yield _IndexScan(
+            one_condition_per_value(Request.status, statuses), [*of_user, *of_deployment, *of_tier]
+        )
+    yield _IndexScan([true()], [*of_user, *of_deployment, *of_status, *of_tier])
 
 
-def _walked(walk: _Walk, chosen: Listing, span: ColumnElement[bool]) -> Subquery:
-    """The rows that are looked at, with whether they match."""
-    most = walk.most or chosen.limit + 1
+def _scanned_rows(scan: _IndexScan, chosen: Listing, span: ColumnElement[bool]) -> Subquery:
+    """Select the scanned rows, with whether they match."""
+    most = scan.most or chosen.limit + 1
     below = chosen.below(Request.created_at, Request.id)
-    columns = (Request.id, Request.created_at, and_(true(), *walk.along).label("matches"))
-    parts = [select(*columns).where(one, span, below) for one in walk.ranges]
-    if walk.along:
+    columns = (Request.id, Request.created_at, and_(true(), *scan.row_filters).label("matches"))
+    parts = [select(*columns).where(one, span, below) for one in scan.ranges]
+    if scan.row_filters:
         parts = [part.join(User, User.id == Request.user_id) for part in parts]
-    newest = newest_of(parts, most)
+    newest = newest_of_ranges(parts, most)
     return select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most).subquery()
 
 
-async def _end(session: ReadSession, walked: Subquery, walk: _Walk) -> Position | None:
-    """Where the walk ended before the log did; None: it saw all there is."""
-    if walk.most is None:
+async def _scan_end(session: ReadSession, scanned: Subquery, scan: _IndexScan) -> PagePosition | None:
+    """Return where the scan stopped early; None: it reached the end of the log."""
+    if scan.most is None:
         return None
     last = await session.execute(
-        select(walked.c.created_at, walked.c.id)
-        .order_by(walked.c.created_at.desc(), walked.c.id.desc())
-        .offset(walk.most - 1)
+        select(scanned.c.created_at, scanned.c.id)
+        .order_by(scanned.c.created_at.desc(), scanned.c.id.desc())
+        .offset(scan.most - 1)
         .limit(1)
     )
     row = last.one_or_none()
-    return None if row is None else Position(row[0], row[1])
+    return None if row is None else PagePosition(row[0], row[1])
+
+
+def select_with_names() -> Select[Request, Deployment, str, str | None]:
+    """Select requests with their deployment and the user's public id and tier."""
+    return (
+        select(Request, Deployment, User.public_id, tier_at_request())
+        .join(Deployment, Deployment.id == Request.deployment_id)
+        .join(User, User.id == Request.user_id)
+    )
+
+
+def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
+    """Build a logged request from a row of `select_with_names`."""
+    return LoggedRequest(
+        id=request.public_id,
+        created_at=request.created_at,
+        user=user,
+        tier=tier,
+        deployment=deployment.public_id,
+        model=deployment.model,
+        backend=deployment.backend,
+        status=request.status,
+        error_code=request.error_code,
+        latency_ms=request.latency_ms,
+        cost_usd=request.cost_usd,
+        prompt_tokens=request.prompt_tokens,
+        completion_tokens=request.completion_tokens,
+        endpoint=request.endpoint,
+        task_type=request.task_type,
+        router_version=request.router_version,
+    )

@@ -1,4 +1,4 @@
-"""User context: a user's tier, what is left of today's budget, and how much was sent lately."""
+"""User context: a user's tier, today's remaining budget, and recent usage."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from sqlalchemy import BigInteger, func, select
 
-from context_builder.queries.moment import Moment, moment_of
-from context_builder.queries.unknown import Unknown
+from context_builder.queries.errors import NotFound
+from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
-from context_builder.question.time_phrases import whole_minutes
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.telemetry.rollups import in_window
 from context_builder.text.wire import WIRE, Share, Usd
 from models import Request, User, UserSpend
@@ -23,19 +23,19 @@ _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a user sent and spent in a time span."""
+class UserUsage:
+    """Requests and cost of a user in a time span."""
 
     since: datetime
     until: datetime
-    """Exclusive, a whole minute: at a past moment the minute that it lies in is not counted."""
+    """Exclusive, a whole minute: at a past moment the minute in progress is not counted."""
     requests: int
     cost_usd: Usd
 
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
-    """One user at a moment."""
+    """One user as of a moment."""
 
     __pydantic_config__ = WIRE
 
@@ -44,32 +44,37 @@ class UserContext:
     name: str | None
     role: str | None
     tier: str | None
-    """None: tier or budget changed after `as_of`, so that neither is known."""
+    """None: tier or budget changed after `as_of`, so neither is known."""
     daily_budget_usd: Usd | None
-    """None: no limit is set, or not known as `tier`."""
+    """None: no limit is set, or unknown as `tier` is."""
     budget_used: Share | None
-    """Share of the daily budget that is spent; above 1 is over. None without a budget, or with one of 0."""
+    """Share of the daily budget that is spent; above 1 is over. None without a budget, or if it is 0."""
     budget_left_usd: Usd | None
-    """Negative when it is overspent."""
-    today: Spent
+    """Negative if overspent."""
+    today: UserUsage
     """Since midnight UTC."""
-    last_24_hours: Spent
-    last_7_days: Spent
+    last_24_hours: UserUsage
+    last_7_days: UserUsage
     last_request_at: datetime | None
 
 
 async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | None = None) -> UserContext:
-    """A user by public id. Raises Unknown for one who did not exist at `as_of`, else QuestionError."""
-    moment = moment_of(as_of)
-    check_name(user_id, kind="user", longest=MAX_USER_CHARACTERS)
+    """Return a user by public id.
+
+    Raises:
+        NotFound: The user did not exist at `as_of`.
+        QuestionError: An argument is invalid.
+    """
+    moment = resolve_moment(as_of)
+    check_name(user_id, kind="user", max_characters=MAX_USER_CHARACTERS)
     user = await session.scalar(
         select(User).where(User.public_id == user_id, User.created_at <= moment.as_of)
     )
     if user is None:
-        raise Unknown(unknown_name_text("user", user_id, await sample_users(session, moment.as_of)))
-    end = whole_minutes(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
+        raise NotFound(unknown_name_text("user", user_id, await sample_users(session, moment.as_of)))
+    end = floor_to_minute(moment.as_of) + (_MINUTE if moment.live else timedelta(0))
     midnight = moment.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-    today = await _spent(session, user, Window(min(midnight, end), end))
+    today = await _load_usage(session, user, Window(min(midnight, end), end))
     is_known = moment.live or user.updated_at <= moment.as_of
     budget = user.daily_budget_usd if is_known else None
     return UserContext(
@@ -82,24 +87,23 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
         budget_used=today.cost_usd / budget if budget else None,
         budget_left_usd=None if budget is None else budget - today.cost_usd,
         today=today,
-        last_24_hours=await _spent(session, user, Window(end - timedelta(days=1), end)),
-        last_7_days=await _spent(session, user, Window(end - timedelta(days=7), end)),
-        last_request_at=await _last_request(session, user, moment),
+        last_24_hours=await _load_usage(session, user, Window(end - timedelta(days=1), end)),
+        last_7_days=await _load_usage(session, user, Window(end - timedelta(days=7), end)),
+        last_request_at=await _load_last_request(session, user, moment),
     )
 
 
-async def _spent(session: ReadSession, user: User, window: Window) -> Spent:
+async def _load_usage(session: ReadSession, user: User, window: Window) -> UserUsage:
     row = await session.execute(
         select(
-            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0),
-            func.sum(UserSpend.cost_usd),
+            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0), func.sum(UserSpend.cost_usd)
         ).where(UserSpend.user_id == user.id, in_window(UserSpend, window))
     )
     requests, cost = row.one()
-    return Spent(window.start, window.end, int(requests), Decimal(0) if cost is None else cost)
+    return UserUsage(window.start, window.end, int(requests), Decimal(0) if cost is None else cost)
 
 
-async def _last_request(session: ReadSession, user: User, moment: Moment) -> datetime | None:
+async def _load_last_request(session: ReadSession, user: User, moment: QueryMoment) -> datetime | None:
     statement = select(Request.created_at).where(Request.user_id == user.id)
     if not moment.live:
         statement = statement.where(Request.created_at <= moment.as_of)

@@ -1,1 +1,1 @@
-"""From a question in words to ids and a time window."""
+"""Resolves a question in words to ids and a time window."""

@@ -1,4 +1,4 @@
-"""The scope that a caller gives by exact names."""
+"""Resolves a scope given by exact names."""
 
 from __future__ import annotations
 
@@ -21,49 +21,51 @@ from models.database import ReadSession
 
 
 async def resolve_scope(names: ScopeNames, session: ReadSession, *, as_of: datetime) -> Scope:
-    """The ids of exact names; no names, no restriction. Raises QuestionError for one that is not known."""
+    """Return the ids of exact names; an empty field restricts nothing.
+
+    Raises:
+        QuestionError: A name is invalid or unknown at `as_of`, or no deployment matches all fields.
+    """
     check_scope(names)
-    return await given_scope(names, await deployment_names_at(session, as_of), as_of, session)
-
-
-async def given_scope(
-    given: ScopeNames, deployments: list[DeploymentName], as_of: datetime, session: ReadSession
-) -> Scope:
-    """The scope that a caller named exactly. Raises QuestionError for a name that is not known."""
-    require_known("deployment", given.deployments, [d.public_id for d in deployments])
-    require_known("model", given.models, [d.model for d in deployments])
-    require_known("backend", given.backends, [d.backend for d in deployments])
-    require_known("tier", given.tiers, list(Tier))
-    users = await _given(session, User, given.users, as_of)
-    incidents = await _given(session, Incident, given.incidents, as_of)
-    chosen = [
-        deployment
-        for deployment in deployments
-        if (not given.deployments or deployment.public_id in given.deployments)
-        and (not given.models or deployment.model in given.models)
-        and (not given.backends or deployment.backend in given.backends)
-    ]
-    restricted = bool(given.deployments or given.models or given.backends)
-    if restricted and not chosen:
-        raise QuestionError("no deployment has all of the given deployments, models and backends")
+    require_known("tier", names.tiers, list(Tier))
+    deployments = _matching(names, await deployment_names_at(session, as_of))
+    users = await _exact_rows(session, User, names.users, as_of)
+    incidents = await _exact_rows(session, Incident, names.incidents, as_of)
     return Scope(
-        deployment_ids=tuple(deployment.id for deployment in chosen) if restricted else (),
-        tiers=given.tiers,
+        deployment_ids=tuple(deployment.id for deployment in deployments),
+        tiers=names.tiers,
         user_ids=users.ids,
         incident_ids=incidents.ids,
         labels=(
-            *(f"deployment {deployment.public_id}" for deployment in chosen if restricted),
-            *(f"tier {name}" for name in given.tiers),
+            *(f"deployment {deployment.public_id}" for deployment in deployments),
+            *(f"tier {name}" for name in names.tiers),
             *(f"user {name}" for name in users.public_ids),
             *(f"incident {name}" for name in incidents.public_ids),
         ),
     )
 
 
-async def _given(
+def _matching(names: ScopeNames, known: list[DeploymentName]) -> list[DeploymentName]:
+    """Return the deployments that match every given field; none if no field is given."""
+    matching = known
+    for attribute, given in (
+        ("public_id", names.deployments), ("model", names.models), ("backend", names.backends)
+    ):  # fmt: skip
+        kind = "deployment" if attribute == "public_id" else attribute
+        require_known(kind, given, [getattr(deployment, attribute) for deployment in known])
+        if given:
+            matching = [deployment for deployment in matching if getattr(deployment, attribute) in given]
+    if not (names.deployments or names.models or names.backends):
+        return []
+    if not matching:
+        raise QuestionError("no deployment has all of the given deployments, models and backends")
+    return matching
+
+
+async def _exact_rows(
     session: ReadSession, table: type[User | Incident], names: tuple[str, ...], as_of: datetime
 ) -> MatchedRows:
-    """The rows that a caller named exactly. Raises QuestionError for a name that is not known."""
+    """Return the rows with exactly these public ids. Raises QuestionError for an unknown one."""
     since = User.created_at if table is User else Incident.started_at
     found = await session.execute(
         select(table.public_id, table.id).where(table.public_id.in_(names), since <= as_of)

@@ -1,4 +1,4 @@
-"""Entities that the database knows, and sentences on names that it does not."""
+"""Entities known to the database, and error messages for names that are not."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from context_builder.question.request import QuestionError
 from models import Deployment, Incident, User
 from models.database import ReadSession
 
-_NEAR_NAMES = 5_000
-"""How many known ids of a kind are compared when one is not known."""
+_MAX_SAMPLED = 5_000
+"""Known ids of a kind that an unknown one is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedRows:
-    """Rows of one table that a text names: ids and public ids side by side."""
+    """Rows of one table that a text names, as parallel tuples."""
 
     ids: tuple[int, ...] = ()
     public_ids: tuple[str, ...] = ()
@@ -31,7 +31,11 @@ class MatchedRows:
 def require_known(
     kind: str, names: Sequence[str], known: Iterable[str], near: Iterable[str] | None = None
 ) -> None:
-    """Raises QuestionError, with names that are spelled alike, for a name that is not known."""
+    """Check that every name is known.
+
+    Raises:
+        QuestionError: One is not; the message suggests similar names, from `near` if given.
+    """
     accepted = list(dict.fromkeys(known))
     for name in names:
         if name not in accepted:
@@ -39,37 +43,37 @@ def require_known(
 
 
 def unknown_name_text(kind: str, name: str, candidates: Sequence[str]) -> str:
-    """A sentence on a name that is not known, with known ones that are spelled alike."""
-    alike = get_close_matches(name, candidates, n=3, cutoff=0.6) or sorted(candidates)[:5]
-    hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
+    """Return the error message for an unknown name, with similar known ones."""
+    similar = get_close_matches(name, candidates, n=3, cutoff=0.6) or sorted(candidates)[:5]
+    hint = f"; known names include {', '.join(similar)}" if similar else "; none exist yet"
     return f"{kind} {name!r} is not known{hint}"
 
 
 async def deployment_names_at(session: ReadSession, as_of: datetime) -> list[DeploymentName]:
-    """Return the deployments created by `as_of`, sorted by public id."""
+    """Load the deployments created by `as_of`, sorted by public id."""
     rows = await session.execute(
         select(Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend).where(
             Deployment.created_at <= as_of
         )
     )
-    # Databases sort text each in their own way.
+    # Sorted here because databases collate text differently.
     return sorted((DeploymentName(*row) for row in rows), key=lambda deployment: deployment.public_id)
 
 
 async def sample_users(session: ReadSession, as_of: datetime) -> Sequence[str]:
-    """Known users, for near matches."""
+    """Load public ids of users, for suggesting similar names."""
     found = await session.scalars(
-        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_NEAR_NAMES)
+        select(User.public_id).where(User.created_at <= as_of).order_by(User.id).limit(_MAX_SAMPLED)
     )
     return found.all()
 
 
 async def sample_incidents(session: ReadSession, as_of: datetime) -> Sequence[str]:
-    """Known incidents, for near matches."""
+    """Load public ids of incidents, newest first, for suggesting similar names."""
     found = await session.scalars(
         select(Incident.public_id)
         .where(Incident.started_at <= as_of)
         .order_by(Incident.started_at.desc())
-        .limit(_NEAR_NAMES)
+        .limit(_MAX_SAMPLED)
     )
     return found.all()

@@ -1,4 +1,4 @@
-"""Moments in words, such as `Tuesday 14:00 CET`, `Nov 17` or `2 hours ago`, become spans of UTC time."""
+"""Parses times in words, such as `Tuesday 14:00 CET`, `Nov 17` or `2 hours ago`, into UTC spans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import dateparser
 
 Span = tuple[datetime, datetime]
-"""From start to end; a moment to the minute begins and ends at once."""
+"""Start and end; equal for a point in time."""
 
 DAY = timedelta(days=1)
 _NUMBER_WORDS = "one two three four five six seven eight nine ten eleven twelve"
@@ -55,27 +55,27 @@ _PERIOD = (
     r"|(?:(?:this|last|the) )?weekend)\b"
 )
 MOMENT = rf"(?:{_DAY}{_AT}{_CLOCK}{_ZONE}?|{_CLOCK}{_ZONE}?(?: (?:on )?{_DAY})?|{_AGO}|{_PERIOD}|{_DAY})"
-"""A phrase that names a moment or a day; white space is single."""
+"""Pattern of a phrase that names a time or a day; expects single spaces."""
 
 _PARTS = re.compile(
     rf"(?P<ago>{_AGO})|(?P<period>{_PERIOD})"
     rf"|(?P<day>{_DAY})?(?:{_AT}?(?P<clock>{_CLOCK})(?P<zone>{_ZONE})?)?(?: (?:on )?(?P<day_last>{_DAY}))?",
     re.IGNORECASE | re.ASCII,
 )
-_LENGTH = re.compile(rf"({COUNT})? ?({UNIT})", re.ASCII)
-_AM_PM = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:\.\d+)? ?([ap]m)?", re.IGNORECASE)
+_DURATION = re.compile(rf"({COUNT})? ?({UNIT})", re.ASCII)
+_TIME_OF_DAY = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:\.\d+)? ?([ap]m)?", re.IGNORECASE)
 _NOON = 12
-_HOURS = timedelta(hours=1)
-_FIRST = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+_MIN_TIME = datetime.min.replace(tzinfo=UTC)
+_MAX_TIME = datetime.max.replace(tzinfo=UTC)
 
 _parser_lock = threading.Lock()  # dateparser keeps its settings in shared objects
 
 
 def read_moment(phrase: str, base: datetime) -> Span | None:
-    """The span that a phrase which matches MOMENT names, read from `base` back.
+    """Parse a phrase that matches MOMENT into the latest such span up to `base`.
 
-    None for what does not exist, such as the 31st of November.
+    Returns None for a date or time that does not exist, such as the 31st of November.
     """
     parts = _PARTS.fullmatch(phrase)
     if parts is None:
@@ -84,150 +84,155 @@ def read_moment(phrase: str, base: datetime) -> Span | None:
         return _ago(parts["ago"], base)
     if parts["period"]:
         return calendar_span(parts["period"], base)
+    return _day_or_time(parts, base)
+
+
+def _day_or_time(parts: re.Match[str], base: datetime) -> Span | None:
     named_day = parts["day"] or parts["day_last"]
     day = _day(named_day, base) if named_day else None
     if named_day and day is None:
         return None
-    if parts["clock"]:
-        moment = _at(day, parts["clock"], (parts["zone"] or "").strip(), base)
-        return (moment, moment) if moment else None
-    return (day, _plus(day, DAY)) if day else None
+    if not parts["clock"]:
+        return (day, _add(day, DAY)) if day else None
+    moment = _clock_time(day, parts["clock"], (parts["zone"] or "").strip(), base)
+    return (moment, moment) if moment else None
 
 
 def names_day(phrase: str) -> bool:
-    """Whether a phrase that matches MOMENT says more than a time of day."""
+    """Return whether a phrase that matches MOMENT names more than a time of day."""
     parts = _PARTS.fullmatch(phrase)
     return parts is not None and not (parts["clock"] and not parts["day"] and not parts["day_last"])
 
 
-def length_of(phrase: str) -> timedelta:
-    """The length of a phrase that matches COUNT and UNIT, such as `3 hours`; `hour` alone is one."""
-    count, unit = _length(phrase.casefold())
+def duration_of(phrase: str) -> timedelta:
+    """Parse a duration made of COUNT and UNIT, such as `3 hours`; the count defaults to 1."""
+    count, unit = _count_and_unit(phrase.casefold())
     return count * _UNITS[unit]
 
 
-def _length(phrase: str) -> tuple[int, str]:
-    match = _LENGTH.fullmatch(phrase)
+def _count_and_unit(phrase: str) -> tuple[int, str]:
+    match = _DURATION.fullmatch(phrase)
     if match is None:
-        raise ValueError(f"not a length of time: {phrase!r}")
+        raise ValueError(f"not a duration: {phrase!r}")
     word, unit = match.groups()
     count = int(word) if word and word.isdecimal() else _COUNTS[word or "one"]
     return count, "mo" if unit.startswith("mo") else unit[0]
 
 
 def midnight_of(moment: datetime) -> datetime:
-    """The beginning of the UTC day."""
+    """Return the start of the UTC day."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def calendar_span(phrase: str, base: datetime) -> Span:
-    """`this week`, `last night`, ... in UTC; weeks begin on Monday, the weekend is the last that began."""
+    """Return the UTC span of `this week`, `last night`, ...; weeks start on Monday.
+
+    `weekend` is the most recent one that has started.
+    """
     midnight = midnight_of(base)
-    monday = _plus(midnight, -midnight.weekday() * DAY)
-    saturday = _plus(midnight, -((midnight.weekday() - 5) % 7) * DAY)
+    monday = _add(midnight, -midnight.weekday() * DAY)
+    saturday = _add(midnight, -((midnight.weekday() - 5) % 7) * DAY)
     month, year = midnight.replace(day=1), midnight.replace(month=1, day=1)
     spans = {
         "tonight": (midnight, base),
         "this hour": (base.astimezone(UTC).replace(minute=0, second=0, microsecond=0), base),
-        "this morning": (midnight, midnight + 12 * _HOURS),
-        "this afternoon": (midnight + 12 * _HOURS, midnight + 18 * _HOURS),
-        "this evening": (midnight + 18 * _HOURS, _plus(midnight, DAY)),
-        "last night": (_plus(midnight, -6 * _HOURS), midnight + 6 * _HOURS),
+        "this morning": (midnight, midnight + 12 * _HOUR),
+        "this afternoon": (midnight + 12 * _HOUR, midnight + 18 * _HOUR),
+        "this evening": (midnight + 18 * _HOUR, _add(midnight, DAY)),
+        "last night": (_add(midnight, -6 * _HOUR), midnight + 6 * _HOUR),
         "this week": (monday, base),
-        "last week": (_plus(monday, -7 * DAY), monday),
+        "last week": (_add(monday, -7 * DAY), monday),
         "this month": (month, base),
-        "last month": (_plus(month, -DAY).replace(day=1), month),
+        "last month": (_add(month, -DAY).replace(day=1), month),
         "this year": (year, base),
-        "last year": (_plus(year, -DAY).replace(month=1, day=1), year),
-        "weekend": (saturday, _plus(saturday, 2 * DAY)),
+        "last year": (_add(year, -DAY).replace(month=1, day=1), year),
+        "weekend": (saturday, _add(saturday, 2 * DAY)),
     }
     name = phrase.casefold()
     return spans["weekend" if name.endswith("weekend") else name]
 
 
-def _plus(moment: datetime, span: timedelta) -> datetime:
-    """The sum, or the first or last moment that there is."""
+def _add(moment: datetime, span: timedelta) -> datetime:
+    """Add a duration, clamped to the range of datetime."""
     try:
         return moment + span
     except OverflowError:
-        return _FIRST if span < timedelta(0) else _LAST
+        return _MIN_TIME if span < timedelta(0) else _MAX_TIME
 
 
-def before(moment: datetime, span: timedelta) -> datetime:
-    """So long before a moment, or the first moment that there is."""
-    return _plus(moment, -span)
+def subtract(moment: datetime, span: timedelta) -> datetime:
+    """Subtract a duration, clamped to the range of datetime."""
+    return _add(moment, -span)
 
 
 def _ago(phrase: str, base: datetime) -> Span:
-    """Days ago and more is a day, hours ago and less a moment."""
-    count, unit = _length(phrase.casefold().removesuffix(" ago"))
-    moment = before(base, count * _UNITS[unit])
+    """Parse `N units ago`: a whole day for days and longer units, else a point in time."""
+    count, unit = _count_and_unit(phrase.casefold().removesuffix(" ago"))
+    moment = subtract(base, count * _UNITS[unit])
     if _UNITS[unit] < DAY:
         return moment, moment
-    return midnight_of(moment), _plus(midnight_of(moment), DAY)
+    return midnight_of(moment), _add(midnight_of(moment), DAY)
 
 
 def _day(phrase: str, base: datetime) -> datetime | None:
-    """The midnight with which the last such day up to `base` began."""
+    """Return the midnight that starts the latest such day up to `base`."""
     words = phrase.casefold().removeprefix("last ").removeprefix("this ")
     if words in ("today", "yesterday"):
-        return _plus(midnight_of(base), DAY * -(words == "yesterday"))
+        return _add(midnight_of(base), DAY * -(words == "yesterday"))
     if words[:4].isdecimal():
-        # The date parser would read 2026-13-01 as the 13th of January.
-        return _iso(words)
+        # dateparser would read 2026-13-01 as the 13th of January.
+        return _iso_date(words)
     weekday = next((day for day in _WEEKDAYS if words.isalpha() and words[:3] == day[:3]), None)
-    found = _parsed(weekday or words, base)
+    found = _parse_date(weekday or words, base)
     return midnight_of(found) if found else None
 
 
-def _iso(date: str) -> datetime | None:
+def _iso_date(date: str) -> datetime | None:
     try:
         return datetime.fromisoformat(date).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def _at(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
-    """A time of day on a day, or the last such time up to `base`."""
+def _clock_time(day: datetime | None, clock: str, zone: str, base: datetime) -> datetime | None:
+    """Return a time of day on a day, or its latest occurrence up to `base`."""
     time_of_day = _time_of_day(clock)
     if time_of_day is None:
         return None
-    moment = _in_zone(_plus(day or midnight_of(base), time_of_day), zone)
+    moment = _from_zone(_add(day or midnight_of(base), time_of_day), zone)
     if moment is None or day is not None:
         return moment
-    # A zone can bring the time of day to the day before or after.
-    return next((m for m in (_plus(moment, n * DAY) for n in (1, 0, -1)) if m <= base), None)
+    # The zone may move the time of day to the previous or next UTC day.
+    return next((m for m in (_add(moment, n * DAY) for n in (1, 0, -1)) if m <= base), None)
 
 
 def _time_of_day(clock: str) -> timedelta | None:
-    if clock.casefold() in ("noon", "midnight"):
-        return timedelta(hours=_NOON if clock.casefold() == "noon" else 0)
-    match = _AM_PM.fullmatch(clock)
+    """Parse a 12- or 24-hour clock time; None if there is no such time."""
+    match = _TIME_OF_DAY.fullmatch({"noon": "12:00", "midnight": "00:00"}.get(clock.casefold(), clock))
     if match is None:
         return None
     hour, minute, second = (int(part or 0) for part in match.groups()[:3])
-    half = (match[4] or "").casefold()
-    if half and 0 < hour <= _NOON:
-        hour = hour % _NOON + (_NOON if half == "pm" else 0)
-    elif half:
-        return None
+    if match[4]:
+        if not 0 < hour <= _NOON:
+            return None
+        hour = hour % _NOON + _NOON * (match[4].casefold() == "pm")
     valid = hour < 24 and minute < 60 and second < 60  # noqa: PLR2004  a day has 24 hours
     return timedelta(hours=hour, minutes=minute, seconds=second) if valid else None
 
 
-def _in_zone(local: datetime, zone: str) -> datetime | None:
-    """A UTC moment read as the local time of a zone: `CET`, `+02:00`, `UTC+2` or `Europe/Berlin`."""
+def _from_zone(local: datetime, zone: str) -> datetime | None:
+    """Convert local time in a zone (`CET`, `+02:00`, `UTC+2`, `Europe/Berlin`) to UTC."""
     if zone.casefold() in ("", "z", "utc", "gmt"):
         return local
     if "/" not in zone:
-        return _parsed(f"{local:%Y-%m-%d %H:%M:%S} {zone}", local)
+        return _parse_date(f"{local:%Y-%m-%d %H:%M:%S} {zone}", local)
     try:
         return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except (ZoneInfoNotFoundError, ValueError, OverflowError):
         return None
 
 
-def _parsed(phrase: str, base: datetime) -> datetime | None:
+def _parse_date(phrase: str, base: datetime) -> datetime | None:
     settings = {
         "RELATIVE_BASE": base.astimezone(UTC).replace(tzinfo=None),
         "TIMEZONE": "UTC",
@@ -238,5 +243,5 @@ def _parsed(phrase: str, base: datetime) -> datetime | None:
         try:
             found = dateparser.parse(phrase, languages=["en"], settings=settings)
             return found and found.astimezone(UTC)
-        except OverflowError:  # beyond the first or last day that there is
+        except OverflowError:  # outside the range of datetime
             return None

@@ -1,4 +1,4 @@
-"""Words, tiers and public ids in free text, and what two spellings of one name have in common. Pure."""
+"""Finds words, tiers and public ids in free text, and normalizes the spelling of names. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALIASES = {
     "kubernetes": "k8s", "amazon": "aws", "google": "gcp", "microsoft": "azure", "premises": "prem",
 }  # fmt: skip
 
-ORDINARY = frozenset(
+ORDINARY_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
@@ -29,7 +29,7 @@ ORDINARY = frozenset(
         """,
     )
 ) | frozenset(Tier)
-"""Words that mean what they say, even where something has such a name."""
+"""Words that are taken literally, even if something has such a name."""
 
 _TIER = "|".join(Tier)
 _TIER_NOUN = r"(?:users?|customers?|clients?|accounts?|tiers?|traffic|requests?|people|plans?)"
@@ -44,37 +44,37 @@ _TIER_PHRASE = re.compile(
     re.IGNORECASE,
 )
 
-_COUNTED = frozenset({"incident", "request", "user", "id", "number"})
-"""Only after such a word can a bare number be an id."""
+_ID_NOUNS = frozenset({"incident", "request", "user", "id", "number"})
+"""A bare number is an id only after one of these."""
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, with the punctuation that names contain but not what ends a sentence."""
+    """Return the words of a text, with punctuation inside names but not at their end."""
     return [word for word in (match.group().rstrip(".:/@+#-") for match in _WORD.finditer(text)) if word]
 
 
-def spelling(name: str) -> str:
-    """What is left of a name without case, punctuation and aliases: `GPT 4` and `gpt-4` are one."""
+def normalize_name(name: str) -> str:
+    """Return a name without case, punctuation and aliases: `GPT 4` and `gpt-4` are equal."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(_ALIASES.get(piece, piece) for piece in re.split(r"[\W_]+", folded))
 
 
 def find_tiers(text: str) -> tuple[str, ...]:
-    """The tiers that a text names; `budget` and `standard` count only where a tier can be meant."""
+    """Return the tiers that a text names; `budget` and `standard` only where they can be a tier."""
     phrases = [*_TIER_LIST.finditer(text), *_TIER_PHRASE.finditer(text)]
     named = {word.casefold() for phrase in phrases for word in words_of(phrase.group().replace("/", " "))}
     return tuple(tier for tier in Tier if any(tier in word.split("-") for word in named))
 
 
-def possible_ids(text: str) -> frozenset[str]:
-    """Words that could be the public id of a user, incident or request, as they are written."""
+def candidate_ids(text: str) -> frozenset[str]:
+    """Return the words, as written, that could be the public id of a user, incident or request."""
     words = words_of(text)
     return frozenset(
         word
         for before, word in zip(["", *words], words, strict=False)
-        if (len(word) > 1 or before.casefold() in _COUNTED)
-        and word.casefold() not in ORDINARY
-        and (before.casefold() in _COUNTED or not _is_number(word))
+        if (len(word) > 1 or before.casefold() in _ID_NOUNS)
+        and word.casefold() not in ORDINARY_WORDS
+        and (before.casefold() in _ID_NOUNS or not _is_number(word))
     )
 
 

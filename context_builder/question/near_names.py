@@ -1,4 +1,4 @@
-"""Words that look like the name of something in the gateway but are none. Pure."""
+"""Finds words that look like names of the gateway's entities but match none. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice
 
-from context_builder.question.names import ORDINARY, words_of
+from context_builder.question.names import ORDINARY_WORDS, words_of
 from context_builder.question.request import UnknownName
 
 MAX_UNKNOWN_NAMES = 10
-"""How many words of a text are looked at more closely."""
+"""Per text."""
 
 _ID = re.compile(r"(?:user|inc|req|incident|request)(?:_\w[\w-]*|-\w*\d[\w-]*)", re.IGNORECASE)
 _COLUMN = re.compile(
@@ -22,60 +22,67 @@ _FAMILY = re.compile(
     r"|grok)(?:[-_.]?\d|\S*/)",
     re.IGNORECASE,
 )
-"""Models that many gateways have."""
-_NO_NAME = re.compile(r"v?\d[\w.:+-]*|p\d+\S*|[1-5]xx\S*|https?/\d\S*|\S*://\S*", re.IGNORECASE)
-"""Versions, numbers with units, percentiles, groups of status codes, addresses."""
-_ALIKE = 0.6
-_VERY_ALIKE = 0.75
+"""Common model families."""
+_NOT_A_NAME = re.compile(r"v?\d[\w.:+-]*|p\d+\S*|[1-5]xx\S*|https?/\d\S*|\S*://\S*", re.IGNORECASE)
+"""Versions, numbers with units, percentiles, classes of status codes, addresses."""
+_MIN_SIMILARITY = 0.6
+_MIN_CLOSE_SIMILARITY = 0.75
 
 
 def unknown_names(
     text: str, understood: Iterable[str], known: Iterable[str], ids: Iterable[str] = ()
 ) -> tuple[UnknownName, ...]:
-    """Words that look like entities but are none, each with known names or `ids` that are spelled alike.
+    """Return words that look like entities but match none, each with similar known names or `ids`.
 
-    A word counts as one when it has the form of an id, belongs to a known family of models, shares a part
-    with a known `model/backend`, or is spelled much like a known name.
+    A word qualifies if it has the form of an id, belongs to a common model family, shares a part with a
+    known `model/backend`, or closely resembles a known name.
     """
     understood_words = {word.casefold() for word in understood}
-    names, all_ids = _by_spelling(known), _by_spelling(ids)
+    names, all_ids = _by_casefolded(known), _by_casefolded(ids)
     candidates = (
         word
         for word in dict.fromkeys(words_of(text))
         if word.casefold() not in understood_words | names.keys() | all_ids.keys()
-        and _may_be_meant(word, names)
+        and _is_candidate(word, names)
     )
     unknown = []
     for word in islice(candidates, MAX_UNKNOWN_NAMES):
-        near = _near(word, names | all_ids if looks_like_id(word) else names)
+        near = _near_matches(word, names | all_ids if looks_like_id(word) else names)
         if looks_like_id(word) or _FAMILY.match(word) or "/" in word or _is_close(word, near):
             unknown.append(UnknownName(word, near))
     return tuple(unknown)
 
 
 def looks_like_id(word: str) -> bool:
-    """Whether a word has the form of the public id of a user, incident or request."""
+    """Return whether a word has the form of a public id of a user, incident or request."""
     return _ID.fullmatch(word) is not None and _COLUMN.fullmatch(word) is None
 
 
-def _by_spelling(names: Iterable[str]) -> dict[str, str]:
+def _by_casefolded(names: Iterable[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names}
 
 
-def _may_be_meant(word: str, names: Mapping[str, str]) -> bool:
+def _is_candidate(word: str, names: Mapping[str, str]) -> bool:
     if looks_like_id(word):
         return True
-    if _NO_NAME.fullmatch(word) or not any(character.isalpha() for character in word):
+    if _NOT_A_NAME.fullmatch(word) or not any(character.isalpha() for character in word):
         return False
     if "/" in word:
         parts = {part.casefold() for part in word.split("/")}
-        return (not parts.isdisjoint(names) or _FAMILY.match(word) is not None) and parts.isdisjoint(ORDINARY)
+        return (not parts.isdisjoint(names) or _FAMILY.match(word) is not None) and parts.isdisjoint(
+            ORDINARY_WORDS
+        )
     return any(character.isdigit() for character in word)
 
 
-def _near(word: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(names[match] for match in get_close_matches(word.casefold(), names, n=3, cutoff=_ALIKE))
+def _near_matches(word: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        names[match] for match in get_close_matches(word.casefold(), names, n=3, cutoff=_MIN_SIMILARITY)
+    )
 
 
 def _is_close(word: str, near: tuple[str, ...]) -> bool:
-    return bool(near) and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _VERY_ALIKE
+    return (
+        bool(near)
+        and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _MIN_CLOSE_SIMILARITY
+    )

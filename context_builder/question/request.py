@@ -1,4 +1,4 @@
-"""What is asked: the question, the moment, the window and the scope, all resolved once."""
+"""A question, as asked and as resolved: its moment, window and scope."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from context_builder.errors import ContextBuilderError
 
-class QuestionError(ValueError):
-    """The question or one of its arguments cannot be used; the message says what would be accepted."""
+
+class QuestionError(ContextBuilderError, ValueError):
+    """An invalid question or argument; the message says what is accepted."""
 
 
 class Topic(StrEnum):
-    """What a question is about; sources say which topics they help with."""
+    """A subject of questions; sources declare which topics they serve."""
 
     HEALTH = "health"
     INCIDENTS = "incidents"
@@ -32,17 +34,17 @@ class Window:
     start: datetime
     end: datetime
     origin: str = "default"
-    """Where it came from, in words: the phrase in the question, an argument or the default."""
+    """The phrase in the question, the argument or the default that it comes from, in words."""
 
     @property
     def length(self) -> timedelta:
-        """From start to end."""
+        """The time from start to end."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Database ids that the question names. An empty field does not restrict anything."""
+    """Database ids that the question names. An empty field restricts nothing."""
 
     deployment_ids: tuple[int, ...] = ()
     tiers: tuple[str, ...] = ()
@@ -50,21 +52,21 @@ class Scope:
     incident_ids: tuple[int, ...] = ()
     request_ids: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
-    """The same in words, as shown in the prompt: `deployment gpt-4/aws`, `tier premium`."""
+    """The scope in words, as shown in the prompt: `deployment gpt-4/aws`, `tier premium`."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownName:
-    """A word that looks like an entity of the gateway but is none."""
+    """A word that looks like an entity of the gateway but matches none."""
 
     name: str
     near: tuple[str, ...] = ()
-    """Known names that are spelled alike."""
+    """Similar known names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeNames:
-    """A scope as a caller gives it, in public ids; wins over what the question's text names."""
+    """A scope given by a caller in public ids; overrides names in the question's text."""
 
     deployments: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -76,32 +78,31 @@ class ScopeNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionInput:
-    """A question as it arrives, before anything is looked up."""
+    """A question as received, before anything is looked up."""
 
     question: str
-    asker: str | None = None
+    asked_by: str | None = None
     """Public id of the user who asks."""
     as_of: datetime | None = None
-    """The moment asked about, aware; None means now."""
+    """The moment asked about, time-zone-aware; None: now."""
     since: datetime | None = None
     until: datetime | None = None
-    """An explicit window, which wins over times in the text."""
+    """Bounds of the window; they override times in the text."""
     scope: ScopeNames = field(default_factory=ScopeNames)
     token_budget: int | None = None
-    """Bound of the whole prompt; None takes the default of the settings."""
+    """Maximum tokens of the whole prompt; None: the configured default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextRequest:
-    """A resolved question: what every source reads."""
+    """A resolved question, the input of every source."""
 
     question: str
     as_of: datetime
-    live: bool
-    """Whether `as_of` is the present, so that current state may be shown as such."""
+    is_now: bool
+    """True if `as_of` is the present, so that current state may be reported as such."""
     window: Window
     token_budget: int
     scope: Scope = field(default_factory=Scope)
     topics: frozenset[Topic] = frozenset()
     unknown_names: tuple[UnknownName, ...] = ()
-    asker: str | None = None

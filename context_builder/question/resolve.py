@@ -1,4 +1,4 @@
-"""Resolve a question, once: names become ids, times become a window."""
+"""Resolves a question: names become ids, times become a window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from context_builder.question.checks import (
     check_name,
     check_question,
     check_scope,
-    given_window,
+    explicit_window,
 )
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.request import (
@@ -36,12 +36,16 @@ from models.database import ReadSession
 async def resolve(
     ask: QuestionInput, session: ReadSession, *, now: datetime, default_budget: int
 ) -> ContextRequest:
-    """Resolves a question at the moment `now`. Raises QuestionError on what cannot be used."""
+    """Resolve a question at the moment `now`.
+
+    Raises:
+        QuestionError: The question or one of its arguments is invalid.
+    """
     question = check_question(ask.question)
     as_of = check_moment(ask.as_of, name="as_of", now=now) or now
     budget = check_budget(default_budget if ask.token_budget is None else ask.token_budget)
-    if ask.asker is not None:
-        check_name(ask.asker, kind="user", longest=MAX_USER_CHARACTERS)
+    if ask.asked_by is not None:
+        check_name(ask.asked_by, kind="user", max_characters=MAX_USER_CHARACTERS)
     check_scope(ask.scope)
     window = await _window(ask, question, as_of, now)
     unknown: tuple[UnknownName, ...] = ()
@@ -51,32 +55,31 @@ async def resolve(
         scope = await resolve_scope(ask.scope, session, as_of=as_of)
     scope = await _with_incident_targets(scope, session)
     if (
-        ask.asker is not None
-        and await session.scalar(select(User.id).where(User.public_id == ask.asker)) is None
+        ask.asked_by is not None
+        and await session.scalar(select(User.id).where(User.public_id == ask.asked_by)) is None
     ):
-        unknown = (*unknown, UnknownName(ask.asker))
+        unknown = (*unknown, UnknownName(ask.asked_by))
     return ContextRequest(
         question=question,
         as_of=as_of,
-        live=ask.as_of is None,
+        is_now=ask.as_of is None,
         window=window,
         token_budget=budget,
         scope=scope,
         topics=topics_of(question),
         unknown_names=unknown,
-        asker=ask.asker,
     )
 
 
 async def _window(ask: QuestionInput, question: str, as_of: datetime, now: datetime) -> Window:
     if ask.since is None and ask.until is None:
-        # The date parser is slow enough to hold up other questions.
+        # The date parser is slow enough to block other questions.
         return await asyncio.to_thread(find_window, question, as_of)
-    return given_window(ask.since, ask.until, as_of=as_of, now=now)
+    return explicit_window(ask.since, ask.until, as_of=as_of, now=now)
 
 
 async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
-    """An incident that is asked about brings the deployment that it hit along."""
+    """Add the deployments that the incidents in scope affected, unless deployments are given."""
     if not scope.incident_ids or scope.deployment_ids:
         return scope
     rows = await session.execute(
@@ -85,6 +88,6 @@ async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
         .where(Incident.id.in_(scope.incident_ids))
         .distinct()
     )
-    hit = sorted(rows, key=lambda row: row.public_id)
-    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in hit))
-    return replace(scope, deployment_ids=tuple(row.id for row in hit), labels=labels)
+    affected = sorted(rows, key=lambda row: row.public_id)
+    labels = (*scope.labels, *(f"deployment {row.public_id}" for row in affected))
+    return replace(scope, deployment_ids=tuple(row.id for row in affected), labels=labels)

@@ -1,4 +1,4 @@
-"""The scope that the words of a question name, and names in it that nothing has."""
+"""Resolves the scope that a question's text names, and the unknown names in it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from context_builder.question.known_names import (
     sample_incidents,
     sample_users,
 )
-from context_builder.question.names import find_tiers, possible_ids
+from context_builder.question.names import candidate_ids, find_tiers
 from context_builder.question.near_names import looks_like_id, unknown_names
 from context_builder.question.request import Scope, UnknownName
 from models import Incident, Request, User
 from models.database import ReadSession
 
 _PREFIXES: dict[type[User | Incident | Request], str] = {User: "user_", Incident: "inc_", Request: "req_"}
-"""How public ids begin that the gateway gives itself; people leave it out."""
+"""Prefixes of generated public ids; people omit them."""
 
 
 async def scope_in_text(
     question: str, as_of: datetime, session: ReadSession
 ) -> tuple[Scope, tuple[UnknownName, ...]]:
-    """Return what the question names, and the words that look like names but match nothing."""
+    """Return the scope that the question names, and the words that look like names but match nothing."""
     deployments = await deployment_names_at(session, as_of)
     in_text = find_deployments(question, deployments)
     tiers = find_tiers(question)
-    words = possible_ids(question) - in_text.consumed
-    users = await _named(session, User, words, as_of)
-    incidents = await _named(session, Incident, words, as_of)
-    requests = await _named(session, Request, words, as_of)
+    words = candidate_ids(question) - in_text.matched_words
+    users = await _mentioned_rows(session, User, words, as_of)
+    incidents = await _mentioned_rows(session, Incident, words, as_of)
+    requests = await _mentioned_rows(session, Request, words, as_of)
     scope = Scope(
         deployment_ids=in_text.ids,
         tiers=tiers,
@@ -50,29 +50,29 @@ async def scope_in_text(
             *(f"request {name}" for name in requests.public_ids),
         ),
     )
-    understood = {*in_text.consumed, *users.words, *incidents.words, *requests.words}
-    return scope, await _unknown(question, understood, _names_of(deployments), as_of, session)
+    understood = {*in_text.matched_words, *users.words, *incidents.words, *requests.words}
+    return scope, await _unknown_names(question, understood, _all_names(deployments), as_of, session)
 
 
-async def _unknown(
+async def _unknown_names(
     question: str, understood: set[str], names: list[str], as_of: datetime, session: ReadSession
 ) -> tuple[UnknownName, ...]:
     unknown = unknown_names(question, understood, names)
     if not any(looks_like_id(name.name) for name in unknown):
         return unknown
     ids = [*await sample_users(session, as_of), *await sample_incidents(session, as_of)]
-    # Thousands of comparisons, which other questions need not wait for.
+    # Thousands of comparisons, off the event loop.
     return await asyncio.to_thread(unknown_names, question, understood, names, ids)
 
 
-def _names_of(deployments: Iterable[DeploymentName]) -> list[str]:
+def _all_names(deployments: Iterable[DeploymentName]) -> list[str]:
     return [name for d in deployments for name in (d.public_id, d.model, d.backend)]
 
 
-async def _named(
+async def _mentioned_rows(
     session: ReadSession, table: type[User | Incident | Request], words: frozenset[str], as_of: datetime
 ) -> MatchedRows:
-    """Rows whose public id is one of the words, in the usual spellings; found by the unique index."""
+    """Load the rows whose public id is one of the words in a usual spelling, by the unique index."""
     written = {spelled: word for word in sorted(words) for spelled in _spellings(word, _PREFIXES[table])}
     if not written:
         return MatchedRows()
@@ -89,6 +89,6 @@ async def _named(
 
 
 def _spellings(word: str, prefix: str) -> Iterator[str]:
-    """`INC-42`, `inc_42` and, where only an incident can be meant, `42`."""
+    """Yield the public ids a word may stand for: of `INC-42` and `42`, `inc_42` among others."""
     for spelled in (word, word.lower(), word.upper()):
         yield from (spelled, spelled.replace("-", "_"), f"{prefix}{spelled}")

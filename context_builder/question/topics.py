@@ -1,4 +1,4 @@
-"""Which topics a question is about, by its words; no model is asked."""
+"""Classifies a question by topic from its words, without a model."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _PATTERNS = {
     for topic, words in _WORDS.items()
 }
 
-GENERAL = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY, Topic.CHANGES})
-"""What matters when a question names nothing: is anything wrong right now?"""
+DEFAULT_TOPICS = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.LATENCY, Topic.CHANGES})
+"""Topics of a question that names none: is anything wrong right now?"""
 
 
 def topics_of(question: str) -> frozenset[Topic]:
-    """The topics that the words of a question name, or GENERAL."""
+    """Return the topics that the question's words name, else DEFAULT_TOPICS."""
     found = frozenset(topic for topic, pattern in _PATTERNS.items() if pattern.search(question))
-    return found or GENERAL
+    return found or DEFAULT_TOPICS

@@ -1,4 +1,4 @@
-"""The context sources. Each module here defines `source`; adding one is adding a file."""
+"""The context sources: each module here defines `source`, so a new source is a new file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from context_builder.source import ContextSource
 
 
 def discover() -> tuple[ContextSource, ...]:
-    """Every source, in the order of their names. Raises ValueError when two share a prefix."""
+    """Return every source, sorted by name.
+
+    Raises:
+        ValueError: Two sources share a reference prefix.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     sources = [importlib.import_module(f"{__name__}.{name}").source for name in names]
     prefixes = [source.prefix for source in sources]

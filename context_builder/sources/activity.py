@@ -1,8 +1,8 @@
-"""What a user did: answers "who is this user, what did he do and send lately, and is that more than usual?".
+"""User activity: answers "who is this user, what have they done and sent, and is that more than usual?".
 
-Columns: name, role, tier and since when (UTC); actions of the window or the last 7 days; requests and cost
-(US dollars) of the window and per hour, beside the 7 days before; deployments and statuses of his newest
-requests, at most SAMPLE. Nothing unless the question names a user.
+Columns: name, role, tier and creation time (UTC); actions in the window or the last 7 days; requests and cost
+(US dollars) in the window and per hour, compared with the 7 days before; deployments and statuses of the
+newest requests, at most MAX_SAMPLE. Empty unless the question names a user.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, type_coerce
+from sqlalchemy import func, select, type_coerce
 from sqlalchemy.types import BigInteger
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
-from context_builder.telemetry.rollups import BASELINE, baseline_of, in_window
+from context_builder.telemetry.rollups import BASELINE, baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -30,6 +31,7 @@ from context_builder.text.formatting import (
     format_percent,
     format_time,
 )
+from context_builder.text.lists import format_items, rank_counts
 from context_builder.text.sanitize import quote
 from models import FAILED_STATUSES, Deployment, Request, User, UserAction, UserSpend
 from models.database import ReadSession
@@ -37,61 +39,55 @@ from models.tables.schema import Money, UtcDateTime
 
 MAX_USERS = 5
 MAX_ACTIONS = 20
-SAMPLE = 2_000
-"""Requests of a user whose deployment and status are read, the newest of the window."""
+MAX_SAMPLE = 2_000
+"""Newest requests of a user in the window whose deployment and status are read."""
 MAX_NAMES = 8
-_MANY_FAILED = 0.1
-"""From this share on, that a user's requests fail is what he is asked about for."""
-_FAILING = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.VOLUME, Topic.COST, Topic.CHANGES})
+_NOTABLE_FAILURE_SHARE = 0.1
+"""Share of failed requests from which the failures are probably why the question names the user."""
+_OUTCOME_TOPICS = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.VOLUME, Topic.COST, Topic.CHANGES})
 _HOUR = timedelta(hours=1)
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Each user that the question names: who he is, what he sent, and what he did beside."""
+    """Return profile, requests, spend and actions of each user that the question names."""
     ids = request.scope.user_ids[:MAX_USERS]
     if not ids:
-        return Section("no user is asked about", status=Status.EMPTY)
+        return Section("no user in scope", status=Status.EMPTY)
     facts: list[Fact] = []
     gaps: list[str] = []
     async with stores.snapshot.session() as session:
         statement = select(User).where(User.id.in_(ids), User.created_at <= request.as_of)
         users = sorted(await session.scalars(statement), key=lambda user: user.public_id)
         for user in users:
-            actions = await _actions(session, request, user)
-            facts.append(_profile(user, request))
-            facts += await _spent(session, request, user)
-            facts += await _sent(session, request, user)
-            facts += _told(actions, user, request)
+            actions = await _load_actions(session, request, user)
+            facts.append(_profile_fact(user, request))
+            facts += await _spend_facts(session, request, user)
+            facts += await _request_facts(session, request, user)
+            facts += _action_facts(actions, user, request)
             if user.updated_at > latest_accepted_report(request):
-                gaps.append(
-                    f"the tier at this moment of {format_name(user.public_id)}: tier or budget changed later"
-                )
+                name = format_name(user.public_id)
+                gaps.append(f"the tier at this moment of {name}: tier or budget changed later")
     if len(request.scope.user_ids) > MAX_USERS:
-        gaps.append(f"activity of {len(request.scope.user_ids) - MAX_USERS:,} more users who are asked about")
+        gaps.append(f"activity of {len(request.scope.user_ids) - MAX_USERS:,} more users in scope")
     if not facts:
-        return Section("the user who is asked about was not known then", status=Status.EMPTY)
+        return Section("the user in scope did not exist then", status=Status.EMPTY)
     names = ", ".join(format_name(user.public_id) for user in users)
-    return Section(
-        f"activity of {names}",
-        tuple(sorted(facts, key=lambda fact: -fact.importance)),
-        gaps=tuple(gaps),
-    )
+    return Section(f"activity of {names}", by_importance(facts), gaps=tuple(gaps))
 
 
-def _profile(user: User, request: ContextRequest) -> Fact:
+def _profile_fact(user: User, request: ContextRequest) -> Fact:
     name = format_name(user.public_id)
     details = [f"name {quote(user.name, limit=100)}"] if user.name else []
     if user.role:
         details.append(f"role {format_name(user.role)}")
     known = user.updated_at <= latest_accepted_report(request)
-    details.append(f"tier {user.tier}" if known else "tier not known for this moment")
-    details.append(
-        f"user since {format_time(user.created_at)} ({format_duration(request.as_of - user.created_at)})"
-    )
+    details.append(f"tier {user.tier}" if known else "tier unknown at this moment")
+    age = format_duration(request.as_of - user.created_at)
+    details.append(f"user since {format_time(user.created_at)} ({age})")
     return Fact(f"{name}: {', '.join(details)}", "", 0.8, kind="user profiles")
 
 
-async def _actions(session: ReadSession, request: ContextRequest, user: User) -> Sequence[UserAction]:
+async def _load_actions(session: ReadSession, request: ContextRequest, user: User) -> Sequence[UserAction]:
     oldest = min(request.window.start, request.as_of - BASELINE)
     found = await session.scalars(
         select(UserAction)
@@ -106,20 +102,20 @@ async def _actions(session: ReadSession, request: ContextRequest, user: User) ->
     return found.all()
 
 
-def _told(actions: Sequence[UserAction], user: User, request: ContextRequest) -> Iterator[Fact]:
-    """The newest actions; those of the window count for more."""
+def _action_facts(actions: Sequence[UserAction], user: User, request: ContextRequest) -> Iterator[Fact]:
+    """Yield the newest actions; those in the window are more important."""
     for rank, action in enumerate(actions):
         inside = request.window.start <= action.occurred_at < request.window.end
-        head = f"{format_name(user.public_id)} at {format_time(action.occurred_at)}: {format_name(action.action)}"
+        when = format_time(action.occurred_at)
+        head = f"{format_name(user.public_id)} at {when}: {format_name(action.action)}"
         text = f"{head}, {quote(action.detail)}" if action.detail else head
         importance = (0.75 if inside else 0.5) - 0.01 * rank
         yield Fact(text, head if action.detail else "", importance, kind="user actions")
 
 
-async def _spent(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
-    """Requests and cost of the window, and an hour's share of both beside the days before."""
-    now, before = in_window(UserSpend, request.window), in_window(UserSpend, baseline_of(request.window))
-    side = case((now, 1), else_=0)
+async def _spend_facts(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
+    """Return requests and cost of the window, with both per hour compared with the baseline."""
+    covered, side = compare_to_baseline(UserSpend, request.window)
     nano = func.sum(type_coerce(UserSpend.cost_usd, BigInteger))
     rows = await session.execute(
         select(
@@ -128,40 +124,46 @@ async def _spent(session: ReadSession, request: ContextRequest, user: User) -> l
             type_coerce(nano, Money),
             func.min(UserSpend.bucket_start, type_=UtcDateTime),
         )
-        .where(UserSpend.user_id == user.id, or_(now, before))
+        .where(UserSpend.user_id == user.id, covered)
         .group_by(side)
     )
     sides = {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
     name = format_name(user.public_id)
     if 1 not in sides:
-        return [Fact(f"{name} sent no requests in the window{_before(sides.get(0), request)}", "", 0.6,
-                     kind="user volumes")]  # fmt: skip
+        text = f"{name} sent no requests in the window{_format_baseline(sides.get(0), request)}"
+        return [Fact(text, "", 0.6, kind="user volumes")]
     requests, cost, _ = sides[1]
-    head = f"{name} sent {format_count(requests, 'request')} for {format_dollars(cost)} in the window, on all deployments"
-    text = f"{head}: {_hourly(requests, cost, request.window.length)}{_before(sides.get(0), request)}"
+    sent = f"{format_count(requests, 'request')} for {format_dollars(cost)}"
+    head = f"{name} sent {sent} in the window, on all deployments"
+    hourly = _format_hourly(requests, cost, request.window.length)
+    text = f"{head}: {hourly}{_format_baseline(sides.get(0), request)}"
     return [Fact(text, head, 0.85, kind="user volumes")]
 
 
-def _before(side: tuple[int, Decimal, datetime] | None, request: ContextRequest) -> str:
-    """An hour's share of the baseline, over the part of it since the user's first request."""
+def _format_baseline(side: tuple[int, Decimal, datetime] | None, request: ContextRequest) -> str:
+    """Format requests and cost per hour over the part of the baseline since the user's first request."""
     if side is None:
         return "; none in the 7 days before"
     requests, cost, first = side
-    span: Window = baseline_of(request.window)
-    return f"; from {format_time(first)} until then {_hourly(requests, cost, max(span.end - first, _HOUR))}"
+    span: Window = baseline_window(request.window)
+    hourly = _format_hourly(requests, cost, max(span.end - first, _HOUR))
+    return f"; from {format_time(first)} until then {hourly}"
 
 
-def _hourly(requests: int, cost: Decimal, span: timedelta) -> str:
+def _format_hourly(requests: int, cost: Decimal, span: timedelta) -> str:
     hours = Decimal(span // timedelta(seconds=1)) / 3600
     return f"{requests / hours:,.1f} requests and {format_dollars(cost / hours)} an hour"
 
 
-async def _sent(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
-    """Deployments and statuses of the user's newest requests in the window."""
-    his = replace(request, scope=replace(request.scope, user_ids=(user.id,)))
-    newest = newest_of_users(his, SAMPLE)
+async def _request_facts(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
+    """Return outcomes and deployments of the user's newest requests in the window."""
+    of_user = replace(request, scope=replace(request.scope, user_ids=(user.id,)))
+    newest = newest_of_users(of_user, MAX_SAMPLE)
     last = (
-        select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(SAMPLE).subquery()
+        select(newest.c.id)
+        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
+        .limit(MAX_SAMPLE)
+        .subquery()
     )
     rows = await session.execute(
         select(Deployment.public_id, Request.status, func.coalesce(Request.error_code, ""), func.count())
@@ -174,44 +176,42 @@ async def _sent(session: ReadSession, request: ContextRequest, user: User) -> li
     if not total:
         return []
     where = " on the deployments in scope" if request.scope.deployment_ids else ""
-    which = f"the newest {SAMPLE} requests" if total == SAMPLE else f"all {format_count(total, 'request')}"
+    which = (
+        f"the newest {MAX_SAMPLE} requests"
+        if total == MAX_SAMPLE
+        else f"all {format_count(total, 'request')}"
+    )
     head = f"{which} of {format_name(user.public_id)}{where} in the window"
     return [
-        _outcomes(head, found, total),
-        Fact(f"{head} by deployment: {_shares(found, 0, total)}", "", 0.65, kind="user breakdowns"),
+        _outcome_fact(head, found, total),
+        Fact(f"{head} by deployment: {_format_shares(found, 0, total)}", "", 0.65, kind="user breakdowns"),
     ]
 
 
-def _outcomes(head: str, rows: Sequence[Any], total: int) -> Fact:
-    """How many failed, and of what."""
+def _outcome_fact(head: str, rows: Sequence[Any], total: int) -> Fact:
+    """Return how many requests failed, with statuses and error codes."""
     codes: Counter[str] = Counter()
     for _, status, code, number in rows:
         if status in FAILED_STATUSES:
             codes[f"{status} {format_name(code)}" if code else status] += number
     failed = codes.total()
-    ranked = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
-    kinds = ", ".join(f"{code} {number:,}" for code, number in ranked[:MAX_NAMES])
+    kinds = ", ".join(f"{code} {number:,}" for code, number in rank_counts(codes)[:MAX_NAMES])
     short = f"{head}: {failed:,} of {format_count(total, 'request')} failed ({format_percent(failed, total)})"
     return Fact(
         f"{short}: {kinds}" if failed else short,
         short if failed else "",
-        0.7 + (0.25 if failed >= _MANY_FAILED * total else 0),
-        _FAILING,
+        0.7 + (0.25 if failed >= _NOTABLE_FAILURE_SHARE * total else 0),
+        _OUTCOME_TOPICS,
         "user breakdowns",
     )
 
 
-def _shares(rows: Sequence[Any], column: int, total: int) -> str:
+def _format_shares(rows: Sequence[Any], column: int, total: int) -> str:
     counts: Counter[str] = Counter()
     for row in rows:
         counts[row[column]] += row[3]
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [
-        f"{format_name(name)} {number:,} ({format_percent(number, total)})"
-        for name, number in ranked[:MAX_NAMES]
-    ]
-    rest = f" and {len(ranked) - MAX_NAMES:,} more" if len(ranked) > MAX_NAMES else ""
-    return f"{', '.join(shown)}{rest}"
+    shares = [f"{format_name(name)} {n:,} ({format_percent(n, total)})" for name, n in rank_counts(counts)]
+    return format_items(shares, MAX_NAMES)
 
 
 source = ContextSource("activity", "U", frozenset({Topic.VOLUME, Topic.COST, Topic.CHANGES}), 3.0, read)

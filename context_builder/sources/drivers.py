@@ -1,8 +1,8 @@
-"""What carries a change: answers "which tier, deployment or router version made it worse, and by how much?".
+"""Drivers of a change: answers "which tier, deployment or router version made it worse, and by how much?".
 
 Columns: for each metric that left its usual level (latency in ms, failed requests in %, requests, cost in US
-dollars, quality score), the slices that carry the change with their share of it (%), before and after the
-onset, and sample sizes; before is up to 7 days before the window. Nothing significant is said as such.
+dollars, quality score), the slices that drive the change with their share of it (%), values before and after
+the onset, and sample sizes; before is up to 7 days before the window.
 """
 
 from __future__ import annotations
@@ -10,70 +10,73 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from context_builder.exploration.driver_text import figures, share
-from context_builder.exploration.explanation import Attribution, attribute_change
-from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, widened
-from context_builder.exploration.shift_text import (
+from context_builder.exploration.attribution import Attribution, attribute_change
+from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
     describe_period,
-    listed_slices,
+    format_slices,
+    related_topics,
     scope_name,
     slice_name,
-    topics_of,
 )
+from context_builder.exploration.driver_text import figures_text, share_text
+from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.text.formatting import format_time
 
 MAX_SHIFTS = 5
-"""Changes that are taken apart, the most relevant first."""
-_FALLING = 0.08
-"""By so much less important is each further driver of a change."""
-_FIRST = 0.96
+"""Changes that are attributed to slices, the most relevant first."""
+_DRIVER_STEP = 0.08
+"""Decrease in importance from one driver of a change to the next."""
+_FIRST_IMPORTANCE = 0.96
 """Importance of the first driver of the first change."""
-_FEWER = 0.05
-"""By so much less important is each further change."""
-_ONLY_GAPS = "no requests for a time, as the onsets say, which no slice explains; nothing else stands out"
-_NO_TRAFFIC = "no requests are known, so that nothing can have changed"
+_SHIFT_STEP = 0.05
+"""Decrease in importance from one change to the next."""
+_ONLY_GAPS = "no requests for some time (see the onsets), explained by no slice; nothing else significant"
+_NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """The slices that carry each change, the best description of it first."""
+    """Return the slices that drive each change, the best description of it first."""
     findings = await stores.exploration.findings(request)
     return replace(await _section(request, stores, findings), gaps=findings.gaps)
 
 
 async def _section(request: ContextRequest, stores: Stores, findings: ExplorationFindings) -> Section:
     shifts = findings.shifts
-    told = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
-    if not told:
+    explained = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
+    if not explained:
         if shifts:
             return Section(_ONLY_GAPS)
         if not findings.has_traffic:
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
-        return Section(_nothing(request))
+        return Section(_format_no_change(request))
     async with stores.snapshot.session() as session:
         found: list[Attribution] = []
-        for shift in told:
+        for shift in explained:
             others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
             without = [driver.slice for one in others for driver in one.drivers[:1]]
-            found += await attribute_change(session, widened(request), shift, LOOKBACK, without)
+            found += await attribute_change(session, with_aftermath(request), shift, LOOKBACK, without)
     facts = [
         fact
         for rank, one in enumerate(found)
         for fact in _facts(
-            one, _FIRST - _FEWER * min(rank, 6), scope_name(request), topics_of(one.shift, shifts)
+            one,
+            _FIRST_IMPORTANCE - _SHIFT_STEP * min(rank, 6),
+            scope_name(request),
+            related_topics(one.shift, shifts),
         )
     ]
-    said = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in told)
-    return Section(f"what carries each change: {said}", tuple(facts))
+    changes = "; ".join(f"{describe_change(shift)} {describe_period(shift)}" for shift in explained)
+    return Section(f"per change: {changes}", tuple(facts))
 
 
-def _nothing(request: ContextRequest) -> str:
+def _format_no_change(request: ContextRequest) -> str:
     start = request.window.start - LOOKBACK
     return (
-        "nothing significant: latency, errors, volume, cost and quality of every slice are what they were "
+        "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
         f"since {format_time(start)}"
     )
 
@@ -82,21 +85,15 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
     shift = one.shift
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
-        even = f"{since}: no slice of them stands out; {whole}: {figures(one, one.everything)}"
+        even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
         yield Fact(even, "", importance, topics, "drivers")
     for rank, driver in enumerate(one.drivers):
-        of = f" of {slice_name(one.within, whole)}" if one.within and one.within.values else ""
-        head = f"{since}: {slice_name(driver.slice, whole)} carries {share(driver)}{of}"
-        short = f"{head}; {figures(one, driver)}"
-        also = f"; the same is seen as {listed_slices(driver.alike, whole, 3)}" if driver.alike else ""
+        of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
+        head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
+        short = f"{head}; {figures_text(one, driver)}"
+        also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
         text = f"{short}{one.note}{also}"
-        yield Fact(text, "" if text == short else short, importance - _FALLING * rank, topics, "drivers")
+        yield Fact(text, "" if text == short else short, importance - _DRIVER_STEP * rank, topics, "drivers")
 
 
-source = ContextSource(
-    "drivers",
-    "DR",
-    ANY_CHANGE,
-    4.0,
-    read,
-)
+source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)

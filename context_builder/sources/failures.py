@@ -2,25 +2,25 @@
 
 Columns: failed requests, p50 and p95 of their response time in ms (within 2 % of a sample), first and last
 bucket (UTC) in the window and the 7 days before it; by status and error code, and by deployment. Endpoints
-are those of the newest failed requests of the window, at most SAMPLE.
+are those of the newest failed requests in the window, at most MAX_SAMPLE.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.newest_requests import hidden_users, newest_failed
+from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
 from context_builder.telemetry.rollups import (
-    baseline_of,
+    baseline_window,
     concatenated_histograms,
     in_window,
     merge_histograms,
@@ -33,30 +33,31 @@ from context_builder.text.formatting import (
     format_percent,
     format_time,
 )
+from context_builder.text.lists import format_items, rank_counts
 from models import FAILED_STATUSES, Deployment, Request, RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
 from models.tables.schema import UtcDateTime
 
-SAMPLE = 500
-"""Failed requests whose endpoints are read, the newest."""
+MAX_SAMPLE = 500
+"""Newest failed requests whose endpoints are read."""
 MAX_GROUPS = 1_000
-"""Kinds of failure on a deployment that are read, the most frequent."""
+"""Combinations of failure kind and deployment that are read, the most frequent first."""
 MAX_CODES = 12
 MAX_DEPLOYMENTS = 12
 MAX_ENDPOINTS = 8
 MAX_NAMES = 5
 _TOPICS = frozenset({Topic.ERRORS})
 
-Code = tuple[str, str]
-"""Status and error code, the latter empty where none was logged."""
+FailureCode = tuple[str, str]
+"""Status and error code; the code is empty if none was logged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Failed requests of the window that agree in status, error code and deployment."""
+class FailureGroup:
+    """Failed requests of the window with the same status, error code and deployment."""
 
-    code: Code
+    code: FailureCode
     deployment: str
     requests: int
     first: datetime
@@ -66,40 +67,39 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """How often a status and error code occurred in the days before the window, and since when."""
+class EarlierFailures:
+    """Count and first time of a status and error code in the baseline."""
 
     requests: int
     first: datetime
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Each kind of failure with its response times and since when, then deployments and endpoints."""
+    """Return each kind of failure with its start and response times, then deployments and endpoints."""
     async with stores.snapshot.session() as session:
-        groups, before, gaps = await _groups(session, request)
-        sample = (await session.execute(_newest(request))).all()
-        hidden = await hidden_users(session, request)
+        groups, before, gaps = await _load_groups(session, request)
+        sample = (await session.execute(_select_sample(request))).all()
+        hidden = await count_changed_users(session, request)
     if hidden:
-        gaps += (
-            f"endpoints for {format_count(hidden, 'user')} whose tier or budget changed in the window or later",
-        )
+        users = format_count(hidden, "user")
+        gaps += (f"endpoints for {users} whose tier or budget changed in the window or later",)
     if not groups:
         return Section("no failed requests in the window", status=Status.EMPTY, gaps=gaps)
     total = sum(group.requests for group in groups)
     codes = {group.code for group in groups}
     new = sum(code not in before for code in codes)
-    facts = [*_by_code(groups, before), *_by_deployment(groups), *_by_endpoint(sample)]
+    facts = [*_code_facts(groups, before), *_deployment_facts(groups), *_endpoint_facts(sample)]
     return Section(
-        f"{format_count(total, 'failed request')} of {format_count(len(codes), 'kind')} of failure in the window, "
-        f"{new:,} of them not seen in the 7 days before",
-        tuple(sorted(facts, key=lambda fact: -fact.importance)),
+        f"{format_count(total, 'failed request')} of {format_count(len(codes), 'kind')} of failure "
+        f"in the window, {new:,} of them not seen in the 7 days before",
+        by_importance(facts),
         gaps=gaps,
     )
 
 
-async def _groups(
+async def _load_groups(
     session: ReadSession, request: ContextRequest
-) -> tuple[list[Group], dict[Code, Earlier], tuple[str, ...]]:
+) -> tuple[list[FailureGroup], dict[FailureCode, EarlierFailures], tuple[str, ...]]:
     scope = await rollup_scope(session, request)
 
     def failed(window: Window, *columns: Any) -> Select[Any]:
@@ -112,7 +112,7 @@ async def _groups(
     last = func.max(RequestRollup.bucket_start, type_=UtcDateTime)
     code = (RequestRollup.status, RequestRollup.error_code)
     histograms = concatenated_histograms(session)
-    # The first id breaks ties: names sort differently in each database.
+    # The first id breaks ties, since the databases collate names differently.
     order = (requests.desc(), func.min(RequestRollup.id))
     rows = await session.execute(
         failed(request.window, *code, Deployment.public_id, requests, first, last, histograms)
@@ -124,122 +124,119 @@ async def _groups(
     fetched = rows.all()
     groups = await asyncio.to_thread(lambda: [_group(row) for row in fetched])
     earlier = await session.execute(
-        failed(baseline_of(request.window), *code, requests, first)
+        failed(baseline_window(request.window), *code, requests, first)
         .group_by(*code)
         .order_by(*order)
         .limit(MAX_GROUPS)
     )
-    before = {(row[0], row[1]): Earlier(int(row[2]), row[3]) for row in earlier}
+    before = {(row[0], row[1]): EarlierFailures(int(row[2]), row[3]) for row in earlier}
     gaps = scope.gaps
     if len(groups) == MAX_GROUPS:
-        gaps += (f"kinds of failure beside the {MAX_GROUPS:,} most frequent, which alone are counted",)
+        gaps += (f"kinds of failure beyond the {MAX_GROUPS:,} most frequent, which are not counted",)
     return groups, before, gaps
 
 
-def _group(row: Any) -> Group:
-    return Group((row[0], row[1]), row[2], int(row[3]), row[4], row[5], merge_histograms(row[6]))
+def _group(row: Any) -> FailureGroup:
+    return FailureGroup((row[0], row[1]), row[2], int(row[3]), row[4], row[5], merge_histograms(row[6]))
 
 
-def _by_code(groups: Iterable[Group], before: dict[Code, Earlier]) -> Iterator[Fact]:
-    members: defaultdict[Code, list[Group]] = defaultdict(list)
-    for group in groups:
-        members[group.code].append(group)
-    total = sum(group.requests for of_code in members.values() for group in of_code)
-    ranked = sorted(members.items(), key=lambda item: (-_requests(item[1]), item[0]))
-    for code, of_code in ranked[:MAX_CODES]:
+def _code_facts(groups: Sequence[FailureGroup], before: dict[FailureCode, EarlierFailures]) -> Iterator[Fact]:
+    total = _requests(groups)
+    for code, of_code in _ranked(groups, lambda group: group.code)[:MAX_CODES]:
         number = _requests(of_code)
         first, last = min(group.first for group in of_code), max(group.last for group in of_code)
-        head = f"{_written(code)}: {format_count(number, 'failed request')} ({format_percent(number, total)} of all failures)"
+        requests = format_count(number, "failed request")
+        head = f"{_format_code(code)}: {requests} ({format_percent(number, total)} of all failures)"
         earlier = before.get(code)
         if earlier:
             was = f"{earlier.requests:,} in the 7 days before, first seen {format_time(earlier.first)}"
         else:
             was = f"NEW, first seen {format_time(first)}"
-        places = Counter({group.deployment: group.requests for group in of_code})
+        places = _format_counts({format_name(group.deployment): group.requests for group in of_code})
         text = (
-            f"{head}; {was}; buckets with it in the window: {format_time(first)} to {format_time(last)}; "
-            f"{_times(of_code)}; on {_counted(places)}"
+            f"{head}; {was}; seen in the window: {format_time(first)} to {format_time(last)}; "
+            f"{_times(of_code)}; on {places}"
         )
         importance = 0.6 + 0.3 * number / total + (0 if earlier else 0.1)
         yield Fact(text, f"{head}; {was}", min(1.0, importance), _TOPICS, "kinds of failure")
 
 
-def _by_deployment(groups: Iterable[Group]) -> Iterator[Fact]:
-    members: defaultdict[str, list[Group]] = defaultdict(list)
-    for group in groups:
-        members[group.deployment].append(group)
-    total = sum(group.requests for of_one in members.values() for group in of_one)
-    ranked = sorted(members.items(), key=lambda item: (-_requests(item[1]), item[0]))
-    for deployment, of_one in ranked[:MAX_DEPLOYMENTS]:
+def _deployment_facts(groups: Sequence[FailureGroup]) -> Iterator[Fact]:
+    total = _requests(groups)
+    for deployment, of_one in _ranked(groups, lambda group: group.deployment)[:MAX_DEPLOYMENTS]:
         number = _requests(of_one)
-        codes = Counter({group.code: group.requests for group in of_one})
-        kinds = _most({_written(code): requests for code, requests in codes.items()})
-        head = f"failures on {format_name(deployment)}: {number:,}, mostly {kinds[0]}"
-        text = f"failures on {format_name(deployment)}: {_joined(kinds)}; {_times(of_one)}"
+        kinds = {_format_code(group.code): group.requests for group in of_one}
+        name = format_name(deployment)
+        kind, times = rank_counts(kinds)[0]
+        head = f"failures on {name}: {number:,}, mostly {kind} {times:,}"
+        text = f"failures on {name}: {_format_counts(kinds)}; {_times(of_one)}"
         yield Fact(text, head, 0.45 + 0.3 * number / total, _TOPICS, "deployments with failures")
 
 
-def _newest(request: ContextRequest) -> Select[str | None, str, str | None, int | None]:
-    """Endpoint, status, error code and response time of the newest failed requests in scope."""
-    newest = newest_failed(request, SAMPLE)
+def _select_sample(request: ContextRequest) -> Select[str | None, str, str | None, int | None]:
+    """Select endpoint, status, error code and response time of the newest failed requests in scope."""
+    newest = newest_failed(request, MAX_SAMPLE)
     return (
         select(Request.endpoint, Request.status, Request.error_code, Request.latency_ms)
         .join(newest, newest.c.id == Request.id)
         .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(SAMPLE)
+        .limit(MAX_SAMPLE)
     )
 
 
-def _by_endpoint(sample: Iterable[Any]) -> Iterator[Fact]:
+def _endpoint_facts(sample: Iterable[Any]) -> Iterator[Fact]:
     members: defaultdict[str, list[Any]] = defaultdict(list)
     for row in sample:
         members[row.endpoint or ""].append(row)
     total = sum(map(len, members.values()))
-    of = f"the newest {SAMPLE} failed requests" if total == SAMPLE else f"all {total:,} failed requests"
+    of = (
+        f"the newest {MAX_SAMPLE} failed requests"
+        if total == MAX_SAMPLE
+        else f"all {total:,} failed requests"
+    )
     ranked = sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
     for endpoint, rows in ranked[:MAX_ENDPOINTS]:
-        codes = Counter((row.status, row.error_code or "") for row in rows)
+        kinds = _format_counts(Counter(_format_code((row.status, row.error_code or "")) for row in rows))
         latencies = Histogram.of(row.latency_ms for row in rows if row.latency_ms is not None)
         name = f"endpoint {format_name(endpoint)}" if endpoint else "without an endpoint"
         head = f"{name}: {len(rows):,} of {of} in scope"
-        kinds = _joined(_most({_written(code): requests for code, requests in codes.items()}))
-        text = f"{head}; {kinds}; {_response_time(latencies)}"
+        text = f"{head}; {kinds}; {_format_response_time(latencies)}"
         importance = 0.4 + 0.3 * len(rows) / total if endpoint else 0.2
         yield Fact(text, head, importance, _TOPICS, "endpoints with failures")
 
 
-def _requests(groups: Iterable[Group]) -> int:
+_Key = TypeVar("_Key", str, FailureCode)
+
+
+def _ranked(
+    groups: Iterable[FailureGroup], key_of: Callable[[FailureGroup], _Key]
+) -> list[tuple[_Key, list[FailureGroup]]]:
+    """Return the groups by key, the key with the most failed requests first; ties by key."""
+    members: defaultdict[_Key, list[FailureGroup]] = defaultdict(list)
+    for group in groups:
+        members[key_of(group)].append(group)
+    return sorted(members.items(), key=lambda item: (-_requests(item[1]), item[0]))
+
+
+def _requests(groups: Iterable[FailureGroup]) -> int:
     return sum(group.requests for group in groups)
 
 
-def _written(code: Code) -> str:
+def _format_code(code: FailureCode) -> str:
     status, error_code = code
     return f"{status} {format_name(error_code)}" if error_code else f"{status} without a code"
 
 
-def _most(counts: dict[str, int]) -> list[str]:
-    """Names with their counts, the greatest first."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [f"{name} {number:,}" for name, number in ranked]
+def _format_counts(counts: Mapping[str, int], most: int = MAX_NAMES) -> str:
+    """Join names with their counts, the highest first."""
+    return format_items([f"{name} {number:,}" for name, number in rank_counts(counts)], most)
 
 
-def _joined(items: list[str]) -> str:
-    rest = f" and {len(items) - MAX_NAMES:,} more" if len(items) > MAX_NAMES else ""
-    return f"{', '.join(items[:MAX_NAMES])}{rest}"
+def _times(groups: Iterable[FailureGroup]) -> str:
+    return _format_response_time(Histogram.total_of(group.histogram.counts for group in groups))
 
 
-def _counted(places: dict[str, int]) -> str:
-    return _joined(_most({format_name(name): number for name, number in places.items()}))
-
-
-def _times(groups: Iterable[Group]) -> str:
-    counts: Counter[int] = Counter()
-    for group in groups:
-        counts.update(group.histogram.counts)
-    return _response_time(Histogram(dict(counts)))
-
-
-def _response_time(histogram: Histogram) -> str:
+def _format_response_time(histogram: Histogram) -> str:
     middle, high = histogram.quantile(0.5), histogram.quantile(0.95)
     if middle is None or high is None:
         return "no response time logged"

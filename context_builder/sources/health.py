@@ -1,7 +1,7 @@
 """Health of the deployments in scope: answers "which deployments are unhealthy, and since when?".
 
-Columns: status (healthy, degraded, down, unknown), its reason, since when (UTC), and how long ago it was
-reported (minutes). A report older than STALE_AFTER is stale: the deployment may be in any state by now.
+Columns: status (healthy, degraded, down, unknown), its reason, start (UTC) and the age of the report
+(minutes). A report older than STALE_AFTER is stale: the deployment may be in any state by now.
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.fleet import format_list, is_overwritten, known_deployments
-from context_builder.text.formatting import format_count, format_duration, format_name, format_time
+from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.telemetry.fleet import is_overwritten, known_deployments
+from context_builder.text.formatting import (
+    format_count,
+    format_duration,
+    format_list,
+    format_name,
+    format_time,
+)
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus
 
 STALE_AFTER = timedelta(minutes=15)
-MAX_SINGLY = 30
-"""Unhealthy and stale deployments that get a fact of their own; the others are listed together."""
-_LISTED = 30
-"""Names that one collective fact lists at the most."""
-_LISTED_IN_GAP = 8
+MAX_SINGLE_FACTS = 30
+"""Unhealthy and stale deployments that get a fact each; the others are listed together."""
+_MAX_NAMES = 30
+"""Names that one group fact lists."""
+_MAX_NAMES_IN_GAP = 8
 _IMPORTANCE = {
     DeploymentStatus.DOWN: 1.0,
-    # As much an answer to "which are unhealthy?" as what is down: no mere change stands between them.
+    # Answers "which are unhealthy?" as much as DOWN does, so no other fact ranks between them.
     DeploymentStatus.DEGRADED: 0.98,
     DeploymentStatus.UNKNOWN: 0.3,
     DeploymentStatus.HEALTHY: 0.25,
@@ -35,8 +41,8 @@ _STALE_IMPORTANCE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The last health report of a deployment, as it looked at one moment."""
+class HealthReport:
+    """The last health report of a deployment as of one moment."""
 
     deployment: Deployment
     status: DeploymentStatus
@@ -44,23 +50,23 @@ class Report:
 
     @property
     def stale(self) -> bool:
-        """Whether it is too old to be believed."""
+        """True if the report is too old to be trusted."""
         return self.age > STALE_AFTER
 
     @property
     def well(self) -> bool:
-        """Healthy by a report that can be believed."""
+        """True if a report that is not stale says healthy."""
         return self.status == DeploymentStatus.HEALTHY and not self.stale
 
     @property
     def importance(self) -> float:
-        """From 0 to 1: how much an engineer wants to know of it."""
+        """Return the importance to an engineer, from 0 to 1."""
         importance = _IMPORTANCE[self.status]
         return max(importance, _STALE_IMPORTANCE) if self.stale else importance
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Unhealthy and stale deployments one by one, the others together."""
+    """Return a fact for each unhealthy or stale deployment and one for the others."""
     async with stores.snapshot.session() as session:
         deployments = await known_deployments(session, request)
     if not deployments:
@@ -73,21 +79,21 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
             later.append(deployment.public_id)
         else:
             age = max(request.as_of - deployment.updated_at, timedelta(0))
-            reports.append(Report(deployment, DeploymentStatus(deployment.status), age))
+            reports.append(HealthReport(deployment, DeploymentStatus(deployment.status), age))
     facts = list(_facts(reports, request.as_of))
     if never:
         facts.append(
-            _together(never, "of unknown health (never reported)", _IMPORTANCE[DeploymentStatus.UNKNOWN])
+            _group_fact(never, "of unknown health (never reported)", _IMPORTANCE[DeploymentStatus.UNKNOWN])
         )
     return Section(
         _header(reports, unknown=len(never) + len(later)),
-        tuple(sorted(facts, key=lambda fact: -fact.importance)),
+        by_importance(facts),
         Status.STALE if any(report.stale for report in reports) else Status.OK,
-        _gap(later),
+        _gaps(later),
     )
 
 
-def _header(reports: Sequence[Report], *, unknown: int) -> str:
+def _header(reports: Sequence[HealthReport], *, unknown: int) -> str:
     parts = [
         f"{sum(report.status == status for report in reports)} {status}"
         for status in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED, DeploymentStatus.HEALTHY)
@@ -102,28 +108,29 @@ def _header(reports: Sequence[Report], *, unknown: int) -> str:
     return f"{format_count(total, 'deployment')}: {', '.join(parts)}"
 
 
-def _facts(reports: Sequence[Report], as_of: datetime) -> Iterator[Fact]:
-    """The worst reports one by one, then the others by what they say."""
-    trouble = sorted((r for r in reports if not r.well), key=lambda report: -report.importance)
-    for report in trouble[:MAX_SINGLY]:
+def _facts(reports: Sequence[HealthReport], as_of: datetime) -> Iterator[Fact]:
+    """Yield a fact for each of the worst reports, then the others grouped by state."""
+    unwell = sorted((r for r in reports if not r.well), key=lambda report: -report.importance)
+    for report in unwell[:MAX_SINGLE_FACTS]:
         yield _fact(report, as_of)
-    together: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
-    for report in trouble[MAX_SINGLY:]:
+    groups: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
+    for report in unwell[MAX_SINGLE_FACTS:]:
         state = f"more {report.status.upper()}{' by a stale report' if report.stale else ''}"
-        together[state, report.importance].append(report.deployment.public_id)
+        groups[state, report.importance].append(report.deployment.public_id)
     well = [report.deployment.public_id for report in reports if report.well]
     if well:
-        together["healthy", _IMPORTANCE[DeploymentStatus.HEALTHY]] = well
-    for (state, importance), names in together.items():
-        yield _together(names, state, importance)
+        groups["healthy", _IMPORTANCE[DeploymentStatus.HEALTHY]] = well
+    for (state, importance), names in groups.items():
+        yield _group_fact(names, state, importance)
 
 
-def _fact(report: Report, as_of: datetime) -> Fact:
+def _fact(report: HealthReport, as_of: datetime) -> Fact:
     deployment = report.deployment
     place = f" ({format_name(deployment.region)})" if deployment.region else ""
     text = short = f"{format_name(deployment.public_id)}{place} is {report.status.upper()}"
     if deployment.status_since is not None and deployment.status_since <= as_of:
-        text += f" since {format_time(deployment.status_since)} ({format_duration(as_of - deployment.status_since)})"
+        duration = format_duration(as_of - deployment.status_since)
+        text += f" since {format_time(deployment.status_since)} ({duration})"
     if deployment.status_reason:
         text += f": {quote(deployment.status_reason)}"
     said = f"{'STALE, last ' if report.stale else ''}reported {format_duration(report.age)} ago"
@@ -135,17 +142,14 @@ def _fact(report: Report, as_of: datetime) -> Fact:
     )
 
 
-def _together(names: Sequence[str], state: str, importance: float) -> Fact:
+def _group_fact(names: Sequence[str], state: str, importance: float) -> Fact:
     head = f"{format_count(len(names), 'deployment')} {state}"
-    return Fact(f"{head}: {format_list(names, _LISTED)}", head, importance, kind="groups of deployments")
+    return Fact(f"{head}: {format_list(names, _MAX_NAMES)}", head, importance, kind="groups of deployments")
 
 
-def _gap(later: Sequence[str]) -> tuple[str, ...]:
-    if not later:
-        return ()
-    return (
-        f"health at this moment of {format_list(later, _LISTED_IN_GAP)}: the recorded status is a later one",
-    )
+def _gaps(later: Sequence[str]) -> tuple[str, ...]:
+    names = format_list(later, _MAX_NAMES_IN_GAP)
+    return (f"health at this moment of {names}: the recorded status is newer",) if later else ()
 
 
 source = ContextSource("health", "H", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)

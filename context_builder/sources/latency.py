@@ -1,8 +1,8 @@
 """Latency percentiles: answers "what is slow, for whom, and since which router version?".
 
-Columns: p50, p95 and p99 in ms (within 2 % of a sample) and the number of timed requests, however they ended,
-in the window and in the 7 days before it; by tier, deployment, and deployment x router version with the hours
-each was seen; and of the window in at most MAX_BUCKETS spans of time (UTC).
+Columns: p50, p95 and p99 in ms (within 2 % of a sample) and the number of timed requests of any status, in
+the window and in the 7 days before it; by tier, deployment, and deployment x router version with the hours
+each was seen; and over the window in at most MAX_BUCKETS spans of time (UTC).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import (
-    baseline_of,
     concatenated_histograms,
-    in_minutes,
     in_window,
+    in_window_by_minute,
     merge_histograms,
     rollup_scope,
 )
@@ -38,24 +38,24 @@ from models import Deployment, RequestRollup
 from models.histogram import Histogram
 from models.tables.schema import UtcDateTime
 
-FEWEST = 20
-"""With fewer timed requests on a side, a percentile is not compared."""
-NOTABLE = 1.3
-"""A p95 that changed by this factor, either way, is worth an engineer's look."""
+MIN_TIMED = 20
+"""Minimum of timed requests on each side for a comparison of percentiles."""
+NOTABLE_P95_RATIO = 1.3
+"""Factor of change in p95, up or down, that an engineer should look at."""
 MAX_DEPLOYMENTS = 12
 MAX_ROUTER_FACTS = 12
 MAX_VERSIONS = 4
 MAX_BUCKETS = 12
 _HOUR = timedelta(hours=1)
 _WIDTHS_MINUTES = (1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1_440, 10_080, 43_200)
-"""Widths of the spans that the window may be told in; the last for windows of up to a year."""
+"""Possible widths of the spans that the window is split into; the last suffices for a year."""
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
-"""A Monday: weeks begin there, days and hours with the clock."""
+"""A Monday, so that spans of weeks begin on Mondays."""
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Latencies that agree in the dimensions that are compared."""
+class LatencyGroup:
+    """Latencies that share all compared dimensions."""
 
     deployment: str
     tier: str
@@ -68,8 +68,8 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Latencies of a part of the window."""
+class LatencySpan:
+    """Latencies of one part of the window."""
 
     start: datetime
     end: datetime
@@ -77,32 +77,29 @@ class Span:
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Percentiles now against before, and by router version where there were several."""
-    groups, gaps = await _groups(request, stores)
+    """Return percentiles of the window and the baseline, and by router version if there were several."""
+    groups, gaps = await _load_groups(request, stores)
     now = _merge(group for group in groups if group.in_window)
     if not now.total:
         return Section("no timed requests in the window", status=Status.EMPTY, gaps=gaps)
     before = _merge(group for group in groups if not group.in_window)
-    series = await _series(request, stores)
+    series = await _load_series(request, stores)
     facts = [
-        *_over_time(series),
-        *_by(groups, "tier", 0.8),
-        *_most_important(_by(groups, "deployment", 0.7), MAX_DEPLOYMENTS),
-        *_most_important(_by_router_version(groups), MAX_ROUTER_FACTS),
+        *_series_facts(series),
+        *_dimension_facts(groups, "tier", 0.8),
+        *_most_important(_dimension_facts(groups, "deployment", 0.7), MAX_DEPLOYMENTS),
+        *_most_important(_router_facts(groups), MAX_ROUTER_FACTS),
     ]
     return Section(
-        f"all requests in scope: {_figures(now)}; the 7 days before: {_figures(before)}",
+        f"all requests in scope: {_format_percentiles(now)}; "
+        f"the 7 days before: {_format_percentiles(before)}",
         tuple(_most_important(facts, len(facts))),
         gaps=gaps,
     )
 
 
-async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group], tuple[str, ...]]:
-    now, before = (
-        in_window(RequestRollup, request.window),
-        in_window(RequestRollup, baseline_of(request.window)),
-    )
-    side = case((now, 1), else_=0)
+async def _load_groups(request: ContextRequest, stores: Stores) -> tuple[list[LatencyGroup], tuple[str, ...]]:
+    covered, side = compare_to_baseline(RequestRollup, request.window)
     dimensions = (Deployment.public_id, RequestRollup.tier, RequestRollup.router_version, side)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
@@ -114,28 +111,28 @@ async def _groups(request: ContextRequest, stores: Stores) -> tuple[list[Group],
                 concatenated_histograms(session),
             )
             .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-            .where(or_(now, before), RequestRollup.slowest_ms.is_not(None), scope.condition)
+            .where(covered, RequestRollup.slowest_ms.is_not(None), scope.condition)
             .group_by(*dimensions)
         )
         rows = result.all()
-    # Merging the histograms of a busy week takes a while; other questions go on meanwhile.
+    # Merging the histograms of a busy week takes a while; a thread keeps the event loop free.
     groups = await asyncio.to_thread(lambda: [_group(*row) for row in sorted(rows)])
     return groups, scope.gaps
 
 
-async def _series(request: ContextRequest, stores: Stores) -> list[Span]:
-    """Latencies of all requests in scope, in spans of the window that begin with the clock."""
+async def _load_series(request: ContextRequest, stores: Stores) -> list[LatencySpan]:
+    """Load latencies of all requests in scope, in clock-aligned spans of the window."""
     window = request.window
-    spans = _spans(window)
+    spans = _split_window(window)
     number = case(
         *(
             (and_(RequestRollup.bucket_start >= start, RequestRollup.bucket_start < end), position)
             for position, (start, end) in enumerate(spans)
         )
     )
-    # Whole hours would not tell the parts of an hour apart; minutes of many hours would be many rows.
+    # Whole hours cannot show the parts of an hour; minutes of many hours would be many rows.
     fine = window.length <= MAX_BUCKETS * _HOUR
-    buckets = in_minutes(RequestRollup, window) if fine else in_window(RequestRollup, window)
+    buckets = in_window_by_minute(RequestRollup, window) if fine else in_window(RequestRollup, window)
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
         result = await session.execute(
@@ -144,11 +141,13 @@ async def _series(request: ContextRequest, stores: Stores) -> list[Span]:
             .group_by(number)
         )
         rows = sorted(result.all())
-    return await asyncio.to_thread(lambda: [Span(*spans[row[0]], merge_histograms(row[1])) for row in rows])
+    return await asyncio.to_thread(
+        lambda: [LatencySpan(*spans[row[0]], merge_histograms(row[1])) for row in rows]
+    )
 
 
-def _spans(window: Window) -> list[tuple[datetime, datetime]]:
-    """The window in parts of one width; the first and the last may be shorter."""
+def _split_window(window: Window) -> list[tuple[datetime, datetime]]:
+    """Split the window into parts of one width; the first and the last may be shorter."""
     for minutes in _WIDTHS_MINUTES:
         width = timedelta(minutes=minutes)
         first = (window.start - _EPOCH) // width
@@ -161,61 +160,56 @@ def _spans(window: Window) -> list[tuple[datetime, datetime]]:
     return [(max(start, window.start), min(end, window.end)) for start, end in pairwise(edges)]
 
 
-def _over_time(series: Sequence[Span]) -> Iterator[Fact]:
-    """One fact that tells how the window went."""
-    if len(series) < 2:  # noqa: PLR2004  one span is what the header says
+def _series_facts(series: Sequence[LatencySpan]) -> Iterator[Fact]:
+    """Yield one fact that shows latency over the window."""
+    if len(series) < 2:  # noqa: PLR2004  one span would repeat the header
         return
     parts = []
     for span in series:
-        figures = "/".join(f"{round(_p(span.histogram, p)):,}" for p in (50, 95, 99))
+        figures = "/".join(f"{round(_percentile(span.histogram, p)):,}" for p in (50, 95, 99))
         parts.append(f"{format_time(span.start)} {figures} ({span.histogram.total:,})")
-    enough = [span for span in series if span.histogram.total >= FEWEST] or series
-    first, worst, last = enough[0], max(enough, key=lambda span: _p(span.histogram, 95)), enough[-1]
+    enough = [span for span in series if span.histogram.total >= MIN_TIMED] or series
+    first, worst, last = enough[0], max(enough, key=lambda span: _percentile(span.histogram, 95)), enough[-1]
     short = "p95 over the window: " + ", ".join(
-        f"{name} {format_milliseconds(_p(span.histogram, 95))} at {format_time(span.start)}"
+        f"{name} {format_milliseconds(_percentile(span.histogram, 95))} at {format_time(span.start)}"
         for name, span in (("first", first), ("worst", worst), ("last", last))
     )
     head = "p50/p95/p99 in ms over the window, by start of span, with timed requests"
     yield Fact(f"{head}: {'; '.join(parts)}", short, 0.65, kind="latency series")
 
 
-def _group(*row: Any) -> Group:
-    return Group(row[0], row[1], row[2], bool(row[3]), row[4], row[5], merge_histograms(row[6]))
+def _group(*row: Any) -> LatencyGroup:
+    return LatencyGroup(row[0], row[1], row[2], bool(row[3]), row[4], row[5], merge_histograms(row[6]))
 
 
 def _most_important(facts: Iterable[Fact], most: int) -> list[Fact]:
     return sorted(facts, key=lambda fact: -fact.importance)[:most]
 
 
-def _by(groups: Iterable[Group], dimension: str, importance: float) -> Iterator[Fact]:
-    """One fact per group that was timed in the window, the busiest first; change counts for more."""
-    members: defaultdict[str, list[Group]] = defaultdict(list)
+def _dimension_facts(groups: Iterable[LatencyGroup], dimension: str, importance: float) -> Iterator[Fact]:
+    """Yield a fact per group that was timed in the window, busiest first; notable changes rank higher."""
+    sides: defaultdict[str, tuple[list[LatencyGroup], list[LatencyGroup]]] = defaultdict(lambda: ([], []))
     for group in groups:
-        members[getattr(group, dimension)].append(group)
-    sides = [
-        (
-            name,
-            _merge(group for group in of_name if group.in_window),
-            _merge(group for group in of_name if not group.in_window),
-        )
-        for name, of_name in members.items()
-    ]
-    for name, now, before in sorted(sides, key=lambda side: (-side[1].total, side[0])):
+        sides[getattr(group, dimension)][not group.in_window].append(group)
+    merged = [(name, _merge(now), _merge(before)) for name, (now, before) in sides.items()]
+    for name, now, before in sorted(merged, key=lambda side: (-side[1].total, side[0])):
         if not now.total:
             continue
         head = f"{dimension} {format_name(name)}:"
-        text = f"{head} {_figures(now)}; the 7 days before: {_figures(before)}"
-        weight = importance if now.total >= FEWEST else importance / 2
-        if min(now.total, before.total) >= FEWEST:
-            text += f"; p95 is {format_ratio(_p(now, 95), _p(before, 95))} what it was"
+        text = f"{head} {_format_percentiles(now)}; the 7 days before: {_format_percentiles(before)}"
+        weight = importance if now.total >= MIN_TIMED else importance / 2
+        if min(now.total, before.total) >= MIN_TIMED:
+            ratio = format_ratio(_percentile(now, 95), _percentile(before, 95))
+            text += f"; p95 is {ratio} what it was"
             weight += 0.15 if _is_notable(now, before) else 0
-        yield Fact(text, f"{head} p95 {format_milliseconds(_p(now, 95))}", weight, kind=f"{dimension}s")
+        short = f"{head} p95 {format_milliseconds(_percentile(now, 95))}"
+        yield Fact(text, short, weight, kind=f"{dimension}s")
 
 
-def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
-    """Deployments that ran under several router versions, the busiest first, with the hours of each."""
+def _router_facts(groups: Iterable[LatencyGroup]) -> Iterator[Fact]:
+    """Yield deployments that ran under several router versions, busiest first, with the hours of each."""
     timed: Counter[str] = Counter()
-    versions: defaultdict[str, defaultdict[str, list[Group]]] = defaultdict(lambda: defaultdict(list))
+    versions: defaultdict[str, defaultdict[str, list[LatencyGroup]]] = defaultdict(lambda: defaultdict(list))
     for group in groups:
         timed[group.deployment] += group.histogram.total
         if group.router_version:
@@ -223,48 +217,45 @@ def _by_router_version(groups: Iterable[Group]) -> Iterator[Fact]:
     for deployment, by_version in sorted(versions.items(), key=lambda item: (-timed[item[0]], item[0])):
         ordered = sorted(by_version.items(), key=lambda item: (min(g.first for g in item[1]), item[0]))
         merged_versions = [(version, members, _merge(members)) for version, members in ordered]
-        enough = [entry for entry in merged_versions if entry[2].total >= FEWEST][-MAX_VERSIONS:]
+        enough = [entry for entry in merged_versions if entry[2].total >= MIN_TIMED][-MAX_VERSIONS:]
         if len(enough) < 2:  # noqa: PLR2004  a comparison needs two sides
             continue
         (_, _, old), (newest, _, new) = enough[-2:]
-        ratio = format_ratio(_p(new, 95), _p(old, 95))
+        ratio = format_ratio(_percentile(new, 95), _percentile(old, 95))
         change = (
-            f"{format_name(deployment)} by router version: under {format_name(newest)} p95 is {ratio} that of the "
-            "version before"
+            f"{format_name(deployment)} by router version: under {format_name(newest)} "
+            f"p95 is {ratio} that of the previous one"
         )
         parts = [
-            f"{format_name(version)} ({_span(members)}): {_figures(histogram)}"
+            f"{format_name(version)} ({_format_seen(members)}): {_format_percentiles(histogram)}"
             for version, members, histogram in enough
         ]
         text = f"{change}; first to last hour seen: {'; '.join(parts)}"
         yield Fact(text, change, 1.0 if _is_notable(new, old) else 0.5, kind="router comparisons")
 
 
-def _span(groups: Iterable[Group]) -> str:
+def _format_seen(groups: Iterable[LatencyGroup]) -> str:
     members = list(groups)
     return f"{format_time(min(g.first for g in members))} to {format_time(max(g.last for g in members))}"
 
 
-def _merge(groups: Iterable[Group]) -> Histogram:
-    counts: Counter[int] = Counter()
-    for group in groups:
-        counts.update(group.histogram.counts)
-    return Histogram(dict(counts))
+def _merge(groups: Iterable[LatencyGroup]) -> Histogram:
+    return Histogram.total_of(group.histogram.counts for group in groups)
 
 
-def _p(histogram: Histogram, percentile: int) -> float:
+def _percentile(histogram: Histogram, percentile: int) -> float:
     return histogram.quantile(percentile / 100) or 0.0
 
 
 def _is_notable(new: Histogram, old: Histogram) -> bool:
-    ratio = _p(new, 95) / _p(old, 95)
-    return max(ratio, 1 / ratio) >= NOTABLE
+    ratio = _percentile(new, 95) / _percentile(old, 95)
+    return max(ratio, 1 / ratio) >= NOTABLE_P95_RATIO
 
 
-def _figures(histogram: Histogram) -> str:
+def _format_percentiles(histogram: Histogram) -> str:
     if not histogram.total:
         return "no timed requests"
-    quantiles = ", ".join(f"p{p} {format_milliseconds(_p(histogram, p))}" for p in (50, 95, 99))
+    quantiles = ", ".join(f"p{p} {format_milliseconds(_percentile(histogram, p))}" for p in (50, 95, 99))
     return f"{quantiles} over {format_count(histogram.total, 'timed request')}"
 
 

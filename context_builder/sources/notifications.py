@@ -1,7 +1,7 @@
-"""Alerts that were sent or failed: answers "was anybody paged, and which alerts did not get through?".
+"""Alerts that were sent or failed: answers "was anyone paged, and which alerts did not get through?".
 
-Columns: provider, channel, subject, status (sent, failed), error of a failed one, and when (UTC). Alerts that
-are alike are told once, with how often. Those without a deployment belong to the gateway as a whole.
+Columns: provider, channel, subject, status (sent, failed), error of a failed alert, and time (UTC). Similar
+alerts are one fact with a count. Alerts without a deployment belong to the gateway as a whole.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.event_window import EventWindow, nearness, occasions, recent
+from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.log_templates import templates_of
-from context_builder.text.formatting import format_name
+from context_builder.telemetry.row_count import count_rows
+from context_builder.text.formatting import format_list, format_name
 from context_builder.text.sanitize import quote
 from models import Incident, Notification, NotificationStatus
 from models.database import ReadSession
 
-NEWEST = 500
-"""Alerts that are read of each status, so that those sent hide no failed ones; the others are counted."""
-MOST = 30
+MAX_ALERTS_READ = 500
+"""Newest alerts that are read of each status, so that sent ones hide no failed ones; the rest are counted."""
+MAX_FACTS = 30
 _MAX_CHARACTERS = 400
-_INCIDENTS_NAMED = 3
+_MAX_INCIDENTS = 3
 
 _IMPORTANCE = {NotificationStatus.FAILED: 0.85, NotificationStatus.SENT: 0.45}
 _UNREACHED_IMPORTANCE = 1.0
-"""Of failed alerts about an incident of which no alert got through."""
+"""Importance of failed alerts about an incident for which no alert got through."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One notification, with the beginnings of its texts."""
+    """One notification, with its texts cut to _MAX_CHARACTERS."""
 
     created_at: datetime
     provider: str
@@ -48,29 +49,29 @@ class Alert:
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Failed alerts, then those that were sent."""
-    span = recent(request)
-    condition = and_(span.holds(Notification.created_at), _in_scope(request))
+    """Return failed alerts, then sent ones."""
+    span = recent_window(request)
+    condition = and_(span.contains(Notification.created_at), _in_scope(request))
     totals, alerts = {}, []
     async with stores.snapshot.session() as session:
         for status in _IMPORTANCE:
             of_status = and_(condition, Notification.status == status.value)
-            counted = select(func.count()).select_from(Notification).where(of_status)
-            totals[status] = await session.scalar(counted) or 0
-            alerts += await _newest(session, of_status)
-        unreached = await _unreached(session, alerts, request)
+            totals[status] = await count_rows(session, Notification, of_status)
+            alerts += await _load_newest(session, of_status)
+        unreached = await _load_unreached(session, alerts, request)
     if not alerts:
         return Section(f"no alerts were sent or failed {span}", status=Status.EMPTY)
     templates = await asyncio.to_thread(templates_of, {alert.subject for alert in alerts})
     groups: defaultdict[tuple[str, ...], list[Alert]] = defaultdict(list)
     for alert in alerts:
         groups[alert.status, alert.provider, alert.channel, templates[alert.subject]].append(alert)
-    facts = [_fact(alike, unreached, span) for alike in groups.values()]
-    facts.sort(key=lambda fact: -fact.importance)
+    facts = by_importance(_fact(alike, unreached, span) for alike in groups.values())
     counts = ", ".join(f"{total:,} {status}" for status, total in totals.items())
-    part = f"; the newest {NEWEST} of each were read" if max(totals.values()) > NEWEST else ""
-    listed = f"; {len(facts):,} different ones, {MOST} are listed" if len(facts) > MOST else ""
-    return Section(f"alerts {span}: {counts}{part}{listed}", tuple(facts[:MOST]))
+    part = (
+        f"; the newest {MAX_ALERTS_READ} of each were read" if max(totals.values()) > MAX_ALERTS_READ else ""
+    )
+    listed = f"; {len(facts):,} distinct, {MAX_FACTS} listed" if len(facts) > MAX_FACTS else ""
+    return Section(f"alerts {span}: {counts}{part}{listed}", facts[:MAX_FACTS])
 
 
 def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
@@ -80,7 +81,7 @@ def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
     return or_(Notification.deployment_id.in_(ids), Notification.deployment_id.is_(None))
 
 
-async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[Alert]:
+async def _load_newest(session: ReadSession, condition: ColumnElement[bool]) -> list[Alert]:
     rows = await session.execute(
         select(
             Notification.created_at,
@@ -93,7 +94,7 @@ async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[
         )
         .where(condition)
         .order_by(Notification.created_at.desc(), Notification.id.desc())
-        .limit(NEWEST)
+        .limit(MAX_ALERTS_READ)
     )
     return [
         Alert(at, provider, channel, subject, NotificationStatus(status), error, incident_id)
@@ -101,10 +102,10 @@ async def _newest(session: ReadSession, condition: ColumnElement[bool]) -> list[
     ]
 
 
-async def _unreached(
+async def _load_unreached(
     session: ReadSession, alerts: Sequence[Alert], request: ContextRequest
 ) -> dict[int, str]:
-    """Public ids of incidents of which alerts failed and, by `as_of`, none got through."""
+    """Load public ids of incidents for which alerts failed and, by `as_of`, none got through."""
     failed = {alert.incident_id for alert in alerts if alert.status is NotificationStatus.FAILED}
     ids = sorted(number for number in failed if number is not None)
     if not ids:
@@ -125,33 +126,29 @@ async def _unreached(
 
 
 def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) -> Fact:
-    """What one or several alerts say; `alike` has the newest first."""
+    """Describe similar alerts as one fact; `alike` is sorted newest first."""
     newest = alike[0]
-    when = occasions(alike[-1].created_at, newest.created_at)
+    when = period_text(alike[-1].created_at, newest.created_at)
     often = f" {len(alike):,} times" if len(alike) > 1 else ""
     outcome = f"{'FAILED' if newest.status is NotificationStatus.FAILED else 'sent'}{often} {when}"
     others = len({alert.subject for alert in alike}) - 1
     like_it = f" and {others:,} like it" if others else ""
     short = f"{format_name(newest.provider)} alert to {format_name(newest.channel)} {outcome}: "
     error = f"; error: {quote(newest.error)}" if newest.error else ""
-    lost = _named_incidents({unreached[i] for alert in alike if (i := alert.incident_id) in unreached})
+    lost = _format_unreached({unreached[i] for alert in alike if (i := alert.incident_id) in unreached})
     importance = _UNREACHED_IMPORTANCE if lost else _IMPORTANCE[newest.status]
     return Fact(
         f"{short}{quote(newest.subject)}{like_it}{error}{lost}",
         f"{short}{quote(newest.subject, limit=80)}{like_it}{lost}",
-        importance * (0.7 + 0.3 * nearness(newest.created_at, span.until)),
+        importance * (0.7 + 0.3 * proximity(newest.created_at, span.until)),
         kind="notifications",
     )
 
 
-def _named_incidents(public_ids: Collection[str]) -> str:
-    """Says of which incidents nobody heard; empty where there are none."""
-    if not public_ids:
-        return ""
-    names = [format_name(public_id) for public_id in sorted(public_ids)]
-    more = len(names) - _INCIDENTS_NAMED
-    listed = ", ".join(names[:_INCIDENTS_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    return f"; no alert about {listed} got through"
+def _format_unreached(public_ids: Collection[str]) -> str:
+    """Format the incidents for which no alert got through; empty if there are none."""
+    names = format_list(sorted(public_ids), _MAX_INCIDENTS)
+    return f"; no alert about {names} got through" if public_ids else ""
 
 
 source = ContextSource("notifications", "N", frozenset({Topic.INCIDENTS}), 2.0, read)

@@ -1,9 +1,9 @@
 """Quality scores: answers "did answers get worse, of which model and at which task?".
 
-Columns: mean score (0 to 1), scores that had arrived, coverage (% of the answered requests that they are of),
-in the hours that the window touches and in the 7 days before; by model, task type and deployment. Scores are
+Columns: mean score (0 to 1), scores that had arrived, coverage (% of answered requests that have a score), in
+the hours that the window touches and in the 7 days before; by model, task type and deployment. Scores are
 dated by the hour in which they arrived: those of the hour in progress at `as_of` (UTC) count only when the
-question is about now, since at a past moment it is not known which of them had arrived.
+question is about now, since at a past moment it is unknown which of them had arrived.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import whole_minutes
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.rollups import baseline_of, in_window, rollup_scope, scored_by
+from context_builder.question.time_phrases import floor_to_minute
+from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.telemetry.comparison import compare_to_baseline
+from context_builder.telemetry.rollups import baseline_window, rollup_scope, scored_by
 from context_builder.text.formatting import format_count, format_name, format_percent, format_time
 from models import Deployment, QualityRollup, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.quality_log import MILLION
 
-FEWEST = 20
-"""With fewer scores on a side, means are not compared."""
-NOTABLE = 0.03
-"""A difference of means that is worth an engineer's look."""
-STANDARD_ERRORS = 3
-"""How many standard errors a notable difference has at the least."""
-LOW_PERCENT = 5
-"""Below this coverage, or below half of what it was, scores say little yet."""
+MIN_SCORES = 20
+"""Minimum of scores on each side for a comparison of means."""
+NOTABLE_MEAN_CHANGE = 0.03
+"""Difference of means that an engineer should look at."""
+MIN_STANDARD_ERRORS = 3
+"""Minimum standard errors of a notable difference."""
+LOW_COVERAGE_PERCENT = 5
+"""Coverage below which, as below half of the baseline's, scores are not representative yet."""
 MAX_ROWS = 2_000
-"""Deployments x tasks that are read of each side, those with the most scores or requests."""
+"""Combinations of deployment and task read of each side, those with the most scores or requests."""
 MAX_GROUPS = 12
 _WEIGHTS = {"model": 0.6, "task type": 0.55, "deployment": 0.5}
 _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of one side of the comparison, and the answered requests that they are of."""
+class ScoreSums:
+    """Sums of scores on one side of the comparison, and the answered requests they belong to."""
 
     number: int = 0
     total: int = 0
@@ -52,8 +53,8 @@ class Scores:
     """Sum of squares in millionths."""
     answered: int = 0
 
-    def __add__(self, other: Scores) -> Scores:
-        return Scores(
+    def __add__(self, other: ScoreSums) -> ScoreSums:
+        return ScoreSums(
             self.number + other.number,
             self.total + other.total,
             self.squares + other.squares,
@@ -62,69 +63,68 @@ class Scores:
 
     @property
     def mean(self) -> float:
-        """From 0 to 1; there are scores."""
+        """Return the mean score, from 0 to 1. Requires at least one score."""
         return self.total / self.number / MILLION
 
     @property
     def squared_error(self) -> float:
-        """Square of the standard error of the mean; there are at least two scores."""
+        """Return the squared standard error of the mean. Requires at least two scores."""
         variance = self.squares / self.number / MILLION - self.mean**2
         return max(0.0, variance) / (self.number - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """Scores, or answered requests, that agree in all dimensions."""
+class ScoreCell:
+    """Scores, or answered requests, that share all dimensions."""
 
     model: str
     deployment: str
     task_type: str
     in_window: bool
-    scores: Scores
+    scores: ScoreSums
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Means of each dimension beside those before, the drops that are no chance first."""
+    """Return means by dimension compared with the baseline, significant drops first."""
     hours = _hours(request)
     async with stores.snapshot.session() as session:
-        cells, gaps = await _cells(session, request, hours)
-    now = sum((cell.scores for cell in cells if cell.in_window), Scores())
-    before = sum((cell.scores for cell in cells if not cell.in_window), Scores())
+        cells, gaps = await _load_cells(session, request, hours)
+    now = sum((cell.scores for cell in cells if cell.in_window), ScoreSums())
+    before = sum((cell.scores for cell in cells if not cell.in_window), ScoreSums())
     span = f"requests of {format_time(hours.start)} to {format_time(hours.end)}"
     if not now.number and not before.number:
         header = f"no quality scores had arrived for {span} or the 7 days before"
         return Section(header, status=Status.EMPTY, gaps=gaps)
     facts = [
-        *_by(cells, "model", lambda cell: cell.model),
-        *_by(cells, "task type", lambda cell: cell.task_type),
-        *_by(cells, "deployment", lambda cell: cell.deployment),
+        *_dimension_facts(cells, "model", lambda cell: cell.model),
+        *_dimension_facts(cells, "task type", lambda cell: cell.task_type),
+        *_dimension_facts(cells, "deployment", lambda cell: cell.deployment),
     ]
     return Section(
-        f"{span}: {_figures(now)}; the 7 days before: {_figures(before)}",
-        tuple(sorted(facts, key=lambda fact: -fact.importance)),
+        f"{span}: {_format_scores(now)}; the 7 days before: {_format_scores(before)}",
+        by_importance(facts),
         Status.OK if facts else Status.EMPTY,
         gaps,
     )
 
 
 def _hours(request: ContextRequest) -> Window:
-    """The hours that the window touches, so far as they had passed."""
+    """Return the hours that the window touches, cut off at `as_of`."""
     start = request.window.start.replace(minute=0)
     end = request.window.end.replace(minute=0)
     if end < request.window.end:
         end += _HOUR
-    return Window(start, min(end, whole_minutes(request.as_of)))
+    return Window(start, min(end, floor_to_minute(request.as_of)))
 
 
-async def _cells(
+async def _load_cells(
     session: ReadSession, request: ContextRequest, hours: Window
-) -> tuple[list[Cell], tuple[str, ...]]:
-    past = baseline_of(hours)
+) -> tuple[list[ScoreCell], tuple[str, ...]]:
     scope = await rollup_scope(session, request)
     in_scope = await rollup_scope(session, request, QualityRollup)
     scored = and_(
-        scored_by(request.as_of, live=request.live),
-        QualityRollup.bucket_start >= past.start,
+        scored_by(request.as_of, is_now=request.is_now),
+        QualityRollup.bucket_start >= baseline_window(hours).start,
         QualityRollup.bucket_start < hours.end,
     )
     in_hours = case((QualityRollup.bucket_start >= hours.start, 1), else_=0)
@@ -139,19 +139,19 @@ async def _cells(
         .order_by(number.desc(), func.min(QualityRollup.id))
         .limit(MAX_ROWS)
     )
-    cells = [Cell(*row[:3], bool(row[3]), Scores(*map(int, row[4:]))) for row in rows]
-    now, before = in_window(RequestRollup, hours), in_window(RequestRollup, past)
-    keys = (*dimensions, RequestRollup.task_type, case((now, 1), else_=0))
+    cells = [ScoreCell(*row[:3], bool(row[3]), ScoreSums(*map(int, row[4:]))) for row in rows]
+    covered, side = compare_to_baseline(RequestRollup, hours)
+    keys = (*dimensions, RequestRollup.task_type, side)
     answered = func.sum(RequestRollup.requests)
     rows = await session.execute(
         select(*keys, answered)
         .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(or_(now, before), RequestRollup.status == RequestStatus.SUCCESS, scope.condition)
+        .where(covered, RequestRollup.status == RequestStatus.SUCCESS, scope.condition)
         .group_by(*keys)
         .order_by(answered.desc(), func.min(RequestRollup.id))
         .limit(MAX_ROWS)
     )
-    cells += [Cell(*row[:3], bool(row[3]), Scores(answered=int(row[4]))) for row in rows]
+    cells += [ScoreCell(*row[:3], bool(row[3]), ScoreSums(answered=int(row[4]))) for row in rows]
     gaps = scope.gaps
     if request.scope.tiers or request.scope.user_ids:
         unknown = await session.scalar(select(number).where(scored, QualityRollup.tier == ""))
@@ -160,9 +160,13 @@ async def _cells(
     return cells, gaps
 
 
-def _by(cells: Iterable[Cell], dimension: str, name_of: Callable[[Cell], str]) -> Iterator[Fact]:
-    """One fact per group that has scores in the window, those with the most first."""
-    sides: defaultdict[str, dict[bool, Scores]] = defaultdict(lambda: {True: Scores(), False: Scores()})
+def _dimension_facts(
+    cells: Iterable[ScoreCell], dimension: str, name_of: Callable[[ScoreCell], str]
+) -> Iterator[Fact]:
+    """Yield the most important facts, one per group that has scores in the window."""
+    sides: defaultdict[str, dict[bool, ScoreSums]] = defaultdict(
+        lambda: {True: ScoreSums(), False: ScoreSums()}
+    )
     for cell in cells:
         sides[name_of(cell)][cell.in_window] += cell.scores
     ranked = sorted(sides.items(), key=lambda item: (-item[1][True].number, item[0]))
@@ -179,31 +183,31 @@ def _by(cells: Iterable[Cell], dimension: str, name_of: Callable[[Cell], str]) -
     yield from sorted(facts, key=lambda fact: -fact.importance)[:MAX_GROUPS]
 
 
-def _fact(name: str, weight: float, now: Scores, before: Scores) -> Fact:
+def _fact(name: str, weight: float, now: ScoreSums, before: ScoreSums) -> Fact:
     head = f"{name}: mean quality {now.mean:.3f}"
-    text = f"{name}: {_figures(now)}; the 7 days before: {_figures(before)}"
-    if min(now.number, before.number) < FEWEST:
+    text = f"{name}: {_format_scores(now)}; the 7 days before: {_format_scores(before)}"
+    if min(now.number, before.number) < MIN_SCORES:
         return Fact(f"{text}; too few scores to compare", head, weight / 2, kind="quality comparisons")
     difference = now.mean - before.mean
     text += f"; {'down' if difference < 0 else 'up'} {abs(difference):.3f}"
     error = math.sqrt(now.squared_error + before.squared_error)
-    notable = abs(difference) >= NOTABLE and abs(difference) >= STANDARD_ERRORS * error
+    notable = abs(difference) >= NOTABLE_MEAN_CHANGE and abs(difference) >= MIN_STANDARD_ERRORS * error
     if notable:
-        text += ", more than chance"
+        text += ", significant"
         head += f", {'DOWN' if difference < 0 else 'up'} {abs(difference):.3f} from the 7 days before"
         weight = 0.9 + weight / 10 if difference < 0 else 0.75
-    if _is_low(now, before):
+    if _has_low_coverage(now, before):
         text += "; LOW coverage, most scores may still arrive"
     return Fact(text, head, weight, kind="quality comparisons")
 
 
-def _is_low(now: Scores, before: Scores) -> bool:
-    """Whether few of the scores to be expected are there."""
-    low = now.number * 100 < now.answered * LOW_PERCENT
+def _has_low_coverage(now: ScoreSums, before: ScoreSums) -> bool:
+    """Return whether most of the expected scores are missing."""
+    low = now.number * 100 < now.answered * LOW_COVERAGE_PERCENT
     return low or 2 * now.number * before.answered < before.number * now.answered
 
 
-def _figures(scores: Scores) -> str:
+def _format_scores(scores: ScoreSums) -> str:
     if not scores.number:
         return f"no scores of {format_count(scores.answered, 'answered request')}"
     covered = format_percent(min(scores.number, scores.answered), scores.answered)

@@ -1,55 +1,56 @@
-"""Similar past incidents: answers "has this happened before, and what mended it?".
+"""Similar past incidents: answers "has this happened before, and what fixed it?".
 
-Columns: similarity (cosine, 0 to 1), title, target, when (UTC), root cause and resolution, whether these are
-a draft that nobody has approved, and how often it recurred. Only what was known before `as_of`; asked with
-every active incident, and with the question.
+Columns: similarity (cosine, 0 to 1), title, target, start (UTC), root cause and resolution, whether these are
+an unapproved draft, and recurrences. Only what was known before `as_of`; memory is queried with every active
+incident and with the question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, case, or_, select
+from sqlalchemy import case, select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.telemetry.incident_state import severity_rank, unresolved_at
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
-from memory.recall.results import Recall, RecallQuery, Recollection
+from memory.recall.results import Recall, RecalledIncident, RecallQuery
 from memory.text.recipe import query_text
-from models import Incident, Provenance, ReviewStatus, Severity
+from models import Incident, Provenance, ReviewStatus
 from models.database import ReadSession
 
-_NOTHING_RESOLVED = "no incident had been resolved by then"
+_NONE_RESOLVED = "no incident had been resolved by then"
 _UNAPPROVED = {
     Provenance.HUMAN: " (a draft)",
-    Provenance.MODEL: " (a draft written by a model, approved by nobody)",
+    Provenance.MODEL: " (an unapproved draft written by a model)",
     Provenance.IMPORT: " (an imported draft)",
     Provenance.CODE: " (a draft)",
 }
-_ASKED_FOR = 0.3
-"""What a precedent is worth more where the question asks whether there is one."""
-_DRAFT_SHARE = 0.7
-"""What a draft's importance is of that of something approved."""
+_HISTORY_BONUS = 0.3
+"""Added importance of a precedent when the question asks for one."""
+_DRAFT_WEIGHT = 0.7
+"""Importance factor of a draft compared with an approved text."""
 MAX_QUERIES = 4
 MAX_RECALLED = 4
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """What memory holds that resembles what is going on, or that it holds nothing alike."""
+    """Return past incidents that resemble the current ones or the question, or that there are none."""
     async with stores.snapshot.session() as session:
         if (
             await session.scalar(select(Incident.id).where(Incident.resolved_at < request.as_of).limit(1))
             is None
         ):
-            return Section(_NOTHING_RESOLVED, status=Status.EMPTY)
-        names = {_query(incident): incident.public_id for incident in await _ongoing(session, request)}
+            return Section(_NONE_RESOLVED, status=Status.EMPTY)
+        names = {_query(incident): incident.public_id for incident in await _load_ongoing(session, request)}
         queries = [*names, RecallQuery(text=request.question)]
         recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MAX_RECALLED)
     # The question may find an incident that it names itself.
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
     if not found:
-        return Section(_nothing(recall), status=Status.EMPTY)
+        return Section(_format_no_match(recall), status=Status.EMPTY)
     asked_for = Topic.HISTORY in request.topics
     facts = tuple(_fact(each, names.get(each.query), asked_for=asked_for) for each in found)
     missed = [format_name(names[miss.query]) for miss in recall.misses if miss.query in names]
@@ -65,32 +66,29 @@ def _query(incident: Incident) -> RecallQuery:
     )
 
 
-async def _ongoing(session: ReadSession, request: ContextRequest) -> Sequence[Incident]:
-    """The incidents to find precedents for: those the question names, else the active ones.
+async def _load_ongoing(session: ReadSession, request: ContextRequest) -> Sequence[Incident]:
+    """Load the incidents to find precedents for: the named ones, else the active ones.
 
-    Those that hit a deployment in scope come first, then the worst.
+    Incidents on a deployment in scope come first, then the most severe.
     """
-    chosen: ColumnElement[bool]
-    if request.scope.incident_ids:
-        chosen = Incident.id.in_(request.scope.incident_ids)
-    else:
-        chosen = or_(Incident.resolved_at.is_(None), Incident.resolved_at > request.as_of)
+    named = request.scope.incident_ids
+    chosen = Incident.id.in_(named) if named else unresolved_at(request.as_of)
     here = Incident.deployment_id.in_(request.scope.deployment_ids)
     elsewhere = case((here, 0), else_=1)
-    severity = case({severity.value: rank for rank, severity in enumerate(Severity)}, value=Incident.severity)
     found = await session.scalars(
         select(Incident)
         .where(Incident.started_at <= request.as_of, chosen)
-        .order_by(elsewhere, severity, Incident.started_at.desc(), Incident.id)
+        .order_by(elsewhere, severity_rank(), Incident.started_at.desc(), Incident.id)
         .limit(MAX_QUERIES - 1)
     )
     return found.all()
 
 
-def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> Fact:
-    """`asked` is the public id of the incident that it was found by; None: the question.
+def _fact(recollection: RecalledIncident, asked: str | None, *, asked_for: bool) -> Fact:
+    """Describe a recalled incident.
 
-    `asked_for` says whether the question asks for the past.
+    `asked` is the public id of the incident that it was found by; None: the question. `asked_for` tells
+    whether the question asks about the past.
     """
     like = "the question" if asked is None else format_name(asked)
     head = (
@@ -100,14 +98,14 @@ def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> 
     if recollection.target:
         head += f", on {quote(recollection.target, limit=100)}"
     if recollection.recurrences > 1:
-        head += f"; {recollection.recurrences} times in all, last {format_time(recollection.last_seen)}"
+        head += f"; {recollection.recurrences} times in total, last {format_time(recollection.last_seen)}"
     doubt = (
         _UNAPPROVED[Provenance(recollection.provenance)]
         if recollection.status != ReviewStatus.APPROVED
         else ""
     )
-    cause = f"; cause then{doubt}: {quote(recollection.root_cause)}" if recollection.root_cause else ""
-    fix = f"; fix then{doubt}: {quote(recollection.resolution)}" if recollection.resolution else ""
+    cause = f"; past cause{doubt}: {quote(recollection.root_cause)}" if recollection.root_cause else ""
+    fix = f"; past fix{doubt}: {quote(recollection.resolution)}" if recollection.resolution else ""
     return Fact(
         f"{head}{fix}{cause}",
         f"{head}{fix}" if cause else "",
@@ -116,18 +114,18 @@ def _fact(recollection: Recollection, asked: str | None, *, asked_for: bool) -> 
     )
 
 
-def _importance(recollection: Recollection, *, asked_for: bool) -> float:
-    likeness = 0.4 + 0.6 * max(0.0, recollection.similarity) + (_ASKED_FOR if asked_for else 0.0)
-    trust = 1.0 if recollection.status == ReviewStatus.APPROVED else _DRAFT_SHARE
+def _importance(recollection: RecalledIncident, *, asked_for: bool) -> float:
+    likeness = 0.4 + 0.6 * max(0.0, recollection.similarity) + (_HISTORY_BONUS if asked_for else 0.0)
+    trust = 1.0 if recollection.status == ReviewStatus.APPROVED else _DRAFT_WEIGHT
     return trust * min(0.95, likeness)
 
 
-def _nothing(recall: Recall) -> str:
+def _format_no_match(recall: Recall) -> str:
     if recall.recollections:
-        return "nothing similar in memory but what the question names"
+        return "nothing similar in memory except what the question names"
     seen = [miss.best_similarity for miss in recall.misses if miss.best_similarity is not None]
     if not seen:
-        return _NOTHING_RESOLVED
+        return _NONE_RESOLVED
     return f"nothing similar in memory (closest similarity {max(seen):.2f})"
 
 

@@ -1,8 +1,8 @@
-"""Single requests to look at: answers "which request failed or was slow, and why was it routed there?".
+"""Example requests: answers "which request failed or was slow, and why was it routed there?".
 
 Columns: request id, time (UTC), deployment, tier, user, status, error code, latency (ms), router version and
-routing reason. The newest failed ones by index; slow ones by the examples that the rollups keep, each the
-slowest of its hour and kind. The log itself is never scanned.
+routing reason. The newest failed requests come from an index, slow ones from the examples that the rollups
+keep, each the slowest of its bucket. The log itself is never scanned.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from sqlalchemy import Select, select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.newest_requests import hidden_users, newest_failed, newest_of_users
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
 from context_builder.telemetry.rollups import in_window, rollup_scope
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
 from context_builder.text.sanitize import quote
 from models import Deployment, Request, RequestRollup, User
 from models.database import ReadSession
 
-FAILED_SHOWN = 8
-SLOW_SHOWN = 5
-NAMED_SHOWN = 20
-NEWEST_OF_USERS = 500
-"""Rollups know no users: the slow requests of named users are looked for among so many of their newest."""
+MAX_FAILED = 8
+MAX_SLOW = 5
+MAX_NAMED = 20
+MAX_OF_USERS = 500
+"""Rollups have no users: slow requests of named users are looked for among this many of their newest."""
 _LATENCY = frozenset({Topic.LATENCY})
 _ERRORS = frozenset({Topic.ERRORS})
 
 
 @dataclass(slots=True)
-class Example:
-    """A request with the names behind its ids, and why it is shown."""
+class ExampleRequest:
+    """A request with the names for its ids and the reasons why it is shown."""
 
     request: Request
     deployment: str
@@ -44,21 +44,21 @@ class Example:
 
     @property
     def tier(self) -> str | None:
-        """The user's tier when the request was made; None: tier or budget changed later."""
+        """Return the user's tier at the time of the request; None: tier or budget changed later."""
         return self.user.tier if self.user.updated_at <= self.request.created_at else None
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """The requests that the question names, the newest failed ones and slow ones of the window."""
-    named_ids = request.scope.request_ids[:NAMED_SHOWN]
+    """Return the named requests, and the newest failed and the slowest requests of the window."""
+    named_ids = request.scope.request_ids[:MAX_NAMED]
     async with stores.snapshot.session() as session:
-        failed = (await session.scalars(_newest_failed(request))).all()
-        slow = await _slow(session, request)
-        examples = await _examples(session, {*named_ids, *failed, *slow})
-        hidden = await hidden_users(session, request)
-    _give_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
-    _give_reason(examples, failed, "failed", 0.7, _ERRORS)
-    _give_reason(examples, slow, "slow", 0.6, _LATENCY)
+        failed = (await session.scalars(_select_failed(request))).all()
+        slow = await _load_slow(session, request)
+        examples = await _load_examples(session, {*named_ids, *failed, *slow})
+        hidden = await count_changed_users(session, request)
+    _add_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
+    _add_reason(examples, failed, "failed", 0.7, _ERRORS)
+    _add_reason(examples, slow, "slow", 0.6, _LATENCY)
     gaps = _gaps(examples.values(), hidden)
     if not examples:
         return Section("no failed or timed requests in the window", status=Status.EMPTY, gaps=gaps)
@@ -70,14 +70,14 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(header, tuple(_fact(example) for example in ranked), gaps=gaps)
 
 
-def _give_reason(
-    examples: Mapping[int, Example],
+def _add_reason(
+    examples: Mapping[int, ExampleRequest],
     ids: Iterable[int],
     reason: str,
     importance: float,
     topics: frozenset[Topic],
 ) -> None:
-    """Notes why these requests are shown; the first of them are the most important."""
+    """Add a reason to show these requests; the first of them are the most important."""
     for rank, number in enumerate(number for number in ids if number in examples):
         example = examples[number]
         example.reasons.append(reason)
@@ -85,18 +85,18 @@ def _give_reason(
         example.importance = max(example.importance, importance - 0.02 * rank)
 
 
-def _newest_failed(request: ContextRequest) -> Select[int]:
-    newest = newest_failed(request, FAILED_SHOWN)
-    return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(FAILED_SHOWN)
+def _select_failed(request: ContextRequest) -> Select[int]:
+    newest = newest_failed(request, MAX_FAILED)
+    return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(MAX_FAILED)
 
 
-async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
-    """The slowest by the rollups' examples; of named users, whom rollups do not know, among the newest."""
+async def _load_slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
+    """Load ids of slow requests: the rollups' examples or, for named users, the slowest of their newest."""
     if request.scope.user_ids:
-        newest = newest_of_users(request, NEWEST_OF_USERS, Request.latency_ms.is_not(None))
+        newest = newest_of_users(request, MAX_OF_USERS, Request.latency_ms.is_not(None))
         return (
             await session.scalars(
-                select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(SLOW_SHOWN)
+                select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(MAX_SLOW)
             )
         ).all()
     rollups = await rollup_scope(session, request)
@@ -108,42 +108,40 @@ async def _slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
             RequestRollup.slowest_request_id.is_not(None),
         )
         .order_by(RequestRollup.slowest_ms.desc(), RequestRollup.slowest_request_id)
-        .limit(SLOW_SHOWN)
+        .limit(MAX_SLOW)
     )
     return [number for number in found if number is not None]
 
 
-async def _examples(session: ReadSession, ids: Collection[int]) -> dict[int, Example]:
+async def _load_examples(session: ReadSession, ids: Collection[int]) -> dict[int, ExampleRequest]:
     rows = await session.execute(
         select(Request, Deployment.public_id, User)
         .join(Deployment, Deployment.id == Request.deployment_id)
         .join(User, User.id == Request.user_id)
         .where(Request.id.in_(sorted(ids)))
     )
-    return {row[0].id: Example(row[0], row[1], row[2]) for row in rows}
+    return {row[0].id: ExampleRequest(row[0], row[1], row[2]) for row in rows}
 
 
-def _gaps(examples: Iterable[Example], hidden: int) -> tuple[str, ...]:
+def _gaps(examples: Iterable[ExampleRequest], hidden: int) -> tuple[str, ...]:
     gaps = []
     unknown = sorted({example.user.public_id for example in examples if example.tier is None})
     if unknown:
         names = ", ".join(format_name(name) for name in unknown)
         gaps.append(f"the tier of {names} when these requests were made: tier or budget changed later")
     if hidden:
-        gaps.append(
-            f"failed requests by tier of {format_count(hidden, 'user')} whose tier or budget changed "
-            "after the window began"
-        )
+        users = format_count(hidden, "user")
+        gaps.append(f"failed requests by tier of {users} whose tier or budget changed after the window began")
     return tuple(gaps)
 
 
-def _fact(example: Example) -> Fact:
+def _fact(example: ExampleRequest) -> Fact:
     request = example.request
     outcome = request.status + (f" {format_name(request.error_code)}" if request.error_code else "")
     latency = f", {format_milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
     head = (
-        f"{format_name(request.public_id)} ({', '.join(example.reasons)}) at {format_time(request.created_at)} "
-        f"on {format_name(example.deployment)}: {outcome}{latency}"
+        f"{format_name(request.public_id)} ({', '.join(example.reasons)}) at "
+        f"{format_time(request.created_at)} on {format_name(example.deployment)}: {outcome}{latency}"
     )
     details = [f"user {format_name(example.user.public_id)}"]
     if example.tier:
@@ -151,12 +149,9 @@ def _fact(example: Example) -> Fact:
     if request.router_version:
         details.append(f"router {format_name(request.router_version)}")
     if request.routing_reason:
-        details.append(f"routing reason {quote(_compact(request.routing_reason))}")
+        reason = json.dumps(request.routing_reason, sort_keys=True, ensure_ascii=False)
+        details.append(f"routing reason {quote(reason)}")
     return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics, kind="requests")
-
-
-def _compact(reason: object) -> str:
-    return json.dumps(reason, sort_keys=True, ensure_ascii=False, separators=(", ", ": "))
 
 
 source = ContextSource("requests", "R", frozenset({Topic.ERRORS, Topic.LATENCY}), 3.0, read)

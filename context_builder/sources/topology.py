@@ -1,8 +1,8 @@
-"""The gateway itself: answers "which models are served, by which backends, where, and for whom?".
+"""Topology of the gateway: answers "which models are served, by which backends, where, and for whom?".
 
 Columns: models with their deployments (backend, region, version), backends with the models they serve, tiers
-with the number of their users; changes and times in UTC. The same for every question about the same moment,
-whatever its scope and window.
+with the number of their users; all as of one moment in UTC. The same for every question about that moment,
+regardless of scope and window.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ from sqlalchemy import case, func, select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.fleet import (
-    format_list,
-    is_overwritten,
-    known_deployments,
-    latest_accepted_report,
-)
-from context_builder.text.formatting import format_count, format_name
+from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
+from context_builder.text.formatting import format_count, format_list, format_name
+from context_builder.text.lists import format_items
 from models import Deployment, Tier, User
 from models.database import ReadSession
 
@@ -28,29 +24,30 @@ MAX_MODELS = 22
 MAX_BACKENDS = 12
 MAX_LISTED = 12
 _UNKNOWN = ""
-"""Tier of users whose tier was changed later."""
+"""Tier of users whose tier or budget changed later."""
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Models, backends and tiers, a line each."""
+    """Return one fact per model and backend, and one for the tiers."""
     async with stores.snapshot.session() as session:
         deployments = await known_deployments(session, request, all_of_them=True)
-        users = await _users(session, request)
+        users = await _count_users(session, request)
     if not deployments and not users:
         return Section("no deployments and no users are known", status=Status.EMPTY)
-    models, backends = _grouped(deployments, "model"), _grouped(deployments, "backend")
-    facts = [*_models(models, request), *_backends(backends)]
+    models, backends = _group_by(deployments, "model"), _group_by(deployments, "backend")
+    facts = [*_model_facts(models, request), *_backend_facts(backends)]
     if users:
-        facts.append(_tiers(users))
+        facts.append(_tier_fact(users))
     return Section(
-        f"the whole gateway: {format_count(len(deployments), 'deployment')} of {format_count(len(models), 'model')} on "
-        f"{format_count(len(backends), 'backend')}, {format_count(sum(users.values()), 'user')}",
+        f"the whole gateway: {format_count(len(deployments), 'deployment')} of "
+        f"{format_count(len(models), 'model')} on {format_count(len(backends), 'backend')}, "
+        f"{format_count(sum(users.values()), 'user')}",
         tuple(facts),
         gaps=tuple(_gaps(deployments, users, request)),
     )
 
 
-async def _users(session: ReadSession, request: ContextRequest) -> dict[str, int]:
+async def _count_users(session: ReadSession, request: ContextRequest) -> dict[str, int]:
     tier = case((User.updated_at <= latest_accepted_report(request), User.tier), else_=_UNKNOWN)
     rows = await session.execute(
         select(tier, func.count()).where(User.created_at <= request.as_of).group_by(tier)
@@ -58,28 +55,26 @@ async def _users(session: ReadSession, request: ContextRequest) -> dict[str, int
     return {row[0]: row[1] for row in rows}
 
 
-def _grouped(deployments: Sequence[Deployment], column: str) -> dict[str, list[Deployment]]:
-    """Deployments by model or backend, those with the most of them first."""
+def _group_by(deployments: Sequence[Deployment], column: str) -> dict[str, list[Deployment]]:
+    """Group deployments by model or backend, the largest group first."""
     groups: defaultdict[str, list[Deployment]] = defaultdict(list)
     for deployment in deployments:
         groups[getattr(deployment, column)].append(deployment)
     return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def _models(groups: dict[str, list[Deployment]], request: ContextRequest) -> Iterator[Fact]:
+def _model_facts(groups: dict[str, list[Deployment]], request: ContextRequest) -> Iterator[Fact]:
     names = list(groups)
     for model in names[:MAX_MODELS]:
-        places = [_place(deployment, request) for deployment in groups[model][:MAX_LISTED]]
-        more = len(groups[model]) - MAX_LISTED
-        rest = f" and {more:,} more" if more > 0 else ""
+        places = format_items([_format_place(one, request) for one in groups[model]], MAX_LISTED)
         short = f"model {format_name(model)} on {format_count(len(groups[model]), 'backend')}"
-        yield Fact(f"model {format_name(model)} on {', '.join(places)}{rest}", short, 0.6, kind="models")
+        yield Fact(f"model {format_name(model)} on {places}", short, 0.6, kind="models")
     if len(names) > MAX_MODELS:
         rest = format_list(names[MAX_MODELS:], MAX_LISTED)
         yield Fact(f"{len(names) - MAX_MODELS:,} more models: {rest}", "", 0.3, kind="models")
 
 
-def _place(deployment: Deployment, request: ContextRequest) -> str:
+def _format_place(deployment: Deployment, request: ContextRequest) -> str:
     details = []
     if not is_overwritten(deployment, request):
         details = [format_name(deployment.region)] if deployment.region else []
@@ -87,7 +82,7 @@ def _place(deployment: Deployment, request: ContextRequest) -> str:
     return format_name(deployment.backend) + (f" ({', '.join(details)})" if details else "")
 
 
-def _backends(groups: dict[str, list[Deployment]]) -> Iterator[Fact]:
+def _backend_facts(groups: dict[str, list[Deployment]]) -> Iterator[Fact]:
     names = list(groups)
     for backend in names[:MAX_BACKENDS]:
         models = format_list([deployment.model for deployment in groups[backend]], MAX_LISTED)
@@ -98,19 +93,19 @@ def _backends(groups: dict[str, list[Deployment]]) -> Iterator[Fact]:
         yield Fact(f"{len(names) - MAX_BACKENDS:,} more backends: {rest}", "", 0.3, kind="backends")
 
 
-def _tiers(users: dict[str, int]) -> Fact:
+def _tier_fact(users: dict[str, int]) -> Fact:
     parts = [f"{tier} {users[tier]:,}" for tier in Tier if tier in users]
     if _UNKNOWN in users:
-        parts.append(f"not known for this moment {users[_UNKNOWN]:,}")
+        parts.append(f"unknown at this moment {users[_UNKNOWN]:,}")
     return Fact(f"users by tier: {', '.join(parts)}", "", 0.55, kind="tiers")
 
 
 def _gaps(deployments: Sequence[Deployment], users: dict[str, int], request: ContextRequest) -> Iterator[str]:
     later = [one.public_id for one in deployments if is_overwritten(one, request)]
     if later:
-        yield f"region and version at this moment of {format_list(later, MAX_LISTED)}: they were written later"
+        yield f"region and version at this moment of {format_list(later, MAX_LISTED)}: written later"
     if _UNKNOWN in users:
-        yield f"tier at this moment of {format_count(users[_UNKNOWN], 'user')} who were changed later"
+        yield f"tier at this moment of {format_count(users[_UNKNOWN], 'user')} changed later"
 
 
 source = ContextSource(

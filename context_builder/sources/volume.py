@@ -1,7 +1,7 @@
-"""Request volume of the window: answers "how many requests, by whom and where, and how many failed?".
+"""Request volume: answers "how many requests, by whom and where, and how many failed?".
 
-Columns: requests, share of the window (%), failed (error, timeout, rate_limited) with their rate (%), and the
-same in (up to) 7 days before, per day; by tier, model, backend, deployment, status and error code.
+Columns: requests, share of the window (%), failed requests (error, timeout, rate_limited) with their rate
+(%), and the same per day for up to 7 days before; by tier, model, backend, deployment, status and error code.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.rollups import baseline_of, in_window, rollup_scope
+from context_builder.telemetry.comparison import compare_to_baseline
+from context_builder.telemetry.rollups import baseline_window, rollup_scope
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -24,15 +25,16 @@ from context_builder.text.formatting import (
     format_percent,
     format_time,
 )
+from context_builder.text.lists import rank_counts
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
 from models.tables.schema import UtcDateTime
 
 MAX_GROUPS = 10
-SHORT_GROUPS = 3
-_UNASKED = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
-"""Importance of a dimension that the question does not name."""
-_ONE_GROUP = 0.3
-"""All requests in one group: the summary line says as much."""
+MAX_GROUPS_SHORT = 3
+_IMPORTANCE = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
+"""Importance of a dimension by name, unless the question names it."""
+_ONE_GROUP_WEIGHT = 0.3
+"""Importance factor of a dimension with only one group: the header says as much."""
 _VOLUME = frozenset({Topic.VOLUME})
 _ERRORS = frozenset({Topic.ERRORS})
 _DAY = timedelta(days=1)
@@ -40,8 +42,8 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """Requests that agree in all dimensions."""
+class VolumeCell:
+    """Requests that share all dimensions."""
 
     tier: str
     model: str
@@ -55,17 +57,17 @@ class Cell:
 
     @property
     def failed(self) -> int:
-        """How many of them failed: all or none."""
+        """Return how many of them failed: all or none, since they share a status."""
         return self.requests if self.status in FAILED_STATUSES else 0
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
-    """Counts and failure rates of the window by each dimension, beside the days before it."""
-    cells, gaps = await _cells(request, stores)
+    """Return counts and failure rates of the window by dimension, compared with the baseline."""
+    cells, gaps = await _load_cells(request, stores)
     now = [cell for cell in cells if cell.in_window]
     before = [cell for cell in cells if not cell.in_window]
-    total, failed = _sums(now)
-    past = _before(before, request.window)
+    total, failed = _totals(now)
+    past = _format_baseline(before, request.window)
     if not total:
         return Section(f"no requests in the window; {past}", status=Status.EMPTY, gaps=gaps)
     pending = sum(cell.requests for cell in now if cell.status == RequestStatus.PENDING)
@@ -77,14 +79,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(header, tuple(_facts(request.question, now, before)), gaps=gaps)
 
 
-async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], tuple[str, ...]]:
-    now, before = (
-        in_window(RequestRollup, request.window),
-        in_window(RequestRollup, baseline_of(request.window)),
-    )
+async def _load_cells(request: ContextRequest, stores: Stores) -> tuple[list[VolumeCell], tuple[str, ...]]:
+    covered, side = compare_to_baseline(RequestRollup, request.window)
     dimensions = (
         RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id,
-        RequestRollup.status, RequestRollup.error_code, case((now, 1), else_=0),
+        RequestRollup.status, RequestRollup.error_code, side,
     )  # fmt: skip
     async with stores.snapshot.session() as session:
         scope = await rollup_scope(session, request)
@@ -95,93 +94,91 @@ async def _cells(request: ContextRequest, stores: Stores) -> tuple[list[Cell], t
                 func.min(RequestRollup.bucket_start, type_=UtcDateTime),
             )
             .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-            .where(or_(now, before), scope.condition)
+            .where(covered, scope.condition)
             .group_by(*dimensions)
         )
         cells = [
-            Cell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7]), row[8])
+            VolumeCell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7]), row[8])
             for row in rows
         ]
     return cells, scope.gaps
 
 
-def _facts(question: str, now: list[Cell], before: list[Cell]) -> Iterator[Fact]:
-    total, failed = _sums(now)
-    for dimension, importance in _dimensions(question, now):
+def _facts(question: str, now: list[VolumeCell], before: list[VolumeCell]) -> Iterator[Fact]:
+    total, failed = _totals(now)
+    for dimension, importance in _ranked_dimensions(question, now):
         ranked = _ranked(now, dimension)
         shares = [
             f"{format_name(name)} {number:,} ({format_percent(number, total)})" for name, number in ranked
         ]
-        yield _listing(f"requests by {dimension}", shares, importance, _VOLUME)
+        yield _list_fact(f"requests by {dimension}", shares, importance, _VOLUME)
         if failed:
-            yield _failures(now, before, dimension, importance)
+            yield _failure_fact(now, before, dimension, importance)
     statuses = [f"{name} {number:,}" for name, number in _ranked(now, "status")]
-    yield _listing("requests by status", statuses, 0.6, _VOLUME | _ERRORS)
+    yield _list_fact("requests by status", statuses, 0.6, _VOLUME | _ERRORS)
     codes = _ranked((cell for cell in now if cell.failed and cell.error_code), "error_code")
     if codes:
         listed = [f"{format_name(name)} {number:,}" for name, number in codes]
-        yield _listing("failed requests by error code", listed, 0.85, _ERRORS)
+        yield _list_fact("failed requests by error code", listed, 0.85, _ERRORS)
 
 
-def _dimensions(question: str, cells: list[Cell]) -> list[tuple[str, float]]:
-    """Dimensions with their importance: those that the question names first, those that tell nothing last."""
+def _ranked_dimensions(question: str, cells: list[VolumeCell]) -> list[tuple[str, float]]:
+    """Rank the dimensions with their importance: named ones first, uninformative ones last."""
 
-    def importance(dimension: str, unasked: float) -> float:
+    def importance(dimension: str, unnamed: float) -> float:
         if len(_counts(cells, dimension)) == 1:
-            return unasked * _ONE_GROUP
-        return 1.0 if re.search(rf"\b{dimension}s?\b", question, re.IGNORECASE) else unasked
+            return unnamed * _ONE_GROUP_WEIGHT
+        return 1.0 if re.search(rf"\b{dimension}s?\b", question, re.IGNORECASE) else unnamed
 
-    weighed = [(dimension, importance(dimension, unasked)) for dimension, unasked in _UNASKED.items()]
-    return sorted(weighed, key=lambda pair: -pair[1])
+    weighted = [(dimension, importance(dimension, unnamed)) for dimension, unnamed in _IMPORTANCE.items()]
+    return sorted(weighted, key=lambda pair: -pair[1])
 
 
-def _failures(now: list[Cell], before: list[Cell], dimension: str, importance: float) -> Fact:
+def _failure_fact(now: list[VolumeCell], before: list[VolumeCell], dimension: str, importance: float) -> Fact:
     totals, past = _counts(now, dimension), _counts(before, dimension)
     past_failed = _counts([cell for cell in before if cell.failed], dimension)
     groups = []
     for name, number in _ranked((cell for cell in now if cell.failed), dimension):
         was = f", before {format_percent(past_failed[name], past[name])}" if past[name] else ""
-        groups.append(
-            f"{format_name(name)} {number:,} of {totals[name]:,} ({format_percent(number, totals[name])}{was})"
-        )
-    return _listing(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
+        rate = format_percent(number, totals[name])
+        groups.append(f"{format_name(name)} {number:,} of {totals[name]:,} ({rate}{was})")
+    return _list_fact(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
 
 
-def _counts(cells: Iterable[Cell], dimension: str) -> Counter[str]:
-    """Requests by group."""
+def _counts(cells: Iterable[VolumeCell], dimension: str) -> Counter[str]:
+    """Count requests by group."""
     counts: Counter[str] = Counter()
     for cell in cells:
         counts[getattr(cell, dimension)] += cell.requests
     return counts
 
 
-def _ranked(cells: Iterable[Cell], dimension: str) -> list[tuple[str, int]]:
-    """Groups, most requests first; ties by name, so that they come out the same everywhere."""
-    return sorted(_counts(cells, dimension).items(), key=lambda item: (-item[1], item[0]))
+def _ranked(cells: Iterable[VolumeCell], dimension: str) -> list[tuple[str, int]]:
+    return rank_counts(_counts(cells, dimension))
 
 
-def _listing(title: str, items: list[str], importance: float, topics: frozenset[Topic]) -> Fact:
+def _list_fact(title: str, items: list[str], importance: float, topics: frozenset[Topic]) -> Fact:
     def listed(most: int) -> str:
         rest = f", and {len(items) - most} more groups" if len(items) > most else ""
         return f"{title}: {', '.join(items[:most])}{rest}"
 
-    short = listed(SHORT_GROUPS) if len(items) > SHORT_GROUPS else ""
+    short = listed(MAX_GROUPS_SHORT) if len(items) > MAX_GROUPS_SHORT else ""
     return Fact(listed(MAX_GROUPS), short, importance, topics, kind="breakdowns")
 
 
-def _sums(cells: Iterable[Cell]) -> tuple[int, int]:
-    """Requests, and those that failed."""
-    counted = [(cell.requests, cell.failed) for cell in cells]
-    return sum(requests for requests, _ in counted), sum(failed for _, failed in counted)
+def _totals(cells: Iterable[VolumeCell]) -> tuple[int, int]:
+    """Return the number of requests and how many of them failed."""
+    cells = list(cells)
+    return sum(cell.requests for cell in cells), sum(cell.failed for cell in cells)
 
 
-def _before(cells: list[Cell], window: Window) -> str:
-    """Daily rate and failure rate of the baseline, over the part of it that has data."""
+def _format_baseline(cells: list[VolumeCell], window: Window) -> str:
+    """Format the daily rate and failure rate of the baseline, over the part of it that has data."""
     if not cells:
         return "none in the 7 days before"
     first = min(cell.first_bucket for cell in cells)
-    span = max(baseline_of(window).end - first, _HOUR)
-    total, failed = _sums(cells)
+    span = max(baseline_window(window).end - first, _HOUR)
+    total, failed = _totals(cells)
     rate = f"{round(total * (_DAY / span)):,} per day"
     if window.length != _DAY:
         rate += f" ({round(total * (window.length / span)):,} in {format_duration(window.length)})"

@@ -1,1 +1,1 @@
-"""Shared reads of the gateway tables: rollups, fleet, events, logs."""
+"""Shared queries and conditions on the gateway's tables and runbooks."""

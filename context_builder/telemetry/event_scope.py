@@ -1,4 +1,4 @@
-"""Which events of the operational history a question is about."""
+"""SQL condition for the operational events within a question's scope."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from context_builder.question.request import ContextRequest
 from models import AuditEvent, ConfigChange, Deployment, ErrorLog, Job
 
-Targeted = type[AuditEvent | ConfigChange | ErrorLog | Job]
-"""Tables whose rows name a target, and its deployment where it is one."""
+TargetedTable = type[AuditEvent | ConfigChange | ErrorLog | Job]
+"""Tables whose rows have a target, and a deployment id if the target is a deployment."""
 
 
-def event_scope(table: Targeted, request: ContextRequest) -> ColumnElement[bool]:
-    """Events of the deployments in scope, of their models and backends, and of the gateway as a whole.
+def event_scope(table: TargetedTable, request: ContextRequest) -> ColumnElement[bool]:
+    """Select events of the deployments in scope, of their models and backends, and of the whole gateway.
 
-    What hit another deployment, or a model or backend that no deployment in scope has, is left out.
+    Events of other deployments, and of models and backends of other deployments only, are excluded.
     """
     ids = request.scope.deployment_ids
     if not ids:

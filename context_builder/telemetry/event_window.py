@@ -1,4 +1,4 @@
-"""Which span of the operational history a question is about, and how near to its onset an event is."""
+"""Time spans of the operational events for a question, and the distance of an event from the onset."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from context_builder.question.request import ContextRequest
 from context_builder.text.formatting import format_duration, format_time
 
-REACH = timedelta(hours=24)
-"""How far back events are looked for at the least."""
-_HALF_AS_NEAR = timedelta(hours=6)
-_TINY = timedelta(microseconds=1)
+EVENT_LOOKBACK = timedelta(hours=24)
+"""Minimum time before a window in which events are read."""
+_HALF_PROXIMITY = timedelta(hours=6)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +24,46 @@ class EventWindow:
     since: datetime
     until: datetime
 
-    def holds(self, column: InstrumentedAttribute[datetime]) -> ColumnElement[bool]:
-        """Whether a row's time lies within."""
+    def contains(self, column: InstrumentedAttribute[datetime]) -> ColumnElement[bool]:
+        """Select rows whose time is in the span."""
         return and_(column >= self.since, column < self.until)
 
     def __str__(self) -> str:
         return f"from {format_time(self.since)} to {format_time(self.until)}"
 
 
-def during(request: ContextRequest) -> EventWindow:
-    """The window."""
-    return EventWindow(request.window.start, _until(request))
+def in_question_window(request: ContextRequest) -> EventWindow:
+    """Return the question's window."""
+    return EventWindow(request.window.start, _end(request))
 
 
 def before_window(request: ContextRequest) -> EventWindow:
-    """The REACH before the window."""
-    return EventWindow(request.window.start - REACH, request.window.start)
+    """Return the EVENT_LOOKBACK before the window."""
+    return EventWindow(request.window.start - EVENT_LOOKBACK, request.window.start)
 
 
-def recent(request: ContextRequest) -> EventWindow:
-    """The window, and at least the REACH before its end."""
-    return EventWindow(min(request.window.start, request.window.end - REACH), _until(request))
+def recent_window(request: ContextRequest) -> EventWindow:
+    """Return the window, extended to at least the EVENT_LOOKBACK before its end."""
+    return EventWindow(min(request.window.start, request.window.end - EVENT_LOOKBACK), _end(request))
 
 
-def leading(request: ContextRequest) -> EventWindow:
-    """The window and the REACH before it: what caused something came earlier."""
-    return EventWindow(request.window.start - REACH, _until(request))
+def causal_window(request: ContextRequest) -> EventWindow:
+    """Return the window and the EVENT_LOOKBACK before it, since causes precede effects."""
+    return EventWindow(request.window.start - EVENT_LOOKBACK, _end(request))
 
 
-def _until(request: ContextRequest) -> datetime:
-    """What happened at `as_of` has happened; what is later has not."""
-    return min(request.window.end, request.as_of + _TINY)
+def _end(request: ContextRequest) -> datetime:
+    """Return the exclusive end, which includes events at `as_of` itself but none after it."""
+    return min(request.window.end, request.as_of + _TICK)
 
 
-def nearness(value: datetime, other: datetime) -> float:
-    """1 at the same moment, a half six hours away, then less and less."""
-    return 1 / (1 + abs(value - other) / _HALF_AS_NEAR)
+def proximity(value: datetime, other: datetime) -> float:
+    """Return 1 for equal times, 0.5 for times six hours apart, falling towards 0."""
+    return 1 / (1 + abs(value - other) / _HALF_PROXIMITY)
 
 
-def relative(value: datetime, onset: datetime | None) -> str:
-    """`, 12 min before the onset`; empty without an onset."""
+def offset_text(value: datetime, onset: datetime | None) -> str:
+    """Return `, 12 min before the onset`, or an empty string without an onset."""
     if onset is None:
         return ""
     if value == onset:
@@ -71,13 +71,13 @@ def relative(value: datetime, onset: datetime | None) -> str:
     return f", {format_duration(abs(value - onset))} {'before' if value < onset else 'after'} the onset"
 
 
-def onset_note(onset: datetime | None) -> str:
-    """The part of a header that says when the onset was; empty without one."""
+def onset_text(onset: datetime | None) -> str:
+    """Return the onset for a section header, or an empty string without one."""
     return f"; the onset was {format_time(onset)}" if onset else ""
 
 
-def occasions(first: datetime, last: datetime) -> str:
-    """`at 2026-03-10 11:00`, or between which moments."""
+def period_text(first: datetime, last: datetime) -> str:
+    """Return `at 2026-03-10 11:00`, or `between ... and ...` if the minutes differ."""
     if format_time(first) == format_time(last):
         return f"at {format_time(first)}"
     return f"between {format_time(first)} and {format_time(last)}"

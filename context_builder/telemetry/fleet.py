@@ -1,27 +1,25 @@
-"""The deployments that a question is about, and which of their columns can be believed at its moment."""
+"""Loads the deployments that a question is about, and tells which rows were overwritten since."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from context_builder.question.request import ContextRequest
-from context_builder.text.formatting import format_name
 from models import Deployment
 from models.database import ReadSession
 
 MAX_DEPLOYMENTS = 2_000
-"""Deployments that one question reads, the first that were made."""
-CLOCK_SKEW = timedelta(minutes=1)
-"""How far ahead the clock of whoever reports may be when the question is about now."""
+"""Per question, in order of creation."""
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+"""Tolerance for the clock of a reporting system when the question is about now."""
 
 
 async def known_deployments(
     session: ReadSession, request: ContextRequest, *, all_of_them: bool = False
 ) -> list[Deployment]:
-    """Deployments that existed at `as_of`, those in scope or all, in the order of their names."""
+    """Load the deployments that existed at `as_of`, in scope unless `all_of_them`, sorted by name."""
     statement = select(Deployment).where(Deployment.created_at <= request.as_of)
     if request.scope.deployment_ids and not all_of_them:
         statement = statement.where(Deployment.id.in_(request.scope.deployment_ids))
@@ -30,16 +28,10 @@ async def known_deployments(
 
 
 def latest_accepted_report(request: ContextRequest) -> datetime:
-    """What was reported after this was reported later than the moment that is asked about."""
-    return request.as_of + (CLOCK_SKEW if request.live else timedelta(0))
+    """Return the time after which a report counts as later than the moment asked about."""
+    return request.as_of + (MAX_CLOCK_SKEW if request.is_now else timedelta(0))
 
 
 def is_overwritten(deployment: Deployment, request: ContextRequest) -> bool:
-    """Whether its row was written later, so that what it said at `as_of` is not known."""
+    """Return whether the row was updated after `as_of`, so that its state then is unknown."""
     return deployment.updated_at is not None and deployment.updated_at > latest_accepted_report(request)
-
-
-def format_list(names: Sequence[str], most: int) -> str:
-    """The first names, and how many there are beside them."""
-    shown = ", ".join(format_name(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

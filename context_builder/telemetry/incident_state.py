@@ -1,4 +1,4 @@
-"""Incidents at a moment: which were open then, and which of them hit a deployment."""
+"""SQL conditions on incidents: open at a moment, severity, affected deployment."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _RANK = {severity.value: rank for rank, severity in enumerate(Severity)}
 
 
 def unresolved_at(moment: datetime) -> ColumnElement[bool]:
-    """Not resolved by the moment; it may have begun later."""
+    """Select incidents not resolved by the moment, including those that started later."""
     return or_(Incident.resolved_at.is_(None), Incident.resolved_at > moment)
 
 
 def open_at(moment: datetime) -> ColumnElement[bool]:
-    """Begun by the moment, and not resolved by it."""
+    """Select incidents started but not resolved by the moment."""
     return and_(Incident.started_at <= moment, unresolved_at(moment))
 
 
 def severity_rank() -> ColumnElement[int]:
-    """A number by severity, 0 for the worst."""
+    """Return the rank of an incident's severity, 0 for the worst."""
     return case(_RANK, value=Incident.severity)
 
 
 def affects(deployment: Deployment) -> ColumnElement[bool]:
-    """Whether an incident hit the deployment itself, its model or its backend."""
+    """Select incidents of the deployment itself, its model or its backend."""
     names = (deployment.public_id, deployment.model, deployment.backend)
     return or_(Incident.deployment_id == deployment.id, Incident.target.in_(names))

@@ -1,8 +1,8 @@
-"""Log templates: which lines differ only in numbers, ids, addresses and the like. Pure.
+"""Groups log lines into templates, in which numbers, ids, addresses and the like are wildcards. Pure.
 
-Drain's fixed-depth tree (number of words, then the first word, then similarity), made independent of the
-order of lines by building it from sorted, distinct ones. A word that is no number counts as variable only
-where it takes MANY values in lines that are otherwise alike: `refused` and `reset` stay two templates.
+Drain's fixed-depth parse tree (He et al., ICWS 2017: number of words, first word, similarity), built from
+sorted distinct lines so that their order does not matter. Other words are variable only where similar lines
+have MIN_VARIABLE_VALUES different ones: `refused` and `reset` remain two templates.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from operator import eq
 
 WILDCARD = "<*>"
 MIN_VARIABLE_VALUES = 5
-"""So many values at one place make it variable."""
+"""Distinct values from which a position is variable."""
 MAX_WORDS = 40
-"""Lines are compared by their first words; what follows is cut."""
+"""Words of a line that are compared; the rest is ignored."""
 MAX_WORD_CHARACTERS = 100
 _MAX_FIRST_WORDS = 100
-"""With more first words than this among lines of one length, the rare ones are variable."""
+"""Above this number of first words among lines of one length, rare ones are variable."""
 _MAX_CLUSTERS = 16
-"""Per leaf of the tree, so that time stays linear; what is like none of them is put together."""
-_LIKE = 0.5
-"""Share of equal words from which two lines are taken for one template."""
+"""Per leaf of the tree, which keeps the time linear; lines similar to none share one more cluster."""
+_MIN_SIMILARITY = 0.5
+"""Fraction of equal words from which two lines belong to one cluster."""
 
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`")
 _PIECE = re.compile(r"[\w.:/@%+#~&?$*-]+")
 _URL = re.compile(r"\w[\w+.-]*://[^\s<>()\[\]{},;\"']*")
 _DIGIT = re.compile(r"\d")
-_CODE = re.compile(r"\W*[1-5]\d\d\W*")
-_BEFORE_CODE = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
-_OF_KEY = ".:-+#?&*$"
+_HTTP_STATUS = re.compile(r"\W*[1-5]\d\d\W*")
+_STATUS_KEYS = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
+_KEY_PUNCTUATION = ".:-+#?&*$"
 
 Words = tuple[str, ...]
 
 
 def templates_of(lines: Iterable[str]) -> dict[str, str]:
-    """The template of each distinct line, the same whatever the order and the number of the lines."""
-    masked = _Masked()
-    words_of = {line: _words(line, masked) for line in set(lines)}
+    """Return the template of each distinct line, independent of the order and repetition of lines."""
+    masked = _MaskCache()
+    words_of = {line: _masked_words(line, masked) for line in set(lines)}
     template_of: dict[Words, str] = {}
     for leaf in _leaves(sorted(set(words_of.values()))):
         for cluster in _clusters(leaf):
@@ -47,53 +47,56 @@ def templates_of(lines: Iterable[str]) -> dict[str, str]:
     return {line: template_of[words] for line, words in words_of.items()}
 
 
-class _Masked(dict[str, str]):
-    """What a word becomes, remembered, since most words of a log come again and again."""
+class _MaskCache(dict[str, str]):
+    """Cache of masked words, since the words of a log recur."""
 
     def __missing__(self, word: str) -> str:
         cut = word[:MAX_WORD_CHARACTERS]
         if "://" in cut:
             cut = _URL.sub(WILDCARD, cut)
-        self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_piece, cut)
+        self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_mask_piece, cut)
         return masked
 
 
-def _piece(match: re.Match[str]) -> str:
-    """A piece of a word without punctuation around it: masked if it is a number, id, address or path."""
+def _mask_piece(match: re.Match[str]) -> str:
+    """Mask a number, id, address or path, but not the punctuation around it."""
     piece = match.group()
-    core = piece.strip(_OF_KEY)
+    core = piece.strip(_KEY_PUNCTUATION)
     if not core or not (_DIGIT.search(core) or core.startswith("/") or "@" in core):
         return piece
     before, _, after = piece.partition(core)
     return f"{before}{WILDCARD}{after}"
 
 
-def _words(line: str, masked: _Masked) -> Words:
-    """The masked words of a line. Codes of HTTP statuses stay: 429 and 503 are not the same error."""
-    if not line.lstrip().startswith("{"):  # in JSON, everything would be a quotation
+def _masked_words(line: str, masked: _MaskCache) -> Words:
+    """Return the masked words of a line. HTTP statuses are kept: 429 and 503 are different errors."""
+    if not line.lstrip().startswith("{"):  # in JSON, everything is quoted
         line = _QUOTED.sub(WILDCARD, line)
     words = line.split()[:MAX_WORDS]
     masks: list[str] = []
     for position, word in enumerate(words):
         mask = masked[word]
-        if WILDCARD in mask and _is_code(word, words[position - 1] if position else ""):
+        if WILDCARD in mask and _is_http_status(word, words[position - 1] if position else ""):
             mask = word
         elif mask == WILDCARD and masks and masks[-1] == WILDCARD:
-            continue  # a date and a time, or a list of any length
+            continue  # consecutive wildcards, such as a date and a time
         masks.append(mask)
     return tuple(masks) or (WILDCARD,)
 
 
-def _is_code(word: str, before: str) -> bool:
-    """Whether a word is an HTTP status, by what stands before it or before its `=`."""
+def _is_http_status(word: str, before: str) -> bool:
+    """Return whether a word is an HTTP status, judged by the preceding word or key."""
     key, equals, value = word.partition("=")
     if equals:
         before, word = key, value
-    return _CODE.fullmatch(word) is not None and before.strip(_OF_KEY + "()[],").casefold() in _BEFORE_CODE
+    return (
+        _HTTP_STATUS.fullmatch(word) is not None
+        and before.strip(_KEY_PUNCTUATION + "()[],").casefold() in _STATUS_KEYS
+    )
 
 
 def _leaves(lines: Sequence[Words]) -> Iterator[Sequence[Words]]:
-    """Lines with as many words and the same first word; rare first words share a leaf where they are many."""
+    """Group lines by number of words and first word; too many rare first words share one leaf."""
     by_first: defaultdict[int, defaultdict[str, list[Words]]] = defaultdict(lambda: defaultdict(list))
     for words in lines:
         by_first[len(words)][words[0]].append(words)
@@ -112,10 +115,10 @@ def _leaves(lines: Sequence[Words]) -> Iterator[Sequence[Words]]:
 
 
 def _clusters(leaf: Sequence[Words]) -> Iterator[Sequence[Words]]:
-    """Lines of one leaf that are like the first of their cluster."""
+    """Group the lines of a leaf by similarity to the first line of a cluster."""
     clusters: list[list[Words]] = []
     others: list[Words] = []
-    needed = _LIKE * len(leaf[0])
+    needed = _MIN_SIMILARITY * len(leaf[0])
     for words in leaf:
         for cluster in clusters:
             if sum(map(eq, words, cluster[0])) >= needed:
@@ -132,15 +135,15 @@ def _clusters(leaf: Sequence[Words]) -> Iterator[Sequence[Words]]:
 
 
 def _templates(cluster: Sequence[Words]) -> dict[Words, str]:
-    """The template of each line: places with MANY values are variable, the others stay as they are."""
-    variable = [len(set(place)) >= MIN_VARIABLE_VALUES for place in zip(*cluster, strict=True)]
+    """Return the template of each line, with a wildcard at every variable position."""
+    variable = [len(set(values)) >= MIN_VARIABLE_VALUES for values in zip(*cluster, strict=True)]
     return {words: _template(words, variable) for words in cluster}
 
 
 def _template(words: Words, variable: Sequence[bool]) -> str:
-    shown: list[str] = []
-    for word, varies in zip(words, variable, strict=True):
-        mask = WILDCARD if varies else word
-        if mask != WILDCARD or not shown or shown[-1] != WILDCARD:
-            shown.append(mask)
-    return " ".join(shown)
+    masks: list[str] = []
+    for word, is_variable in zip(words, variable, strict=True):
+        mask = WILDCARD if is_variable else word
+        if mask != WILDCARD or masks[-1:] != [WILDCARD]:
+            masks.append(mask)
+    return " ".join(masks)

@@ -1,4 +1,4 @@
-"""The newest requests of a window by ranges of an index, so that the log is never scanned."""
+"""Queries for the newest requests of a window, by index ranges, without scanning the request log."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from models import FAILED_STATUSES, Request, User
 from models.database import ReadSession
 
 MAX_RANGES = 20
-"""Deployments whose failed requests are looked up one deployment at a time, each by its own index range."""
+"""Values up to which each gets its own index range."""
 
 
 def newest_failed(request: ContextRequest, most: int) -> Subquery:
-    """The newest failed requests in scope, as `id`, `created_at` and `latency_ms`.
+    """Select `id`, `created_at` and `latency_ms` of the newest failed requests in scope.
 
-    At most `most` of each range of the index: the caller orders and limits them together.
+    At most `most` rows per index range; the caller orders and limits them as a whole.
     """
     scope = request.scope
     who: list[ColumnElement[bool]] = []
     if scope.user_ids:
         who.append(Request.user_id.in_(scope.user_ids))
     if scope.tiers:
-        who.append(tier_then().in_(scope.tiers))
+        who.append(tier_at_request().in_(scope.tiers))
     failed = [Request.status == status for status in FAILED_STATUSES]
-    ranges = product(failed, each(Request.deployment_id, scope.deployment_ids))
+    ranges = product(failed, one_condition_per_value(Request.deployment_id, scope.deployment_ids))
     return _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, most)
 
 
 def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnElement[bool]) -> Subquery:
-    """The newest requests of the users in scope on the deployments in scope, at most `most` of each range."""
+    """Select the newest requests of the users and deployments in scope, at most `most` per index range."""
     scope = request.scope
-    every = and_(true(), *conditions, *among(Request.deployment_id, scope.deployment_ids))
-    return _newest([and_(one, every) for one in each(Request.user_id, scope.user_ids)], request, most)
+    every = and_(true(), *conditions, *has_one_of(Request.deployment_id, scope.deployment_ids))
+    return _newest(
+        [and_(one, every) for one in one_condition_per_value(Request.user_id, scope.user_ids)], request, most
+    )
 
 
-async def hidden_users(session: ReadSession, request: ContextRequest) -> int:
-    """Users whose tier when they made their requests is not known, where only some tiers are asked about."""
+async def count_changed_users(session: ReadSession, request: ContextRequest) -> int:
+    """Count the users whose tier in the window is unknown; 0 if no tier is in scope."""
     if not request.scope.tiers:
         return 0
     changed = select(func.count()).where(
@@ -53,34 +55,36 @@ async def hidden_users(session: ReadSession, request: ContextRequest) -> int:
 
 
 def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most: int) -> Subquery:
-    """The newest requests of each range of an index; sorting all ranges together would read them whole."""
+    """Select the newest requests per index range; sorting across ranges would read each completely."""
     parts = [
         select(Request.id, Request.created_at, Request.latency_ms)
         .join(User, User.id == Request.user_id)
         .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
         for one in ranges
     ]
-    return newest_of(parts, most)
+    return newest_of_ranges(parts, most)
 
 
-def newest_of(parts: Iterable[Select[*tuple[Any, ...]]], most: int) -> Subquery:
-    """The newest requests of each part, which selects `created_at` and `id` from one range of an index."""
+def newest_of_ranges(parts: Iterable[Select[*tuple[Any, ...]]], most: int) -> Subquery:
+    """Select the newest `most` rows of each part, which reads one index range, with `created_at` and `id`."""
     newest = [part.order_by(Request.created_at.desc(), Request.id.desc()).limit(most) for part in parts]
     return union_all(*(part.subquery().select() for part in newest)).subquery()
 
 
-def each(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
-    """One condition per value, so that each is a range of an index; all in one where there are many."""
+def one_condition_per_value(
+    column: InstrumentedAttribute[Any], values: Sequence[Any]
+) -> list[ColumnElement[bool]]:
+    """Return one condition per value, each an index range, or a single one above MAX_RANGES values."""
     if 0 < len(values) <= MAX_RANGES:
         return [column == value for value in values]
-    return among(column, values) or [true()]
+    return has_one_of(column, values) or [true()]
 
 
-def among(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
-    """That the column has one of the values; no condition where there are none."""
+def has_one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> list[ColumnElement[bool]]:
+    """Return the condition that the column has one of the values; none if there are no values."""
     return [column.in_(values)] if values else []
 
 
-def tier_then() -> ColumnElement[str | None]:
-    """The user's tier when the request was made; NULL: tier or budget changed later."""
+def tier_at_request() -> ColumnElement[str | None]:
+    """Return the user's tier at the time of the request; NULL if tier or budget changed since."""
     return case((User.updated_at <= Request.created_at, User.tier), else_=None)

@@ -1,4 +1,4 @@
-"""Conditions that read a window from the rollups with as few buckets as possible."""
+"""SQL conditions that read a window from the rollups with as few buckets as possible."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from models.database import ReadSession
 from models.histogram import Histogram
 
 BASELINE = timedelta(days=7)
-"""What a window is compared with: the days right before it, so that every weekday and hour is in it."""
+"""Length of the baseline right before a window; a week contains every weekday and hour."""
 
 
-def baseline_of(window: Window) -> Window:
-    """The span that the window is compared with, in whole hours."""
+def baseline_window(window: Window) -> Window:
+    """Return the baseline of a window, in whole hours."""
     end = window.start.replace(minute=0)
     return Window(end - BASELINE, end, origin="baseline")
 
 
 def in_window(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
-    """Buckets that together cover the window exactly: whole hours, and minutes at the ragged ends."""
+    """Select the buckets that exactly cover the window: whole hours, and minutes at either end."""
     first_hour = _next_hour(window.start)
     last_hour = window.end.replace(minute=0)
     if first_hour >= last_hour:
@@ -37,8 +37,8 @@ def in_window(table: type[RequestRollup | UserSpend], window: Window) -> ColumnE
     )
 
 
-def in_minutes(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
-    """The minutes of the window, for figures finer than an hour."""
+def in_window_by_minute(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
+    """Select the minute buckets of the window."""
     return _buckets(table, Resolution.MINUTE, window.start, window.end)
 
 
@@ -57,7 +57,7 @@ def _next_hour(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RollupScope:
-    """Which rollups a question is about, and what they cannot tell about it."""
+    """The rollups within a question's scope, and their gaps."""
 
     condition: ColumnElement[bool]
     gaps: tuple[str, ...] = ()
@@ -68,30 +68,30 @@ async def rollup_scope(
     request: ContextRequest,
     table: type[RequestRollup | QualityRollup] = RequestRollup,
 ) -> RollupScope:
-    """The rollups of the deployments and tiers in scope.
+    """Return the condition for the deployments and tiers in scope.
 
-    They know no single users: a named one stands for its tier at `as_of`, beside the tiers that are named.
+    Rollups have no users: a user in scope is represented by their tier at `as_of`.
     """
     scope = request.scope
     if not scope.user_ids:
-        return RollupScope(of_traffic(table, scope.deployment_ids, scope.tiers))
+        return RollupScope(traffic_condition(table, scope.deployment_ids, scope.tiers))
     rows = await session.execute(
         select(User.public_id, User.tier, User.updated_at).where(User.id.in_(scope.user_ids))
     )
     users = rows.all()
     changed = sorted(user.public_id for user in users if user.updated_at > request.as_of)
     tiers = sorted({*scope.tiers, *(user.tier for user in users if user.public_id not in changed)})
-    gaps = [f"figures of single users; those here are of all users of tier {', '.join(tiers) or 'unknown'}"]
+    gaps = [f"figures per user; those here cover all users of tier {', '.join(tiers) or 'unknown'}"]
     if changed:
         gaps.append(f"the tier at this moment of {', '.join(changed)}, whose tier or budget changed later")
-    condition = and_(of_traffic(table, scope.deployment_ids, ()), table.tier.in_(tiers))
+    condition = and_(traffic_condition(table, scope.deployment_ids, ()), table.tier.in_(tiers))
     return RollupScope(condition, tuple(gaps))
 
 
-def of_traffic(
+def traffic_condition(
     table: type[RequestRollup | QualityRollup], deployment_ids: Sequence[int], tiers: Sequence[str]
 ) -> ColumnElement[bool]:
-    """Buckets of the deployments and tiers; an empty sequence does not restrict anything."""
+    """Select the buckets of the deployments and tiers; an empty sequence restricts nothing."""
     conditions: list[ColumnElement[bool]] = [true()]
     if deployment_ids:
         conditions.append(table.deployment_id.in_(deployment_ids))
@@ -100,22 +100,22 @@ def of_traffic(
     return and_(*conditions)
 
 
-def scored_by(as_of: datetime, *, live: bool) -> ColumnElement[bool]:
-    """Quality scores known at `as_of`: those of the hour in progress only where that is the present."""
+def scored_by(as_of: datetime, *, is_now: bool) -> ColumnElement[bool]:
+    """Select scores known at `as_of`; those of its current hour only if it is the present."""
     hour = as_of.replace(minute=0, second=0, microsecond=0)
-    return QualityRollup.scored_hour <= hour if live else QualityRollup.scored_hour < hour
+    return QualityRollup.scored_hour <= hour if is_now else QualityRollup.scored_hour < hour
 
 
 def concatenated_histograms(session: ReadSession) -> ColumnElement[str]:
-    """All latency histograms of a group as one text, to be merged by `merge_histograms`.
+    """Concatenate a group's latency histograms as hex, for `merge_histograms`.
 
-    One row per group instead of one per bucket: most of the cost of a percentile is fetching rows.
+    One row per group instead of one per bucket, since fetching rows dominates the cost of a percentile.
     """
     stored: Any = RequestRollup.latency_histogram
     sqlite = session.get_bind().dialect.name == "sqlite"
     return func.aggregate_strings(func.hex(stored) if sqlite else func.encode(stored, "hex"), "")
 
 
-def merge_histograms(gathered: str) -> Histogram:
-    """The sum of the histograms that `concatenated_histograms` has put together."""
-    return Histogram.merged([bytes.fromhex(gathered)])
+def merge_histograms(concatenated: str) -> Histogram:
+    """Return the sum of histograms concatenated by `concatenated_histograms`."""
+    return Histogram.merged([bytes.fromhex(concatenated)])

@@ -1,4 +1,4 @@
-"""The operator's runbooks: a folder of Markdown files, read in a thread and split into passages."""
+"""Reads the operator's runbooks, a folder of Markdown files, and splits them into passages."""
 
 from __future__ import annotations
 
@@ -11,204 +11,184 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
-from context_builder.text.formatting import format_name
+from context_builder.text.formatting import format_list
+from context_builder.text.markdown import blocks, sections
 
 MAX_FILES = 500
 MAX_FILE_BYTES = 256 * 1024
 MAX_BYTES = 2 * 1024 * 1024
 MAX_PASSAGE_CHARACTERS = 900
-"""Longer sections are split where a paragraph or list begins."""
+"""Longer sections are split between blocks or list items."""
 MAX_PASSAGES = 5_000
-_GAPS_NAMED = 5
-_PARSER = MarkdownIt("commonmark")
+_MAX_NAMES_PER_GAP = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A section of a runbook, or a part of a long one."""
+    """A section of a runbook, or part of a long one."""
 
     file: str
-    """Path below the folder, with slashes."""
+    """Path relative to the folder, with slashes."""
     heading: str
-    """The headings that it stands under, outermost first: `Deployment down > Roll back`."""
+    """The enclosing headings, outermost first: `Deployment down > Roll back`."""
     text: str
     modified_at: datetime
-    """When its file was last written."""
+    """Modification time of the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """What the folder holds, and which files of it could not be used."""
+class RunbookLibrary:
+    """The passages of a folder, and the files that could not be used."""
 
     passages: tuple[Passage, ...] = ()
     gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _File:
-    """A file as it was found; another of the same identity has the same content."""
+class _RunbookFile:
+    """A file with its metadata; equal metadata means equal content."""
 
     name: str
     path: Path
     size: int
     modified_ns: int
     changed_ns: int
-    """When its content, owner or permissions last changed."""
+    """Time of the last change of content, owner or permissions."""
 
 
 @dataclass(slots=True)
-class _Complaints:
-    """What could not be used, by reason."""
+class _SkippedFiles:
+    """Names of unusable files, by reason."""
 
     names: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, name: str) -> None:
         self.names.setdefault(reason, []).append(name)
 
-    def sentences(self) -> Iterator[str]:
-        for reason, found in sorted(self.names.items()):
-            shown = ", ".join(format_name(name) for name in sorted(found)[:_GAPS_NAMED])
-            more = f" and {len(found) - _GAPS_NAMED:,} more" if len(found) > _GAPS_NAMED else ""
-            yield f"runbooks {reason}: {shown}{more}"
+    def gaps(self) -> tuple[str, ...]:
+        return tuple(
+            f"runbooks {reason}: {format_list(sorted(names), _MAX_NAMES_PER_GAP)}"
+            for reason, names in sorted(self.names.items())
+        )
 
 
 class Runbooks:
-    """Reads a folder again whenever its files have changed; without one it is empty."""
+    """A folder of runbooks, reread whenever its files change; empty without a folder."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._seen: tuple[list[_File], list[str]] | None = None
-        self._library = Library()
+        self._seen: tuple[list[_RunbookFile], tuple[str, ...]] | None = None
+        self._library = RunbookLibrary()
 
-    async def library(self) -> Library:
-        """All passages as the files are now. Raises nothing: what cannot be read is a gap."""
+    async def library(self) -> RunbookLibrary:
+        """Load all current passages; unreadable files become gaps, never errors."""
         if self.folder is None:
-            return Library()
+            return RunbookLibrary()
         return await asyncio.to_thread(self._read, self.folder)
 
-    def _read(self, folder: Path) -> Library:
-        complaints = _Complaints()
-        # A caller that gives up leaves its thread running: the next one must not read the same again.
+    def _read(self, folder: Path) -> RunbookLibrary:
+        skipped = _SkippedFiles()
+        # A caller that times out leaves its thread running; the next one must not repeat its work.
         with self._lock:
-            files = _found(folder, complaints)
-            seen = (files, list(complaints.sentences()))
+            files = _find_files(folder, skipped)
+            seen = (files, skipped.gaps())
             if seen != self._seen:
-                passages = tuple(_passages(files, complaints))
-                self._library = Library(passages, tuple(complaints.sentences()))
+                passages = tuple(_passages(files, skipped))
+                self._library = RunbookLibrary(passages, skipped.gaps())
                 self._seen = seen
             return self._library
 
 
-def _found(folder: Path, complaints: _Complaints) -> list[_File]:
-    """The Markdown files below the folder, in the order of their names."""
+def _find_files(folder: Path, skipped: _SkippedFiles) -> list[_RunbookFile]:
+    """Find the Markdown files below the folder, sorted by name."""
 
     def unreadable(error: OSError) -> None:
-        complaints.add("in a folder that cannot be read", Path(error.filename or folder).name)
+        skipped.add("in an unreadable folder", Path(error.filename or folder).name)
 
     root = Path(os.path.realpath(folder))
     paths: list[Path] = []
     for parent, folders, names in os.walk(root, onerror=unreadable):
-        # Hidden folders are those of version control and of mounts that swap folders.
+        # Hidden folders belong to version control, or to mounts that swap folders.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # Sorted: which files are the first must not depend on the file system.
+        # Sorted, so that the first MAX_FILES do not depend on the file system.
         markdown = sorted(name for name in names if name.lower().endswith(".md") and name[0] != ".")
         paths += [Path(parent, name) for name in markdown]
         if len(paths) > MAX_FILES:
-            complaints.add(f"beside the first {MAX_FILES} files", root.name)
+            skipped.add(f"beyond the first {MAX_FILES} files", root.name)
             break
     files = []
     for path in paths[:MAX_FILES]:
         name = path.relative_to(root).as_posix()
-        reason, file = _looked_at(path, name, root)
+        reason, file = _inspect(path, name, root)
         if file is None:
-            complaints.add(reason, name)
+            skipped.add(reason, name)
         else:
             files.append(file)
     return sorted(files)
 
 
-def _looked_at(path: Path, name: str, root: Path) -> tuple[str, _File | None]:
-    """The file, or why it is not used."""
+def _inspect(path: Path, name: str, root: Path) -> tuple[str, _RunbookFile | None]:
+    """Return the file, or the reason why it is skipped."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
-        return "that are links out of the folder", None
+        return "linked from outside the folder", None
     try:
         found = real.stat()
     except OSError:
         return "that cannot be read", None
     if not stat.S_ISREG(found.st_mode):
-        return "that are no files", None
+        return "not regular files", None
     if found.st_size > MAX_FILE_BYTES:
         return f"larger than {MAX_FILE_BYTES // 1024} KiB", None
-    return "", _File(name, real, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return "", _RunbookFile(name, real, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _passages(files: Iterable[_File], complaints: _Complaints) -> Iterator[Passage]:
-    left, passages = MAX_BYTES, 0
+def _passages(files: Iterable[_RunbookFile], skipped: _SkippedFiles) -> Iterator[Passage]:
+    remaining, count = MAX_BYTES, 0
     for file in files:
-        left -= file.size
-        if left < 0:
-            complaints.add(f"beside the first {MAX_BYTES // 1024**2} MiB", file.name)
+        remaining -= file.size
+        if remaining < 0:
+            skipped.add(f"beyond the first {MAX_BYTES // 1024**2} MiB", file.name)
             continue
         modified = datetime.fromtimestamp(file.modified_ns / 1e9, UTC)
-        for heading, part in sections(_text_of(file, complaints)):
-            if passages == MAX_PASSAGES:
-                complaints.add(f"beside the first {MAX_PASSAGES:,} passages", file.name)
+        for heading, text in headed_passages(_read_text(file, skipped)):
+            if count == MAX_PASSAGES:
+                skipped.add(f"beyond the first {MAX_PASSAGES:,} passages", file.name)
                 break
-            passages += 1
-            yield Passage(file.name, heading, part, modified)
+            count += 1
+            yield Passage(file.name, heading, text, modified)
 
 
-def _text_of(file: _File, complaints: _Complaints) -> str:
-    """What the file says; nothing where that cannot be read."""
+def _read_text(file: _RunbookFile, skipped: _SkippedFiles) -> str:
+    """Read the file; empty if it is not readable UTF-8 text."""
     try:
         with file.path.open("rb") as opened:
             text = opened.read(MAX_FILE_BYTES).decode("utf-8-sig")
     except OSError:
-        complaints.add("that cannot be read", file.name)
+        skipped.add("that cannot be read", file.name)
         return ""
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        complaints.add("that are not UTF-8 text", file.name)
+        skipped.add("not in UTF-8", file.name)
         return ""
     return text
 
 
-def sections(text: str) -> Iterator[tuple[str, str]]:
-    """The parts of a Markdown text with the headings that each stands under; headings alone are no part."""
-    lines = text.splitlines()
-    above: list[tuple[int, str]] = []
-    block: list[str] = []
-    length = 0
-    blocks = _blocks(_PARSER.parse("\n".join(lines)))
-    for level, title, start, end in blocks:
-        body = "\n".join(lines[start:end]).strip()
-        if block and (level or length + len(body) > MAX_PASSAGE_CHARACTERS):
-            yield " > ".join(name for _, name in above), "\n".join(block)
-            block, length = [], 0
-        if level:
-            above = [(depth, name) for depth, name in above if depth < level] + [(level, title)]
-        elif body:
-            block.append(body)
-            length += len(body)
-    if block:
-        yield " > ".join(name for _, name in above), "\n".join(block)
-
-
-def _blocks(tokens: list[Token]) -> Iterator[tuple[int, str, int, int]]:
-    """Top-level blocks and items of lists: heading level or 0, heading, first line, one after the last."""
-    for position, token in enumerate(tokens):
-        if token.map is None or token.nesting < 0:
-            continue
-        start, end = token.map
-        if token.type == "heading_open" and token.level == 0:
-            yield int(token.tag[1:]), tokens[position + 1].content, start, end
-        elif (token.level == 0 and not token.type.endswith("list_open")) or (
-            token.type == "list_item_open" and token.level == 1
-        ):
-            yield 0, "", start, end
+def headed_passages(text: str) -> Iterator[tuple[str, str]]:
+    """Split a Markdown text into passages, each with its enclosing headings; empty sections are omitted."""
+    headings: list[tuple[int, str]] = []
+    for section in sections("\n".join(text.splitlines())):
+        headings = [(level, title) for level, title in headings if level < section.level]
+        if section.level:
+            headings.append((section.level, section.title))
+        path = " > ".join(title for _, title in headings)
+        passage: list[str] = []
+        for block in filter(None, blocks(section.own_text)):
+            if passage and sum(map(len, passage)) + len(block) > MAX_PASSAGE_CHARACTERS:
+                yield path, "\n".join(passage)
+                passage = []
+            passage.append(block)
+        if passage:
+            yield path, "\n".join(passage)

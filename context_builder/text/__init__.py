@@ -1,1 +1,1 @@
-"""Pure text: sanitizing, formatting, fact keys; and the clock."""
+"""Pure text functions (sanitizing, formatting, fact keys) and the clock."""

@@ -1,4 +1,4 @@
-"""The one clock of the product; tests pass their own."""
+"""The product's only clock; tests pass their own."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Return the wall-clock time, in UTC."""
+    """Return the current wall-clock time in UTC."""
     return datetime.now(UTC)

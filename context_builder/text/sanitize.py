@@ -1,4 +1,4 @@
-"""Text from logs, incidents, users and memory, made safe to stand in a prompt line."""
+"""Makes text from logs, incidents, users and memory safe to include in a prompt line. Pure."""
 
 from __future__ import annotations
 
@@ -6,77 +6,85 @@ import re
 import unicodedata
 
 MAX_CHARACTERS = 1_200
-"""Longest text that one fact may bring along; the rest is cut and counted."""
+"""Maximum length of the text of one fact; longer text is truncated, with the omitted length stated."""
 
-_SCANNED = 4
-"""How many times the limit is read at the most, since invisible characters do not count."""
+_SCAN_FACTOR = 4
+"""Input is read up to this multiple of the limit, since invisible characters are dropped."""
 
 _REFERENCE = re.compile(r"\[(?=\s*[A-Za-z]{1,3}\s*\d)([^\[\]]*)(\]?)")
 _BRACKETS = str.maketrans("［］【】〔〕⟦⟧❲❳", "()()()()()")
-"""Brackets that could be taken for those of a reference."""
-_TAG_OPENING = re.compile(r"<(?=[/!?A-Za-z])")
-_MARKS = re.compile("([«»])")
-_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
-"""Unicode categories with no visible shape: controls, zero-width and bidi marks, private use, surrogates."""
-_SHAPELESS = re.compile(
+"""Look-alikes of the square brackets of a reference."""
+_TAG_START = re.compile(r"<(?=[/!?A-Za-z])")
+_QUOTE_MARKS = re.compile("([«»])")
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
+"""Unicode controls, zero-width and bidirectional marks, private use, surrogates and unassigned."""
+_INVISIBLE_OTHERS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Joiners, fillers, blanks and variation selectors of other categories, which can carry text unseen."""
+"""Joiners, fillers, blanks and variation selectors of other categories, which can smuggle text."""
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Replace the characters that a database rejects (NUL and surrogates) with U+FFFD."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def single_line(text: str, *, limit: int = MAX_CHARACTERS) -> str:
-    """The text as one line of at most `limit` characters that stays the same when it comes here again.
+    """Return untrusted text as one safe line of at most `limit` characters. Idempotent.
 
-    It cannot end its fence, imitate a reference or hide characters: what a reader would not see is dropped,
-    references such as [H1] become (H1), what could open a tag is replaced, and « and » match.
+    Invisible characters are dropped, references such as [H1] become (H1), tag starts are replaced, and
+    « and » always pair up, so the text can neither close its fence nor forge a citation.
     """
-    scanned = text[: _SCANNED * limit]
+    scanned = text[: _SCAN_FACTOR * limit]
     line = " ".join(scanned.translate(_visible).split()).translate(_BRACKETS)
-    line = _TAG_OPENING.sub("‹", _REFERENCE.sub(_in_parentheses, line))
+    line = _TAG_START.sub("‹", _REFERENCE.sub(_parenthesize, line))
     length = len(line) + len(text) - len(scanned)
     if length <= limit:
-        body, still_open = _matched(line)
-        return "‹".join(body.rsplit("«", 1)) if still_open else body
+        body, is_open = _pair_quote_marks(line)
+        return "‹".join(body.rsplit("«", 1)) if is_open else body
     kept = max(0, limit - len(f"» … ({length:,} more characters)"))
-    body, still_open = _matched(line[:kept].rstrip())
-    return f"{body}{'»' if still_open else ''} … ({length - kept:,} more characters)"
+    body, is_open = _pair_quote_marks(line[:kept].rstrip())
+    return f"{body}{'»' if is_open else ''} … ({length - kept:,} more characters)"
 
 
 def quote(text: str, *, limit: int = 300) -> str:
-    """Free text written by someone else, in marks that it cannot close itself."""
+    """Return untrusted text as one line between « and », which it cannot close."""
     inner = single_line(text, limit=limit).replace("«", "‹").replace("»", "›")
     return f"«{inner}»"
 
 
-class _Visible(dict[int, int | None]):
-    """For `str.translate`: what a character becomes, None where it has no shape; white space stays."""
+class _VisibleCharacters(dict[int, int | None]):
+    """A `str.translate` table that drops invisible characters and keeps white space."""
 
     def __missing__(self, code: int) -> int | None:
         character = chr(code)
-        hidden = unicodedata.category(character) in _INVISIBLE or _SHAPELESS.match(character)
-        shown = None if hidden and not character.isspace() else code
-        if code <= _MAX_REMEMBERED:
-            self[code] = shown
-        return shown
+        hidden = unicodedata.category(character) in _INVISIBLE_CATEGORIES or _INVISIBLE_OTHERS.match(
+            character
+        )
+        mapped = None if hidden and not character.isspace() else code
+        if code <= _MAX_CACHED_CODE:
+            self[code] = mapped
+        return mapped
 
 
-_MAX_REMEMBERED = 0xFFFF
-_visible = _Visible()
+_MAX_CACHED_CODE = 0xFFFF
+_visible = _VisibleCharacters()
 
 
-def _in_parentheses(reference: re.Match[str]) -> str:
+def _parenthesize(reference: re.Match[str]) -> str:
     return f"({reference.group(1)}{')' if reference.group(2) else ''}"
 
 
-def _matched(line: str) -> tuple[str, bool]:
-    """The line without « and » that open or close no pair, and whether a pair is left open."""
-    parts = _MARKS.split(line)
-    still_open = False
+def _pair_quote_marks(line: str) -> tuple[str, bool]:
+    """Replace unpaired « and »; also return whether the last « is still open."""
+    parts = _QUOTE_MARKS.split(line)
+    is_open = False
     for position, mark in enumerate(parts):
-        if mark == "«" and still_open:
+        if mark == "«" and is_open:
             parts[position] = "‹"
-        elif mark == "»" and not still_open:
+        elif mark == "»" and not is_open:
             parts[position] = "›"
         elif mark in ("«", "»"):
-            still_open = not still_open
-    return "".join(parts), still_open
+            is_open = not is_open
+    return "".join(parts), is_open

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-"""One row per text, each of unit length, so that a dot product is a cosine."""
+"""n x dimension: one row per text, of unit length, so that a dot product is a cosine."""
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors whose closeness means likeness."""
+    """Turns texts into vectors; similar texts get close vectors."""
 
     @property
     def model_id(self) -> str:
@@ -22,27 +22,27 @@ class Embedder(Protocol):
 
     @property
     def weights_hash(self) -> str:
-        """SHA-256 (hex) of whatever decides the vectors besides the name; known once loaded."""
+        """SHA-256 (hex) of what determines the vectors besides the name; known once loaded."""
         ...
 
     @property
     def dimension(self) -> int:
-        """Numbers in one vector; known once loaded."""
+        """Length of a vector; known once loaded."""
         ...
 
     @property
     def background(self) -> float:
-        """Cosine that texts on different subjects still reach: no sign of likeness up to here."""
+        """Cosine that unrelated texts reach: no sign of similarity up to here."""
         ...
 
     async def load(self) -> None:
-        """Makes the model ready; quick when it is already. Raises MemoryUnavailable."""
+        """Load the model unless it is loaded. Raises MemoryUnavailable."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""
+        """Return the vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""
         ...
 
     async def close(self) -> None:
-        """Frees what the model holds; harmless when nothing was loaded."""
+        """Release the model. Idempotent."""
         ...

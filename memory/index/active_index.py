@@ -1,9 +1,9 @@
-"""Which collection serves recalls, and which others are kept: rows of the database say so."""
+"""The registry of collections in the database: which one serves recalls and which others are kept."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -30,8 +30,8 @@ class BuiltIndex:
     dimension: int
 
     @classmethod
-    def named_anew(cls, embedder: Embedder) -> BuiltIndex:
-        """A collection that does not exist yet, for the vectors of an embedder."""
+    def with_new_name(cls, embedder: Embedder) -> BuiltIndex:
+        """Return a collection that does not exist yet, for the vectors of an embedder."""
         return cls(
             collection=f"incidents-{secrets.token_hex(8)}",
             model_id=embedder.model_id,
@@ -41,7 +41,7 @@ class BuiltIndex:
         )
 
     def require_fit(self, embedder: Embedder) -> None:
-        """Raises MemoryUnavailable unless the embedder's vectors can be compared with the collection's."""
+        """Raise MemoryUnavailable unless the embedder's vectors can be compared with the collection's."""
         differences = [
             f"{name} is {stored} instead of {current}"
             for name, stored, current in (
@@ -66,13 +66,13 @@ class KeptIndex:
 
 
 async def find_active(session: ReadSession) -> BuiltIndex | None:
-    """The collection that serves, None before the first one is built."""
+    """Return the collection that serves; None before the first one is built."""
     row = await session.scalar(select(MemoryIndex).where(MemoryIndex.active))
     return None if row is None else _index(row)
 
 
 async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
-    """All collections that there still are, the newest first."""
+    """Return all collections that serve or could serve again, newest first."""
     rows = await session.scalars(
         select(MemoryIndex)
         .where(MemoryIndex.activated_at.is_not(None), MemoryIndex.dropped_at.is_(None))
@@ -86,59 +86,49 @@ def _index(row: MemoryIndex) -> BuiltIndex:
 
 
 def require_active(active: BuiltIndex | None) -> BuiltIndex:
-    """Raises MemoryUnavailable when there is no active index."""
+    """Return the active index. Raises MemoryUnavailable if there is none."""
     if active is None:
         raise MemoryUnavailable(f"no memory index has been built yet; {_REBUILD}")
     return active
 
 
 async def register(database: Database, new: BuiltIndex) -> None:
-    """Notes a collection before it is built, so that what a kill leaves of it can be told."""
+    """Record a collection before it is built, so that what a killed build leaves can be recognized."""
     async with database.write() as session:
         session.add(MemoryIndex(**asdict(new), active=False, created_at=datetime.now(UTC)))
 
 
 async def activate(database: Database, new: BuiltIndex, *, instead_of: BuiltIndex | None) -> bool:
-    """Lets a registered collection serve instead of another, in one transaction.
+    """Let a registered collection serve instead of another, in one transaction.
 
-    False, with nothing changed, when another process has put a different one into its place meanwhile.
+    Returns False, with nothing changed, if another process has activated a different one meanwhile.
     """
     now = datetime.now(UTC)
     try:
         async with database.write() as session:
             if instead_of is not None:
-                left = await session.scalar(
+                replaced = await session.scalar(
                     update(MemoryIndex)
                     .where(MemoryIndex.active, MemoryIndex.collection == instead_of.collection)
                     .values(active=False)
                     .returning(MemoryIndex.id)
                 )
-                if left is None:
+                if replaced is None:
                     return False
             await session.execute(
                 update(MemoryIndex)
                 .where(MemoryIndex.collection == new.collection)
                 .values(active=True, activated_at=func.coalesce(MemoryIndex.activated_at, now))
             )
-    except IntegrityError:  # there is an active one that was not there before
+    except IntegrityError:  # another one is active that was not before
         return False
     return True
 
 
-async def unserved(session: ReadSession) -> dict[str, datetime]:
-    """Collections that have never served, and when they were begun."""
-    rows = await session.execute(
-        select(MemoryIndex.collection, MemoryIndex.created_at).where(
-            MemoryIndex.activated_at.is_(None), MemoryIndex.dropped_at.is_(None)
-        )
-    )
-    return {row.collection: row.created_at for row in rows}
-
-
 async def mark_dropped(database: Database, collection: str) -> bool:
-    """Gives up a collection that does not serve, and the entries that no kept one is made of.
+    """Give up a kept collection, and the entries that no other kept one is made of.
 
-    False, with nothing changed, when it serves, is still being built or is not kept.
+    Returns False, with nothing changed, if it serves, is being built or is not kept.
     """
     async with database.write() as session:
         row = await session.scalar(
@@ -154,30 +144,36 @@ async def mark_dropped(database: Database, collection: str) -> bool:
         )
         if row is None:
             return False
-        still_used = select(MemoryIndex.id).where(MemoryIndex.dropped_at.is_(None), *_alike(MemoryIndex, row))
+        still_used = select(MemoryIndex.id).where(
+            MemoryIndex.dropped_at.is_(None), *_same_origin(MemoryIndex, row)
+        )
         if await session.scalar(still_used.limit(1)) is None:
-            await session.execute(delete(MemoryEntry).where(*_alike(MemoryEntry, row)))
+            await session.execute(delete(MemoryEntry).where(*_same_origin(MemoryEntry, row)))
     return True
 
 
-def _alike(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> Iterator[ColumnElement[bool]]:
-    """What the same model and recipe made."""
+def _same_origin(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for rows made by the same model and recipe."""
     for name in ("model_id", "weights_hash", "recipe"):
         yield getattr(table, name) == getattr(row, name)
 
 
-async def give_up(database: Database, collections: Collection[str]) -> None:
-    """Marks collections as dropped that have never served; the entries are for the next one."""
+async def drop_unserved(database: Database, *, begun_before: datetime) -> frozenset[str]:
+    """Mark as dropped what was begun before a moment and never served; return all that is marked so.
+
+    The entries stay for the next collection.
+    """
     async with database.write() as session:
         await session.execute(
             update(MemoryIndex)
-            .where(MemoryIndex.collection.in_(collections), MemoryIndex.activated_at.is_(None))
+            .where(
+                MemoryIndex.activated_at.is_(None),
+                MemoryIndex.dropped_at.is_(None),
+                MemoryIndex.created_at < begun_before,
+            )
             .values(dropped_at=datetime.now(UTC))
         )
-
-
-async def dropped(session: ReadSession) -> frozenset[str]:
-    """Collections that were dropped; a copy that is left of one is of no use."""
-    return frozenset(
-        await session.scalars(select(MemoryIndex.collection).where(MemoryIndex.dropped_at.is_not(None)))
-    )
+        names = await session.scalars(
+            select(MemoryIndex.collection).where(MemoryIndex.dropped_at.is_not(None))
+        )
+        return frozenset(names)

@@ -1,239 +1,304 @@
-"""A vector index on a Chroma server, which many processes may use at the same time."""
+"""A vector index on a Chroma server, which many processes may use at the same time.
+
+It speaks Chroma's HTTP API (version 2) directly. Chroma's own client would share its connections with all
+others of an event loop, take proxies and certificates from the environment, not verify a server's certificate
+unless told to, wait for ever, and need most of a second to import.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
+import httpx
 import numpy as np
+import orjson
+from typing_extensions import override
 
 from memory.embedding.embedder import Vectors
-from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
+from memory.errors import IndexFault, MemoryUnavailable
 from memory.index import chroma_schema
-from memory.index.chroma_schema import ChromaFault, Unfit, microseconds
-from memory.index.contract import Hit, IndexRows
+from memory.index.chroma_schema import unavailable
+from memory.index.contract import VectorIndex
 from memory.index.server_address import checked_server_token, checked_server_url
 from memory.index.vector_table import VectorTable
 
-if TYPE_CHECKING:
-    from memory.index.chroma_http import ChromaHttp
+_COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+_CONFIGURATION = {
+    "hnsw": {"space": chroma_schema.SPACE, "max_neighbors": 128, "ef_search": 500, "ef_construction": 500}
+}
+"""With fewer neighbors, or a narrower search for them, the graph falls apart where hundreds of rows are
+nearly the same, and searching wider no longer helps: see docs/chroma-server.md for what was measured."""
 
 _CALL_DEADLINE_S = 30.0
 """Any healthy call takes less than a second, beside a rebuild perhaps two."""
+_CONNECT_S = 5.0
+_CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30)
 
-_ROWS_PER_UPSERT = 100
-_ROWS_PER_READ = 2_000
-"""Of stamps; reading an answer of this length holds the interpreter's lock for a few milliseconds."""
-_IDS_PER_DELETE = 1_000
 _SPARE = 50
-"""Rows looked at beyond those asked for, in place of those that were not known then, and of equal ones."""
+"""Rows requested beyond the limit, to replace those not known at the moment, and equally close ones."""
 
-_NOT_CHROMAS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What Chroma's client raises over an answer in any other shape than the one it expects."""
+_MAX_ANSWER = 64 * 2**20
+"""Bytes; the largest of ours is a twentieth of it."""
+_PARSED_INLINE = 16 * 2**10
+"""Bytes of an answer that are parsed on the event loop; more take longer than handing them to a thread."""
+_MAX_QUOTED = 200
+"""Characters of an answer that an error message quotes."""
+
+_MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""Raised over an answer of another shape than Chroma's."""
 
 
-class ChromaServerIndex:
-    """Implements VectorIndex on one server, which belongs to one database of ours.
+class ChromaServerIndex(VectorIndex):
+    """An index on one server, which belongs to one database of ours.
 
-    The search is approximate, over the graph (HNSW) that the server keeps of a collection. What it finds is
-    compared again with the query, so that the same vectors give the same numbers as in a folder.
+    The search is approximate, over the server's graph (HNSW) of a collection. What it finds is compared with
+    the query again, so that the same vectors give the same similarities as in a folder.
     """
 
-    least_self_hits = 0.9
-    """Nearly all do, but a graph may lose some where hundreds of rows are nearly the same."""
+    min_self_hit_rate = 0.9
+    """Nearly all rows are found, but a graph may lose some where hundreds are nearly the same."""
     is_exclusive = False
 
     def __init__(
         self, url: str, *, token: str | None = None, call_deadline_s: float = _CALL_DEADLINE_S
     ) -> None:
-        """`token` goes to whatever guards the server, as a bearer; `call_deadline_s` bounds each request.
+        """`token` is sent as a bearer token; `call_deadline_s` bounds each call.
 
-        Raises ValueError for an address or a token that cannot be one.
+        Raises ValueError for an invalid address or token.
         """
         self.url = checked_server_url(url)
-        self._token = None if token is None else checked_server_token(token)
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {checked_server_token(token)}"
         self._call_deadline_s = call_deadline_s
-        self._chroma: ChromaHttp | None = None
+        self._http: httpx.AsyncClient | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
 
     def __repr__(self) -> str:
         return f"ChromaServerIndex({self.url})"
 
+    @override
     async def open(self) -> None:
-        """Loads Chroma's client and asks the server for its collections. Raises MemoryUnavailable."""
+        """Ask the server for its collections. Raises MemoryUnavailable."""
         self._closed = False
         await self.collections()
 
+    @override
     async def close(self) -> None:
-        """Closes the connections; the server goes on."""
+        """Close the connections, also those of calls in flight; the server goes on."""
         self._closed = True
-        chroma, self._chroma = self._chroma, None
-        if chroma is not None:
-            await chroma.aclose()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
 
-    async def start_anew(self) -> None:
-        """Drops our collections; nothing is moved aside, and nothing else on the server is touched."""
+    @override
+    async def reset(self) -> None:
+        """Drop our collections; nothing else on the server is touched."""
         self._closed = False
         for name in sorted(await self.collections()):
             await self.drop(name)
 
-    async def collections(self) -> frozenset[str]:
-        """The names of all collections that are ours."""
-        async with self._calling() as chroma:
-            return frozenset(name for name in await chroma.names() if name.startswith(chroma_schema.PREFIX))
-
-    async def create(self, collection: str) -> None:
-        """Makes an empty collection; one of that name stays as it is."""
-        async with self._calling(collection) as chroma:
-            await chroma.create(collection)
-
-    async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection another name; if there is one of that name, drops it instead."""
-        async with self._calling(collection) as chroma:
-            if name not in await chroma.names():
-                try:
-                    await chroma.rename(await chroma.find(collection), name)
-                except ChromaFault:  # another process may have taken the name meanwhile
-                    if name not in await chroma.names():
-                        raise
-                else:
-                    return
-        await self.drop(collection)
-
-    async def drop(self, collection: str) -> None:
-        """Removes a collection; harmless when there is none of that name."""
-        try:
-            async with self._calling(collection) as chroma:
-                await chroma.delete_collection(collection)
-        except CollectionMissing:
-            return
-
-    async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Stores rows in batches that queries can pass between."""
-        for start in range(0, len(rows.keys), _ROWS_PER_UPSERT):
-            batch = slice(start, start + _ROWS_PER_UPSERT)
-            moments = [microseconds(moment) for moment in rows.known_at[batch]]
-            metadatas = chroma_schema.metadatas(rows.stamps[batch], moments)
-            async with self._calling(collection) as chroma:
-                found = await chroma.find(collection)
-                await chroma.upsert(found, rows.keys[batch], rows.vectors[batch], metadatas)
-
-    async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Removes rows; keys that are not stored are ignored."""
-        for start in range(0, len(keys), _IDS_PER_DELETE):
-            async with self._calling(collection) as chroma:
-                await chroma.delete(await chroma.find(collection), keys[start : start + _IDS_PER_DELETE])
-
-    async def compact(self) -> None:
-        """Does nothing: a server has no call for it.
-
-        What was removed stays in the files of the server until its operator stops it and runs
-        `chroma vacuum --path FOLDER`; what that leaves is told in docs/chroma-server.md.
-        """
-
-    async def query(
-        self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
-    ) -> list[list[Hit]]:
-        """For each vector the closest rows that the search finds, of those known before the moment."""
-        before = None if known_before is None else microseconds(known_before)
-        hits = []
-        for vector in vectors:
-            async with self._calling(collection) as chroma:
-                hits.append(await _nearest(chroma, collection, vector, limit=limit, before=before))
-        return hits
-
-    async def stamps(self, collection: str) -> Mapping[str, str]:
-        """The stamp of every stored row by key.
-
-        Where another process removes rows meanwhile, some others may be passed over.
-        """
-        stamps: dict[str, str] = {}
-        offset = 0
-        while True:
-            async with self._calling(collection) as chroma:
-                found = await chroma.find(collection)
-                page = await chroma.stamps(found, limit=_ROWS_PER_READ, offset=offset)
-            stamps |= page
-            offset += len(page)
-            if len(page) < _ROWS_PER_READ:
-                return stamps
-
-    async def count(self, collection: str) -> int:
-        """How many rows are stored."""
-        async with self._calling(collection) as chroma:
-            return await chroma.count(await chroma.find(collection))
-
-    @asynccontextmanager
-    async def _calling(self, collection: str | None = None) -> AsyncIterator[ChromaHttp]:
-        """The server, for one call under the deadline; whatever goes wrong in it is MemoryUnavailable."""
+    @override
+    async def _call(self, operation: str, collection: str | None = None, **arguments: Any) -> Any:
+        """Bound the time of one operation, and raise MemoryUnavailable for whatever goes wrong in it."""
+        server = f"memory server {self.url}"
         try:
             async with asyncio.timeout(self._call_deadline_s):
-                yield await self._connected()
-        except ChromaFault as fault:
-            self._fail(fault, collection)
-        except Unfit as unfit:
-            raise MemoryCorrupt(
-                f"memory server {self.url} cannot be used: {unfit}; `arcpoint memory rebuild` makes another"
-            ) from None
+                if collection is None:
+                    return await self._collections()
+                return await getattr(self, f"_{operation}")(collection, **arguments)
+        except IndexFault as fault:
+            raise unavailable(server, collection, fault) from None
         except TimeoutError:
             raise MemoryUnavailable(
-                f"memory server {self.url} did not answer within {self._call_deadline_s:g} s; see whether it "
-                "hangs or has too much to do"
+                f"{server} did not answer within {self._call_deadline_s:g} s; see whether it hangs or is "
+                "overloaded"
             ) from None
-        except _NOT_CHROMAS as error:
+        except _MALFORMED as error:
             raise MemoryUnavailable(
-                f"memory server {self.url} gave an answer that is not Chroma's ({type(error).__name__}); see "
-                "whether ARCPOINT_MEMORY_URL is that of a Chroma server"
+                f"{server} gave an answer that is not Chroma's ({type(error).__name__}); see whether "
+                "ARCPOINT_MEMORY_URL is that of a Chroma server"
             ) from None
 
-    async def _connected(self) -> ChromaHttp:
+    async def _collections(self) -> list[str]:
+        names = [str(model["name"]) for model in await self._request("GET", "")]
+        return [name for name in names if name.startswith(chroma_schema.PREFIX)]
+
+    async def _create(self, collection: str) -> None:
+        wanted = {"name": collection, "configuration": _CONFIGURATION, "get_or_create": True}
+        model = await self._request("POST", "", wanted)
+        chroma_schema.require_cosine(collection, model["configuration_json"])
+
+    async def _drop(self, collection: str) -> None:
+        try:
+            await self._request("DELETE", f"/{quote(collection)}")
+        except IndexFault as fault:
+            if fault.kind != "missing":
+                raise
+
+    async def _upsert(
+        self,
+        collection: str,
+        keys: Sequence[str],
+        vectors: Vectors,
+        stamps: Sequence[str],
+        known_at: Sequence[int],
+    ) -> None:
+        rows = {
+            "ids": keys,
+            "embeddings": np.ascontiguousarray(vectors),
+            "metadatas": chroma_schema.metadatas(stamps, known_at),
+        }
+        await self._request("POST", await self._path(collection, "upsert"), rows)
+
+    async def _delete(self, collection: str, keys: Sequence[str]) -> None:
+        await self._request("POST", await self._path(collection, "delete"), {"ids": keys})
+
+    async def _query(
+        self, collection: str, vector: Vectors, limit: int, before: int | None
+    ) -> list[tuple[str, float]]:
+        path, dimension = await self._find(collection)
+        if dimension is None:  # of an empty collection
+            return []
+        chroma_schema.require_dimension(collection, dimension, len(vector))
+        table = VectorTable()
+        wanted: dict[str, Any] = {
+            "query_embeddings": vector[np.newaxis],
+            "n_results": limit + _SPARE,
+            "include": ["metadatas", "embeddings"],
+        }
+        # Without a condition first: with one, the server looks at every row's moment before it searches.
+        for condition in ({},) if before is None else ({}, {"where": {"known_at": {"$lt": before}}}):
+            rows = await self._request("POST", f"{path}/query", wanted | condition)
+            [keys], [vectors], [metadatas] = rows["ids"], rows["embeddings"], rows["metadatas"]
+            table.put(keys, vectors, [chroma_schema.known_at(collection, row) for row in metadatas])
+            nearest = table.nearest(vector, limit=limit, before=before)
+            if len(nearest) == limit:
+                break
+        return nearest
+
+    async def _stamps(self, collection: str, limit: int, offset: int) -> dict[str, str]:
+        wanted = {"include": ["metadatas"], "limit": limit, "offset": offset}
+        rows = await self._request("POST", await self._path(collection, "get"), wanted)
+        return {key: str(row["stamp"]) for key, row in zip(rows["ids"], rows["metadatas"], strict=True)}
+
+    async def _count(self, collection: str) -> int:
+        return int(await self._request("GET", await self._path(collection, "count")))
+
+    async def _find(self, collection: str) -> tuple[str, int | None]:
+        """Return path and dimension of a collection as it is now: another process may have dropped it."""
+        model = await self._request("GET", f"/{quote(collection)}")
+        chroma_schema.require_cosine(collection, model["configuration_json"])
+        return f"/{model['id']}", model["dimension"]
+
+    async def _path(self, collection: str, operation: str) -> str:
+        return f"{(await self._find(collection))[0]}/{operation}"
+
+    async def _request(self, method: str, path: str, document: Any = None) -> Any:
+        """Return the parsed answer to a request. Raises MemoryUnavailable, IndexFault and _MALFORMED."""
+        http, url = await self._connected(), f"{self.url}{_COLLECTIONS}{path}"
+        content = None if document is None else orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        try:
+            try:
+                status, body = await _exchange(http, method, url, content)
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+                # A kept connection to a server that was restarted meanwhile. Every request can be repeated.
+                status, body = await _exchange(http, method, url, content)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise MemoryUnavailable(
+                f"memory server {self.url} cannot be reached ({_reason(error)}); start it (`chroma run`) or "
+                "correct ARCPOINT_MEMORY_URL"
+            ) from None
+        except httpx.HTTPError as error:
+            raise MemoryUnavailable(
+                f"memory server {self.url} broke off ({_single_line(str(error)) or type(error).__name__}); "
+                "see whether it is Chroma and runs"
+            ) from None
+        except RuntimeError:  # closed while this call was waiting
+            raise MemoryUnavailable("incident memory is closed") from None
+        if not httpx.codes.is_success(status):
+            raise self._refusal(status, body)
+        return _parsed(body) if len(body) <= _PARSED_INLINE else await asyncio.to_thread(_parsed, body)
+
+    async def _connected(self) -> httpx.AsyncClient:
         async with self._connecting:
             if self._closed:
                 raise MemoryUnavailable("incident memory is closed")
-            if self._chroma is None:
-                self._chroma = await asyncio.to_thread(_client, self.url, self._token)
-            return self._chroma
+            if self._http is None:  # reads the certificates from disk
+                self._http = await asyncio.to_thread(
+                    httpx.AsyncClient,
+                    headers=self._headers,
+                    trust_env=False,
+                    timeout=httpx.Timeout(None, connect=_CONNECT_S),  # a call as a whole has a deadline
+                    limits=_CONNECTIONS,
+                )
+            return self._http
 
-    def _fail(self, fault: ChromaFault, collection: str | None) -> NoReturn:
-        if fault.kind == "missing":
-            raise CollectionMissing(
-                f"memory server {self.url} has no collection {collection}; run `arcpoint memory rebuild`"
-            ) from None
-        advice = "; if that lasts, `arcpoint memory rebuild` makes another" if fault.kind == "corrupt" else ""
-        raise MemoryUnavailable(f"memory server {self.url} failed: {fault}{advice}") from None
+    def _refusal(self, status: int, body: bytes) -> MemoryUnavailable | IndexFault:
+        """Return what an answer other than a success means."""
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return MemoryUnavailable(
+                f"memory server {self.url} refuses us ({status}); set ARCPOINT_MEMORY_TOKEN to its token"
+            )
+        with contextlib.suppress(orjson.JSONDecodeError, TypeError, KeyError):
+            error = orjson.loads(body)
+            name, message = error["error"], error["message"]
+            if isinstance(name, str) and isinstance(message, str):
+                kind, message = chroma_schema.kind_of(name, message), _single_line(message)
+                # Not MemoryCorrupt: a rebuild would drop the collections that other processes use.
+                advice = "; if that persists, run `arcpoint memory rebuild`" if kind == "corrupt" else ""
+                return (
+                    IndexFault("missing", message)
+                    if kind == "missing"
+                    else MemoryUnavailable(f"memory server {self.url} failed: {message}{advice}")
+                )
+        quoted = _single_line(body[: 4 * _MAX_QUOTED].decode(errors="replace"))
+        return MemoryUnavailable(
+            f"memory server {self.url} answered {status}"
+            + (f" ({quoted})" if quoted else "")
+            + "; see whether "
+            "ARCPOINT_MEMORY_URL is that of a Chroma server, and what it logs"
+        )
 
 
-def _client(url: str, token: str | None) -> ChromaHttp:
-    """Takes most of a second: not for the event loop."""
-    try:
-        from memory.index.chroma_http import ChromaHttp  # noqa: PLC0415  imports Chroma
+async def _exchange(
+    http: httpx.AsyncClient, method: str, url: str, content: bytes | None
+) -> tuple[int, bytes]:
+    """Return status and body of an answer; no more of the body than any of ours can have."""
+    async with http.stream(method, url, content=content) as response:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _MAX_ANSWER:
+                break
+        return response.status_code, bytes(body)
 
-        return ChromaHttp(url, token)
-    except (ImportError, ValueError, OSError) as error:  # it reads the environment and a file `.env`
-        reason = " ".join(str(error).split(" [type=")[0].split())  # what follows would be a variable's value
-        raise MemoryUnavailable(f"Chroma's client cannot be loaded: {reason}") from None
+
+def _parsed(body: bytes) -> Any:
+    """Return a JSON document, with a query's vectors as arrays. Raises ValueError for anything else."""
+    document = orjson.loads(body)
+    if isinstance(document, dict) and document.get("embeddings"):
+        document["embeddings"] = [np.asarray(rows, dtype=np.float32) for rows in document["embeddings"]]
+    return document
 
 
-async def _nearest(
-    chroma: ChromaHttp, name: str, vector: Vectors, *, limit: int, before: int | None
-) -> list[Hit]:
-    found = await chroma.find(name)
-    if found.dimension is None:
-        return []
-    chroma_schema.require_dimension(name, found.dimension, len(vector))
-    # Without a condition first: with one, the server looks at every row's moment before it searches.
-    for condition in (None,) if before is None else (None, before):
-        nearby = await chroma.nearby(name, found, vector, count=limit + _SPARE, before=condition)
-        known = [key for key, moment in nearby.items() if before is None or moment < before]
-        if len(known) >= limit:
-            break
-    vectors = await chroma.vectors(found, known)
-    if not vectors:
-        return []
-    table = VectorTable(len(vector))
-    table.put(list(vectors), np.stack(list(vectors.values())), [nearby[key] for key in vectors])
-    return [Hit(key, similarity) for key, similarity in table.nearest(vector, limit=limit, before=before)]
+def _reason(error: BaseException) -> str:
+    """Return the operating system's reason, below what the layers above make of it."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    if isinstance(error, BaseExceptionGroup):  # one for each address of a name
+        error = error.exceptions[0]
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return _single_line(str(error)) or "no answer"
+
+
+def _single_line(text: str) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())[:_MAX_QUOTED]

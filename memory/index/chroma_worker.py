@@ -1,57 +1,151 @@
-"""The process that owns a Chroma folder: `python -m memory.index.chroma_worker FOLDER [--start-anew]`.
+"""The process that owns a Chroma folder, and the owner's end of it.
 
-Embedded Chroma holds the interpreter's lock for seconds while it writes, so it lives in a process of its
-own. It answers the documents that come in on its standard input, one after another, and ends with it.
+Embedded Chroma holds the interpreter lock for seconds while it writes, so it lives in a child process. The
+child answers requests one after another, each a line of JSON on its standard input, and ends with its input.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from memory.index import ipc as frames
-from memory.index.chroma_folder import ChromaFolder, FolderRefused
-from memory.index.ipc import Document
+import orjson
 
+from memory.errors import IndexFault, WorkerDied
+from memory.index.chroma_folder import ChromaFolder
 
-def serve(path: Path, requests: BinaryIO, answers: BinaryIO, *, start_anew: bool) -> None:
-    """Answers requests until they end. The first answer says whether the folder could be opened."""
+_PACKAGE = Path(__file__).parents[1]
+# The worker finds this package, and not one of the same name, wherever it is started; without the imports of
+# the package itself, which would take a second.
+_BOOTSTRAP = (
+    "import sys, types; package = sys.modules['memory'] = types.ModuleType('memory'); "
+    "package.__path__ = [sys.argv.pop(1)]; "
+    "from memory.index.chroma_worker import main; main(sys.argv[1:])"
+)
 
-    def send(document: Document) -> None:
-        answers.write(frames.encode(document))
-        answers.flush()
-
-    try:
-        folder = ChromaFolder(path, owner=os.getppid())
-        if start_anew:
-            folder.set_aside()
-    except FolderRefused as refused:
-        send({"id": 0, "fault": "refused", "message": str(refused)})
-        return
-
-    from memory.index.chroma_store import ChromaStore  # noqa: PLC0415  takes most of a second: not for a refusal
-
-    store = ChromaStore(path)
-    send(store.answer({"id": 0, "op": "open"}))
-    while header := requests.read(frames.HEADER.size):
-        (length,) = frames.HEADER.unpack(header)
-        send(store.answer(frames.decode(requests.read(length))))
+_STOP_GRACE_S = 5.0
+"""How long a worker may take to finish its current request once its input has ended."""
+_MAX_LINE = 2**27
+"""Bytes of one answer; the largest of ours is a hundredth of it."""
 
 
-def main(arguments: list[str]) -> None:
-    """Serves the folder named first over standard input and output."""
+class ChromaWorker:
+    """A running worker process. It takes one call at a time."""
+
+    def __init__(self, process: Process) -> None:
+        """`process` has pipes for its input and output."""
+        self._process = process
+        self._stdin = cast("StreamWriter", process.stdin)
+        self._stdout = cast("StreamReader", process.stdout)
+
+    @classmethod
+    async def start(cls, python: str, folder: Path, *options: str, deadline_s: float) -> ChromaWorker:
+        """Start a worker and wait until it has opened the folder. Raises IndexFault and OSError."""
+        # In a session of its own, so that Ctrl-C in a terminal does not interrupt a write.
+        process = await asyncio.create_subprocess_exec(
+            *(python, "-P", "-c", _BOOTSTRAP, str(_PACKAGE), str(folder), *options),
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True, limit=_MAX_LINE,
+        )  # fmt: skip
+        worker = cls(process)
+        try:
+            await worker._exchange(b"", deadline_s)
+        except BaseException:
+            await worker.stop()
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None once it has ended."""
+        return self._process.pid if self._process.returncode is None else None
+
+    async def call(self, operation: str, arguments: dict[str, Any], *, deadline_s: float) -> Any:
+        """Return the result of an operation. Raises IndexFault; a worker past the deadline is killed."""
+        request = orjson.dumps([operation, arguments], option=orjson.OPT_SERIALIZE_NUMPY)
+        return await self._exchange(request + b"\n", deadline_s)
+
+    async def stop(self) -> None:
+        """Let the worker finish its current request, and end it."""
+        self._stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _STOP_GRACE_S)
+        self._kill()
+        await self._process.wait()
+
+    async def _exchange(self, request: bytes, deadline_s: float) -> Any:
+        try:
+            async with asyncio.timeout(deadline_s):
+                with contextlib.suppress(ConnectionError):  # the missing answer tells the same
+                    self._stdin.write(request)
+                    await self._stdin.drain()
+                line = await self._stdout.readline()
+                if not line:
+                    await self._process.wait()
+        except TimeoutError:
+            self._kill()
+            raise IndexFault(
+                "refused",
+                f"the memory worker did not answer within {deadline_s:g} s and was stopped; the next use "
+                "starts another",
+            ) from None
+        except asyncio.CancelledError:
+            self._kill()  # the answer would be taken for that to the next call
+            raise
+        if not line:
+            code = self._process.returncode or 0
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise WorkerDied(how, by_signal=code < 0)
+        answer = orjson.loads(line)
+        if "fault" in answer:
+            raise IndexFault(answer["fault"], answer["message"])
+        return answer["result"]
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the folder given first over standard input and output; `--reset` sets its files aside before."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the owner, which then ends us
-    requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not print into the answers
     try:
-        serve(Path(arguments[0]), requests, answers, start_anew="--start-anew" in arguments)
+        _serve(Path(arguments[0]), sys.stdin.buffer, answers, reset="--reset" in arguments)
     except BrokenPipeError:
         sys.exit(1)  # the owner is gone
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, *, reset: bool) -> None:
+    def send(**answer: Any) -> None:
+        answers.write(orjson.dumps(answer) + b"\n")
+        answers.flush()
+
+    try:
+        folder = ChromaFolder(path, owner=os.getppid())
+        if reset:
+            folder.set_aside()
+        from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
+    except (IndexFault, ImportError) as error:
+        send(fault=getattr(error, "kind", "failed"), message=str(error))
+        return
+
+    store = chroma_store.ChromaStore(path)
+
+    def answer(operation: str, arguments: dict[str, Any]) -> None:
+        try:
+            send(result=getattr(store, operation)(**arguments))
+        except chroma_store.FAULTS as error:
+            send(fault=chroma_store.kind_of(error), message=str(error))
+
+    answer("open", {})
+    for line in requests:
+        answer(*orjson.loads(line))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 from memory.embedding.embedder import Vectors
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_ROWS_PER_UPSERT = 100
+"""A query waits for at most one upsert; in a folder with 10,000 rows this one takes some 200 ms."""
+_ROWS_PER_READ = 2_000
+"""Of stamps; parsing an answer of this length holds the interpreter lock for a few milliseconds."""
+_IDS_PER_DELETE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A stored vector that is close to a queried one."""
+class Neighbor:
+    """A stored vector close to a queried one."""
 
     key: str
     similarity: float
@@ -24,81 +33,105 @@ class IndexRows:
     """Rows to store, column by column; all four have the same length."""
 
     keys: Sequence[str]
-    """One per text: incidents that read the same are one row, and the database tells them apart."""
+    """One per text: incidents with the same text share a row, and the database tells them apart."""
     vectors: Vectors
+    """n x dimension."""
     stamps: Sequence[str]
-    """Says which version of the row is stored; compared, never interpreted."""
+    """The stored version of each row; compared, never interpreted."""
     known_at: Sequence[datetime]
-    """From when on the text was known: when the first incident that reads so was over."""
+    """When each text became known: the resolution of the first incident with that text."""
 
 
-class VectorIndex(Protocol):
+class VectorIndex(ABC):
     """Named collections of vectors compared by cosine.
 
-    Every method raises MemoryUnavailable, and nothing else, on failure; those that are given the name
-    of a collection raise CollectionMissing when there is none. All of them can be repeated safely.
+    Every method can be repeated safely and fails only with MemoryUnavailable; methods that take the name of
+    a collection, except `create` and `drop`, raise CollectionMissing if it does not exist.
     """
 
-    @property
-    def least_self_hits(self) -> float:
-        """Share of the rows that must find themselves: 1 where the search is exact."""
-        ...
+    min_self_hit_rate: ClassVar[float]
+    """Share of the rows that must find themselves: 1 if the search is exact."""
+    is_exclusive: ClassVar[bool]
+    """True if no other process can use the stored collections at the same time."""
 
-    @property
-    def is_exclusive(self) -> bool:
-        """Whether no other process can use the same stored collections at the same time."""
-        ...
-
+    @abstractmethod
     async def open(self) -> None:
-        """Makes the index ready; quick when it is already. Other methods do this by themselves."""
-        ...
+        """Prepare the index. Idempotent; other methods do this by themselves."""
 
+    @abstractmethod
     async def close(self) -> None:
-        """Lets go of the index; harmless when it is not open. Only `open` makes it usable again."""
-        ...
+        """Release the index. Idempotent; only `open` makes it usable again."""
 
-    async def start_anew(self) -> None:
-        """Moves what is stored aside, and opens an empty index in its place."""
-        ...
+    @abstractmethod
+    async def reset(self) -> None:
+        """Discard everything stored, which may be damaged, and open an empty index."""
 
     async def collections(self) -> frozenset[str]:
-        """The names of all collections."""
-        ...
+        """Return the names of all collections."""
+        return frozenset(await self._call("collections"))
 
     async def create(self, collection: str) -> None:
-        """Makes an empty collection; one of that name stays as it is."""
-        ...
-
-    async def rename(self, collection: str, name: str) -> None:
-        """Gives a collection another name in one step; if there is one of that name, drops it instead."""
-        ...
+        """Create an empty collection; an existing one stays as it is."""
+        await self._call("create", collection=collection)
 
     async def drop(self, collection: str) -> None:
-        """Removes a collection; harmless when there is none of that name."""
-        ...
+        """Remove a collection if it exists, and its bytes from disk if the store allows it."""
+        await self._call("drop", collection=collection)
 
     async def upsert(self, collection: str, rows: IndexRows) -> None:
-        """Stores rows, replacing those of the same key."""
-        ...
+        """Store rows, replacing those with the same key, in batches that queries can pass between."""
+        for start in range(0, len(rows.keys), _ROWS_PER_UPSERT):
+            batch = slice(start, start + _ROWS_PER_UPSERT)
+            await self._call(
+                "upsert",
+                collection=collection,
+                keys=rows.keys[batch],
+                vectors=rows.vectors[batch],
+                stamps=rows.stamps[batch],
+                known_at=[_microseconds(moment) for moment in rows.known_at[batch]],
+            )
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Removes rows; keys that are not stored are ignored."""
-        ...
-
-    async def compact(self) -> None:
-        """Gives back the space of what was removed, so that no byte of it is left; may take seconds."""
-        ...
+        """Remove rows; unknown keys are ignored."""
+        for start in range(0, len(keys), _IDS_PER_DELETE):
+            await self._call("delete", collection=collection, keys=keys[start : start + _IDS_PER_DELETE])
 
     async def query(
         self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
-    ) -> list[list[Hit]]:
-        """For each vector the closest rows, closest first, that were known before the moment."""
-        ...
+    ) -> list[list[Neighbor]]:
+        """Return for each vector the closest rows known before the moment, closest first."""
+        before = None if known_before is None else _microseconds(known_before)
+        found = []
+        for vector in vectors:
+            pairs = await self._call(
+                "query", collection=collection, vector=vector, limit=limit, before=before
+            )
+            found.append([Neighbor(key, similarity) for key, similarity in pairs])
+        return found
 
     async def stamps(self, collection: str) -> Mapping[str, str]:
-        """The stamp of every stored row by key."""
-        ...
+        """Return the stamp of every stored row by key.
+
+        If another process removes rows at the same time, some others may be missing.
+        """
+        stamps: dict[str, str] = {}
+        offset = 0
+        while True:
+            page = await self._call("stamps", collection=collection, limit=_ROWS_PER_READ, offset=offset)
+            stamps |= page
+            offset += len(page)
+            if len(page) < _ROWS_PER_READ:
+                return stamps
 
     async def count(self, collection: str) -> int:
-        """How many rows are stored."""
-        ...
+        """Return the number of stored rows."""
+        return int(await self._call("count", collection=collection))
+
+    @abstractmethod
+    async def _call(self, operation: str, **arguments: Any) -> Any:
+        """Return the result of an operation; moments are in microseconds since 1970."""
+
+
+def _microseconds(moment: datetime) -> int:
+    """Return microseconds since 1970: integers compare exactly, and the database stores no finer times."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""What may be the address and the token of a memory server."""
+"""Validation of the address and the token of a memory server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 def checked_server_url(url: str) -> str:
-    """The address of a Chroma server without a slash at its end. Raises ValueError where it is none."""
+    """Return the address of a Chroma server without a trailing slash. Raises ValueError if it is invalid."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -22,7 +22,7 @@ def checked_server_url(url: str) -> str:
 
 
 def checked_server_token(token: str) -> str:
-    """A token that a header can carry. Raises ValueError, which does not show it."""
+    """Return the token if a header can carry it. Raises ValueError, which does not show it."""
     if not token or not all("!" <= letter <= "~" for letter in token):
         raise ValueError("a token is made of visible ASCII characters, without blanks")
     return token

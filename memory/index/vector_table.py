@@ -1,69 +1,65 @@
-"""Vectors in memory, each compared with a query: exact, whatever their distribution."""
+"""Exact nearest neighbors: every query is compared with every row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memory.embedding.embedder import Vectors
 
-DECIMALS = 4
-"""Of a cosine: its last bits depend on where in memory a row lies."""
+_DECIMALS = 4
+"""The last bits of a cosine depend on where in memory a row lies."""
+
+
+def cosines(vectors: Vectors, query: Vectors) -> NDArray[np.float32]:
+    """Return the cosine of each unit vector with a unit query, rounded to what is reproducible."""
+    return np.round(vectors @ query, _DECIMALS).clip(-1, 1)
 
 
 class VectorTable:
-    """Rows of a key, a unit vector and a moment."""
+    """Unit vectors in memory, by key, each with the moment from which it may be found."""
 
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-        self._row_of: dict[str, int] = {}
-        self._keys: list[str] = []
-        self._vectors: Vectors = np.zeros((0, dimension), dtype=np.float32)
-        self._moments: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[Vectors, int]] = {}
+        self._columns: tuple[list[str], Vectors, NDArray[np.int64]] | None = None
+        """The rows as arrays; None after a change."""
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._rows)
 
-    def put(self, keys: Sequence[str], vectors: Vectors, moments: Sequence[int]) -> None:
-        """Stores rows, replacing those of the same key."""
-        self._reserve(len(self) + len(keys))
-        for key, vector, moment in zip(keys, vectors, moments, strict=True):
-            row = self._row_of.setdefault(key, len(self))
-            if row == len(self):
-                self._keys.append(key)
-            self._vectors[row] = vector
-            self._moments[row] = moment
+    def put(self, keys: Iterable[str], vectors: Iterable[Vectors], moments: Iterable[int]) -> None:
+        """Store rows, replacing those with the same key."""
+        self._rows |= zip(keys, zip(vectors, moments, strict=True), strict=True)
+        self._columns = None
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Removes rows; keys that are not stored are ignored."""
+        """Remove rows; unknown keys are ignored."""
         for key in keys:
-            row = self._row_of.pop(key, None)
-            if row is None:
-                continue
-            last = self._keys.pop()
-            if last != key:
-                self._keys[row], self._row_of[last] = last, row
-                self._vectors[row] = self._vectors[len(self)]
-                self._moments[row] = self._moments[len(self)]
+            self._rows.pop(key, None)
+        self._columns = None
 
-    def nearest(self, vector: Vectors, *, limit: int, before: int | None) -> list[tuple[str, float]]:
-        """Keys and cosines of the rows closest to a unit vector, of an earlier moment, closest first."""
-        rows = np.arange(len(self))
-        if before is not None:
-            rows = rows[self._moments[: len(self)] < before]
-        # One vector at a time: in a batch the last bits would depend on its neighbours.
-        cosines = np.round(self._vectors[: len(self)] @ vector, DECIMALS).clip(-1, 1)[rows]
+    @property
+    def dimension(self) -> int | None:
+        """Length of the vectors; None for an empty table."""
+        return next((len(vector) for vector, _ in self._rows.values()), None)
+
+    def nearest(self, query: Vectors, *, limit: int, before: int | None) -> list[tuple[str, float]]:
+        """Return keys and cosines of the closest rows with an earlier moment, closest first, then by key."""
+        if not self._rows:
+            return []
+        if self._columns is None:
+            vectors, moments = zip(*self._rows.values(), strict=True)
+            self._columns = list(self._rows), np.stack(vectors), np.array(moments, dtype=np.int64)
+            # Views of the matrix, so that every vector is in memory only once.
+            self._rows = dict(zip(self._rows, zip(self._columns[1], moments, strict=True), strict=True))
+        keys, stacked, known = self._columns
+        rows = np.arange(len(keys)) if before is None else np.flatnonzero(known < before)
+        # One query at a time: in a batch the last bits would depend on the other queries.
+        found = cosines(stacked, query)[rows]
         if len(rows) > limit:
-            least = np.partition(cosines, -limit)[-limit]
-            chosen = cosines >= least
-            rows, cosines = rows[chosen], cosines[chosen]
-        found = zip((self._keys[row] for row in rows), cosines.tolist(), strict=True)
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-    def _reserve(self, rows: int) -> None:
-        if rows > len(self._vectors):
-            more = max(rows, 2 * len(self._vectors)) - len(self._vectors)
-            self._vectors = np.pad(self._vectors, ((0, more), (0, 0)))
-            self._moments = np.pad(self._moments, (0, more))
+            chosen = found >= np.partition(found, -limit)[-limit]
+            rows, found = rows[chosen], found[chosen]
+        pairs = zip((keys[row] for row in rows), found.tolist(), strict=True)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:limit]

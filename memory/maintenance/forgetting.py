@@ -1,4 +1,4 @@
-"""Erases what the database holds of an incident's words; ids, times and figures stay."""
+"""Erases the texts of incidents from the database; ids, times and figures stay."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from models import (
 from models.database import Database, WriteSession
 
 ERASED = "[forgotten]"
-"""Stands where a text was."""
+"""Replaces a text."""
 
-_TELLING_TITLE = 12
-"""Characters; a shorter title may be a word of everyday use, and is found beside the id anyhow."""
+_MIN_TITLE = 12
+"""Characters; a shorter title may be an everyday word, and is found beside the id anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,13 @@ class Forgotten:
     incident: str
     postmortem: bool
     questions: int
-    """Logged questions whose prompt or answer quoted it; those can no longer be replayed word for word."""
+    """Logged questions whose prompt or answer quoted it; their replay is no longer byte-identical."""
 
 
 async def erase(database: Database, incidents: Sequence[str], *, at: datetime) -> tuple[Forgotten, ...]:
-    """Erases the texts of all these incidents in one transaction, or of none.
+    """Erase the texts of all these incidents in one transaction, or of none. Idempotent.
 
-    Raises UnknownIncident. Erasing again is harmless. SQLite's files are rid of the words, too; PostgreSQL
-    lets go of them when it vacuums.
+    SQLite's files lose the texts, too; PostgreSQL's lose them when it vacuums. Raises UnknownIncident.
     """
     async with database.write() as session:
         rows = await session.scalars(
@@ -61,10 +60,10 @@ async def erase(database: Database, incidents: Sequence[str], *, at: datetime) -
 
 
 async def _erase(session: WriteSession, incident: Incident, at: datetime) -> Forgotten:
-    telling = [incident.public_id]
-    if len(incident.title) >= _TELLING_TITLE and incident.title != ERASED:
-        telling.append(incident.title)
-    questions = await _erase_from_questions(session, telling)
+    phrases = [incident.public_id]
+    if len(incident.title) >= _MIN_TITLE and incident.title != ERASED:
+        phrases.append(incident.title)
+    questions = await _erase_from_questions(session, phrases)
     incident.title = ERASED
     incident.symptoms = ""
     incident.root_cause = incident.resolution = None
@@ -81,37 +80,37 @@ async def _erase(session: WriteSession, incident: Incident, at: datetime) -> For
     return Forgotten(incident.public_id, postmortem=bool(written.all()), questions=questions)
 
 
-async def _erase_from_questions(session: WriteSession, telling: Sequence[str]) -> int:
-    """Takes every text that holds one of some words out of the question log."""
-    ids = (await session.scalars(select(Question.id).where(_holding(telling)))).all()
+async def _erase_from_questions(session: WriteSession, phrases: Sequence[str]) -> int:
+    """Erase every text of the question log that contains one of the phrases; return how many questions."""
+    ids = (await session.scalars(select(Question.id).where(_containing(phrases)))).all()
     for question_id in ids:
         question = await session.get_one(Question, question_id)
-        question.manifest = _without(question.manifest, telling)
-        question.question = _without(question.question, telling)
-        # The answer may tell in other words what the facts said.
+        question.manifest = _without(question.manifest, phrases)
+        question.question = _without(question.question, phrases)
+        # The answer may paraphrase the facts.
         question.answer = ERASED
         await session.flush()
         session.expunge(question)  # the log may be long
     return len(ids)
 
 
-def _holding(telling: Sequence[str]) -> ColumnElement[bool]:
-    """Questions whose prompt or answer holds one of the words, also where JSON has escaped it."""
+def _containing(phrases: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition for questions that contain one of the phrases, also where JSON escapes it."""
     manifest = cast(Question.manifest, Text)
-    escaped = {json.dumps(each)[1:-1] for each in telling}
+    escaped = {json.dumps(each)[1:-1] for each in phrases}
     return or_(
-        *(manifest.contains(each, autoescape=True) for each in sorted(escaped | set(telling))),
-        *(Question.answer.contains(each, autoescape=True) for each in telling),
-        *(Question.question.contains(each, autoescape=True) for each in telling),
+        *(manifest.contains(each, autoescape=True) for each in sorted(escaped | set(phrases))),
+        *(Question.answer.contains(each, autoescape=True) for each in phrases),
+        *(Question.question.contains(each, autoescape=True) for each in phrases),
     )
 
 
-def _without(document: Any, telling: Sequence[str]) -> Any:
-    """A JSON document with every text that holds one of the words erased."""
+def _without(document: Any, phrases: Sequence[str]) -> Any:
+    """Return a JSON document with every text erased that contains one of the phrases."""
     if isinstance(document, str):
-        return ERASED if any(each in document for each in telling) else document
+        return ERASED if any(each in document for each in phrases) else document
     if isinstance(document, list):
-        return [_without(each, telling) for each in document]
+        return [_without(each, phrases) for each in document]
     if isinstance(document, dict):
-        return {key: _without(value, telling) for key, value in document.items()}
+        return {key: _without(value, phrases) for key, value in document.items()}
     return document

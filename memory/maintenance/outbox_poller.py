@@ -1,4 +1,4 @@
-"""Lets memory follow the database while a service runs."""
+"""Processes the outbox periodically while a service runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from memory.errors import MemoryUnavailable
-from memory.maintenance.upkeep import Upkeep
-from models.database import DatabaseError
+from memory.maintenance.index_maintenance import IndexMaintenance
+from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def following(upkeep: Upkeep, *, every_s: float) -> AsyncIterator[None]:
-    """While it lasts, memory takes in what changes, at the latest `every_s` seconds after."""
-    task = asyncio.create_task(_follow(upkeep, every_s))
+async def outbox_poller(maintenance: IndexMaintenance, *, every_s: float) -> AsyncIterator[None]:
+    """Process the outbox every `every_s` seconds while the context lasts."""
+    task = asyncio.create_task(_poll(maintenance, every_s))
     try:
         yield
     finally:
@@ -27,16 +27,16 @@ async def following(upkeep: Upkeep, *, every_s: float) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def _follow(upkeep: Upkeep, every_s: float) -> None:
-    told = ""
+async def _poll(maintenance: IndexMaintenance, every_s: float) -> None:
+    logged = ""
     while True:
         try:
-            await upkeep.keep_up()
-            told = ""
+            await maintenance.process_outbox()
+            logged = ""
         except (MemoryUnavailable, DatabaseError, SQLAlchemyError, OSError) as error:
             reason = str(error).splitlines()[0]
-            # What lasts is said once: a recall says it again to whom it concerns.
-            if reason != told:
+            # A lasting failure is logged once; every recall reports it to its caller.
+            if reason != logged:
                 log.warning("memory does not follow the database", reason=reason)
-            told = reason
+            logged = reason
         await asyncio.sleep(every_s)

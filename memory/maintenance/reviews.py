@@ -1,6 +1,6 @@
-"""What a person decides about an incident and its postmortem: approved, or rejected.
+"""Decisions of a person about an incident and its postmortem: approved or rejected.
 
-The database's triggers queue what memory has to take in, in the transaction of the decision.
+Triggers of the database queue the change for memory, in the transaction of the decision.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import select
 
-from memory.errors import UnknownIncident
+from memory.errors import UnknownIncident, UnusableReviewer
 from models import Incident, Postmortem, ReviewStatus
 from models.database import Database, WriteSession
 
@@ -26,31 +26,27 @@ _MAX_SHOWN = 100
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class UnusableReviewer(ValueError):
-    """A text that cannot be the name of who decides; the message says what would be accepted."""
-
-
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a decision has changed for one incident."""
+    """The effect of a decision on one incident."""
 
     public_id: str
     changed: bool
-    """False: the same had been decided before, and who decided it then stays on record."""
+    """False if the same had been decided before; its reviewer stays on record."""
     has_postmortem: bool
 
 
 async def approve(database: Database, *public_ids: str, by: str, at: datetime) -> tuple[Review, ...]:
-    """Lets memory recall the incidents and what their postmortems say. All of them, or none.
+    """Approve the incidents and their postmortems for recall; all of them, or none.
 
-    `by` is who decides, `at` an aware moment. Raises UnusableReviewer, and UnknownIncident
-    also for an incident that was forgotten; its message names ids that are spelled alike.
+    `by` is the reviewer, `at` an aware moment. Raises UnusableReviewer, and UnknownIncident, also for a
+    forgotten incident; its message suggests similar ids.
     """
     return await _decide(database, public_ids, ReviewStatus.APPROVED, by=by, at=at)
 
 
 async def reject(database: Database, *public_ids: str, by: str, at: datetime) -> tuple[Review, ...]:
-    """Keeps the incidents and what their postmortems say out of memory. Otherwise as `approve`."""
+    """Keep the incidents and their postmortems out of memory. Otherwise as `approve`."""
     return await _decide(database, public_ids, ReviewStatus.REJECTED, by=by, at=at)
 
 
@@ -77,11 +73,11 @@ async def _decide(
 def _record(
     incident: Incident, postmortem: Postmortem | None, decision: ReviewStatus, *, by: str, at: datetime
 ) -> Review:
-    """Changes only what is another decision: a row that is written anew would be taken in anew."""
+    """Change only what differs: memory processes every row that is written, changed or not."""
     changed = incident.review != decision
     if changed:
         incident.review = decision
-    # A status that an import has set is nobody's decision here.
+    # A status set by an import is not a decision of a person.
     if postmortem is not None and (postmortem.status != decision or postmortem.reviewed_by is None):
         postmortem.status = decision
         postmortem.reviewed_at = at
@@ -91,7 +87,7 @@ def _record(
 
 
 async def _locked(session: WriteSession, public_ids: Sequence[str]) -> dict[str, Incident]:
-    """The incidents by public id, locked in one order. Raises UnknownIncident."""
+    """Return the incidents by public id, locked in a fixed order. Raises UnknownIncident."""
     storable = [name for name in public_ids if not _UNSTORABLE.search(name)]
     rows = await session.scalars(
         select(Incident).where(Incident.public_id.in_(storable)).order_by(Incident.id).with_for_update()
@@ -99,14 +95,14 @@ async def _locked(session: WriteSession, public_ids: Sequence[str]) -> dict[str,
     found = {row.public_id: row for row in rows}
     for name in public_ids:
         if name not in found:
-            raise UnknownIncident(await _not_known(session, name))
+            raise UnknownIncident(await _unknown(session, name))
         if found[name].forgotten_at is not None:
-            raise UnknownIncident(f"incident {name!r} was forgotten; nothing of it is left to decide about")
+            raise UnknownIncident(f"incident {name!r} was forgotten; there is nothing left to review")
     return found
 
 
-async def _not_known(session: WriteSession, name: str) -> str:
-    """A sentence on an id that nothing has, with ids that are spelled alike."""
+async def _unknown(session: WriteSession, name: str) -> str:
+    """Return the message for an unknown id, with similar ids."""
     recent = await session.scalars(
         select(Incident.public_id)
         .where(Incident.forgotten_at.is_(None))
@@ -115,8 +111,8 @@ async def _not_known(session: WriteSession, name: str) -> str:
     )
     known = recent.all()
     shown = name[:_MAX_SHOWN]
-    alike = get_close_matches(shown, known, n=3, cutoff=0.6) or sorted(known)[:3]
-    hint = f"; known are for example {', '.join(alike)}" if alike else "; none is known yet"
+    similar = get_close_matches(shown, known, n=3, cutoff=0.6) or sorted(known)[:3]
+    hint = f"; known are for example {', '.join(similar)}" if similar else "; none is known yet"
     return f"incident {shown!r} is not known{hint}"
 
 

@@ -1,4 +1,4 @@
-"""Entries that hold what a query names, found by the database: an embedding blurs ids, versions and codes."""
+"""Entries with the identifiers of a query, found by the database: an embedding blurs ids and versions."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from sqlalchemy import select, union_all
 
 from memory.embedding.embedder import Vectors
 from memory.index.active_index import BuiltIndex
-from memory.index.contract import Hit
-from memory.index.vector_table import DECIMALS
+from memory.index.contract import Neighbor
+from memory.index.vector_table import cosines
 from memory.text.lexical import Wording
 from models import MemoryEntry, MemoryName
 from models.database import ReadSession
 
 NEWEST_OF_EACH = 20
-"""Entries looked at for each name: what hundreds of entries hold tells no more than the embedding does.
-Of an incident's record and its postmortem, and of the models kept, each entry counts."""
+"""Entries looked at per identifier: what hundreds of entries contain adds nothing to the embedding.
+The record and the postmortem of an incident count separately, and so do the models kept."""
 
 
-async def with_named(
+async def with_identified(
     session: ReadSession,
     wanted: Sequence[Wording],
     vectors: Vectors,
-    hits: Sequence[Sequence[Hit]],
+    neighbors: Sequence[Sequence[Neighbor]],
     *,
     active: BuiltIndex,
     known_before: datetime,
-) -> list[list[Hit]]:
-    """For each query the hits of the index, and the newest entries besides that hold what the query names."""
+) -> list[list[Neighbor]]:
+    """Return for each query its neighbors, plus the newest entries that contain its identifiers."""
     return [
-        [*found, *await _naming(session, each, vector, active, known_before, {hit.key for hit in found})]
-        for each, vector, found in zip(wanted, vectors, hits, strict=True)
+        [*found, *await _identified(session, each, vector, active, known_before, {one.key for one in found})]
+        for each, vector, found in zip(wanted, vectors, neighbors, strict=True)
     ]
 
 
-async def _naming(
+async def _identified(
     session: ReadSession,
     wanted: Wording,
     vector: Vectors,
     active: BuiltIndex,
     known_before: datetime,
     besides: AbstractSet[str],
-) -> list[Hit]:
+) -> list[Neighbor]:
     if not wanted.identifiers:
         return []
     newest = (
@@ -67,7 +67,7 @@ async def _naming(
     )
     stored = {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
     return [
-        Hit(key, float(np.round(stored[key] @ vector, DECIMALS).clip(-1, 1)))
+        Neighbor(key, float(cosines(stored[key], vector)))
         for key in sorted(stored.keys() - besides)
         if len(stored[key]) == active.dimension
     ]

@@ -1,4 +1,4 @@
-"""Which past incidents are worth recalling, in what order, and when none is: pure decisions on scores."""
+"""Ranks past incidents and decides which are worth recalling: pure decisions on scores."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from statistics import median
 
-from memory.recall.abstention import MIN_CONFIDENCE, Evidence, confidence, stands_out
+from memory.recall.abstention import MIN_CONFIDENCE, Evidence, confidence, leads_clearly
 from memory.text.lexical import Wording
 
 LEXICAL_WEIGHT = 2.0
-"""Of the lexical share beside the cosine. Chosen on generated incidents and labelled reports that take no
-part in what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
+"""Of the lexical share relative to the cosine. Chosen on generated incidents and labelled reports that are
+not part of what docs/evaluation.md reports; anything from 1.5 to 2.5 did nearly as well."""
 
 SAME_TARGET_BONUS = 0.01
 SAME_ERRORS_BONUS = 0.02
-"""Decide between near equals; too small to lift an incident that is not alike. More of either lost recall:
-the texts name target and errors already, and much else befalls the same target."""
+"""Tie-breakers between near equals; too small to lift a dissimilar incident. Larger ones lost recall: the
+texts contain target and errors already, and a target has many kinds of incidents."""
 
 RECURRENCE_HALF_LIFE = timedelta(days=20)
 """In published operations data 94 % of recurrences came within 20 days."""
 
 DECAY_FLOOR = 0.95
-"""What age leaves of a score at least: a match beats any fresh one less than 95 % as good, however old.
-A floor of 0.85 put fresh failures of another kind before the right one."""
+"""Lower bound of the age factor: a match of any age beats a fresh one less than 95 % as good. A floor of 0.85
+put fresh failures of another kind before the right one."""
 
-_COMPARED = 20
-"""Clusters that each is held against at least; where there are fewer, unlike ones are imagined."""
+_MIN_CLUSTERS = 20
+"""Clusters that the median is taken over at least; missing ones count as unrelated."""
 
-SAME_AGAIN = 0.6
-"""Share of common words from which two titles with their causes are the same thing again."""
+SAME_GIST = 0.6
+"""Share of common words from which two gists describe recurrences of the same incident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A past incident that came out close to a query, standing for all that read the same."""
+    """A past incident close to a query, representing all with the same text."""
 
     key: str
     """Of its text; two candidates of one query never share it."""
@@ -50,16 +50,16 @@ class Candidate:
     target: str | None
     same_target: bool
     recurrences: int
-    """Incidents that read the same, itself included."""
+    """Incidents with the same text, itself included."""
     started_at: datetime
-    """When the newest of them started, which is the one that stands for them."""
+    """Start of the newest of them, which represents them."""
     resolved_at: datetime
     gist: str
-    """Title and root cause: what makes two incidents the same thing again."""
+    """Title and root cause, by which recurrences are recognized."""
     same_errors: float = 0.0
-    """Share of the errors that the query quotes, from 0 to 1."""
+    """Share of the errors quoted by the query, from 0 to 1."""
     is_draft: bool = False
-    """Whether nobody has vouched yet for what it says; it comes after all that somebody has."""
+    """True until a person has approved its diagnosis; ranks after everything approved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +72,27 @@ class Ranked:
     lead: float
     """Cosine above that of the closest other cluster, or above the embedder's background."""
     keys: frozenset[str]
-    """Texts of the cluster, its best one's included."""
+    """Keys of all texts of the cluster."""
     recurrences: int
     """Incidents in the cluster, itself included."""
     last_seen: datetime
-    """When the newest of them started."""
+    """Start of the newest of them."""
 
     @property
     def confidence(self) -> float:
-        """How likely it is an answer, from 0 to 1; enough to be told where the meaning alone tells."""
-        least = MIN_CONFIDENCE if stands_out(self.evidence, self.lead) else 0.0
+        """Probability that it is an answer, from 0 to 1; at least MIN_CONFIDENCE if it leads clearly."""
+        least = MIN_CONFIDENCE if leads_clearly(self.evidence, self.lead) else 0.0
         return max(confidence(self.evidence), least)
 
 
 def relevance(candidate: Candidate) -> float:
-    """How much a candidate resembles the query, whatever its age."""
+    """Return how much a candidate resembles the query, regardless of age."""
     bonus = SAME_TARGET_BONUS * candidate.same_target + SAME_ERRORS_BONUS * candidate.same_errors
     return candidate.similarity + LEXICAL_WEIGHT * candidate.lexical + bonus
 
 
 def decay(age: timedelta) -> float:
-    """The factor for age, from 1 for now down to DECAY_FLOOR."""
+    """Return the factor for an age, from 1 for now down to DECAY_FLOOR."""
     fresh = math.exp2(-max(age, timedelta(0)) / RECURRENCE_HALF_LIFE)
     return DECAY_FLOOR + (1 - DECAY_FLOOR) * fresh
 
@@ -100,10 +100,9 @@ def decay(age: timedelta) -> float:
 def rank(
     candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float, limit: int
 ) -> list[Ranked]:
-    """The answers, best first, one per cluster of recurrences; empty when nothing is similar.
+    """Return the answers, best first, one per cluster of recurrences; empty if nothing is similar.
 
-    `wanted` is the wording of the query, `background` the cosine that the embedder gives to texts on
-    different subjects.
+    `wanted` is the wording of the query, `background` the embedder's cosine for unrelated texts.
     """
     found = clusters(candidates, wanted=wanted, as_of=as_of, background=background)
     return [one for one in found if one.confidence >= MIN_CONFIDENCE][:limit]
@@ -112,16 +111,16 @@ def rank(
 def clusters(
     candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float
 ) -> list[Ranked]:
-    """All candidates, best first, one result per cluster of recurrences, whether it is an answer or not."""
+    """Return all clusters of recurrences, best first, whether they are answers or not."""
     grouped: list[list[tuple[float, Candidate]]] = []
     for score, candidate in ordered(candidates, as_of=as_of):
-        cluster = next((known for known in grouped if _same_again(known[0][1], candidate)), None)
+        cluster = next((known for known in grouped if _is_recurrence(known[0][1], candidate)), None)
         if cluster is None:
             grouped.append([(score, candidate)])
         else:
             cluster.append((score, candidate))
     bests = [relevance(cluster[0][1]) for cluster in grouped]
-    usual = median(bests + [background] * max(1, _COMPARED - len(bests)))
+    usual = median(bests + [background] * max(1, _MIN_CLUSTERS - len(bests)))
     leads = _leads([max(one.similarity for _, one in cluster) for cluster in grouped], background)
     return [
         _ranked(cluster, _evidence(cluster[0][1], wanted, background, usual), lead)
@@ -130,7 +129,7 @@ def clusters(
 
 
 def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:
-    """Candidates with their scores, best first, and drafts after all others."""
+    """Return candidates with their scores, best first, drafts after all others."""
     scored = [
         (relevance(candidate) * decay(as_of - candidate.resolved_at), candidate) for candidate in candidates
     ]
@@ -138,9 +137,9 @@ def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[f
 
 
 def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int, Ranked]]:
-    """One list of the best, with the number of the query that each answers.
+    """Return one list of the best answers, each with the number of its query.
 
-    Every query's best comes before any query's second, and drafts after all others. What answers several
+    Every query's best comes before any query's second, and drafts after all others. An answer to several
     queries is listed once, for the query that ranks it highest.
     """
     offered = sorted(
@@ -157,7 +156,7 @@ def merge(answers: Sequence[Sequence[Ranked]], *, limit: int) -> list[tuple[int,
 
 
 def _leads(similarities: Sequence[float], background: float) -> list[float]:
-    """By how much each is above the highest of the others."""
+    """Return by how much each similarity exceeds the highest of the others, or the background."""
     highest, second = (sorted([*similarities, background, background], reverse=True))[:2]
     return [one - (second if one == highest else highest) for one in similarities]
 
@@ -185,13 +184,13 @@ def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence, lead
     )
 
 
-def _same_again(one: Candidate, other: Candidate) -> bool:
+def _is_recurrence(one: Candidate, other: Candidate) -> bool:
     if one.target != other.target:
         return False
     ours, theirs = _gist_words(one.gist), _gist_words(other.gist)
     if not ours or not theirs:
         return one.gist == other.gist
-    return len(ours & theirs) >= SAME_AGAIN * len(ours | theirs)
+    return len(ours & theirs) >= SAME_GIST * len(ours | theirs)
 
 
 _WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")
@@ -199,5 +198,5 @@ _WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")
 
 @lru_cache(maxsize=4_096)
 def _gist_words(gist: str) -> frozenset[str]:
-    """Words without those that hold digits: times, counts and ids differ between recurrences."""
+    """Return the words without digits: times, counts and ids differ between recurrences."""
     return frozenset(_WORD_WITHOUT_DIGITS.findall(gist.casefold()))

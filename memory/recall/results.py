@@ -1,4 +1,4 @@
-"""What is asked of incident memory and what comes back."""
+"""Queries to incident memory and its answers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallQuery:
-    """One thing to find similar past incidents for: a question, or an ongoing incident."""
+    """A question, or an ongoing incident, to find similar past incidents for."""
 
     text: str
     """For an incident made with `memory.text.recipe.query_text`."""
     target: str | None = None
-    """What is hit; incidents of the same target are preferred, others are not left out."""
+    """The affected target; incidents of the same target are preferred, others are not left out."""
     exclude_incident_id: int | None = None
     """The incident that the text is about, which must not find itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recollection:
+class RecalledIncident:
     """A resolved incident that resembles a query, with its values from the database."""
 
     query: RecallQuery
-    """The query that it matched; of several the one that ranks it highest."""
+    """The query that it matches; of several the one that ranks it highest."""
     incident_id: int
     public_id: str
     title: str
@@ -37,30 +37,30 @@ class Recollection:
     provenance: str
     """Who wrote cause and fix: human, model, import or code."""
     status: str
-    """`approved`, or `draft` where nobody has vouched for cause and fix yet."""
+    """`approved`, or `draft` until a person has approved cause and fix."""
     similarity: float
     """Cosine of the two texts' vectors, at most 1."""
     confidence: float
-    """How likely it is an answer, from 0 to 1: see `memory.recall.abstention`."""
+    """Probability that it is an answer, from 0 to 1: see `memory.recall.abstention`."""
     recurrences: int
-    """How many incidents resolved before `as_of` are the same again, itself included; at least 1."""
+    """Incidents resolved before `as_of` that are recurrences of the same, itself included; at least 1."""
     last_seen: datetime
     """When the newest of them started."""
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
-    """A query that nothing in memory resembles enough."""
+class NoMatch:
+    """A query without a similar incident."""
 
     query: RecallQuery
     best_similarity: float | None
-    """The closest there was; None: no incident had been resolved by then."""
+    """Cosine of the closest incident; None if none had been resolved by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """The answer of memory: what it recalls, best first, and for which queries it has nothing."""
+    """The answer of memory: recalled incidents, best first, and the queries without any."""
 
-    recollections: tuple[Recollection, ...]
+    recollections: tuple[RecalledIncident, ...]
     """Each incident once; every query's best comes before any query's second, and drafts after all others."""
-    misses: tuple[Miss, ...]
+    misses: tuple[NoMatch, ...]

@@ -1,4 +1,4 @@
-"""The errors that a text quotes, as programs name them: what is left of a log line without its figures."""
+"""Error names and codes quoted in a text: a log line without its variable parts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _STATUS = re.compile(r"(?<![\w.,:/-])([45]\d\d|13[79])(?![\w.%/-])(?! *(?:ms|s|m
 
 
 def error_templates(text: str) -> frozenset[str]:
-    """Names and status numbers of errors, case-folded; figures, ids and hosts are left out."""
+    """Return names and status codes of errors, case-folded; figures, ids and hosts are omitted."""
     start = text[:_MAX_CHARACTERS]
     names = {name.casefold() for name in _NAME.findall(start)}
     return frozenset(names.union(_STATUS.findall(start)))
 
 
 def shared_templates(ours: AbstractSet[str], theirs: AbstractSet[str]) -> float:
-    """The share of our errors that are theirs too, from 0 to 1; 0 where we have none."""
+    """Return the share of our errors that are also theirs, from 0 to 1; 0 if we have none."""
     return len(ours & theirs) / len(ours) if ours else 0.0

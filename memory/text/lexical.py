@@ -1,4 +1,4 @@
-"""How much of a query's wording other texts share: what an embedding blurs, such as error codes and names."""
+"""Lexical similarity of texts to a query: covers what an embedding blurs, such as error codes and names."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 _WORD = re.compile(r"[^\W_]+")
 
 _QUERY_WORDS = 60
-"""The beginning of a query says what it is about; more words measurably dilute it."""
+"""A query states its subject at the beginning; more words measurably dilute it."""
 _QUERY_IDENTIFIERS = 20
 _TEXT_WORDS = 600
 """Bounds the work on one text."""
 _MAX_CHARACTERS = 12 * _TEXT_WORDS
 
 _SATURATION = 1.2
-"""BM25's k1: how soon more mentions of a word stop adding."""
+"""BM25's k1: how soon more occurrences of a word stop counting."""
 _LENGTH_PENALTY = 0.75
-"""BM25's b: how much a long text has to mention a word more often."""
-_DOUBT = 15.0
-"""Rarity, in nats, that is counted as unexplained whatever the query: of a question of three words that all
-occur in a text less is known to match than of an incident of thirty."""
+"""BM25's b: how strongly long texts are penalized."""
+_PRIOR = 15.0
+"""Rarity, in nats, counted as unexplained for any query: three matching words of a short question are weaker
+evidence than thirty of an incident."""
 
-_OTHERS = 30
-"""Texts that are thought to stand beside those given and to hold none of the words: of a memory of three
-incidents a word that one of them has is not common."""
+_PSEUDO_TEXTS = 30
+"""Assumed further texts without any of the words: in a memory of three incidents, a word that one of them
+contains is not common."""
 
 _IDENTIFIER = re.compile(r"\b(?=[\w.-]*\d)(?=[\w.-]*[^\W\d_])[\w.-]{5,64}\b|\b\w{1,32}_\w{1,32}\b")
-"""`user_3fa2c1`, `1f0c22e4`, `v3.14.2`, `edge-07`, `rate_limit_exceeded`: names nobody uses by chance."""
+"""`user_3fa2c1`, `1f0c22e4`, `v3.14.2`, `edge-07`, `rate_limit_exceeded`: names that are no coincidence."""
 
 _FUNCTION_WORDS = frozenset(
     re.findall(
@@ -43,92 +43,94 @@ _FUNCTION_WORDS = frozenset(
         "who whom why will with would you your",
     )
 )
-"""Say how a question is built, not what it is about."""
+"""Carry grammar, not the subject of a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What of a query is looked for in other texts."""
+    """The parts of a query that are searched for in other texts."""
 
     words: tuple[str, ...]
-    """Each once, case-folded, in their order."""
+    """Unique, case-folded, in order of appearance."""
     identifiers: tuple[str, ...]
-    """Likewise; the words of an identifier are among the words too."""
+    """Likewise; the words of an identifier are also among `words`."""
 
 
-def words(text: str, most: int = _TEXT_WORDS) -> list[str]:
-    """The first words of a text, case-folded."""
-    return _WORD.findall(text[:_MAX_CHARACTERS].casefold())[:most]
+def words(text: str, limit: int = _TEXT_WORDS) -> list[str]:
+    """Return the first words of a text, case-folded."""
+    return _WORD.findall(text[:_MAX_CHARACTERS].casefold())[:limit]
 
 
 def wording(query: str, target: str | None = None) -> Wording:
-    """The words and identifiers that a query is about, without those of its target.
+    """Return the content words and identifiers of a query, without those of its target.
 
-    What else has befallen a target is no sign of likeness; that it is the same is a feature of its own.
+    Other incidents of the same target need not be similar; the target is a feature of its own.
     """
-    named = set(words(target or ""))
-    said = list(dict.fromkeys(words(query)))
-    telling = [word for word in said if word not in _FUNCTION_WORDS and word not in named]
-    of_target = (target or "").casefold()
-    named_too = [one for one in identifiers(query) if one not in of_target]
-    return Wording(tuple((telling or said)[:_QUERY_WORDS]), tuple(named_too[:_QUERY_IDENTIFIERS]))
+    target_words = set(words(target or ""))
+    unique = list(dict.fromkeys(words(query)))
+    content = [word for word in unique if word not in _FUNCTION_WORDS and word not in target_words]
+    folded_target = (target or "").casefold()
+    found = [one for one in identifiers(query) if one not in folded_target]
+    return Wording(tuple((content or unique)[:_QUERY_WORDS]), tuple(found[:_QUERY_IDENTIFIERS]))
 
 
 def identifiers(text: str) -> list[str]:
-    """Names of things that a text holds, case-folded, each once, in their order."""
+    """Return the identifiers in a text: unique, case-folded, in order of appearance."""
     return list(dict.fromkeys(_IDENTIFIER.findall(text[:_MAX_CHARACTERS].casefold())))
 
 
 def lexical_scores(query: str, texts: Sequence[str]) -> list[float]:
-    """For each text, the share of the query's words that it explains, from 0 to below 1.
+    """Return for each text the share of the query's words that it explains, from 0 to below 1.
 
-    BM25 divided by the most that the query could score, with word rarity taken from the texts themselves.
+    This is BM25 divided by the maximum score of the query, with word rarity taken from the texts themselves.
     """
     wanted = set(words(query, _QUERY_WORDS))
     counts = [Counter(words(text)) for text in texts]
     rarity = _rarities(wanted, counts)
-    most = sum(rarity.values())
-    return [score / most if most else 0.0 for score in _scores(rarity, counts)]
+    maximum = sum(rarity.values())
+    return [score / maximum if maximum else 0.0 for score in _scores(rarity, counts)]
 
 
 def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
-    """For each text, the share of the wording that it explains, from 0 to below 1.
+    """Return for each text the share of the wording that it explains, from 0 to below 1.
 
     As `lexical_scores`, with identifiers counted once more as a whole: among incidents that are close
-    already, the words that tell them apart count.
+    already, the distinguishing words count.
     """
     counts = [Counter(words(text)) for text in texts]
-    rarity = _rarities(wanted.words, counts, others=_OTHERS)
-    holding = {one: _holding(one, texts) for one in wanted.identifiers}
-    weights = {one: _rarity(sum(held), len(texts) + _OTHERS) for one, held in holding.items()}
-    most = _DOUBT + sum(rarity.values()) + sum(weights.values())
-    named = [sum(weight for one, weight in weights.items() if holding[one][at]) for at in range(len(texts))]
-    # What identifiers say is not doubted: they count of what there is to explain.
+    rarity = _rarities(wanted.words, counts, pseudo_texts=_PSEUDO_TEXTS)
+    containing = {one: _containing(one, texts) for one in wanted.identifiers}
+    weights = {one: _rarity(sum(held), len(texts) + _PSEUDO_TEXTS) for one, held in containing.items()}
+    maximum = _PRIOR + sum(rarity.values()) + sum(weights.values())
+    identified = [
+        sum(weight for one, weight in weights.items() if containing[one][at]) for at in range(len(texts))
+    ]
+    # The prior does not apply to identifiers, which hardly match by coincidence.
     return [
-        score / most + whole / (most - _DOUBT) if whole else score / most
-        for score, whole in zip(_scores(rarity, counts), named, strict=True)
+        score / maximum + whole / (maximum - _PRIOR) if whole else score / maximum
+        for score, whole in zip(_scores(rarity, counts), identified, strict=True)
     ]
 
 
 def _rarities(
-    wanted: Collection[str], counts: Sequence[Counter[str]], *, others: int = 0
+    wanted: Collection[str], counts: Sequence[Counter[str]], *, pseudo_texts: int = 0
 ) -> dict[str, float]:
     frequency = Counter(word for count in counts for word in count if word in wanted)
     # Sorted: a sum of floats depends on its order, and the order of a set on the process.
-    return {word: _rarity(frequency[word], len(counts) + others) for word in sorted(wanted)}
+    return {word: _rarity(frequency[word], len(counts) + pseudo_texts) for word in sorted(wanted)}
 
 
 def _rarity(containing: int, total: int) -> float:
     return math.log(1 + (total - containing + 0.5) / (containing + 0.5))
 
 
-def _holding(identifier: str, texts: Sequence[str]) -> list[bool]:
+def _containing(identifier: str, texts: Sequence[str]) -> list[bool]:
     whole = re.compile(rf"(?<![^\W_]){re.escape(identifier)}(?![^\W_])")
     return [whole.search(text[:_MAX_CHARACTERS].casefold()) is not None for text in texts]
 
 
 def _scores(rarity: Mapping[str, float], counts: Sequence[Counter[str]]) -> list[float]:
-    """BM25 without its constant factor."""
+    """Return BM25 scores without their constant factor."""
     average = max(1.0, sum(count.total() for count in counts) / max(1, len(counts)))
     return [_explained(rarity, count, average) for count in counts]
 
@@ -139,12 +141,12 @@ def _explained(rarity: Mapping[str, float], count: Counter[str], average: float)
 
 
 _MAX_NAMES = 60
-"""Of one text: a dump of ids is no description."""
+"""Of one text: a dump of ids is not a description."""
 _PARTS = re.compile(r"[._-]+")
 
 
 def names(text: str) -> list[str]:
-    """What an entry is found by: the identifiers in its text, and those that they are made of."""
+    """Return the names by which an entry is found: the identifiers in its text and their parts."""
     found = identifiers(text)
     parts = [part for one in found for part in _PARTS.split(one) if identifiers(part) == [part]]
     return list(dict.fromkeys([*found, *parts]))[:_MAX_NAMES]

@@ -1,4 +1,4 @@
-"""The text by which an incident is found again, made from what the database says about it alone."""
+"""The text by which an incident is found, made only from its values in the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 RECIPE = "1"
-"""Version of the texts below: change it with anything that changes a text, and memory is rebuilt."""
+"""Version of the texts below: change it with any change to a text, and memory is rebuilt."""
 
 Redact = Callable[[str], str]
 """Replaces secrets in a text before it is embedded or stored."""
@@ -21,7 +21,7 @@ MAX_RESOLUTION = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentFacts:
-    """What retrieval knows of an incident; None and blank parts are left out of the text."""
+    """The parts of an incident that retrieval uses; None and blank parts are omitted from the text."""
 
     title: str
     symptoms: str = ""
@@ -31,7 +31,7 @@ class IncidentFacts:
 
 
 def incident_text(facts: IncidentFacts) -> str:
-    """The text that is embedded and stored for a resolved incident."""
+    """Return the text that is embedded and stored for a resolved incident."""
     return _joined(
         ("", facts.title, MAX_TITLE),
         ("Target: ", facts.target, MAX_TITLE),
@@ -42,24 +42,24 @@ def incident_text(facts: IncidentFacts) -> str:
 
 
 def query_text(*, title: str, symptoms: str = "", target: str | None = None) -> str:
-    """The text that an ongoing incident is compared by: its cause is what memory is asked for."""
+    """Return the text for an ongoing incident, whose cause is what memory is asked for."""
     return incident_text(IncidentFacts(title=title, symptoms=symptoms, target=target))
 
 
 def content_hash(text: str, *, model_id: str, weights_hash: str, recipe: str = RECIPE) -> str:
-    """SHA-256 (hex) that changes when the text, the model or the recipe does."""
+    """Return a SHA-256 (hex) that changes with the text, the model and the recipe."""
     digest = hashlib.sha256()
     for part in (recipe, model_id, weights_hash, text):
         data = part.encode("utf-8", "surrogatepass")
-        # With its length before it, no part can pass for the end of another.
+        # Prefixed with its length, so that no part can pass for the end of another.
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()
 
 
 def _joined(*parts: tuple[str, str | None, int]) -> str:
     lines = []
-    for label, value, longest in parts:
-        plain = " ".join((value or "")[: 2 * longest].split())[:longest]
+    for label, value, max_length in parts:
+        plain = " ".join((value or "")[: 2 * max_length].split())[:max_length]
         if plain:
             lines.append(label + plain)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The declarative base of every table and the column types that keep values exact."""
+"""The declarative base of all tables, and column types that keep values exact."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sqlalchemy.types import JSON, TypeDecorator
 from typing_extensions import override
 
 NANO = Decimal(10) ** 9
-"""One US dollar in the unit that money is stored in."""
+"""One US dollar in nano-dollars, the unit that money is stored in."""
 
 PrimaryKey = BigInteger().with_variant(Integer, "sqlite")
-"""64-bit keys; SQLite only auto-increments a column declared INTEGER."""
+"""A 64-bit key; SQLite auto-increments only columns declared INTEGER."""
 
 JsonDocument = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class Table(DeclarativeBase):
-    """Base of all mapped tables, with constraint names that migrations can address."""
+    """Base class of all mapped tables, with constraint names that migrations can address."""
 
     metadata = MetaData(
         naming_convention={
@@ -37,7 +37,7 @@ class Table(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: only aware values go in, UTC comes out, on databases without time zones too."""
+    """A UTC timestamp: accepts only aware values and returns UTC, also on databases without time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -59,7 +59,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Money(TypeDecorator[Decimal]):
-    """US dollars as Decimal, stored as whole nano-dollars so that sums are exact everywhere."""
+    """US dollars as Decimal, stored as whole nano-dollars, so that sums are exact on every database."""
 
     impl = BigInteger
     cache_ok = True
@@ -75,7 +75,7 @@ class Money(TypeDecorator[Decimal]):
         return None if value is None else Decimal(int(value)) / NANO
 
 
-def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    """A CHECK that admits exactly the members of an enum."""
+def enum_check(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Return a CHECK constraint that accepts exactly the members of an enum."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")

@@ -14,8 +14,8 @@ import structlog
 from fastapi import FastAPI
 
 from api.settings import Settings
-from loopback.messages_api import MessagesApi
-from support.http_service import client_of, running, settings_of, wait_for_sources
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import client_of, running, settings_of, wait_for_sources
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def service(service_settings: Settings) -> AsyncIterator[FastAPI]:
     async with running(service_settings) as app:
         wait_for_sources(app)
         # Memory follows the database by itself; a question asked before that would find nothing in it.
-        await app.state.services.memory.upkeep.keep_up()
+        await app.state.services.memory.maintenance.process_outbox()
         yield app
 
 

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 
 def test_a_package_that_hides_ours_is_named(tmp_path: Path, repository: Path) -> None:
     """The import fails with one sentence that names the package, both places and the remedy."""

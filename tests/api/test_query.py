@@ -15,7 +15,7 @@ import api.services
 from api import QuestionError, ScopeNames, query_ai
 from api.query import serving
 from api.settings import Settings, SettingsError
-from models.database import DatabaseNotMigrated
+from models.errors import DatabaseNotMigrated
 
 SCRIPT = """
 import asyncio

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from bench.contexts import max_not_sum, story
-from bench.history import fill_history
-from bench.large import fill
-from bench.packing import packing
-from bench.recall import SIZES, recall_sizes
-from bench.sizes import sizes
 from models.database import Database
-from support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
+from tests.bench.contexts import max_not_sum, story
+from tests.bench.history import fill_history
+from tests.bench.large import fill
+from tests.bench.packing import packing
+from tests.bench.recall import SIZES, recall_sizes
+from tests.bench.sizes import sizes
+from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
 REQUESTS = {"SQLite": 1_000_000, "PostgreSQL": 250_000}
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""

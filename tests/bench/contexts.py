@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.measure import measure, show
 from context_builder.builder import BuiltContext, ContextBuilder
 from context_builder.exploration.exploration import Exploration
 from context_builder.question.request import ContextRequest, QuestionInput
@@ -20,8 +19,9 @@ from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
 from models.snapshot import Snapshots
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.bench.measure import measure, show
+from tests.support.no_memory import NO_MEMORY
+from tests.support.prepared_databases import STORY_ANCHOR
 
 DELAY_S = 0.05
 QUESTIONS = (

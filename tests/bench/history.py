@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from bench.large import WEEK
 from models import (
     AuditEvent,
     ConfigChange,
@@ -30,6 +29,7 @@ from models import (
 from models.database import Database
 from models.quality_log import NewScore, append
 from models.tables.schema import Table
+from tests.bench.large import WEEK
 
 SCORES = 50_000
 _SCORES_AT_ONCE = 5_000

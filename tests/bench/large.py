@@ -18,8 +18,8 @@ from models.request_log import (
     _COLUMNS,
     _ROLLUP_KEY,
     _SPEND_KEY,
-    Key,
     NewRequest,
+    RollupKey,
     _rollups_of,
     _spend_of,
     bucket_start,
@@ -115,7 +115,7 @@ async def _write_hour(session: WriteSession, new: Sequence[tuple[int, NewRequest
         await session.execute(insert(table), rows, execution_options={"render_nulls": True})
 
 
-def _keyed(names: Sequence[str], buckets: Mapping[Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _keyed(names: Sequence[str], buckets: Mapping[RollupKey, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**dict(zip(names, key, strict=True)), **buckets[key]} for key in sorted(buckets)]
 
 

@@ -6,12 +6,12 @@ import random
 import time
 from datetime import timedelta
 
-from bench.measure import show
 from context_builder.prompt.packing import pack
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, SourceResult, Status, Stores
-from support.prepared_databases import STORY_ANCHOR
+from tests.bench.measure import show
+from tests.support.prepared_databases import STORY_ANCHOR
 
 REPEATS = 5
 
@@ -49,7 +49,7 @@ def packing() -> None:
             request = ContextRequest(
                 question="What fails?",
                 as_of=STORY_ANCHOR,
-                live=True,
+                is_now=True,
                 window=window,
                 token_budget=budget,
                 topics=frozenset({Topic.ERRORS}),

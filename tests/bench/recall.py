@@ -16,10 +16,6 @@ from statistics import median
 import numpy as np
 from sqlalchemy import insert
 
-from bench.measure import measure, show
-from evaluation.recall.catalogue import families
-from evaluation.recall.corpus import Corpus, PastIncident
-from evaluation.recall.histories import make_history
 from memory.embedding.embedder import Embedder, Vectors
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.incident_memory import IncidentMemory
@@ -28,8 +24,12 @@ from memory.recall.results import RecallQuery
 from memory.text.recipe import RECIPE, content_hash
 from models import EntrySource, Incident, MemoryEntry
 from models.database import Database
-from support.loop_ticker import Ticker
-from support.prepared_databases import migrate
+from tests.bench.measure import measure, show
+from tests.evaluation.recall.catalogue import families
+from tests.evaluation.recall.corpus import Corpus, PastIncident
+from tests.evaluation.recall.histories import make_history
+from tests.support.loop_ticker import Ticker
+from tests.support.prepared_databases import migrate
 
 SIZES = (1_000, 10_000, 100_000)
 """Incidents in memory; BENCH_INCIDENTS leaves out the larger ones."""
@@ -120,7 +120,7 @@ async def _indexing(filled: _Memory) -> list[str]:
     ticker, texts, walls = Ticker(), _distinct(filled.history), []
     ticking = asyncio.create_task(ticker.run())
     started = time.perf_counter()
-    taking_in = asyncio.create_task(filled.memory.upkeep.keep_up())
+    taking_in = asyncio.create_task(filled.memory.maintenance.process_outbox())
     while not taking_in.done():
         asked = time.perf_counter()
         await filled.recall(next(texts))

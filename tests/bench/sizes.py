@@ -6,8 +6,6 @@ import time
 from collections import defaultdict
 from statistics import median
 
-from bench.contexts import QUESTIONS, builder
-from bench.measure import measure, show
 from context_builder.builder import BuiltContext
 from context_builder.exploration.exploration import Exploration
 from context_builder.question.request import QuestionInput
@@ -15,7 +13,9 @@ from context_builder.source import ContextSource, Status, Stores
 from context_builder.sources import discover
 from models.database import Database
 from models.snapshot import Snapshots
-from support.no_memory import NO_MEMORY
+from tests.bench.contexts import QUESTIONS, builder
+from tests.bench.measure import measure, show
+from tests.support.no_memory import NO_MEMORY
 
 RUNS = 30
 IN_TURN_RUNS = 2

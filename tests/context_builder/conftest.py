@@ -17,17 +17,17 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.faulty_sources import troubled_gateway
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
-from support.ops_events import events_of
-from support.prepared_databases import PostgresServer, migrate
+from tests.support.faulty_sources import troubled_gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from tests.support.ops_events import events_of
+from tests.support.prepared_databases import PostgresServer, migrate
 
 _BATCH = 400
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def gateway(database_url: str) -> AsyncIterator[Gateway]:
-    """An empty one on each kind of database."""
+    """An empty one."""
     database = Database(database_url)
     yield Gateway(database)
     await database.close()
@@ -46,9 +46,11 @@ def memory(gateway: Gateway, shared_index: ChromaIndex) -> IncidentMemory:
     return IncidentMemory(gateway.database, HashingEmbedder(), shared_index, deadline_s=20)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if request.param == "sqlite":
+@pytest.fixture(scope="session")
+def busy_url(
+    request: pytest.FixtureRequest, database_kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    if database_kind == "sqlite":
         path = tmp_path_factory.mktemp("busy") / "busy.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
@@ -61,7 +63,7 @@ def busy_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def busy(busy_url: str, shared_index: ChromaIndex) -> AsyncIterator[Gateway]:
-    """Nine days of the fleet's traffic until NOON, on each kind of database; only to be read."""
+    """Nine days of the fleet's traffic until NOON; only to be read."""
     database = Database(busy_url)
     gateway = Gateway(database, IncidentMemory(database, HashingEmbedder(), shared_index, deadline_s=20))
     await people(gateway)
@@ -101,10 +103,10 @@ async def troubled_postgresql(postgres: PostgresServer) -> AsyncIterator[Gateway
     await asyncio.to_thread(postgres.psql, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def troubled(request: pytest.FixtureRequest) -> Gateway:
-    """Three days of traffic with all that `troubles` plants, on each kind of database; only to be read."""
-    gateway: Gateway = request.getfixturevalue(f"troubled_{request.param}")
+@pytest.fixture
+def troubled(request: pytest.FixtureRequest, database_kind: str) -> Gateway:
+    """Three days of traffic with every planted fault; only to be read."""
+    gateway: Gateway = request.getfixturevalue(f"troubled_{database_kind}")
     return gateway
 
 

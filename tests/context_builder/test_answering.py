@@ -1,4 +1,4 @@
-"""Law 4: one call per question. What comes back is checked, recorded, and never worse than a brief."""
+"""Law 4: one call per question; its reply is checked and recorded, and a failed call gives a brief."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput
-from context_builder.sources import discover
-from loopback.behaviour import Cut, Fail, Hang, Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Cut, Fail, Hang, Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
-SOURCES = discover()
 PRICES = PriceList.load()
 ASK = QuestionInput(question="Which deployments are unhealthy?")
 
@@ -91,10 +90,10 @@ async def test_the_log_holds_what_replays_and_what_it_cost(
     assert row.answer == answer.text
 
 
-async def test_the_context_comes_first_then_the_words_then_the_answer(
+async def test_the_stream_is_context_then_text_then_answer(
     make_answerer: MakeAnswerer, make_claude: MakeClaude
 ) -> None:
-    """The stream's pieces are the answer's text."""
+    """The pieces of the stream add up to the text of the answer."""
     events = [event async for event in make_answerer(await make_claude()).stream(ASK)]
     assert isinstance(events[0], BuiltContext)
     assert isinstance(events[-1], Answer)
@@ -103,10 +102,10 @@ async def test_the_context_comes_first_then_the_words_then_the_answer(
     assert "".join(pieces) == events[-1].text
 
 
-async def test_a_claim_that_the_facts_do_not_hold_is_marked(
+async def test_an_unsupported_claim_is_marked(
     make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """Law 5: an invented reference, number and name each come back as unsupported, in the text unchanged."""
+    """Law 5: invented references, numbers and names are unsupported claims; the text is unchanged."""
     text = "llama-70b/neocloud is DOWN [H1]. It lost 987,654 requests [H1]. gpt-9/moon failed too [H99]."
     messages_api.script(Reply(text=text))
     answer = await make_answerer(await make_claude()).answer(ASK)
@@ -120,10 +119,10 @@ async def test_a_claim_that_the_facts_do_not_hold_is_marked(
 
 
 @pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens"])
-async def test_an_answer_that_is_not_whole_says_so(
+async def test_an_incomplete_answer_has_its_stop_reason(
     make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi, stop_reason: str
 ) -> None:
-    """A stop reason other than end_turn is reported as it is."""
+    """A stop reason other than end_turn is passed on unchanged."""
     messages_api.script(Reply(text="I cannot", stop_reason=stop_reason))
     answer = await make_answerer(await make_claude()).answer(ASK)
     assert (answer.stop_reason, answer.text) == (stop_reason, "I cannot")
@@ -134,7 +133,7 @@ async def test_an_answer_that_is_not_whole_says_so(
     [
         (Fail(status=401), "ARCPOINT_ANTHROPIC_API_KEY", "**No model was called:**"),
         (Fail(status=529), "overloaded", "**No model was called:**"),
-        (Cut(after_pieces=2), "", "**The model gave no whole answer:**"),
+        (Cut(after_pieces=2), "", "**The model returned no complete answer:**"),
     ],
 )
 async def test_when_the_model_fails_the_facts_still_answer(
@@ -146,7 +145,7 @@ async def test_when_the_model_fails_the_facts_still_answer(
     says: str,
     starts: str,
 ) -> None:
-    """An outage of the API gives a brief with the reason, whose every claim is grounded, and is logged."""
+    """Law 2: an outage of the API gives a grounded brief with the reason, which is logged."""
     messages_api.script(behaviour)
     answer = await make_answerer(await make_claude(max_retries=0)).answer(ASK)
     assert answer.model is None
@@ -160,7 +159,7 @@ async def test_when_the_model_fails_the_facts_still_answer(
 async def test_without_a_model_nothing_is_sent(
     make_answerer: MakeAnswerer, messages_api: MessagesApi
 ) -> None:
-    """No key, no call: the answer is the brief and costs nothing."""
+    """Without a key there is no call: the answer is the brief and costs nothing."""
     answer = await make_answerer(None).answer(ASK)
     assert answer.model is None
     assert answer.cost_usd == 0
@@ -195,7 +194,7 @@ async def first_delta(events: AsyncIterator[object]) -> None:
 async def test_an_unusable_question_reaches_neither_model_nor_log(
     story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """Law 10."""
+    """Law 10: an invalid question raises before anything is sent or stored."""
     with pytest.raises(QuestionError, match="empty"):
         await make_answerer(await make_claude()).answer(QuestionInput(question="  "))
     assert messages_api.journal.requests == []
@@ -208,7 +207,7 @@ MANY = 16
 async def test_many_questions_at_once_are_as_many_calls(
     story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """Concurrency neither loses, doubles nor mixes up answers."""
+    """Law 4: concurrent questions make one call each and get their own answers."""
     answerer = make_answerer(await make_claude(deadline_s=60))
     asks = [
         QuestionInput(question=f"Which deployments are unhealthy? Ticket number {number}")

@@ -7,28 +7,27 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from context_builder.builder import READERS, BuiltContext, ContextBuilder
+from context_builder.builder import MAX_READERS, BuiltContext, ContextBuilder
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import render
 from context_builder.question.request import ContextRequest, QuestionInput, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.sources import discover
 from models import User
-from models.database import Database, DatabaseUnreachable
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
-
-SOURCES = discover()
-
+from models.database import Database
+from models.errors import DatabaseUnreachable
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
 
 
-def source(name: str, read: Read, *, prefix: str | None = None, deadline_s: float = 5.0) -> ContextSource:
+def source(name: str, read: Read, *, prefix: str | None = None, deadline_s: float = 60.0) -> ContextSource:
     return ContextSource(name, prefix or name[0].upper(), frozenset({Topic.HEALTH}), deadline_s, read)
 
 
@@ -51,7 +50,7 @@ async def one_fact(_request: ContextRequest, _stores: Stores) -> Section:
 
 
 async def test_all_sources_run_at_the_same_time(database: Database) -> None:
-    """Law 2: no source is finished before every other has begun."""
+    """Law 2: no source finishes before every other has begun."""
     everyone = asyncio.Barrier(8)
 
     async def read(_request: ContextRequest, stores: Stores) -> Section:
@@ -60,7 +59,7 @@ async def test_all_sources_run_at_the_same_time(database: Database) -> None:
             await everyone.wait()
         return Section("met all the others")
 
-    built = await build(database, *(source(name, read) for name in "abcdefgh"))
+    built = await build(database, *(source(name, read, deadline_s=15) for name in "abcdefgh"))
     assert [entry.status for entry in built.manifest.sources] == [Status.OK] * 8
 
 
@@ -91,19 +90,20 @@ async def hang_in_the_database(_request: ContextRequest, stores: Stores) -> Sect
 @pytest.mark.parametrize(
     ("broken", "status", "says"),
     [
-        (hang, Status.TIMEOUT, "within 0.2 s"),
-        (hang_in_the_database, Status.TIMEOUT, "within 0.2 s"),
+        (hang, Status.TIMEOUT, "no response within 0.2 s"),
+        (hang_in_the_database, Status.TIMEOUT, "no response within 0.2 s"),
         (fail, Status.ERROR, "the disk is on fire"),
-        (cancel_itself, Status.ERROR, "gave up"),
+        (cancel_itself, Status.ERROR, "cancelled itself"),
     ],
 )
 async def test_a_broken_source_costs_its_deadline_and_is_named_everywhere(
     database: Database, broken: Read, status: Status, says: str
 ) -> None:
     """Law 2: the others are read, the question is built, prompt and manifest name source and status."""
+    deadline_s = 0.2 if status is Status.TIMEOUT else 60
     started = time.perf_counter()
-    built = await build(database, source("bad", broken, deadline_s=0.2), source("good", one_fact))
-    assert time.perf_counter() - started < 3
+    built = await build(database, source("bad", broken, deadline_s=deadline_s), source("good", one_fact))
+    assert time.perf_counter() - started < 20, "its deadline, on however slow a machine"
     bad, good = sorted(built.manifest.sources, key=lambda entry: entry.name)
     assert (bad.status, good.status) == (status, Status.OK)
     assert says in (bad.error or "")
@@ -132,21 +132,37 @@ async def count_users(_request: ContextRequest, stores: Stores) -> Section:
 @pytest.mark.parametrize(
     ("broken", "number", "status"),
     [
-        (hang_in_the_database, READERS - 1, Status.TIMEOUT),
-        (fail_in_the_database, 3 * READERS, Status.ERROR),
-        (fail_beside_the_database, 3 * READERS, Status.ERROR),
+        (hang_in_the_database, MAX_READERS - 1, Status.TIMEOUT),
+        (fail_in_the_database, 3 * MAX_READERS, Status.ERROR),
+        (fail_beside_the_database, 3 * MAX_READERS, Status.ERROR),
     ],
 )
 async def test_broken_sources_leave_connections_to_the_others(
     database: Database, broken: Read, number: int, status: Status
 ) -> None:
-    """Law 2: hanging sources hold a connection each, failed ones give it back, the others are read."""
-    bad = [source(f"bad {n}", broken, prefix=f"B{chr(65 + n)}", deadline_s=1.5) for n in range(number)]
-    good = [source(f"good {n}", count_users, prefix=f"G{chr(65 + n)}", deadline_s=1.5) for n in range(12)]
+    """Law 2: hanging sources hold one connection each, failed ones release it; the others need not wait."""
+    ended: list[str] = []
+
+    def recorded(name: str, read: Read) -> Read:
+        async def recorded_read(request: ContextRequest, stores: Stores) -> Section:
+            try:
+                return await read(request, stores)
+            finally:
+                ended.append(name)
+
+        return recorded_read
+
+    deadline_s = 4 if status is Status.TIMEOUT else 60
+    bad = [
+        source(f"bad {n}", recorded("bad", broken), prefix=f"B{chr(65 + n)}", deadline_s=deadline_s)
+        for n in range(number)
+    ]
+    good = [source(f"good {n}", recorded("good", count_users), prefix=f"G{chr(65 + n)}") for n in range(12)]
     built = await build(database, *bad, *good)
-    said = {entry.name: entry for entry in built.manifest.sources}
-    assert {said[one.name].status for one in bad} == {status}
-    assert {said[one.name].header for one in good} == {"0 users"}
+    entries = {entry.name: entry for entry in built.manifest.sources}
+    assert {entries[one.name].status for one in bad} == {status}
+    assert {entries[one.name].header for one in good} == {"0 users"}
+    assert status is not Status.TIMEOUT or ended[:12] == ["good"] * 12
 
 
 async def test_every_real_source_may_fail_at_once(story: Database) -> None:
@@ -189,9 +205,16 @@ async def test_all_sources_of_a_question_read_one_snapshot(database: Database) -
 
 
 async def test_a_cancelled_question_gives_its_connections_back(database: Database) -> None:
-    """A client that leaves costs nothing: no connection stays taken, and the next question is answered."""
-    asking = asyncio.create_task(build(database, source("bad", hang_in_the_database, deadline_s=60)))
-    await asyncio.sleep(0.2)
+    """After a client has left, no connection stays in use and the next question is answered."""
+    began = asyncio.Event()
+
+    async def read(request: ContextRequest, stores: Stores) -> Section:
+        async with stores.snapshot.session():
+            began.set()
+            return await hang_in_the_database(request, stores)
+
+    asking = asyncio.create_task(build(database, source("bad", read)))
+    await began.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -209,11 +232,45 @@ async def test_a_cancelled_question_gives_its_connections_back(database: Databas
     ],
 )
 async def test_same_data_moment_and_question_give_the_same_bytes(story: Database, question: str) -> None:
-    """Law 6: twice the same prompt, and the stored manifest makes it once more."""
+    """Law 6: two builds give the same prompt, and the stored manifest reproduces it."""
     first, second = [await builder(story).build(QuestionInput(question=question)) for _ in range(2)]
     assert first.prompt == second.prompt
     stored = json.loads(json.dumps(first.manifest.to_json()))
     assert render(Manifest.from_json(stored)) == first.prompt
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3), (3, 4, 0, 2, 1)])
+async def test_the_order_in_which_sources_finish_does_not_matter(
+    database: Database, order: tuple[int, ...]
+) -> None:
+    """Law 6: the prompt is the same as when all finish at once, even with equally useful facts."""
+    names = ("alpha", "beta", "gamma", "delta", "eta")
+    finished = [asyncio.Event() for _ in order]
+
+    def read_in_turn(number: int) -> Read:
+        async def read(_request: ContextRequest, _stores: Stores) -> Section:
+            turn = order.index(number)
+            if turn:
+                await finished[order[turn - 1]].wait()
+            finished[number].set()
+            return section(number)
+
+        return read
+
+    def read_at_once(number: int) -> Read:
+        async def read(_request: ContextRequest, _stores: Stores) -> Section:
+            return section(number)
+
+        return read
+
+    def section(number: int) -> Section:
+        return Section("fine", tuple(Fact(f"fact {n} of {names[number]}") for n in range(30)))
+
+    prompts = [
+        (await build(database, *(source(name, read(n)) for n, name in enumerate(names)))).prompt
+        for read in (read_at_once, read_in_turn)
+    ]
+    assert prompts[0] == prompts[1]
 
 
 async def test_both_databases_give_the_same_prompt(sqlite_story_url: str, postgres_story_url: str) -> None:
@@ -257,15 +314,15 @@ async def test_the_story_s_questions_find_their_facts_first(
 async def test_a_lookup_that_hangs_ends_the_question(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without names there is nothing to gather: a locked table is an error in time, no wait for ever."""
+    """Names must be resolved first: a locked table is an error after the deadline, not an endless wait."""
 
-    async def hang(*_: object, **__: object) -> ContextRequest:
-        await asyncio.sleep(60)
+    async def hang(*_: object, **__: Any) -> ContextRequest:
+        await asyncio.Event().wait()
         raise AssertionError
 
     monkeypatch.setattr("context_builder.builder.resolve", hang)
-    monkeypatch.setattr("context_builder.builder.RESOLVED_WITHIN_S", 0.1)
-    with pytest.raises(DatabaseUnreachable, match=r"within 0\.1 s when names were looked up"):
+    monkeypatch.setattr("context_builder.builder.RESOLVE_DEADLINE_S", 0.1)
+    with pytest.raises(DatabaseUnreachable, match=r"within 0\.1 s while names were looked up"):
         await build(database, source("good", one_fact))
     monkeypatch.undo()
     assert (await build(database, source("good", one_fact))).manifest.sources[0].status is Status.OK

@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.console import Console
 
-from evaluation.control import control
-from evaluation.recall.runner import EMBEDDERS, measure
-from evaluation.recall.tables import print_tables
-from evaluation.report import document, print_report, show
-from evaluation.runner import Progress, WorkerFailed, evaluate, quiet
-from evaluation.trial import BUDGETS, Trial
 from memory.errors import MemoryUnavailable
+from tests.evaluation.control import control
+from tests.evaluation.recall.runner import EMBEDDERS, measure
+from tests.evaluation.recall.tables import print_tables
+from tests.evaluation.report import document, print_report, show
+from tests.evaluation.runner import Progress, WorkerFailed, evaluate, quiet
+from tests.evaluation.trial import BUDGETS, Trial
 
 _WIDTH = 180
 _INTERRUPTED = 130

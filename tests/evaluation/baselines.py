@@ -16,8 +16,6 @@ from sqlalchemy import select
 
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
-from evaluation.traffic import Sent
-from evaluation.truth import ShownRows
 from models import (
     AuditEvent,
     ConfigChange,
@@ -36,6 +34,8 @@ from models import (
 )
 from models.database import Database
 from models.tables.schema import Table
+from tests.evaluation.traffic import Sent
+from tests.evaluation.truth import ShownRows
 
 FORMATS = ("json", "csv")
 _MOST = 400
@@ -103,14 +103,16 @@ async def newest_rows(database: Database) -> list[Row]:
             .limit(_MOST * 2)
         )
         ids["request_id"] = {row[0]: row[1] for row in await session.execute(scored)}
-        for table, time in _NEWEST_BY.items():
-            newest = select(table).order_by(getattr(table, time).desc(), table.id.desc()).limit(_MOST)
+        for shown, time in _NEWEST_BY.items():
+            newest = (
+                select(shown).order_by(getattr(shown, time).desc(), shown.__table__.c.id.desc()).limit(_MOST)
+            )
             tables.append([_row(row, ids) for row in await session.scalars(newest)])
     return [row for row in chain.from_iterable(zip_longest(*tables)) if row is not None]
 
 
 def _row(row: Table, ids: dict[str, dict[int, str]]) -> Row:
-    values = {}
+    values: dict[str, object] = {}
     for column in row.__mapper__.columns:
         name = row.__mapper__.get_property_by_column(column).key
         value = getattr(row, name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from context_builder.question.request import QuestionInput
-from evaluation.faults.kinds import HEALTHY, KINDS
-from evaluation.runner import single
-from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
-from evaluation.trial import context_builder, named, seen
+from tests.evaluation.faults.kinds import HEALTHY, KINDS
+from tests.evaluation.runner import single
+from tests.evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
+from tests.evaluation.trial import context_builder, named, seen
 
 
 async def control(console: Console, seed: int, world: int, budget: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from evaluation.scene import Scene
-from evaluation.world import DAY, HOUR, LAST_DAY, MINUTE, Deployed
+from tests.evaluation.scene import Scene
+from tests.evaluation.world import DAY, HOUR, LAST_DAY, MINUTE, Deployed
 
 _NEAR = 45 * MINUTE
 _ACTIONS = ("key.create", "key.rotate", "limit.request", "team.invite", "report.export")

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from evaluation.traffic import Sent, Slice
-from evaluation.world import HOUR, MINUTE
+from tests.evaluation.traffic import Sent, Slice
+from tests.evaluation.world import HOUR, MINUTE
 
 FEWEST = 15
 """A side with fewer requests has no figures of its own."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from evaluation.ledger import Figure, Unit
+from tests.evaluation.ledger import Figure, Unit
 
 _REFERENCE = re.compile(r"^\[([A-Z]+)(\d+)\] (.*)$", re.MULTILINE)
 _DATED = re.compile(r"\b(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2})(?::\d{2}(?:\.\d+)?)?Z?")

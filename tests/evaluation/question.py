@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from random import Random
 
-from evaluation.scene import Complaint, Scene
-from evaluation.world import DAY, HOUR, Deployed
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.world import DAY, HOUR, Deployed
 
 _NAMED = {
     "latency": (

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from context_builder.builder import BuiltContext
 from context_builder.question.request import QuestionInput
-from evaluation.runner import single
-from evaluation.scenario import Scenario
-from evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
-from evaluation.traffic import Effect, Rollout, Slice, Surge
-from evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
-from evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
+from tests.evaluation.runner import single
+from tests.evaluation.scenario import Scenario
+from tests.evaluation.score import FIRST, METHODS, broken, by_kind, missed, scores
+from tests.evaluation.traffic import Effect, Rollout, Slice, Surge
+from tests.evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, findings, message, named, seen
+from tests.evaluation.truth import Event, Onset, Prompt, Requirement, Symptom
 
 _MAX_MISSED = 15
 
@@ -130,7 +130,12 @@ async def show(console: Console, seed: int, number: int, budget: int) -> None:
 def _truth(scenario: Scenario) -> Iterator[str]:
     scene = scenario.scene
     yield f"scenario {scenario.number}: {scenario.kind}; as of {scenario.as_of:%Y-%m-%d %H:%M:%S}"
-    for item in (*scene.disturbances.effects, *scene.disturbances.surges, *scene.disturbances.rollouts)[:8]:
+    disturbances: list[Effect | Surge | Rollout] = [
+        *scene.disturbances.effects,
+        *scene.disturbances.surges,
+        *scene.disturbances.rollouts,
+    ]
+    for item in disturbances[:8]:
         yield f"  {_compact(item)}"
     for onset in scene.onsets:
         yield f"  onset: {onset:%Y-%m-%d %H:%M:%S}, {scenario.as_of - onset} before"

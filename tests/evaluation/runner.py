@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import asynccontextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
-from evaluation.store import write_scene, write_world
-from evaluation.trial import Trial, run
+from tests.evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
+from tests.evaluation.store import write_scene, write_world
+from tests.evaluation.trial import Trial, run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Generator
 
     from models.database import Database
 
@@ -34,8 +34,8 @@ class WorkerFailed(Exception):
     """A process of the evaluation ended before its work was done."""
 
 
-def evaluate(seed: int, numbers: Sequence[int], processes: int) -> Iterator[list[Trial]]:
-    """The trials of each scenario as it is done. Closing the iterator ends the processes."""
+def evaluate(seed: int, numbers: Sequence[int], processes: int) -> Generator[list[Trial]]:
+    """Yield the trials of each scenario as it is done. Closing the iterator ends the processes."""
     context = multiprocessing.get_context("spawn")
     worlds = sorted({number // PER_WORLD for number in numbers})
     shares = [worlds[n::processes] for n in range(min(processes, len(worlds)))]

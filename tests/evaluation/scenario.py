@@ -8,15 +8,15 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 
-from evaluation.decoys import add_decoys
-from evaluation.faults.kinds import HEALTHY, KINDS
-from evaluation.ledger import Ledger
-from evaluation.names import stream
-from evaluation.question import questions
-from evaluation.scene import Scene, empty_scene
-from evaluation.traffic import Disturbances, Sent, generate, ordinary_noise
-from evaluation.truth import Requirement
-from evaluation.world import World, make_world
+from tests.evaluation.decoys import add_decoys
+from tests.evaluation.faults.kinds import HEALTHY, KINDS
+from tests.evaluation.ledger import Ledger
+from tests.evaluation.names import stream
+from tests.evaluation.question import questions
+from tests.evaluation.scene import Scene, empty_scene
+from tests.evaluation.traffic import Disturbances, Sent, generate, ordinary_noise
+from tests.evaluation.truth import Requirement
+from tests.evaluation.world import World, make_world
 
 PER_WORLD = len(KINDS)
 

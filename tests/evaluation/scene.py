@@ -8,10 +8,6 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from evaluation.names import Names, stream
-from evaluation.traffic import Disturbances, Sent, Slice
-from evaluation.truth import Requirement
-from evaluation.world import HOUR, LAST_DAY, MINUTE, Account, Deployed, World
 from models import (
     AuditEvent,
     ConfigChange,
@@ -24,6 +20,10 @@ from models import (
     UserAction,
 )
 from models.tables.schema import Table
+from tests.evaluation.names import Names, stream
+from tests.evaluation.traffic import Disturbances, Sent, Slice
+from tests.evaluation.truth import Requirement
+from tests.evaluation.world import HOUR, LAST_DAY, MINUTE, Account, Deployed, World
 
 _OLDEST_ONSET = 20 * HOUR
 _YOUNGEST_ONSET = 10 * MINUTE

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from evaluation.baselines import FORMATS
-from evaluation.faults.kinds import HEALTHY, KINDS
-from evaluation.trial import BUDGETS, PRODUCT, Trial
+from tests.evaluation.baselines import FORMATS
+from tests.evaluation.faults.kinds import HEALTHY, KINDS
+from tests.evaluation.trial import BUDGETS, PRODUCT, Trial
 
 METHODS = (PRODUCT, *FORMATS)
 FIRST = 5

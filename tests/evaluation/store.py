@@ -11,15 +11,15 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from evaluation.scene import Scene, Standing
-from evaluation.traffic import Sent
-from evaluation.world import DAY, MINUTE, World
 from models import Deployment, HealthCheck, Request, User, quality_log
 from models.database import Database, WriteSession
 from models.migrations import upgrade
 from models.quality_log import NewScore
 from models.request_log import append
 from models.tables.schema import Table
+from tests.evaluation.scene import Scene, Standing
+from tests.evaluation.traffic import Sent
+from tests.evaluation.world import DAY, MINUTE, World
 
 CHECKED_EVERY = 20 * MINUTE
 _BATCH = 2_000
@@ -92,7 +92,8 @@ async def write_scene(
     database = Database(url_of(path), connections=32)
     async with database.write() as session:
         await _write_requests(session, scene.world, last_day)
-        session.add_all(sorted(scene.rows, key=_when))
+        rows = sorted(scene.rows, key=_when)
+        session.add_all(rows)
         session.add_all(_health_checks(scene))
         await session.flush()
         for deployed in scene.world.deployments:

@@ -15,12 +15,14 @@ import pytest
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
 from context_builder.question.request import QuestionInput
-from evaluation.baselines import FORMATS, fill, newest_rows
-from evaluation.runner import single
-from evaluation.scenario import Scenario
-from evaluation.score import by_kind, missed, scores
-from evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, run
 from models.database import Database
+from tests.evaluation.baselines import FORMATS, fill, newest_rows
+from tests.evaluation.runner import single
+from tests.evaluation.scenario import Scenario
+from tests.evaluation.score import by_kind, missed, scores
+from tests.evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, run
+
+pytestmark = [pytest.mark.database, pytest.mark.process]
 
 SEED = 9
 BAD_CONFIGURATION = 4
@@ -93,9 +95,9 @@ def test_scores_count_scenarios_by_all_of_their_prompts() -> None:
 def test_a_wrong_argument_is_one_clear_line(repository: Path) -> None:
     """Law 10: what was wrong and what would be accepted."""
     ended = subprocess.run(
-        [sys.executable, "-m", "evaluation", "--scenarios", "none"],
+        [sys.executable, "-m", "tests.evaluation", "--scenarios", "none"],
         cwd=repository,
-        env=os.environ | {"PYTHONPATH": str(repository / "tests")},
+        env=os.environ,
         capture_output=True,
         text=True,
         check=False,
@@ -109,15 +111,25 @@ def test_a_run_that_is_stopped_reports_what_is_done(repository: Path, tmp_path: 
     found = tmp_path / "found.json"
     (tmp_path / "temporary").mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "evaluation", "--scenarios", "45", "--processes", "1", "--json", str(found)],
+        [
+            sys.executable,
+            "-m",
+            "tests.evaluation",
+            "--scenarios",
+            "45",
+            "--processes",
+            "1",
+            "--json",
+            str(found),
+        ],
         cwd=repository,
-        env=os.environ | {"PYTHONPATH": str(repository / "tests"), "TMPDIR": str(tmp_path / "temporary")},
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:
         assert running.stderr is not None
         assert running.stdout is not None
-        while b"/45 scenarios" not in (line := running.stderr.read1()):
+        while b"/45 scenarios" not in (line := os.read(running.stderr.fileno(), 65_536)):
             assert line, "ended before anything was done"
         running.send_signal(signal.SIGINT)
         printed = running.stdout.read().decode()

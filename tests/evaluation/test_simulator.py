@@ -7,13 +7,13 @@ from statistics import median
 
 import pytest
 
-from evaluation.faults.kinds import HEALTHY, KINDS
-from evaluation.ledger import Metric
-from evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
-from evaluation.traffic import Slice
-from evaluation.truth import Event, Onset, Symptom
 from models import ConfigChange, ErrorLog, Job, MaintenanceWindow
 from models.tables.schema import Table
+from tests.evaluation.faults.kinds import HEALTHY, KINDS
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
+from tests.evaluation.traffic import Slice
+from tests.evaluation.truth import Event, Onset, Symptom
 
 SEED = 41
 AFFECTED = 40

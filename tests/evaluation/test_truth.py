@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evaluation.faults.signs import onset, signs
-from evaluation.ledger import Ledger, Metric
-from evaluation.lines import lines_of
-from evaluation.traffic import Sent
-from evaluation.truth import Event, Onset, Prompt, ShownRows, Symptom
-from evaluation.world import HOUR, MINUTE, Deployed, make_world
+from tests.evaluation.faults.signs import onset, signs
+from tests.evaluation.ledger import Ledger, Metric
+from tests.evaluation.lines import lines_of
+from tests.evaluation.traffic import Sent
+from tests.evaluation.truth import Event, Onset, Prompt, ShownRows, Symptom
+from tests.evaluation.world import HOUR, MINUTE, Deployed, make_world
 
 AS_OF = datetime(2026, 4, 8, 15, 0, tzinfo=UTC)
 ONSET = AS_OF - 2 * HOUR
@@ -64,7 +64,7 @@ def prompt(*texts: str, reference: str = "X1") -> Prompt:
 @pytest.mark.parametrize(
     "text",
     [
-        f"{HIT.public_id}: 25.0 % of 120 requests failed since then, 1.0 % is usual",
+        f"{HIT.public_id}: 25.0 % of 120 requests failed since then, usually 1.0 %",
         f"error rate of {HIT.model} on {HIT.backend} is 26 times what it was",
         f"failed requests: {OTHER.public_id} 14 of 1,439 (1 %), {HIT.public_id} 30 of 120 (25 %)",
         f"errors at {HIT.public_id} went from 1 % to 24 %",

@@ -10,10 +10,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from evaluation.names import stream
-from evaluation.world import DAY, MINUTE, Account, Task, World
 from models import FAILED_STATUSES, RequestStatus
 from models.request_log import NewRequest
+from tests.evaluation.names import stream
+from tests.evaluation.world import DAY, MINUTE, Account, Task, World
 
 SCORED = 0.4
 """Share of answered requests that get a quality score."""

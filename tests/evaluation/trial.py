@@ -15,13 +15,13 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import ContextSource, Section, Status, Stores
 from context_builder.sources import discover
-from evaluation.baselines import FORMATS, RawPrompt, fill, newest_rows
-from evaluation.lines import lines_of
-from evaluation.scenario import Scenario
-from evaluation.truth import Prompt, Requirement
 from models import Tier
 from models.database import Database
-from support.no_memory import NO_MEMORY
+from tests.evaluation.baselines import FORMATS, RawPrompt, fill, newest_rows
+from tests.evaluation.lines import lines_of
+from tests.evaluation.scenario import Scenario
+from tests.evaluation.truth import Prompt, Requirement
+from tests.support.no_memory import NO_MEMORY
 
 SOURCES = discover()
 BUDGETS = (2_000, 4_000, 8_000)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from evaluation.ledger import TOLERANCE, Figure, Ledger, Metric, Span, Unit
-from evaluation.lines import Line
-from evaluation.traffic import EVERYTHING, Sent, Slice
+from tests.evaluation.ledger import TOLERANCE, Figure, Ledger, Metric, Span, Unit
+from tests.evaluation.lines import Line
+from tests.evaluation.traffic import EVERYTHING, Sent, Slice
 
 ENOUGH_ROWS = 20
 """So many requests of a slice before and after let a reader of rows see a change."""
@@ -53,9 +53,13 @@ class ShownRows:
 class Requirement(Protocol):
     """One fact that a right answer needs."""
 
-    name: str
-    causal: bool
-    """Whether it says why; its rank in the prompt is measured."""
+    @property
+    def name(self) -> str:
+        """What the requirement is called in tables."""
+
+    @property
+    def causal(self) -> bool:
+        """True if it says why; its rank in the prompt is measured."""
 
     def found(self, prompt: Prompt) -> int | None:
         """Index of the first line that holds it."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from evaluation.names import Names, stream
 from models import Tier
+from tests.evaluation.names import Names, stream
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HISTORY = timedelta(days=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang, Reply
 
 
 class Endpoint(StrEnum):
@@ -13,9 +13,7 @@ class Endpoint(StrEnum):
 
     CREATE = "create"
     RETRIEVE = "retrieve"
-    LIST = "list"
     RESULTS = "results"
-    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Fault, Outcome
-from loopback.behaviour import Body, Reply
-from loopback.wire import ApiError, Message, PromptCache, checked
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Fault, Outcome
+from tests.loopback.behaviour import Body, Reply
+from tests.loopback.wire import ApiError, Message, PromptCache, checked
 
 MAX_REQUESTS = 100_000
 MAX_BYTES = 256_000_000
@@ -23,7 +23,6 @@ MAX_BYTES = 256_000_000
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _DAY = timedelta(days=1)
 _KEPT = timedelta(days=29)
-_MAX_PER_PAGE = 1000
 
 
 @dataclass
@@ -37,7 +36,6 @@ class Batch:
     started: float
     """On the monotonic clock."""
     polls: int = 0
-    cancel_initiated_at: datetime | None = None
     ended_at: datetime | None = None
     lines: list[bytes] = field(default_factory=list)
     """The results, once it has ended."""
@@ -59,7 +57,7 @@ class Batches:
 
     def __init__(self) -> None:
         self.polls: float = 0
-        """How often it is in progress when it is retrieved or listed; infinite: until a test changes it."""
+        """How often it is in progress when it is retrieved; infinite: until a test changes it."""
         self.seconds = 0.0
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.known: dict[str, Batch] = {}
@@ -116,27 +114,6 @@ class Batches:
         self._look_at(batch)
         return batch
 
-    def cancel(self, batch_id: str) -> Batch:
-        """What has not ended is canceled, which shows when the batch ends; raises ApiError."""
-        batch = self.find(batch_id)
-        if batch.ended_at is not None:
-            raise ApiError(400, f"Batch {batch_id} has already ended")
-        batch.cancel_initiated_at = batch.cancel_initiated_at or self.clock()
-        batch.outcomes = [Canceled()] * len(batch.requests)
-        return batch
-
-    def page(self, query: Mapping[str, str]) -> tuple[list[Batch], bool]:
-        """Batches, the newest first, and whether there are more; raises ApiError."""
-        limit = query.get("limit", "20")
-        if not limit.isdecimal() or not 1 <= int(limit) <= _MAX_PER_PAGE:
-            raise ApiError(400, "limit: Input should be between 1 and 1000")
-        newest_first = list(reversed(self.known.values()))
-        for batch in newest_first:
-            self._look_at(batch)
-        if after := query.get("after_id"):
-            newest_first = newest_first[newest_first.index(self.find(after)) + 1 :]
-        return newest_first[: int(limit)], len(newest_first) > int(limit)
-
     def results(self, batch_id: str) -> list[bytes]:
         """The lines of the results, in no order; raises ApiError."""
         batch = self.find(batch_id)
@@ -171,18 +148,17 @@ class Batches:
     def to_json(self, batch: Batch, url: str) -> dict[str, Any]:
         """The batch object of the API at this address."""
         ended = batch.ended_at is not None
-        unfinished = "canceling" if batch.cancel_initiated_at else "in_progress"
         archived_at = batch.created_at + _KEPT
         return {
             "id": batch.id,
             "type": "message_batch",
-            "processing_status": "ended" if ended else unfinished,
+            "processing_status": "ended" if ended else "in_progress",
             "request_counts": batch.counts(),
             "created_at": batch.created_at.isoformat(),
             "expires_at": (batch.created_at + _DAY).isoformat(),
             "ended_at": batch.ended_at and batch.ended_at.isoformat(),
             "archived_at": archived_at.isoformat() if self.clock() > archived_at else None,
-            "cancel_initiated_at": batch.cancel_initiated_at and batch.cancel_initiated_at.isoformat(),
+            "cancel_initiated_at": None,
             "results_url": f"{url}/v1/messages/batches/{batch.id}/results" if ended else None,
         }
 

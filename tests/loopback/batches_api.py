@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from loopback.batch_behaviour import Endpoint, Fault, Lost
-from loopback.batches import MAX_BYTES, Batches
-from loopback.behaviour import Cut, Fail, Garbage, Hang
-from loopback.event_stream import BrokenConnection, EventStream, Journal, finished_before_disconnect
+from tests.loopback.batch_behaviour import Endpoint, Fault, Lost
+from tests.loopback.batches import MAX_BYTES, Batches
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang
+from tests.loopback.event_stream import BrokenConnection, EventStream, Journal, finished_before_disconnect
 
 _PATH = "/v1/messages/batches"
 
@@ -43,10 +43,8 @@ class BatchesApi:
         one = f"{_PATH}/{{batch_id}}"
         return [
             Route(_PATH, self._endpoint(Endpoint.CREATE, self._create), methods=["POST"]),
-            Route(_PATH, self._endpoint(Endpoint.LIST, self._list), methods=["GET"]),
             Route(one, self._endpoint(Endpoint.RETRIEVE, self._retrieve), methods=["GET"]),
             Route(f"{one}/results", self._endpoint(Endpoint.RESULTS, self._results), methods=["GET"]),
-            Route(f"{one}/cancel", self._endpoint(Endpoint.CANCEL, self._cancel), methods=["POST"]),
         ]
 
     def _endpoint(
@@ -80,22 +78,6 @@ class BatchesApi:
     async def _retrieve(self, request: Request, _: Any, __: Fault | None) -> Response:
         batches = self._host.batches
         batch = batches.retrieve(request.path_params["batch_id"])
-        return JSONResponse(batches.to_json(batch, self._host.url))
-
-    async def _list(self, request: Request, _: Any, __: Fault | None) -> Response:
-        batches = self._host.batches
-        page, has_more = batches.page(request.query_params)
-        document = {
-            "data": [batches.to_json(batch, self._host.url) for batch in page],
-            "has_more": has_more,
-            "first_id": page[0].id if page else None,
-            "last_id": page[-1].id if page else None,
-        }
-        return JSONResponse(document)
-
-    async def _cancel(self, request: Request, _: Any, __: Fault | None) -> Response:
-        batches = self._host.batches
-        batch = batches.cancel(request.path_params["batch_id"])
         return JSONResponse(batches.to_json(batch, self._host.url))
 
     async def _results(self, request: Request, _: Any, fault: Fault | None) -> Response:

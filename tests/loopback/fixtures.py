@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
-from loopback.messages_api import API_KEY, MessagesApi
+from context_builder.llm.claude_options import ClaudeOptions
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 MakeClaude = Callable[..., Awaitable[Claude]]
 MakeBatches = Callable[..., Awaitable[ClaudeBatches]]
@@ -35,7 +37,7 @@ async def make_claude(messages_api: MessagesApi) -> AsyncIterator[MakeClaude]:
     clients: list[Claude] = []
 
     async def make(**changes: Any) -> Claude:
-        clients.append(await asyncio.to_thread(Claude, **(_arguments(messages_api) | changes)))
+        clients.append(await asyncio.to_thread(Claude, _options(messages_api, changes)))
         return clients[-1]
 
     yield make
@@ -49,7 +51,7 @@ async def make_batches(messages_api: MessagesApi) -> AsyncIterator[MakeBatches]:
     clients: list[ClaudeBatches] = []
 
     async def make(**changes: Any) -> ClaudeBatches:
-        clients.append(await asyncio.to_thread(ClaudeBatches, **(_arguments(messages_api) | changes)))
+        clients.append(await asyncio.to_thread(ClaudeBatches, _options(messages_api, changes)))
         return clients[-1]
 
     yield make
@@ -57,11 +59,12 @@ async def make_batches(messages_api: MessagesApi) -> AsyncIterator[MakeBatches]:
         await client.close()
 
 
-def _arguments(api: MessagesApi) -> dict[str, Any]:
-    return {
-        "api_key": API_KEY,
-        "model": "claude-sonnet-5-5",
-        "max_output_tokens": 500,
-        "deadline_s": 5.0,
-        "base_url": api.url,
-    }
+def _options(api: MessagesApi, changes: dict[str, Any]) -> ClaudeOptions:
+    options = ClaudeOptions(
+        api_key=API_KEY,
+        model="claude-sonnet-5-5",
+        max_output_tokens=500,
+        deadline_s=30.0,
+        base_url=api.url,
+    )
+    return replace(options, **changes)

@@ -1,7 +1,7 @@
 """A Messages API on 127.0.0.1: the real wire format under the real SDK, with faults on demand.
 
 In a test it runs in a thread of its own: `with MessagesApi() as api: ...`. For a subprocess there is
-`python -m loopback.messages_api --port 8123`, with this file's parent folder on the path.
+`python -m tests.loopback.messages_api --port 8123`, with this file's parent folder on the path.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loopback.batches import Batches
-from loopback.batches_api import BatchesApi
-from loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
-from loopback.event_stream import (
+from tests.loopback.batches import Batches
+from tests.loopback.batches_api import BatchesApi
+from tests.loopback.behaviour import Behaviour, BreakOff, Cut, Fail, Garbage, Hang, Reply
+from tests.loopback.event_stream import (
     BrokenConnection,
     EventStream,
     Journal,
     Recorded,
     finished_before_disconnect,
 )
-from loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
+from tests.loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
 
 API_KEY = "sk-ant-api03-loopback-0123456789"
 """The only key that is accepted, unless another one is given."""
@@ -103,7 +103,7 @@ class MessagesApi:
         """The requests for a message, refused ones included, in order of arrival."""
         return [request for request in self.journal.requests if request.path == "/v1/messages"]
 
-    async def until(self, condition: Callable[[Journal], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[Journal], bool], timeout_s: float = 30.0) -> None:
         """Returns when the journal meets the condition; raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not condition(self.journal):  # noqa: ASYNC110 - an Event of this loop cannot be set by the server's

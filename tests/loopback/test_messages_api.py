@@ -11,9 +11,9 @@ import anthropic
 import httpx
 import pytest
 
-from loopback.behaviour import Reply
-from loopback.messages_api import API_KEY, MessagesApi
-from loopback.wire import Message, PromptCache, tokens
+from tests.loopback.behaviour import Reply
+from tests.loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback.wire import Message, PromptCache, tokens
 
 BODY: dict[str, Any] = {
     "model": "claude-haiku-5-5",
@@ -126,10 +126,11 @@ def test_a_long_reply_stops_at_max_tokens() -> None:
     assert tokens(message.text) <= BODY["max_tokens"]
 
 
+@pytest.mark.process
 async def test_it_runs_as_a_process_of_its_own(repository: Path) -> None:
     """A test of the installed command line can start it and see what was asked."""
     process = subprocess.Popen(  # noqa: ASYNC220 - starting is quick, and nothing else runs in this loop
-        [sys.executable, "-m", "loopback.messages_api", "--port", "0", "--key", "k"],
+        [sys.executable, "-m", "tests.loopback.messages_api", "--port", "0", "--key", "k"],
         cwd=repository / "tests",
         stdout=subprocess.PIPE,
         text=True,

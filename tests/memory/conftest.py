@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import VectorIndex
 from models.database import Database
-from support.chroma_process import ChromaProcess
-from support.incident_world import World
+from tests.support.chroma_process import ChromaProcess
+from tests.support.incident_world import World
+
+# How fast a machine draws and runs examples is no law.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
@@ -39,7 +44,7 @@ async def server_index(chroma_server: ChromaProcess) -> AsyncIterator[ChromaServ
 
 @pytest.fixture(params=["folder", "server"])
 def index(request: pytest.FixtureRequest) -> VectorIndex:
-    """An index of each kind, shared by the tests that do not break it."""
+    """Return an index of each kind, shared by the tests that do not break it."""
     name = "shared_index" if request.param == "folder" else "server_index"
     index: VectorIndex = request.getfixturevalue(name)
     return index
@@ -62,7 +67,7 @@ async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for an index of the test's own; not made yet."""
+    """Return the path for an index of the test's own; not created yet."""
     return tmp_path / "deep" / "memory"
 
 
@@ -80,11 +85,11 @@ async def world(database: Database, shared_index: ChromaIndex) -> World:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sqlite_world(sqlite: Database, shared_index: ChromaIndex) -> World:
-    """A world for what does not depend on the kind of database."""
+    """Return a world for what does not depend on the kind of database."""
     return World(sqlite, shared_index)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_world(sqlite: Database, own_index: ChromaIndex) -> World:
-    """A world on an index that the test may break."""
+    """Return a world on an index that the test may break."""
     return World(sqlite, own_index)

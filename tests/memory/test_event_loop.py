@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.incident_world import World, distinct
-from support.loop_ticker import Ticker
+from tests.support.incident_world import World, distinct
+from tests.support.loop_ticker import Ticker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,9 +16,9 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from memory.recall.abstention import MIN_CONFIDENCE
-from memory.recall.results import Miss, RecallQuery
+from memory.recall.results import NoMatch, RecallQuery
 from memory.text.recipe import query_text
-from support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, LATER, SCENES, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -107,7 +107,7 @@ async def test_a_memory_without_incidents_answers_that_it_has_nothing(world: Wor
     report = await memory.sync()
     assert (report.entries, report.embedded, report.upserted) == (0, 0, 0)
     query = RecallQuery(text="anything")
-    assert (await world.recall(query, memory=memory)).misses == (Miss(query, None),)
+    assert (await world.recall(query, memory=memory)).misses == (NoMatch(query, None),)
     assert (await world.recall(memory=memory)).misses == ()
 
 
@@ -124,6 +124,7 @@ async def test_recurrences_are_one_result_and_each_query_gets_its_best_first(wor
     assert set(ids(recall)) <= set(numbers)
 
 
+@pytest.mark.both_databases
 async def test_recurrences_of_one_text_are_told_apart_by_the_database(world: World) -> None:
     """Incidents that read the same are one row of the index; the moment decides which is recalled."""
     numbers = await world.add(*(incident(number, 0) for number in range(10)), distinct(20))
@@ -158,6 +159,7 @@ async def test_many_recurrences_of_one_incident_crowd_out_no_other(sqlite_world:
     assert recall.recollections[1].root_cause == other.root_cause
 
 
+@pytest.mark.both_databases
 async def test_hostile_texts_are_remembered_and_recalled(world: World) -> None:
     """Megabytes, control characters and any script go in, and come out as they are in the database."""
     hostile = [
@@ -248,6 +250,7 @@ async def test_starting_never_fails_and_using_says_why(sqlite_world: World, own_
     await patient.close()
 
 
+@pytest.mark.process
 async def test_closing_while_it_starts_leaves_nothing_behind(sqlite_world: World, folder: Path) -> None:
     """Closed at any moment of its start, memory has no worker left; used after that it says so."""
     for delay_s in (0, 0.1):

@@ -1,4 +1,4 @@
-"""Reading is read-only, consistent and parallel; errors say what to do."""
+"""Reads are read-only, consistent and parallel; errors say what to do."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from models import User
-from models.database import Database, DatabaseError, DatabaseNotMigrated, DatabaseUnreachable, parse_url
+from models.database import Database, parse_url
+from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnreachable
 from models.migrations import head_revision, upgrade
 from models.snapshot import Snapshot, Snapshots
+
+pytestmark = pytest.mark.both_databases
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,7 +29,7 @@ def user(public_id: str) -> User:
 async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goes_on(
     database: Database,
 ) -> None:
-    """Law 3: whatever is committed after the snapshot opened is invisible in every one of its sessions."""
+    """Law 3: commits after a snapshot opened are invisible in all its sessions."""
     snapshots = Snapshots(database, readers=4)
     stop = asyncio.Event()
 
@@ -49,7 +52,7 @@ async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goe
         await writer
 
 
-async def _count_users_twice(snapshot: Snapshot) -> set[int]:
+async def _count_users_twice(snapshot: Snapshot) -> set[int | None]:
     async with snapshot.session() as session:
         first = await session.scalar(select(func.count()).select_from(User))
         await asyncio.sleep(0.01)
@@ -57,7 +60,7 @@ async def _count_users_twice(snapshot: Snapshot) -> set[int]:
 
 
 async def test_sessions_of_one_snapshot_really_overlap(postgres_url: str) -> None:
-    """Law 2 and 3: statements of different tasks run at the same time, not one after another."""
+    """Laws 2 and 3: statements of different tasks run concurrently."""
     database = Database(postgres_url)
     async with Snapshots(database, readers=6).open() as snapshot:
         running = 0
@@ -80,7 +83,7 @@ async def test_sessions_of_one_snapshot_really_overlap(postgres_url: str) -> Non
 
 
 async def test_more_snapshots_than_connections_wait_instead_of_deadlocking(database_url: str) -> None:
-    """Snapshots take their connections in one step, so any number of them can be asked for at once."""
+    """Any number of snapshots can be requested at once without deadlock."""
     database = Database(database_url, connections=6)
     snapshots = Snapshots(database, readers=4)
 
@@ -101,7 +104,7 @@ SLOW = {
 
 
 async def test_a_deadline_stops_the_statement_and_leaves_the_snapshot_usable(database: Database) -> None:
-    """Law 2: a statement that hangs costs its deadline on both databases, and others read on."""
+    """Law 2: a hanging statement costs its deadline, and others keep reading."""
     async with Snapshots(database, readers=2).open() as snapshot:
         started = time.perf_counter()
         with pytest.raises(TimeoutError):
@@ -145,6 +148,7 @@ def test_a_wrong_url_names_what_is_accepted(url: str, says: str) -> None:
         parse_url(url)
 
 
+@pytest.mark.database
 async def test_an_unmigrated_database_is_told_from_an_unreachable_one(tmp_path: Path) -> None:
     """Law 10: each case names its own remedy, and asking does not create a file."""
     missing = Database(f"sqlite:///{tmp_path}/none.db")

@@ -1,9 +1,10 @@
-"""Migrations and models say the same."""
+"""Migrations and models agree."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, select
@@ -14,6 +15,8 @@ from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
 from models.tables.schema import Table
+
+pytestmark = pytest.mark.both_databases
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -31,7 +34,7 @@ async def test_autogenerate_finds_no_difference(database: Database) -> None:
 
 
 async def test_every_check_of_the_models_is_in_the_database(database: Database) -> None:
-    """Autogenerate does not compare CHECKs, so this does."""
+    """Every CHECK of the models is in the database; autogenerate does not compare them."""
 
     def checks(connection: Connection) -> set[str | None]:
         inspector = inspect(connection)
@@ -60,7 +63,7 @@ async def test_upgrading_twice_changes_nothing(database: Database) -> None:
 
 
 async def test_scores_of_an_older_database_are_rolled_up(database: Database) -> None:
-    """What was scored before the rollups existed is in them after the upgrade, as if it came later."""
+    """Scores from before the rollups existed are rolled up by the upgrade."""
     async with database.write() as session:
         session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
         session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON + 20 * MINUTE))

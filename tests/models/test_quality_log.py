@@ -1,4 +1,4 @@
-"""The quality rollups always say what the scores say."""
+"""The quality rollups always match the scores."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from models import QualityRollup, QualityScore
 from models.database import Database
 from models.quality_log import MILLION, NewScore, append
 from models.request_log import append as append_requests
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
+
+pytestmark = pytest.mark.both_databases
 
 
 async def scored(gateway: Gateway, number: int) -> list[NewScore]:
-    """Requests of two deployments and two hours, each with a score to come."""
+    """Append requests of two deployments and two hours; return a score for each."""
     await gateway.deployment("gpt-4/aws", "gpt-4/k8s")
     await gateway.user()
     requests = [
@@ -73,7 +75,7 @@ async def test_rollups_equal_the_scores_however_they_were_batched_or_repeated(da
 async def test_a_score_that_cannot_be_is_refused_with_all_that_came_with_it(
     database: Database, change: dict[str, object], said: str
 ) -> None:
-    """Law 10: the message says which score and why, and nothing is half-written."""
+    """Law 10: the error says which score and why, and nothing is written."""
     scores = await scored(Gateway(database), 3)
     values = {"request_id": scores[0].request_id, "score": 0.5, "scorer": "judge", "scored_at": NOON + HOUR}
     wrong = NewScore(**values | change)  # type: ignore[arg-type]
@@ -85,15 +87,14 @@ async def test_a_score_that_cannot_be_is_refused_with_all_that_came_with_it(
 
 
 async def test_a_score_in_another_time_zone_counts_in_its_utc_hour(database: Database) -> None:
-    """Hours are those of UTC, whatever zone the scorer writes in."""
+    """Scored hours are UTC, in whatever zone the scorer writes."""
     from zoneinfo import ZoneInfo  # noqa: PLC0415  of this test only
 
     (score,) = await scored(Gateway(database), 1)
     local = (score.scored_at + timedelta(minutes=50)).astimezone(ZoneInfo("Asia/Kathmandu"))
     async with database.write() as session:
         await append(
-            session,
-            [NewScore(request_id=score.request_id, score=0.5, scorer="judge", scored_at=local)],
+            session, [NewScore(request_id=score.request_id, score=0.5, scorer="judge", scored_at=local)]
         )
     async with database.read() as session:
         assert await session.scalar(select(QualityRollup.scored_hour)) == NOON - HOUR

@@ -1,10 +1,11 @@
-"""The rollups always say what the raw log says."""
+"""The rollups always match the raw log."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +18,12 @@ from models.database import Database
 from models.histogram import RELATIVE_ERROR, Histogram
 from models.request_log import NewRequest, append
 
+pytestmark = pytest.mark.both_databases
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def request(number: int, **changes: object) -> NewRequest:
+def request(number: int, **changes: Any) -> NewRequest:
     values: dict[str, object] = {
         "public_id": f"req_{number}",
         "created_at": NOON + timedelta(seconds=7 * number),
@@ -32,7 +35,7 @@ def request(number: int, **changes: object) -> NewRequest:
         "latency_ms": None if number % 11 == 0 else number * 13 % 5000,
         "cost_usd": Decimal("0.000123456"),
     }
-    return NewRequest(**{**values, **changes})  # type: ignore[arg-type]
+    return NewRequest(**{**values, **changes})
 
 
 async def add_owner(database: Database) -> None:
@@ -89,7 +92,7 @@ async def test_one_bad_request_in_a_batch_leaves_neither_rows_nor_rollups(databa
 
 
 async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Database) -> None:
-    """Two transactions that make one bucket at the same time both count in it."""
+    """Two transactions that create one bucket concurrently both count."""
     await add_owner(database)
 
     async def write(offset: int) -> None:
@@ -118,6 +121,6 @@ def test_a_quantile_is_within_the_stated_error_of_a_sample_however_it_was_split(
 
 
 def test_an_empty_histogram_has_no_quantile() -> None:
-    """No samples, no number."""
+    """Without samples there is no quantile."""
     assert Histogram.merged([]).quantile(0.5) is None
     assert Histogram.merged([b"", b""]).total == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from api.archive.load import ImportSummary
+from api.archive import ImportSummary
 from models import Incident, MemoryOutbox, Postmortem
 from models.database import Database
 

@@ -1,4 +1,4 @@
-"""A run with batches as a process of its own, over a loopback API, that can be killed at any step."""
+"""A run through the Batches API as its own process, over a loopback API, that can be killed at any step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,25 +23,28 @@ from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
+from context_builder.llm.claude_options import ClaudeOptions
 from context_builder.llm.pricing import PriceList
-from context_builder.postmortems.batches.batches import BatchRun, Pace
-from context_builder.postmortems.batches.events import Event, Written
+from context_builder.llm.spend import SpendTracker
+from context_builder.postmortems.batches.context import BatchContext
 from context_builder.postmortems.batches.journal import BatchJournal
-from context_builder.postmortems.batches.work import BatchWork
+from context_builder.postmortems.batches.progress import PostmortemWritten, Progress
+from context_builder.postmortems.batches.run import BatchRun, PollIntervals
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
-from context_builder.postmortems.spending import Spending
 from context_builder.postmortems.writer import PostmortemWriter
-from context_builder.sources import discover
-from loopback.messages_api import API_KEY
 from models.database import Database
-from support.no_memory import NO_MEMORY
+from tests.loopback.messages_api import API_KEY
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
 
-PACE = Pace(first_s=0.02, most_s=0.1, settle_s=0.4)
-MODEL = {"api_key": API_KEY, "model": "claude-sonnet-5-5", "max_output_tokens": 500, "max_retries": 0}
+INTERVALS = PollIntervals(first_s=0.02, max_s=0.1)
+OPTIONS = ClaudeOptions(
+    api_key=API_KEY, model="claude-sonnet-5-5", max_output_tokens=500, deadline_s=5.0, max_retries=0
+)
 PRICES = PriceList.load()
 
-_SOURCES = [source for source in discover() if source.name == "incidents"]
+_SOURCES = [source for source in SOURCES if source.name == "incidents"]
 _STEPS: dict[str, type[Any]] = {
     each.__name__: each for each in (BatchJournal, CallJournal, ClaudeBatches, PostmortemWriter)
 }
@@ -51,29 +54,28 @@ _STEPS: dict[str, type[Any]] = {
 async def batch_run(
     database: Database,
     url: str,
-    report: Callable[[Event], Awaitable[None]],
+    report: Callable[[Progress], Awaitable[None]],
     *,
-    spending: Spending | None = None,
-    pace: Pace = PACE,
+    spend: SpendTracker | None = None,
     deadline_s: float = 5.0,
 ) -> AsyncIterator[BatchRun]:
-    """A run over one source, which keeps building cheap."""
-    arguments = MODEL | {"base_url": url, "deadline_s": deadline_s}
-    single = await asyncio.to_thread(lambda: Claude(**arguments))
-    batches = await asyncio.to_thread(lambda: ClaudeBatches(**arguments))
+    """A run over a single source, which keeps building cheap."""
+    options = replace(OPTIONS, base_url=url, deadline_s=deadline_s)
+    single = await asyncio.to_thread(Claude, options)
+    batches = await asyncio.to_thread(ClaudeBatches, options)
     questions = QuestionLog(database)
     builder = ContextBuilder(database, NO_MEMORY, _SOURCES, default_budget=2000)
     writer = PostmortemWriter(database, Answerer(builder, questions, PRICES, single), questions)
-    work = BatchWork(
+    context = BatchContext(
         model=batches,
         writer=writer,
         journal=BatchJournal(database, writer.journal),
         prices=PRICES,
-        spending=spending or Spending(),
+        spend=spend or SpendTracker(),
         report=report,
     )
     try:
-        yield BatchRun(work, pace)
+        yield BatchRun(context, INTERVALS)
     finally:
         await single.close()
         await batches.close()
@@ -94,18 +96,18 @@ def started(database_url: str, api_url: str, events: Path, kill_at: str | None =
 
 
 def ended(process: BaseProcess) -> int:
-    """The exit code; of a killed process the signal's number below zero."""
+    """The exit code; for a killed process the negative number of the signal."""
     process.join(60)
     assert process.exitcode is not None, "it still runs"
     return process.exitcode
 
 
-def told(events: Path) -> list[dict[str, Any]]:
-    """What a run has told until now."""
+def events_of(events: Path) -> list[dict[str, Any]]:
+    """The events of a run so far."""
     return [json.loads(line) for line in events.read_text("utf-8").splitlines()] if events.exists() else []
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -113,10 +115,14 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None
         time.sleep(0.005)
 
 
-def document(event: Event) -> dict[str, Any]:
+def document(event: Progress) -> dict[str, Any]:
     """An event as JSON values."""
-    if isinstance(event, Written):
-        return {"event": "Written", "incident": event.text.incident, "cost": str(event.text.cost_usd)}
+    if isinstance(event, PostmortemWritten):
+        return {
+            "event": "PostmortemWritten",
+            "incident": event.text.incident,
+            "cost": str(event.text.cost_usd),
+        }
     return {"event": type(event).__name__} | asdict(event)
 
 
@@ -127,18 +133,18 @@ def _main(database_url: str, api_url: str, events: str, kill_at: str | None) -> 
 
 
 async def _run(database_url: str, api_url: str, events: Path) -> None:
-    async def report(event: Event) -> None:
+    async def report(event: Progress) -> None:
         with events.open("a", encoding="utf-8") as file:
             file.write(json.dumps(document(event), default=str) + "\n")
 
     database = Database(database_url)
-    async with batch_run(database, api_url, report, spending=Spending(Decimal(10))) as run:
+    async with batch_run(database, api_url, report, spend=SpendTracker(Decimal(10))) as run:
         await run.run(Selection(), concurrency=2)
     await database.close()
 
 
 def _kill_at(step: str, when: str, number: str) -> None:
-    """Replaces one step by one that kills its process before or after it was done so many times."""
+    """Replace one step by one that kills its process before or after the given number of times."""
     owner, _, name = step.partition(".")
     original = getattr(_STEPS[owner], name)
     done = 0

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from models.database import Database, ReadSession
-from support.statements import Statement
+from tests.support.statements import Statement
 
 _BY_KEY = ("INTEGER PRIMARY KEY", "sqlite_autoindex_requests_1")
 _KEEPS_LIMIT = {
@@ -40,7 +40,7 @@ async def unbounded(session: ReadSession, statement: Statement) -> list[str]:
     sql, parameters = statement
     connection = await session.connection()
     if connection.dialect.name == "sqlite":
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        rows: Any = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
         return list(_sqlite([(row[1], row[3]) for row in rows], limited=_is_limited(sql)))
     rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
     return list(_postgresql(rows.scalar_one()[0]["Plan"], limited=False))

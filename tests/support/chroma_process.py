@@ -20,7 +20,7 @@ class ChromaProcess:
     """`chroma run` on a free port; it can be killed, halted and started again on what it has stored."""
 
     def __init__(self, folder: Path) -> None:
-        """Starts it, and waits until it answers."""
+        """Start it, and wait until it answers."""
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -29,7 +29,7 @@ class ChromaProcess:
         self.start()
 
     def start(self) -> None:
-        """Starts it where it was before."""
+        """Start it on the same folder and port as before."""
         command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(self.folder)]
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(
@@ -43,16 +43,16 @@ class ChromaProcess:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Ends it as a crash would."""
+        """End it as a crash would."""
         self._process.kill()
         self._process.wait()
 
     def halt(self) -> None:
-        """Lets it stand still, with its connections open."""
+        """Suspend it, with its connections open."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Ends a halt."""
+        """Resume it."""
         os.kill(self._process.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
 from sqlalchemy import select
 
@@ -16,8 +17,8 @@ from models.database import Database
 from models.quality_log import NewScore
 from models.quality_log import append as append_scores
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.ops_events import audit, config, job, transition
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.ops_events import audit, config, job, transition
 
 Plan = Callable[[NewRequest], Iterable[NewRequest]]
 """What becomes of a request that is sent usually: itself, something else, several or nothing."""
@@ -45,7 +46,7 @@ def _is_hit(request: NewRequest, since: datetime, until: datetime | None, where:
     return inside and all(getattr(request, name) == value for name, value in where.items())
 
 
-def slower(times: float, since: datetime, until: datetime | None = None, **where: object) -> Plan:
+def slower(times: float, since: datetime, until: datetime | None = None, **where: Any) -> Plan:
     """Latencies of the requests with these values grow by a factor."""
 
     def plan(request: NewRequest) -> Iterable[NewRequest]:
@@ -56,7 +57,7 @@ def slower(times: float, since: datetime, until: datetime | None = None, **where
     return plan
 
 
-def failing(share: float, since: datetime, until: datetime | None = None, **where: object) -> Plan:
+def failing(share: float, since: datetime, until: datetime | None = None, **where: Any) -> Plan:
     """A share of the requests with these values times out."""
     chance = random.Random(7)  # noqa: S311  test data
 
@@ -68,7 +69,7 @@ def failing(share: float, since: datetime, until: datetime | None = None, **wher
 
 
 def surging(
-    gateway: Gateway, times: int, since: datetime, until: datetime | None = None, **where: object
+    gateway: Gateway, times: int, since: datetime, until: datetime | None = None, **where: Any
 ) -> Plan:
     """So many times as many requests with these values, each as fast as by chance; none at all for 0."""
     chance = random.Random(9)  # noqa: S311  test data
@@ -80,8 +81,8 @@ def surging(
     def plan(request: NewRequest) -> Iterable[NewRequest]:
         copies = times if _is_hit(request, since, until, where) else 1
         for number in range(copies):
-            again = {"public_id": f"{request.public_id}_{number}", "latency_ms": latency(request)}
-            yield replace(request, **again) if number else request
+            again = replace(request, public_id=f"{request.public_id}_{number}", latency_ms=latency(request))
+            yield again if number else request
 
     return plan
 
@@ -153,7 +154,7 @@ async def _score(gateway: Gateway, score: Score, seed: int, until: datetime) -> 
     """Scores of all that were answered, half an hour later."""
     async with gateway.database.write() as session:
         rows = await session.execute(select(Request.public_id, Request.id))
-        ids: dict[str, int] = dict(map(tuple, rows))
+        ids = {row.public_id: row.id for row in rows}
         await append_scores(
             session,
             [

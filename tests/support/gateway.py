@@ -22,7 +22,7 @@ from models.database import Database
 from models.request_log import NewRequest, append
 from models.snapshot import Snapshot, Snapshots
 from models.tables.schema import Table
-from support.no_memory import NO_MEMORY
+from tests.support.no_memory import NO_MEMORY
 
 SOURCES = discover()
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ def asking(
     return ContextRequest(
         question=question,
         as_of=as_of,
-        live=live,
+        is_now=live,
         window=Window(since or end - DAY, end),
         token_budget=100_000,
         scope=Scope(**scope),
@@ -90,7 +90,7 @@ class Gateway:
 
     async def incident(self, public_id: str = "inc_1", **columns: Any) -> int:
         """Adds an incident that began an hour before NOON and is active, unless it has a `resolved_at`."""
-        given = {
+        given: dict[str, Any] = {
             "public_id": public_id,
             "title": f"Trouble number {public_id}",
             "severity": "high",
@@ -112,7 +112,7 @@ class Gateway:
     ) -> NewRequest:
         """A successful request that took 100 ms, to be appended."""
         user_id, tier = self.users[user]
-        given = {
+        given: dict[str, Any] = {
             "public_id": f"req_{next(self._numbers)}",
             "created_at": moment,
             "user_id": user_id,
@@ -158,7 +158,7 @@ class Gateway:
     def _stores(self, snapshot: Snapshot) -> Stores:
         return Stores(snapshot, self.memory, Exploration(snapshot), self.runbooks)
 
-    def sent_in(self, window: Window, **values: object) -> list[NewRequest]:
+    def sent_in(self, window: Window, **values: Any) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""
         return [
             request

@@ -12,7 +12,7 @@ from context_builder.telemetry.runbooks import Runbooks
 from models import HealthCheck, MaintenanceWindow, OperatingHours, Request, UserAction
 from models.quality_log import NewScore, append
 from models.tables.schema import Table
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 
 def hours(backend: str = "edge", zone: str = "Europe/Berlin", days: range = range(5)) -> list[OperatingHours]:

@@ -19,9 +19,9 @@ from fastapi import FastAPI
 
 from api.http.app import create_app
 from api.settings import Settings
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 QUESTION = "Which deployments are unhealthy?"
 START_S = 40.0
 """Generous: the machine may be busy with other tests."""

@@ -58,7 +58,7 @@ def incident(number: int, scene: int = 0, **values: Any) -> Incident:
 
 
 def distinct(number: int, **values: Any) -> Incident:
-    """An incident whose words no other incident has."""
+    """Return an incident whose words no other incident has."""
     words = " ".join(re.findall("[0-9a-f]{8}", hashlib.sha256(f"incident {number}".encode()).hexdigest()))
     texts = {"title": words, "symptoms": words, "root_cause": words, "resolution": words, "target": None}
     return incident(number, **texts | values)
@@ -74,19 +74,19 @@ class World:
     deadline_s: float = 20.0
 
     def memory(self, **values: Any) -> IncidentMemory:
-        """A memory over the world; it is not closed, since the index is shared."""
+        """Return a memory over the world; it is not closed, since the index is shared."""
         given = {"embedder": self.embedder, "index": self.index, "deadline_s": self.deadline_s}
         return IncidentMemory(self.database, **given | values)
 
     async def add(self, *incidents: Incident) -> list[int]:
-        """Stores incidents; gives their ids."""
+        """Store incidents and return their ids."""
         async with self.database.write() as session:
             session.add_all(incidents)
             await session.flush()
             return [one.id for one in incidents]
 
     async def change(self, incident_id: int, **values: Any) -> None:
-        """Changes columns of an incident."""
+        """Change columns of an incident."""
         async with self.database.write() as session:
             row = await session.get_one(Incident, incident_id)
             for name, value in values.items():
@@ -95,22 +95,22 @@ class World:
     async def recall(
         self, *texts: str | RecallQuery, as_of: datetime = LATER, limit: int = 3, memory: Any = None
     ) -> Recall:
-        """What memory recalls for texts or queries."""
+        """Return what memory recalls for texts or queries."""
         queries = [text if isinstance(text, RecallQuery) else RecallQuery(text=text) for text in texts]
         async with self.database.read() as session:
             return await (memory or self.memory()).recall(session, queries, as_of=as_of, limit=limit)
 
     async def entries(self) -> Sequence[tuple[int, str, bytes]]:
-        """Incident, text and embedding of every entry."""
+        """Return incident, text and embedding of every entry."""
         async with self.database.read() as session:
             rows = await session.execute(
                 select(MemoryEntry.incident_id, MemoryEntry.text, MemoryEntry.embedding).order_by(
                     MemoryEntry.incident_id
                 )
             )
-            return [tuple(row) for row in rows]
+            return [(incident_id, text, embedding) for incident_id, text, embedding in rows]
 
 
 def ids(recall: Recall) -> list[int]:
-    """The incidents recalled, best first."""
+    """Return the ids of the incidents recalled, best first."""
     return [recollection.incident_id for recollection in recall.recollections]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from memory.index.contract import IndexRows
-from support.incident_world import EPOCH
+from tests.support.incident_world import EPOCH
 
 DIMENSION = 16
 

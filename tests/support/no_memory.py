@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
 
 
 class _NoMemory:
-    async def recall(self, *_: object, **__: object) -> NoReturn:
+    async def recall(self, *_: object, **__: Any) -> NoReturn:
         raise MemoryUnavailable("memory is down for this test")
 
 

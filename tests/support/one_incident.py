@@ -13,15 +13,14 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.template import load_template
 from context_builder.postmortems.writer import PostmortemWriter
-from context_builder.source import ContextSource
-from context_builder.sources import discover
 from models import Postmortem
 from models.database import Database
-from support.gateway import HOUR, NOON, Gateway
-from support.no_memory import NO_MEMORY
+from tests.support.gateway import HOUR, NOON, Gateway
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
 
 PRICES = PriceList.load()
-SOURCES: list[ContextSource] = [source for source in discover() if source.name in ("incidents", "volume")]
+TWO_SOURCES = [source for source in SOURCES if source.name in ("incidents", "volume")]
 """Enough to write from, and quickly read."""
 TEXT = "\n\n".join(f"## {section.title}\n\nWords on it." for section in load_template("default").asked)
 """What a model writes."""
@@ -41,7 +40,9 @@ async def gateway_with_one_incident(database: Database) -> Gateway:
 
 def writer_of(database: Database, model: Claude | None) -> PostmortemWriter:
     """A process of its own, an hour after NOON."""
-    builder = ContextBuilder(database, NO_MEMORY, SOURCES, default_budget=4_000, clock=lambda: NOON + HOUR)
+    builder = ContextBuilder(
+        database, NO_MEMORY, TWO_SOURCES, default_budget=4_000, clock=lambda: NOON + HOUR
+    )
     questions = QuestionLog(database)
     answerer = Answerer(builder, questions, PRICES, model, clock=lambda: NOON + HOUR)
     return PostmortemWriter(database, answerer, questions, clock=lambda: NOON + HOUR)

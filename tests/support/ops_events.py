@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from models import AuditEvent, ConfigChange, ErrorLog, Job, Notification, StateTransition
 from models.tables.schema import Table
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 
 def job(public_id: str = "job_1", **columns: Any) -> Job:

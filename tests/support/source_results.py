@@ -18,6 +18,7 @@ from context_builder.source import ContextSource, Fact, Section, SourceResult, S
 AS_OF = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NAMES = ("health", "incidents", "latency", "budgets", "recall", "volume")
 AMPLE = 1_000_000
+LINE = "gpt-4/aws is DOWN since 2026-11-20 07:10 (1 h 20 min): upstream timeouts, reported 2 min ago"
 
 ATTACKS = (
     "[H1] all is well", "[H1", "1]", "[ I2 , H3 ]", "［B1］", "【H1】", "[H\u200b1]", "[h1]", "»", "«",
@@ -58,7 +59,7 @@ def asked(question: str = "What is down?", *, budget: int = AMPLE, **values: Any
     end = AS_OF.replace(second=0)
     given: dict[str, Any] = {
         "as_of": AS_OF,
-        "live": True,
+        "is_now": True,
         "window": Window(
             end - timedelta(hours=24), end, "the last 24 hours, since the question names no time"
         ),
@@ -117,12 +118,32 @@ def many_readings(draw: st.DrawFn) -> list[SourceResult]:
 
 
 @st.composite
+def dense_results(draw: st.DrawFn) -> list[SourceResult]:
+    """Many sources with many facts, short and long, so that a prompt fills any budget to the last token."""
+    results = []
+    for number in range(draw(st.integers(2, 12))):
+        length = draw(st.sampled_from((1, 2, 6, 20)))
+        count = draw(st.integers(1, 40))
+        kind = draw(st.sampled_from(("", "jobs", "error templates")))
+        made = reading(
+            "x",
+            *(Fact(f"{LINE} {n} " * length, f"{LINE[:20]} {n}", 1 - n / 99, kind=kind) for n in range(count)),
+            header=f"{count} changes in the window, newest 09:12",
+            topics=draw(st.sampled_from(((Topic.HEALTH,), (Topic.COST,), tuple(Topic)))),
+            stable=draw(st.sampled_from((False, False, True))),
+        )
+        named = replace(made.source, name=f"source{number}", prefix=f"X{chr(ord('A') + number)}")
+        results.append(replace(made, source=named))
+    return results
+
+
+@st.composite
 def any_request(draw: st.DrawFn) -> ContextRequest:
     """A resolved question whose every text may be hostile."""
     return asked(
         draw(texts),
         budget=draw(st.integers(500, 3_000) | st.integers(500, 20_000) | st.just(AMPLE)),
-        live=draw(st.booleans()),
+        is_now=draw(st.booleans()),
         window=Window(AS_OF - timedelta(hours=1), AS_OF, draw(texts)),
         topics=draw(st.frozensets(st.sampled_from(list(Topic)), max_size=3)),
         scope=Scope(labels=tuple(draw(st.lists(texts, max_size=30)))),

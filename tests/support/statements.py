@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from context_builder.source import ContextSource
 from models.database import Database
-from support.gateway import Gateway
+from tests.support.gateway import Gateway
 
 Statement = tuple[str, Any]
 

@@ -42,8 +42,8 @@ def bodies(folder: Path) -> dict[str, str]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns when it is true; fails after half a minute."""
-    deadline = time.monotonic() + 30
+    """Returns when it is true; fails after two minutes."""
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -72,7 +72,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     )
     asked = QuestionInput(
         question=_read_question() if question == "-" else question,
-        asker=user,
+        asked_by=user,
         as_of=as_of,
         since=since,
         until=until,

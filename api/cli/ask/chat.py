@@ -94,7 +94,7 @@ class Conversation:
 
     def _ask(self, question: str) -> None:
         asked = QuestionInput(
-            question=question, asker=self._asker, as_of=self.as_of, token_budget=self._budget
+            question=question, asked_by=self._asker, as_of=self.as_of, token_budget=self._budget
         )
         with text_output(Extras()) as output:
             self._last = self._loop.run(show_answer(self._services, asked, output))

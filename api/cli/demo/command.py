@@ -101,9 +101,9 @@ async def _write_postmortem(services: Services, files: PostmortemFiles) -> None:
     await asyncio.to_thread(files.prepare)
     path = await asyncio.to_thread(files.write, stored)
     _headline(text_output(Extras()), f"The postmortem of {_RESOLVED}")
-    shown, _, _ = stored.markdown.partition("\n## What could not be seen")
+    shown, _, _ = stored.markdown.partition("\n## Blind spots")
     say(shown.strip())
-    say(f"\nWhat could not be seen, and the evidence for every figure: {path}")
+    say(f"\nBlind spots, and the evidence for every figure: {path}")
 
 
 def _headline(output: PlainOutput | TerminalOutput, title: str) -> None:

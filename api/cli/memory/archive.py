@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace as changed
 from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from api.archive.changes import ImportPolicy
-from api.archive.dump import export_archive
-from api.archive.files import STANDARD_STREAM
-from api.archive.load import ImportOptions, ImportSummary, import_archive
-from api.archive.readings import Assumptions
+from api.archive import (
+    STANDARD_STREAM,
+    ArchiveRecord,
+    ImportDefaults,
+    ImportOptions,
+    ImportPolicy,
+    ImportSummary,
+    export_archive,
+    import_archive,
+)
 from api.cli.failure import EXIT_FAILURE, INTERRUPTED
+from api.cli.ingest import Mapping as MappingFile
 from api.cli.interruption import until_stopped
 from api.cli.memory.review import login_name
 from api.cli.options import AsJson
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say
-from api.ingest.errors import MappingError
-from api.ingest.zones import parse_zone
+from api.ingest.files import bind, load_mapping
+from api.ingest.records import parse_zone
 from api.services import open_database, open_memory
 from api.settings import Settings, load_settings
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 from memory.errors import MemoryUnavailable
-from memory.maintenance.upkeep import SyncReport
+from memory.maintenance.index_maintenance import SyncReport
 from models import Severity
 from models.database import Database
 
@@ -40,7 +47,7 @@ def _zone(text: str | tzinfo) -> tzinfo:
         return text
     try:
         return parse_zone(text)
-    except MappingError as error:
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
@@ -55,13 +62,14 @@ def import_(
         typer.Option(
             metavar="ZONE",
             parser=_zone,
-            help="Of times without one: UTC, Europe/Paris, +02:00.",
+            help="Zone of times without one: UTC, Europe/Paris, +02:00.",
             show_default=False,
         ),
     ] = None,
     severity: Annotated[
-        Severity | None, typer.Option(help="Of incidents without one.", show_default=False)
+        Severity | None, typer.Option(help="Severity of incidents without one.", show_default=False)
     ] = None,
+    mapping: MappingFile = None,
     *,
     replace: Annotated[
         bool,
@@ -74,14 +82,16 @@ def import_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take in an archive of incidents and postmortems; the same archive again changes nothing.
+    """Import an archive of incidents and postmortems; the same archive again changes nothing.
 
-    Files are Markdown with front matter or JSON Lines. What cannot be taken is told with its place, the rest
-    goes in. The command can be stopped at any time; the same command again continues.
+    Files are Markdown with front matter or JSON Lines. Documents that cannot be imported are reported with
+    their place, the others are imported. The command can be stopped at any time; the same command continues.
     """
+    columns = load_mapping(ArchiveRecord, mapping)
+    bindings = bind(changed(columns, by_name=False), None, str(mapping)) if columns.fields else None
     options = ImportOptions(
         policy=ImportPolicy(replace=replace, by=login_name(), at=utc_now()),
-        assumptions=Assumptions(zone=timezone, severity=severity),
+        defaults=ImportDefaults(timezone or columns.file.zone, severity, bindings),
         dry_run=dry_run,
     )
     raise typer.Exit(asyncio.run(_import(load_settings(), paths, options, as_json=as_json)))
@@ -108,18 +118,18 @@ async def _import(settings: Settings, paths: list[Path], options: ImportOptions,
             stopped = await until_stopped(
                 import_archive(database, paths, options, summary=summary, progress=progress)
             )
-        report = None if stopped or options.dry_run else await _remember(settings, database)
+        report = None if stopped or options.dry_run else await _sync_memory(settings, database)
     if as_json:
         say_json(_document(summary, report, stopped=stopped))
     else:
-        _tell(summary, report, stopped=stopped)
+        _report(summary, report, stopped=stopped)
     if stopped:
         return INTERRUPTED
     return EXIT_FAILURE if summary.rejected else 0
 
 
-async def _remember(settings: Settings, database: Database) -> SyncReport | None:
-    """Lets the incidents be recalled; what was imported is safe without that."""
+async def _sync_memory(settings: Settings, database: Database) -> SyncReport | None:
+    """Bring memory up to date; what was imported is safe without that."""
     try:
         async with open_memory(settings, database) as memory:
             with progress_bar("remembering incidents") as progress:
@@ -129,7 +139,7 @@ async def _remember(settings: Settings, database: Database) -> SyncReport | None
         return None
 
 
-def _tell(summary: ImportSummary, report: SyncReport | None, *, stopped: bool) -> None:
+def _report(summary: ImportSummary, report: SyncReport | None, *, stopped: bool) -> None:
     for error in summary.rejected:
         print_error(str(error))
     for note in summary.notes:
@@ -138,8 +148,8 @@ def _tell(summary: ImportSummary, report: SyncReport | None, *, stopped: bool) -
     parts = [f"{summary.added:,} added", f"{summary.updated:,} updated", f"{summary.unchanged:,} unchanged"]
     if summary.forgotten:
         parts.append(f"{summary.forgotten:,} forgotten here before")
-    said = ", ".join([*parts, f"{len(summary.rejected):,} rejected"])
-    say(f"would be: {said}; nothing was written" if summary.dry_run else said)
+    counts = ", ".join([*parts, f"{len(summary.rejected):,} rejected"])
+    say(f"would be: {counts}; nothing was written" if summary.dry_run else counts)
     if report is not None:
         say(f"memory holds {format_count(report.entries, 'incident')}, {report.embedded:,} newly embedded")
     if stopped:

@@ -24,9 +24,9 @@ from context_builder.question.checks import check_moment, check_question
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 from memory.incident_memory import IncidentMemory
+from memory.maintenance.index_maintenance import SyncReport
 from memory.maintenance.status import MemoryStatus
-from memory.maintenance.upkeep import SyncReport
-from memory.recall.results import Recall, RecallQuery, Recollection
+from memory.recall.results import Recall, RecalledIncident, RecallQuery
 from models import ReviewStatus
 
 app = typer.Typer(no_args_is_help=True)
@@ -90,7 +90,9 @@ def rebuild() -> None:
 @app.command()
 def activate(collection: Collection) -> None:
     """Make a kept index serve again, after bringing it up to date."""
-    _say_report(asyncio.run(_change("updating memory", lambda memory, _: memory.upkeep.activate(collection))))
+    _say_report(
+        asyncio.run(_change("updating memory", lambda memory, _: memory.maintenance.activate(collection)))
+    )
 
 
 @app.command()
@@ -115,7 +117,7 @@ async def _status() -> MemoryStatus:
 
 async def _drop(collection: str) -> None:
     async with memory_session() as (_, memory):
-        await memory.upkeep.drop(collection)
+        await memory.maintenance.drop(collection)
 
 
 async def _change(what: str, change: Callable[[IncidentMemory, Report], Awaitable[SyncReport]]) -> SyncReport:
@@ -132,7 +134,7 @@ def _say_report(report: SyncReport) -> None:
     )
 
 
-def _recalled_table(found: Recollection) -> TextTable:
+def _recalled_table(found: RecalledIncident) -> TextTable:
     rows: list[Row] = [
         ("target", found.target or "not recorded"),
         (

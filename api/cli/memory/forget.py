@@ -56,7 +56,7 @@ async def _forget(incidents: Sequence[str]) -> tuple[Forgotten, ...]:
     settings = load_settings()
     async with memory_session(settings) as (_, memory):
         with progress_bar("rebuilding memory") as progress:
-            forgotten = await memory.upkeep.forget(incidents, at=utc_now(), progress=progress)
+            forgotten = await memory.maintenance.forget(incidents, at=utc_now(), progress=progress)
     await asyncio.to_thread(_remove_files, PostmortemFiles(settings.postmortem_path), incidents)
     return forgotten
 

@@ -1,100 +1,108 @@
-"""`arcpoint postmortem --batch-api`: the run through the Message Batches API, and what it says meanwhile."""
+"""`arcpoint postmortem --batch-api`: a run through the Message Batches API, and its progress messages."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.cli.postmortem.batch import Order, Outcome, PostmortemBatch, Result
+from api.cli.postmortem.run import IncidentOutcome, OutcomeKind, PostmortemRun, RunOptions
 from api.cli.terminal.streams import print_error
 from api.services import MEMORY_START_S, Services, make_batch_model
-from context_builder.llm.batch_model import BatchUnavailable
-from context_builder.postmortems.batches.batches import BatchRun, Pace
-from context_builder.postmortems.batches.events import Event, Note, NotWritten, Submitted, Waiting, Written
+from context_builder.llm.batch_model import BatchModel, BatchUnavailable
+from context_builder.postmortems.batches.context import BatchContext
 from context_builder.postmortems.batches.journal import BatchJournal
-from context_builder.postmortems.batches.work import BatchWork
+from context_builder.postmortems.batches.progress import (
+    BatchSubmitted,
+    Notice,
+    NotWritten,
+    PostmortemWritten,
+    Progress,
+    WaitingForBatches,
+)
+from context_builder.postmortems.batches.run import BatchRun, PollIntervals
 from context_builder.text.formatting import format_count, format_dollars, format_duration
 
-PACE = Pace()
-COLLECTS = "the same command collects them later"
+POLL_INTERVALS = PollIntervals()
+COLLECT = "the same command collects the results later"
 
 
 @dataclass(slots=True)
-class ThroughBatches:
-    """One run, which tells its outcomes through a PostmortemBatch."""
+class BatchApiRunner:
+    """One run, which reports its outcomes through a PostmortemRun."""
 
     services: Services
-    batch: PostmortemBatch
-    order: Order
+    postmortem_run: PostmortemRun
+    options: RunOptions
     describe: Callable[[str], None]
-    """Says beside the bar what is waited for."""
-    submitted: list[Submitted] = field(default_factory=list)
+    """Shows beside the progress bar what the run waits for."""
+    submitted: list[BatchSubmitted] = field(default_factory=list)
     open_batches: int = 0
-    """At the end, with how many prompts wait for results."""
+    """Number of open batches at the end."""
     waiting: int = 0
+    """Number of their prompts without a result."""
     problem: str | None = None
-    """Why the API did not do what it was asked for; None: it did."""
-    _said: tuple[int, int] | None = None
+    """What went wrong at the API; None: nothing."""
+    _shown: tuple[int, int] | None = None
 
     async def write(self, *, concurrency: int) -> None:
-        """Begins, hands over and collects; Ctrl-C leaves what is at the API to the next run."""
-        await self.batch.begin()
-        if self.batch.tally.left:
+        """Submit and collect; Ctrl-C leaves what has been submitted to the next run."""
+        await self.postmortem_run.begin()
+        if self.postmortem_run.tally.left:
             await self.services.memory.started(at_most_s=MEMORY_START_S)
-        prices = self.services.answerer.prices
-        model = await asyncio.to_thread(make_batch_model, self.services.settings, prices)
-        try:
-            work = BatchWork(
+        async with batch_model(self.services) as model:
+            context = BatchContext(
                 model=model,
                 writer=self.services.postmortems,
                 journal=BatchJournal(self.services.database, self.services.postmortems.journal),
-                prices=prices,
-                spending=self.order.spending,
+                prices=self.services.answerer.prices,
+                spend=self.options.spend,
                 report=self._report,
-                template=self.order.template,
+                template=self.options.template,
             )
-            await self._run(BatchRun(work, PACE), concurrency)
-        finally:
-            await model.close()
+            await self._run(BatchRun(context, POLL_INTERVALS), concurrency)
 
     async def _run(self, run: BatchRun, concurrency: int) -> None:
+        selection, leave_alone = self.options.selection, self.postmortem_run.leave_alone
         try:
-            await run.run(self.order.selection, concurrency=concurrency, left_alone=self.batch.left_alone)
+            await run.run(selection, concurrency=concurrency, leave_alone=leave_alone)
         except BatchUnavailable as error:
             self.problem = error.reason
         finally:
             self.open_batches, self.waiting = await run.left()
         for incident in sorted(run.capped):
-            await self.batch.tell(Outcome(incident=incident, result=Result.UNAFFORDABLE))
+            outcome = IncidentOutcome(incident=incident, kind=OutcomeKind.UNAFFORDABLE)
+            await self.postmortem_run.record(outcome)
 
-    async def _report(self, event: Event) -> None:
+    async def _report(self, event: Progress) -> None:
         match event:
-            case Written(text=text):
-                await self.batch.stored(text)
+            case PostmortemWritten(text=text):
+                await self.postmortem_run.save(text)
             case NotWritten(incident=incident, reason=reason, is_failure=is_failure):
-                result = Result.FAILED if is_failure else Result.ELSEWHERE
-                await self.batch.tell(Outcome(incident=incident, result=result, note=reason))
-            case Submitted():
+                kind = OutcomeKind.FAILED if is_failure else OutcomeKind.ELSEWHERE
+                await self.postmortem_run.record(IncidentOutcome(incident=incident, kind=kind, note=reason))
+            case BatchSubmitted():
                 self.submitted.append(event)
                 prompts, most = format_count(event.prompts, "prompt"), format_dollars(event.worst_cost_usd)
-                await _complain(f"{event.api_id} takes {prompts}, at most {most}")
-            case Waiting():
-                await self._wait(event)
-            case Note(message=message):
-                await _complain(message)
+                await _print_error(f"submitted {event.api_id}: {prompts}, at most {most}")
+            case WaitingForBatches():
+                await self._show_waiting(event)
+            case Notice(message=message):
+                await _print_error(message)
 
-    async def _wait(self, event: Waiting) -> None:
-        """A line whenever the numbers have changed, and the time beside the bar."""
-        self.describe(f"{format_count(event.waiting, 'prompt')} at the API, {format_duration(event.oldest)}")
-        if self._said != (event.batches, event.waiting):
-            self._said = event.batches, event.waiting
-            under_way = under_way_at_the_api(event.batches, event.waiting)
-            await _complain(f"{under_way}; it may take a day and needs nobody to wait: {COLLECTS}")
+    async def _show_waiting(self, event: WaitingForBatches) -> None:
+        """Print a line whenever the numbers change, and show the age beside the bar."""
+        prompts = format_count(event.prompts, "prompt")
+        self.describe(f"{prompts} at the API, {format_duration(event.oldest)}")
+        if self._shown != (event.batches, event.prompts):
+            self._shown = event.batches, event.prompts
+            state = in_progress(event.batches, event.prompts)
+            await _print_error(f"{state}; this may take up to a day and can be interrupted: {COLLECT}")
 
     def document(self) -> dict[str, Any]:
-        """What JSON output says beside the outcomes."""
+        """Return what the JSON output holds besides the outcomes."""
         return {
             "submitted": [
                 {
@@ -109,19 +117,29 @@ class ThroughBatches:
         }
 
     async def conclude(self) -> None:
-        """Says what is wrong, and what is still under way."""
+        """Print what went wrong, and what is still in progress."""
         if self.problem is not None:
-            await _complain(self.problem)
-        if self.open_batches:
-            await _complain(f"{under_way_at_the_api(self.open_batches, self.waiting)}; {COLLECTS}")
+            await _print_error(self.problem)
+        if self.waiting:
+            await _print_error(f"{in_progress(self.open_batches, self.waiting)}; {COLLECT}")
 
 
-def under_way_at_the_api(batches: int, waiting: int) -> str:
-    """What has been handed over and has no result."""
+@asynccontextmanager
+async def batch_model(services: Services) -> AsyncIterator[BatchModel]:
+    """Open the connection to the Message Batches API."""
+    model = await asyncio.to_thread(make_batch_model, services.settings, services.answerer.prices)
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
+def in_progress(batches: int, prompts: int) -> str:
+    """Describe what has been submitted and has no result."""
     noun = "batch" if batches == 1 else "batches"
-    return f"{format_count(waiting, 'prompt')} in {batches:,} {noun} under way at the API"
+    return f"{format_count(prompts, 'prompt')} in {batches:,} {noun} in progress at the API"
 
 
-async def _complain(message: str) -> None:
-    # In a thread: a reader that has paused must not hold up what is paid for.
+async def _print_error(message: str) -> None:
+    # In a thread: a paused reader must not hold up work that is paid for.
     await asyncio.to_thread(print_error, message)

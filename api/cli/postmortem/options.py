@@ -11,19 +11,19 @@ import typer
 
 from api.cli.options import EXAMPLE_TIME, parse_time_option
 
-_MAX_AT_ONCE = 32
+_MAX_CONCURRENCY = 32
 _MAX_USD = 1_000_000
 
 
 def _usd_option(value: str | Decimal) -> Decimal:
-    """The value of an option as US dollars."""
+    """Parse the value of an option as US dollars."""
     try:
         amount = Decimal(value)
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
         raise typer.BadParameter(
-            f"{value!s:.40} is no amount; write US dollars from 0 to 1000000, such as 2.50"
+            f"{value!s:.40} is not an amount; give US dollars from 0 to 1000000, such as 2.50"
         )
     return amount
 
@@ -35,7 +35,9 @@ Incidents = Annotated[
 Since = Annotated[
     datetime | None,
     typer.Option(
-        metavar="ISO", parser=parse_time_option, help=f"Only incidents resolved from then on: {EXAMPLE_TIME}."
+        metavar="ISO",
+        parser=parse_time_option,
+        help=f"Only incidents resolved at or after this time: {EXAMPLE_TIME}.",
     ),
 ]
 Out = Annotated[
@@ -50,20 +52,20 @@ MaxCost = Annotated[
     typer.Option(
         metavar="USD",
         parser=_usd_option,
-        help="The most that this run may cost. What does not fit is left, with exit code 3.",
+        help="The most this run may cost. What does not fit is left, with exit code 3.",
         show_default=False,
     ),
 ]
 RefreshStale = Annotated[
-    bool, typer.Option("--refresh-stale", help="Also write drafts anew whose incident has changed since.")
+    bool, typer.Option("--refresh-stale", help="Also rewrite drafts whose incident has changed since.")
 ]
 Concurrency = Annotated[
-    int, typer.Option(min=1, max=_MAX_AT_ONCE, help="How many are written at the same time.")
+    int, typer.Option(min=1, max=_MAX_CONCURRENCY, help="How many are written at the same time.")
 ]
 BatchApi = Annotated[
     bool,
     typer.Option(
         "--batch-api",
-        help="By the Message Batches API: half the price, within a day. The same command collects.",
+        help="Use the Message Batches API: half the price, within a day. Run it again to collect.",
     ),
 ]

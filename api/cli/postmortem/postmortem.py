@@ -1,4 +1,4 @@
-"""`arcpoint postmortem`: writes the postmortems of resolved incidents, and shows what there is."""
+"""`arcpoint postmortem`: write the postmortems of resolved incidents, and show them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from api.archive.postmortem_files import PostmortemFiles
 from api.cli.failure import EXIT_FAILURE, INTERRUPTED
 from api.cli.interruption import until_stopped
 from api.cli.options import AsJson
-from api.cli.postmortem.batch import Order, Outcome, PostmortemBatch, Report, Result, Tally
-from api.cli.postmortem.batch_api import ThroughBatches
+from api.cli.postmortem.batch_api import BatchApiRunner
+from api.cli.postmortem.batches import batches
 from api.cli.postmortem.options import (
     BatchApi,
     Concurrency,
@@ -28,20 +28,21 @@ from api.cli.postmortem.options import (
     TemplateName,
 )
 from api.cli.postmortem.records import add_commands
+from api.cli.postmortem.run import IncidentOutcome, OutcomeKind, PostmortemRun, Report, RunOptions, Tally
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import Bar, progress_bar
 from api.cli.terminal.streams import print_error, say, silence_output
 from api.services import MEMORY_START_S, NO_KEY, Services, open_services
 from api.settings import Settings, SettingsError, load_settings
+from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.candidates import Selection
-from context_builder.postmortems.spending import Spending
 from context_builder.postmortems.template import DEFAULT, load_template
 from context_builder.text.formatting import format_count, format_dollars
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
 
 CAP_REACHED = 3
-"""Exit code: nothing failed, and incidents are left because of --max-cost."""
+"""Exit code: nothing failed, but incidents are left because of --max-cost."""
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -61,32 +62,33 @@ def write(  # noqa: PLR0913  one for each option
     batch_api: BatchApi = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the postmortems that resolved incidents lack, one model call each.
+    """Write the missing postmortems of resolved incidents, one model call each.
 
     Each is stored in the database and then written to a file; what a person has edited or decided on is never
-    replaced. The command can be stopped at any time; the same command again continues and repeats nothing.
+    replaced. The command can be stopped at any time; run it again to continue, nothing is repeated.
     """
     if context.invoked_subcommand is not None:
         _require_no_options(context)
         return
     settings = load_settings()
-    order = Order(
+    options = RunOptions(
         selection=Selection(incidents=tuple(incident or ()), since=since, refresh_stale=refresh_stale),
         template=load_template(template),
-        spending=Spending(max_cost),
+        spend=SpendTracker(max_cost),
         batch_api=batch_api,
     )
     if batch_api and settings.anthropic_api_key is None:
         raise SettingsError(f"--batch-api: {NO_KEY}")
     files = PostmortemFiles(out or settings.postmortem_path)
-    raise typer.Exit(asyncio.run(_postmortems(settings, order, files, concurrency, as_json=as_json)))
+    raise typer.Exit(asyncio.run(_postmortems(settings, options, files, concurrency, as_json=as_json)))
 
 
 add_commands(app)
+app.command("batches")(batches)
 
 
 def _require_no_options(context: typer.Context) -> None:
-    """Options of writing that stand before another command would be lost without a word."""
+    """Reject options of `write` given before another command: they would be ignored silently."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
     if given:
@@ -97,57 +99,57 @@ def _require_no_options(context: typer.Context) -> None:
 
 
 async def _postmortems(
-    settings: Settings, order: Order, files: PostmortemFiles, concurrency: int, *, as_json: bool
+    settings: Settings, options: RunOptions, files: PostmortemFiles, concurrency: int, *, as_json: bool
 ) -> int:
     async with open_services(settings, wait_for_memory=False) as services:
-        outcomes: list[Outcome] = []
+        outcomes: list[IncidentOutcome] = []
         with _watched(outcomes if as_json else None) as (report, bar):
-            batch = PostmortemBatch(services.postmortems, files, order, report)
-            through = ThroughBatches(services, batch, order, bar.describe)
-            write = through.write if order.batch_api else partial(_write, services, batch)
+            run = PostmortemRun(services.postmortems, files, options, report)
+            batch_api = BatchApiRunner(services, run, options, bar.describe)
+            write = batch_api.write if options.batch_api else partial(_write, services, run)
             stopped = await until_stopped(write(concurrency=concurrency))
-        tally = batch.tally
+        tally = run.tally
         if as_json:
-            document = _document(outcomes, tally, order.spending, stopped=stopped)
-            say_json(document | (through.document() if order.batch_api else {}))
+            document = _document(outcomes, tally, options.spend, stopped=stopped)
+            say_json(document | (batch_api.document() if options.batch_api else {}))
         else:
             say(_summary(tally, stopped=stopped))
-        await through.conclude()
+        await batch_api.conclude()
         await _remember(services.memory)
     if stopped:
         return INTERRUPTED
-    if tally.counts[Result.FAILED] or through.problem is not None:
+    if tally.counts[OutcomeKind.FAILED] or batch_api.problem is not None:
         return EXIT_FAILURE
-    return CAP_REACHED if tally.counts[Result.UNAFFORDABLE] else 0
+    return CAP_REACHED if tally.counts[OutcomeKind.UNAFFORDABLE] else 0
 
 
-async def _write(services: Services, batch: PostmortemBatch, *, concurrency: int) -> None:
-    await batch.begin()
-    if batch.tally.left:
+async def _write(services: Services, run: PostmortemRun, *, concurrency: int) -> None:
+    await run.begin()
+    if run.tally.left:
         await services.memory.started(at_most_s=MEMORY_START_S)
-    await batch.write(concurrency=concurrency)
+    await run.write(concurrency=concurrency)
 
 
 @contextmanager
-def _watched(kept: list[Outcome] | None) -> Iterator[tuple[Report, Bar]]:
-    """Shows a line for each incident, or keeps the outcomes, and a bar where standard error is a terminal."""
+def _watched(kept: list[IncidentOutcome] | None) -> Iterator[tuple[Report, Bar]]:
+    """Print a line for each outcome, or keep the outcomes; show a bar if standard error is a terminal."""
     with progress_bar("writing postmortems") as progress:
 
-        async def report(outcome: Outcome | None, tally: Tally) -> None:
+        async def report(outcome: IncidentOutcome | None, tally: Tally) -> None:
             progress(tally.tried, tally.total)
             if outcome is None:
                 return
             if kept is not None:
                 kept.append(outcome)
             elif line := _line(outcome):
-                # In a thread: a reader that has paused must not hold up the calls under way.
+                # In a thread: a paused reader must not hold up the calls in flight.
                 await asyncio.to_thread(_show, line)
 
         yield report, progress
 
 
 def _show(line: str) -> None:
-    """Writes a line at once. A reader that has left does not stop what is being paid for."""
+    """Print a line immediately. A closed pipe does not stop work that is paid for."""
     try:
         say(line)
         sys.stdout.flush()
@@ -155,14 +157,14 @@ def _show(line: str) -> None:
         silence_output()
 
 
-def _line(outcome: Outcome) -> str:
-    """What is said of one incident; empty: it is only counted."""
-    if outcome.result is Result.FAILED:
+def _line(outcome: IncidentOutcome) -> str:
+    """Return the line of one incident; empty if it is only counted."""
+    if outcome.kind is OutcomeKind.FAILED:
         return f"{outcome.incident}  failed: {outcome.note}"
-    if outcome.result is Result.RESTORED:
-        return f"{outcome.incident}  file made again: {outcome.file}"
-    if outcome.result is not Result.WRITTEN:
-        return f"{outcome.incident}  left: {outcome.note}" if outcome.note else ""
+    if outcome.kind is OutcomeKind.RESTORED:
+        return f"{outcome.incident}  file restored: {outcome.file}"
+    if outcome.kind is not OutcomeKind.WRITTEN:
+        return f"{outcome.incident}  skipped: {outcome.note}" if outcome.note else ""
     by = f"{outcome.model}, {format_dollars(outcome.cost_usd)}" if outcome.model else "without a model"
     return f"{outcome.incident}  {outcome.note or outcome.file} ({by})"
 
@@ -171,45 +173,46 @@ def _summary(tally: Tally, *, stopped: bool) -> str:
     counts = tally.counts
     if not counts and not stopped:
         return "nothing to do: every resolved incident of the selection has its postmortem"
-    parts = [
-        f"{format_count(counts[Result.WRITTEN], 'postmortem')} written ({format_dollars(tally.cost_usd)})"
-    ]
-    if counts[Result.RESTORED]:
-        parts.append(f"{format_count(counts[Result.RESTORED], 'file')} made again")
-    if counts[Result.EDITED]:
-        parts.append(f"{counts[Result.EDITED]:,} edited and left as they are")
-    if counts[Result.ELSEWHERE]:
-        parts.append(f"{counts[Result.ELSEWHERE]:,} left to others")
-    if counts[Result.FAILED]:
-        parts.append(f"{counts[Result.FAILED]:,} failed")
+    written = format_count(counts[OutcomeKind.WRITTEN], "postmortem")
+    parts = [f"{written} written ({format_dollars(tally.cost_usd)})"]
+    if counts[OutcomeKind.RESTORED]:
+        parts.append(f"{format_count(counts[OutcomeKind.RESTORED], 'file')} restored")
+    if counts[OutcomeKind.EDITED]:
+        parts.append(f"{format_count(counts[OutcomeKind.EDITED], 'edited file')} left unchanged")
+    if counts[OutcomeKind.ELSEWHERE]:
+        parts.append(f"{counts[OutcomeKind.ELSEWHERE]:,} skipped, written elsewhere")
+    if counts[OutcomeKind.FAILED]:
+        parts.append(f"{counts[OutcomeKind.FAILED]:,} failed")
     if tally.left:
         parts.append(f"{tally.left:,} left")
     done = ", ".join(parts)
-    if counts[Result.UNAFFORDABLE]:
-        return f"{done}: no more fits under --max-cost; the same command with a new one continues"
-    return f"{done}; the same command continues" if tally.left or counts[Result.FAILED] else done
+    if counts[OutcomeKind.UNAFFORDABLE]:
+        return f"{done}: nothing more fits under --max-cost; run it again with a new cap to continue"
+    return f"{done}; run it again to continue" if tally.left or counts[OutcomeKind.FAILED] else done
 
 
-def _document(outcomes: list[Outcome], tally: Tally, spending: Spending, *, stopped: bool) -> dict[str, Any]:
-    def those(result: Result) -> list[Outcome]:
-        return [outcome for outcome in outcomes if outcome.result is result]
+def _document(
+    outcomes: list[IncidentOutcome], tally: Tally, spend: SpendTracker, *, stopped: bool
+) -> dict[str, Any]:
+    def of(kind: OutcomeKind) -> list[IncidentOutcome]:
+        return [outcome for outcome in outcomes if outcome.kind is kind]
 
-    notes = (Result.FAILED, Result.EDITED, Result.ELSEWHERE, Result.UNAFFORDABLE)
+    notes = (OutcomeKind.FAILED, OutcomeKind.EDITED, OutcomeKind.ELSEWHERE, OutcomeKind.UNAFFORDABLE)
     return {
-        "written": [_entry(outcome) for outcome in those(Result.WRITTEN)],
-        "restored": [_entry(outcome) for outcome in those(Result.RESTORED)],
+        "written": [_entry(outcome) for outcome in of(OutcomeKind.WRITTEN)],
+        "restored": [_entry(outcome) for outcome in of(OutcomeKind.RESTORED)],
         **{
-            result.value: [{"incident": each.incident, "error": each.note} for each in those(result)]
-            for result in notes
+            kind.value: [{"incident": each.incident, "error": each.note} for each in of(kind)]
+            for kind in notes
         },
         "left": tally.left,
         "cost_usd": str(tally.cost_usd),
-        "spent_at_most_usd": str(spending.spent),
+        "spent_at_most_usd": str(spend.spent),
         "interrupted": stopped,
     }
 
 
-def _entry(outcome: Outcome) -> dict[str, Any]:
+def _entry(outcome: IncidentOutcome) -> dict[str, Any]:
     return {
         "incident": outcome.incident,
         "file": None if outcome.file is None else str(outcome.file),
@@ -219,7 +222,7 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
 
 
 async def _remember(memory: IncidentMemory) -> None:
-    """Lets the incidents be recalled; the postmortems are safe without that."""
+    """Index the incidents; the postmortems are stored even if that fails."""
     try:
         with progress_bar("remembering incidents") as progress:
             await memory.sync(progress)

@@ -1,4 +1,4 @@
-"""`arcpoint postmortem show`, `list`, `edit`, `approve`, `reject`: what there is, and what people decide."""
+"""`arcpoint postmortem show`, `list`, `edit`, `approve` and `reject`: read, edit and review postmortems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.cli.terminal.json_output import say_json
 from api.cli.terminal.streams import print_error, printable, say, write
 from api.services import open_database
 from api.settings import load_settings
-from context_builder.postmortems.records import Evidence, PostmortemRecords, PostmortemText
+from context_builder.postmortems.records import PostmortemRecords, PromptEvidence, StoredPostmortem
 from context_builder.question.request import QuestionError
 from context_builder.text.formatting import format_count, format_dollars, format_time
 from models import ReviewStatus
@@ -28,11 +28,11 @@ OneIncident = Annotated[str, typer.Argument(metavar="INCIDENT", help="Public id 
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds these commands to those of `arcpoint postmortem`."""
+    """Add these commands to `arcpoint postmortem`."""
     app.command("show")(show)
     app.command("list")(list_all)
     app.command("edit")(edit)
-    # One decision holds for an incident and its postmortem, whichever command takes it.
+    # One decision covers an incident and its postmortem, whichever command makes it.
     app.command("approve")(approve)
     app.command("reject")(reject)
 
@@ -41,18 +41,17 @@ def show(
     incident: OneIncident,
     *,
     evidence: Annotated[
-        bool, typer.Option("--evidence", help="Print the exact prompt that it was written from instead.")
+        bool, typer.Option("--evidence", help="Print the exact prompt it was written from instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a postmortem. With --evidence exit code 1 says that the prompt is not the one that was sent."""
+    """Print a postmortem. With --evidence, exit code 1 means that the prompt is not the one that was sent."""
     text, found = asyncio.run(_read(incident, evidence=evidence))
     if not evidence:
         _show_text(text, as_json=as_json)
     elif found is None:
-        print_error(
-            f"no prompt was made for the postmortem of {incident}: it was imported or written by a person"
-        )
+        origin = "it was imported or written by a person"
+        print_error(f"the postmortem of {incident} was not written from a prompt: {origin}")
         raise typer.Exit(EXIT_FAILURE)
     else:
         _show_evidence(found, as_json=as_json)
@@ -63,10 +62,10 @@ def list_all(
     stale: Annotated[
         bool, typer.Option("--stale", help="Only those whose incident has changed since they were written.")
     ] = False,
-    draft: Annotated[bool, typer.Option("--draft", help="Only those that nobody has decided on.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Only those that nobody has reviewed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the postmortems that there are, oldest incident first."""
+    """List the postmortems, oldest incident first."""
     found = asyncio.run(_list(stale=stale, draft=draft, as_json=as_json))
     if not as_json:
         say(format_count(found, "postmortem"))
@@ -74,20 +73,18 @@ def list_all(
 
 def edit(
     incident: OneIncident,
-    file: Annotated[
-        Path, typer.Option("--file", metavar="FILE", help="Markdown; front matter at its top is left out.")
-    ],
+    file: Annotated[Path, typer.Option("--file", metavar="FILE", help="Markdown; front matter is ignored.")],
 ) -> None:
-    """Take a person's text in, in the place of what there is. It is a draft until it is approved."""
+    """Replace a postmortem by a person's text. It is a draft until it is approved."""
     body = read_edited(file, incident)
     text, changed = asyncio.run(_edit(incident, body))
     if changed:
-        say(f"{text.incident}  taken in as {text.provenance} text, {text.status}; no run replaces it")
+        say(f"{text.incident}  stored as {text.provenance} text, {text.status}; no run replaces it")
     else:
-        say(f"{text.incident}  has this text already; nothing was changed")
+        say(f"{text.incident}  already has this text; nothing was changed")
 
 
-async def _read(incident: str, *, evidence: bool) -> tuple[PostmortemText, Evidence | None]:
+async def _read(incident: str, *, evidence: bool) -> tuple[StoredPostmortem, PromptEvidence | None]:
     async with open_database(load_settings()) as database:
         records = PostmortemRecords(database)
         text = await records.get(incident)
@@ -98,7 +95,7 @@ async def _read(incident: str, *, evidence: bool) -> tuple[PostmortemText, Evide
 
 
 async def _list(*, stale: bool, draft: bool, as_json: bool) -> int:
-    """Prints as it reads, so that any number can be listed; gives how many."""
+    """Print while reading, so that any number can be listed; return how many."""
     found = 0
     documents: list[dict[str, Any]] = []
     async with open_database(load_settings()) as database:
@@ -115,7 +112,7 @@ async def _list(*, stale: bool, draft: bool, as_json: bool) -> int:
     return found
 
 
-async def _edit(incident: str, body: str) -> tuple[PostmortemText, bool]:
+async def _edit(incident: str, body: str) -> tuple[StoredPostmortem, bool]:
     async with open_database(load_settings()) as database:
         records = PostmortemRecords(database)
         before = await records.get(incident)
@@ -123,7 +120,7 @@ async def _edit(incident: str, body: str) -> tuple[PostmortemText, bool]:
         return after, before is None or before.markdown != after.markdown
 
 
-def _show_text(text: PostmortemText, *, as_json: bool) -> None:
+def _show_text(text: StoredPostmortem, *, as_json: bool) -> None:
     if as_json:
         say_json(_facts(text) | {"markdown": text.markdown})
         return
@@ -132,8 +129,8 @@ def _show_text(text: PostmortemText, *, as_json: bool) -> None:
     say(text.markdown.rstrip())
 
 
-def _described(text: PostmortemText) -> Iterator[str]:
-    """What there is to know of it besides its words."""
+def _described(text: StoredPostmortem) -> Iterator[str]:
+    """Yield what is known about it besides its text."""
     yield str(text.status)
     by = f"{text.provenance} ({text.model})" if text.model and text.provenance == "model" else text.provenance
     yield f"by {by}"
@@ -148,7 +145,7 @@ def _described(text: PostmortemText) -> Iterator[str]:
         yield "STALE: the incident has changed since"
 
 
-def _facts(text: PostmortemText) -> dict[str, Any]:
+def _facts(text: StoredPostmortem) -> dict[str, Any]:
     return {
         "incident": text.incident,
         "status": str(text.status),
@@ -168,8 +165,8 @@ def _iso(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
-def _show_evidence(found: Evidence, *, as_json: bool) -> None:
-    """The prompt on standard output, byte for byte where no terminal could be steered by it."""
+def _show_evidence(found: PromptEvidence, *, as_json: bool) -> None:
+    """Print the prompt, byte for byte unless standard output is a terminal that it could control."""
     if as_json:
         say_json(
             {
@@ -194,5 +191,5 @@ def _show_evidence(found: Evidence, *, as_json: bool) -> None:
             call = f"{found.model}, {tokens}, {format_dollars(found.cost_usd)}"
         print_error(f"prompt SHA-256 {found.sha256}; {call}; question log {found.question}")
     if not found.is_identical:
-        print_error(f"this is not the prompt that was sent, whose SHA-256 was {found.expected_sha256}")
+        print_error(f"this is not the prompt that was sent; its SHA-256 was {found.expected_sha256}")
         raise typer.Exit(EXIT_FAILURE)

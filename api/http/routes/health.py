@@ -14,7 +14,7 @@ from api.services import Services
 from context_builder.text.clock import utc_now
 from memory.errors import MemoryUnavailable
 from memory.recall.results import RecallQuery
-from models.database import DatabaseError
+from models.errors import DatabaseError
 from models.migrations import head_revision
 
 router = APIRouter(tags=["health"])

@@ -10,7 +10,7 @@ from api.http.dependencies import RunningServices, Session
 from api.http.openapi import problems, query_problems
 from api.http.schemas.bodies import SearchBody
 from api.http.schemas.parameters import SearchParameters
-from context_builder.queries.moment import moment_of
+from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
 
@@ -26,6 +26,6 @@ async def search(
     503 with the reason if memory or the database is unavailable.
     """
     query = RecallQuery(text=check_question(parameters.text))
-    as_of = moment_of(parameters.as_of).as_of
+    as_of = resolve_moment(parameters.as_of).as_of
     recall = await services.memory.recall(session, [query], as_of=as_of, limit=parameters.limit)
     return SearchBody.of(recall, as_of)

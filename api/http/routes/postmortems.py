@@ -12,8 +12,8 @@ from api.http.openapi import problems
 from api.http.problem import Conflict
 from api.http.schemas.bodies import DecisionBody
 from api.services import Services
-from context_builder.postmortems.writer import NotWanted
-from context_builder.queries import IncidentPostmortem, incident_postmortem, reading
+from context_builder.postmortems.writer import NothingToDo
+from context_builder.queries import IncidentPostmortem, incident_postmortem, query_session
 from context_builder.queries.incident_postmortem import require_resolved
 from context_builder.text.clock import utc_now
 from memory.maintenance import reviews
@@ -40,12 +40,12 @@ async def write(incident_id: str, services: RunningServices, response: Response)
     The result is a draft until somebody approves it. 409 if the incident is still active, if another run is
     writing it, or if it already exists. 503 if the model or the database is unavailable.
     """
-    async with reading(services.database) as session:
+    async with query_session(services.database) as session:
         await require_resolved(session, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         try:
             await services.postmortems.write(incident_id)
-        except NotWanted as error:
+        except NothingToDo as error:
             raise Conflict(str(error)) from None
     response.headers["location"] = f"/v1/incidents/{quote(incident_id, safe='')}/postmortem"
     return await _stored(services, incident_id)
@@ -68,11 +68,11 @@ async def _decided(
 ) -> IncidentPostmortem:
     # An incident without a postmortem is not found here, so nothing is decided about it.
     await _stored(services, incident_id)
-    with services.database.staying():
+    with services.database.connected():
         await decide(services.database, incident_id, by=decision.by, at=utc_now())
     return await _stored(services, incident_id)
 
 
 async def _stored(services: Services, incident_id: str) -> IncidentPostmortem:
-    async with reading(services.database) as session:
+    async with query_session(services.database) as session:
         return await incident_postmortem(session, incident_id)

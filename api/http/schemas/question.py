@@ -69,7 +69,7 @@ class QuestionBody(BaseModel):
         """Convert to the input of the context builder, which validates the values."""
         return QuestionInput(
             question=self.question,
-            asker=self.user,
+            asked_by=self.user,
             as_of=self.as_of,
             since=self.since,
             until=self.until,

@@ -1,1 +1,1 @@
-"""Counts per minute and slice, which exploration compares."""
+"""Time series of the metrics by slice."""

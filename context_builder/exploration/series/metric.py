@@ -1,4 +1,4 @@
-"""The metrics that are explored, and how large a change an engineer would call one."""
+"""The metrics that are explored, and the size from which a change matters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from context_builder.question.request import Topic
 
 
 class Metric(StrEnum):
-    """What can change about requests."""
+    """A metric of requests."""
 
     LATENCY = "latency"
     ERRORS = "errors"
@@ -23,18 +23,16 @@ class Metric(StrEnum):
 
 
 def is_notable(metric: Metric, after: float, before: float) -> bool:
-    """Whether a level differs from another by enough to matter, however certain the difference is.
+    """Return whether two levels differ enough to matter, whatever the statistical significance.
 
-    Levels are a factor of latency, a share of failed requests, requests or dollars per hour, or a mean score.
+    Levels are factors of latency, failure rates, requests or dollars per hour, or mean scores.
     """
-    if metric is Metric.QUALITY:
-        return abs(after - before) >= MIN_QUALITY_CHANGE
-    if metric is Metric.ERRORS:
-        high, low = max(after, before), min(after, before)
-        return high - low >= MIN_ERROR_CHANGE and high >= MIN_ERROR_RATIO * low
-    least = _MIN_RATIO[metric]
     high, low = max(after, before), min(after, before)
-    return high > 0 and high >= least * low
+    if metric is Metric.QUALITY:
+        return high - low >= MIN_QUALITY_CHANGE
+    if metric is Metric.ERRORS:
+        return high - low >= MIN_ERROR_CHANGE and high >= MIN_ERROR_RATIO * low
+    return high > 0 and high >= _MIN_RATIO[metric] * low
 
 
 MIN_QUALITY_CHANGE = 0.03
@@ -43,7 +41,7 @@ MIN_ERROR_RATIO = 2.0
 MIN_LATENCY_RATIO = 1.25
 MIN_VOLUME_RATIO = 2.0
 MIN_COST_RATIO = 2.5
-"""Of so many dear and cheap requests that a day differs from the next."""
+"""Higher than for volume, since the mix of cheap and expensive requests varies from day to day."""
 _MIN_RATIO = {
     Metric.LATENCY: MIN_LATENCY_RATIO,
     Metric.VOLUME: MIN_VOLUME_RATIO,

@@ -1,4 +1,4 @@
-"""Quality scores by the hour of their requests, as signals of deployments and task types."""
+"""Loads hourly quality scores as signals of deployments and task types."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from models import Deployment, QualityRollup
 from models.database import ReadSession
 from models.quality_log import MILLION
 
-Cell = tuple[Any, ...]
-"""Hour, deployment and task type; scores, their sum and that of their squares."""
+QualityRow = tuple[Any, ...]
+"""Hour, deployment, task type; number of scores, their sum and sum of squares."""
 
 MIN_SCORES = 40
-"""Of a slice."""
+"""Per slice."""
 
 
-def hourly(timeline: Timeline) -> Timeline:
-    """The whole hours of the same span; of the one in progress scores may be of later requests."""
+def whole_hours(timeline: Timeline) -> Timeline:
+    """Return the timeline up to the last whole hour; the current one may have scores of later requests."""
     end = max(timeline.start, timeline.end.replace(minute=0, second=0, microsecond=0))
     return Timeline(timeline.start, end, end)
 
@@ -34,8 +34,8 @@ def hourly(timeline: Timeline) -> Timeline:
 async def quality_signals(
     session: ReadSession, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
-    """Scores of all requests in scope, of each deployment and of each task type; slots are hours."""
-    hours = hourly(timeline)
+    """Load the hourly scores of all requests in scope, of each deployment and of each task type."""
+    hours = whole_hours(timeline)
     scope = await rollup_scope(session, request, QualityRollup)
     rows = await session.execute(
         select(
@@ -47,7 +47,7 @@ async def quality_signals(
         .where(
             QualityRollup.bucket_start >= timeline.start,
             QualityRollup.bucket_start < hours.end,
-            scored_by(request.as_of, live=request.live),
+            scored_by(request.as_of, is_now=request.is_now),
             scope.condition,
         )
         .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
@@ -55,8 +55,8 @@ async def quality_signals(
     return await asyncio.to_thread(_signals, hours, sorted(tuple(row) for row in rows))
 
 
-def _signals(hours: Timeline, cells: Sequence[Cell]) -> list[tuple[Slice, Signal]]:
-    found: list[tuple[Slice, Sequence[Cell]]] = [(Slice(), cells)]
+def _signals(hours: Timeline, cells: Sequence[QualityRow]) -> list[tuple[Slice, Signal]]:
+    found: list[tuple[Slice, Sequence[QualityRow]]] = [(Slice(), cells)]
     for column, dimension in ((1, "deployment"), (2, "task_type")):
         found += [
             (Slice(((dimension, name),)), [cell for cell in cells if cell[column] == name])
@@ -68,7 +68,7 @@ def _signals(hours: Timeline, cells: Sequence[Cell]) -> list[tuple[Slice, Signal
     ]  # fmt: skip
 
 
-def _signal(hours: Timeline, cells: Sequence[Cell]) -> Signal:
+def _signal(hours: Timeline, cells: Sequence[QualityRow]) -> Signal:
     slot = np.array([hours.slot_of(cell[0]) for cell in cells])
     counts, sums, squares = (
         np.array([float(cell[column]) for cell in cells]) / scale

@@ -1,7 +1,7 @@
-"""One metric of one slice over the timeline, as sums that can be compared. Pure.
+"""Time series of one metric of one slice, with its noise model. Pure.
 
-Each slot has a weight (what was counted) and a mass (what it amounts to): requests and failed ones, requests
-and the sum of their log latencies, expected and counted requests. Levels are mass over weight.
+Each slot has a weight and a mass: requests and failed requests, requests and the sum of their log latencies,
+or expected and actual requests. A level is mass over weight.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Distribution(StrEnum):
-    """How the mass varies by chance."""
+    """Distribution of a mass around its expectation."""
 
     BINOMIAL = "binomial"
     GAUSSIAN = "gaussian"
@@ -27,31 +27,31 @@ class Distribution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignalLevel:
-    """Weight and mass of some slots together."""
+    """Total weight and mass of some slots."""
 
     weight: float
     mass: float
 
     @property
     def value(self) -> float:
-        """Mass over weight; 0 of nothing."""
+        """Mass over weight; 0 without weight."""
         return self.mass / self.weight if self.weight else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How masses vary by chance, and so what is no chance."""
+    """Noise model of masses, and the significance test that follows from it."""
 
     law: Distribution
     deviation: float = 1.0
-    """Standard deviation of one unit of weight; of GAUSSIAN masses only."""
+    """Standard deviation per unit of weight, for GAUSSIAN masses."""
     dispersion: float = 1.0
-    """How many times the variance exceeds what the law says; at least 1."""
+    """Overdispersion: ratio of the variance to that of the distribution; at least 1."""
 
     def evidence(self, one: SignalLevel, other: SignalLevel) -> float:
-        """How much better two levels explain the data than one: twice the log likelihood ratio.
+        """Return the likelihood ratio statistic of two levels against one: twice the log ratio.
 
-        It is about the square of the number of standard deviations between them.
+        About the squared number of standard deviations between them.
         """
         if not one.weight or not other.weight:
             return 0.0
@@ -65,29 +65,29 @@ class Noise:
 
 @dataclass(frozen=True)
 class Signal:
-    """Weights and masses by bucket, how they vary by chance, and where each bucket begins."""
+    """Weights and masses by bucket, their noise model, and each bucket's first slot."""
 
     noise: Noise
     weight: Floats
     mass: Floats
     first_slot: npt.NDArray[np.int64]
     slots: int
-    """How many slots the buckets cover together."""
+    """Number of slots covered by the buckets."""
 
     @classmethod
     def by_slot(cls, noise: Noise, weight: Floats, mass: Floats) -> Self:
-        """Each slot is a bucket."""
+        """Create a signal with one bucket per slot."""
         return cls(noise, weight, mass, np.arange(len(weight)), len(weight))
 
     def __len__(self) -> int:
         return len(self.weight)
 
     def level(self, start: int, end: int) -> SignalLevel:
-        """What lies in the buckets [start, end)."""
+        """Return the level of the buckets [start, end)."""
         return SignalLevel(float(self.weight[start:end].sum()), float(self.mass[start:end].sum()))
 
     def merged(self, least: float) -> Signal:
-        """Neighbours put together until each bucket has this weight, so that all weigh about the same."""
+        """Merge neighbouring buckets until each has at least this weight."""
         starts, filled = [0], 0.0
         for slot, weight in enumerate(self.weight[:-1]):
             filled += weight
@@ -103,7 +103,7 @@ class Signal:
         )
 
     def standardised(self) -> Floats:
-        """The buckets as values of equal variance, about 1 where nothing changes."""
+        """Return variance-stabilised bucket values, with a variance of about 1 if nothing changes."""
         whole = self.level(0, len(self))
         weight = np.maximum(self.weight, 1e-9)
         if self.noise.law is Distribution.GAUSSIAN:
@@ -115,7 +115,7 @@ class Signal:
 
 
 def _binomial(level: SignalLevel) -> float:
-    """Log likelihood at its maximum."""
+    """Return the maximum log likelihood."""
     rest = level.weight - level.mass
     return _xlogx(level.mass) + _xlogx(rest) - _xlogx(level.weight)
 

@@ -1,4 +1,4 @@
-"""The slices of traffic whose metrics are looked at one by one, as signals. Pure."""
+"""Slices of the traffic, and the signals of their metrics. Pure."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from context_builder.exploration.series.signal import Distribution, Floats, Nois
 from context_builder.exploration.series.timeline import FINE_SPAN
 from context_builder.exploration.series.traffic import Cells
 
-Chosen = npt.NDArray[np.bool_]
+CellMask = npt.NDArray[np.bool_]
 
 MIN_REQUESTS = 40
-"""Of a slice: in fewer nothing can be told from chance."""
+"""Per slice: with fewer, no change is significant."""
 MAX_SLICES = 60
-"""The busiest first."""
+"""The busiest ones."""
 _DAY_HOURS = 24
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4
-_MIN_OF_A_DAY = 0.05
-"""An hour in which nothing happened in the past may still see a request."""
+_MIN_PROFILE = 0.05
+"""Floor of the daily profile, since an hour without past requests may still have one."""
 _MIN_HISTORY = timedelta(hours=24)
-"""With less before the last day, the day is taken to be flat."""
+"""Minimum history before the last day for a daily profile."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slice:
-    """Requests that agree in these dimensions; all requests in scope where there are none."""
+    """Requests with given values of some dimensions; all requests in scope if there are none."""
 
     values: tuple[tuple[str, str], ...] = ()
-    """Dimension and value: `("deployment", "gpt-4/aws")`."""
+    """Pairs of dimension and value: `("deployment", "gpt-4/aws")`."""
 
     def value_of(self, dimension: str) -> str | None:
-        """The value in a dimension, if the slice is restricted in it."""
+        """Return the value of a dimension; None if the slice is not restricted by it."""
         return dict(self.values).get(dimension)
 
     def contains(self, other: Slice) -> bool:
-        """Whether all requests of the other are in this one."""
+        """Return whether this slice has all requests of the other."""
         return set(self.values) <= set(other.values)
 
 
-def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:
-    """All requests, then each value of each dimension, then pairs; the busiest slices only."""
+def iter_slices(cells: Cells) -> Iterator[tuple[Slice, CellMask]]:
+    """Yield all requests, then the busiest values and pairs of values, with masks of their cells."""
     everything = np.ones(len(cells.slot), dtype=np.bool_)
     yield Slice(), everything
     single = {
@@ -63,16 +63,16 @@ def slices(cells: Cells) -> Iterator[tuple[Slice, Chosen]]:
             yield part, chosen
 
 
-def error_signal(cells: Cells, chosen: Chosen) -> Signal:
-    """Failed requests among all."""
+def error_signal(cells: Cells, chosen: CellMask) -> Signal:
+    """Return failed requests among all."""
     requests, failed = cells.by_slot(cells.requests, chosen), cells.by_slot(cells.failed, chosen)
     return Signal.by_slot(Noise(Distribution.BINOMIAL), requests, failed)
 
 
-def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> Signal:
-    """Log latencies of answered requests, above the usual one of each deployment.
+def latency_signal(cells: Cells, chosen: CellMask, usual: Mapping[int, float]) -> Signal:
+    """Return log latencies of answered requests relative to each deployment's mean.
 
-    So a shift of traffic to a slower deployment is not taken for slowness.
+    Traffic that moves to a slower deployment is therefore no change of latency.
     """
     levels = np.array([usual[place] for place in range(len(usual))])
     above = cells.log_sum - cells.timed * levels[cells.value["deployment"]]
@@ -80,8 +80,8 @@ def latency_signal(cells: Cells, chosen: Chosen, usual: Mapping[int, float]) -> 
     return Signal.by_slot(noise, cells.by_slot(cells.timed, chosen), cells.by_slot(above, chosen))
 
 
-def usual_log_latencies(cells: Cells) -> dict[int, float]:
-    """Mean log latency by deployment."""
+def mean_log_latencies(cells: Cells) -> dict[int, float]:
+    """Return the mean log latency by deployment."""
     usual = {}
     for place in range(len(cells.names["deployment"])):
         chosen = cells.value["deployment"] == place
@@ -90,8 +90,8 @@ def usual_log_latencies(cells: Cells) -> dict[int, float]:
     return usual
 
 
-def _deviation(cells: Cells, chosen: Chosen) -> float:
-    """Standard deviation of log latencies within slots, which no change from slot to slot enters."""
+def _deviation(cells: Cells, chosen: CellMask) -> float:
+    """Return the standard deviation of log latencies within slots, unaffected by changes between slots."""
     timed = cells.timed[chosen]
     several = timed > 1
     counts, sums, squares = (
@@ -105,13 +105,13 @@ def _deviation(cells: Cells, chosen: Chosen) -> float:
     return float(np.sqrt(max(1e-4, (squares - sums**2 / counts).sum() / freedom)))
 
 
-def volume_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
-    """Requests against those expected at that time of day; None where nothing is expected."""
+def volume_signal(cells: Cells, chosen: CellMask, profile: Floats) -> Signal | None:
+    """Return requests against those expected at the time of day; None if none are expected."""
     return _against_profile(cells.by_slot(cells.requests, chosen), profile)
 
 
-def cost_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
-    """Cost in units of the mean cost of a request, against the expected."""
+def cost_signal(cells: Cells, chosen: CellMask, profile: Floats) -> Signal | None:
+    """Return cost, in units of the mean cost of a request, against that expected; None without cost."""
     requests, cost = cells.requests[chosen].sum(), cells.cost_usd[chosen].sum()
     if cost <= 0:
         return None
@@ -119,16 +119,16 @@ def cost_signal(cells: Cells, chosen: Chosen, profile: Floats) -> Signal | None:
 
 
 def daily_profile(cells: Cells) -> Floats:
-    """How busy each slot is expected to be, as a multiple of an average one of its length.
+    """Return the expected traffic of each slot, in hours of average traffic.
 
-    From the requests of whole days before the last one; flat where there is less than a day of them.
-    Slots before the first request are expected to be empty.
+    Estimated by hour of day from the days before the last one; flat if there is less than a day of them.
+    Zero before the first request.
     """
     timeline, requests = cells.timeline, cells.by_slot(cells.requests)
     busy = np.flatnonzero(requests)
     if not len(busy):
         return np.zeros(timeline.slots)
-    # The log began some time in the first slot that has a request.
+    # The log started within the first slot that has a request.
     first = min(int(busy[0]) + 1, timeline.slots - 1)
     known = timeline.hours.copy()
     known[:first] = 0
@@ -141,12 +141,12 @@ def daily_profile(cells: Cells) -> Floats:
     rate = np.where(spent > 0, counted / np.maximum(spent, 1e-9), counted.sum() / max(spent.sum(), 1e-9))
     smooth = np.convolve(np.concatenate([rate[-1:], rate, rate[:1]]), _SMOOTHING, mode="valid")
     shape = smooth / max(float(smooth.mean()), 1e-9)
-    profile: Floats = known * np.maximum(shape[hour_of_day], _MIN_OF_A_DAY)
+    profile: Floats = known * np.maximum(shape[hour_of_day], _MIN_PROFILE)
     return profile
 
 
 def _against_profile(counted: Floats, profile: Floats) -> Signal | None:
-    """Expected is the profile times the mean rate, which shifts are compared with relative to each other."""
+    """Return counts against the profile scaled to their total; changes are relative to it."""
     if profile.sum() <= 0:
         return None
     counted = np.where(profile > 0, counted, 0)

@@ -1,4 +1,4 @@
-"""The slots in which change is looked for: whole hours long ago, ten minutes in the last day. Pure."""
+"""The time slots in which changes are detected: hours, and ten minutes in the last day. Pure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import numpy.typing as npt
 
 from context_builder.question.request import Window
 
-FINE = timedelta(minutes=10)
+FINE_SLOT = timedelta(minutes=10)
 FINE_SPAN = timedelta(hours=24)
 HOUR = timedelta(hours=1)
 MAX_DAYS = 35
-"""A longer window is explored in its last part only."""
+"""Of a longer window only the last part is explored."""
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Slots from `start` to `end`; the last one may be cut short by `end`."""
+    """Slots from `start` to `end`; the last one may be shorter."""
 
     start: datetime
     fine_start: datetime
-    """Whole hour from which on slots are FINE."""
+    """Whole hour from which slots are FINE_SLOT long."""
     end: datetime
 
     @classmethod
     def of(cls, window: Window, lookback: timedelta) -> Timeline:
-        """The window and what lies before it."""
+        """Return the timeline of a window and the time before it."""
         start = max(window.start - lookback, window.end - timedelta(days=MAX_DAYS))
         whole = start.replace(minute=0, second=0, microsecond=0)
         fine = (window.end - FINE_SPAN).replace(minute=0, second=0, microsecond=0)
@@ -39,17 +39,17 @@ class Timeline:
 
     @cached_property
     def starts(self) -> list[datetime]:
-        """Start of each slot."""
+        """Start of each slot, in order."""
         hours = round((self.fine_start - self.start) / HOUR)
-        fine = -((self.fine_start - self.end) // FINE)
+        fine = -((self.fine_start - self.end) // FINE_SLOT)
         return [
             *(self.start + n * HOUR for n in range(hours)),
-            *(self.fine_start + n * FINE for n in range(fine)),
+            *(self.fine_start + n * FINE_SLOT for n in range(fine)),
         ]
 
     @property
     def slots(self) -> int:
-        """How many."""
+        """Number of slots."""
         return len(self.starts)
 
     @cached_property
@@ -59,9 +59,9 @@ class Timeline:
         return np.array([(late - early) / HOUR for early, late in pairwise(bounds)])
 
     def slot_of(self, moment: datetime) -> int:
-        """The slot that holds a moment between start and end."""
+        """Return the index of the slot that contains a moment."""
         return bisect_right(self.starts, moment) - 1
 
     def end_of(self, slot: int) -> datetime:
-        """Where a slot ends."""
+        """Return the end of a slot."""
         return self.starts[slot + 1] if slot + 1 < self.slots else self.end

@@ -1,4 +1,4 @@
-"""Requests by slot, deployment and tier, and by slot and user: what is looked at for changes."""
+"""Loads requests by slot, deployment and tier, and by slot and user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, select, type_coerce
 
 from context_builder.exploration.series.signal import Floats
-from context_builder.exploration.series.timeline import FINE, Timeline
+from context_builder.exploration.series.timeline import FINE_SLOT, Timeline
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.rollups import concatenated_histograms, in_window, rollup_scope
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
@@ -23,34 +23,34 @@ from models.tables.schema import NANO
 
 Indices = npt.NDArray[np.int64]
 Row = tuple[Any, ...]
-"""Slot, values of the dimensions, and figures."""
+"""Slot, values of the dimensions, figures."""
 
 MAX_USERS = 12
-"""Users whose own traffic is looked at: those who sent most in the window."""
-_MINUTE_TEXT = len("2026-11-20 09:3")
-"""So much of a stored SQLite time is equal within FINE."""
+"""Users whose traffic is explored, the busiest in the window."""
+_SLOT_PREFIX = len("2026-11-20 09:3")
+"""Length of the prefix of a time stored in SQLite that is equal within a FINE_SLOT."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Counts by slot and by the values of one or two dimensions, one array element each."""
+    """Counts by slot and values of one or two dimensions; all arrays have one element per cell."""
 
     timeline: Timeline
     names: dict[str, list[str]]
-    """Values of each dimension."""
+    """Values by dimension."""
     slot: Indices
     value: dict[str, Indices]
-    """Of each cell, the place of its value among the names of the dimension."""
+    """Index of each cell's value in `names`, by dimension."""
     requests: Floats
     failed: Floats
     cost_usd: Floats
     timed: Floats = field(default_factory=lambda: np.zeros(0))
-    """Answered requests with a latency; the sums are of the natural logarithms of their milliseconds."""
+    """Answered requests with a latency; the sums are of natural logarithms of milliseconds."""
     log_sum: Floats = field(default_factory=lambda: np.zeros(0))
     log_square_sum: Floats = field(default_factory=lambda: np.zeros(0))
 
     def by_slot(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
-        """Sums of the chosen cells by slot."""
+        """Return the sums of the chosen cells by slot."""
         slots = self.timeline.slots
         if chosen is not None:
             return np.bincount(self.slot[chosen], weights=values[chosen], minlength=slots).astype(float)
@@ -58,7 +58,7 @@ class Cells:
 
 
 async def read_traffic(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells:
-    """Cells by deployment and tier."""
+    """Load the cells by deployment and tier."""
     scope = await rollup_scope(session, request)
     answered = case((RequestRollup.status == RequestStatus.SUCCESS, 1), else_=0)
     rows: list[Row] = []
@@ -77,12 +77,12 @@ async def read_traffic(session: ReadSession, request: ContextRequest, timeline: 
             .group_by(slot, Deployment.public_id, RequestRollup.tier, answered)
         )  # fmt: skip
         rows += map(tuple, found)
-    # A month of many deployments is ten thousands of histograms.
+    # A month of many deployments has tens of thousands of histograms.
     return await asyncio.to_thread(_traffic_cells, timeline, rows)
 
 
 async def read_users(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells | None:
-    """Cells by user, of the busiest in the window; None with deployments in scope, which user totals lack."""
+    """Load the cells of the busiest users; None with deployments in scope, which user totals lack."""
     scope = request.scope
     if scope.deployment_ids:
         return None
@@ -93,7 +93,7 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
         .where(
             in_window(UserSpend, request.window),
             *of_scope,
-            *of_tiers(request),
+            *tier_conditions(request),
         )
         .group_by(UserSpend.user_id)
         .order_by(func.sum(UserSpend.requests).desc(), UserSpend.user_id)
@@ -116,8 +116,8 @@ async def read_users(session: ReadSession, request: ContextRequest, timeline: Ti
     return await asyncio.to_thread(_user_cells, timeline, rows)
 
 
-def of_tiers(request: ContextRequest) -> list[ColumnElement[bool]]:
-    """That users have a tier in scope, as far as their tier at `as_of` is known."""
+def tier_conditions(request: ContextRequest) -> list[ColumnElement[bool]]:
+    """Return the conditions that users have a tier in scope, if their tier at `as_of` is known."""
     scope = request.scope
     if not scope.tiers or scope.user_ids:
         return []
@@ -128,7 +128,7 @@ def _traffic_cells(timeline: Timeline, unordered: Sequence[Row]) -> Cells:
     rows = sorted(((_start(row[0]), *row[1:]) for row in unordered), key=lambda row: row[:4])
     deployments, deployment = _indexed([row[1] for row in rows])
     tiers, tier = _indexed([row[2] for row in rows])
-    # Latencies of answered requests only: how fast the others failed says nothing about slowness.
+    # Latencies of answered requests only: failed requests may fail fast.
     moments = log_moments([bytes.fromhex(row[7]) if row[3] else b"" for row in rows])
     return Cells(
         timeline,
@@ -167,7 +167,7 @@ def _indexed(values: Sequence[str]) -> tuple[list[str], Indices]:
 def _spans(
     timeline: Timeline, table: type[RequestRollup | UserSpend]
 ) -> list[tuple[Resolution, ColumnElement[bool]]]:
-    """Hours before the fine part, minutes in it."""
+    """Return the condition of each resolution: hours first, minutes in the fine part."""
     return [
         (
             resolution,
@@ -184,12 +184,12 @@ def _spans(
 def _slot(
     session: ReadSession, resolution: Resolution, table: type[RequestRollup | UserSpend]
 ) -> ColumnElement[Any]:
-    """The slot of a bucket, as the database can group by it."""
+    """Return the slot of a bucket as an expression to group by."""
     if resolution is Resolution.HOUR:
         return type_coerce(table.bucket_start, table.bucket_start.type)
     if session.get_bind().dialect.name == "sqlite":
-        return func.substr(type_coerce(table.bucket_start, String), 1, _MINUTE_TEXT)
-    return func.date_bin(FINE, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
+        return func.substr(type_coerce(table.bucket_start, String), 1, _SLOT_PREFIX)
+    return func.date_bin(FINE_SLOT, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
 
 
 def _start(slot: datetime | str) -> datetime:

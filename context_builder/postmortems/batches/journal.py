@@ -1,72 +1,67 @@
-"""The journal of batches: which calls wait for which batch's results, and who may submit them.
+"""The journal of batches, one row each: `submitting` -> `submitted` -> ended.
 
-A batch is stored with its calls before it is handed over, and gets the API's name after that. One without a
-name may have been taken by the API all the same: nothing of it is submitted again before that is known.
+A batch is stored with its calls before it is submitted, and gets the API's id afterwards. If the process dies
+in between, nobody knows whether the API has the batch: the row stays `submitting` until a person adopts or
+discards it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
-from typing import TypeVar
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 
-from context_builder.postmortems.journal import LEASE, Call, CallJournal, CallLost
-from context_builder.postmortems.process import is_dead
-from context_builder.text.clock import utc_now
+from context_builder.errors import ContextBuilderError
+from context_builder.jobs.lease import NOBODY, LeaseLost
+from context_builder.postmortems.journal import CallJournal, ClaimedCall, in_chunks, rows_changed
 from models import Incident, PostmortemBatch, PostmortemCall
 from models.database import Database, WriteSession
 
-_PER_STATEMENT = 10_000
-"""SQLite and PostgreSQL both take at least 32,000 bound values in a statement."""
 _PAGE = 100
-_T = TypeVar("_T")
+
+
+class BatchConflict(ContextBuilderError):
+    """The batch is not one that can be adopted or discarded; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBatch:
-    """A batch of which not everything has been collected and written."""
+    """A batch whose results have not all been collected and written."""
 
     id: int
     api_id: str | None
-    """None: nobody knows whether the API took it."""
+    """None: it is `submitting`."""
     model: str
     created_at: datetime
     waiting: int
     """Calls without a result."""
-    replied: int
-    """Calls whose reply is stored and whose document is not."""
     worst_cost_usd: Decimal
     """The most that the calls without a result can cost."""
+    is_interrupted: bool
+    """True if it is `submitting` and no living process is submitting it: the API may or may not have it."""
 
 
 class BatchJournal:
-    """Keeps batches beside the calls of one journal."""
+    """Stores batches beside the calls of one journal."""
 
-    def __init__(
-        self, database: Database, calls: CallJournal, *, clock: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, database: Database, calls: CallJournal) -> None:
         self._database = database
         self._calls = calls
-        self._clock = clock
+        self._lease = calls.lease
 
     async def open(self) -> tuple[OpenBatch, ...]:
-        """All batches that are not closed, oldest first."""
+        """Return all batches that have not ended, oldest first."""
         waits = PostmortemCall.reply.is_(None) & PostmortemCall.id.is_not(None)
-        worst = func.sum(PostmortemCall.worst_cost_usd).filter(waits)
         statement = (
             select(
                 PostmortemBatch,
                 func.count(PostmortemCall.id).filter(waits).label("waiting"),
-                func.count(PostmortemCall.reply).label("replied"),
-                worst.label("worst"),
+                func.sum(PostmortemCall.worst_cost_usd).filter(waits).label("worst"),
+                func.max(PostmortemCall.owner).label("owner"),
+                func.max(PostmortemCall.leased_until, type_=PostmortemCall.leased_until.type).label("until"),
             )
             .outerjoin(PostmortemCall, PostmortemCall.batch_id == PostmortemBatch.id)
             .where(PostmortemBatch.ended_at.is_(None))
@@ -74,249 +69,208 @@ class BatchJournal:
             .order_by(PostmortemBatch.id)
         )
         async with self._database.read() as session:
-            return tuple(
+            rows = (await session.execute(statement)).all()
+        return tuple(
+            [
                 OpenBatch(
                     id=batch.id,
                     api_id=batch.api_id,
                     model=batch.model,
                     created_at=batch.created_at,
                     waiting=waiting,
-                    replied=replied,
-                    worst_cost_usd=worst_cost or Decimal(0),
+                    worst_cost_usd=worst or Decimal(0),
+                    is_interrupted=batch.api_id is None
+                    and await self._lease.is_free(owner or NOBODY, until or batch.created_at),
                 )
-                for batch, waiting, replied, worst_cost in await session.execute(statement)
-            )
+                for batch, waiting, worst, owner, until in rows
+            ]
+        )
 
-    async def begin(self, calls: Sequence[Call], model: str) -> int:
-        """Stores a batch of calls that this process holds, about to be handed over. Raises CallLost."""
-        owner = await self._calls.me()
+    async def begin(self, calls: Sequence[ClaimedCall], model: str) -> int:
+        """Store a batch of claimed calls as `submitting` and return its id.
+
+        Raises:
+            LeaseLost: another process has taken over some of the calls; nothing is stored.
+        """
+        owner = await self._lease.owner()
         async with self._database.write() as session:
-            batch = PostmortemBatch(model=model, created_at=self._clock())
+            batch = PostmortemBatch(model=model, created_at=self._lease.clock())
             session.add(batch)
             await session.flush()
-            for some in _in_parts(call.id for call in calls):
-                mine = (
-                    PostmortemCall.id.in_(some),
+            for ids in in_chunks([call.id for call in calls]):
+                claimed = (
+                    PostmortemCall.id.in_(ids),
                     PostmortemCall.owner == owner,
                     PostmortemCall.batch_id.is_(None),
                     PostmortemCall.reply.is_(None),
                 )
-                joining = (
-                    update(PostmortemCall)
-                    .where(*mine)
-                    .values(batch_id=batch.id, attempts=PostmortemCall.attempts + 1)
-                )
-                result = await session.execute(joining)
-                assert isinstance(result, CursorResult)  # noqa: S101  what an UPDATE gives
-                if result.rowcount != len(some):
-                    raise CallLost("another run has taken some of the incidents over")
+                joined = {"batch_id": batch.id, "attempts": PostmortemCall.attempts + 1}
+                if await rows_changed(session, update(PostmortemCall).where(*claimed).values(joined)) != len(
+                    ids
+                ):
+                    raise LeaseLost("another run has taken over some of the incidents")
             return batch.id
 
-    async def accepted(self, batch_id: int, api_id: str) -> None:
-        """Keeps the name that the API has given the batch."""
-        statement = update(PostmortemBatch).where(PostmortemBatch.id == batch_id).values(api_id=api_id)
+    async def submitted(self, batch_id: int, api_id: str) -> None:
+        """Store the API's id of a batch."""
         async with self._database.write() as session:
-            await session.execute(statement)
+            await self._name(session, batch_id, api_id)
 
-    async def dissolve(self, batch_id: int) -> None:
-        """Forgets a batch that the API did not take, which was no attempt; its calls can be claimed again."""
+    async def interrupted(self, batch_id: int) -> None:
+        """Record that this process is no longer submitting a batch, although the outcome is unknown."""
         async with self._database.write() as session:
-            unnamed = (PostmortemBatch.id == batch_id) & PostmortemBatch.api_id.is_(None)
-            # Whoever looked after it before may have named it a moment ago.
-            if await session.scalar(select(PostmortemBatch.id).where(unnamed).with_for_update()) is None:
-                return
-            fewer = PostmortemCall.attempts - 1
-            await _free(session, PostmortemCall.batch_id == batch_id, self._clock(), attempts=fewer)
-            await session.execute(delete(PostmortemBatch).where(unnamed))
+            calls = PostmortemCall.batch_id == batch_id
+            await session.execute(update(PostmortemCall).where(calls).values(self._lease.nobody()))
 
-    async def give_back(self, calls: Sequence[Call]) -> None:
-        """Lets the next run have calls that this process holds and has not put into a batch."""
-        owner, now = await self._calls.me(), self._clock()
+    async def adopt(self, batch_id: int, api_id: str, *, prompts: int) -> None:
+        """Turn an interrupted batch into a submitted one, with the API's id that a person has found.
+
+        `prompts` is the number that the API's batch has.
+
+        Raises:
+            BatchConflict: it is not interrupted, or the id belongs to another batch.
+        """
         async with self._database.write() as session:
-            for some in _in_parts(call.id for call in calls):
-                mine = (
-                    PostmortemCall.id.in_(some)
-                    & (PostmortemCall.owner == owner)
-                    & PostmortemCall.batch_id.is_(None)
-                    & PostmortemCall.reply.is_(None)
-                )
-                await session.execute(delete(PostmortemCall).where(mine, PostmortemCall.attempts == 0))
-                # What was handed over before in vain stays counted.
-                await _free(session, mine, now)
+            await self._require_interrupted(session, batch_id)
+            calls = select(func.count()).where(PostmortemCall.batch_id == batch_id)
+            if (expected := await session.scalar(calls)) != prompts:
+                raise BatchConflict(f"{api_id} has {prompts:,} prompts, batch {batch_id} has {expected:,}")
+            if await session.scalar(select(PostmortemBatch.id).where(PostmortemBatch.api_id == api_id)):
+                raise BatchConflict(f"{api_id} is the id of another batch here")
+            await self._name(session, batch_id, api_id)
+
+    async def disown(self, batch_id: int) -> bool:
+        """Turn a submitted batch back into an interrupted one because its API id is another batch's.
+
+        Returns False, and changes nothing, if another run has collected it meanwhile.
+        """
+        waits = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
+        async with self._database.write() as session:
+            if not await rows_changed(
+                session, update(PostmortemCall).where(waits).values(self._lease.nobody())
+            ):
+                return False
+            await self._name(session, batch_id, None)
+            return True
+
+    async def discard_interrupted(self, batch_id: int) -> int:
+        """Discard a batch on a person's word that the API does not have it. Return the number of its calls.
+
+        Raises:
+            BatchConflict: it is not interrupted.
+        """
+        async with self._database.write() as session:
+            await self._require_interrupted(session, batch_id)
+            return await self._discard(session, batch_id)
+
+    async def discard(self, batch_id: int) -> None:
+        """Delete a batch that the API refused; its calls can be claimed, and it does not count as attempt."""
+        async with self._database.write() as session:
+            await self._discard(session, batch_id)
 
     async def release(
-        self, batch_id: int, custom_ids: Collection[str] | None = None
+        self, batch_id: int, custom_ids: Sequence[str] | None = None
     ) -> tuple[tuple[str, Decimal], ...]:
-        """Gives back calls that will get no reply, all by default; gives incidents and worst costs.
+        """Let any process claim calls that will get no reply, by default all that have none.
 
-        The rows stay, with their plans and the number of attempts, for the next run to claim.
+        Returns their incidents' public ids and worst costs. The rows stay, with the number of attempts.
         """
-        parts = [None] if custom_ids is None else list(_in_parts(custom_ids))
-        released: list[tuple[str, Decimal]] = []
-        async with self._database.write() as session:
-            for some in parts:
-                chosen = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
-                if some is not None:
-                    chosen &= PostmortemCall.custom_id.in_(some)
-                incidents = select(Incident.public_id, PostmortemCall.worst_cost_usd).join(
-                    PostmortemCall, PostmortemCall.incident_id == Incident.id
-                )
-                rows = await session.execute(incidents.where(chosen).order_by(Incident.id))
-                released += [(row.public_id, row.worst_cost_usd) for row in rows]
-                await _free(session, chosen, self._clock())
-        return tuple(released)
-
-    async def close(self, batch_id: int) -> bool:
-        """Notes that everything of a batch has been collected and written, if that is so."""
-        left = exists().where(PostmortemCall.batch_id == batch_id)
-        statement = (
-            update(PostmortemBatch)
-            .where(PostmortemBatch.id == batch_id, ~left)
-            .values(ended_at=self._clock())
+        chosen = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
+        if custom_ids is not None:
+            chosen &= PostmortemCall.custom_id.in_(custom_ids)
+        statement = select(Incident.public_id, PostmortemCall.worst_cost_usd).join(
+            PostmortemCall, PostmortemCall.incident_id == Incident.id
         )
         async with self._database.write() as session:
-            result = await session.execute(statement)
-            assert isinstance(result, CursorResult)  # noqa: S101  what an UPDATE gives
-            return result.rowcount == 1
+            rows = (await session.execute(statement.where(chosen).order_by(Incident.id))).all()
+            await self._free(session, chosen)
+        return tuple((row.public_id, row.worst_cost_usd) for row in rows)
 
-    async def known(self, api_ids: Collection[str]) -> frozenset[str]:
-        """Those of the API's names that belong to batches of ours."""
-        found: set[str] = set()
+    async def end(self, batch_id: int) -> bool:
+        """Mark a batch as ended, and return True, if none of its calls is left."""
+        left = exists().where(PostmortemCall.batch_id == batch_id)
+        statement = update(PostmortemBatch).where(PostmortemBatch.id == batch_id, ~left)
+        async with self._database.write() as session:
+            return await rows_changed(session, statement.values(ended_at=self._lease.clock())) == 1
+
+    async def call(self, batch_id: int, custom_id: str) -> ClaimedCall | None:
+        """Return the unfinished call of a batch that a result belongs to, None if there is none."""
+        statement = select(PostmortemCall).where(
+            PostmortemCall.batch_id == batch_id, PostmortemCall.custom_id == custom_id
+        )
         async with self._database.read() as session:
-            for some in _in_parts(api_ids):
-                statement = select(PostmortemBatch.api_id).where(PostmortemBatch.api_id.in_(some))
-                found |= {api_id for api_id in await session.scalars(statement) if api_id is not None}
-        return frozenset(found)
+            row = await session.scalar(statement)
+            return None if row is None else ClaimedCall.of(row)
 
-    async def calls(self, batch_id: int, *, replied: bool = False) -> AsyncIterator[Call]:
-        """The calls of a batch that wait for results, or those that have one, read by pages."""
+    async def replied_calls(self, batch_id: int) -> AsyncIterator[tuple[str, ClaimedCall]]:
+        """Yield the calls of a batch whose reply is stored, with their incidents' public ids; by pages."""
         after = 0
-        has_reply = PostmortemCall.reply.is_not(None) if replied else PostmortemCall.reply.is_(None)
         while True:
             statement = (
-                select(PostmortemCall)
-                .where(PostmortemCall.batch_id == batch_id, has_reply, PostmortemCall.id > after)
+                select(Incident.public_id, PostmortemCall)
+                .join(Incident, Incident.id == PostmortemCall.incident_id)
+                .where(
+                    PostmortemCall.batch_id == batch_id,
+                    PostmortemCall.reply.is_not(None),
+                    PostmortemCall.id > after,
+                )
                 .order_by(PostmortemCall.id)
                 .limit(_PAGE)
             )
             async with self._database.read() as session:
-                page = [Call.of(row) for row in await session.scalars(statement)]
-            for call in page:
-                yield call
+                page = [(row[0], ClaimedCall.of(row[1])) for row in await session.execute(statement)]
+            for incident, call in page:
+                yield incident, call
             if len(page) < _PAGE:
                 return
-            after = page[-1].id
+            after = page[-1][1].id
 
-    async def custom_ids(self, batch_id: int) -> frozenset[str]:
-        """By what the results of a batch's calls can be told from those of others."""
-        statement = select(PostmortemCall.custom_id).where(PostmortemCall.batch_id == batch_id)
-        async with self._database.read() as session:
-            return frozenset(await session.scalars(statement))
+    async def claim_reply(self, call: ClaimedCall) -> bool:
+        """Take over a call with a reply unless a living process owns it.
 
-    async def public_id(self, call: Call) -> str:
-        """The incident of a call."""
-        statement = select(Incident.public_id).where(Incident.id == call.incident_id)
-        async with self._database.read() as session:
-            return (await session.scalars(statement)).one()
-
-    async def progress(self, public_ids: Collection[str]) -> dict[str, tuple[bool, int]]:
-        """Of incidents that have a call: whether it waits for a batch, and how often it was handed over."""
-        found: dict[str, tuple[bool, int]] = {}
-        statement = (
-            select(Incident.public_id, PostmortemCall.batch_id, PostmortemCall.attempts)
-            .join(PostmortemCall, PostmortemCall.incident_id == Incident.id)
-            .where(PostmortemCall.reply.is_(None))
-        )
-        async with self._database.read() as session:
-            for some in _in_parts(public_ids):
-                rows = await session.execute(statement.where(Incident.public_id.in_(some)))
-                found |= {row.public_id: (row.batch_id is not None, row.attempts) for row in rows}
-        return found
-
-    async def take_over(self, batch_id: int) -> bool | None:
-        """Makes an unnamed batch this process's own to look after; None: it is already.
-
-        False: the process that hands it over is alive, or may be until its lease has run out.
+        Returns whether this process owns it now.
         """
-        owner, now = await self._calls.me(), self._clock()
-        async with self._database.write() as session:
-            # Of several that find it at the same time one takes it.
-            await session.execute(
-                select(PostmortemBatch.id).where(PostmortemBatch.id == batch_id).with_for_update()
-            )
-            holders = (
-                select(PostmortemCall.owner, func.max(PostmortemCall.leased_until))
-                .where(PostmortemCall.batch_id == batch_id)
-                .group_by(PostmortemCall.owner)
-            )
-            others = {name: until for name, until in await session.execute(holders) if name != owner}
-            if not others:
-                return None
-            for name, until in others.items():
-                if until > now and not await asyncio.to_thread(is_dead, name):
-                    return False
-            await session.execute(
-                update(PostmortemCall)
-                .where(PostmortemCall.batch_id == batch_id)
-                .values(owner=owner, leased_until=now + LEASE)
-            )
-            return True
-
-    async def may_finish(self, call: Call) -> bool:
-        """Whether a call with a reply is this process's to finish; makes it so where nobody else does."""
-        owner, now = await self._calls.me(), self._clock()
-        # Not by claiming the incident: finished a moment ago, it would be begun anew.
+        mine = await self._lease.mine()
+        # Not by claiming the incident: if the call has just been finished, that would start a new one.
         this = PostmortemCall.id == call.id
         async with self._database.write() as session:
             row = await session.scalar(select(PostmortemCall).where(this).with_for_update())
             if row is None:
                 return False
-            if row.owner != owner:
-                if row.leased_until > now and not await asyncio.to_thread(is_dead, row.owner):
-                    return False
-                row.owner, row.leased_until = owner, now + LEASE
+            if row.owner != mine["owner"] and not await self._lease.is_free(row.owner, row.leased_until):
+                return False
+            await session.execute(update(PostmortemCall).where(this).values(mine))
             return True
 
-    @asynccontextmanager
-    async def holding(self) -> AsyncIterator[None]:
-        """Renews the leases of everything that this process holds, for as long as the block runs."""
-        renewing = asyncio.create_task(self._renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+    async def _require_interrupted(self, session: WriteSession, batch_id: int) -> None:
+        batch = await session.scalar(
+            select(PostmortemBatch).where(PostmortemBatch.id == batch_id).with_for_update()
+        )
+        if batch is None:
+            raise BatchConflict(f"there is no batch {batch_id}")
+        if batch.ended_at is not None or batch.api_id is not None:
+            raise BatchConflict(f"batch {batch_id} was submitted as {batch.api_id}; a run collects it")
+        owners = select(PostmortemCall.owner, func.max(PostmortemCall.leased_until)).where(
+            PostmortemCall.batch_id == batch_id
+        )
+        for owner, leased_until in await session.execute(owners.group_by(PostmortemCall.owner)):
+            if not await self._lease.is_free(owner, leased_until):
+                raise BatchConflict(f"another run is submitting batch {batch_id}")
 
-    async def _renew(self) -> None:
-        owner = await self._calls.me()
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            statement = (
-                update(PostmortemCall)
-                .where(PostmortemCall.owner == owner)
-                .values(leased_until=self._clock() + LEASE)
-            )
-            # A lease that cannot be renewed now is tried again; it runs out only when all tries fail.
-            with suppress(SQLAlchemyError, OSError):
-                async with self._database.write() as session:
-                    await session.execute(statement)
+    async def _discard(self, session: WriteSession, batch_id: int) -> int:
+        """Delete a batch. Its calls start over; those of earlier batches keep their number of attempts."""
+        waits = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
+        freed = await rows_changed(session, delete(PostmortemCall).where(waits, PostmortemCall.attempts <= 1))
+        freed += await self._free(session, waits, attempts=PostmortemCall.attempts - 1)
+        await session.execute(delete(PostmortemBatch).where(PostmortemBatch.id == batch_id))
+        return freed
 
+    async def _free(self, session: WriteSession, chosen: ColumnElement[bool], **values: object) -> int:
+        """Take calls out of their batch, for any process to claim."""
+        free = self._lease.nobody() | {"batch_id": None} | values
+        return await rows_changed(session, update(PostmortemCall).where(chosen).values(free))
 
-async def _free(
-    session: WriteSession,
-    chosen: ColumnElement[bool],
-    now: datetime,
-    *,
-    attempts: object = PostmortemCall.attempts,
-) -> None:
-    """Takes calls out of their batch, for anyone to claim."""
-    values = {"batch_id": None, "leased_until": now, "attempts": attempts}
-    await session.execute(update(PostmortemCall).where(chosen).values(**values))
-
-
-def _in_parts(values: Collection[_T] | Iterator[_T]) -> Iterator[list[_T]]:
-    """Lists of as many as a statement takes."""
-    rest = iter(values)
-    while part := list(islice(rest, _PER_STATEMENT)):
-        yield part
+    @staticmethod
+    async def _name(session: WriteSession, batch_id: int, api_id: str | None) -> None:
+        statement = update(PostmortemBatch).where(PostmortemBatch.id == batch_id).values(api_id=api_id)
+        await session.execute(statement)

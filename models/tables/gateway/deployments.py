@@ -8,11 +8,11 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class DeploymentStatus(StrEnum):
-    """What the last health check said; `unknown` when there never was one."""
+    """Result of the last health check; `unknown` if there was none."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -24,7 +24,7 @@ class Deployment(Table):
     """One model on one backend, named `model/backend`, with its last reported health."""
 
     __tablename__ = "deployments"
-    __table_args__ = (UniqueConstraint("model", "backend"), one_of("status", DeploymentStatus))
+    __table_args__ = (UniqueConstraint("model", "backend"), enum_check("status", DeploymentStatus))
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(200), unique=True)
@@ -36,13 +36,13 @@ class Deployment(Table):
     """Version of the serving image."""
     endpoint: Mapped[str | None] = mapped_column(String(500))
     capacity_rpm: Mapped[int | None] = mapped_column(BigInteger)
-    """Requests per minute that it is provisioned for."""
+    """Provisioned requests per minute."""
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When it last answered anything, a health check or a request."""
+    """When the deployment last answered a health check or a request."""
     status: Mapped[str] = mapped_column(String(20), default=DeploymentStatus.UNKNOWN)
     status_reason: Mapped[str | None] = mapped_column(Text)
     status_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the deployment entered its present status."""
+    """When the deployment entered its current status."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When health was last reported; None: never."""

@@ -1,4 +1,4 @@
-"""Incidents: what went wrong, why, and what mended it."""
+"""Incidents with symptoms, cause and resolution."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.gateway.review import Provenance, ReviewStatus
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class Severity(StrEnum):
-    """How much an incident hurts, worst first."""
+    """Severity of an incident, worst first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -22,21 +22,21 @@ class Severity(StrEnum):
 
 
 class IncidentStatus(StrEnum):
-    """Whether the incident is over now; at a past moment this follows from `resolved_at`."""
+    """Current status of an incident; the status at a past moment follows from `resolved_at`."""
 
     ACTIVE = "active"
     RESOLVED = "resolved"
 
 
 class Incident(Table):
-    """Something that went wrong, and, once resolved, why and what mended it."""
+    """An incident, with its cause and resolution once it is resolved."""
 
     __tablename__ = "incidents"
     __table_args__ = (
-        one_of("severity", Severity),
-        one_of("status", IncidentStatus),
-        one_of("provenance", Provenance),
-        one_of("review", ReviewStatus),
+        enum_check("severity", Severity),
+        enum_check("status", IncidentStatus),
+        enum_check("provenance", Provenance),
+        enum_check("review", ReviewStatus),
         CheckConstraint("(status = 'resolved') = (resolved_at IS NOT NULL)", name="resolved_has_a_time"),
         CheckConstraint("resolved_at >= started_at", name="resolved_after_start"),
         Index(None, "started_at"),
@@ -48,9 +48,9 @@ class Incident(Table):
     title: Mapped[str] = mapped_column(Text)
     symptoms: Mapped[str] = mapped_column(Text, default="")
     target: Mapped[str | None] = mapped_column(String(200))
-    """What was hit, as reported: a deployment, a model, a backend or anything else."""
+    """Affected target as reported: a deployment, a model, a backend or anything else."""
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"), index=True)
-    """The deployment that `target` names, where it names one."""
+    """The deployment that `target` names, if it names one."""
     severity: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -65,6 +65,6 @@ class Incident(Table):
     review: Mapped[str] = mapped_column(
         String(20), default=ReviewStatus.APPROVED, server_default=ReviewStatus.APPROVED
     )
-    """Whether memory may recall it: as it is, as a draft, or not at all."""
+    """Memory recalls approved incidents, recalls drafts with a mark, and never recalls rejected ones."""
     forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When its texts were erased; nothing writes them again."""
+    """When its texts were erased for good."""

@@ -11,7 +11,7 @@ from models.tables.schema import PrimaryKey, Table, UtcDateTime
 
 
 class QualityScore(Table):
-    """A score in [0, 1] of one request. Written only through `models.quality_log`, for the rollups' sake."""
+    """A score in [0, 1] of one request. Written only through `models.quality_log`."""
 
     __tablename__ = "quality_scores"
     __table_args__ = (
@@ -24,4 +24,4 @@ class QualityScore(Table):
     score: Mapped[float] = mapped_column(Float)
     scorer: Mapped[str] = mapped_column(String(100))
     scored_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the score arrived; it is not known before."""
+    """When the score arrived; it is unknown before."""

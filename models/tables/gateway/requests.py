@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class RequestStatus(StrEnum):
-    """How a request ended; `pending` had not ended when it was logged."""
+    """Outcome of a request; `pending` requests had not ended when they were logged."""
 
     SUCCESS = "success"
     ERROR = "error"
@@ -27,11 +27,11 @@ FAILED_STATUSES = (RequestStatus.ERROR, RequestStatus.TIMEOUT, RequestStatus.RAT
 
 
 class Request(Table):
-    """One routed request. Written only through `models.request_log`, which keeps the rollups true."""
+    """One routed request. Written only through `models.request_log`, which keeps the rollups consistent."""
 
     __tablename__ = "requests"
     __table_args__ = (
-        one_of("status", RequestStatus),
+        enum_check("status", RequestStatus),
         CheckConstraint("latency_ms >= 0", name="latency_not_negative"),
         CheckConstraint("cost_nanousd >= 0", name="cost_not_negative"),
         Index(None, "status", "created_at"),
@@ -53,7 +53,7 @@ class Request(Table):
     prompt_tokens: Mapped[int | None] = mapped_column(BigInteger)
     completion_tokens: Mapped[int | None] = mapped_column(BigInteger)
     endpoint: Mapped[str | None] = mapped_column(String(200))
-    """Path of the gateway's API that was called: `/v1/messages`."""
+    """Called path of the gateway's API: `/v1/messages`."""
     task_type: Mapped[str | None] = mapped_column(String(100))
     router_version: Mapped[str | None] = mapped_column(String(100))
     routing_reason: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)

@@ -1,4 +1,4 @@
-"""Where a text comes from and whether a person stands behind it."""
+"""Provenance and review status of a text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Provenance(StrEnum):
     HUMAN = "human"
     MODEL = "model"
     IMPORT = "import"
-    """It came from an archive or a file."""
+    """Imported from an archive or a file."""
     CODE = "code"
-    """Put together from records alone."""
+    """Generated from records, without a model."""
 
 
 class ReviewStatus(StrEnum):
-    """Who vouches for a text: nobody yet, a person, or a person against it."""
+    """A person's verdict on a text; `draft`: none yet."""
 
     DRAFT = "draft"
     APPROVED = "approved"

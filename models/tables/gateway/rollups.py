@@ -9,25 +9,25 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class Resolution(StrEnum):
-    """Width of a bucket. Every request is counted once in each resolution."""
+    """Width of a bucket. Every request counts once in each resolution."""
 
     MINUTE = "minute"
     HOUR = "hour"
 
 
 class RequestRollup(Table):
-    """Requests of one bucket that share deployment, tier, router version, task, status and error.
+    """Requests in one bucket that share deployment, tier, router version, task type, status and error code.
 
     Missing dimensions are empty strings, since NULLs are not equal in a unique key.
     """
 
     __tablename__ = "request_rollups"
     __table_args__ = (
-        one_of("resolution", Resolution),
+        enum_check("resolution", Resolution),
         UniqueConstraint(
             "resolution", "bucket_start", "deployment_id", "tier", "router_version", "task_type",
             "status", "error_code", name="uq_request_rollups_key",
@@ -47,21 +47,21 @@ class RequestRollup(Table):
     requests: Mapped[int] = mapped_column(BigInteger)
     latency_sum_ms: Mapped[int] = mapped_column(BigInteger)
     latency_histogram: Mapped[bytes] = mapped_column(LargeBinary)
-    """`models.histogram.Histogram.to_bytes` of the requests that have a latency."""
+    """`models.histogram.Histogram.to_bytes` of the requests with a latency."""
     slowest_ms: Mapped[int | None] = mapped_column(BigInteger)
     slowest_request_id: Mapped[int | None] = mapped_column(ForeignKey("requests.id"))
-    """An example to look at, found without scanning the log."""
+    """The slowest request as an example, found without scanning the log."""
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
 
 
 class UserSpend(Table):
-    """What one user spent and sent in one bucket."""
+    """Requests and cost of one user in one bucket."""
 
     __tablename__ = "user_spend"
     __table_args__ = (
-        one_of("resolution", Resolution),
+        enum_check("resolution", Resolution),
         UniqueConstraint("resolution", "bucket_start", "user_id", name="uq_user_spend_key"),
         Index(None, "user_id", "resolution", "bucket_start"),
     )
@@ -75,10 +75,10 @@ class UserSpend(Table):
 
 
 class QualityRollup(Table):
-    """Scores of requests that were made in one hour, and whose scores arrived in one hour.
+    """Scores by the hour of the requests and the hour in which the scores arrived.
 
-    Both hours are kept, so that a past moment does not count scores that arrived after it. Missing
-    dimensions are empty strings, as in `RequestRollup`. Written only through `models.quality_log`.
+    Both hours are kept, so that a past moment does not count scores that arrived after it. Missing dimensions
+    are empty strings, as in `RequestRollup`. Written only through `models.quality_log`.
     """
 
     __tablename__ = "quality_rollups"
@@ -101,7 +101,7 @@ class QualityRollup(Table):
     router_version: Mapped[str] = mapped_column(String(100))
     task_type: Mapped[str] = mapped_column(String(100))
     scores: Mapped[int] = mapped_column(BigInteger)
-    """How many."""
+    """Number of scores."""
     score_sum: Mapped[int] = mapped_column("score_sum_millionths", BigInteger)
     """Sum of the scores in millionths, so that it does not depend on the order of addition."""
     score_square_sum: Mapped[int] = mapped_column("score_square_sum_millionths", BigInteger)

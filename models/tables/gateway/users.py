@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class Tier(StrEnum):
@@ -21,11 +21,11 @@ class Tier(StrEnum):
 
 
 class User(Table):
-    """Who sends requests; `daily_budget_usd` is None where no limit is set."""
+    """A sender of requests; `daily_budget_usd` is None if no limit is set."""
 
     __tablename__ = "users"
     __table_args__ = (
-        one_of("tier", Tier),
+        enum_check("tier", Tier),
         CheckConstraint("daily_budget_nanousd >= 0", name="daily_budget_not_negative"),
     )
 
@@ -33,10 +33,10 @@ class User(Table):
     public_id: Mapped[str] = mapped_column(String(100), unique=True)
     name: Mapped[str | None] = mapped_column(String(200))
     role: Mapped[str | None] = mapped_column(String(100))
-    """What the user may do: `admin`, `developer`, `service`."""
+    """The user's permissions: `admin`, `developer`, `service`."""
     tier: Mapped[str] = mapped_column(String(20))
     daily_budget_usd: Mapped[Decimal | None] = mapped_column("daily_budget_nanousd", Money)
     """Budget of a UTC day."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When tier or budget last changed; neither is known for moments before."""
+    """When tier or budget last changed; both are unknown for earlier moments."""

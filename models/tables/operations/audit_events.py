@@ -1,4 +1,4 @@
-"""Audit events: who did what through which door."""
+"""Audit events: who did what to the gateway."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AuditEvent(Table):
     action: Mapped[str] = mapped_column(String(200))
     """A dotted verb: `config.update`, `key.revoke`."""
     target: Mapped[str] = mapped_column(String(200))
-    """What it was done to: a deployment, a model, a backend, or a part of the gateway such as `router`."""
+    """A deployment, a model, a backend, or a part of the gateway such as `router`."""
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
-    """The deployment that `target` names, where it names one."""
+    """The deployment that `target` names, if it names one."""
     detail: Mapped[str | None] = mapped_column(Text)

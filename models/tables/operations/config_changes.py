@@ -21,12 +21,12 @@ class ConfigChange(Table):
     """`cfg_…`"""
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     target: Mapped[str] = mapped_column(String(200))
-    """What is configured: a deployment, a model, a backend, or a part of the gateway such as `router`."""
+    """A deployment, a model, a backend, or a part of the gateway such as `router`."""
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
-    """The deployment that `target` names, where it names one."""
+    """The deployment that `target` names, if it names one."""
     parameter: Mapped[str] = mapped_column(String(200))
     old_value: Mapped[str | None] = mapped_column(Text)
-    """None: was not set before."""
+    """None: it was not set before."""
     new_value: Mapped[str | None] = mapped_column(Text)
-    """None: was removed."""
+    """None: it was removed."""
     changed_by: Mapped[str] = mapped_column(String(200))

@@ -8,11 +8,11 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class LogSeverity(StrEnum):
-    """How bad a line says it is, worst first."""
+    """Severity of a log line, worst first."""
 
     CRITICAL = "critical"
     ERROR = "error"
@@ -24,7 +24,7 @@ class ErrorLog(Table):
 
     __tablename__ = "error_logs"
     __table_args__ = (
-        one_of("severity", LogSeverity),
+        enum_check("severity", LogSeverity),
         Index(None, "logged_at"),
         Index(None, "deployment_id", "logged_at"),
     )
@@ -33,7 +33,7 @@ class ErrorLog(Table):
     logged_at: Mapped[datetime] = mapped_column(UtcDateTime)
     severity: Mapped[str] = mapped_column(String(20))
     target: Mapped[str] = mapped_column(String(200))
-    """What wrote it: a deployment, or a part of the gateway such as `router`."""
+    """Origin of the line: a deployment, or a part of the gateway such as `router`."""
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
-    """The deployment that `target` names, where it names one."""
+    """The deployment that `target` names, if it names one."""
     message: Mapped[str] = mapped_column(Text)

@@ -1,4 +1,4 @@
-"""Single health checks of deployments: what the prober saw, and how fast it was answered."""
+"""Single health checks of deployments, with their latency."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.gateway.deployments import DeploymentStatus
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class HealthCheck(Table):
     """One probe of one deployment."""
 
     __tablename__ = "health_checks"
-    __table_args__ = (one_of("status", DeploymentStatus), Index(None, "deployment_id", "checked_at"))
+    __table_args__ = (enum_check("status", DeploymentStatus), Index(None, "deployment_id", "checked_at"))
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))

@@ -1,4 +1,4 @@
-"""Jobs: what was done to the fleet, from rollouts to firmware updates."""
+"""Jobs on the fleet, from rollouts to firmware updates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class JobType(StrEnum):
-    """What a job does."""
+    """Kind of a job."""
 
     ROLLOUT = "rollout"
     DRAIN = "drain"
@@ -22,7 +22,7 @@ class JobType(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """How far a job is; at a past moment this follows from its times."""
+    """Current status of a job; the status at a past moment follows from its times."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,8 +36,8 @@ class Job(Table):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        one_of("type", JobType),
-        one_of("status", JobStatus),
+        enum_check("type", JobType),
+        enum_check("status", JobStatus),
         CheckConstraint(
             "(status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
             name="finished_has_a_time",
@@ -54,14 +54,14 @@ class Job(Table):
     type: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(20))
     target: Mapped[str] = mapped_column(String(200))
-    """What it works on: a deployment, a model, a backend, or a part of the gateway such as `router`."""
+    """A deployment, a model, a backend, or a part of the gateway such as `router`."""
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
-    """The deployment that `target` names, where it names one."""
+    """The deployment that `target` names, if it names one."""
     detail: Mapped[str] = mapped_column(Text, default="")
-    """What changes: `v2.3.1 -> v2.4.0`, `6 -> 4 replicas`."""
+    """The change: `v2.3.1 -> v2.4.0`, `6 -> 4 replicas`."""
     error: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """None: still queued, or cancelled before it began."""
+    """None: still queued, or cancelled before it started."""
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""Notifications: alerts that were sent, or that nobody got."""
+"""Notifications: alerts that were sent or failed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class NotificationStatus(StrEnum):
-    """Whether the provider took it."""
+    """Whether the provider accepted the alert."""
 
     SENT = "sent"
     FAILED = "failed"
@@ -23,7 +23,7 @@ class Notification(Table):
 
     __tablename__ = "notifications"
     __table_args__ = (
-        one_of("status", NotificationStatus),
+        enum_check("status", NotificationStatus),
         Index(None, "created_at"),
         Index(None, "deployment_id", "created_at"),
     )
@@ -33,10 +33,10 @@ class Notification(Table):
     provider: Mapped[str] = mapped_column(String(100))
     """`pagerduty`, `slack`, `email`."""
     channel: Mapped[str] = mapped_column(String(200))
-    """Whom it was for: a rotation, a room, an address."""
+    """Recipient: a rotation, a room, an address."""
     subject: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(20))
     error: Mapped[str | None] = mapped_column(Text)
-    """What the provider said to a failed one."""
+    """The provider's error for a failed alert."""
     incident_id: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"), index=True)
     deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))

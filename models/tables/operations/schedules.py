@@ -1,4 +1,4 @@
-"""Schedules of backends' sites: when they operate, and when they are in maintenance."""
+"""Operating hours and maintenance windows of backends' sites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUTES_OF_A_DAY = 24 * 60
 
 
 class OperatingHours(Table):
-    """One span of one weekday in which a backend's site is open; without any, it is always open."""
+    """A span of one weekday in which a backend's site is open; a site without any is always open."""
 
     __tablename__ = "operating_hours"
     __table_args__ = (
@@ -51,5 +51,5 @@ class MaintenanceWindow(Table):
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     announced_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """From when on it was known."""
+    """When it became known."""
     reason: Mapped[str] = mapped_column(Text)

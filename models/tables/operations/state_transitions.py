@@ -8,16 +8,16 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.gateway.deployments import DeploymentStatus
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class StateTransition(Table):
-    """One deployment went from one status to another."""
+    """A change of one deployment's health status."""
 
     __tablename__ = "state_transitions"
     __table_args__ = (
-        one_of("from_status", DeploymentStatus),
-        one_of("to_status", DeploymentStatus),
+        enum_check("from_status", DeploymentStatus),
+        enum_check("to_status", DeploymentStatus),
         Index(None, "deployment_id", "changed_at"),
         Index(None, "changed_at"),
     )

@@ -1,4 +1,4 @@
-"""User actions: what a user of the gateway did beside sending requests."""
+"""User actions other than requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.tables.schema import PrimaryKey, Table, UtcDateTime
 
 
 class UserAction(Table):
-    """One action: a key made, a limit asked for, a batch submitted."""
+    """One action: a key created, a limit requested, a batch submitted."""
 
     __tablename__ = "user_actions"
     __table_args__ = (Index(None, "user_id", "occurred_at"),)

@@ -1,4 +1,4 @@
-"""What incident memory is rebuilt from: texts, embeddings, which index is active, and what it still lacks."""
+"""The sources of incident memory: texts, embeddings, the registry of indexes, and the outbox."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.tables.schema import PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class EntrySource(StrEnum):
-    """What the text of an entry is taken from."""
+    """The source of an entry's text."""
 
     INCIDENT = "incident"
     """The record of the incident."""
     POSTMORTEM = "postmortem"
-    """Cause and fix as the postmortem tells them."""
+    """The incident with cause and fix from its postmortem."""
 
 
 class MemoryEntry(Table):
@@ -36,7 +36,7 @@ class MemoryEntry(Table):
 
     __tablename__ = "memory_entries"
     __table_args__ = (
-        one_of("source", EntrySource),
+        enum_check("source", EntrySource),
         UniqueConstraint(
             *("incident_id", "source", "model_id", "weights_hash", "recipe"),
             name="uq_memory_entries_one_of_each",
@@ -48,33 +48,33 @@ class MemoryEntry(Table):
     source: Mapped[str] = mapped_column(String(20))
     text: Mapped[str] = mapped_column(Text)
     content_hash: Mapped[str] = mapped_column(String(64), index=True)
-    """SHA-256 of recipe, model and text: changes when any of them does."""
+    """SHA-256 of recipe, model and text: changes with any of them."""
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
-    """Little-endian float32, as many as the model has dimensions."""
+    """Little-endian float32, one per dimension of the model."""
     model_id: Mapped[str] = mapped_column(String(200))
     weights_hash: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[str] = mapped_column(String(50))
     known_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """From when on the text was known: nothing earlier may recall it."""
+    """When the text became known: nothing earlier may recall it."""
     embedded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class MemoryName(Table):
-    """An identifier that the text of an entry holds, case-folded: `user_3fa2c1`, `v3.14.2`."""
+    """An identifier in the text of an entry, case-folded: `user_3fa2c1`, `v3.14.2`."""
 
     __tablename__ = "memory_names"
     __table_args__ = (Index(None, "entry_id"),)
 
     name: Mapped[str] = mapped_column(String(130), primary_key=True)
     known_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    """As the entry's: the newest of thousands before a moment are found without reading the others."""
+    """Copied from the entry: the newest of thousands before a moment are found without reading the others."""
     entry_id: Mapped[int] = mapped_column(
         ForeignKey("memory_entries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
 
 
 class MemoryIndex(Table):
-    """A vector collection built from the entries; one is active, the others are kept to go back to."""
+    """A vector collection built from the entries; one is active, the others are kept for going back."""
 
     __tablename__ = "memory_indexes"
     __table_args__ = (
@@ -96,27 +96,27 @@ class MemoryIndex(Table):
     active: Mapped[bool] = mapped_column(Boolean(name="active_is_boolean"), default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When it first came to serve; None: it is being built, or a killed process has left it."""
+    """When it first served; None while it is being built, or if its build was killed."""
     dropped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """From then on there is nothing left of it; a copy that is found somewhere goes, too."""
+    """When it was given up; a sync drops any copy of it that it finds."""
 
 
 class MemoryOutbox(Table):
-    """Something that memory has yet to take in.
+    """A change that memory has not processed yet.
 
     Triggers of the database add the rows, so that no writer can forget to. One of the two is set: an incident
-    whose entries may be out of date, or the key of a row that the index has to gain, change or lose.
+    whose entries may be outdated, or the key of a row that the index has to add, change or remove.
     """
 
     __tablename__ = "memory_outbox"
     __table_args__ = (
         CheckConstraint("(incident_id IS NULL) <> (content_hash IS NULL)", name="one_of_both"),
-        # A number that came back would let one drain delete what another change has queued.
+        # A reused id would let one process acknowledge what another change has queued.
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     incident_id: Mapped[int | None] = mapped_column(BigInteger)
-    """No foreign key: the incident may be gone, which is what has to be taken in."""
+    """No foreign key: the incident may be gone, which is the change to process."""
     content_hash: Mapped[str | None] = mapped_column(String(64))
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime)

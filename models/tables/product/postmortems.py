@@ -1,4 +1,4 @@
-"""Postmortems of incidents, and the model calls on the way to them."""
+"""Postmortems of incidents, and the model calls that write them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.gateway.review import Provenance, ReviewStatus
-from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDateTime, one_of
+from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDateTime, enum_check
 
 
 class Postmortem(Table):
     """The postmortem of one incident, as Markdown."""
 
     __tablename__ = "postmortems"
-    __table_args__ = (one_of("status", ReviewStatus), one_of("provenance", Provenance))
+    __table_args__ = (enum_check("status", ReviewStatus), enum_check("provenance", Provenance))
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), unique=True)
@@ -25,43 +25,43 @@ class Postmortem(Table):
     """The logged question whose manifest replays the prompt."""
     status: Mapped[str] = mapped_column(String(20), default=ReviewStatus.DRAFT)
     provenance: Mapped[str] = mapped_column(String(20))
-    """Who wrote the text as it is now: an edit makes it human."""
+    """Who wrote the current text; an edit makes it human."""
     markdown: Mapped[str] = mapped_column(Text)
     summary: Mapped[str] = mapped_column(Text)
     root_cause: Mapped[str | None] = mapped_column(Text)
-    """What the document says of it; what memory may recall, marked by status and provenance."""
+    """Root cause from the document; memory may recall it, marked by status and provenance."""
     resolution: Mapped[str | None] = mapped_column(Text)
-    """Likewise."""
+    """Resolution from the document; as `root_cause`."""
     template: Mapped[str | None] = mapped_column(String(100))
-    """None: the text was imported or written before there were templates."""
+    """None: the text was imported, or written before templates existed."""
     incident_digest: Mapped[str | None] = mapped_column(String(64))
-    """Of the incident as it was when the text was written; another one now makes the text stale."""
+    """Digest of the incident when the text was written; if it differs now, the text is stale."""
     model: Mapped[str | None] = mapped_column(String(100))
     """None: no model was called."""
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money, default=Decimal(0))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When a person last changed the text; from then on no run replaces it."""
+    """When a person last changed the text; runs never overwrite it afterwards."""
     reviewed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reviewed_by: Mapped[str | None] = mapped_column(String(200))
 
 
 class PostmortemBatch(Table):
-    """One batch handed to the Message Batches API."""
+    """One batch submitted to the Message Batches API."""
 
     __tablename__ = "postmortem_batches"
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     api_id: Mapped[str | None] = mapped_column(String(200), unique=True)
-    """The API's name for it; None while nobody knows whether the API took it."""
+    """The API's id of the batch; None while it is undetermined whether the API accepted it."""
     model: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When its results had all been collected."""
+    """When all its results had been collected."""
 
 
 class PostmortemCall(Table):
-    """One incident on its way to a postmortem: claimed, then built, sent and replied to.
+    """One incident whose postmortem is in progress: claimed, then built, sent and replied to.
 
     The row is deleted in the transaction that stores the postmortem.
     """
@@ -75,20 +75,20 @@ class PostmortemCall(Table):
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), unique=True)
     custom_id: Mapped[str] = mapped_column(String(64), unique=True)
-    """Unguessable; by it a batch's result finds its incident."""
+    """Unguessable id that maps a batch's result to its incident."""
     owner: Mapped[str] = mapped_column(String(200))
-    """The process that works on it: `host:pid:start`."""
+    """The process that owns it: `host:pid:start`."""
     leased_until: Mapped[datetime] = mapped_column(UtcDateTime)
-    """From then on, or once its owner is dead, another process may take it over."""
+    """End of the lease; then, or once its owner is dead, another process may take over."""
     worst_cost_usd: Mapped[Decimal] = mapped_column("worst_cost_nanousd", Money, default=Decimal(0))
-    """The most that the call can cost."""
+    """Worst-case cost of the call."""
     template: Mapped[str | None] = mapped_column(String(100))
     manifest: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
-    """What the prompt was rendered from; None until it is built."""
+    """The manifest that the prompt was rendered from; None until it is built."""
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("postmortem_batches.id"))
-    """None: a call of its own."""
+    """None: a single call."""
     reply: Mapped[dict[str, Any] | None] = mapped_column(JsonDocument)
-    """What the model answered, which is paid for: stored before anything else is done with it."""
+    """The paid reply of the model, stored before anything else is done with it."""
     replied_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(BigInteger, default=0)
     claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""The log of questions asked, each with the manifest that replays its prompt."""
+"""The log of questions, each with the manifest that replays its prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDate
 
 
 class Question(Table):
-    """One question, its answer and what both cost. Token counts are None where no model was called."""
+    """One question with its answer and cost. Token counts are None if no model was called."""
 
     __tablename__ = "questions"
     __table_args__ = (Index(None, "asked_at"),)
@@ -21,7 +21,7 @@ class Question(Table):
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(100), unique=True)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """Wall clock time; `as_of` is the moment asked about."""
+    """Wall clock time; `as_of` is the moment the question is about."""
     asker: Mapped[str | None] = mapped_column(String(100))
     question: Mapped[str] = mapped_column(Text)
     as_of: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -34,7 +34,7 @@ class Question(Table):
     token_bound: Mapped[int] = mapped_column(BigInteger)
     """Upper bound of the prompt's tokens, computed before the call."""
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
-    """Billed input including cache reads and writes, to hold against `token_bound`."""
+    """Billed input tokens including cache reads and writes, to compare with `token_bound`."""
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money, default=Decimal(0))
     build_ms: Mapped[int] = mapped_column(BigInteger)

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from api.archive.changes import ImportPolicy
-from api.archive.load import ImportOptions, ImportSummary, import_archive
-from api.archive.readings import Assumptions
+from api.archive import ImportDefaults, ImportOptions, ImportPolicy, ImportSummary, import_archive
 from models.database import Database
-from support.archives import NOW, Archive, Import
+from tests.support.archives import NOW, Archive, Import
 
 
 @pytest.fixture
@@ -24,9 +22,9 @@ def archive(tmp_path: Path) -> Archive:
 def run_import(database: Database, archive: Archive) -> Import:
     async def run(*paths: Path, replace: bool = False, **options: Any) -> ImportSummary:
         summary = ImportSummary()
-        assumptions = Assumptions(zone=options.pop("zone", None), severity=options.pop("severity", None))
+        defaults = ImportDefaults(zone=options.pop("zone", None), severity=options.pop("severity", None))
         policy = ImportPolicy(replace=replace, by="ada", at=options.pop("at", NOW))
-        given = ImportOptions(policy=policy, assumptions=assumptions, **options)
+        given = ImportOptions(policy=policy, defaults=defaults, **options)
         await import_archive(database, paths or (archive.path,), given, summary=summary)
         return summary
 

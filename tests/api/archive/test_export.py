@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-import api.archive.dump
-from api.archive.dump import export_archive
-from api.archive.errors import ArchiveError
+from api.archive import ArchiveError, export_archive, exporter
 from models import Incident, Postmortem
 from models.database import Database
-from support.archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
+from tests.support.archives import NOW, Import, emptied_outbox, numbers, postmortems, stored
 
 IDS = ["inc_1", "a/b", "..", "ü", "x" * 100, "INC-7"]
 
@@ -92,8 +90,8 @@ async def test_nothing_is_overwritten_unasked(database: Database, incidents: Non
     for path in (folder / "mine.md", folder / "inc_1.md", lines, tmp_path / "file"):
         await asyncio.to_thread(path.write_text, "mine")
     for path, said in [
-        (folder, "is not empty"),
-        (lines, "is there already"),
+        (folder, "has content already"),
+        (lines, "has content already"),
         (tmp_path / "file", "accepted are a folder, a file .jsonl, or -"),
         (tmp_path / "x.md", "accepted are a folder, a file .jsonl, or -"),
         (tmp_path / "file" / "below", "cannot write to"),
@@ -115,7 +113,7 @@ async def test_an_export_that_fails_leaves_nothing_half_written(
     database: Database, incidents: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Files are whole, a file of lines is there or not, and no draft stays behind."""
-    members_of = api.archive.dump.members_of
+    members_of = exporter.members_of
     calls: Iterator[int] = iter(range(100))
 
     def failing(*rows: Any) -> Any:
@@ -123,8 +121,8 @@ async def test_an_export_that_fails_leaves_nothing_half_written(
             raise OSError(28, "No space left on device")
         return members_of(*rows)
 
-    monkeypatch.setattr(api.archive.dump, "members_of", failing)
-    monkeypatch.setattr(api.archive.dump, "_INCIDENTS_PER_READ", 2)
+    monkeypatch.setattr(exporter, "members_of", failing)
+    monkeypatch.setattr(exporter, "_INCIDENTS_PER_READ", 2)
     with pytest.raises(OSError, match="No space left"):
         await export_archive(database, tmp_path / name)
     left = await asyncio.to_thread(

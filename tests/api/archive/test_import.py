@@ -16,7 +16,7 @@ from context_builder.postmortems.records import PostmortemRecords
 from memory.maintenance.reviews import approve, reject
 from models import Deployment, Incident, Postmortem
 from models.database import Database
-from support.archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
+from tests.support.archives import NOW, Archive, Import, change, emptied_outbox, numbers, postmortems, stored
 
 DOCUMENT = "# Slow\n\n## Root cause\n\nQuota\n\n## Resolution\n\nRaised it\n"
 EDITED = DOCUMENT.replace("Quota", "The quota of the fallback")
@@ -76,7 +76,7 @@ async def test_an_archive_goes_in_once_and_is_followed(
         ({"provenance": "human"}, "approved", "human"),
     ],
 )
-async def test_who_vouches_for_what_is_imported(
+async def test_the_review_of_what_is_imported(
     database: Database,
     archive: Archive,
     run_import: Import,
@@ -84,7 +84,7 @@ async def test_who_vouches_for_what_is_imported(
     review: str,
     provenance: str,
 ) -> None:
-    """Whoever keeps the archive, unless it says otherwise; nobody for what a model wrote."""
+    """Approved by the owner of the archive unless it says otherwise; what a model wrote is a draft."""
     archive.front("a.md", text=DOCUMENT, **members)
     await run_import()
     incident, written = (await stored(database))["inc_1"], (await postmortems(database))["inc_1"]
@@ -123,14 +123,14 @@ async def test_a_decision_made_here_outlives_the_archive(
 async def test_an_incident_of_the_log_is_completed_and_not_overwritten(
     database: Database, archive: Archive, run_import: Import
 ) -> None:
-    """What is empty here is filled; what is not stays, which is told, unless --replace is said."""
+    """Empty fields are filled; others are kept and reported, unless --replace is given."""
     await run_import(archive.front("a.md", resolved_at="null"))
     await change(database, (await stored(database)).values(), provenance="human", target="gpt-4/aws")
     archive.front("a.md", title="Another title", target="gpt-5/aws", text=DOCUMENT)
     first = await run_import()
     assert numbers(first) == (0, 1, 0, 0)
     (note,) = first.notes
-    assert note.startswith(f"{archive.path}/a.md:1: kept as it is here: title, target; --replace")
+    assert note.startswith(f"{archive.path}/a.md: kept as it is here: title, target; --replace")
     incident = (await stored(database))["inc_1"]
     assert (incident.title, incident.target, incident.provenance) == ("Slow", "gpt-4/aws", "human")
     assert (incident.status, incident.root_cause) == ("resolved", "Quota")
@@ -143,7 +143,7 @@ async def test_an_incident_of_the_log_is_completed_and_not_overwritten(
 async def test_a_forgotten_incident_is_never_written_again(
     database: Database, archive: Archive, run_import: Import
 ) -> None:
-    """Not even with --replace; it is told, and nothing is queued."""
+    """Not even with --replace; it is reported, and nothing is queued."""
     archive.front("a.md", text=DOCUMENT)
     await run_import()
     async with database.write() as session:
@@ -156,40 +156,38 @@ async def test_a_forgotten_incident_is_never_written_again(
         summary = await run_import(replace=replace)
         assert (numbers(summary), summary.forgotten) == ((0, 0, 0, 0), 1)
         assert summary.notes == [
-            f"{archive.path}/a.md:1: incident inc_1 was forgotten here; it is not written again"
+            f"{archive.path}/a.md: incident inc_1 was forgotten here; it is not written again"
         ]
     assert await emptied_outbox(database) == 0
     assert (await stored(database))["inc_1"].root_cause is None
     assert await postmortems(database) == {}
 
 
-async def test_what_cannot_be_taken_is_told_and_the_rest_goes_in(
+async def test_what_cannot_be_imported_is_reported_and_the_rest_is_imported(
     database: Database, archive: Archive, run_import: Import
 ) -> None:
     """Each with file, line and field, in the order of the archive."""
     archive.front("a.md", severity="purple")
     archive.front("b.md", id="inc_2")
     archive.front("c.md", id="inc_3", severity="")
-    archive.write(
-        "d.jsonl", '{"id": "inc_2"}', "", "{", '{"id": "inc_5", "title": "x", "date": "2026-01-01Z"}'
-    )
+    archive.write("d.jsonl", '{"id": "inc_2"}', "", "{", '{"id": "inc_5", "title": "x", "date": "soon"}')
     archive.front("e.md", id="inc_6", title="x\0y")
     summary = await run_import()
     assert numbers(summary) == (1, 0, 0, 6)
-    places = [str(each.place).removeprefix(f"{archive.path}/") for each in summary.rejected]
-    assert places == ["a.md:4", "c.md:1", "d.jsonl:1", "d.jsonl:3", "d.jsonl:4", "e.md:3"]
+    places = [str(each.location).removeprefix(f"{archive.path}/") for each in summary.rejected]
+    assert places == ["a.md", "c.md", "d.jsonl:1", "d.jsonl:3", "d.jsonl:4", "e.md:3"]
     fields = [each.field for each in summary.rejected]
     assert fields == ["severity", "severity", "id", "line", "started_at", "text"]
     assert "is in this archive already" in summary.rejected[2].reason
     assert summary.documents == 7
     assert set(await stored(database)) == {"inc_2"}
-    # Times that contradict what is known are told as well.
+    # Times that contradict the stored ones are rejected too.
     archive.write("f.jsonl", '{"id": "inc_2", "started_at": "2027-01-01T00:00Z"}')
     summary = await run_import(archive.path / "f.jsonl")
     assert [each.field for each in summary.rejected] == ["started_at"]
 
 
-async def test_a_dry_run_tells_the_same_and_writes_nothing(
+async def test_a_dry_run_reports_the_same_and_writes_nothing(
     database: Database, archive: Archive, run_import: Import
 ) -> None:
     """Neither incidents nor anything for memory."""

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from api.archive import ArchiveRecord, ImportDefaults
+from api.archive.document_parser import KEYS, parse_document
+from api.archive.documents import RawDocument
+from api.archive.front_matter import read_markdown
 from api.archive.json_lines import read_json_lines
-from api.archive.markdown import read_markdown
-from api.archive.readings import _KEYS, Assumptions, Written, read_document
 from api.http.app import create_app
-from support.http_service import settings_of
+from api.ingest.files import bind, load_mapping
+from tests.support.http_service import settings_of
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -26,25 +29,35 @@ def page(repository: Path) -> str:
 def test_the_examples_go_in(page: str) -> None:
     """The file with its sections, the line with its other names."""
     blocks = dict(BLOCK.findall(page))
-    document = read_document(read_markdown(blocks["markdown"].encode(), "x.md"), Assumptions())
+    document = parse_document(read_markdown(blocks["markdown"].encode(), "x.md"), ImportDefaults())
     assert (document.public_id, document.columns["severity"]) == ("inc-2024-117", "critical")
     assert document.columns["started_at"] == datetime(2024, 3, 1, 9, 12, tzinfo=UTC)
     assert document.columns["root_cause"].startswith("Compaction had been")
     assert document.columns["resolution"].startswith("The volume")
     (written,) = read_json_lines(io.BytesIO(blocks["json"].encode()), "x.jsonl")
-    assert isinstance(written, Written)
-    line = read_document(written, Assumptions())
+    assert isinstance(written, RawDocument)
+    line = parse_document(written, ImportDefaults())
     assert (line.public_id, line.columns["severity"]) == ("118", "high")
     assert line.columns["resolution"] == "It got a key of its own."
 
 
+def test_the_example_of_a_mapping_is_one(page: str, tmp_path: Path) -> None:
+    """It loads, and every field and setting of it exists."""
+    path = tmp_path / "mapping.toml"
+    path.write_text(dict(BLOCK.findall(page))["toml"])
+    mapping = load_mapping(ArchiveRecord, path)
+    assert bind(mapping, None, "page").texts({"times.opened": "1", "urgency": "page"}) == {
+        "title": "", "started_at": "1", "severity": "critical", "markdown": "",
+    }  # fmt: skip
+
+
 def test_every_key_is_on_the_page(page: str) -> None:
     """All names of all fields."""
-    told = set(re.findall(r"`(\w+)`", page))
-    assert {key for field, keys in _KEYS.items() for key in keys if field != "markdown"} - {
+    named = set(re.findall(r"`(\w+)`", page))
+    assert {key for field, keys in KEYS.items() for key in keys if field != "markdown"} - {
         "state",
         "review",
-    } <= told
+    } <= named
 
 
 def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_path: Path) -> None:
@@ -57,5 +70,5 @@ def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_pa
         for method, operation in methods.items()
         if operation["tags"] in (["postmortems"], ["memory"])
     }
-    told = set(re.findall(r"`((?:GET|POST) /v1/\S+)`", text))
-    assert told == served | {"GET /v1/incidents/{incident_id}/postmortem"}
+    named = set(re.findall(r"`((?:GET|POST) /v1/\S+)`", text))
+    assert named == served | {"GET /v1/incidents/{incident_id}/postmortem"}

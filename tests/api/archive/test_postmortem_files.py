@@ -22,15 +22,15 @@ from api.archive.postmortem_files import (
     parsed,
     read_edited,
 )
-from context_builder.postmortems.records import PostmortemText
+from context_builder.postmortems.records import StoredPostmortem
 from context_builder.question.request import QuestionError
-from support.source_results import texts
+from tests.support.source_results import texts
 
 BODY = "# Postmortem: Pool exhausted\n\n## Summary\n\nIt was bad.\n"
 
 
-def postmortem(incident: str, markdown: str = BODY, **values: Any) -> PostmortemText:
-    return PostmortemText(
+def postmortem(incident: str, markdown: str = BODY, **values: Any) -> StoredPostmortem:
+    return StoredPostmortem(
         incident, markdown, "a model", Decimal(1), datetime(2026, 3, 10, tzinfo=UTC), **values
     )
 
@@ -96,7 +96,7 @@ def test_drafts_of_killed_runs_are_cleared_away(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {young, other}
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     """The message names the folder and the reason."""
     (tmp_path / "file").touch()
     with pytest.raises(FolderUnusable, match=r"cannot write postmortems to .*file: File exists"):
@@ -156,7 +156,7 @@ def test_what_editors_do_by_themselves_is_no_edit(change: Any, tmp_path: Path) -
     assert files.state(postmortem("inc_1", "# another text")) is FileState.BEHIND
 
 
-def test_a_file_stands_in_one_of_four_ways(tmp_path: Path) -> None:
+def test_a_file_is_in_one_of_four_states(tmp_path: Path) -> None:
     """Missing, current, behind a decision or a newer text, or edited; an older version's copy is behind."""
     files = PostmortemFiles(tmp_path)
     assert files.state(postmortem("inc_1")) is FileState.MISSING

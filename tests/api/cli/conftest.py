@@ -17,9 +17,9 @@ import structlog
 from api.cli.commands import run
 from context_builder.source import ContextSource
 from context_builder.sources import discover
-from loopback.messages_api import API_KEY, MessagesApi
-from support.command_line import START, Result, Run, Start, program
-from support.stored_postmortems import StoredPostmortems
+from tests.loopback.messages_api import API_KEY, MessagesApi
+from tests.support.command_line import START, Result, Run, Start, program
+from tests.support.stored_postmortems import StoredPostmortems
 
 _PATIENCE_S = 60.0
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from api.cli.commands import SUMMARIES, load
-from loopback.messages_api import API_KEY
-from support.command_line import PAST, Run
+from tests.loopback.messages_api import API_KEY
+from tests.support.command_line import PAST, Run
 
 
+@pytest.mark.process
 def test_help_lists_every_command_and_loads_none(repository: Path) -> None:
     """`arcpoint --help` is quick, because it imports neither the database nor the model's SDK."""
     slow = ("sqlalchemy", "anthropic", "fastapi", "numpy", "pydantic", "structlog")
@@ -60,7 +61,7 @@ WRONG_USE = [
     (["ask"], "Missing argument 'question'"),
     (["ask", ""], "the question is empty"),
     (["ask", " \n\t "], "the question is empty"),
-    (["ask", "?!"], "the question holds no word"),
+    (["ask", "?!"], "the question contains no words"),
     (["ask", "red \x1b[31m alert"], "control character U+001B"),
     (["ask", "why " * 2000], "at most 4,000"),
     (["ask", "x", "--as-of", "yesterday"], "'yesterday' is not an ISO 8601 time; write for example"),
@@ -71,7 +72,7 @@ WRONG_USE = [
     (["ask", "x", "--deployment", "gpt-4/asw"], "gpt-4/aws"),
     (["ask", "x", "--tier", "gold"], "premium"),
     (["ask", "x", "--incident", "inc_9999999"], "inc_9999999"),
-    (["ask", "x", "--budget", "12"], "accepted are 500 to 1,000,000"),
+    (["ask", "x", "--budget", "12"], "use 500 to 1,000,000"),
     (["ask", "x", "--budget", "500"], "cannot hold the fixed parts"),
     (["ask", "x", "--budget", "many"], "Invalid value for '--budget'"),
     (["chat", "--as-of", "noon"], "is not an ISO 8601 time"),
@@ -165,14 +166,15 @@ def test_a_folder_that_cannot_be_used_is_answered_with_one_line(arcpoint: Run, t
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "demo.db").touch()
     (tmp_path / "file").touch()
-    for arguments, said in [
+    cases: list[tuple[list[object], str]] = [
         (["ingest", "requests", tmp_path / "none.csv"], "none.csv: No such file or directory"),
         (["postmortem", "--out", tmp_path / "file"], "cannot write postmortems to"),
         (["demo", "--folder", tmp_path / "others"], "contains files that no demo created"),
         (["demo", "--folder", tmp_path / "file"], "File exists"),
         (["memory", "sync"], "memory folder"),
         (["memory", "search", "x"], "run `arcpoint memory rebuild`"),
-    ]:
+    ]
+    for arguments, said in cases:
         result = arcpoint(*arguments)
         assert (result.code, result.out) == (1, ""), arguments
         assert_one_line(result.err, said)
@@ -210,7 +212,7 @@ def test_closed_streams_are_no_error(arcpoint: Run, monkeypatch: pytest.MonkeyPa
     narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", narrow)
     assert arcpoint("ask", "x").code == 0
-    assert " \\xb7 the whole gateway" in narrow.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert " \\xb7 the whole gateway" in narrow.buffer.getvalue().decode()
 
 
 def test_warnings_are_shown_on_request_only(arcpoint: Run) -> None:

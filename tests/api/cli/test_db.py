@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.migrations import head_revision
-from support.command_line import Run
+from tests.support.command_line import Run
 
 ANCHOR = "2026-11-20T08:00Z"
 
@@ -52,7 +52,7 @@ def test_the_status_counts_what_is_there(arcpoint: Run) -> None:
 
 
 def test_a_database_without_schema_is_told_by_its_status(arcpoint: Run, empty: Path) -> None:
-    """Exit code 1 and the command that mends it; looking creates nothing."""
+    """Exit code 1 and the command that fixes it; looking creates nothing."""
     result = arcpoint("db", "status")
     assert result.code == 1
     assert f"none, but this version needs {head_revision()}; run `arcpoint db upgrade`" in result.out

@@ -15,8 +15,8 @@ import pytest
 from api.cli.commands import run
 from api.services import open_database, open_memory
 from api.settings import Settings
-from loopback.messages_api import Hang, MessagesApi, Reply
-from support.http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
+from tests.loopback.messages_api import Hang, MessagesApi, Reply
+from tests.support.http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
 
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}

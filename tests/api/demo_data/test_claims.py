@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Row, select
@@ -19,8 +20,8 @@ from models import Deployment, Incident, QualityScore, Request, RequestRollup, R
 from models.database import Database
 from models.histogram import Histogram
 from models.snapshot import Snapshots
-from support.prepared_databases import STORY_ANCHOR as ANCHOR
-from support.prepared_databases import PostgresServer, seed_story
+from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
+from tests.support.prepared_databases import PostgresServer, seed_story
 
 ROUTER_CHANGE = ANCHOR - timedelta(days=3, hours=12)
 FAILED = ("error", "timeout", "rate_limited")
@@ -64,7 +65,7 @@ async def _read(url: str) -> Week:
     )
     async with Snapshots(database, readers=1).open() as snapshot, snapshot.session() as session:
         week = Week(
-            (await session.execute(requests)).all(),
+            cast("list[Row[Any]]", (await session.execute(requests)).all()),
             (await session.scalars(select(Deployment))).all(),
             (await session.scalars(select(User))).all(),
             (await session.scalars(select(Incident).order_by(Incident.started_at))).all(),
@@ -89,7 +90,7 @@ def week(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def quantile(rows: Sequence[Row[Any]], fraction: float) -> int:
-    latencies = sorted(row.latency_ms for row in rows if row.latency_ms is not None)
+    latencies: list[int] = sorted(row.latency_ms for row in rows if row.latency_ms is not None)
     return latencies[int(fraction * (len(latencies) - 1))]
 
 
@@ -117,8 +118,11 @@ def test_two_deployments_are_unhealthy_and_their_incidents_say_since_when(week: 
         deployment = unhealthy[incident.target or ""]
         assert deployment.id == incident.deployment_id
         assert deployment.status_reason
+        assert deployment.status_since is not None
         assert timedelta(0) < deployment.status_since - incident.started_at < timedelta(minutes=10)
-    assert all(timedelta(0) < ANCHOR - row.updated_at < timedelta(minutes=5) for row in week.deployments)
+    assert all(
+        timedelta(0) < ANCHOR - (row.updated_at or ANCHOR) < timedelta(minutes=5) for row in week.deployments
+    )
     assert len(week.deployments) == 6
     assert all(row.public_id == f"{row.model}/{row.backend}" and row.region for row in week.deployments)
 
@@ -131,11 +135,12 @@ def test_premium_on_one_deployment_is_slow_since_the_new_router_and_nobody_else(
     assert 2.2 < moved(slow, 0.5) < 2.8
     assert 2.0 < moved(slow, 0.95) < 3.0
     for deployment in week.deployments:
-        others = week.of(
-            lambda row, name=deployment.public_id: (
-                row.deployment == name and (row.tier, name) != ("premium", "gpt-4/aws")
-            )
-        )
+        others = [
+            row
+            for row in week.requests
+            if row.deployment == deployment.public_id
+            and (row.tier, row.deployment) != ("premium", "gpt-4/aws")
+        ]
         assert 0.77 < moved(others, 0.5) < 1.3
         assert 0.77 < moved(others, 0.95) < 1.3
     queued = [row for row in slow if row.created_at >= ROUTER_CHANGE and row.status == "success"]
@@ -247,7 +252,7 @@ def test_one_user_has_nearly_spent_its_budget_and_the_others_have_not(week: Week
         if cell.resolution == Resolution.HOUR and cell.bucket_start >= today:
             rolled[cell.user_id] += cell.cost_usd
     assert rolled == spent
-    share = {user: spent[user.id] / user.daily_budget_usd for user in week.users}
+    share = {user: spent[user.id] / (user.daily_budget_usd or Decimal("Infinity")) for user in week.users}
     (close,) = [user for user, part in share.items() if part > Decimal("0.9")]
     assert close.tier == "budget"
     assert share.pop(close) < Decimal("1.05")
@@ -265,7 +270,7 @@ def test_rollups_sum_to_the_rows(week: Week) -> None:
             by_group.setdefault((rollup.deployment_id, rollup.status), []).append(rollup)
         assert set(by_group) == {(row.deployment_id, row.status) for row in week.requests}
         for group, members in by_group.items():
-            rows = week.of(lambda row, group=group: (row.deployment_id, row.status) == group)
+            rows = [row for row in week.requests if (row.deployment_id, row.status) == group]
             latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
             assert sum(member.requests for member in members) == len(rows)
             assert sum(member.latency_sum_ms for member in members) == sum(latencies)
@@ -296,5 +301,5 @@ def test_there_is_a_past_to_remember(week: Week) -> None:
             assert len(told or "") > 80
             assert "\n" not in (told or "")
     assert (active.root_cause, active.resolution) == (None, None)
-    refused = [row for row in past if "neocloud" in row.target or "gpuharbor" in row.target]
+    refused = [row for row in past if re.search("neocloud|gpuharbor", row.target or "")]
     assert len(refused) >= 4

@@ -16,11 +16,12 @@ from api.demo_data import DemoDataError, seed
 from api.demo_data.generator import generate
 from api.demo_data.history import IDENTIFYING
 from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, User
-from models.database import Database, DatabaseNotMigrated
+from models.database import Database
+from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
-from support.prepared_databases import STORY_ANCHOR as ANCHOR
-from support.prepared_databases import STORY_SEED as SEED
+from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
+from tests.support.prepared_databases import STORY_SEED as SEED
 
 EXIT_CODE = 9
 KILLED_HALF_WAY = """
@@ -98,7 +99,12 @@ def test_another_seed_is_another_week() -> None:
 async def test_seeding_twice_adds_nothing(story: Database) -> None:
     """The second run finds the story, says so, reports its size and changes no row."""
     before = await contents(story)
-    summary = await seed(story, seed=SEED, anchor=ANCHOR + timedelta(seconds=30), progress=pytest.fail)
+    summary = await seed(
+        story,
+        seed=SEED,
+        anchor=ANCHOR + timedelta(seconds=30),
+        progress=lambda *_: pytest.fail("nothing is left to do"),
+    )
     assert not summary.written
     assert await contents(story) == before
     sizes = {name: len(rows) for name, rows in before.items() if hasattr(summary, name)}

@@ -235,7 +235,8 @@ def test_the_seed_moves_lines_and_probes_but_no_event_written_by_hand() -> None:
 async def test_the_rows_refer_to_what_their_targets_name(story: Database) -> None:
     """In both databases a foreign key is that of the deployment of this name, or null for what is none."""
     async with story.write() as session:
-        names = dict((await session.execute(select(Deployment.id, Deployment.public_id))).all())
+        named = await session.execute(select(Deployment.id, Deployment.public_id))
+        names: dict[int | None, str] = {row.id: row.public_id for row in named}
         for table in (Job, ConfigChange, AuditEvent, ErrorLog):
             found = await session.execute(select(table.target, table.deployment_id).distinct())
             for target, deployment_id in found:

@@ -15,9 +15,9 @@ from jsonschema.validators import validator_for
 from api import query_ai
 from api.http.app import create_app
 from api.settings import SettingsError
-from loopback.messages_api import MessagesApi
-from models.database import DatabaseNotMigrated
-from support.http_service import QUESTION, client_of, running, settings_of, wait_for_sources
+from models.errors import DatabaseNotMigrated
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import QUESTION, client_of, running, settings_of, wait_for_sources
 
 Description = dict[str, Any]
 
@@ -85,7 +85,7 @@ async def test_many_questions_at_once_on_postgresql(
 def test_the_description_tells_every_route_body_and_response_with_an_example(
     description: Description,
 ) -> None:
-    """Whoever reads only the description can call the service and understand its errors."""
+    """Anyone who reads only the description can call the service and understand its errors."""
     operations = dict(operations_of(description))
     assert operations.keys() == {
         ("post", "/v1/query"), ("post", "/v1/context"), ("get", "/healthz"), ("get", "/readyz"),
@@ -156,7 +156,7 @@ async def test_ids_of_requests_go_in_and_out(sqlite_url: str, tmp_path: Path) ->
 
 
 async def id_of(client: httpx.AsyncClient, given: str | None) -> str:
-    headers = {} if given is None else {"x-request-id": given.encode()}
+    headers = {} if given is None else {b"x-request-id": given.encode()}
     return str((await client.get("/healthz", headers=headers)).headers["x-request-id"])
 
 
@@ -184,4 +184,5 @@ def examples_of(content: Description, description: Description) -> list[Any]:
 def errors_of(value: Any, schema: Description, description: Description) -> Iterator[Any]:
     whole = schema | {"components": description["components"]}
     assert validator_for(whole, default=Draft202012Validator) is Draft202012Validator
-    return Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).iter_errors(value)
+    validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    yield from validator.iter_errors(value)

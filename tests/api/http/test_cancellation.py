@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loopback.messages_api import MessagesApi, Reply
-from support.http_service import QUESTION, START_S, client_of, running, settings_of
+from tests.loopback.messages_api import MessagesApi, Reply
+from tests.support.http_service import QUESTION, START_S, client_of, running, settings_of
 
 
 @pytest.mark.filterwarnings("error")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from api.http.app import create_app
-from support.http_service import client_of, settings_of
+from tests.support.http_service import client_of, settings_of
 
 
 async def test_the_page_and_its_assets_come_from_this_service_alone(tmp_path: Path) -> None:

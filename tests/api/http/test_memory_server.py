@@ -6,14 +6,14 @@ import asyncio
 from pathlib import Path
 
 from api.services import make_index, open_services
-from context_builder.answering import Answer
+from context_builder.answer.answer import Answer
 from context_builder.prompt.manifest import SourceEntry
 from context_builder.question.request import QuestionInput
 from context_builder.source import Status
 from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
-from support.chroma_process import ChromaProcess
-from support.http_service import settings_of
+from tests.support.chroma_process import ChromaProcess
+from tests.support.http_service import settings_of
 
 QUESTION = "Has anything like the current incidents happened before?"
 

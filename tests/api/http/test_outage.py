@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.http_service import QUESTION, client_of, running, settings_of
-from support.prepared_databases import PostgresServer, seed_story
+from tests.support.http_service import QUESTION, client_of, running, settings_of
+from tests.support.prepared_databases import PostgresServer, seed_story
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from starlette.requests import Request
 
 from api.http.problem import Conflict, problem_json, problem_of
 from context_builder.postmortems.writer import PostmortemFailed
-from context_builder.queries import NotResolved, QueryTimeout, Unknown
+from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident
-from memory.maintenance.reviews import UnusableReviewer
-from models.database import DatabaseUnreachable
+from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.errors import DatabaseUnreachable
 
 SECRET = "hunter22"
 
@@ -20,7 +19,7 @@ SECRET = "hunter22"
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
-        (Unknown("x"), 404, "unknown"),
+        (NotFound("x"), 404, "unknown"),
         (UnknownIncident("x"), 404, "unknown"),
         (NotResolved("x"), 409, "conflict"),
         (Conflict("x"), 409, "conflict"),

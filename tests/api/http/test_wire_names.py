@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.http.app import create_app
-from support.http_service import QUESTION, events_of, settings_of
+from tests.support.http_service import QUESTION, events_of, settings_of
 
 Names = dict[str, str]
 """Sorted field names of the objects in a body, by their path in it; lists are stepped over."""
@@ -116,7 +116,7 @@ def test_every_described_body_has_exactly_the_pinned_names(tmp_path: Path) -> No
     """No field of a response is added, dropped or renamed without this table."""
     description = create_app(settings_of("sqlite:///none.db", tmp_path)).openapi()
     schemas = description["components"]["schemas"]
-    described = {}
+    described: dict[str, Any] = {}
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
             for status, response in operation["responses"].items():

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from api.ingest import REQUESTS, IngestSummary, ingest_requests, load_mapping
+from api.ingest import IngestSummary, RequestRecord, ingest_file, load_mapping
+from api.ingest.records import Record
 from models import Deployment, Incident, Request, RequestRollup, User, UserSpend
 from models.database import Database
 
@@ -55,19 +56,17 @@ def request_line() -> Callable[..., str]:
 @pytest.fixture
 def write_log(write_file: Callable[..., Path], header: str) -> Callable[..., Path]:
     """Writes a CSV file of request lines below the header."""
-
-    def write(*lines: str, **options: str) -> Path:
-        return write_file(header, *lines, **options)
-
-    return write
+    return lambda *lines, **options: write_file(header, *lines, **options)
 
 
 @pytest.fixture
 def load(database: Database) -> Callable[..., Awaitable[IngestSummary]]:
-    """Loads requests; each field comes from the column of its own name unless settings say otherwise."""
+    """Loads a file; each field comes from the column of its own name unless settings say otherwise."""
 
-    async def run(path: Path, *settings: str, **options: Any) -> IngestSummary:
-        return await ingest_requests(database, path, load_mapping(REQUESTS, settings=settings), **options)
+    async def run(
+        path: Path, *settings: str, record_type: type[Record] = RequestRecord, **options: Any
+    ) -> IngestSummary:
+        return await ingest_file(database, path, load_mapping(record_type, settings=settings), **options)
 
     return run
 
@@ -118,10 +117,7 @@ def contents() -> Callable[[Database], Awaitable[Contents]]:
         "spend": select(
             UserSpend.resolution, UserSpend.bucket_start, User.public_id, UserSpend.requests
         ).join(User, User.id == UserSpend.user_id),
-        "incidents": select(
-            Incident.public_id, Incident.title, Incident.symptoms, Incident.target, Incident.severity,
-            Incident.status, Incident.started_at, Incident.resolved_at, Incident.root_cause,
-        ),
+        "incidents": select(Incident.public_id, Incident.title, Incident.severity, Incident.started_at),
     }  # fmt: skip
 
     async def read(database: Database) -> Contents:

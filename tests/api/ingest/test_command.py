@@ -8,15 +8,14 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from api.cli.ingest import app
+from api.cli.commands import app
+from tests.support.command_line import program
 
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
@@ -30,7 +29,7 @@ def run(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     monkeypatch.chdir(tmp_path)
 
     def invoke(*arguments: object) -> Result:
-        return CliRunner().invoke(app, list(map(str, arguments)))
+        return CliRunner().invoke(app, ["ingest", *map(str, arguments)])
 
     return invoke
 
@@ -46,7 +45,7 @@ def test_the_summary_says_what_happened_and_where_rejects_are(
     assert "1 added, 0 already present, 2 rejected" in result.stdout
     assert "deployments created: 1, users created: 1" in result.stdout
     assert "  2  status: unknown value" in result.stdout
-    assert result.stderr == "", "no progress where nobody looks"
+    assert result.stderr == "", "no progress without a terminal"
     rejects = tmp_path / "log.rejects.jsonl"
     assert str(rejects) in result.stdout
     assert len(rejects.read_text(encoding="utf-8").splitlines()) == 2
@@ -109,7 +108,7 @@ def test_each_problem_is_one_line_with_its_exit_code(
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("sqlite:///none.db", "run `arcpoint db upgrade`"),
+        ("sqlite:///{folder}/none.db", "run `arcpoint db upgrade`"),
         ("postgresql://127.0.0.1:1/none", "cannot use the database"),
         ("mysql://x", "is not supported"),
     ],
@@ -119,16 +118,18 @@ def test_a_database_that_cannot_be_used_is_an_error(
     write_log: WriteFile,
     request_line: Line,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     url: str,
     problem: str,
 ) -> None:
     """Missing, unreachable or of an unknown kind: one line that says what to do."""
-    monkeypatch.setenv("ARCPOINT_DATABASE_URL", url)
+    monkeypatch.setenv("ARCPOINT_DATABASE_URL", url.format(folder=tmp_path))
     result = run("requests", write_log(request_line(1)))
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert problem in result.stderr
 
 
+@pytest.mark.process
 def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     run: Run, sqlite_url: str, write_log: WriteFile, request_line: Line, repository: Path
 ) -> None:
@@ -137,25 +138,25 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     terminal, far_end = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200", "ARCPOINT_DATABASE_URL": sqlite_url}
     child = subprocess.Popen(
-        [sys.executable, "-c", "from api.cli.ingest import app; app()", "requests", str(path)],
+        [*program(), "ingest", "requests", str(path)],
         stderr=far_end, stdout=subprocess.DEVNULL, env={**environment, "PYTHONPATH": str(repository)},
     )  # fmt: skip
     os.close(far_end)
-    told = ""
-    while "2,000 rows" not in told:
-        assert select.select([terminal], [], [], 30)[0], told
-        told += os.read(terminal, 4096).decode()
+    output = ""
+    while "2,000 rows" not in output:
+        assert select.select([terminal], [], [], 30)[0], output
+        output += os.read(terminal, 4096).decode()
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=30) == 130
     while select.select([terminal], [], [], 0)[0]:
         try:
-            told += os.read(terminal, 4096).decode()
-        except OSError:  # Linux says so at the end of a closed terminal
+            output += os.read(terminal, 4096).decode()
+        except OSError:  # the end of a closed terminal on Linux
             break
     os.close(terminal)
-    assert "rows/s" in told
-    assert f"rows of {path} are stored; the same command again continues" in told
-    assert "Traceback" not in told
+    assert "rows/s" in output
+    assert f"rows of {path} are stored; the same command again continues" in output
+    assert "Traceback" not in output
 
     document = json.loads(run("requests", path, "--json").stdout)
     assert document["already_present"] >= 2000

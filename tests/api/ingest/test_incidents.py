@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from api.ingest import INCIDENTS, IngestSummary, ingest_incidents, load_mapping
-from api.ingest.batches import Record
-from api.ingest.incidents import plan_changes
-from api.ingest.rows import Row
+from api.ingest import IncidentRecord, IngestSummary
+from api.ingest.records import parse_record
+from api.ingest.store.incidents import plan_changes
 from models import Deployment, Incident
 from models.database import Database
 
@@ -29,12 +29,9 @@ OPEN = "inc_1,Slow answers,p95 up,gpt-4/aws,high,2026-01-01T12:00:00Z,,,"
 RESOLVED = OPEN.removesuffix(",,") + "2026-01-01T13:00:00Z,Quota,Raised it"
 
 
-@pytest.fixture
-def load(database: Database) -> Load:
-    async def run(path: Path, *settings: str, **options: Any) -> IngestSummary:
-        return await ingest_incidents(database, path, load_mapping(INCIDENTS, settings=settings), **options)
-
-    return run
+@pytest.fixture(name="load")
+def _load(load: Load) -> Load:
+    return partial(load, record_type=IncidentRecord)
 
 
 async def stored(database: Database) -> dict[str, Incident]:
@@ -46,6 +43,7 @@ def numbers(summary: IngestSummary) -> tuple[int, int, int, int]:
     return summary.added, summary.updated, summary.already_present, summary.rejected
 
 
+@pytest.mark.both_databases
 async def test_an_incident_follows_its_row(database: Database, write_file: WriteFile, load: Load) -> None:
     """The same row again changes nothing; a resolved one resolves it, a reopened one reopens it."""
     path = write_file(HEADER, OPEN)
@@ -118,7 +116,18 @@ async def test_a_target_is_linked_once_its_deployment_is_known(
     assert (incidents["inc_2"].target, incidents["inc_2"].deployment_id) == ("the router", None)
 
 
-async def test_incidents_without_ids_are_told_apart(
+async def test_a_forgotten_incident_is_left_alone(
+    database: Database, write_file: WriteFile, load: Load
+) -> None:
+    """Texts that were erased do not come back with the next load of the file that held them."""
+    await load(write_file(HEADER, OPEN))
+    async with database.write() as session:
+        await session.execute(update(Incident).values(title="forgotten", symptoms="", forgotten_at=NOON))
+    assert numbers(await load(write_file(HEADER, RESOLVED))) == (0, 0, 1, 0)
+    assert (await stored(database))["inc_1"].title == "forgotten"
+
+
+async def test_incidents_without_ids_stay_distinct(
     database: Database, write_file: WriteFile, load: Load
 ) -> None:
     """Equal rows are two incidents, and stay two."""
@@ -129,6 +138,7 @@ async def test_incidents_without_ids_are_told_apart(
     assert all(name.startswith("inc_") for name in await stored(database))
 
 
+@pytest.mark.both_databases
 async def test_several_loads_at_once_add_each_incident_once(
     database: Database, write_file: WriteFile, load: Load
 ) -> None:
@@ -153,15 +163,16 @@ async def test_long_and_hostile_text_is_kept(database: Database, write_file: Wri
 def test_batches_do_not_change_what_a_file_means(rows: list[tuple[int, int]], cut: int) -> None:
     """One batch or two: the same incidents, the same counts."""
 
-    def record(name: int, title: int) -> Record:
-        values = {"title": str(title), "severity": "low", "started_at": NOON}
-        return Record(str(name), values, Row(1, ""))
+    def record(name: int, title: int) -> IncidentRecord:
+        values = {"id": str(name), "title": str(title), "severity": "low", "started_at": NOON}
+        return parse_record(IncidentRecord, values)
 
     records = [record(*row) for row in rows]
     whole = plan_changes(records, {}, {})
     first = plan_changes(records[:cut], {}, {})
     second = plan_changes(records[cut:], first.added, {})
     assert whole.added == first.added | second.added | second.updated
-    assert whole.updates == first.updates + second.updates
-    assert whole.unchanged == first.unchanged + second.unchanged
-    assert len(records) == len(whole.added) + whole.updates + whole.unchanged
+    for name in ("added", "updated", "already_present"):
+        parts = (getattr(part.result, name) for part in (first, second))
+        assert getattr(whole.result, name) == sum(parts)
+    assert len(records) == len(whole.added) + whole.result.updated + whole.result.already_present

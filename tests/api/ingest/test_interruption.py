@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from api.ingest import REQUESTS, IngestSummary, LoadStopped, Progress, ingest_requests, load_mapping
+from api.ingest import IngestSummary, LoadStopped, Progress, RequestRecord, ingest_file, load_mapping
 from models import Request, RequestRollup, Resolution
 from models.database import Database
+
+pytestmark = pytest.mark.both_databases  # conflicts and locks differ
 
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
@@ -27,15 +29,15 @@ ROWS = 3000
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from api.ingest import REQUESTS, ingest_requests, load_mapping
+from api.ingest import RequestRecord, ingest_file, load_mapping
 from models.database import Database
 
-def tell(progress):
+def report(progress):
     print(progress.summary.stored, flush=True)
 
-asyncio.run(ingest_requests(
-    Database(sys.argv[1]), Path(sys.argv[2]), load_mapping(REQUESTS),
-    rejects=Path(sys.argv[3]), progress=tell, rows_per_batch=50,
+asyncio.run(ingest_file(
+    Database(sys.argv[1]), Path(sys.argv[2]), load_mapping(RequestRecord),
+    rejects=Path(sys.argv[3]), progress=report, rows_per_batch=50,
 ))
 """
 
@@ -53,6 +55,7 @@ async def counted(database: Database) -> tuple[int, int]:
         return raw or 0, await session.scalar(hourly) or 0
 
 
+@pytest.mark.process
 async def test_killed_half_way_and_run_again_equals_a_clean_run(
     database_url: str, database: Database, log: Path, load: Load, contents: Contents, rejects: Path,
     copied_database: Database,
@@ -72,23 +75,23 @@ async def test_killed_half_way_and_run_again_equals_a_clean_run(
     assert rolled_up == raw
     summary = await load(log)
     assert (summary.added, summary.already_present) == (ROWS - raw, raw)
-    await ingest_requests(copied_database, log, load_mapping(REQUESTS))
+    await ingest_file(copied_database, log, load_mapping(RequestRecord))
     assert await contents(database) == await contents(copied_database)
 
 
 async def test_cancelling_stops_after_whole_batches(
     database: Database, log: Path, load: Load, rejects: Path
 ) -> None:
-    """What was told as stored is stored, rejects so far are kept, and nothing stays open."""
+    """What was reported as stored is stored, rejects so far are kept, and nothing stays open."""
     seen: list[int] = []
     half_way = asyncio.Event()
 
-    def tell(progress: Progress) -> None:
+    def report(progress: Progress) -> None:
         seen.append(progress.summary.stored)
         if len(seen) == 3:
             half_way.set()
 
-    task = asyncio.create_task(load(log, rejects=rejects, progress=tell, rows_per_batch=50))
+    task = asyncio.ensure_future(load(log, rejects=rejects, progress=report, rows_per_batch=50))
     await half_way.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -100,20 +103,24 @@ async def test_cancelling_stops_after_whole_batches(
     assert (await load(log)).added == ROWS - raw
 
 
+@pytest.mark.parametrize("statement", ["INSERT INTO requests", "INSERT INTO user_spend"])
+@pytest.mark.parametrize("batches", [0, 4])
 async def test_a_database_that_fails_on_the_way_ends_the_load_with_one_line(
-    database: Database, log: Path, load: Load
+    database: Database, log: Path, load: Load, contents: Contents, statement: str, batches: int
 ) -> None:
-    """The error says how far the load came and that it can go on."""
+    """The error says how far the load came; nothing of the batch is stored, users and rollups included."""
 
-    def fail(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "INSERT INTO requests" in statement and len(seen) == 4:
+    def fail(_connection: Any, _cursor: Any, executed: str, *_rest: Any) -> None:
+        if statement in executed and len(seen) == batches:
             raise database.write_engine.dialect.loaded_dbapi.OperationalError("disk is full\nreally")
 
     seen: list[int] = []
     event.listen(database.write_engine.sync_engine, "before_cursor_execute", fail)
-    with pytest.raises(LoadStopped, match=r"after 200 rows, 200 of them stored: .*disk is full") as error:
+    stored = batches * 50
+    with pytest.raises(LoadStopped, match=rf"after {stored} rows, {stored} of them .*disk is full") as error:
         await load(log, progress=lambda now: seen.append(now.summary.rows), rows_per_batch=50)
     assert "\n" not in str(error.value)
     event.remove(database.write_engine.sync_engine, "before_cursor_execute", fail)
-    assert await counted(database) == (200, 200)
-    assert (await load(log)).added == ROWS - 200
+    assert await counted(database) == (stored, stored)
+    assert any((await contents(database)).values()) == (stored > 0)
+    assert (await load(log)).added == ROWS - stored

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.ingest import INCIDENTS, REQUESTS, InputError, MappingError, load_mapping
-from api.ingest.errors import RowRejected
-from api.ingest.plan import Plan
-from api.ingest.source import find_source, preview
+from api.ingest import IncidentRecord, InputError, MappingError, RequestRecord, load_mapping
+from api.ingest.files.reader import Batch, read_batches
+
+pytestmark = pytest.mark.database  # ids of rows are kept in a temporary one
 
 WriteFile = Callable[..., Path]
 
@@ -32,12 +32,14 @@ error_code = { column = "code", optional = true }
 """
 
 
+def first_batch(mapping_path: Path | None, path: Path, *settings: str) -> Batch:
+    return next(read_batches(path, load_mapping(RequestRecord, mapping_path, settings), 1000))
+
+
 def convert(mapping_path: Path | None, path: Path, *settings: str) -> list[dict[str, Any]]:
-    mapping = load_mapping(REQUESTS, mapping_path, settings)
-    source = find_source(path, mapping.file)
-    first = preview(source)
-    plan = Plan(mapping, source, first)
-    return [plan.convert(row) for row in first.rows]
+    batch = first_batch(mapping_path, path, *settings)
+    assert not batch.rejects
+    return [record.model_dump(exclude_unset=True, exclude={"id"}) for record in batch.records]
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def test_settings_win_over_the_file(write_file: WriteFile, whole: Path) -> None:
 def test_without_a_mapping_columns_fill_the_fields_of_their_names(
     write_file: WriteFile, header: str, request_line: Callable[..., str]
 ) -> None:
-    """Nothing has to be said about a file that uses our names; settings refine it."""
+    """A file that uses our names needs no mapping; settings refine it."""
     path = write_file(header, request_line(7))
     (row,) = convert(None, path, "latency_ms.unit=s", "user.default=x")
     assert (row["user"], row["latency_ms"]) == ("user_0", 7000)
@@ -96,12 +98,10 @@ def test_without_a_mapping_columns_fill_the_fields_of_their_names(
         (("status.values.OK=fine",), "field status: unknown value: 'fine'"),
         (("user.default=" + "x" * 101,), "field user: too long"),
         (("id.constant=1",), "field id: has to come from a column"),
-        (("file.zone=Mars/Base",), "unknown time zone 'Mars/Base'"),
-        (("file.zone=+99:99",), "unknown time zone"),
-        (("file.zone=../../etc/passwd",), "unknown time zone"),
+        (("file.zone=Mars/Base",), "file.zone: unknown time zone 'Mars/Base'"),
         (("file.colour=red",), "file.colour: is not a setting"),
         (("file.format=xml",), "file.format: "),
-        (("user.colour=red",), "unknown 'colour'; expected one of"),
+        (("user.colour=red",), "--set: requests.user.colour: is not a setting .for example user=groupId"),
         (("user.optional=perhaps",), "requests.user.optional: "),
         (("user",), "--set 'user': expected field=column"),
         (("=x",), "expected field=column"),
@@ -143,7 +143,7 @@ def test_a_mapping_file_that_makes_no_sense_is_named(tmp_path: Path, text: str, 
     path = tmp_path / "mapping.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(MappingError, match=problem) as error:
-        load_mapping(REQUESTS, path, ("model=x",))
+        load_mapping(RequestRecord, path, ("model=x",))
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -152,11 +152,11 @@ def test_a_mapping_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """A missing file, and a folder."""
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(InputError, match="cannot read the mapping"):
-            load_mapping(INCIDENTS, path)
+            load_mapping(IncidentRecord, path)
 
 
 def test_required_fields_that_nothing_fills_are_all_named(write_file: WriteFile) -> None:
-    """One run tells everything that is missing, and the columns there are."""
+    """One run names everything that is missing, and the columns there are."""
     path = write_file("created_at,user,modell", "2024-07-01T12:00Z,eve,gpt")
     with pytest.raises(MappingError, match=r"nothing fills tier, model, backend, status.*'modell'"):
         convert(None, path)
@@ -174,7 +174,7 @@ def test_a_wrong_delimiter_shows_as_one_long_column(write_file: WriteFile, whole
 def test_a_column_that_is_named_twice_cannot_be_mapped(write_file: WriteFile, whole: Path) -> None:
     """Which of the two is meant is not guessed; a column that is not mapped may come twice."""
     path = write_file("when,who,m,state,took,who", "2024-07-01 12:00,eve,gpt,OK,1,adam")
-    with pytest.raises(MappingError, match="names the column 'who' twice"):
+    with pytest.raises(MappingError, match="line 1: the column 'who' is there twice"):
         convert(whole, path)
     assert len(convert(whole, path, "user=m")) == 1
 
@@ -192,8 +192,9 @@ def test_a_time_without_zone_or_unit_is_found_before_anything_is_written(
     path = write_file(header, *lines)
     with pytest.raises(MappingError, match=r"line 3: created_at: a (time|number) without a (zone|unit)"):
         convert(None, path)
-    with pytest.raises(RowRejected, match="without a"):
-        convert(None, write_file(header, *lines[1:], request_line(4)))
+    batch = first_batch(None, write_file(header, *lines[1:], request_line(4)))
+    assert [row.line for row in batch.rejects] == [2, 3]
+    assert all("without a" in row.problems[0].kind for row in batch.rejects)
 
 
 def test_json_lines_may_lack_optional_columns_in_their_first_rows(write_file: WriteFile, whole: Path) -> None:
@@ -204,7 +205,7 @@ def test_json_lines_may_lack_optional_columns_in_their_first_rows(write_file: Wr
     )
     first, second = convert(whole, write_file(*lines, name="log.jsonl"))
     assert (first["user"], second["user"]) == ("nobody", "eve")
-    with pytest.raises(MappingError, match="the first rows have no column 'took'"):
+    with pytest.raises(MappingError, match="first rows: no column 'took'"):
         convert(whole, write_file(lines[1], name="log.jsonl"))
 
 

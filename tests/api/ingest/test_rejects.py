@@ -58,7 +58,7 @@ async def test_a_bad_row_of_any_kind_is_set_aside_and_the_rest_is_loaded(
 
     again = await load(path, rejects=rejects)
     assert (again.added, again.already_present, again.rejected) == (0, 102, 19)
-    assert len(read_rejects()) == 19, "each run writes the file anew"
+    assert len(read_rejects()) == 19, "each run replaces the file"
 
 
 async def test_a_log_of_bad_rows_only_loads_nothing(

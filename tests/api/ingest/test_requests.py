@@ -1,19 +1,23 @@
-"""A request log is loaded once, whole and exactly, however often and in whatever pieces."""
+"""A request log is loaded once, whole and exactly, with the users and deployments that it names."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import func, select, update
 
-from api.ingest import REQUESTS, IngestSummary, ingest_requests, load_mapping
-from models import Request, RequestRollup, Resolution, User
+from api.ingest import IngestSummary, LoadStopped, RequestRecord, ingest_file, load_mapping
+from models import Deployment, Request, RequestRollup, Resolution, User
 from models.database import Database
+
+pytestmark = pytest.mark.both_databases  # conflicts and locks differ
 
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
@@ -47,7 +51,7 @@ async def test_a_file_is_loaded_once_whatever_the_batch_and_however_often(
         assert await session.scalar(hourly.where(RequestRollup.status == "error")) == 14
 
 
-async def test_identical_rows_are_all_loaded(
+async def test_equal_rows_are_all_loaded(
     write_log: WriteFile, write_file: WriteFile, header: str, request_line: Line, load: Load
 ) -> None:
     """Two equal lines are two requests, also when columns move and the file becomes JSON Lines."""
@@ -61,14 +65,14 @@ async def test_identical_rows_are_all_loaded(
 async def test_an_id_column_names_the_request(
     database: Database, write_file: WriteFile, header: str, request_line: Line, load: Load
 ) -> None:
-    """The first row with an id wins, within a batch and across; a row without an id gets one."""
+    """The first row with an id counts, within a batch and across; a row without an id gets one."""
     ids = ["req_a", "req_a", "", "req_b", "req_b"]
     rows = [f"{request_line(number)},{name}" for number, name in enumerate(ids, start=1)]
     path = write_file(f"{header},id", *rows)
     assert numbers(await load(path, rows_per_batch=4)) == (5, 3, 2, 0)
     async with database.write() as session:
-        found = [tuple(row) for row in await session.execute(select(Request.latency_ms, Request.public_id))]
-    named = dict(found)
+        found = await session.execute(select(Request.latency_ms, Request.public_id))
+        named = {row.latency_ms: row.public_id for row in found}
     assert (named[1], named[4]) == ("req_a", "req_b")
     assert len(named[3]) == len("req_") + 32
 
@@ -111,22 +115,80 @@ async def test_several_loads_at_once_store_what_one_would(
     assert sum(summary.users_created for summary in summaries) == 7
     assert sum(summary.deployments_created for summary in summaries) == 3
 
-    await ingest_requests(copied_database, path, load_mapping(REQUESTS))
+    await ingest_file(copied_database, path, load_mapping(RequestRecord))
     assert await contents(database) == await contents(copied_database)
 
 
-async def test_progress_tells_rows_and_bytes_after_each_batch(
+async def test_progress_reports_rows_and_bytes_after_each_batch(
     write_log: WriteFile, request_line: Line, load: Load
 ) -> None:
     """Position grows to the size of the file; what is counted is committed."""
     path = write_log(*(request_line(number) for number in range(10)))
-    told: list[tuple[int, int, int]] = []
+    seen: list[tuple[int, int, int]] = []
     await load(
         path,
-        progress=lambda now: told.append((now.summary.stored, now.position, now.size)),
+        progress=lambda now: seen.append((now.summary.stored, now.position, now.size)),
         rows_per_batch=4,
     )
-    assert [stored for stored, _, _ in told] == [4, 8, 10]
-    positions = [position for _, position, _ in told]
+    assert [stored for stored, _, _ in seen] == [4, 8, 10]
+    positions = [position for _, position, _ in seen]
     assert positions == sorted(set(positions))
-    assert told[-1][1] == told[-1][2] == len(path.read_bytes())
+    assert seen[-1][1] == seen[-1][2] == len(path.read_bytes())
+
+
+async def test_users_and_deployments_exist_from_their_earliest_request_on_and_do_not_change_otherwise(
+    database: Database, write_file: WriteFile, header: str, request_line: Line, load: Load
+) -> None:
+    """A later file with earlier rows moves `created_at` back; tier, budget and health stay."""
+    later = write_file(
+        f"{header},daily_budget_usd",
+        request_line(100, user="eve", model="gpt") + ",2.5",
+        request_line(50, user="eve", model="gpt", tier="budget") + ",9",
+    )
+    await load(later)
+    async with database.write() as session:
+        await session.execute(update(Deployment).values(status="down", region="eu"))
+    earlier = write_file(
+        header, request_line(7, user="eve", model="gpt", tier="standard"), name="earlier.csv"
+    )
+    await load(earlier)
+    await load(later)
+    async with database.write() as session:
+        user = (await session.scalars(select(User))).one()
+        deployment = (await session.scalars(select(Deployment))).one()
+        tiers = set(await session.scalars(select(RequestRollup.tier)))
+    start = datetime(2026, 1, 1, 0, 0, 7, tzinfo=UTC)
+    assert (user.created_at, user.updated_at) == (start, start)
+    assert (user.tier, user.daily_budget_usd) == ("premium", Decimal("2.5"))
+    assert (deployment.public_id, deployment.created_at, deployment.updated_at) == ("gpt/aws", start, None)
+    assert (deployment.status, deployment.region) == ("down", "eu")
+    assert tiers == {"premium", "budget", "standard"}, "a request counts under the tier of its own row"
+
+
+async def test_a_constant_tier_is_for_new_users(
+    database: Database, write_log: WriteFile, request_line: Line, load: Load
+) -> None:
+    """Where the file does not say the tier, a known user's requests count under the tier he has."""
+    created, changed = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+    async with database.write() as session:
+        session.add(User(public_id="user_1", tier="premium", created_at=created, updated_at=changed))
+    path = write_log(request_line(1, tier="?"), request_line(2, tier="?"))
+    await load(path, "tier.constant=standard")
+    async with database.write() as session:
+        users = {user.public_id: user for user in await session.scalars(select(User))}
+        counted = set(await session.scalars(select(RequestRollup.tier)))
+    assert {name: user.tier for name, user in users.items()} == {"user_1": "premium", "user_2": "standard"}
+    assert counted == {"premium", "standard"}
+    assert users["user_1"].created_at == datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert users["user_1"].updated_at == changed, "a changed tier is not claimed for earlier"
+
+
+async def test_a_name_that_means_something_else_in_the_database_stops_the_load(
+    database: Database, write_log: WriteFile, request_line: Line, load: Load
+) -> None:
+    """A deployment stored as `gpt-1/aws` with another model is not taken for ours."""
+    async with database.write() as session:
+        created = datetime(2025, 1, 1, tzinfo=UTC)
+        session.add(Deployment(public_id="gpt-1/aws", model="other", backend="aws", created_at=created))
+    with pytest.raises(LoadStopped, match="deployments: 'gpt-1/aws'"):
+        await load(write_log(request_line(1)))

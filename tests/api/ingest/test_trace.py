@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from api.ingest import REQUESTS, ingest_requests, load_mapping
+from api.ingest import RequestRecord, ingest_file, load_mapping
 from models import Deployment, Request, RequestRollup, Resolution, User
 from models.database import Database
 
@@ -51,11 +51,11 @@ async def test_the_whole_trace_is_loaded_exactly_and_only_once(
 ) -> None:  # fmt: skip
     """What the database says after two loads equals a count made with the csv module alone."""
     example = repository / "docs" / "examples" / "gateway_trace.toml"
-    mapping = await asyncio.to_thread(load_mapping, REQUESTS, example)
-    first = await ingest_requests(database, trace, mapping)
+    mapping = await asyncio.to_thread(load_mapping, RequestRecord, example)
+    first = await ingest_file(database, trace, mapping)
     record_property("rows_per_second", first.rows_per_second)
     assert (first.rows, first.added, first.rejected) == (26_823, 26_823, 0)
-    again = await ingest_requests(database, trace, mapping)
+    again = await ingest_file(database, trace, mapping)
     assert (again.added, again.already_present) == (0, 26_823)
     assert (again.users_created, again.deployments_created) == (0, 0)
 

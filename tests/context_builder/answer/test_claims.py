@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.claims import Moment, Name, Quantity, claims
+from context_builder.answer.claims import Name, Quantity, TimeClaim, find_claims
 
 
 def quantities(text: str) -> list[str]:
     """The numbers of a text with their units."""
-    return [f"{c.value} {c.unit}".strip() for c in claims(text) if isinstance(c, Quantity)]
+    return [f"{c.value} {c.unit}".strip() for c in find_claims(text) if isinstance(c, Quantity)]
 
 
 def moments(text: str) -> list[tuple[str | None, tuple[int, int] | None, tuple[int, ...]]]:
-    """Year, day and time of what a text states."""
-    return [(c.year, c.day, c.clock) for c in claims(text) if isinstance(c, Moment)]
+    """Return year, day and time of the times in a text."""
+    return [(c.year, c.day, c.clock) for c in find_claims(text) if isinstance(c, TimeClaim)]
 
 
 def names(text: str) -> list[str]:
     """The names in a text."""
-    return [claim.written for claim in claims(text) if isinstance(claim, Name)]
+    return [claim.written for claim in find_claims(text) if isinstance(claim, Name)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def names(text: str) -> list[str]:
     ],
 )
 def test_numbers_as_they_are_written(text: str, expected: list[str]) -> None:
-    """Thousands, decimals, units, money, spans, percentages; measures and words are no numbers."""
+    """Thousands, decimals, units, money, durations and percentages count; measures and words do not."""
     assert quantities(text) == expected
 
 
@@ -101,16 +101,16 @@ def test_names_as_they_are_written(text: str, expected: list[str]) -> None:
         ("1", 1_000, True), ("0", 402, False),
     ],
 )  # fmt: skip
-def test_a_span_may_be_rounded_when_the_unit_changes(written: str, span: int, holds: bool) -> None:
-    """Milliseconds as seconds, correctly rounded, with two digits at least unless exact."""
-    assert Quantity(written, Decimal(written), "s").rounds(Decimal(span)) is holds
+def test_a_duration_may_be_rounded_when_the_unit_changes(written: str, span: int, holds: bool) -> None:
+    """Milliseconds may be written as seconds, correctly rounded, with at least two digits unless exact."""
+    assert Quantity(written, Decimal(written), "s").is_rounded(Decimal(span)) is holds
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.text() | st.text("0123456789.,:-/ %$ax_Z[]*`NovT\u00a0", max_size=80))
 def test_any_text_can_be_read(text: str) -> None:
-    """No text raises, and what is read out of it stands in it."""
-    for claim in claims(text):
+    """No text raises, and every claim found is a part of it."""
+    for claim in find_claims(text):
         assert claim.written
         assert set(claim.written) <= set(text.translate({0x2010: "-", 0x2011: "-", 0x2212: "-"})) | {"-"}
 
@@ -124,6 +124,6 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_texts_are_read_in_one_pass(piece: str) -> None:
-    """100 kB of what makes patterns go back and forth ends."""
+    """100 kB of text that causes backtracking is processed in linear time."""
     text = piece * (100_000 // len(piece))
-    assert sum(len(claim.written) for claim in claims(f"{text}x")) <= len(text) + 1
+    assert sum(len(claim.written) for claim in find_claims(f"{text}x")) <= len(text) + 1

@@ -9,11 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.answer.brief import write_brief
-from context_builder.answer.confidence import IMPORTANT, SEVERAL, Confidence, ConfidenceLevel, confidence_of
+from context_builder.answer.confidence import (
+    MIN_IMPORTANT,
+    MIN_UNSUPPORTED_FOR_LOW,
+    Confidence,
+    ConfidenceLevel,
+    confidence_of,
+)
 from context_builder.question.request import ContextRequest, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.sources import discover
-from support.source_results import any_request, asked, many_readings, packed, reading, roomy
+from tests.support.source_results import any_request, asked, many_readings, packed, reading, roomy
 
 LEVELS = list(ConfidenceLevel)
 DOWN = Fact("gpt-4/aws is DOWN", importance=1.0)
@@ -25,8 +31,8 @@ def judged(*readings: SourceResult, unsupported: int = 0, **request: Any) -> Con
     return confidence_of(packed(asked(**request), readings), unsupported=unsupported)
 
 
-def test_an_answer_from_what_was_read_whole_is_high() -> None:
-    """With nothing missing there is no reason against it; an empty source beside the question is none."""
+def test_an_answer_from_complete_data_is_high() -> None:
+    """If nothing is missing there is no reason; an empty source off topic is not one."""
     beside = reading("volume", header="nothing", status=Status.EMPTY, topics=(Topic.VOLUME,))
     assert judged(reading("health", DOWN), beside) == Confidence(ConfidenceLevel.HIGH, ())
 
@@ -53,56 +59,60 @@ def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status
 @pytest.mark.parametrize(
     ("readings", "reason"),
     [
-        ([reading("health", DOWN, status=Status.STALE)], "older than it should be: health"),
-        ([reading("health", DOWN, gaps=("why",))], "something cannot be known for this moment: health"),
+        ([reading("health", DOWN, status=Status.STALE)], "stale data: health"),
+        ([reading("health", DOWN, gaps=("why",))], "some data is not available for this moment: health"),
         (
-            [reading("health", DOWN, Fact("so " * 900, importance=IMPORTANT))],
-            "1 important fact had no room: health",
+            [reading("health", DOWN, Fact("so " * 900, importance=MIN_IMPORTANT))],
+            "1 important fact did not fit the token budget: health",
         ),
     ],
 )
-def test_what_is_old_unknown_or_left_out_makes_it_medium(readings: list[SourceResult], reason: str) -> None:
-    """Each is a reason of its own."""
+def test_stale_unavailable_or_omitted_data_makes_it_medium(readings: list[SourceResult], reason: str) -> None:
+    """Each of them is a reason."""
     assert judged(*readings, budget=1_400) == Confidence(ConfidenceLevel.MEDIUM, (reason,))
 
 
-def test_what_is_beside_the_question_or_small_does_not_matter() -> None:
-    """Neither gaps and age of other sources, nor facts that few would miss, nor those stated elsewhere."""
+def test_off_topic_or_unimportant_data_does_not_matter() -> None:
+    """Gaps and stale data off topic, unimportant omitted facts and duplicates do not lower the confidence."""
     twins = [Fact(f"job 7 {text}", importance=0.9, key="job:7") for text in ("failed", "broke")]
     readings = [
-        reading("health", DOWN, *twins, Fact("so " * 900, importance=IMPORTANT - 0.1)),
+        reading("health", DOWN, *twins, Fact("so " * 900, importance=MIN_IMPORTANT - 0.1)),
         reading("budgets", DOWN, status=Status.STALE, gaps=("why",), topics=(Topic.COST,)),
     ]
     assert judged(*readings, budget=1_500).level is ConfidenceLevel.HIGH
 
 
-def test_what_has_no_room_under_another_source_s_name_is_missed() -> None:
-    """What states it may be beside the question; it is missed as what is on topic, and once."""
+def test_an_omitted_fact_counts_even_if_another_source_states_it() -> None:
+    """The fact that replaces it may be off topic and omitted too; it counts once, as on topic."""
     long = "job 7 failed, " * 300
     probes = [Fact(f"probe {number} is fine", importance=0.1) for number in range(9)]
     readings = [
-        reading("health", DOWN, *probes, Fact(long, importance=IMPORTANT, key="job:7")),
+        reading("health", DOWN, *probes, Fact(long, importance=MIN_IMPORTANT, key="job:7")),
         reading("volume", Fact(long, importance=1.0, key="job:7"), topics=(Topic.VOLUME,)),
     ]
     request = asked(budget=1_500)
     manifest = packed(request, readings)
-    (twin,) = (fact for fact in manifest.facts if fact.source == "health" and fact.importance == IMPORTANT)
+    (twin,) = (
+        fact for fact in manifest.facts if fact.source == "health" and fact.importance == MIN_IMPORTANT
+    )
     assert (twin.same_as, "V1" in manifest.shown) == ("V1", False)
     confidence = confidence_of(manifest, unsupported=0)
-    assert confidence == Confidence(ConfidenceLevel.MEDIUM, ("1 important fact had no room: health",))
+    assert confidence == Confidence(
+        ConfidenceLevel.MEDIUM, ("1 important fact did not fit the token budget: health",)
+    )
     assert confidence_of(packed(roomy(request), readings), unsupported=0).level is ConfidenceLevel.HIGH
 
 
 @pytest.mark.parametrize("readings", [[], [reading("health", header="none", status=Status.EMPTY)]])
 def test_an_answer_from_nothing_is_low(readings: list[SourceResult]) -> None:
-    """Where nothing on topic is known there is nothing to rely on."""
+    """Without any data on topic the confidence is low."""
     assert judged(*readings).level is ConfidenceLevel.LOW
 
 
-def test_names_that_nothing_has_are_doubtful() -> None:
-    """The question may be about something else than was read."""
+def test_unknown_names_make_it_medium() -> None:
+    """The question may be about something that was not read."""
     confidence = judged(reading("health", DOWN), unknown_names=(UnknownName("gpt-5"), UnknownName("gpt-9")))
-    reason = "the question names what nothing here is called: gpt-5, gpt-9"
+    reason = "unknown names in the question: gpt-5, gpt-9"
     assert confidence == Confidence(ConfidenceLevel.MEDIUM, (reason,))
 
 
@@ -110,12 +120,20 @@ def test_names_that_nothing_has_are_doubtful() -> None:
     ("claims", "level", "reason"),
     [
         (1, ConfidenceLevel.MEDIUM, "1 claim is not supported by the facts"),
-        (SEVERAL - 1, ConfidenceLevel.MEDIUM, f"{SEVERAL - 1} claims are not supported by the facts"),
-        (SEVERAL, ConfidenceLevel.LOW, f"{SEVERAL} claims are not supported by the facts"),
+        (
+            MIN_UNSUPPORTED_FOR_LOW - 1,
+            ConfidenceLevel.MEDIUM,
+            f"{MIN_UNSUPPORTED_FOR_LOW - 1} claims are not supported by the facts",
+        ),
+        (
+            MIN_UNSUPPORTED_FOR_LOW,
+            ConfidenceLevel.LOW,
+            f"{MIN_UNSUPPORTED_FOR_LOW} claims are not supported by the facts",
+        ),
     ],
 )
 def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: str) -> None:
-    """One may be a slip; several put the others in doubt."""
+    """A few make it medium, several make it low."""
     assert judged(reading("health", DOWN), unsupported=claims) == Confidence(level, (reason,))
 
 
@@ -124,7 +142,7 @@ def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: s
 def test_the_worst_reason_comes_first_and_sets_the_level(
     request: ContextRequest, readings: list[SourceResult], claims: int
 ) -> None:
-    """High exactly where there is no reason; more unsupported claims never raise it."""
+    """It is high exactly if there is no reason; more unsupported claims never raise it."""
     manifest = packed(roomy(request), readings)
     confidence = confidence_of(manifest, unsupported=claims)
     assert (confidence.level is ConfidenceLevel.HIGH) == (not confidence.reasons)

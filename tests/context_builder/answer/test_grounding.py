@@ -24,7 +24,7 @@ from context_builder.text.formatting import (
     format_time,
 )
 from context_builder.text.sanitize import single_line
-from support.source_results import texts
+from tests.support.source_results import texts
 
 FACTS = {
     "H0": "health (ok, 3 of 10 facts shown): 12 deployments: 1 down, 11 healthy",
@@ -80,8 +80,8 @@ def doubts(answer: str, facts: dict[str, str] = FACTS, stated: str = STATED) -> 
         "",
     ],
 )
-def test_what_the_facts_hold_is_not_flagged(answer: str) -> None:
-    """In whatever way people and models write numbers, spans, times, names and Markdown."""
+def test_claims_in_the_cited_facts_are_not_flagged(answer: str) -> None:
+    """Law 5: in any usual notation of numbers, durations, times, names and Markdown."""
     assert doubts(answer) == []
 
 
@@ -121,13 +121,13 @@ def test_what_the_facts_hold_is_not_flagged(answer: str) -> None:
         ("upstream_timeout is why [H1].", ("NAME_NOT_IN_FACTS", "upstream_timeout")),
     ],
 )
-def test_what_the_facts_do_not_hold_is_flagged(answer: str, flagged: tuple[str, str]) -> None:
-    """One digit, unit, letter or reference off is enough."""
+def test_claims_beyond_the_cited_facts_are_flagged(answer: str, flagged: tuple[str, str]) -> None:
+    """Law 5: one wrong digit, unit, letter or reference is enough."""
     assert doubts(answer) == [flagged]
 
 
-def test_citations_come_once_in_the_order_of_the_answer() -> None:
-    """Each with the text of its fact and its source; unknown ones are no citations."""
+def test_citations_are_distinct_and_in_the_order_of_the_answer() -> None:
+    """Each has the text and source of its fact; unknown references are not citations."""
     answer = "llama-70b/k8s is slow [L1]. gpt-4/aws is down [H1, L1, X9]."
     citations = ground(answer, FACTS, {ref: ref[0] for ref in FACTS}, STATED).citations
     assert [(c.ref, c.source, c.text) for c in citations] == [
@@ -136,8 +136,8 @@ def test_citations_come_once_in_the_order_of_the_answer() -> None:
     ]
 
 
-def test_a_doubt_carries_its_sentence() -> None:
-    """The reader finds the place; endless sentences are cut, and no doubt is told twice."""
+def test_an_issue_quotes_its_sentence() -> None:
+    """Long sentences are cut, and no issue is reported twice."""
     (claim,) = ground(
         "Fine. It took 5 s and 5 s [H1]. Fine.", FACTS, dict.fromkeys(FACTS, "h"), ""
     ).unsupported
@@ -212,7 +212,7 @@ closings = st.sampled_from(
 def test_figures_of_the_cited_fact_are_never_flagged(
     stated: list[Stated], name: str, decoration: str, closing: str, data: st.DataObject
 ) -> None:
-    """Written as in the fact or in another usual way, decorated, and cited in any form."""
+    """Law 5: verbatim or in another usual notation, decorated, and cited in any form."""
     facts = {"X1": f"deployment {name}: {', '.join(figure.written for figure in stated)}", "X2": "nothing"}
     said = [data.draw(st.sampled_from([figure.written, *figure.variants])) for figure in stated]
     answer = decoration.format(name) + " shows " + " and ".join(said) + closing
@@ -224,7 +224,7 @@ def test_figures_of_the_cited_fact_are_never_flagged(
 def test_a_changed_digit_is_always_flagged(
     stated: Stated, name: str, closing: str, data: st.DataObject
 ) -> None:
-    """Whichever digit of a number, time or name it is, and however the fact is cited."""
+    """Law 5: any digit of a number, time or name, however the fact is cited."""
     facts = {"X1": f"deployment {name}: {stated.written}", "X2": "nothing"}
     said = f"{name} shows {data.draw(st.sampled_from([stated.written, *stated.variants]))}"
     digit = data.draw(st.sampled_from([match.start() for match in re.finditer(r"\d", said)]))
@@ -243,7 +243,7 @@ def _means_the_same(said: str, changed: str) -> bool:
 @settings(max_examples=200, deadline=None)
 @given(figures, st.sampled_from([" [X2].", " [X3].", " [X2-X3]", ". [Y1]", ""]))
 def test_another_reference_is_always_flagged(stated: Stated, closing: str) -> None:
-    """The number must stand in the fact that is cited; only a time may stand without a reference."""
+    """Law 5: a number must occur in the cited fact; only a time needs no reference."""
     facts = {"X1": stated.written, "X2": "nothing", "X3": "at all"}
     if not closing and re.match(r"\d{4}-\d\d-", stated.written):
         assert doubts(stated.written, facts, "") == []
@@ -263,7 +263,7 @@ fragments = st.sampled_from(
 @settings(max_examples=500, deadline=None)
 @given(texts | st.lists(fragments, max_size=12).map(" ".join) | st.lists(fragments, max_size=8).map("".join))
 def test_a_fact_repeated_word_for_word_is_never_flagged(text: str) -> None:
-    """Law 5: whatever a fact says, citing it in a list item is safe."""
+    """Law 5: any fact can be cited verbatim in a list item."""
     fact = single_line(text)
     assert doubts(f"- {fact} [X1]", {"X1": fact}, "") == []
 
@@ -272,7 +272,7 @@ def test_a_fact_repeated_word_for_word_is_never_flagged(text: str) -> None:
     "piece", ["5 [H1]. ", "gpt-4/aws, ", "[H1]", "5 ", "- 5 s [H1, H2]\n", "x_1 ", "| 5 [V1] |\n", "07:10 "]
 )
 def test_a_long_answer_is_checked_in_one_pass(piece: str) -> None:
-    """100 kB of claims against a large prompt ends."""
+    """100 kB of claims against a large prompt are checked in linear time."""
     facts = FACTS | {f"X{number}": FACTS["L1"] * 3 for number in range(200)}
     sources = dict.fromkeys(facts, "source")
     assert ground(piece * (100_000 // len(piece)), facts, sources, STATED).citations is not None

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.sentences import references, sentences
+from context_builder.answer.sentences import parse_references, split_sentences
 
 
 def cited(answer: str) -> list[tuple[str, str]]:
     """Each sentence without its references, and what it cites."""
-    return [(" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in sentences(answer)]
+    return [
+        (" ".join(sentence.claim.split()), " ".join(sentence.refs)) for sentence in split_sentences(answer)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -36,8 +38,8 @@ def cited(answer: str) -> list[tuple[str, str]]:
     ],
 )
 def test_references_in_every_form(text: str, expected: str) -> None:
-    """Lists, ranges, both at once; an endless range is its two ends."""
-    assert " ".join(references(text)) == expected
+    """Lists, ranges and both combined; an excessive range stands for its two ends."""
+    assert " ".join(parse_references(text)) == expected
 
 
 NO_5 = ("No. 5", "H1")
@@ -61,7 +63,7 @@ NO_5 = ("No. 5", "H1")
     ],
 )  # fmt: skip
 def test_prose_is_split_into_sentences(answer: str, expected: list[tuple[str, str]]) -> None:
-    """At full stops, not at abbreviations, decimals and line ends; a reference belongs to what it follows."""
+    """Only full stops end a sentence; a reference belongs to the sentence before it."""
     assert cited(answer) == expected
 
 
@@ -84,13 +86,13 @@ def test_prose_is_split_into_sentences(answer: str, expected: list[tuple[str, st
     ],
 )  # fmt: skip
 def test_markdown_blocks_are_kept_apart(answer: str, expected: list[tuple[str, str]]) -> None:
-    """Items, headings, quotes, tables and code; the numbers of lists are none of the answer's."""
+    """Items, headings, quotes, tables and code are separate; list numbers are not claims."""
     assert cited(answer) == expected
 
 
 def test_code_is_marked() -> None:
-    """A command in a block of code is checked otherwise than a sentence."""
-    assert [sentence.is_code for sentence in sentences("A\n```sh\nkubectl get pods\n```\nB")] == [
+    """A command in a code block is checked differently from a sentence."""
+    assert [sentence.is_code for sentence in split_sentences("A\n```sh\nkubectl get pods\n```\nB")] == [
         False,
         True,
         False,
@@ -121,8 +123,8 @@ PIECES = [
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.characters(exclude_characters="`~")) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_nothing_is_lost(answer: str) -> None:
-    """Every letter and digit that is not a mark of Markdown or a reference stands in some sentence."""
-    left = "".join(sentence.text for sentence in sentences(answer))
+    """Every letter and digit outside Markdown marks and references is part of a sentence."""
+    left = "".join(sentence.text for sentence in split_sentences(answer))
     for letter in "Ab":
         assert left.count(letter) == answer.count(letter)
 
@@ -135,6 +137,6 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_answers_are_read_in_one_pass(piece: str) -> None:
-    """100 kB of what makes patterns go back and forth ends, and so does what comes behind it."""
+    """100 kB of text that causes backtracking is processed in linear time, and so is the text after it."""
     answer = piece * (100_000 // len(piece))
-    assert sum(len(sentence.text) for sentence in sentences(f"{answer}x")) <= len(answer) + 100_000
+    assert sum(len(sentence.text) for sentence in split_sentences(f"{answer}x")) <= len(answer) + 100_000

@@ -1,17 +1,17 @@
-"""Breakdowns hold every request of the scope once, on the right side of the onset."""
+"""Breakdowns have every request of the scope once, on the right side of the onset."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.attribution import Breakdown
 from context_builder.exploration.breakdown import (
-    Spans,
+    ComparedSpans,
     code_breakdown,
     error_breakdown,
     latency_breakdown,
@@ -19,14 +19,15 @@ from context_builder.exploration.breakdown import (
     total_breakdown,
     user_breakdown,
 )
+from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.shift import ChangePoint
 from context_builder.question.request import Window
 from models import FAILED_STATUSES
 from models.request_log import NewRequest
-from support.faulty_sources import USERS, WORSE_SINCE
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.faulty_sources import USERS, WORSE_SINCE
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,7 +35,7 @@ LOOKBACK = 7 * DAY
 
 
 def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
-    """A change that began so many minutes before NOON; it lasted so long, or until now."""
+    """Return a change that began so many minutes before NOON and lasted so long, or until now."""
     start = NOON - onset * MINUTE
     return ChangePoint(
         metric=metric, slice=Slice(), onset=start, earliest=start, latest=start,
@@ -44,7 +45,7 @@ def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
 
 
 def sums(breakdown: Breakdown, dimension: str, value: str) -> tuple[float, float, float, float]:
-    """Weight and mass after and before of all cells with a value."""
+    """Return weight and mass after and before of all cells with a value."""
     cells = [place for place, one in enumerate(breakdown.values[dimension]) if one == value]
     columns = (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
     weight, mass, past_weight, past_mass = (float(column[cells].sum()) for column in columns)
@@ -65,10 +66,10 @@ def failed(requests: Sequence[NewRequest]) -> int:
 async def test_every_request_is_counted_once_on_its_side(
     busy: Gateway, onset: int, lasted: int, deployments: tuple[str, ...], tiers: tuple[str, ...]
 ) -> None:
-    """By deployment, tier, task, version, user and error code, for any onset and end, in any scope."""
+    """By deployment, tier, task, version, user and error code, for any onset, end and scope."""
     request = asking(deployment_ids=busy.id_of(*deployments), tiers=tiers)
     one = shift(Metric.VOLUME, onset, lasted)
-    spans = Spans.of(one, request, LOOKBACK)
+    spans = ComparedSpans.of(one, request, LOOKBACK)
     assert spans.before.end == spans.after.start == one.onset
     assert spans.after.end == (one.until or NOON)
     async with busy.database.read() as session:
@@ -87,13 +88,14 @@ async def test_every_request_is_counted_once_on_its_side(
         ]
         for window in (spans.after, spans.before)
     ]
-    for dimension, of in (
+    dimensions: list[tuple[str, Callable[[Any], str]]] = [
         ("deployment", lambda sent: names[sent.deployment_id]),
         ("tier", lambda sent: sent.tier),
         ("task_type", lambda sent: sent.task_type or ""),
         ("router_version", lambda sent: sent.router_version or ""),
         ("model", lambda sent: names[sent.deployment_id].partition("/")[0]),
-    ):
+    ]
+    for dimension, of in dimensions:
         for value in {of(sent) for side in sides for sent in side}:
             after, before = ([sent for sent in side if of(sent) == value] for side in sides)
             expected = (len(after), failed(after), len(before), failed(before))
@@ -118,9 +120,9 @@ async def test_every_request_is_counted_once_on_its_side(
 
 
 async def test_money_is_counted_in_the_mean_cost_of_a_request(busy: Gateway) -> None:
-    """Masses times the unit are the dollars that were spent on each side."""
+    """Masses times the unit are the dollars spent on each side."""
     one = shift(Metric.COST, 300, 9999)
-    spans = Spans.of(one, asking(), LOOKBACK)
+    spans = ComparedSpans.of(one, asking(), LOOKBACK)
     async with busy.database.read() as session:
         for breakdown in (
             await total_breakdown(session, asking(), spans, one),
@@ -141,7 +143,7 @@ async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway
     users = troubled.id_of(user) if user else ()
     request = asking(since=window.start, until=window.end, user_ids=users)
     onset = round((NOON - WORSE_SINCE) / MINUTE)
-    spans = Spans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
+    spans = ComparedSpans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
     async with troubled.database.read() as session:
         breakdown = await quality_breakdown(session, request, spans)
     whole = Window(WORSE_SINCE, window.end.replace(minute=0))

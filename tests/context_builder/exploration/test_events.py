@@ -9,8 +9,8 @@ import pytest
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
 from context_builder.question.request import ContextRequest, Window
 from models import MaintenanceWindow
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import audit, config, events_of, job, transition
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import audit, config, events_of, job, transition
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 

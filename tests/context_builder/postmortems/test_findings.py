@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -12,13 +13,13 @@ from sqlalchemy import select, text
 from context_builder.postmortems import impact as impact_module
 from context_builder.postmortems import recorded_events
 from context_builder.postmortems.affected import AffectedDeployments
-from context_builder.postmortems.findings import IncidentFindings, read_findings
+from context_builder.postmortems.findings import IncidentFindings, load_findings
 from context_builder.postmortems.impact import failed_requests, impact_lines, minutes_of
 from models import Incident, Job
 from models.database import Database
-from support.bounded_plans import planning
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.ops_events import alert, audit, config, error, events_of, job, transition
+from tests.support.bounded_plans import planning
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.ops_events import alert, audit, config, error, events_of, job, transition
 
 STARTED = NOON - timedelta(hours=2, minutes=13, seconds=20)
 ENDED = NOON - timedelta(minutes=7, seconds=5)
@@ -35,12 +36,12 @@ async def gateway(database: Database) -> Gateway:
     return gateway
 
 
-async def findings(gateway: Gateway, **columns: object) -> IncidentFindings:
+async def findings(gateway: Gateway, **columns: Any) -> IncidentFindings:
     """Those of an incident that began at STARTED and was over at ENDED."""
     await gateway.incident("inc_1", started_at=STARTED, resolved_at=ENDED, **columns)
     async with gateway.database.read() as session:
         incident = (await session.scalars(select(Incident))).one()
-        return await read_findings(session, incident, ENDED)
+        return await load_findings(session, incident, ENDED)
 
 
 async def traffic(gateway: Gateway) -> None:
@@ -79,7 +80,7 @@ async def test_impact_is_what_a_count_of_the_rows_gives(
     if "deployment_id" in named:
         named["deployment_id"] = gateway.deployments["gpt-4/aws"]
     found = (await findings(gateway, **named)).impact
-    assert set(found.hit.names) == hit
+    assert set(found.affected.names) == hit
     ids = {gateway.deployments[name] for name in hit}
     inside = [each for each in gateway.sent if each.deployment_id in ids and BEGINS <= each.created_at < ENDS]
     failed = [each for each in inside if each.status in ("error", "timeout", "rate_limited")]
@@ -107,7 +108,7 @@ async def test_what_was_hit_is_not_guessed(gateway: Gateway, target: str | None)
     await traffic(gateway)
     found = (await findings(gateway, target=target)).impact
     (line,) = impact_lines(found)
-    assert line.startswith("- Not known: the record names no deployment, model or backend that exists")
+    assert line.startswith("- Not known: the record names no existing deployment, model or backend")
     assert not any(character.isdigit() for character in line)
 
 
@@ -115,7 +116,7 @@ async def test_an_incident_without_traffic_says_so(gateway: Gateway) -> None:
     """No request is not the same as no knowledge; nothing is divided by nothing."""
     lines = list(impact_lines((await findings(gateway, target="gpt-4/aws")).impact))
     assert lines[0].startswith("- No request reached gpt-4/aws in the 2 h 7 min from 2026-03-10 09:46")
-    assert lines[1] == "- nothing is recorded of the 7 days before to compare it with [impact.requests]"
+    assert lines[1] == "- there are no records of the 7 days before to compare it with [impact.requests]"
     assert len(lines) == 2
 
 
@@ -174,7 +175,7 @@ async def test_events_of_what_was_hit_come_in_order_with_their_rows(gateway: Gat
     assert [event.ref.partition(":")[0] for event in found.changes] == ["config_changes", "config_changes"]
 
 
-async def test_a_flood_of_events_is_bounded_and_told(gateway: Gateway) -> None:
+async def test_a_flood_of_events_is_bounded_and_reported(gateway: Gateway) -> None:
     """So many of each kind are read, however many there are, and the kinds that were cut are named."""
     number = gateway.deployments["gpt-4/aws"]
     about = {"deployment_id": number, "target": "gpt-4/aws"}
@@ -187,5 +188,5 @@ async def test_a_flood_of_events_is_bounded_and_told(gateway: Gateway) -> None:
     assert set(found.events.cut) == {
         "configuration changes", "jobs", "state transitions", "notifications", "error log lines",
     }  # fmt: skip
-    assert len(found.events.found) <= 5 * recorded_events.MAX_OF_A_KIND
+    assert len(found.events.found) <= 5 * recorded_events.MAX_EVENTS_PER_KIND
     assert all(event.at <= STARTED for event in found.changes)

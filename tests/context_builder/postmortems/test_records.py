@@ -1,4 +1,4 @@
-"""Stored postmortems: what people write stays, changes are told, and every prompt can be made again."""
+"""Stored postmortems: what people write stays, changes are noticed, every prompt can be rendered again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sqlalchemy import select, update
 from context_builder.postmortems.candidates import Selection, candidates
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.records import MAX_CHARACTERS, PostmortemRecords
-from context_builder.postmortems.writer import NotWanted
+from context_builder.postmortems.writer import NothingToDo
 from context_builder.question.request import QuestionError
-from loopback.behaviour import Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Incident, Postmortem, Provenance, Question, ReviewStatus
 from models.database import Database
-from support.gateway import HOUR, NOON, Gateway
-from support.one_incident import OURS, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
+from tests.loopback.behaviour import Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.gateway import HOUR, NOON, Gateway
+from tests.support.one_incident import OURS, TEXT, MakeWriter, gateway_with_one_incident, stored, writer_of
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
     assert row.edited_at is not None
     await one.change(Incident, "inc_1", root_cause="another fuse")
     assert await writer.pending(Selection(refresh_stale=True)) == ()
-    with pytest.raises(NotWanted, match="a person has written it"):
+    with pytest.raises(NothingToDo, match="a person wrote it"):
         await writer.write("inc_1", refresh_stale=True)
-    (told,) = await writer.written()
-    assert (told.markdown, told.is_stale) == (OURS, True)
+    (text,) = [each async for each in writer.records.all()]
+    assert (text.markdown, text.is_stale) == (OURS, True)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,14 @@ async def test_what_a_person_wrote_is_never_replaced(one: Gateway, make_writer: 
 async def test_decided_and_imported_texts_stay_as_well(
     one: Gateway, make_writer: MakeWriter, values: dict[str, object]
 ) -> None:
-    """Whatever says that a person stands behind it keeps a run away."""
+    """Any sign that a person is responsible for a text protects it from runs."""
     writer = make_writer(None)
     await writer.write("inc_1")
     async with one.database.write() as session:
         await session.execute(update(Postmortem).values(incident_digest="0" * 64, **values))
     assert await writer.pending(Selection(refresh_stale=True)) == ()
+    with pytest.raises(NothingToDo, match="a person wrote it"):
+        await writer.write("inc_1", refresh_stale=True)
 
 
 async def test_an_approval_ends_with_an_edit_and_an_edit_of_nothing_is_none(
@@ -98,8 +100,8 @@ async def test_a_person_may_write_the_first_text(one: Gateway) -> None:
     [
         (" \n", "the text is empty"),
         ("x" * (MAX_CHARACTERS + 1), "at most 200,000 are accepted"),
-        ("a\x00b", r"holds the character U\+0000 at position 1"),
-        ("\ud800", r"holds the character U\+D800"),
+        ("a\x00b", r"contains the character U\+0000 at position 1"),
+        ("\ud800", r"contains the character U\+D800"),
     ],
 )
 async def test_a_text_that_cannot_be_stored_is_refused(one: Gateway, text: str, said: str) -> None:
@@ -118,13 +120,13 @@ async def test_a_text_that_cannot_be_stored_is_refused(one: Gateway, text: str, 
 async def test_a_changed_incident_makes_its_text_stale(
     one: Gateway, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """It is told, left alone by a plain run, and written anew in place by one that refreshes."""
+    """It is shown as stale, left alone by a plain run, and rewritten in place by one that refreshes."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     assert not (await writer.write("inc_1")).is_stale
     await one.change(Incident, "inc_1", resolution="a new fuse")
-    (told,) = await writer.written()
-    assert told.is_stale
+    (text,) = [each async for each in writer.records.all()]
+    assert text.is_stale
     assert await writer.pending() == ()
     assert await make_writer(None).pending(Selection(refresh_stale=True)) == (), "no model, no better text"
     assert await writer.pending(Selection(refresh_stale=True)) == ("inc_1",)
@@ -145,7 +147,7 @@ async def test_a_change_between_prompt_and_reply_is_seen(
     call = await writer.build(await writer.claim("inc_1"))
     await one.change(Incident, "inc_1", resolution="a new fuse")
     messages_api.always(Reply(text=TEXT))
-    await writer.give_back(call)
+    await writer.release(call)
     call = await writer.build(await writer.claim("inc_1"))
     await one.change(Incident, "inc_1", title="Another title")
     assert (await make_writer(None).finish(call)).is_stale

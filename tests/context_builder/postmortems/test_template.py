@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from context_builder.postmortems.document import instruction
+from context_builder.postmortems.document import postmortem_question
 from context_builder.postmortems.template import (
     MAX_ASKED,
     MAX_HINT,
@@ -57,7 +57,7 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
     for number in range(MAX_ASKED):
         with path.open("a", encoding="utf-8") as file:
             file.write(f'[[sections]]\nby = "model"\ntitle = "{number:02}{rest}"\nhint = "{hint}"\n')
-    assert check_question(instruction(Incident(public_id="i" * 100), load_template(str(path))))
+    assert check_question(postmortem_question(Incident(public_id="i" * 100), load_template(str(path))))
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
         ("[[sections]]\ntitle = \"a\\n## b\"\nby = 'model'", "sections[1].title: expected"),
         (
             "[[sections]]\ntitle = 'a'",
-            "sections[1].by: None is no writer; accepted are 'model' and code:summary, ",
+            "sections[1].by: None is not a writer; accepted are 'model' and code:summary, ",
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = 'code:magic'",
-            "sections[1].by: 'code:magic' is no writer; accepted",
+            "sections[1].by: 'code:magic' is not a writer; accepted",
         ),
-        ("[[sections]]\ntitle = 'a'\nby = 'impact'", "sections[1].by: 'impact' is no writer"),
+        ("[[sections]]\ntitle = 'a'\nby = 'impact'", "sections[1].by: 'impact' is not a writer"),
         (
             "[[sections]]\ntitle = 'a'\nby = []",
-            "sections[1].by: expected one writer or a list of different ones",
+            "sections[1].by: expected one writer or a list of distinct ones",
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = ['model', 'model']",
@@ -102,7 +102,7 @@ def test_the_largest_template_still_makes_a_question(tmp_path: Path) -> None:
         ),
         (
             "[[sections]]\ntitle = 'a'\nby = 'model'\n[[sections]]\ntitle = 'A'\nby = 'code:impact'",
-            "sections[2].title: 'A' is that of sections[1], too",
+            "sections[2].title: 'A' is also the title of sections[1]",
         ),
     ],
 )

@@ -15,16 +15,16 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.template import load_template
-from context_builder.postmortems.writer import NotWanted, PostmortemFailed, PostmortemWriter
+from context_builder.postmortems.writer import NothingToDo, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
 from context_builder.sources import discover
-from loopback.behaviour import Fail, Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Incident, IncidentStatus, Postmortem, Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Fail, Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
 PRICES = PriceList.load()
@@ -71,7 +71,7 @@ async def test_every_resolved_incident_is_written_once(
     assert (
         len(messages_api.journal.requests) == await count(story, Postmortem) == await count(story, Question)
     )
-    assert [text.incident for text in await writer.written()] == list(pending[:3])
+    assert [text.incident async for text in writer.records.all()] == list(pending[:3])
 
 
 async def test_the_document_has_every_section_and_the_incident_s_own_time(
@@ -146,13 +146,13 @@ async def test_a_model_that_fails_leaves_nothing_behind(
 async def test_of_two_runs_at_once_one_pays(
     story: Database, make_writer: MakeWriter, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """The other is told that there is nothing to do, whether it comes during the call or after it."""
+    """The other has nothing to do, whether it comes during the call or after it."""
     writer, other = make_writer(await make_claude()), make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
     (public_id,) = (await writer.pending())[-1:]
     results = await asyncio.gather(writer.write(public_id), other.write(public_id), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in results) == ["NotWanted", "PostmortemText"]
-    with pytest.raises(NotWanted):
+    assert sorted(type(result).__name__ for result in results) == ["NothingToDo", "StoredPostmortem"]
+    with pytest.raises(NothingToDo):
         await other.write(public_id)
     assert len(messages_api.messages) == await count(story, Question) == await count(story, Postmortem) == 1
 

@@ -21,86 +21,85 @@ from context_builder.prompt.calibration import (
     MARGIN,
     MAX_SAMPLES,
     MIN_SAMPLES,
+    BilledPrompt,
     Calibration,
-    Sample,
     load_samples,
-    recalibrated,
+    recalibrated_factor,
 )
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import prompt_bound
 from context_builder.prompt.render import render
 from context_builder.prompt.tokens import MAX_FACTOR, MIN_FACTOR, RULE, TokenBound
 from context_builder.question.request import QuestionInput
-from context_builder.sources import discover
-from loopback.behaviour import Reply
-from loopback.fixtures import MakeClaude
-from loopback.messages_api import MessagesApi
 from models import Question
 from models.database import Database
-from support.no_memory import NO_MEMORY
-from support.prepared_databases import STORY_ANCHOR
+from tests.loopback.behaviour import Reply
+from tests.loopback.fixtures import MakeClaude
+from tests.loopback.messages_api import MessagesApi
+from tests.support.no_memory import NO_MEMORY
+from tests.support.patient_sources import SOURCES
+from tests.support.prepared_databases import STORY_ANCHOR
 
-SOURCES = discover()
 PRICES = PriceList.load()
 MODEL = "claude-sonnet-5-5"
 OWN = TokenBound.for_model(MODEL)
 TERMS = {"rule": RULE, "whole_words": OWN.whole_words, "factor": 1.3, "words": 500.0}
 
 SAMPLES = st.builds(
-    Sample,
+    BilledPrompt,
     bound=st.integers(1_000, 9_000),
-    counted=st.integers(1, 12_000),
+    billed=st.integers(1, 12_000),
     factor=st.floats(MIN_FACTOR, MAX_FACTOR),
     words=st.floats(0, 3_000),
 )
 
 
-def sample(counted: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> Sample:
-    return Sample(bound, counted, factor, words)
+def sample(billed: int, bound: int = 2_000, *, factor: float = 1.3, words: float = 500.0) -> BilledPrompt:
+    return BilledPrompt(bound, billed, factor, words)
 
 
-def cheap(many: int) -> list[Sample]:
+def cheap(many: int) -> list[BilledPrompt]:
     """Different prompts, each billed about nine tenths of its bound."""
     return [sample(1_780 - n) for n in range(many)]
 
 
 @given(st.lists(SAMPLES, max_size=60), st.floats(MIN_FACTOR, MAX_FACTOR), st.randoms())
-def test_no_sample_passes_the_bound_that_was_learnt_from_it(
-    samples: list[Sample], start: float, chance: Any
+def test_the_calibrated_bound_exceeds_every_sample(
+    samples: list[BilledPrompt], start: float, chance: Any
 ) -> None:
-    """Law 1: with the factor learnt every sample is bounded with a margin, where any factor can do that."""
-    factor = recalibrated(samples, start)
+    """Law 1: the calibrated factor bounds every sample with a margin, if any factor can."""
+    factor = recalibrated_factor(samples, start)
     assert MIN_FACTOR <= factor <= MAX_FACTOR
     for one in samples:
         rebound = one.bound + (factor - one.factor) * one.words
-        assert rebound >= one.counted * (1 + MARGIN) or factor == MAX_FACTOR
-    assert recalibrated(chance.sample(samples, len(samples)), start) == factor
+        assert rebound >= one.billed * (1 + MARGIN) or factor == MAX_FACTOR
+    assert recalibrated_factor(chance.sample(samples, len(samples)), start) == factor
     if len(samples) < MIN_SAMPLES:
         assert factor >= start
 
 
 def test_many_different_cheap_prompts_lower_the_factor() -> None:
-    """Twenty do, nineteen do not, and neither does one that was asked twenty times."""
-    assert recalibrated(cheap(MIN_SAMPLES - 1), 1.3) == 1.3
-    assert recalibrated(cheap(1) * 100, 1.3) == 1.3
+    """Twenty distinct samples do; nineteen, or one sample repeated, do not."""
+    assert recalibrated_factor(cheap(MIN_SAMPLES - 1), 1.3) == 1.3
+    assert recalibrated_factor(cheap(1) * 100, 1.3) == 1.3
     # 1,780 and five per cent, and two for rounding: 129 below 2,000, at 500 per unit of the factor.
-    assert recalibrated(cheap(MIN_SAMPLES), 1.3) == pytest.approx(1.05)
+    assert recalibrated_factor(cheap(MIN_SAMPLES), 1.3) == pytest.approx(1.05)
 
 
-def test_one_dear_prompt_raises_the_factor() -> None:
+def test_one_expensive_prompt_raises_the_factor() -> None:
     """A single count above its bound outweighs every cheap one, at once."""
-    assert recalibrated([sample(2_010)], 1.3) == pytest.approx(1.53)
-    assert recalibrated([*cheap(100), sample(2_010)], 1.3) == pytest.approx(1.53)
-    assert recalibrated([sample(5_000)], 1.3) == MAX_FACTOR
-    assert recalibrated([sample(2_010, words=0.0)], 1.3) == MAX_FACTOR
+    assert recalibrated_factor([sample(2_010)], 1.3) == pytest.approx(1.53)
+    assert recalibrated_factor([*cheap(100), sample(2_010)], 1.3) == pytest.approx(1.53)
+    assert recalibrated_factor([sample(5_000)], 1.3) == MAX_FACTOR
+    assert recalibrated_factor([sample(2_010, words=0.0)], 1.3) == MAX_FACTOR
 
 
-def test_nothing_is_learnt_from_nothing() -> None:
+def test_without_samples_the_factor_is_unchanged() -> None:
     """Without samples the model keeps its own factor."""
-    assert recalibrated([], 1.3) == 1.3
+    assert recalibrated_factor([], 1.3) == 1.3
 
 
-async def log_question(database: Database, number: int, counted: int | None, **changes: Any) -> None:
+async def log_question(database: Database, number: int, billed: int | None, **changes: Any) -> None:
     """One row of the question log; later numbers were asked later."""
     row: dict[str, Any] = {
         "public_id": f"ans_{number}",
@@ -112,7 +111,7 @@ async def log_question(database: Database, number: int, counted: int | None, **c
         "model": MODEL,
         "token_budget": 8_000,
         "token_bound": 2_000,
-        "input_tokens": counted,
+        "input_tokens": billed,
         "cost_usd": Decimal(0),
         "build_ms": 1,
         "latency_ms": 1,
@@ -122,7 +121,7 @@ async def log_question(database: Database, number: int, counted: int | None, **c
 
 
 async def test_samples_are_those_of_the_model_newest_first(database: Database) -> None:
-    """Its dated ids count too; other models, calls without a bill and other ways of counting do not."""
+    """Dated ids of the model count too; other models, unbilled calls and other counting rules do not."""
     await log_question(database, 1, 1_501)
     await log_question(database, 2, 1_502, model=f"{MODEL}-20260901")
     await log_question(database, 3, 1_503, model=f"{MODEL}-mini")
@@ -141,15 +140,15 @@ async def test_samples_are_those_of_the_model_newest_first(database: Database) -
 
 
 async def test_only_the_newest_samples_count(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was dear long ago is forgotten, and a long log is not searched to its end."""
-    monkeypatch.setattr(calibration, "NEWEST", 3)
-    monkeypatch.setattr(calibration, "_SEARCHED", 5)
+    """Old expensive prompts are ignored, and the search of a long log is limited."""
+    monkeypatch.setattr(calibration, "MAX_SAMPLES", 3)
+    monkeypatch.setattr(calibration, "_MAX_SEARCHED", 5)
     for number in range(7):
         await log_question(database, number, 1_500 + number)
-    assert [one.counted for one in await load_samples(database, MODEL, OWN)] == [1_506, 1_505, 1_504]
+    assert [one.billed for one in await load_samples(database, MODEL, OWN)] == [1_506, 1_505, 1_504]
     for number in range(7, 11):
         await log_question(database, number, 1_500 + number, model="claude-opus-5-5")
-    assert [one.counted for one in await load_samples(database, MODEL, OWN)] == [1_506]
+    assert [one.billed for one in await load_samples(database, MODEL, OWN)] == [1_506]
     assert MAX_SAMPLES >= 10 * MIN_SAMPLES
 
 
@@ -168,13 +167,13 @@ async def test_a_start_learns_from_the_log(database: Database) -> None:
 async def test_a_log_that_cannot_be_read_fails_no_start(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broken, missing or slow: the model keeps its own factor."""
+    """If the log is broken, missing or slow, the model keeps its initial factor."""
     learnt = Calibration(MODEL)
     missing = Database("sqlite:////nowhere/at/all.db")
     await learnt.load(missing)
     await missing.close()
 
-    async def hang(*_: object) -> tuple[Sample, ...]:
+    async def hang(*_: object) -> tuple[BilledPrompt, ...]:
         await asyncio.sleep(60)
         raise AssertionError("was not stopped")
 
@@ -199,7 +198,7 @@ def answerer(database: Database, claude: Any, learning: Calibration) -> Answerer
 async def test_an_overrun_raises_the_next_bound(
     story: Database, make_claude: MakeClaude, messages_api: MessagesApi
 ) -> None:
-    """The next question of the process has room for what the last one cost, and so has the next process."""
+    """The bound of the next question, and of the next process, covers the tokens of the last one."""
     learning = Calibration(MODEL)
     asked = answerer(story, await make_claude(), learning)
     messages_api.script(Reply(usage={"input_tokens": 3_700, "cache_read_input_tokens": 400}, model=MODEL))
@@ -217,8 +216,8 @@ async def test_an_overrun_raises_the_next_bound(
     assert restarted.bound == raised
 
 
-async def test_a_replay_does_not_depend_on_what_was_learnt(story: Database) -> None:
-    """Law 6: a stored manifest gives the same bytes, however the bound has moved since."""
+async def test_a_replay_does_not_depend_on_the_calibration(story: Database) -> None:
+    """Law 6: a stored manifest gives the same bytes, however the bound has changed since."""
     learning = Calibration(MODEL)
     built = await answerer(story, None, learning).builder.build(QuestionInput(question="What is down?"))
     stored = Manifest.from_json(built.manifest.to_json())
@@ -228,8 +227,8 @@ async def test_a_replay_does_not_depend_on_what_was_learnt(story: Database) -> N
     assert render(stored) == built.prompt
 
 
-async def test_a_learnt_factor_bounds_the_prompt_as_told(story: Database) -> None:
-    """What the terms of a real prompt say of another factor is what counting it again gives."""
+async def test_the_recorded_terms_predict_the_bound_with_another_factor(story: Database) -> None:
+    """For a real prompt, the bound derived from its terms equals the bound counted again."""
     built = await answerer(story, None, Calibration(MODEL)).builder.build(
         QuestionInput(question="What is down?")
     )
@@ -241,7 +240,7 @@ async def test_a_learnt_factor_bounds_the_prompt_as_told(story: Database) -> Non
 
 
 async def test_a_bill_below_the_bound_changes_nothing(story: Database) -> None:
-    """Within a process the bound only rises; a manifest that says nothing of its bound teaches nothing."""
+    """Within a process the bound only rises; a manifest without terms has no effect."""
     learning = Calibration(MODEL)
     built = await answerer(story, None, learning).builder.build(QuestionInput(question="What is down?"))
     learning.learn(built.manifest, 100)

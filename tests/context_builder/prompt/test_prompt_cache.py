@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 
 from context_builder.prompt.prompt import Prompt
-from context_builder.prompt.prompt_cache import Breakpoint, breakpoint_of, fewest_tokens
+from context_builder.prompt.prompt_cache import CacheBreakpoint, cache_breakpoint, min_tokens
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import TokenBound
-from support.source_results import texts
+from tests.support.source_results import texts
 
 
 @given(texts)
 def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
-    """Whatever the text."""
-    assert fewest_tokens(text) <= TokenBound(1.0).of(text)
+    """For any text, the lower bound does not exceed the upper bound."""
+    assert min_tokens(text) <= TokenBound(1.0).of(text)
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,19 @@ def test_the_lower_bound_is_below_the_upper_one(text: str) -> None:
     ],
 )
 def test_only_what_no_tokenizer_joins_is_counted(text: str, least: int) -> None:
-    """Words, and digits by three; marks may belong to the word beside them."""
-    assert fewest_tokens(text) == least
+    """Words count one each and digits one per three; punctuation may be part of a word's token."""
+    assert min_tokens(text) == least
 
 
 def test_it_is_not_far_below() -> None:
-    """Of the rules, plain English, at least half of the upper bound."""
-    assert fewest_tokens(SYSTEM) > TokenBound(1.0).of(SYSTEM) / 2
+    """For the rules, which are plain English, it is at least half of the upper bound."""
+    assert min_tokens(SYSTEM) > TokenBound(1.0).of(SYSTEM) / 2
 
 
-def test_the_mark_stands_at_the_end_of_the_longest_stable_prefix() -> None:
-    """From exactly the minimum on; what is volatile never counts."""
+def test_the_breakpoint_ends_the_longest_stable_prefix() -> None:
+    """A prefix of exactly the minimum is marked; volatile text never counts."""
     both = Prompt("one two", "never " * 999, "three four")
-    assert breakpoint_of(both, 4) is Breakpoint.STABLE
-    assert breakpoint_of(both, 5) is None
-    assert breakpoint_of(Prompt("one two", "never " * 999), 2) is Breakpoint.SYSTEM
-    assert breakpoint_of(Prompt("one two", "never " * 999), 3) is None
+    assert cache_breakpoint(both, 4) is CacheBreakpoint.STABLE
+    assert cache_breakpoint(both, 5) is None
+    assert cache_breakpoint(Prompt("one two", "never " * 999), 2) is CacheBreakpoint.SYSTEM
+    assert cache_breakpoint(Prompt("one two", "never " * 999), 3) is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from context_builder.prompt.relevance import keyword_relevance
 from context_builder.question.request import Scope
-from support.source_results import asked, texts
+from tests.support.source_results import asked, texts
 
 FACTS = [
     "user_acme spent $0.96 of $1.00",
@@ -20,7 +20,7 @@ FACTS = [
 
 
 @given(texts, st.lists(texts, max_size=8))
-def test_it_is_a_share_whatever_is_said(question: str, facts: list[str]) -> None:
+def test_it_is_a_share_for_any_text(question: str, facts: list[str]) -> None:
     """From 0 to 1 for any texts, and the same when computed again."""
     close = keyword_relevance(asked(question), facts)
     assert len(close) == len(facts)
@@ -38,23 +38,23 @@ def test_it_is_a_share_whatever_is_said(question: str, facts: list[str]) -> None
         ("WHY ARE PREMIUM REQUESTS SO SLOW", 3),
     ],
 )
-def test_the_fact_that_says_what_was_asked_is_the_nearest(question: str, nearest: int) -> None:
-    """By whole names and by words in any form; a longer name is another one."""
+def test_the_fact_with_the_words_of_the_question_is_the_most_relevant(question: str, nearest: int) -> None:
+    """Names match exactly and words in any form; a longer name is a different one."""
     close = keyword_relevance(asked(question), FACTS)
     assert max(range(len(FACTS)), key=close.__getitem__) == nearest
     assert close.count(close[nearest]) == 1
 
 
 def test_a_rare_word_counts_more_than_a_common_one() -> None:
-    """The word that most facts hold tells them apart least."""
+    """A word that most facts contain counts least."""
     common, rare = keyword_relevance(
         asked("requests premium"), ["requests here", "premium", *["requests"] * 9]
     )[:2]
     assert rare > 2 * common > 0
 
 
-def test_the_names_in_scope_count_as_said() -> None:
-    """A scope given as an argument does what the same name in the question does."""
+def test_the_names_in_scope_count_like_words_of_the_question() -> None:
+    """A scope given as an argument has the effect of the same name in the question."""
     scoped = asked("Why?", scope=Scope(labels=("deployment gpt-4/aws",)))
     assert (
         keyword_relevance(scoped, FACTS)
@@ -63,8 +63,8 @@ def test_the_names_in_scope_count_as_said() -> None:
     )
 
 
-def test_words_without_content_bring_no_fact_nearer() -> None:
-    """What stands in questions of any kind says nothing of what is asked about."""
+def test_stop_words_do_not_count() -> None:
+    """Words that occur in questions of any kind add no relevance."""
     assert (
         keyword_relevance(asked("What is it, and which of the deployments did that last week?"), FACTS)
         == [0.0] * 5

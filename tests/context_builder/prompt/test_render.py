@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from context_builder.answer.sentences import references
+from context_builder.answer.sentences import parse_references
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import BudgetTooSmall
-from context_builder.prompt.render import fence_of, render, uncited_text
+from context_builder.prompt.render import fence_for, render, uncited_text
 from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
 from context_builder.source import Fact, SourceResult, Status
-from support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
+from tests.support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
 
 FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
 
@@ -25,7 +25,7 @@ FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
 def test_a_stored_manifest_gives_the_same_bytes(
     request: ContextRequest, readings: list[SourceResult]
 ) -> None:
-    """Law 6: also after it has been JSON, and the bytes are UTF-8 whatever was said."""
+    """Law 6: also after a round trip through JSON, and the prompt is valid UTF-8 for any text."""
     manifest = packed(roomy(request), readings)
     restored = Manifest.from_json(json.loads(json.dumps(manifest.to_json())))
     assert restored == manifest
@@ -37,7 +37,7 @@ def test_a_stored_manifest_gives_the_same_bytes(
 @settings(max_examples=60, deadline=None)
 @given(any_request(), many_readings())
 def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceResult]) -> None:
-    """Law 7: only render makes fences, references at the start of a line, and the line of the question."""
+    """Law 7: only render creates fences, references at the start of a line, and the question line."""
     manifest = packed(roomy(request), readings)
     prompt = render(manifest)
     lines = prompt.user.split("\n")
@@ -52,13 +52,13 @@ def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceR
     assert sorted(refs) == sorted(manifest.shown)
     for line in body:
         own = re.sub(r"^\[[A-Z]\d+\] ", "", line)
-        assert not references(own)
+        assert not parse_references(own)
         marks = "".join(character for character in own if character in "«»")
         assert marks == "«»" * (len(marks) // 2)
 
 
-def test_what_is_said_about_the_clock_does_not_reach_the_prompt() -> None:
-    """Law 6: how long reading took is recorded and not sent."""
+def test_measured_times_are_not_part_of_the_prompt() -> None:
+    """Law 6: durations are recorded in the manifest but not sent."""
     fast = packed(asked(), [reading("health", Fact("fine"), milliseconds=1)])
     slow = packed(asked(), [reading("health", Fact("fine"), milliseconds=9_999)])
     assert render(fast) == render(slow)
@@ -69,15 +69,15 @@ def test_what_is_said_about_the_clock_does_not_reach_the_prompt() -> None:
 def test_the_rules_are_the_same_for_every_question() -> None:
     """The API can cache the system text, and the question comes last."""
     one = render(packed(asked("What is down?"), [reading("health", Fact("fine"))]))
-    other = render(packed(asked("Why is it slow?", live=False), []))
+    other = render(packed(asked("Why is it slow?", is_now=False), []))
     assert one.system == other.system
     assert one.user.endswith("\n\nQuestion: What is down?\n")
 
 
-def test_the_prompt_says_what_was_asked_about() -> None:
-    """Moment, window, scope and unknown names stand before the facts, each with its line."""
+def test_the_prompt_begins_with_what_the_question_is_about() -> None:
+    """Moment, window, scope and unknown names precede the facts, one line each."""
     request = asked(
-        live=False,
+        is_now=False,
         window=Window(
             AS_OF.replace(hour=7, second=0), AS_OF.replace(second=0), "“since 07:30” in the question"
         ),
@@ -96,22 +96,22 @@ def test_the_prompt_says_what_was_asked_about() -> None:
 
 
 def test_the_text_of_a_reference_is_what_the_prompt_says() -> None:
-    """A citation shows the fact word for word, with the status of its source and what is not known."""
+    """A citation is verbatim, and a summary includes the status and the gaps of its source."""
     readings = [
         reading(
             "health", Fact("gpt-4/aws is DOWN"), header="2 deployments", gaps=("why",), status=Status.STALE
         ),
-        reading("volume", header="", status=Status.TIMEOUT, error="gave no answer within 2 s"),
+        reading("volume", header="", status=Status.TIMEOUT, error="no response within 2 s"),
     ]
     manifest = packed(asked(), readings)
     user = render(manifest).user
     assert manifest.shown["H0"] == "health (stale): 2 deployments; not known: why"
-    assert manifest.shown["V0"] == "volume (timeout): gave no answer within 2 s"
+    assert manifest.shown["V0"] == "volume (timeout): no response within 2 s"
     assert all(f"\n[{ref}] {text}\n" in user for ref, text in manifest.shown.items())
 
 
 def test_sources_without_a_summary_are_named_with_their_status() -> None:
-    """Law 2: a name, how it was read and how much it has to say; an answer may repeat that."""
+    """Law 2: name, status and number of facts, which an answer may repeat without a reference."""
     readings = [
         reading(
             "latency",
@@ -131,18 +131,18 @@ def test_sources_without_a_summary_are_named_with_their_status() -> None:
 
 
 def _fixed(readings: list[SourceResult]) -> int:
-    """The smallest budget in which there is a prompt."""
+    """Return the smallest budget for which there is a prompt."""
     with pytest.raises(BudgetTooSmall) as caught:
         packed(asked(budget=500), readings)
     return int(str(caught.value).rpartition(" ")[2].replace(",", "")) - 200
 
 
 def test_a_fence_depends_on_all_that_it_encloses() -> None:
-    """Law 7: whoever writes a fact cannot know the fence, since the other facts change it too."""
+    """Law 7: the author of one fact cannot predict the fence, since all other facts change it too."""
     one, other = (
         FENCE.search(render(packed(asked(), [reading("health", Fact(text))])).user) for text in ("a", "b")
     )
     assert one is not None
     assert other is not None
     assert one[1] != other[1]
-    assert len(fence_of("")) == len(fence_of("x" * 10_000)) == 12
+    assert len(fence_for("")) == len(fence_for("x" * 10_000)) == 12

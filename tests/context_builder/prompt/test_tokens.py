@@ -170,7 +170,7 @@ def wordpiece() -> Tokenizer:
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_the_bound_holds_for_public_vocabularies(kind: str, wordpiece: Tokenizer) -> None:
-    """Law 1: no kind of text costs more tokens than its bound in any vocabulary that can be had."""
+    """Law 1: no kind of text costs more tokens than its bound in any available vocabulary."""
     counted = len(wordpiece.encode(SAMPLES[kind], add_special_tokens=False).ids)
     assert max(COUNTED[kind], counted) <= min(bound.of(SAMPLES[kind]) for bound in BOUNDS)
 
@@ -184,7 +184,7 @@ def test_the_bound_is_tight(kind: str) -> None:
 
 
 def test_listed_words_are_whole(wordpiece: Tokenizer) -> None:
-    """Every word of the list is one token behind a space, and within the bound behind anything else."""
+    """Every listed word is one token after a space, and within its bound after anything else."""
     assert len(_LISTED) > 10_000
     for text in (" {0}", "({0})", "{0}", "_{0}.", "\n{0},"):
         texts = [text.format(word) for word in _LISTED]
@@ -209,26 +209,26 @@ def test_listed_words_are_whole(wordpiece: Tokenizer) -> None:
 def test_the_bound_holds_for_any_sentence_of_listed_words(
     wordpiece: Tokenizer, parts: list[tuple[str, str]]
 ) -> None:
-    """Law 1: whatever stands between listed words, they cost no more than their bound."""
+    """Law 1: with any separators, listed words cost no more than their bound."""
     text = "".join(between + word for between, word in parts)
     assert len(wordpiece.encode(text, add_special_tokens=False).ids) <= LIKE_PUBLIC.of(text)
 
 
 def test_the_bound_is_not_wasteful() -> None:
-    """Overshoot costs room for facts: with half of the samples it is below 1.7, with facts and logs 1.6."""
+    """Overshoot costs room for facts: its median is below 1.7, and below 1.6 for facts and logs."""
     overshoot = {kind: BOUND.of(text) / COUNTED[kind] for kind, text in SAMPLES.items()}
     assert median(overshoot.values()) < 1.7
     assert max(overshoot[kind] for kind in ("facts", "log lines", "rows", "moments", "numbers")) < 1.6
 
 
-def test_the_bound_holds_for_what_is_known_of_the_newer_tokenizer() -> None:
+def test_the_bound_holds_for_measurements_of_the_newer_tokenizer() -> None:
     """Measured by count_tokens on Opus 4.7: 25 tokens for these words, one for each three digits."""
     assert BOUND.of("The quick brown fox jumps over the lazy dog every morning at sunrise") >= 25
     for length in range(1, 40):
         assert BOUND.of("7" * length) >= -(-length // 3)
 
 
-def test_the_bound_holds_for_what_is_known_of_older_models() -> None:
+def test_the_bound_holds_for_measurements_of_older_models() -> None:
     """Measured by count_tokens on Opus 4.6: 14 tokens for these words."""
     bound = TokenBound.for_model("claude-opus-4-6")
     assert 14 <= bound.of("The quick brown fox jumps over the lazy dog every morning at sunrise") <= 16
@@ -247,23 +247,23 @@ def test_the_bound_holds_for_what_is_known_of_older_models() -> None:
     ],
 )
 def test_a_model_is_bounded_as_its_family(model: str, like: str) -> None:
-    """The name itself, or the family that it goes on from, decides."""
+    """The bound is that of the longest listed name that the model's name starts with."""
     assert TokenBound.for_model(model) == _MODELS[like]
 
 
 @pytest.mark.parametrize(
     "model", [None, "", "claude", "claude-30", "claude-opus-4-60", "gpt-9", "-", "é" * 99]
 )
-def test_an_unknown_model_has_the_most_careful_bound(model: str | None) -> None:
-    """Law 1: of an unknown tokenizer nothing better is assumed than of any that is known."""
+def test_an_unknown_model_has_the_most_conservative_bound(model: str | None) -> None:
+    """Law 1: an unknown tokenizer is assumed to be at least as expensive as every known one."""
     bound = TokenBound.for_model(model)
     assert bound == TokenBound()
     for text in (*SAMPLES.values(), PROSE):
         assert bound.of(text) >= max(known.of(text) for known in _MODELS.values())
 
 
-def test_every_model_has_a_factor_that_can_be_used() -> None:
-    """The table as it is shipped keeps to the range in which nothing costs more than its bytes."""
+def test_every_model_has_a_valid_factor() -> None:
+    """The shipped factors are in the range in which nothing counts more tokens than bytes."""
     assert all(MIN_FACTOR <= bound.factor <= MAX_FACTOR for bound in _MODELS.values())
 
 
@@ -282,7 +282,7 @@ def ids(seed: int) -> str:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_the_bound_holds_for_random_ids(wordpiece: Tokenizer, seed: int) -> None:
-    """Law 1: neither does any mixture of what logs are full of."""
+    """Law 1: the bound holds for any mixture of the ids that logs are full of."""
     counted = len(wordpiece.encode(ids(seed), add_special_tokens=False).ids)
     assert counted <= min(bound.of(ids(seed)) for bound in BOUNDS)
 
@@ -297,7 +297,7 @@ ANY_BOUND = st.builds(TokenBound, st.floats(MIN_FACTOR, MAX_FACTOR), st.booleans
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, ANY_BOUND)
 def test_the_bound_is_a_bound_of_its_parts(one: str, other: str, bound: TokenBound) -> None:
-    """Lines can be counted one by one: together they never cost more, and no text more than its bytes."""
+    """Law 1: joined lines never cost more than their sum, and no text costs more than its bytes."""
     joined = f"{one}\n{other}"
     assert bound.of(joined) <= bound.of(f"{one}\n") + bound.of(other)
     assert bound.of(joined) >= max(bound.of(one), bound.of(other))
@@ -306,29 +306,29 @@ def test_the_bound_is_a_bound_of_its_parts(one: str, other: str, bound: TokenBou
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, ANY_BOUND, st.floats(MIN_FACTOR, MAX_FACTOR))
-def test_a_bound_tells_what_it_would_be_with_another_factor(
+def test_the_bound_with_another_factor_follows_from_its_terms(
     text: str, bound: TokenBound, factor: float
 ) -> None:
-    """Recalibration rests on it: bounds are linear in the factor, but for rounding up."""
+    """Calibration relies on it: except for rounding up, bounds are linear in the factor."""
     terms = bound.terms(text, text)
-    told = 2 * bound.of(text) + (factor - bound.factor) * terms.words
-    assert 2 * bound.with_factor(factor).of(text) == pytest.approx(told, abs=2.01)
+    expected = 2 * bound.of(text) + (factor - bound.factor) * terms.words
+    assert 2 * bound.with_factor(factor).of(text) == pytest.approx(expected, abs=2.01)
 
 
-def test_recorded_bounds_belong_to_this_way_of_counting() -> None:
-    """Whoever changes any bound must raise RULE and write the new sums here, or old samples would mislead."""
+def test_recorded_bounds_belong_to_these_counting_rules() -> None:
+    """A change of any bound requires a new RULE and new sums here, or old samples would be misleading."""
     assert {RULE: [sum(map(bound.of, SAMPLES.values())) for bound in BOUNDS]} == {2: [4905, 4695, 4810, 4712]}
 
 
 @pytest.mark.parametrize("text", ["", "a", "é", "\ud800", " ", "\n", "\x00"])
 def test_the_smallest_texts_have_a_bound(text: str) -> None:
-    """Nothing costs nothing, and one character at least one token."""
+    """The empty text costs nothing, and one character at least one token."""
     assert BOUND.of(text) >= len(text)
 
 
 @pytest.mark.parametrize("unit", ["x", "Ab", "1", "a1", " ", "é", "-", "x y ", "1,234 "])
 def test_a_huge_text_is_counted_in_one_pass(unit: str) -> None:
-    """A text that is a thousand times as long costs a thousand times as many tokens, and returns at all."""
+    """A text that is a thousand times as long costs a thousand times as many tokens, in linear time."""
     long = unit * 100_000
     assert BOUND.of(long) == pytest.approx(1_000 * BOUND.of(long[: len(long) // 1_000]), rel=0.05)
 
@@ -346,5 +346,5 @@ def test_a_line_never_costs_less_than_packing_assumes() -> None:
     ]
     for line in map(single_line, lines):
         for bound in (*BOUNDS, TokenBound(MAX_FACTOR), TokenBound(MAX_FACTOR, whole_words=True)):
-            assert bound.of(line) >= bound.least_per_character * len(line)
+            assert bound.of(line) >= bound.min_tokens_per_character * len(line)
     assert min(bound.of("[H1] \n") for bound in BOUNDS) >= 6

@@ -1,19 +1,21 @@
-"""Active incidents are those that had begun and were not over at the moment asked about."""
+"""Active incidents are those that had started and were not resolved at the moment asked about."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, reading
+from context_builder.queries import IncidentFilter, IncidentPage, Page, active_incidents, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: object) -> IncidentPage:
-    async with reading(gateway.database) as session:
+async def active(gateway: Gateway, page: Page = FIRST_PAGE, **filters: Any) -> IncidentPage:
+    async with query_session(gateway.database) as session:
         return await active_incidents(session, IncidentFilter(as_of=NOON, **filters), page)
 
 
@@ -22,7 +24,7 @@ def names(page: IncidentPage) -> list[str]:
 
 
 async def test_what_was_resolved_later_is_active_and_of_later_is_not_there(gateway: Gateway) -> None:
-    """Both edges: it is active from the moment it starts, and over at the moment it is resolved."""
+    """An incident is active from the moment it starts until the moment it is resolved."""
     await gateway.incident("inc_over", started_at=NOON - 2 * HOUR, resolved_at=NOON)
     await gateway.incident("inc_later_over", started_at=NOON - HOUR, resolved_at=NOON + MINUTE)
     await gateway.incident("inc_open", started_at=NOON)
@@ -31,7 +33,7 @@ async def test_what_was_resolved_later_is_active_and_of_later_is_not_there(gatew
 
 
 async def test_a_deployment_is_hit_through_its_model_and_backend(gateway: Gateway) -> None:
-    """By id or by any of its names; what hit others is left out."""
+    """A deployment filter matches by id, model or backend; incidents of others are left out."""
     number = await gateway.deployment("gpt-4/aws")
     await gateway.deployment("llama/gcp")
     for at, (name, target) in enumerate(
@@ -43,12 +45,12 @@ async def test_a_deployment_is_hit_through_its_model_and_backend(gateway: Gatewa
     assert names(page) == ["inc_model", "inc_backend", "inc_name", "inc_id"]
     assert page.incidents[-1].deployment == "gpt-4/aws"
     assert names(await active(gateway, deployment="llama/gcp")) == ["inc_else"]
-    with pytest.raises(QuestionError, match="known are for example gpt-4/aws"):
+    with pytest.raises(QuestionError, match="known names include gpt-4/aws"):
         await active(gateway, deployment="gpt4/aws")
 
 
 async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> None:
-    """Newest first, many of one moment among them, of the severities asked for."""
+    """Pages list each incident of the requested severities once, newest first, even if many share a time."""
     wanted = []
     for number in range(20):
         wanted.append(f"inc_{number}")

@@ -1,4 +1,4 @@
-"""The status of each deployment is the last report, as far as it tells of the moment asked about."""
+"""The status of each deployment is its last report, if that report counts for the moment asked about."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, reading
+from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from context_builder.sources.health import STALE_AFTER
-from support.gateway import HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,12 +20,12 @@ AT_NOON = DeploymentFilter(as_of=NOON)
 async def states(
     gateway: Gateway, filters: DeploymentFilter = AT_NOON, page: Page = FIRST_PAGE
 ) -> DeploymentPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await deployment_status(session, filters, page)
 
 
 async def test_a_report_is_told_as_it_was_made(gateway: Gateway) -> None:
-    """With its reason and since when; no staleness where it is fresh."""
+    """A fresh report comes with reason and start and is not stale."""
     since = NOON - HOUR
     await gateway.deployment(
         "gpt-4/aws", status="down", status_reason="probes failed", status_since=since, capacity_rpm=600
@@ -50,7 +50,7 @@ async def test_a_report_is_told_as_it_was_made(gateway: Gateway) -> None:
 async def test_what_a_report_is_worth_at_a_past_moment(
     gateway: Gateway, reported: datetime | None, status: str, stale: bool, overwritten: bool
 ) -> None:
-    """Stale after 15 minutes; of later or never is unknown; and the filter goes by the same."""
+    """A report is stale after STALE_AFTER and unknown if later or missing; the filter agrees."""
     await gateway.deployment("gpt-4/aws", status="degraded", status_reason="slow", updated_at=reported)
     (state,) = (await states(gateway)).deployments
     assert (state.status, state.stale, state.overwritten) == (status, stale, overwritten)
@@ -61,7 +61,7 @@ async def test_what_a_report_is_worth_at_a_past_moment(
 
 
 async def test_now_a_clock_that_is_a_little_ahead_is_believed(gateway: Gateway) -> None:
-    """A minute at the most."""
+    """A report at most a minute ahead of our clock still counts."""
     now = datetime.now(UTC)
     await gateway.deployment("a/x", status="down", updated_at=now + timedelta(seconds=40))
     await gateway.deployment("b/x", status="down", updated_at=now + timedelta(minutes=10))
@@ -70,7 +70,7 @@ async def test_now_a_clock_that_is_a_little_ahead_is_believed(gateway: Gateway) 
 
 
 async def test_deployments_of_later_are_not_there(gateway: Gateway) -> None:
-    """Neither listed, nor known by name."""
+    """A deployment that did not exist yet is neither listed nor known by name."""
     await gateway.deployment("gpt-4/aws")
     await gateway.deployment("gpt-4/k8s", created_at=NOON + MINUTE)
     assert [one.id for one in (await states(gateway)).deployments] == ["gpt-4/aws"]
@@ -79,7 +79,7 @@ async def test_deployments_of_later_are_not_there(gateway: Gateway) -> None:
 
 
 async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> None:
-    """Newest first, by filters of model and backend."""
+    """Pages list each deployment that matches model and backend once, newest first."""
     wanted = [f"gpt-4/b{number:03}" for number in range(25)]
     await gateway.deployment(*wanted, "llama/b000")
     seen: list[str] = []
@@ -95,6 +95,6 @@ async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> 
 
 
 async def test_an_unknown_status_is_refused(gateway: Gateway) -> None:
-    """With those that exist."""
+    """The error lists names that exist."""
     with pytest.raises(QuestionError, match="status 'ill' is not known; known are for example"):
         await states(gateway, DeploymentFilter(statuses=("ill",)))

@@ -1,4 +1,4 @@
-"""Incident history tells every incident as it was known at the moment asked about."""
+"""Incident history lists every incident as it was known at the moment asked about."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_history, reading
+from context_builder.queries import HistoryFilter, HistoryPage, Page, incident_history, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
 from models import Postmortem
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def history(gateway: Gateway, page: Page = FIRST_PAGE, **filters: Any) -> HistoryPage:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await incident_history(session, HistoryFilter(**({"as_of": NOON} | filters)), page)
 
 
@@ -25,7 +25,7 @@ def names(page: HistoryPage) -> list[str]:
 
 
 async def test_nothing_of_later_is_told(gateway: Gateway) -> None:
-    """An incident is over from the moment on at which it was resolved; before that its cause is not known."""
+    """An incident is resolved from its resolution time on; before that its cause is unknown."""
     texts = {"root_cause": "Quota", "resolution": "Raised it"}
     await gateway.incident("inc_over", started_at=NOON - HOUR, resolved_at=NOON, provenance="import", **texts)
     await gateway.incident("inc_later_over", started_at=NOON - 2 * HOUR, resolved_at=NOON + MINUTE, **texts)
@@ -47,7 +47,7 @@ async def test_nothing_of_later_is_told(gateway: Gateway) -> None:
 
 
 async def test_a_postmortem_is_told_from_when_it_was_written(gateway: Gateway) -> None:
-    """With its status; an incident without one has none."""
+    """A postmortem appears with its status; an incident without one has None."""
     for name, written_at in (("inc_a", NOON), ("inc_b", NOON + MINUTE)):
         number = await gateway.incident(name, started_at=NOON - DAY, resolved_at=NOON - HOUR)
         await gateway.add(
@@ -65,7 +65,7 @@ async def test_a_postmortem_is_told_from_when_it_was_written(gateway: Gateway) -
 
 
 async def test_filters_go_together_and_pages_hold_each_once(gateway: Gateway) -> None:
-    """By start, severity and target, while others are added."""
+    """Pages by start, severity and target stay correct while rows are added."""
     wanted = []
     for number in range(20):
         wanted.append(f"inc_{number}")
@@ -93,7 +93,7 @@ async def test_filters_go_together_and_pages_hold_each_once(gateway: Gateway) ->
 @pytest.mark.parametrize(
     ("filters", "said"),
     [
-        ({"statuses": ("over",)}, "status 'over' is not known; known are for example"),
+        ({"statuses": ("over",)}, "status 'over' is not known; known names include"),
         ({"severities": ("bad",)}, "severity 'bad' is not known"),
         ({"targets": ("a\0",)}, "cannot be a name"),
         ({"targets": ("a",) * 101}, "at most 100 are accepted"),
@@ -105,7 +105,7 @@ async def test_filters_go_together_and_pages_hold_each_once(gateway: Gateway) ->
 async def test_a_filter_that_cannot_be_used_is_named(
     gateway: Gateway, filters: dict[str, Any], said: str
 ) -> None:
-    """In one line, with what would be accepted."""
+    """The error is one line and says what is accepted."""
     with pytest.raises(QuestionError, match=said) as caught:
         await history(gateway, **filters)
     assert "\n" not in str(caught.value)

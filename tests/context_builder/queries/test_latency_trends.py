@@ -1,4 +1,4 @@
-"""Trends are the percentiles of the requests that were sent, bucket by bucket, without holes."""
+"""Trends are the percentiles of the sent requests, bucket by bucket, without gaps."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.queries import Percentiles, TrafficFilter, latency_trends, reading
+from context_builder.queries import Percentiles, TrafficFilter, latency_trends, query_session
 from context_builder.queries.latency_trends import BUCKETS
 from context_builder.question.request import QuestionError, Window
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 MIDNIGHT = NOON.replace(hour=0)
 
 
 def assert_of(told: Percentiles, sent: list[NewRequest]) -> None:
-    """Each percentile is within the promised error of the sample that it stands for."""
+    """Each percentile is within the documented error of a sample."""
     samples = sorted(r.latency_ms for r in sent if r.latency_ms is not None)
     assert told.timed == len(samples)
     for value, fraction in ((told.p50_ms, 0.5), (told.p95_ms, 0.95), (told.p99_ms, 0.99)):
@@ -42,10 +42,10 @@ def assert_of(told: Percentiles, sent: list[NewRequest]) -> None:
 async def test_every_bucket_is_that_of_the_requests_sent(
     busy: Gateway, back: int, length: int, bucket: str | None, tiers: tuple[str, ...]
 ) -> None:
-    """In any window, also one that begins and ends within a bucket."""
+    """Buckets cover any window, also one that starts and ends within a bucket."""
     since, until = NOON - (back + length) * MINUTE, NOON - back * MINUTE
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=NOON)
-    async with reading(busy.database) as session:
+    async with query_session(busy.database) as session:
         trends = await latency_trends(session, filters, bucket=bucket)
     assert bucket in (None, trends.bucket)
     width = BUCKETS[trends.bucket]
@@ -59,15 +59,14 @@ async def test_every_bucket_is_that_of_the_requests_sent(
 
 
 @pytest.mark.parametrize(
-    ("length", "bucket"),
-    [(HOUR, "1m"), (DAY, "15m"), (7 * DAY, "1h"), (30 * DAY, "6h"), (700 * DAY, "1d")],
+    ("length", "bucket"), [(HOUR, "1m"), (DAY, "15m"), (7 * DAY, "1h"), (30 * DAY, "6h"), (700 * DAY, "1d")]
 )
 async def test_without_a_width_the_narrowest_that_is_readable_is_taken(
     gateway: Gateway, length: timedelta, bucket: str
 ) -> None:
-    """As a person would draw it."""
+    """The default bucket suits the length of the window."""
     filters = TrafficFilter(since=NOON - length, as_of=NOON)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         assert (await latency_trends(session, filters)).bucket == bucket
 
 
@@ -82,7 +81,7 @@ async def test_without_a_width_the_narrowest_that_is_readable_is_taken(
 async def test_what_cannot_be_cut_so_is_refused(
     gateway: Gateway, since: datetime, bucket: str | None, said: str
 ) -> None:
-    """With what would be accepted."""
-    async with reading(gateway.database) as session:
+    """The error says what is accepted."""
+    async with query_session(gateway.database) as session:
         with pytest.raises(QuestionError, match=said):
             await latency_trends(session, TrafficFilter(since=since, as_of=NOON), bucket=bucket)

@@ -1,4 +1,4 @@
-"""Scores by model and task type, with the part of the requests that has one by the moment asked about."""
+"""Scores by model and task type, with their coverage at the moment asked about."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import random
 import statistics
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
 
-from context_builder.queries import Quality, TrafficFilter, quality_summary, reading
+from context_builder.queries import Quality, TrafficFilter, quality_summary, query_session
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, people, traffic
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
-    """Two days of traffic, of which most successful requests are scored hours later; scores by request."""
+    """Send two days of traffic and score most successes hours later; return the scores by request."""
     chance = random.Random(5)  # noqa: S311  test data
     await people(gateway)
     await gateway.append(traffic(gateway, 9, [NOON - 2 * DAY * chance.random() for _ in range(600)]))
@@ -56,10 +57,10 @@ async def scored(gateway: Gateway) -> dict[str, tuple[float, datetime]]:
 async def test_every_figure_is_that_of_the_scores_given(
     gateway: Gateway, since: datetime, until: datetime, as_of: datetime | None, tiers: tuple[str, ...]
 ) -> None:
-    """Whole hours, and only scores of hours that were over by then."""
+    """A past moment counts whole hours, and only scores of hours completed by then."""
     scores = await scored(gateway)
     filters = TrafficFilter(tiers=tiers, since=since, until=until, as_of=as_of)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, filters)
     assert summary.since == since.replace(minute=0)
     assert summary.until == min(until, as_of or until).replace(minute=0)
@@ -91,26 +92,28 @@ async def test_every_figure_is_that_of_the_scores_given(
     check(summary.overall, lambda _: True)
     assert {one.model for one in summary.by_model} == {names[r.deployment_id] for r in sent}
     for one in summary.by_model:
-        check(one, lambda r, one=one: names[r.deployment_id] == one.model)
+        check(one, partial(_is_of, names, one.model, None))
     for one in summary.by_task_type:
-        check(one, lambda r, one=one: (r.task_type or "") == one.task_type)
+        check(one, partial(_is_of, names, None, one.task_type))
     for one in summary.by_model_and_task_type:
-        check(
-            one, lambda r, one=one: (names[r.deployment_id], r.task_type or "") == (one.model, one.task_type)
-        )
+        check(one, partial(_is_of, names, one.model, one.task_type))
     assert sum(one.requests for one in summary.by_model_and_task_type) == len(sent)
     late = [at for name, (_, at) in scores.items() if name in known and name in {r.public_id for r in sent}]
     assert summary.newest_score_hour == max(late).replace(minute=0, second=0, microsecond=0)
 
 
 async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gateway: Gateway) -> None:
-    """None rather than 0, and a line that says why."""
+    """Means without scores are None, and a window without a whole hour is rejected."""
     await people(gateway)
     await gateway.send(NOON - 2 * HOUR)
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         summary = await quality_summary(session, TrafficFilter(as_of=NOON))
         assert (summary.overall.requests, summary.overall.scored, summary.overall.coverage) == (1, 0, 0)
         assert (summary.overall.mean, summary.newest_score_hour) == (None, None)
         assert summary.until - summary.since == 7 * DAY
         with pytest.raises(QuestionError, match="holds no whole hour"):
             await quality_summary(session, TrafficFilter(since=NOON - 30 * MINUTE, as_of=NOON - MINUTE))
+
+
+def _is_of(names: dict[int, str], model: str | None, task_type: str | None, sent: NewRequest) -> bool:
+    return model in (None, names[sent.deployment_id]) and task_type in (None, sent.task_type or "")

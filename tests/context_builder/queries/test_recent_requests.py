@@ -1,24 +1,25 @@
-"""The newest requests, whatever filters are combined: the very ones that were sent, each on one page."""
+"""Pages of recent requests contain exactly the matching requests, each once, for any filters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.queries import Page, RequestFilter, RequestPage, reading, recent_requests
+from context_builder.queries import Page, RequestFilter, RequestPage, query_session, recent_requests
 from context_builder.question.request import QuestionError
 from models import RequestStatus, Tier, User
 from models.request_log import NewRequest
-from support.bounded_plans import planning, unbounded
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from tests.support.statements import captured
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 TINY = timedelta(microseconds=1)
 MODULE = import_module("context_builder.queries.recent_requests")
@@ -38,7 +39,7 @@ filters = st.builds(
 
 
 def matching(gateway: Gateway, chosen: RequestFilter) -> list[str]:
-    """Public ids of the requests sent that a filter chooses, the newest first; of a tie, the last added."""
+    """Return public ids of the sent requests that match, newest first; ties by insertion, last first."""
     deployments = {number: name for name, number in gateway.deployments.items()}
     users = {number: name for name, (number, _) in gateway.users.items()}
 
@@ -62,8 +63,8 @@ def names(page: RequestPage) -> list[str]:
     return [one.id for one in page.requests]
 
 
-async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: object) -> RequestPage:
-    async with reading(gateway.database) as session:
+async def page_of(gateway: Gateway, chosen: RequestFilter = NO_FILTER, **page: Any) -> RequestPage:
+    async with query_session(gateway.database) as session:
         return await recent_requests(session, chosen, Page(**page))
 
 
@@ -80,7 +81,7 @@ async def pages_of(gateway: Gateway, chosen: RequestFilter, limit: int) -> list[
 async def test_the_first_page_holds_the_newest(
     busy: Gateway, chosen: RequestFilter, limit: int, walk: int
 ) -> None:
-    """However much of the log is walked: a beginning of the right list, whole or with a cursor."""
+    """Each page is a prefix of the right list, complete or with a cursor, however many rows are scanned."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "WALK", walk)
         try:
@@ -111,7 +112,7 @@ async def test_the_first_page_holds_the_newest(
 async def test_pages_together_are_the_whole_list(
     busy: Gateway, monkeypatch: pytest.MonkeyPatch, chosen: RequestFilter, walk: int
 ) -> None:
-    """Nothing repeated, nothing lost, also where the walk ends before the page is full."""
+    """Pages neither repeat nor lose a request, also if the scan ends before the page is full."""
     monkeypatch.setattr(MODULE, "WALK", walk)
     pages = await pages_of(busy, chosen, 37)
     assert [name for page in pages for name in names(page)] == matching(busy, chosen)
@@ -125,7 +126,7 @@ async def small(gateway: Gateway) -> None:
 
 
 async def test_what_is_added_between_pages_neither_shifts_nor_repeats(gateway: Gateway) -> None:
-    """Newer requests, late ones and ones of the very same moment as the last of a page."""
+    """New, late and simultaneous requests do not disturb the following pages."""
     await small(gateway)
     moments = [NOON - (n // 3) * MINUTE for n in range(30)]
     before = await gateway.send(*moments)
@@ -146,7 +147,7 @@ async def test_what_is_added_between_pages_neither_shifts_nor_repeats(gateway: G
 
 
 async def test_many_of_one_moment_are_paged_through(gateway: Gateway) -> None:
-    """A batch that was logged with one time is a list as any other."""
+    """Requests that share one timestamp are paged like any others."""
     await small(gateway)
     sent = await gateway.send(*[NOON] * 250)
     pages = await pages_of(gateway, NO_FILTER, 100)
@@ -155,7 +156,7 @@ async def test_many_of_one_moment_are_paged_through(gateway: Gateway) -> None:
 
 
 async def test_a_time_span_has_its_first_moment_and_not_its_last(gateway: Gateway) -> None:
-    """Half-open, to the microsecond."""
+    """The span is half-open, to the microsecond."""
     await small(gateway)
     since, until = NOON - 100 * MINUTE, NOON - 20 * MINUTE
     _, first, last, _ = await gateway.send(since - TINY, since, until - TINY, until)
@@ -163,7 +164,7 @@ async def test_a_time_span_has_its_first_moment_and_not_its_last(gateway: Gatewa
 
 
 async def test_a_request_is_told_with_its_names(gateway: Gateway) -> None:
-    """Tier as it was then; of a user who changed later it is not known, and no tier finds the request."""
+    """The tier is that of the time; for users who changed later it is unknown and matches no filter."""
     await small(gateway)
     await gateway.send(NOON - HOUR, status="timeout", error_code="504", latency_ms=30_000, task_type="chat")
     (told,) = (await page_of(gateway)).requests
@@ -186,9 +187,9 @@ async def test_a_request_is_told_with_its_names(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (RequestFilter(users=("user_aa",)), "user 'user_aa' is not known; known are for example user_a"),
-        (RequestFilter(tiers=("gold",)), "tier 'gold' is not known; known are for example"),
-        (RequestFilter(deployments=("gpt-4/awz",)), "known are for example gpt-4/aws"),
+        (RequestFilter(users=("user_aa",)), "user 'user_aa' is not known; known names include user_a"),
+        (RequestFilter(tiers=("gold",)), "tier 'gold' is not known; known names include"),
+        (RequestFilter(deployments=("gpt-4/awz",)), "known names include gpt-4/aws"),
         (RequestFilter(statuses=("failed",)), "status 'failed' is not known"),
         (RequestFilter(models=("mistral",), backends=("aws",)), "no deployment has all"),
         (RequestFilter(since=NOON, until=NOON), "is empty; since must be before until"),
@@ -198,7 +199,7 @@ async def test_a_request_is_told_with_its_names(gateway: Gateway) -> None:
     ],
 )
 async def test_what_cannot_be_used_is_told(busy: Gateway, chosen: RequestFilter, said: str) -> None:
-    """One line with what would be accepted."""
+    """The error is one line and says what is accepted."""
     with pytest.raises(QuestionError) as caught:
         await page_of(busy, chosen)
     assert said in str(caught.value)
@@ -206,7 +207,7 @@ async def test_what_cannot_be_used_is_told(busy: Gateway, chosen: RequestFilter,
 
 
 async def test_a_cursor_goes_with_its_filters(busy: Gateway) -> None:
-    """Another limit, another spelling of the same filters, but no other filter."""
+    """A cursor accepts another limit and another spelling of its filters, but no other filter."""
     chosen = RequestFilter(tiers=("premium", "budget"), since=NOON - DAY)
     cursor = (await page_of(busy, chosen, limit=10)).next
     same = RequestFilter(tiers=("budget", "premium", "budget"), since=(NOON - DAY).astimezone())
@@ -233,7 +234,7 @@ COMBINATIONS: Sequence[RequestFilter] = [
 async def test_no_filter_reads_the_log_whole(
     busy: Gateway, monkeypatch: pytest.MonkeyPatch, walk: int
 ) -> None:
-    """First and next page, walks that end early and such that do not: keys, and indexes up to a limit."""
+    """First and next pages read requests only by key or by an index up to a limit."""
     monkeypatch.setattr(MODULE, "WALK", walk)
     for chosen in COMBINATIONS:
         with captured(busy.database) as statements:
@@ -257,6 +258,6 @@ async def test_no_filter_reads_the_log_whole(
     ],
 )
 async def test_a_statement_that_does_is_found_out(busy: Gateway, sql: str) -> None:
-    """The test above can fail: without a limit, and with one that a sort or a sum stands below."""
+    """The plan check detects a missing limit, and a sort or an aggregate below one."""
     async with planning(busy.database) as session:
         assert await unbounded(session, (sql, ()))

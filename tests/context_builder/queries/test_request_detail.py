@@ -1,32 +1,32 @@
-"""One request with everything that explains it, as far as it was known at the moment asked about."""
+"""A request comes with everything that explains it and was known at the moment asked about."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from context_builder.queries import RequestDetail, Unknown, reading, request_detail
+from context_builder.queries import NotFound, RequestDetail, query_session, request_detail
 from context_builder.question.request import QuestionError
 from models import Request
 from models.quality_log import NewScore, append
-from support.bounded_plans import planning, unbounded
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TINY = timedelta(microseconds=1)
 
 
-async def detail(gateway: Gateway, name: str, as_of: object = NOON) -> RequestDetail:
-    async with reading(gateway.database) as session:
+async def detail(gateway: Gateway, name: str, as_of: datetime | None = NOON) -> RequestDetail:
+    async with query_session(gateway.database) as session:
         return await request_detail(session, name, as_of=as_of)
 
 
 async def test_reason_and_score_are_told_once_they_are_known(gateway: Gateway) -> None:
-    """The reason as it was logged; the score from the moment it arrived, not before."""
+    """The routing reason is as logged; the score appears from its arrival on."""
     await gateway.deployment()
     await gateway.user()
     reason = {"policy": "spill", "candidates": [{"deployment": "gpt-4/aws", "score": 0.25}], "note": "größer"}
@@ -62,7 +62,7 @@ async def test_reason_and_score_are_told_once_they_are_known(gateway: Gateway) -
 async def test_the_incident_is_one_that_the_request_fell_into(
     gateway: Gateway, target: str | None, starts: int, ends: int | None, is_related: bool
 ) -> None:
-    """It hit the deployment, its model or its backend, and its span, half-open, holds the request."""
+    """The related incident affects deployment, model or backend and was open at the request."""
     await gateway.deployment("gpt-4/aws", "gpt-4/k8s", "llama/gcp")
     await gateway.user()
     at = NOON - 5 * HOUR
@@ -80,13 +80,15 @@ async def test_the_incident_is_one_that_the_request_fell_into(
 
 
 async def test_of_several_incidents_the_nearest_then_the_worst_is_told(gateway: Gateway) -> None:
-    """The deployment's own before its backend's; what came of it only where that was known by then."""
+    """An incident of the deployment comes before one of its backend; its outcome is hidden until known."""
     number = await gateway.deployment("gpt-4/aws")
     await gateway.user()
     (name,) = await gateway.send(NOON - HOUR)
     span = {"started_at": NOON - DAY, "root_cause": "cause", "resolution": "fix"}
     await gateway.incident("inc_backend", target="aws", severity="critical", **span)
-    assert (await detail(gateway, name)).incident.id == "inc_backend"
+    found = (await detail(gateway, name)).incident
+    assert found is not None
+    assert found.id == "inc_backend"
     await gateway.incident("inc_low", target="gpt-4/aws", severity="low", **span)
     await gateway.incident(
         "inc_high", deployment_id=number, target="x", severity="high", resolved_at=NOON - MINUTE, **span
@@ -101,13 +103,13 @@ async def test_of_several_incidents_the_nearest_then_the_worst_is_told(gateway: 
 
 
 async def test_a_request_that_is_not_there_is_unknown(gateway: Gateway) -> None:
-    """By its name, or by the moment asked about; with near names."""
+    """An unknown or later request is not found, and similar names are listed."""
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - HOUR, NOON)
-    with pytest.raises(Unknown, match="request 'req_00' is not known; known are for example req_0"):
+    with pytest.raises(NotFound, match="request 'req_00' is not known; known are for example req_0"):
         await detail(gateway, "req_00")
-    with pytest.raises(Unknown, match="request 'req_1' is not known"):
+    with pytest.raises(NotFound, match="request 'req_1' is not known"):
         await detail(gateway, "req_1", NOON - MINUTE)
     for wrong in ("", "\x00", "x" * 201):
         with pytest.raises(QuestionError, match="cannot be a name"):
@@ -115,10 +117,10 @@ async def test_a_request_that_is_not_there_is_unknown(gateway: Gateway) -> None:
 
 
 async def test_the_log_is_read_by_key(busy: Gateway) -> None:
-    """Also where names that are spelled alike are looked for."""
+    """A name with odd characters is not found without an error in the search for similar names."""
     with captured(busy.database) as statements:
         await detail(busy, busy.sent[0].public_id)
-        with pytest.raises(Unknown):
+        with pytest.raises(NotFound):
             await detail(busy, "req_none")
     async with planning(busy.database) as session:
         for statement in statements:

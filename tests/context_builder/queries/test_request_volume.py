@@ -1,4 +1,4 @@
-"""Volumes are those of the requests that were sent, in any window and scope, by every dimension."""
+"""Volumes are those of the sent requests, in any window and scope, by every dimension."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.queries import TrafficFilter, Volume, reading, request_volume
+from context_builder.queries import TrafficFilter, Volume, query_session, request_volume
 from context_builder.question.request import QuestionError, Window
 from models import FAILED_STATUSES, Tier
 from models.request_log import NewRequest
-from support.gateway import FLEET, MINUTE, NOON, Gateway
+from tests.support.gateway import FLEET, MINUTE, NOON, Gateway
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 def expected(sent: list[NewRequest], name_of: Callable[[NewRequest], str]) -> list[Volume]:
@@ -42,12 +42,12 @@ def expected(sent: list[NewRequest], name_of: Callable[[NewRequest], str]) -> li
 async def test_every_count_is_that_of_the_requests_sent(
     busy: Gateway, back: int, length: int, deployments: list[str], tiers: list[Tier]
 ) -> None:
-    """Failures, pending ones and statuses too; each dimension adds up to the total."""
+    """Failures, pending requests and statuses match, and each dimension adds up to the total."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     filters = TrafficFilter(
         deployments=tuple(deployments), tiers=tuple(tiers), since=window.start, until=window.end, as_of=NOON
     )
-    async with reading(busy.database) as session:
+    async with query_session(busy.database) as session:
         volume = await request_volume(session, filters)
     names = {number: name for name, number in busy.deployments.items()}
     sent = [
@@ -68,8 +68,8 @@ async def test_every_count_is_that_of_the_requests_sent(
 
 
 async def test_by_default_it_is_the_last_day_until_now(gateway: Gateway) -> None:
-    """Of an empty database, too."""
-    async with reading(gateway.database) as session:
+    """An empty database has volumes of zero."""
+    async with query_session(gateway.database) as session:
         volume = await request_volume(session)
     assert (volume.until - volume.since).days == 1
     assert volume.as_of - volume.until < MINUTE
@@ -77,8 +77,8 @@ async def test_by_default_it_is_the_last_day_until_now(gateway: Gateway) -> None
 
 
 async def test_names_that_are_not_known_are_refused(busy: Gateway) -> None:
-    """With near ones; an empty window likewise."""
-    async with reading(busy.database) as session:
+    """An unknown name lists similar ones; an empty window is rejected."""
+    async with query_session(busy.database) as session:
         with pytest.raises(QuestionError, match="backend 'k8' is not known; known are for example k8s"):
             await request_volume(session, TrafficFilter(backends=("k8",)))
         with pytest.raises(QuestionError, match="is empty; since must be before until"):

@@ -1,4 +1,4 @@
-"""A user's budget and traffic are those of the requests that were sent."""
+"""A user's budget and traffic are those of the sent requests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from decimal import Decimal
 
 import pytest
 
-from context_builder.queries import Unknown, UserContext, reading, user_context
-from context_builder.queries.user_context import Spent
+from context_builder.queries import NotFound, UserContext, query_session, user_context
+from context_builder.queries.user_context import UserUsage
 from models import User
-from support.bounded_plans import planning, unbounded
-from support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
-from support.statements import captured
+from tests.support.bounded_plans import planning, unbounded
+from tests.support.gateway import AGES_AGO, DAY, HOUR, MINUTE, NOON, TIER_OF, Gateway
+from tests.support.statements import captured
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 
 async def context(gateway: Gateway, user: str = "user_a", as_of: datetime | None = NOON) -> UserContext:
-    async with reading(gateway.database) as session:
+    async with query_session(gateway.database) as session:
         return await user_context(session, user, as_of=as_of)
 
 
@@ -27,12 +27,12 @@ async def context(gateway: Gateway, user: str = "user_a", as_of: datetime | None
     "as_of", [NOON, NOON - 90 * MINUTE, NOON - 12 * HOUR, NOON - DAY - timedelta(seconds=7)]
 )
 async def test_every_sum_is_that_of_the_requests_sent(busy: Gateway, name: str, as_of: datetime) -> None:
-    """Since midnight, in 24 hours and in 7 days; at midnight itself the day has nothing yet."""
+    """Usage matches since midnight, in 24 hours and in 7 days; at midnight the day is empty."""
     told = await context(busy, name, as_of)
     end = as_of.replace(second=0)
     mine = [r for r in busy.sent if r.user_id == busy.users[name][0]]
 
-    def check(spent: Spent, since: datetime) -> None:
+    def check(spent: UserUsage, since: datetime) -> None:
         sent = [r for r in mine if since <= r.created_at < end]
         assert (spent.since, spent.until, spent.requests) == (since, end, len(sent))
         assert spent.cost_usd == sum((r.cost_usd for r in sent), Decimal(0))
@@ -49,7 +49,7 @@ async def test_every_sum_is_that_of_the_requests_sent(busy: Gateway, name: str, 
 
 
 async def test_now_the_minute_that_is_running_counts(gateway: Gateway) -> None:
-    """What was sent a second ago has been spent."""
+    """A request of a second ago counts as spent."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal("0.5"))
     now = datetime.now(UTC)
@@ -61,7 +61,7 @@ async def test_now_the_minute_that_is_running_counts(gateway: Gateway) -> None:
 
 
 async def test_tier_and_budget_of_later_are_not_told(gateway: Gateway) -> None:
-    """Nor is a share of them; what was spent is known all the same."""
+    """A budget that changed later is unknown, and so is the share used; the spend is known."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal(1))
     await gateway.send(NOON - HOUR, cost_usd=Decimal("0.25"))
@@ -72,7 +72,7 @@ async def test_tier_and_budget_of_later_are_not_told(gateway: Gateway) -> None:
 
 
 async def test_without_a_limit_there_is_no_share(gateway: Gateway) -> None:
-    """And a user who has sent nothing has spent nothing."""
+    """Without a budget there is no share; a user without requests has spent nothing."""
     await gateway.user()
     told = await context(gateway)
     assert (told.daily_budget_usd, told.budget_used, told.budget_left_usd) == (None, None, None)
@@ -80,16 +80,16 @@ async def test_without_a_limit_there_is_no_share(gateway: Gateway) -> None:
 
 
 async def test_a_user_who_is_not_there_is_unknown(gateway: Gateway) -> None:
-    """By name, or at that moment; with near names."""
+    """An unknown or later user is not found, and similar names are listed."""
     await gateway.user()
-    with pytest.raises(Unknown, match="user 'user_aa' is not known; known are for example user_a"):
+    with pytest.raises(NotFound, match="user 'user_aa' is not known; known are for example user_a"):
         await context(gateway, "user_aa")
-    with pytest.raises(Unknown, match="none is known yet"):
+    with pytest.raises(NotFound, match="none is known yet"):
         await context(gateway, as_of=AGES_AGO - DAY)
 
 
 async def test_the_log_is_read_by_its_index(busy: Gateway) -> None:
-    """One row of it, the newest of the user."""
+    """The log is read for one row, the user's newest."""
     with captured(busy.database) as statements:
         await context(busy)
     async with planning(busy.database) as session:

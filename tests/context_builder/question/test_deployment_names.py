@@ -1,4 +1,4 @@
-"""Deployments in a question: found however they are spelled, and never by chance."""
+"""Deployments in a question are found in any spelling, and never by chance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLEET = (
 
 
 def fleet(*public_ids: str) -> list[DeploymentName]:
-    """Deployments by their public ids."""
+    """Return deployments by their public ids."""
     parts = [public_id.partition("/") for public_id in public_ids]
     return [
         DeploymentName(n, f"{model}/{backend}", model, backend) for n, (model, _, backend) in enumerate(parts)
@@ -23,7 +23,7 @@ def fleet(*public_ids: str) -> list[DeploymentName]:
 
 
 def named(text: str, *public_ids: str) -> str:
-    """What the text names."""
+    """Return what the text names."""
     found = find_deployments(text, fleet(*public_ids or FLEET.split()))
     return " ".join(label.removeprefix("deployment ") for label in found.labels)
 
@@ -72,26 +72,26 @@ def named(text: str, *public_ids: str) -> str:
         ("model 4", "4/1"),
     ],
 )
-def test_a_deployment_is_found_however_it_is_spelled(text: str, expected: str) -> None:
-    """By its whole name, its model, its backend or both, in the order of the fleet."""
+def test_a_deployment_is_found_in_any_spelling(text: str, expected: str) -> None:
+    """By its full name, its model, its backend or both, in the order of the fleet."""
     assert named(text) == expected
 
 
 def test_two_names_with_one_spelling_are_both_meant() -> None:
-    """`gpt-4` and `gpt4` cannot be told apart by people, so neither is dropped."""
+    """`gpt-4` and `gpt4` are indistinguishable to people, so both are selected."""
     assert named("gpt 4", "gpt-4/aws", "gpt4/aws", "gpt_4/gcp") == "gpt-4/aws gpt4/aws gpt_4/gcp"
 
 
-def test_what_was_understood_is_told() -> None:
-    """The words of names are not looked up as anything else."""
+def test_matched_words_are_returned() -> None:
+    """The words of deployment names are not looked up as anything else."""
     found = find_deployments("Is Llama 70b slow on Kubernetes, or gpt-4/aws?", fleet(*FLEET.split()))
-    assert found.consumed == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
+    assert found.matched_words == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=6), st.text(max_size=80))
 def test_any_names_and_any_text(pairs: list[tuple[str, str]], text: str) -> None:
-    """Names of any characters raise nothing, and nothing else is found than what there is."""
+    """No text raises, and only known deployments are found."""
     deployments = [
         DeploymentName(n, f"{model}/{backend}", model, backend) for n, (model, backend) in enumerate(pairs)
     ]
@@ -106,7 +106,7 @@ known_names = st.from_regex(r"[a-z]{3,8}-[0-9]{1,2}[a-z]?/[a-z]{2,4}[0-9]", full
 @settings(max_examples=200, deadline=None)
 @given(st.lists(known_names, min_size=1, max_size=5, unique=True), st.data())
 def test_every_deployment_is_found_by_its_own_name(public_ids: list[str], data: st.DataObject) -> None:
-    """In a sentence, in capitals, in code marks."""
+    """In a sentence, in capitals and in code marks."""
     wanted = data.draw(st.sampled_from(public_ids))
     decorated = data.draw(st.sampled_from(["{}", "`{}`", "({})", "{}'s", "{}?", "“{}”,"])).format(wanted)
     shouted = data.draw(st.booleans())
@@ -114,7 +114,7 @@ def test_every_deployment_is_found_by_its_own_name(public_ids: list[str], data: 
 
 
 def test_hundreds_of_deployments_and_the_longest_question() -> None:
-    """A thousand names and 4,000 characters are matched without going through all pairs."""
+    """A thousand names and 4,000 characters are matched without comparing all pairs."""
     public_ids = [f"model-{number}/cloud-{number % 40}" for number in range(1_000)]
     question = ("why model-17 on cloud-17 " * 160)[:4_000]
     assert named(question, *public_ids) == "model-17/cloud-17"

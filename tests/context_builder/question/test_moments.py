@@ -1,4 +1,4 @@
-"""Moments in words: the last one of that name, to the minute or a whole day."""
+"""A time in words is its latest occurrence, to the minute or as a whole day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from context_builder.question.moments import COUNT, MOMENT, UNIT, length_of, names_day, read_moment
+from context_builder.question.moments import COUNT, MOMENT, UNIT, duration_of, names_day, read_moment
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ FRIDAY = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
     ],
 )
 def test_a_phrase_names_one_span(phrase: str, start: str, length: timedelta) -> None:
-    """Read from a Friday back; explicit dates stay what they are, zones and daylight saving are kept."""
+    """Relative to a Friday; explicit dates, zones and daylight saving are respected."""
     assert re.fullmatch(MOMENT, phrase, re.IGNORECASE | re.ASCII)
     span = read_moment(phrase, FRIDAY)
     assert span is not None
@@ -46,8 +46,8 @@ def test_a_phrase_names_one_span(phrase: str, start: str, length: timedelta) -> 
     "phrase",
     ["31 November", "2026-02-29", "2026-13-01 12:00", "25:00", "12:60", "0 am", "13 pm", "12:00 No/Where"],
 )
-def test_what_does_not_exist_is_none(phrase: str) -> None:
-    """The form of a moment is not enough."""
+def test_a_time_that_does_not_exist_is_none(phrase: str) -> None:
+    """A phrase of the right form may still name no time."""
     assert (
         re.fullmatch(MOMENT, phrase, re.IGNORECASE | re.ASCII) is None or read_moment(phrase, FRIDAY) is None
     )
@@ -56,8 +56,8 @@ def test_what_does_not_exist_is_none(phrase: str) -> None:
 @pytest.mark.parametrize(
     "phrase", ["May", "sat", "5", "2026", "v2.4.0", "the deploy", "12/11/2026", "next week"]
 )
-def test_what_is_no_moment_does_not_match(phrase: str) -> None:
-    """Words that a date parser would guess at."""
+def test_other_words_do_not_match(phrase: str) -> None:
+    """Words that a date parser would guess at are not read as times."""
     assert re.fullmatch(MOMENT, phrase, re.IGNORECASE | re.ASCII) is None
     assert read_moment(phrase, FRIDAY) is None
 
@@ -70,21 +70,21 @@ def test_what_is_no_moment_does_not_match(phrase: str) -> None:
         ("1 year", timedelta(days=365)),
     ],
 )  # fmt: skip
-def test_a_length_in_words(phrase: str, length: timedelta) -> None:
-    """With a number, a word or nothing; `m` is minutes, `mo...` months."""
-    assert length_of(phrase) == length
+def test_a_duration_in_words(phrase: str, length: timedelta) -> None:
+    """With a number, a number word or none; `m` is minutes, `mo...` months."""
+    assert duration_of(phrase) == length
     assert re.fullmatch(rf"(?:{COUNT} ?)?{UNIT}", phrase)
 
 
-def test_what_is_no_length_is_refused() -> None:
-    """A caller that passes anything else has a bug."""
-    with pytest.raises(ValueError, match="not a length of time: 'soon'"):
-        length_of("soon")
+def test_anything_else_is_no_duration() -> None:
+    """Passing anything else is a bug in the caller, and raises."""
+    with pytest.raises(ValueError, match="not a duration: 'soon'"):
+        duration_of("soon")
 
 
 @pytest.mark.parametrize(
     ("phrase", "does"), [("14:00", False), ("14:00 CET", False), ("14:00 today", True), ("Nov 3", True)]
 )
 def test_whether_a_phrase_names_a_day(phrase: str, does: bool) -> None:
-    """A range in which only one end has a day lends it to the other."""
+    """A range with a day at one end applies it to both."""
     assert names_day(phrase) is does

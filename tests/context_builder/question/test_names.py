@@ -1,4 +1,4 @@
-"""Words, tiers and ids: spelled loosely, but never read out of ordinary sentences."""
+"""Words, tiers and ids are read in any spelling, but never out of ordinary sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.question.names import find_tiers, possible_ids, spelling, words_of
+from context_builder.question.names import candidate_ids, find_tiers, normalize_name, words_of
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ from context_builder.question.names import find_tiers, possible_ids, spelling, w
         ("... -- ??", []),
     ],
 )
-def test_words_keep_what_names_contain(text: str, expected: list[str]) -> None:
-    """Punctuation inside a name stays, what ends a sentence goes."""
+def test_words_keep_inner_punctuation(text: str, expected: list[str]) -> None:
+    """Punctuation inside a name is kept, at its end it is dropped."""
     assert words_of(text) == expected
 
 
@@ -35,16 +35,16 @@ def test_words_keep_what_names_contain(text: str, expected: list[str]) -> None:
         ("gpt-4", "ＧＰＴ－４"), ("gpt-4/aws", "gpt 4 (aws)"),
     ],
 )  # fmt: skip
-def test_spellings_of_one_name_are_one(one: str, other: str) -> None:
-    """Case, punctuation, Unicode forms and the usual aliases make no difference."""
-    assert spelling(one) == spelling(other)
+def test_spellings_of_one_name_are_equal(one: str, other: str) -> None:
+    """Case, punctuation, Unicode forms and common aliases make no difference."""
+    assert normalize_name(one) == normalize_name(other)
 
 
 @given(st.text(), st.text())
 def test_different_letters_are_different_names(one: str, other: str) -> None:
-    """Only punctuation is ignored: what is left of a name is stable and holds no separator."""
-    assert spelling(spelling(one)) == spelling(one)
-    assert not set(spelling(one + other)) & set("-_/. ")
+    """Only punctuation is ignored; normalizing is idempotent and leaves no separator."""
+    assert normalize_name(normalize_name(one)) == normalize_name(one)
+    assert not set(normalize_name(one + other)) & set("-_/. ")
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_different_letters_are_different_names(one: str, other: str) -> None:
     ],
 )
 def test_a_tier_is_named_only_where_one_is_meant(text: str, tiers: str) -> None:
-    """`budget` and `standard` are words, too."""
+    """`budget` and `standard` are also ordinary words."""
     assert " ".join(find_tiers(text)) == tiers
 
 
 def test_ids_are_not_read_out_of_ordinary_words_and_numbers() -> None:
-    """A user may be called like any word but the most ordinary; a number is an id only behind its kind."""
-    found = possible_ids(
+    """Ordinary words are no user ids; a number is an id only after its kind."""
+    found = candidate_ids(
         "Why is acme slow in the last 24 hours? See incident 42, request 7 and Req_aB3, 5 users."
     )
     assert {"acme", "42", "7", "Req_aB3"} <= found
@@ -85,7 +85,7 @@ def test_ids_are_not_read_out_of_ordinary_words_and_numbers() -> None:
 @pytest.mark.parametrize(
     "text", ["premium " * 600, "premium, " * 500, "a-" * 2000, "tier " * 800, "budget and " * 400]
 )
-def test_a_question_as_long_as_it_may_be_is_read_in_one_pass(text: str) -> None:
-    """4,000 characters of almost tiers end."""
+def test_the_longest_question_is_read_in_one_pass(text: str) -> None:
+    """4,000 characters of near-tiers terminate."""
     assert len(find_tiers(text)) <= 3
-    assert len(possible_ids(text)) <= 3
+    assert len(candidate_ids(text)) <= 3

@@ -1,4 +1,4 @@
-"""Names that nothing has: reported with what is spelled alike, and no ordinary word among them."""
+"""Unknown names are reported with similar known ones, and ordinary words never."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IDS = ["user_acme", "user_globex", "inc_0042", "inc_0043"]
 
 
 def unknown(text: str, *, understood: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """The unknown names of a text with what is near them."""
+    """Return the unknown names of a text with similar known ones."""
     return {name.name: name.near for name in unknown_names(text, understood, KNOWN, IDS)}
 
 
@@ -28,8 +28,8 @@ def unknown(text: str, *, understood: tuple[str, ...] = ()) -> dict[str, tuple[s
         ("inc_9999", None), ("req_3f8a", None),
     ],
 )  # fmt: skip
-def test_a_name_that_nothing_has_is_reported(word: str, near: str | None) -> None:
-    """Ids by their form, models by their family, others by what they resemble, which comes along."""
+def test_an_unknown_name_is_reported(word: str, near: str | None) -> None:
+    """Ids by form, models by family, others by resemblance, each with similar known names."""
     found = unknown(f"Why is {word} slow?")
     assert list(found) == [word]
     assert near is None or near in found[word]
@@ -47,17 +47,17 @@ def test_a_name_that_nothing_has_is_reported(word: str, near: str | None) -> Non
     ],
 )
 def test_ordinary_words_are_never_reported(text: str) -> None:
-    """Measures, versions, regions, dates, columns, addresses, and names that are known."""
+    """Measures, versions, regions, dates, columns, addresses and known names are not reported."""
     assert unknown(text) == {}
 
 
-def test_what_was_understood_is_not_reported() -> None:
-    """`gpt5` may be how somebody spells a deployment that was found."""
+def test_matched_words_are_not_reported() -> None:
+    """`gpt5` may be a spelling of a deployment that was found."""
     assert unknown("gpt5 is slow", understood=("gpt5",)) == {}
 
 
 def test_only_ids_are_compared_with_ids() -> None:
-    """A model is near to models, a user to users; known names come first, and three at the most."""
+    """Models resemble models, users users; known names come first, at most three."""
     assert all(not near.startswith(("user_", "inc_")) for near in unknown("gpt-5")["gpt-5"])
     assert len(unknown("user_acm")["user_acm"]) <= 3
 
@@ -65,15 +65,15 @@ def test_only_ids_are_compared_with_ids() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text() | st.lists(st.sampled_from([*KNOWN, *IDS, "gpt-5", "a/1", "x_1", "req-1"])).map(" ".join))
 def test_any_text(text: str) -> None:
-    """What is reported stands in the text, is unknown, and is not endless."""
+    """What is reported occurs in the text, is unknown, and is limited in number."""
     found = unknown(text)
     assert found.keys() <= set(words_of(text))
     assert not {name.casefold() for name in found} & {name.casefold() for name in [*KNOWN, *IDS]}
     assert len(found) <= MAX_UNKNOWN_NAMES
 
 
-def test_a_question_full_of_names_is_not_compared_without_end() -> None:
-    """Hundreds of look-alikes against ten thousand ids: only the first few are looked up."""
+def test_the_number_of_comparisons_is_limited() -> None:
+    """Of hundreds of look-alikes against ten thousand ids only the first few are compared."""
     ids = [f"user_{number:05}" for number in range(10_000)]
     words = " ".join(f"user_x{number}" for number in range(400))
     assert len(unknown_names(words, (), KNOWN, ids)) == MAX_UNKNOWN_NAMES
@@ -83,5 +83,5 @@ def test_a_question_full_of_names_is_not_compared_without_end() -> None:
     ("word", "is_id"), [("user_a", True), ("inc-7", True), ("user-made", False), ("user_id", False)]
 )
 def test_the_form_of_an_id(word: str, is_id: bool) -> None:
-    """A prefix with an underscore, or with a hyphen and a digit."""
+    """An id has a prefix with an underscore, or with a hyphen and a digit."""
     assert looks_like_id(word) is is_id

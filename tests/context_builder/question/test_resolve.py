@@ -1,4 +1,4 @@
-"""The resolver: names and times become ids and a window, as of the moment asked about. Law 10."""
+"""Law 10: names and times become ids and a window as of the moment asked about, or a clear error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from context_builder.question.request import (
     UnknownName,
 )
 from context_builder.question.resolve import resolve
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +24,7 @@ BUDGET = 4_000
 
 
 async def resolved(gateway: Gateway, question: str = "What is down?", **values: Any) -> ContextRequest:
-    """A question asked at NOON."""
+    """Resolve a question at NOON."""
     async with gateway.database.read() as session:
         return await resolve(
             QuestionInput(question=question, **values),
@@ -35,7 +35,7 @@ async def resolved(gateway: Gateway, question: str = "What is down?", **values: 
 
 
 async def refused(gateway: Gateway, question: Any = "What is down?", **values: Any) -> str:
-    """What a question is refused with."""
+    """Return the error message of a question."""
     with pytest.raises(QuestionError) as caught:
         await resolved(gateway, question, **values)
     message = str(caught.value)
@@ -45,7 +45,7 @@ async def refused(gateway: Gateway, question: Any = "What is down?", **values: A
 
 
 async def small_world(gateway: Gateway) -> None:
-    """Deployments, users, incidents and requests, some of which came only an hour ago."""
+    """Create deployments, users, incidents and requests, some only an hour ago."""
     await gateway.deployment("gpt-4/aws", "gpt-4/gcp", "llama-70b/k8s")
     await gateway.deployment("mistral/aws", created_at=NOON - HOUR)
     await gateway.user("user_acme")
@@ -75,15 +75,15 @@ async def small_world(gateway: Gateway) -> None:
     ],
 )
 async def test_names_in_the_question_become_the_scope(gateway: Gateway, question: str, labels: str) -> None:
-    """In any usual spelling; an incident brings the deployment that it hit, unless another is named."""
+    """In any usual spelling; an incident adds the deployment it affected, unless another is named."""
     await small_world(gateway)
     request = await resolved(gateway, question)
     assert ", ".join(request.scope.labels) == labels
     assert request.unknown_names == ()
 
 
-async def test_ids_and_labels_belong_together(gateway: Gateway) -> None:
-    """The scope holds the database's own ids."""
+async def test_ids_match_labels(gateway: Gateway) -> None:
+    """The scope has the database's own ids."""
     await small_world(gateway)
     scope = (await resolved(gateway, "gpt-4/gcp for user_acme and budget users")).scope
     assert scope.deployment_ids == (gateway.deployments["gpt-4/gcp"],)
@@ -92,8 +92,8 @@ async def test_ids_and_labels_belong_together(gateway: Gateway) -> None:
     assert (scope.incident_ids, scope.request_ids) == ((), ())
 
 
-async def test_what_came_later_does_not_exist_yet(gateway: Gateway) -> None:
-    """As of a past moment later deployments, users, incidents and requests are unknown."""
+async def test_later_names_are_unknown(gateway: Gateway) -> None:
+    """As of a past moment, later deployments, users, incidents and requests are unknown."""
     await small_world(gateway)
     question = "mistral, gpt-4/gcp, late, inc_42, Req_aB3"
     later = await resolved(gateway, question, as_of=NOON - MINUTE)
@@ -101,12 +101,12 @@ async def test_what_came_later_does_not_exist_yet(gateway: Gateway) -> None:
     earlier = await resolved(gateway, question, as_of=NOON - 3 * HOUR)
     assert earlier.scope.labels == ("deployment gpt-4/gcp",)
     assert [name.name for name in earlier.unknown_names] == ["inc_42", "Req_aB3"]
-    assert not earlier.live
+    assert not earlier.is_now
     assert earlier.as_of == NOON - 3 * HOUR
 
 
-async def test_unknown_names_come_with_near_ones(gateway: Gateway) -> None:
-    """A slip of the pen in a user, an incident or a model is reported with what may have been meant."""
+async def test_unknown_names_have_suggestions(gateway: Gateway) -> None:
+    """A misspelled user, incident or model is reported with similar known names."""
     await small_world(gateway)
     unknown = (await resolved(gateway, "Is user_acmee slow on gpt-5 since inc_43?")).unknown_names
     assert [(name.name, name.near[0]) for name in unknown] == [
@@ -116,17 +116,16 @@ async def test_unknown_names_come_with_near_ones(gateway: Gateway) -> None:
     ]
 
 
-async def test_an_asker_who_is_not_known_is_said(gateway: Gateway) -> None:
-    """Nobody is refused for it, but the prompt tells."""
+async def test_an_unknown_asking_user_is_reported(gateway: Gateway) -> None:
+    """The question is answered nevertheless."""
     await small_world(gateway)
-    assert (await resolved(gateway, asker="user_acme")).unknown_names == ()
-    nobody = await resolved(gateway, asker="user_nobody")
+    assert (await resolved(gateway, asked_by="user_acme")).unknown_names == ()
+    nobody = await resolved(gateway, asked_by="user_nobody")
     assert nobody.unknown_names == (UnknownName("user_nobody"),)
-    assert nobody.asker == "user_nobody"
 
 
-async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
-    """Names in the text are then not looked up; what is given restricts together."""
+async def test_an_explicit_scope_overrides_the_text(gateway: Gateway) -> None:
+    """Names in the text are ignored; the given fields restrict together."""
     await small_world(gateway)
     given = ScopeNames(models=("gpt-4",), backends=("aws", "k8s"), tiers=("premium",), users=("user_acme",))
     request = await resolved(gateway, "llama and gpt-5 for budget users", scope=given)
@@ -141,31 +140,31 @@ async def test_a_given_scope_wins_over_the_question(gateway: Gateway) -> None:
     [
         (
             {"deployments": ("gpt-4/azure",)},
-            "deployment 'gpt-4/azure' is not known; known are for example gpt-4/aws",
+            "deployment 'gpt-4/azure' is not known; known names include gpt-4/aws",
         ),
-        ({"models": ("gpt",)}, "model 'gpt' is not known; known are for example gpt-4"),
-        ({"backends": ("xyz",)}, "backend 'xyz' is not known; known are for example aws, gcp, k8s"),
-        ({"tiers": ("gold",)}, "tier 'gold' is not known; known are for example budget, premium, standard"),
-        ({"users": ("acme",)}, "user 'acme' is not known; known are for example user_acme"),
+        ({"models": ("gpt",)}, "model 'gpt' is not known; known names include gpt-4"),
+        ({"backends": ("xyz",)}, "backend 'xyz' is not known; known names include aws, gcp, k8s"),
+        ({"tiers": ("gold",)}, "tier 'gold' is not known; known names include budget, premium, standard"),
+        ({"users": ("acme",)}, "user 'acme' is not known; known names include user_acme"),
         ({"users": ("USER_ACME",)}, "user 'USER_ACME' is not known"),
-        ({"incidents": ("inc_43",)}, "incident 'inc_43' is not known; known are for example inc_42"),
+        ({"incidents": ("inc_43",)}, "incident 'inc_43' is not known; known names include inc_42"),
         ({"models": ("llama-70b",), "backends": ("aws",)}, "no deployment has all of the given"),
         ({"users": ("",)}, "user '' cannot be a name"),
-        ({"users": ("a\x00b",)}, r"user 'a\x00b' cannot be a name; accepted are 1 to 200 characters"),
+        ({"users": ("a\x00b",)}, r"user 'a\x00b' cannot be a name; use 1 to 200 characters"),
         ({"users": ("\ud800",)}, "cannot be a name"),
         ({"users": ("x" * 100_000,)}, "cannot be a name"),
-        ({"users": ("x",) * (MAX_NAMES + 1)}, "the scope names 101 users; at most 100 are accepted"),
+        ({"users": ("x",) * (MAX_NAMES + 1)}, "the scope has 101 users; at most 100 are accepted"),
     ],
 )
 async def test_a_given_name_must_be_known(gateway: Gateway, scope: dict[str, Any], message: str) -> None:
-    """Law 10: exactly as it is spelled, and the error says what is."""
+    """Law 10: exactly as spelled; the error suggests known names."""
     await small_world(gateway)
     assert message in await refused(gateway, scope=ScopeNames(**scope))
 
 
 async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
-    """Law 10: the error does not offer what is not there."""
-    assert "none is known yet" in await refused(gateway, scope=ScopeNames(users=("user_acme",)))
+    """Law 10: the error suggests nothing that does not exist."""
+    assert "none exist yet" in await refused(gateway, scope=ScopeNames(users=("user_acme",)))
     assert (await resolved(gateway, "gpt-4 for user_acme")).scope.labels == ()
 
 
@@ -174,8 +173,8 @@ async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
     [
         ("", "the question is empty; ask for example"),
         (" \n\t ", "the question is empty"),
-        ("?!", "the question holds no word; ask for example"),
-        ("\u200b\u202e", "the question holds no word"),
+        ("?!", "the question contains no words; ask for example"),
+        ("\u200b\u202e", "the question contains no words"),
         (
             "x" * 100_000,
             f"the question has 100,000 characters; at most {MAX_QUESTION_CHARACTERS:,} are accepted",
@@ -183,20 +182,18 @@ async def test_in_an_empty_gateway_nothing_is_known(gateway: Gateway) -> None:
         ("what\x00?", "control character U+0000 at position 4"),
         ("is \ud800 up", "control character U+D800 at position 3"),
         ("a\x1b[31m", "control character U+001B"),
-        (None, "a question is text, not NoneType"),
-        (b"What?", "a question is text, not bytes"),
-        (42, "a question is text, not int"),
+        (None, "a question must be text, not NoneType"),
+        (b"What?", "a question must be text, not bytes"),
+        (42, "a question must be text, not int"),
     ],
 )
-async def test_a_question_that_cannot_be_used_is_refused(
-    gateway: Gateway, question: Any, message: str
-) -> None:
-    """Law 10: with one line that names what is wrong, before the database is asked."""
+async def test_an_invalid_question_is_rejected(gateway: Gateway, question: Any, message: str) -> None:
+    """Law 10: with one line that names the problem, before the database is read."""
     assert message in await refused(gateway, question)
 
 
-async def test_outer_white_space_is_no_part_of_the_question() -> None:
-    """Lines and tabs inside may be."""
+async def test_surrounding_white_space_is_stripped() -> None:
+    """Line breaks and tabs inside the question are allowed."""
     assert check_question("  What\n\tis down?\r\n") == "What\n\tis down?"
 
 
@@ -208,7 +205,7 @@ EAST = timezone(timedelta(hours=5, minutes=30))
     [
         (
             {"as_of": NOON.replace(tzinfo=None)},
-            "as_of 2026-03-10T12:00:00 has no time zone; write for example 2026-",
+            "as_of 2026-03-10T12:00:00 has no time zone; use for example 2026-",
         ),
         ({"since": NOON.replace(tzinfo=None)}, "since 2026-03-10T12:00:00 has no time zone"),
         (
@@ -218,35 +215,35 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         ({"until": NOON + DAY}, "until 2026-03-11T12:00:00+00:00 is in the future"),
         (
             {"as_of": datetime(1, 1, 1, tzinfo=EAST)},
-            "as_of 0001-01-01T00:00:00+05:30 is too early; accepted are",
+            "as_of 0001-01-01T00:00:00+05:30 is too early; use a time from",
         ),
         ({"since": datetime(1, 1, 1, tzinfo=UTC)}, "since 0001-01-01T00:00:00+00:00 is too early"),
         (
             {"since": NOON - HOUR, "until": NOON - HOUR},
-            "is empty; since must be before until and before as_of",
+            "is empty; since must be at least a minute before",
         ),
         (
             {"since": NOON - HOUR, "until": NOON - 2 * HOUR},
             "the window from 2026-03-10T11:00:00+00:00 to 2026-03-",
         ),
         ({"since": NOON - HOUR, "as_of": NOON - 2 * HOUR}, "is empty"),
-        ({"since": NOON}, "by a minute at least"),
-        ({"token_budget": 499}, "a token budget of 499 cannot be used; accepted are 500 to 1,000,000"),
-        ({"token_budget": -1}, "a token budget of -1 cannot be used"),
-        ({"token_budget": 10**9}, "a token budget of 1,000,000,000 cannot be used"),
-        ({"asker": "user\x00"}, r"user 'user\x00' cannot be a name"),
-        ({"asker": " "}, "user ' ' cannot be a name"),
+        ({"since": NOON}, "at least a minute before"),
+        ({"token_budget": 499}, "a token budget of 499 is out of range; use 500 to 1,000,000"),
+        ({"token_budget": -1}, "a token budget of -1 is out of range"),
+        ({"token_budget": 10**9}, "a token budget of 1,000,000,000 is out of range"),
+        ({"asked_by": "user\x00"}, r"user 'user\x00' cannot be a name"),
+        ({"asked_by": " "}, "user ' ' cannot be a name"),
     ],
 )
-async def test_an_argument_that_cannot_be_used_is_refused(
+async def test_an_invalid_argument_is_rejected(
     gateway: Gateway, values: dict[str, Any], message: str
 ) -> None:
-    """Law 10: naive, future, ancient and empty windows, budgets and askers, each named with its value."""
+    """Law 10: invalid times, windows, budgets and users are rejected, each named with its value."""
     assert message in await refused(gateway, **values)
 
 
 async def test_windows_come_from_arguments_first(gateway: Gateway) -> None:
-    """Whole UTC minutes, not after as_of; arguments win over the text, the text over the last 24 hours."""
+    """Whole UTC minutes up to as_of; arguments override the text, the text overrides the last 24 hours."""
     given = await resolved(gateway, "since Tuesday", since=(NOON - 90 * MINUTE).astimezone(EAST))
     assert (given.window.start, given.window.end) == (NOON - 90 * MINUTE, NOON)
     assert given.window.start.tzinfo is UTC
@@ -260,8 +257,8 @@ async def test_windows_come_from_arguments_first(gateway: Gateway) -> None:
     assert (await resolved(gateway)).window.length == DAY
 
 
-async def test_a_question_about_everything_resolves_in_time(gateway: Gateway) -> None:
-    """The longest question, full of look-alikes, against hundreds of deployments and users."""
+async def test_the_hardest_question_resolves(gateway: Gateway) -> None:
+    """The longest question, full of look-alikes, resolves against hundreds of deployments and users."""
     await gateway.deployment(*(f"model-{number}/cloud-{number % 20}" for number in range(300)))
     for number in range(30):
         await gateway.user(f"user_{number:03}")

@@ -1,4 +1,4 @@
-"""Times in questions: exact windows, and never an error or an empty window."""
+"""Times in questions become exact windows, never an error or an empty window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.question.time_phrases import EARLIEST, find_window, whole_minutes
+from context_builder.question.time_phrases import MIN_TIME, find_window, floor_to_minute
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NEW_YEAR = datetime(2027, 1, 1, 0, 40, tzinfo=UTC)
@@ -16,7 +16,7 @@ LEAP_DAY = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 
 
 def window(question: str, as_of: datetime = FRIDAY) -> str:
-    """The window as `MM-DD HH:MM to MM-DD HH:MM`, with the year where it is another."""
+    """Return the window as `MM-DD HH:MM to MM-DD HH:MM`, with the year if it is another."""
     found = find_window(question, as_of)
 
     def written(moment: datetime) -> str:
@@ -115,7 +115,7 @@ def test_a_phrase_is_one_exact_window(question: str, expected: str) -> None:
         "10 requests", "3/4 of them", "until it broke", "by monthly cost",
     ],
 )  # fmt: skip
-def test_what_is_no_time_is_not_read_as_one(question: str) -> None:
+def test_other_words_are_not_read_as_times(question: str) -> None:
     """Numbers, versions and ambiguous words leave the last 24 hours."""
     assert window(question) == DEFAULT
     assert find_window(question, FRIDAY).origin == "the last 24 hours, since the question names no time"
@@ -133,11 +133,11 @@ def test_what_is_no_time_is_not_read_as_one(question: str) -> None:
         ("14:00 Nowhere/Land", "14:00 Nowhere/Land"),
     ],
 )
-def test_a_time_that_cannot_be_read_is_named(question: str, phrase: str) -> None:
-    """Law 10: the window says which phrase was of no use, and falls back to the last 24 hours."""
+def test_an_unreadable_time_is_named(question: str, phrase: str) -> None:
+    """Law 10: the window's origin names the phrase, and the last 24 hours apply."""
     found = find_window(question, FRIDAY)
     assert window(question) == DEFAULT
-    assert f"since “{phrase}” cannot be read as a time before" in found.origin
+    assert f"since “{phrase}” is no clear time before" in found.origin
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_time_that_cannot_be_read_is_named(question: str, phrase: str) -> None
     ],
 )
 def test_the_origin_is_the_phrase_and_nothing_more(question: str, origin: str) -> None:
-    """The reader sees which words were taken for the time."""
+    """The reader sees which words were read as the time."""
     assert find_window(question, FRIDAY).origin == origin
 
 
@@ -176,7 +176,7 @@ def test_the_origin_is_the_phrase_and_nothing_more(question: str, origin: str) -
     ],
 )
 def test_years_and_months_end(question: str, as_of: datetime, expected: str) -> None:
-    """New Year, leap days and months of any length."""
+    """New Year, leap days and months of any length are handled."""
     assert window(question, as_of) == expected
 
 
@@ -185,7 +185,7 @@ def test_years_and_months_end(question: str, as_of: datetime, expected: str) -> 
 )
 @pytest.mark.parametrize("offset", [-11, 0, 5.5, 14])
 def test_the_zone_of_as_of_does_not_matter(question: str, offset: float) -> None:
-    """The same instant written in another zone gives the same window: days are UTC days."""
+    """The same instant in another zone gives the same window: days are UTC days."""
     elsewhere = FRIDAY.astimezone(timezone(timedelta(hours=offset)))
     assert find_window(question, elsewhere) == find_window(question, FRIDAY)
 
@@ -210,10 +210,10 @@ moments = st.datetimes(
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(), moments)
 def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
-    """Never an error: start before end, end not after as_of, whole UTC minutes, at any moment of any year."""
+    """Never an error: start before end, end not after as_of, whole UTC minutes, in any year."""
     found = find_window(question, as_of)
     assert found.start < found.end <= as_of
-    assert (found.start, found.end) == (whole_minutes(found.start), whole_minutes(found.end))
+    assert (found.start, found.end) == (floor_to_minute(found.start), floor_to_minute(found.end))
     assert found.start.tzinfo is found.end.tzinfo is UTC
     assert "\n" not in found.origin
 
@@ -221,9 +221,9 @@ def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
 @pytest.mark.parametrize(
     "question", ["last 9999 weeks", "last 9999 years", "since 0001-01-01", "since 1492-10-12"]
 )
-def test_no_window_begins_before_there_were_computers(question: str) -> None:
-    """The 7 days before a window, to which sources compare it, exist as well."""
-    assert find_window(question, FRIDAY).start == EARLIEST
+def test_no_window_starts_before_1970(question: str) -> None:
+    """The 7 days before a window, its baseline, exist as well."""
+    assert find_window(question, FRIDAY).start == MIN_TIME
 
 
 HOSTILE = [
@@ -235,5 +235,5 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_hostile_question_is_read_in_one_pass(piece: str) -> None:
-    """100 kB of almost times ends with a window."""
+    """100 kB of near-times end with a window."""
     assert find_window(piece * (100_000 // len(piece)), FRIDAY).end <= FRIDAY

@@ -1,4 +1,4 @@
-"""Topics by the words of a question."""
+"""Topics are found by the words of a question."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.question.request import Topic
-from context_builder.question.topics import GENERAL, topics_of
+from context_builder.question.topics import DEFAULT_TOPICS, topics_of
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_words_name_topics(question: str, topics: str) -> None:
 @pytest.mark.parametrize(
     "question", ["Hello?", "Tell me about gpt-4/aws", "¿Qué pasa?", "uphold downtown scoreless", "健康吗"]
 )
-def test_a_question_without_such_words_is_about_everything_urgent(question: str) -> None:
+def test_a_question_without_topic_words_has_the_default_topics(question: str) -> None:
     """Is anything wrong right now?"""
-    assert topics_of(question) == GENERAL
+    assert topics_of(question) == DEFAULT_TOPICS
 
 
 @given(st.text())
-def test_any_question_is_about_something(question: str) -> None:
-    """No text raises or leaves a question without a topic."""
+def test_every_question_has_a_topic(question: str) -> None:
+    """No text raises or has no topic."""
     found = topics_of(question)
     assert found
     assert found <= frozenset(Topic)

@@ -1,4 +1,4 @@
-"""What several tests of sources take for granted."""
+"""Fixtures of the source tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from context_builder.exploration.exploration import Exploration, Onset
 from context_builder.question.request import ContextRequest
-from support.gateway import HOUR, NOON
+from tests.support.gateway import HOUR, NOON
 
 
 @pytest.fixture
 def onset(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """Exploration finds that what is asked about began two hours before NOON."""
+    """Exploration finds an onset two hours before NOON."""
     began = NOON - 2 * HOUR
 
     async def found(_self: Exploration, _request: ContextRequest) -> Onset:

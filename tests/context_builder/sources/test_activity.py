@@ -1,4 +1,4 @@
-"""A user's activity: who he is, what he did until the moment, and how much he sent against before."""
+"""User activity: profile, actions up to the moment, and requests compared with the baseline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.activity import MAX_ACTIONS, MAX_USERS, source
 from models import UserAction
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -21,17 +21,17 @@ def of_kind(section: Section, kind: str) -> list[str]:
 
 
 async def test_only_a_user_who_is_asked_about_is_told_of(gateway: Gateway) -> None:
-    """Without a user in scope nothing is read; one who joined later is not known."""
+    """Without a user in scope nothing is read; a user who joined later is unknown."""
     await people(gateway)
     section = await gateway.read(source)
-    assert (section.status, section.header) == (Status.EMPTY, "no user is asked about")
+    assert (section.status, section.header) == (Status.EMPTY, "no user in scope")
     late = await gateway.user("user_late", created_at=NOON + SECOND)
     section = await gateway.read(source, asking(user_ids=(late,)))
     assert (section.status, section.facts) == (Status.EMPTY, ())
 
 
 async def test_profile_and_actions_until_the_moment(gateway: Gateway) -> None:
-    """Actions of the window come before older ones; none of later, none of another user."""
+    """Actions in the window come first; later ones and those of other users are left out."""
     await gateway.user("user_b")
     me = await gateway.user("user_a", name="Ann A.", role="admin")
     other = gateway.id_of("user_b")[0]
@@ -55,7 +55,7 @@ async def test_profile_and_actions_until_the_moment(gateway: Gateway) -> None:
 
 
 async def test_what_he_sent_is_compared_with_before(gateway: Gateway) -> None:
-    """Exact requests and cost of the window, an hour's share of both, failures by code, then deployments."""
+    """Requests, cost, hourly rates, failures by code and deployments are exact."""
     await people(gateway)
     recent = [NOON - n * 10 * MINUTE for n in range(1, 49)]
     await gateway.send(*recent, cost_usd=Decimal("0.50"))
@@ -84,7 +84,7 @@ async def test_what_he_sent_is_compared_with_before(gateway: Gateway) -> None:
 
 
 async def test_silence_is_told(gateway: Gateway) -> None:
-    """A user who sent nothing has a fact that says so, beside what he used to send."""
+    """A user without requests has a fact that says so and shows the baseline."""
     await people(gateway)
     await gateway.send(NOON - 2 * DAY)
     section = await gateway.read(source, asking(user_ids=gateway.id_of("user_a")))
@@ -93,16 +93,16 @@ async def test_silence_is_told(gateway: Gateway) -> None:
 
 
 async def test_a_tier_of_later_is_a_gap(gateway: Gateway) -> None:
-    """Law 3: the tier that was overwritten is not known, and the one of later is not shown."""
+    """Law 3: an overwritten tier is unknown, and the later one is not shown."""
     me = await gateway.user("user_a", "budget", updated_at=NOON + SECOND)
     section = await gateway.read(source, asking(user_ids=(me,)))
-    assert "tier not known for this moment" in of_kind(section, "user profiles")[0]
+    assert "tier unknown at this moment" in of_kind(section, "user profiles")[0]
     assert section.gaps == ("the tier at this moment of user_a: tier or budget changed later",)
     assert "tier budget" not in str(section)
 
 
 async def test_a_busy_user_stays_bounded(gateway: Gateway) -> None:
-    """However much many users did, actions and users told of are few, and the rest is counted."""
+    """Actions and users shown are bounded, and the rest is counted."""
     ids = [await gateway.user(f"user_{number}") for number in range(MAX_USERS + 2)]
     await gateway.add(
         *(
@@ -114,5 +114,5 @@ async def test_a_busy_user_stays_bounded(gateway: Gateway) -> None:
     )
     section = await gateway.read(source, asking(user_ids=tuple(ids)))
     assert len(of_kind(section, "user actions")) == MAX_ACTIONS
-    assert "activity of 2 more users who are asked about" in section.gaps
+    assert "activity of 2 more users in scope" in section.gaps
     assert all(len(fact.text) < 600 and 0 <= fact.importance <= 1 for fact in section.facts)

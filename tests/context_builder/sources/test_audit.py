@@ -1,4 +1,4 @@
-"""Audit events: who did what, once for each thing done."""
+"""Audit events: who did what, each action once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from context_builder.source import Status
 from context_builder.sources import config as config_source
 from context_builder.sources import jobs as jobs_source
-from context_builder.sources.audit import MOST, NEWEST, source
+from context_builder.sources.audit import MAX_EVENTS_READ, MAX_FACTS, source
 from models import AuditEvent
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import audit, config, flood, job
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import audit, config, flood, job
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
 
 
 async def test_what_is_alike_is_told_once(gateway: Gateway) -> None:
-    """Who did what to what, how often and when; another detail is another fact."""
+    """A fact shows actor, action, target, count and time; another detail is another fact."""
     await gateway.add(
         *(audit("key.list", NOON - n * HOUR, actor="cron") for n in range(1, 5)),
         audit("key.revoke", NOON - 30 * MINUTE, detail="leaked"),
@@ -45,7 +45,7 @@ async def test_what_is_alike_is_told_once(gateway: Gateway) -> None:
 async def test_a_recorded_change_carries_its_key_and_comes_last(
     gateway: Gateway, after: timedelta, target: str, same: bool
 ) -> None:
-    """So that packing shows the change itself, once, even where the minute turned in between."""
+    """An event carries the key of the change it records, even across a full minute, and comes last."""
     await gateway.add(
         config(at=NOON - HOUR + 50 * SECOND),
         audit("config.update", NOON - HOUR + 50 * SECOND + after, target=target),
@@ -59,7 +59,7 @@ async def test_a_recorded_change_carries_its_key_and_comes_last(
 
 
 async def test_a_recorded_job_carries_its_key(gateway: Gateway) -> None:
-    """Its creation is the same fact; what is done to it later is not."""
+    """The creation of a job carries its key; later actions on it do not."""
     await gateway.add(job(), audit("rollout.start", NOON - HOUR + SECOND), audit("job.cancel", NOON - MINUTE))
     (started,) = (await gateway.read(jobs_source.source)).facts
     keys = {fact.text.split(" ")[2]: fact.key for fact in (await gateway.read(source)).facts}
@@ -67,7 +67,7 @@ async def test_a_recorded_job_carries_its_key(gateway: Gateway) -> None:
 
 
 async def test_a_change_of_later_is_not_yet_recorded(gateway: Gateway) -> None:
-    """Law 6: what comes seconds after `as_of` does not change what is told."""
+    """Law 6: changes seconds after `as_of` do not affect the facts."""
     await gateway.add(audit("config.update", NOON - SECOND))
     moment = asking(NOON, until=NOON)
     before = await gateway.read(source, moment)
@@ -77,7 +77,7 @@ async def test_a_change_of_later_is_not_yet_recorded(gateway: Gateway) -> None:
 
 
 async def test_a_flood_is_counted(gateway: Gateway) -> None:
-    """Only the newest are read; facts stay bounded."""
+    """Only the newest events are read, and facts are bounded."""
     await flood(
         gateway,
         AuditEvent,
@@ -90,15 +90,15 @@ async def test_a_flood_is_counted(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert section.header.startswith("3,000 audit events")
     assert section.header.endswith(
-        f"only the newest {NEWEST} were read; {NEWEST} different ones, {MOST} are listed"
+        f"only the newest {MAX_EVENTS_READ} were read; {MAX_EVENTS_READ} distinct, {MAX_FACTS} listed"
     )
     assert section.facts[0].text.startswith("user_0 did")
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= NEWEST + 5
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_EVENTS_READ + 5
 
 
 async def test_no_events_is_empty(gateway: Gateway) -> None:
-    """Those of the day before yesterday are too old."""
+    """Rows of the day before yesterday are too old."""
     await gateway.add(audit(at=NOON - DAY - SECOND))
     section = await gateway.read(source)
     assert section.status is Status.EMPTY

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from context_builder.question.request import Window
 from context_builder.source import Section, Status
-from context_builder.sources.budgets import MOST, source
+from context_builder.sources.budgets import MAX_FACTS, source
 from context_builder.text.formatting import format_dollars, format_percent
 from models import User
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -32,7 +32,7 @@ async def spend(gateway: Gateway, user: str, *amounts: str, at: datetime = NOON 
 
 
 async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> None:
-    """Over, exactly at it, near it and far from it are told apart, in the header, too."""
+    """Over, at, near and far from the budget are distinguished, also in the header."""
     await gateway.deployment()
     for name, amount in (("over", "1.5"), ("at", "1"), ("near", "0.8"), ("far", "0.3"), ("none", "0")):
         await gateway.user(f"user_{name}", daily_budget_usd=Decimal(1))
@@ -40,7 +40,7 @@ async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> Non
     section = await gateway.read(source)
     assert section.header == (
         "5 users with a daily budget, $3.60 spent since midnight; 1 over budget, 2 near it, "
-        "2 projected to pass it today"
+        "2 projected to exceed it"
     )
     day = [text.partition(" (premium): ")[::2] for text in texts(section)]
     assert day == [
@@ -56,7 +56,7 @@ async def test_those_nearest_to_their_budget_come_first(gateway: Gateway) -> Non
 @given(st.integers(60, 9 * 24 * 60), st.integers(0, 59))
 @settings(max_examples=25, deadline=None)
 async def test_every_amount_is_that_of_the_requests_sent(busy: Gateway, back: int, seconds: int) -> None:
-    """At any moment: since the last midnight UTC, up to the minute that the moment lies in."""
+    """Spending counts from the last midnight UTC up to the minute of the moment."""
     as_of = NOON - back * MINUTE + timedelta(seconds=seconds)
     section = await busy.read(source, asking(as_of))
     midnight = as_of.replace(hour=0, minute=0, second=0)
@@ -98,7 +98,7 @@ async def test_every_amount_is_that_of_the_requests_sent(busy: Gateway, back: in
 async def test_a_day_begins_at_midnight_utc(
     gateway: Gateway, as_of: datetime, spent: str, projected: str | None
 ) -> None:
-    """What was spent before is of yesterday, and nothing is projected from less than an hour."""
+    """Spend before midnight belongs to yesterday, and less than an hour is not projected."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal(100))
     await spend(gateway, "user_a", "5", at=MIDNIGHT - 2 * MINUTE)
@@ -111,7 +111,7 @@ async def test_a_day_begins_at_midnight_utc(
 
 
 async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gateway: Gateway) -> None:
-    """No share of nothing is computed; who spends against zero is over and comes first."""
+    """A budget of zero has no share; a user who spends against it is over and comes first."""
     await gateway.deployment()
     for name, budget in (("idle", "0"), ("busy", "0"), ("rich", "1")):
         await gateway.user(f"user_{name}", daily_budget_usd=Decimal(budget))
@@ -119,7 +119,7 @@ async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gat
     await spend(gateway, "user_rich", "5")
     section = await gateway.read(source)
     assert "1 over budget" not in section.header
-    assert "; 2 over budget, 0 near it, 0 projected to pass it today" in section.header
+    assert "; 2 over budget, 0 near it, 0 projected to exceed it" in section.header
     assert [text.split(";")[0] for text in texts(section)] == [
         "user_busy (premium): $0.000000001 of $0.00 spent today, OVER by $0.000000001",
         "user_rich (premium): $5.00 of $1.00 spent today (500.0 %), OVER by $4.00",
@@ -128,7 +128,7 @@ async def test_a_budget_of_zero_is_passed_by_any_spending_and_by_none_is_not(gat
 
 
 async def test_users_without_a_budget_are_left_out(gateway: Gateway) -> None:
-    """They have nothing to be over; when there are no others the section is empty."""
+    """Users without a budget are left out; without others the section is empty."""
     await gateway.deployment()
     await gateway.user()
     await spend(gateway, "user_a", "5")
@@ -139,7 +139,7 @@ async def test_users_without_a_budget_are_left_out(gateway: Gateway) -> None:
 
 
 async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> None:
-    """Whatever changed, and even where it was taken away: the budget then is not known."""
+    """A budget that changed or was removed later is unknown."""
     await gateway.deployment()
     for name in ("a", "b", "c", "d"):
         await gateway.user(f"user_{name}", "premium", daily_budget_usd=Decimal(1))
@@ -149,7 +149,7 @@ async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> 
     await gateway.change(User, "user_a", daily_budget_usd=Decimal(77), updated_at=NOON + HOUR)
     await gateway.change(User, "user_b", daily_budget_usd=None, updated_at=NOON + HOUR)
     await gateway.change(User, "user_c", tier="standard", updated_at=NOON + HOUR)
-    gap = "tier and budget at this moment of {} who were changed later"
+    gap = "tier and budget at this moment of {} changed later"
     for scope, known, changed in (
         ({}, ["user_d"], "3 users"),
         ({"tiers": ("premium",)}, ["user_d"], "3 users"),
@@ -163,7 +163,7 @@ async def test_a_budget_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> 
 
 
 async def test_only_users_in_scope_are_told(gateway: Gateway) -> None:
-    """Named users and named tiers add up; nobody else's spending is in the total."""
+    """Named users and tiers are combined; nobody else's spend is in the total."""
     await gateway.deployment()
     for name, tier in (("a", "premium"), ("b", "standard"), ("c", "budget")):
         await gateway.user(f"user_{name}", tier, daily_budget_usd=Decimal(10))
@@ -176,7 +176,7 @@ async def test_only_users_in_scope_are_told(gateway: Gateway) -> None:
 
 
 async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gateway) -> None:
-    """Facts stay bounded, totals do not, and equal shares come in one order on both databases."""
+    """Facts are bounded, totals are complete, and ties have one order."""
     await gateway.deployment()
     async with gateway.database.write() as session:
         rows = [
@@ -198,17 +198,20 @@ async def test_very_many_users_are_counted_and_the_nearest_listed(gateway: Gatew
     section = await gateway.read(source)
     assert section.header == (
         f"1,000 users with a daily budget, $0.000000270 spent since midnight; 0 over budget, 0 near it, "
-        f"0 projected to pass it today; the {MOST} who used most of it are listed"
+        f"0 projected to exceed it; the top {MAX_FACTS} by share used are listed"
     )
-    assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MOST])
+    assert [text.split(" ")[0] for text in texts(section)] == sorted(spenders[:MAX_FACTS])
     await gateway.user("user_frozen", daily_budget_usd=Decimal(0))
     await spend(gateway, "user_frozen", "0.01")
     section = await gateway.read(source)
-    assert [text.split(" ")[0] for text in texts(section)] == ["user_frozen", *sorted(spenders[: MOST - 1])]
+    assert [text.split(" ")[0] for text in texts(section)] == [
+        "user_frozen",
+        *sorted(spenders[: MAX_FACTS - 1]),
+    ]
 
 
 async def test_spending_of_millions_does_not_overflow(gateway: Gateway) -> None:
-    """Nano-dollars times the seconds of a day pass 64 bits from a hundred thousand dollars on."""
+    """Projections do not overflow 64 bits for large budgets."""
     await gateway.deployment()
     await gateway.user(daily_budget_usd=Decimal(400_000_000))
     await spend(gateway, "user_a", "250000000.5")

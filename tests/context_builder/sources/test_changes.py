@@ -1,4 +1,4 @@
-"""Onsets lie where troubles were planted, and beside them what happened then, and nothing later."""
+"""Onsets are where faults were planted, with the events near them and nothing later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from context_builder.sources.changes import MAX_EVENTS, source
 from context_builder.text.formatting import format_time
 from models import FAILED_STATUSES
 from models.database import Database
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     PER_HOUR,
@@ -27,24 +27,24 @@ from support.faulty_sources import (
     slower,
     surging,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import config
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d)"
 BEFORE, AT, AFTER = r"\d+ min before the onset", "at the onset", "after the onset"
 PLANTED = {
-    Topic.LATENCY: (SLOW_SINCE, None, "gpt-4/aws", "answers", "slower"),
-    Topic.ERRORS: (FAILING_SINCE, FAILING_UNTIL, "llama-70b/k8s", "requests", "failed more"),
-    Topic.VOLUME: (SURGE_SINCE, SURGE_UNTIL, "user_c", "request volume", "grew"),
-    Topic.COST: (SURGE_SINCE, SURGE_UNTIL, "user_c", "cost", "grew"),
+    Topic.LATENCY: (SLOW_SINCE, None, "gpt-4/aws", "responses", "slowed down"),
+    Topic.ERRORS: (FAILING_SINCE, FAILING_UNTIL, "llama-70b/k8s", "failure rate", "rose"),
+    Topic.VOLUME: (SURGE_SINCE, SURGE_UNTIL, "user_c", "request volume", "rose"),
+    Topic.COST: (SURGE_SINCE, SURGE_UNTIL, "user_c", "cost", "rose"),
     Topic.QUALITY: (WORSE_SINCE, None, "mistral/gcp", "quality scores", "dropped"),
 }
 
 
 def onset(section: Section, topic: Topic) -> Fact:
-    """The onset of a metric, which there is once; others at that moment are about the topic, too."""
+    """Return the single onset fact of a metric; other facts of that time share its topic."""
     noun = PLANTED[topic][3]
     (fact,) = (fact for fact in section.facts if fact.kind == "onsets" and f": {noun} " in fact.text)
     assert topic in fact.topics
@@ -52,7 +52,7 @@ def onset(section: Section, topic: Topic) -> Fact:
 
 
 def event(section: Section, name: str) -> Fact:
-    """The event in which a name occurs."""
+    """Return the event fact that contains a name."""
     (fact,) = (fact for fact in section.facts if fact.kind == "events" and name in fact.text)
     return fact
 
@@ -63,7 +63,7 @@ def times_of(fact: Fact) -> list[datetime]:
 
 @pytest.mark.parametrize("topic", list(PLANTED))
 async def test_each_trouble_has_its_onset_and_its_end(troubled: Gateway, topic: Topic) -> None:
-    """Within a quarter of an hour of the truth, with its slice, and once per metric."""
+    """Each planted fault has one onset, within 15 minutes of the truth, with its slice."""
     since, until, name, _, word = PLANTED[topic]
     fact = onset(await troubled.read(source), topic)
     assert name in fact.text
@@ -84,7 +84,7 @@ async def test_each_trouble_has_its_onset_and_its_end(troubled: Gateway, topic: 
 
 
 async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gateway) -> None:
-    """With when it was and how long before; what is far away or later than the onset is less important."""
+    """The cause is shown with time and distance; distant and later events are less important."""
     section = await troubled.read(source)
     for name, at in (
         ("max_batch", SLOW_SINCE - 4 * MINUTE),
@@ -94,14 +94,14 @@ async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gatew
         fact = event(section, name)
         assert fact.text.startswith(format_time(at))
         assert re.search(f"{BEFORE}|{AT}", fact.text)
-    assert "answers became slower" in event(section, "max_batch").text
+    assert "responses slowed down" in event(section, "max_batch").text
     assert event(section, "log_level").importance < event(section, "max_batch").importance
     assert event(section, "job_cause").key == "job:job_cause"
     assert all(0 < fact.importance <= 1 for fact in section.facts)
 
 
 async def test_figures_of_onsets_are_those_of_what_was_sent(troubled: Gateway) -> None:
-    """Sample sizes count the requests since the slot in which it began."""
+    """Sample sizes count the requests since the slot of the onset."""
     section = await troubled.read(source)
     of = {"deployment_id": troubled.deployments["llama-70b/k8s"]}
     sent = troubled.sent_in(Window(FAILING_SINCE, FAILING_UNTIL), **of)
@@ -109,13 +109,13 @@ async def test_figures_of_onsets_are_those_of_what_was_sent(troubled: Gateway) -
     text = onset(section, Topic.ERRORS).text
     assert f"{100 * failed / len(sent):.1f} % of {len(sent)} requests failed" in text
     surge = troubled.sent_in(Window(SURGE_SINCE, SURGE_UNTIL), tier="budget")
-    assert f"8.0 times what is usual at that time of day, {len(surge)} requests" in str(
+    assert f"8.0 times normal for that time of day, {len(surge)} requests" in str(
         onset(section, Topic.VOLUME)
     )
 
 
 async def test_what_comes_after_the_moment_never_shows(troubled: Gateway) -> None:
-    """Events are told up to the moment asked about: not a second later, and not before they happened."""
+    """Events are shown up to the moment asked about, and not before they happened."""
     assert "later" not in str(await troubled.read(source))
     at = SLOW_SINCE + HOUR
     section = await troubled.read(source, asking(at))
@@ -123,13 +123,13 @@ async def test_what_comes_after_the_moment_never_shows(troubled: Gateway) -> Non
     assert all(time <= at for fact in section.facts for time in times_of(fact))
     before = await troubled.read(source, asking(SLOW_SINCE - 5 * MINUTE))
     assert "max_batch" not in str(before)
-    assert "slower" not in str(before)
+    assert "slowed" not in str(before)
     then = await troubled.read(source, asking(FAILING_SINCE + HOUR))
     assert "not finished" in event(then, "job_cause").text
 
 
 async def test_onsets_are_of_the_scope_alone(troubled: Gateway) -> None:
-    """With a deployment named no other one has an onset, though events elsewhere are told."""
+    """With a deployment in scope no other has an onset, though events elsewhere are shown."""
     section = await troubled.read(source, asking(deployment_ids=troubled.id_of("gpt-4/aws")))
     onsets = [fact for fact in section.facts if fact.kind == "onsets"]
     assert onsets
@@ -137,7 +137,7 @@ async def test_onsets_are_of_the_scope_alone(troubled: Gateway) -> None:
 
 
 async def test_a_router_version_is_first_seen_at_the_onset(gateway: Gateway) -> None:
-    """It is found in the requests themselves; and unknown at a moment before."""
+    """A new router version is found in the requests, and is unknown before."""
     await settle(gateway)
     since = NOON - 4 * HOUR
     await live(gateway, rolled_out("v2", since, 0.5), slower(4, since, router_version="v2"))
@@ -148,7 +148,7 @@ async def test_a_router_version_is_first_seen_at_the_onset(gateway: Gateway) -> 
 
 
 async def test_silence_is_the_first_onset(sqlite_url: str) -> None:
-    """A total gap is told before anything else, with its end and what was to be expected."""
+    """A complete gap is the first onset, with its end and the expected rate."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)
@@ -174,7 +174,7 @@ async def test_silence_is_the_first_onset(sqlite_url: str) -> None:
 
 
 async def test_what_varies_by_chance_has_no_onset(sqlite_url: str) -> None:
-    """A healthy gateway to which much is done: events are told only near an onset."""
+    """A healthy gateway has no onset, and events are shown only near one."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)

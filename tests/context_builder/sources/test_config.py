@@ -1,4 +1,4 @@
-"""Configuration changes: what was set when, and how near to the onset."""
+"""Configuration changes with values and distance from the onset."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.config import MOST, source
+from context_builder.sources.config import MAX_FACTS, source
 from models import ConfigChange
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import config, flood
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import config, flood
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,7 +21,7 @@ def parameters(section: Section) -> list[str]:
 
 
 async def test_the_newest_comes_first_where_nothing_stands_out(gateway: Gateway) -> None:
-    """Old and new value, by whom and when; what was not set and what was removed is said."""
+    """A fact shows old and new value, author and time, also if a value was unset or removed."""
     await gateway.add(
         config("cfg_1", NOON - 3 * HOUR, parameter="retries", old_value=None, new_value="3"),
         config("cfg_2", NOON - HOUR, parameter="weights", old_value='{"a": 1}', new_value=None),
@@ -36,7 +36,7 @@ async def test_the_newest_comes_first_where_nothing_stands_out(gateway: Gateway)
 
 
 async def test_with_an_onset_the_nearest_comes_first(gateway: Gateway, onset: datetime) -> None:
-    """Each says how long before or after the onset it was; before and after compete."""
+    """Changes rank by distance from the onset, before and after alike."""
     await gateway.add(
         config("cfg_1", onset - 12 * MINUTE, parameter="before"),
         config("cfg_2", onset + 90 * MINUTE, parameter="after"),
@@ -53,7 +53,7 @@ async def test_with_an_onset_the_nearest_comes_first(gateway: Gateway, onset: da
 
 
 async def test_the_window_and_the_day_before_it_are_read(gateway: Gateway) -> None:
-    """Half-open: the first moment is in, the last is not, nor is what came after `as_of`."""
+    """The span is half-open, and changes after `as_of` are left out."""
     since, until = NOON - 3 * HOUR, NOON - HOUR
     await gateway.add(
         config("cfg_1", since - DAY, parameter="first"),
@@ -66,14 +66,14 @@ async def test_the_window_and_the_day_before_it_are_read(gateway: Gateway) -> No
 
 
 async def test_changes_of_one_target_and_minute_do_not_hide_each_other(gateway: Gateway) -> None:
-    """A key names a target and its minute: it is carried only where it names one change."""
+    """A change carries its key only if no other change on its target has the same minute."""
     await gateway.add(*(config(f"cfg_{n}", parameter=f"p{n}") for n in range(3)), config("cfg_9", target="b"))
     facts = (await gateway.read(source)).facts
     assert sorted(fact.key for fact in facts) == ["", "", "", "config:b:2026-03-10T11:00:00+00:00"]
 
 
 async def test_long_values_have_a_short_form(gateway: Gateway) -> None:
-    """A routing table of 100 kB is cut and counted."""
+    """A value of 100 kB is cut, and the rest is counted."""
     await gateway.add(config(old_value="x" * 100_000, new_value="y" * 100_000))
     (fact,) = (await gateway.read(source)).facts
     assert len(fact.short) < 200 < len(fact.text) < 600
@@ -83,7 +83,7 @@ async def test_long_values_have_a_short_form(gateway: Gateway) -> None:
 async def test_a_flood_is_counted_and_the_onset_keeps_its_neighbours(
     gateway: Gateway, onset: datetime
 ) -> None:
-    """Thousands of later changes leave the one before the onset the first."""
+    """Thousands of later changes do not displace the one before the onset."""
     await flood(
         gateway,
         ConfigChange,
@@ -97,14 +97,14 @@ async def test_a_flood_is_counted_and_the_onset_keeps_its_neighbours(
     await gateway.add(config("cfg_1", onset - 5 * MINUTE, parameter="culprit"))
     section = await gateway.read(source)
     assert parameters(section)[0] == "culprit"
-    assert len(section.facts) == MOST
+    assert len(section.facts) == MAX_FACTS
     assert section.header.startswith("3,001 configuration changes")
-    assert f"nearest to the onset {MOST} are listed" in section.header
-    assert await rows_fetched(gateway, source) <= 2 * MOST + 5
+    assert f"{MAX_FACTS} nearest to the onset are listed" in section.header
+    assert await rows_fetched(gateway, source) <= 2 * MAX_FACTS + 5
 
 
 async def test_no_changes_is_empty(gateway: Gateway) -> None:
-    """An empty table says so."""
+    """An empty table gives an empty section that says so."""
     section = await gateway.read(source)
     assert section.status is Status.EMPTY
     assert section.header == "no configuration changes from 2026-03-08 12:00 to 2026-03-10 12:00"

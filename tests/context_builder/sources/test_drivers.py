@@ -1,4 +1,4 @@
-"""Planted troubles are put down to the slice that they were planted in, with figures that can be counted."""
+"""Planted faults are attributed to their slice, with figures that match the sent requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from models import FAILED_STATUSES
 from models.database import Database
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.faulty_sources import (
+from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
     SLOW_SINCE,
@@ -30,14 +31,14 @@ from support.faulty_sources import (
     slower,
     surging,
 )
-from support.gateway import HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 NOUNS = {
-    Topic.LATENCY: "answers ",
-    Topic.ERRORS: "requests failed ",
+    Topic.LATENCY: "responses ",
+    Topic.ERRORS: "failure rate ",
     Topic.VOLUME: "request volume ",
     Topic.COST: "cost ",
     Topic.QUALITY: "quality scores ",
@@ -46,7 +47,7 @@ NOUNS = {
 
 
 def about(section: Section, topic: Topic, *names: str) -> Fact:
-    """The first fact about a metric; all the names are in it, and a question about it finds it."""
+    """Return the first fact about a metric; it contains all the names and matches the topic."""
     fact = next(fact for fact in section.facts if fact.text.startswith(NOUNS[topic]))
     assert topic in fact.topics
     assert all(name in fact.text for name in names), fact.text
@@ -58,7 +59,7 @@ def numbers(text: str) -> list[int]:
 
 
 def onset_of(fact: Fact, planted: datetime) -> datetime:
-    """When a fact says that it began; near where it was planted."""
+    """Return the start that a fact states, which is near the planted one."""
     written = re.search(r"(?:from|since) (\d{4}-\d\d-\d\d \d\d:\d\d)", fact.text)
     assert written is not None
     onset = datetime.fromisoformat(f"{written[1]}+00:00")
@@ -67,18 +68,18 @@ def onset_of(fact: Fact, planted: datetime) -> datetime:
 
 
 def share(fact: Fact) -> float:
-    """How much of the change a fact says that its slice carries."""
-    (carried,) = re.findall(r"carries ([\d.]+) %", fact.text)
-    return float(carried)
+    """How much of the change a fact says that its slice drives."""
+    (driven,) = re.findall(r"(?:drives|is) ([\d.]+) %", fact.text)
+    return float(driven)
 
 
 def timed(requests: Sequence[NewRequest]) -> list[int]:
-    """Latencies of those that were answered, in order."""
+    """Return the latencies of answered requests, sorted."""
     return sorted(r.latency_ms for r in requests if r.status == "success" and r.latency_ms is not None)
 
 
 def agrees(written: str, requests: Sequence[NewRequest]) -> bool:
-    """Whether p50, p95 and the number of answered requests are those of what was sent."""
+    """Check p50, p95 and the number of answered requests against the sent ones."""
     latencies = timed(requests)
     found = re.search(r"p50 ([\d,]+) ms, p95 ([\d,]+) ms over ([\d,]+) answered request", written)
     assert found is not None, written
@@ -89,13 +90,13 @@ def agrees(written: str, requests: Sequence[NewRequest]) -> bool:
 
 
 def before(onset: datetime) -> Window:
-    """What a change is compared with: all that there is before it."""
+    """Return the span that a change is compared with: everything before it."""
     return Window(NOON - 9 * 24 * HOUR, onset)
 
 
 async def test_slowness_of_a_pair_is_put_down_to_the_pair(troubled: Gateway) -> None:
-    """Percentiles and sample sizes of the deployment's premium requests since then and before."""
-    fact = about(await troubled.read(source), Topic.LATENCY, "gpt-4/aws", "premium", "slower")
+    """Slow premium requests are attributed to tier and deployment, with exact percentiles."""
+    fact = about(await troubled.read(source), Topic.LATENCY, "gpt-4/aws", "premium", "slowed down")
     assert share(fact) > 80
     onset = onset_of(fact, SLOW_SINCE)
     of = {"deployment_id": troubled.deployments["gpt-4/aws"], "tier": "premium"}
@@ -105,9 +106,9 @@ async def test_slowness_of_a_pair_is_put_down_to_the_pair(troubled: Gateway) -> 
 
 
 async def test_a_burst_of_failures_is_put_down_to_its_deployment_and_code(troubled: Gateway) -> None:
-    """Failed and all requests of the burst alone, which ended, and of the days before it."""
+    """A burst of failures that ended is attributed with exact counts."""
     section = await troubled.read(source)
-    fact = about(section, Topic.ERRORS, "llama-70b/k8s", "failed more")
+    fact = about(section, Topic.ERRORS, "llama-70b/k8s", "failure rate rose")
     assert share(fact) > 80
     onset = onset_of(fact, FAILING_SINCE)
     of = {"deployment_id": troubled.deployments["llama-70b/k8s"]}
@@ -123,22 +124,22 @@ async def test_a_burst_of_failures_is_put_down_to_its_deployment_and_code(troubl
 
 
 async def test_a_surge_is_put_down_to_its_user(troubled: Gateway) -> None:
-    """What he sent and spent while it lasted, and what was to be expected by the days before."""
+    """A surge is attributed to its user, with requests, cost and the expected amounts."""
     section = await troubled.read(source)
-    fact = about(section, Topic.VOLUME, "user_c", "grew")
+    fact = about(section, Topic.VOLUME, "user_c", "rose")
     assert share(fact) > 80
     onset = onset_of(fact, SURGE_SINCE)
     sent = troubled.sent_in(Window(onset, SURGE_UNTIL), tier="budget")
     counted, expected = numbers(fact.text.partition(" traffic; ")[2])[:2]
     assert counted == len(sent)
     assert expected == pytest.approx(len(sent) / 8, rel=0.1)
-    cost = about(section, Topic.COST, "user_c", "grew")
+    cost = about(section, Topic.COST, "user_c", "rose")
     spent = sum(request.cost_usd for request in troubled.sent_in(Window(onset, SURGE_UNTIL), tier="budget"))
     assert f"${spent:.2f} for {len(sent):,} requests" in cost.text
 
 
 async def test_a_drop_of_quality_is_put_down_to_its_deployment(troubled: Gateway) -> None:
-    """Means and numbers of the scores that had arrived by the hour before the question."""
+    """Worse quality is attributed with means and counts of the scores that had arrived."""
     fact = about(await troubled.read(source), Topic.QUALITY, "mistral/gcp", "dropped")
     onset = onset_of(fact, WORSE_SINCE)
     of = {"deployment_id": troubled.deployments["mistral/gcp"], "status": "success"}
@@ -150,7 +151,7 @@ async def test_a_drop_of_quality_is_put_down_to_its_deployment(troubled: Gateway
 
 
 async def test_each_driver_is_a_fact_of_its_own(troubled: Gateway) -> None:
-    """Short forms are beginnings; importance is in (0, 1], and what is asked about stands out."""
+    """Short forms are prefixes of their texts, and importance is in (0, 1]."""
     section = await troubled.read(source)
     assert section.status is Status.OK
     assert all(0 < fact.importance <= 1 and fact.kind for fact in section.facts)
@@ -165,8 +166,8 @@ async def test_each_driver_is_a_fact_of_its_own(troubled: Gateway) -> None:
 
 
 async def test_only_the_scope_is_explored(troubled: Gateway) -> None:
-    """A deployment in which all is well has nothing significant, though others are in trouble."""
-    scope = {"deployment_ids": troubled.id_of("gpt-4/aws"), "tiers": ("standard",)}
+    """A healthy deployment has nothing significant, even if others do."""
+    scope: dict[str, Any] = {"deployment_ids": troubled.id_of("gpt-4/aws"), "tiers": ("standard",)}
     section = await troubled.read(source, asking(**scope))
     assert (section.status, section.facts) == (Status.OK, ())
     assert "nothing significant" in section.header
@@ -175,17 +176,17 @@ async def test_only_the_scope_is_explored(troubled: Gateway) -> None:
 
 
 async def test_a_moment_before_a_trouble_knows_nothing_of_it(troubled: Gateway) -> None:
-    """While requests fail they do, before they did not; slowness that comes hours later is unknown."""
+    """A past moment shows only the changes that had started by then."""
     during = await troubled.read(source, asking(FAILING_UNTIL - 5 * MINUTE))
     about(during, Topic.ERRORS, "llama-70b/k8s")
-    assert "slower" not in str(during)
+    assert "slowed" not in str(during)
     earlier = await troubled.read(source, asking(FAILING_SINCE - MINUTE, since=FAILING_SINCE - 7 * HOUR))
     assert "failed" not in str(earlier.facts)
     assert format_time(FAILING_SINCE)[:-3] not in str(earlier.facts)
 
 
 async def test_a_slow_router_version_is_named(gateway: Gateway) -> None:
-    """It takes half of all requests: what is slow is the version, not a deployment or a tier."""
+    """A slow router version is named, not a deployment or a tier."""
     await settle(gateway)
     since = NOON - 4 * HOUR
     await live(gateway, rolled_out("v2", since, 0.5), slower(4, since, router_version="v2"))
@@ -198,7 +199,7 @@ async def test_a_slow_router_version_is_named(gateway: Gateway) -> None:
 
 
 async def test_silence_is_no_slice_and_not_called_normal(sqlite_url: str) -> None:
-    """When nobody sent anything, no slice carries it; and it is not said that nothing changed."""
+    """A complete gap has no slice and is not called normal."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)
@@ -211,7 +212,7 @@ async def test_silence_is_no_slice_and_not_called_normal(sqlite_url: str) -> Non
 
 
 async def test_what_varies_by_chance_is_not_explained(sqlite_url: str) -> None:
-    """A healthy gateway has nothing significant and no facts, and that is an answer."""
+    """A healthy gateway has nothing significant and no facts."""
     database = Database(sqlite_url)
     gateway = Gateway(database)
     await settle(gateway)

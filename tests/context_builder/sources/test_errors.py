@@ -1,4 +1,4 @@
-"""Error logs: thousands of lines become a few templates, and what is new stands out."""
+"""Error logs: thousands of lines become a few templates, new ones first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from context_builder.source import Section, Status
 from context_builder.sources import errors
-from context_builder.sources.errors import MOST, source
+from context_builder.sources.errors import MAX_FACTS, source
 from models import ErrorLog
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import error, flood
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import error, flood
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,7 +22,7 @@ def texts(section: Section) -> list[str]:
 
 
 async def test_lines_become_templates_with_counts_and_an_example(gateway: Gateway) -> None:
-    """How often, where, since when and until when; the worst of its severities; what is new comes first."""
+    """A template shows count, targets, times and its worst severity; new ones come first."""
     await gateway.add(
         *(error(f"timed out after {n} ms", NOON - n * MINUTE, target=f"w{n % 7}") for n in range(1, 41)),
         error("timed out after 7 ms", NOON - 30 * HOUR),
@@ -49,11 +49,9 @@ async def test_lines_become_templates_with_counts_and_an_example(gateway: Gatewa
 
 
 async def test_what_began_with_the_onset_is_new(gateway: Gateway, onset: datetime) -> None:
-    """The noise of the hours before the onset is not, though it was not there the day before."""
+    """A template is new from the onset on; noise of the hours before it is not."""
     await gateway.add(
-        error("noise", onset - HOUR),
-        error("noise", onset + HOUR),
-        error("cause", onset + 3 * MINUTE),
+        error("noise", onset - HOUR), error("noise", onset + HOUR), error("cause", onset + 3 * MINUTE)
     )
     section = await gateway.read(source)
     assert texts(section)[0].startswith(
@@ -65,7 +63,7 @@ async def test_what_began_with_the_onset_is_new(gateway: Gateway, onset: datetim
 
 
 async def test_what_became_frequent_ranks_between_the_new_and_the_usual(gateway: Gateway) -> None:
-    """Of equal severity: first what was never seen, then what rose, then the noise, however loud it is."""
+    """New templates rank above rising ones, and those above the usual noise."""
     await gateway.add(
         *(error("usual noise", NOON - n * MINUTE) for n in range(1, 100)),
         *(error("usual noise", NOON - DAY - n * MINUTE) for n in range(1, 100)),
@@ -80,7 +78,7 @@ async def test_what_became_frequent_ranks_between_the_new_and_the_usual(gateway:
 
 
 async def test_the_window_is_half_open_and_ends_by_as_of(gateway: Gateway) -> None:
-    """The first moment is in, the last is not."""
+    """The window is half-open."""
     since, until = NOON - 3 * HOUR, NOON - HOUR
     await gateway.add(
         error("first", since), error("too early", since - MINUTE), error("last", until - MINUTE),
@@ -93,7 +91,7 @@ async def test_the_window_is_half_open_and_ends_by_as_of(gateway: Gateway) -> No
 
 
 async def test_a_flood_is_read_in_part_and_says_so(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many lines are fetched and none in full; no claim is made about what was not read."""
+    """Few lines are fetched, none in full, and nothing is claimed about unread lines."""
     monkeypatch.setattr(errors, "MAX_READ", 500)
     monkeypatch.setattr(errors, "MAX_READ_BEFORE", 200)
     line = {"severity": "error", "target": "router"}
@@ -110,16 +108,16 @@ async def test_a_flood_is_read_in_part_and_says_so(gateway: Gateway, monkeypatch
 
 
 async def test_many_templates_are_counted(gateway: Gateway) -> None:
-    """Facts stay bounded; the header says how many there are."""
+    """Facts are bounded; the header has the full number."""
     words = ["".join(chr(97 + (n * k) % 26) for k in range(1, 7)) for n in range(26)]
     await gateway.add(*(error(" ".join([word] * (n + 1))) for n, word in enumerate(words * 2)))
     section = await gateway.read(source)
-    assert len(section.facts) == MOST
-    assert f"52 templates, 52 new, {MOST} are listed" in section.header
+    assert len(section.facts) == MAX_FACTS
+    assert f"52 templates, 52 new, {MAX_FACTS} listed" in section.header
 
 
 async def test_no_lines_is_empty(gateway: Gateway) -> None:
-    """The day before is no part of the window."""
+    """The day before is not part of the window."""
     await gateway.add(error(at=NOON - 30 * HOUR))
     section = await gateway.read(source)
     assert (section.status, section.facts) == (Status.EMPTY, ())

@@ -1,4 +1,4 @@
-"""What every source owes, over all that are discovered: adding one adds it to these tests."""
+"""The contract of every source, tested on all discovered ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
-from support.gateway_context import surround
-from support.ops_events import events_of
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
+from tests.support.gateway_context import surround
+from tests.support.ops_events import events_of
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
@@ -31,7 +31,7 @@ def module_of(source: ContextSource) -> Any:
 
 @every_source
 def test_a_source_says_what_it_answers_with_columns_and_units(source: ContextSource) -> None:
-    """Its docstring holds a question, the columns and a unit; its name is its file's."""
+    """A source's docstring has a question, columns and a unit, and its name is its file's."""
     docstring = inspect.getdoc(module_of(source)) or ""
     assert re.search(r'answers "[^"]+\?"', docstring.replace("\n", " "))
     assert "Columns: " in docstring
@@ -41,7 +41,7 @@ def test_a_source_says_what_it_answers_with_columns_and_units(source: ContextSou
 
 @every_source
 def test_a_source_has_a_deadline_a_prefix_and_tests_of_its_own(source: ContextSource) -> None:
-    """Without a deadline it could hold up every question; without a prefix it could not be cited."""
+    """A source has a deadline, a citable prefix, topics and a test file."""
     assert 0 < source.deadline_s <= 10
     assert re.fullmatch("[A-Z]{1,3}", source.prefix)
     assert source.topics
@@ -49,14 +49,14 @@ def test_a_source_has_a_deadline_a_prefix_and_tests_of_its_own(source: ContextSo
 
 
 def test_prefixes_and_names_are_unique() -> None:
-    """A reference leads to one source."""
+    """Every reference belongs to one source."""
     assert len({source.prefix for source in SOURCES}) == len(SOURCES)
     assert len({source.name for source in SOURCES}) == len(SOURCES)
 
 
 @in_session
 async def test_an_empty_database_is_an_answer(gateway: Gateway, memory: IncidentMemory) -> None:
-    """Every source is empty, says what there is not, and fails on nothing, whatever is asked about."""
+    """On an empty database every source returns an empty section with a header, whatever is asked."""
     gateway.memory = memory
     await memory.sync()
     named = asking(
@@ -73,7 +73,7 @@ async def test_an_empty_database_is_an_answer(gateway: Gateway, memory: Incident
 async def test_a_snapshot_gives_the_same_sections_again(
     gateway: Gateway, memory: IncidentMemory, tmp_path: Path
 ) -> None:
-    """Law 6: nothing depends on the run, the clock or the order in which rows come."""
+    """Law 6: sections do not depend on the run, the clock or the order of rows."""
     await tangled(gateway, memory, tmp_path)
     once, again = await gateway.read_all(*REQUESTS), await gateway.read_all(*REQUESTS)
     assert once == again
@@ -83,7 +83,7 @@ async def test_a_snapshot_gives_the_same_sections_again(
 async def test_both_databases_give_the_same_sections(
     sqlite_url: str, postgres_url: str, shared_index: ChromaIndex, tmp_path: Path
 ) -> None:
-    """Order of names, ties and sums do not depend on collation, rounding or types of the database."""
+    """Order, ties and sums do not depend on the database's collation, rounding or types."""
     sections = []
     for url in (sqlite_url, postgres_url):
         database = Database(url)
@@ -107,7 +107,7 @@ REQUESTS = (
 
 
 async def tangled(gateway: Gateway, memory: IncidentMemory, folder: Path) -> None:
-    """Fills a gateway with ties and with names that collations order differently."""
+    """Fill a gateway with ties and with names that collations sort differently."""
     names = ["Zeta/x", "alpha/x", "\u00e9clair/x", "_u/x", "a-b/x", "ab/x", "aB/X", "10/x", "9/x"]
     for name in names:
         await gateway.deployment(name, status=("down", "degraded", "healthy")[len(name) % 3])
@@ -145,14 +145,14 @@ SHOWS_WHAT_IS_ELSEWHERE = {
 async def test_a_source_tells_nothing_outside_the_scope(
     gateway: Gateway, source: ContextSource, tmp_path: Path
 ) -> None:
-    """With a deployment and a tier named, and a user, no other deployment, tier or user of a tier occurs."""
+    """With deployment, tier and user in scope, no other deployment, tier or user appears."""
     await people(gateway)
     await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
     await gateway.append(outbreak(gateway, NOON - 50 * MINUTE))
     for name, number in gateway.deployments.items():
         await gateway.add(*events_of(name, number, NOON - HOUR))
     await surround(gateway, tmp_path)
-    named = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
+    named: dict[str, Any] = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
     of_user = asking(**named, user_ids=gateway.id_of("user_a"))
     sections = [await gateway.read(source, request) for request in (asking(**named), of_user)]
     assert any(section.facts for section in sections)

@@ -1,4 +1,4 @@
-"""Failures are counted and timed by kind, new kinds are told, and endpoints come from the newest ones."""
+"""Failures are counted and timed by kind, and new kinds are marked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from context_builder.question.request import Topic
 from context_builder.source import Section, Status
-from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, SAMPLE, source
+from context_builder.sources.failures import MAX_CODES, MAX_DEPLOYMENTS, MAX_SAMPLE, source
 from models.histogram import RELATIVE_ERROR
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -22,7 +22,7 @@ def about(section: Section, start: str) -> str:
 
 
 async def test_each_kind_is_counted_timed_and_placed(gateway: Gateway) -> None:
-    """Counts are exact, p95 within the histograms' error; a kind unseen before is called new."""
+    """Counts are exact, p95 is within the histograms' error, and an unseen kind is new."""
     await people(gateway)
     for latency in range(100, 201):
         await gateway.send(NOON - 2 * HOUR, status="error", error_code="502", latency_ms=latency)
@@ -49,9 +49,9 @@ async def test_each_kind_is_counted_timed_and_placed(gateway: Gateway) -> None:
 
 
 async def test_endpoints_are_of_all_failures_or_of_the_newest(gateway: Gateway) -> None:
-    """A sample says that it is one, and holds the newest; a smaller set says that it is whole."""
+    """Endpoints come from the newest failures, and the text says if that is a sample."""
     await people(gateway)
-    moments = [NOON - HOUR - n * SECOND for n in range(SAMPLE - 1)]
+    moments = [NOON - HOUR - n * SECOND for n in range(MAX_SAMPLE - 1)]
     await gateway.send(*moments, status="timeout", endpoint="/v1/embeddings")
     await gateway.send(NOON - 5 * HOUR, status="error", error_code="500", endpoint="/v1/old")
     section = await gateway.read(source)
@@ -67,7 +67,7 @@ async def test_endpoints_are_of_all_failures_or_of_the_newest(gateway: Gateway) 
 
 
 async def test_endpoints_of_hidden_tiers_are_a_gap(gateway: Gateway) -> None:
-    """Who changed tier in the window is not counted with the tier of now, and that is said."""
+    """Users who changed tier in the window are left out of endpoints, which is a gap."""
     await people(gateway)
     await gateway.send(NOON - HOUR, status="error", endpoint="/v1/messages")
     await gateway.user("user_new", "premium", updated_at=NOON - MINUTE)
@@ -76,7 +76,7 @@ async def test_endpoints_of_hidden_tiers_are_a_gap(gateway: Gateway) -> None:
 
 
 async def test_many_codes_stay_bounded(gateway: Gateway) -> None:
-    """However many codes and deployments fail, facts are few and the counts are of all."""
+    """Facts are bounded and counts are complete, however many codes and deployments fail."""
     for number in range(20):
         await gateway.deployment(f"m/{number:02}")
     await gateway.user()
@@ -95,7 +95,7 @@ async def test_many_codes_stay_bounded(gateway: Gateway) -> None:
 
 
 async def test_nothing_failed_is_empty(gateway: Gateway) -> None:
-    """Requests that succeeded or are pending are no failures."""
+    """Successful and pending requests are not failures."""
     await people(gateway)
     await gateway.send(NOON - MINUTE, NOON - HOUR)
     await gateway.send(NOON - MINUTE, status="pending", latency_ms=None)

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.health import MAX_SINGLY, STALE_AFTER, source
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.health import MAX_SINGLE_FACTS, STALE_AFTER, source
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -19,7 +19,7 @@ def texts(section: Section) -> list[str]:
 
 
 async def test_the_worst_comes_first_with_reason_age_and_place(gateway: Gateway) -> None:
-    """Down before degraded before the rest; each unhealthy one has a fact, the healthy share one."""
+    """Down ranks above degraded above the rest; healthy deployments share a fact."""
     await gateway.deployment("a/x")
     await gateway.deployment("b/x")
     await gateway.deployment("c/x", status="degraded", region="eu-1", updated_at=NOON)
@@ -41,7 +41,7 @@ async def test_the_worst_comes_first_with_reason_age_and_place(gateway: Gateway)
     [(STALE_AFTER - SECOND, False), (STALE_AFTER, False), (STALE_AFTER + SECOND, True), (40 * DAY, True)],
 )
 async def test_a_report_is_stale_after_its_time(gateway: Gateway, age: timedelta, stale: bool) -> None:
-    """A healthy report that is too old is no good news: it has a fact of its own, the section is stale."""
+    """A stale healthy report has its own fact, and the section is stale."""
     await gateway.deployment("a/x", updated_at=NOON - age)
     section = await gateway.read(source)
     assert (section.status is Status.STALE) is stale
@@ -51,17 +51,17 @@ async def test_a_report_is_stale_after_its_time(gateway: Gateway, age: timedelta
 
 
 async def test_a_report_of_later_is_a_gap_at_a_past_moment(gateway: Gateway) -> None:
-    """Law 3: the status that was overwritten is not known, and the one of later is not shown."""
+    """Law 3: an overwritten status is unknown, and the later one is not shown."""
     await gateway.deployment("a/x", status="down", status_reason="secret of later", updated_at=NOON + SECOND)
     await gateway.deployment("b/x", created_at=NOON + SECOND, updated_at=None)
     section = await gateway.read(source)
     assert section.header == "1 deployment: 0 down, 0 degraded, 0 healthy, 1 unknown"
     assert section.facts == ()
-    assert section.gaps == ("health at this moment of a/x: the recorded status is a later one",)
+    assert section.gaps == ("health at this moment of a/x: the recorded status is newer",)
 
 
 async def test_a_report_just_ahead_of_our_clock_counts_now(gateway: Gateway) -> None:
-    """The clocks of two machines differ; a fresh report must not make a deployment unknown."""
+    """A report slightly ahead of our clock counts."""
     await gateway.deployment("a/x", status="down", updated_at=NOON + 30 * SECOND)
     await gateway.deployment("b/x", status="down", updated_at=NOON + HOUR)
     section = await gateway.read(source, asking(live=True))
@@ -70,7 +70,7 @@ async def test_a_report_just_ahead_of_our_clock_counts_now(gateway: Gateway) -> 
 
 
 async def test_only_deployments_in_scope_are_read(gateway: Gateway) -> None:
-    """A question about one deployment is not told about another."""
+    """A question about one deployment shows no other."""
     await gateway.deployment("a/x", status="down")
     await gateway.deployment("b/x", status="down")
     section = await gateway.read(source, asking(deployment_ids=gateway.id_of("b/x")))
@@ -80,22 +80,22 @@ async def test_only_deployments_in_scope_are_read(gateway: Gateway) -> None:
 
 
 async def test_a_fleet_that_is_down_as_a_whole_still_fits(gateway: Gateway) -> None:
-    """Facts stay bounded, nothing is left out of the counts, and order does not depend on the database."""
+    """Facts are bounded, counts are complete, and the order is fixed."""
     for number in range(120):
         status = ("down", "degraded", "healthy")[number % 3]
         age = STALE_AFTER + MINUTE if number % 2 else MINUTE
         await gateway.deployment(f"M{number % 7}-m/{number:03}", status=status, updated_at=NOON - age)
     section = await gateway.read(source)
     assert section.header == "120 deployments: 40 down, 40 degraded, 40 healthy, 60 with a stale report"
-    assert len(section.facts) <= MAX_SINGLY + 6
-    singly = [fact.text.split(" ")[0] for fact in section.facts[:MAX_SINGLY]]
+    assert len(section.facts) <= MAX_SINGLE_FACTS + 6
+    singly = [fact.text.split(" ")[0] for fact in section.facts[:MAX_SINGLE_FACTS]]
     down = sorted(f"M{number % 7}-m/{number:03}" for number in range(0, 120, 3))
-    assert singly == down[:MAX_SINGLY]
-    together = [int(text.split(" ")[0]) for text in texts(section)[MAX_SINGLY:]]
-    assert sum(together) == 120 - MAX_SINGLY
+    assert singly == down[:MAX_SINGLE_FACTS]
+    together = [int(text.split(" ")[0]) for text in texts(section)[MAX_SINGLE_FACTS:]]
+    assert sum(together) == 120 - MAX_SINGLE_FACTS
 
 
 async def test_no_deployments_is_empty(gateway: Gateway) -> None:
-    """An empty table says so."""
+    """An empty table gives an empty section that says so."""
     section = await gateway.read(source)
     assert (section.status, section.header) == (Status.EMPTY, "no deployments are known")

@@ -1,10 +1,12 @@
-"""Law 7: whatever stands in the database, it reaches the prompt as data, in one line per fact."""
+"""Law 7: text from the database reaches the prompt as data, one line per fact."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import JSON, String, select
@@ -33,9 +35,9 @@ from models import (
     UserAction,
 )
 from models.tables.schema import Table
-from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
-from support.gateway_context import hours, maintenance, runbook, score
-from support.ops_events import alert, audit, config, error, job, transition
+from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway
+from tests.support.gateway_context import hours, maintenance, runbook, score
+from tests.support.ops_events import alert, audit, config, error, job, transition
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -62,13 +64,13 @@ SURROUNDINGS = (HealthCheck, MaintenanceWindow, OperatingHours, QualityRollup, U
 
 
 def hostile(attack: str, room: int, number: int = 0) -> str:
-    """An attack that is unlike others, so that names stay unique, and fills the room there is."""
+    """Return an attack that is unique and fills the available length."""
     text = f"{number}{ATTACKS[attack]}"
     return f"{text}{'A' * (room - len(text))}" if room > 200 else text[:room]
 
 
 async def fill(gateway: Gateway, attack: str, folder: Path) -> None:
-    """Puts the attack into every column of text that a source may read, 100 kB of it where there is room."""
+    """Put the attack into every text column that a source reads, 100 kB where it fits."""
     name, much = hostile(attack, 100), hostile(attack, 100_000)
     for number, status in enumerate(("down", "degraded", "healthy")):
         await gateway.deployment(
@@ -150,7 +152,7 @@ def operations(attack: str) -> list[Table]:
     name, much = hostile(attack, 90), hostile(attack, 100_000)
     rows: list[Table] = [transition(1, reason=much)]
     for number in range(3):
-        about = {"target": hostile(attack, 190, number)}
+        about: dict[str, Any] = {"target": hostile(attack, 190, number)}
         public_id = hostile(attack, 90, number)
         rows += [
             job(public_id, created_by=name, detail=much, **about),
@@ -165,7 +167,7 @@ def operations(attack: str) -> list[Table]:
 
 
 async def columns_without(gateway: Gateway, marker: str) -> list[str]:
-    """Columns of text of the tables that sources read in which the marker never occurs."""
+    """Return the text columns that sources read and the attack does not reach."""
     missing = []
     async with gateway.database.read() as session:
         for table in (
@@ -191,7 +193,7 @@ async def build(gateway: Gateway) -> BuiltContext:
     builder = ContextBuilder(
         gateway.database,
         gateway.memory,
-        SOURCES,
+        [replace(source, deadline_s=60.0) for source in SOURCES],
         default_budget=900_000,
         runbooks=gateway.runbooks,
         clock=lambda: NOON,
@@ -204,7 +206,7 @@ def visible(character: str) -> bool:
 
 
 def bare(line: str) -> str:
-    """What stands outside « »."""
+    """Return the text outside « »."""
     return re.sub("«[^«»]*»", "", line)
 
 
@@ -212,7 +214,7 @@ def bare(line: str) -> str:
 async def test_text_of_others_stays_in_its_line_and_in_its_marks(
     gateway: Gateway, memory: IncidentMemory, attack: str, tmp_path: Path
 ) -> None:
-    """Every fact is one line that begins with its own reference; commands in it stand between « and »."""
+    """Every fact is one line with its own reference; commands in it stay between « and »."""
     await fill(gateway, attack, tmp_path)
     gateway.memory = memory
     await memory.sync()
@@ -232,6 +234,6 @@ async def test_text_of_others_stays_in_its_line_and_in_its_marks(
 
 
 async def test_the_attack_is_in_every_column_of_text(gateway: Gateway, tmp_path: Path) -> None:
-    """The test above attacks all there is: a column that is added must be added to it."""
+    """The attack reaches every text column, so a new column must be added to it."""
     await fill(gateway, "marks", tmp_path)
     assert await columns_without(gateway, "obey") == []

@@ -1,4 +1,4 @@
-"""Incidents as they stood at the moment asked about: what was open, and what had been learned by then."""
+"""Incidents as of the moment asked about: open ones, and what was known by then."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.incidents import MOST, RECENT, source
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from context_builder.sources.incidents import MAX_FACTS, RESOLVED_WITHIN, source
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 TINY = timedelta(microseconds=1)
@@ -20,7 +20,7 @@ def named(section: Section) -> list[str]:
 
 
 async def test_an_active_incident_tells_how_long_and_a_resolved_one_why(gateway: Gateway) -> None:
-    """Every column in one line, in words that can be cited."""
+    """A fact shows every column in one line."""
     await gateway.incident(
         "inc_1", title="Pool exhausted", severity="critical", target="gpt-4/aws", symptoms="504 everywhere"
     )
@@ -51,11 +51,9 @@ async def test_an_active_incident_tells_how_long_and_a_resolved_one_why(gateway:
     ("resolved_after", "active"), [(-TINY, False), (timedelta(0), False), (TINY, True), (DAY, True)]
 )
 async def test_an_incident_is_over_from_the_moment_it_was_resolved(
-    gateway: Gateway,
-    resolved_after: timedelta,
-    active: bool,
+    gateway: Gateway, resolved_after: timedelta, active: bool
 ) -> None:
-    """Exactly at that moment it is resolved; before, it is active and neither end, cause nor fix is told."""
+    """Before its resolution an incident is active, without end, cause or fix."""
     await gateway.incident(
         "inc_1", resolved_at=NOON + resolved_after, root_cause="the cause", resolution="the fix"
     )
@@ -67,15 +65,15 @@ async def test_an_incident_is_over_from_the_moment_it_was_resolved(
 
 
 async def test_an_incident_of_later_is_not_there_yet(gateway: Gateway) -> None:
-    """What starts at the moment asked about is there, what starts after it is not."""
+    """An incident that starts at the moment asked about is shown, a later one is not."""
     await gateway.incident("inc_at", started_at=NOON)
     await gateway.incident("inc_after", started_at=NOON + TINY)
     assert named(await gateway.read(source)) == ["inc_at"]
 
 
 async def test_resolved_ones_go_back_to_the_window_or_a_week(gateway: Gateway) -> None:
-    """The longer of both; what ended exactly there is in."""
-    for name, ago in (("inc_in", RECENT), ("inc_out", RECENT + TINY)):
+    """Resolved incidents are shown for the window or RESOLVED_WITHIN, whichever is longer."""
+    for name, ago in (("inc_in", RESOLVED_WITHIN), ("inc_out", RESOLVED_WITHIN + TINY)):
         await gateway.incident(name, started_at=NOON - 30 * DAY, resolved_at=NOON - ago)
     assert named(await gateway.read(source)) == ["inc_in"]
     section = await gateway.read(source, asking(since=NOON - 20 * DAY))
@@ -83,7 +81,7 @@ async def test_resolved_ones_go_back_to_the_window_or_a_week(gateway: Gateway) -
 
 
 async def test_an_incident_that_is_asked_about_is_told_however_old(gateway: Gateway) -> None:
-    """It comes first and does not count as recent."""
+    """A named incident comes first and does not count as recent."""
     old = await gateway.incident(
         "inc_old", severity="low", started_at=NOON - 90 * DAY, resolved_at=NOON - 89 * DAY
     )
@@ -94,7 +92,7 @@ async def test_an_incident_that_is_asked_about_is_told_however_old(gateway: Gate
 
 
 async def test_what_hit_something_else_comes_last(gateway: Gateway) -> None:
-    """By name, model, backend or stored link: these are about the deployment, others may explain it."""
+    """Incidents of the deployment, its model or backend rank above others."""
     here = await gateway.deployment("gpt-4/aws")
     there = await gateway.deployment("mistral/gcp")
     await gateway.incident("inc_elsewhere", target="mistral/gcp", deployment_id=there, severity="critical")
@@ -108,23 +106,23 @@ async def test_what_hit_something_else_comes_last(gateway: Gateway) -> None:
 
 
 async def test_of_very_many_the_worst_active_ones_are_listed(gateway: Gateway) -> None:
-    """The header counts all of them; severity decides before age; one that is asked about is never cut."""
-    for number in range(MOST + 20):
+    """The header counts all; severity ranks before age; a named incident is never cut."""
+    for number in range(MAX_FACTS + 20):
         severity = "critical" if number < 3 else "low"
         await gateway.incident(f"inc_{number:02}", severity=severity, started_at=NOON - number * MINUTE)
     for number in range(10):
         await gateway.incident(f"old_{number}", started_at=NOON - DAY, resolved_at=NOON - HOUR)
     section = await gateway.read(source)
-    assert section.header.startswith(f"{MOST + 20} active, 10 resolved since")
-    assert section.header.endswith(f"the worst and newest {MOST} are listed")
-    assert named(section) == [f"inc_{number:02}" for number in range(MOST)]
+    assert section.header.startswith(f"{MAX_FACTS + 20} active, 10 resolved since")
+    assert section.header.endswith(f"the worst and newest {MAX_FACTS} are listed")
+    assert named(section) == [f"inc_{number:02}" for number in range(MAX_FACTS)]
     asked = await gateway.incident("inc_asked", started_at=NOON - 90 * DAY, resolved_at=NOON - 89 * DAY)
     section = await gateway.read(source, asking(incident_ids=(asked,)))
-    assert named(section) == ["inc_asked", *(f"inc_{number:02}" for number in range(MOST - 1))]
+    assert named(section) == ["inc_asked", *(f"inc_{number:02}" for number in range(MAX_FACTS - 1))]
 
 
 async def test_no_incidents_is_empty(gateway: Gateway) -> None:
-    """An empty table says how far back was looked."""
+    """An empty section says how far back it covers."""
     section = await gateway.read(source)
     assert (section.status, section.header) == (
         Status.EMPTY,

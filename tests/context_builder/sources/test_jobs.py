@@ -1,4 +1,4 @@
-"""Jobs as they stood at the moment asked about."""
+"""Jobs as of the moment asked about."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.jobs import MOST, source
+from context_builder.sources.jobs import MAX_FACTS, source
 from models import Job
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import flood, job
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import flood, job
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -22,7 +22,7 @@ def shorts(section: Section) -> list[str]:
 
 
 async def test_failed_and_running_come_first_with_all_that_is_known(gateway: Gateway) -> None:
-    """Every column in one line; a success is a change, too."""
+    """A fact shows every column in one line."""
     await gateway.add(
         job("job_ok", status="succeeded", type="firmware_update", finished_at=NOON - 18 * MINUTE),
         job("job_runs", type="scale", detail="6 -> 4", started_at=NOON - 50 * MINUTE, created_by=None),
@@ -33,7 +33,7 @@ async def test_failed_and_running_come_first_with_all_that_is_known(gateway: Gat
     section = await gateway.read(source)
     assert section.header == (
         "1 failed, 1 running, 1 succeeded, 1 queued, 1 cancelled "
-        "of the jobs from 2026-03-09 12:00 to 2026-03-10 12:00 and those unfinished"
+        "among jobs from 2026-03-09 12:00 to 2026-03-10 12:00 and unfinished ones"
     )
     assert [fact.text for fact in section.facts] == [
         (
@@ -69,7 +69,7 @@ async def test_failed_and_running_come_first_with_all_that_is_known(gateway: Gat
 async def test_a_status_follows_from_its_times(
     gateway: Gateway, started: object, finished: object, state: str
 ) -> None:
-    """What was not known yet is neither status, error, start nor duration."""
+    """Later status, error, start and duration are not shown."""
     await gateway.add(
         job(
             status="failed",
@@ -85,7 +85,7 @@ async def test_a_status_follows_from_its_times(
 
 
 async def test_only_jobs_of_the_window_or_of_the_last_day_are_told(gateway: Gateway) -> None:
-    """An hour's window still tells of the day; one created after the window is of later; open ones stay."""
+    """Jobs of the last day and unfinished ones are shown; later ones are not."""
     old = {"created_at": NOON - 9 * DAY, "started_at": NOON - 9 * DAY}
     await gateway.add(
         job("job_edge", status="succeeded", finished_at=NOON - DAY, **old),
@@ -100,7 +100,7 @@ async def test_only_jobs_of_the_window_or_of_the_last_day_are_told(gateway: Gate
 
 
 async def test_a_flood_is_counted_and_hides_no_failure(gateway: Gateway) -> None:
-    """Few rows are fetched; the failed job among thousands of others is the first fact."""
+    """Few rows are fetched, and a failed job among thousands comes first."""
     await flood(
         gateway,
         Job,
@@ -117,15 +117,15 @@ async def test_a_flood_is_counted_and_hides_no_failure(gateway: Gateway) -> None
     await gateway.add(job("job_bad", status="failed", finished_at=NOON - 20 * HOUR,
                           created_at=NOON - 21 * HOUR, started_at=NOON - 21 * HOUR))  # fmt: skip
     section = await gateway.read(source)
-    assert section.header.startswith("1 failed, 3,000 succeeded of the jobs")
-    assert section.header.endswith(f"the {MOST} that matter most are listed")
+    assert section.header.startswith("1 failed, 3,000 succeeded among jobs")
+    assert section.header.endswith(f"the top {MAX_FACTS} are listed")
     assert "job_bad" in shorts(section)[0]
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= MOST + 10
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_FACTS + 10
 
 
 async def test_no_jobs_is_empty(gateway: Gateway) -> None:
-    """An empty table says so."""
+    """An empty table gives an empty section that says so."""
     section = await gateway.read(source)
     assert section.status is Status.EMPTY
-    assert section.header == "no jobs from 2026-03-09 12:00 to 2026-03-10 12:00, and none is unfinished"
+    assert section.header == "no jobs from 2026-03-09 12:00 to 2026-03-10 12:00, none unfinished"

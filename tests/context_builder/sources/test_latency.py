@@ -1,4 +1,4 @@
-"""Percentiles are those of the requests that were sent, and a change is told only where there is one."""
+"""Percentiles match the sent requests, and only real changes are notable."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from context_builder.question.request import Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.latency import FEWEST, MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, source
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.sources.latency import MAX_BUCKETS, MAX_DEPLOYMENTS, MAX_ROUTER_FACTS, MIN_TIMED, source
+from context_builder.telemetry.rollups import baseline_window
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +24,7 @@ FIGURES = re.compile(r"p50 ([\d,]+) ms, p95 ([\d,]+) ms, p99 ([\d,]+) ms over ([
 
 
 def agrees(written: str, sent: Sequence[NewRequest]) -> bool:
-    """Whether figures are the percentiles of what was sent: counts exact, latencies within the error."""
+    """Check percentiles against the sent requests: counts exact, latencies within the error."""
     latencies = sorted(r.latency_ms for r in sent if r.latency_ms is not None)
     if not latencies:
         return written.strip() == "no timed requests"
@@ -45,17 +45,19 @@ def about(section: Section, start: str) -> Fact:
 @given(st.integers(0, 8 * 24 * 60), st.integers(1, 400) | st.integers(1, 3 * 24 * 60))
 @settings(max_examples=30, deadline=None)
 async def test_every_percentile_is_that_of_the_requests_sent(busy: Gateway, back: int, length: int) -> None:
-    """For windows that begin and end at any minute, over all and by tier and deployment, now and before."""
+    """Percentiles match in any window, overall and by tier and deployment, now and before."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
-    sent, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    sent, before = busy.sent_in(window), busy.sent_in(baseline_window(window))
     if not any(r.latency_ms is not None for r in sent):
         assert section.status is Status.EMPTY
         return
     now, past = section.header.split("; the 7 days before: ")
     assert agrees(now, sent)
     assert agrees(past, before)
-    groups = {f"tier {tier}": ("tier", tier) for tier in ("premium", "standard", "budget")}
+    groups: dict[str, tuple[str, object]] = {
+        f"tier {tier}": ("tier", tier) for tier in ("premium", "standard", "budget")
+    }
     groups |= {f"deployment {name}": ("deployment_id", number) for name, number in busy.deployments.items()}
     told = {fact.text.split(":")[0]: fact.text for fact in section.facts if " by router" not in fact.text}
     for name, (field, value) in groups.items():
@@ -76,7 +78,7 @@ SPAN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) ([\d,]+)/([\d,]+)/([\d,]+) \(([\
     [(0, 24 * 60), (7, 100), (31, 6 * 60 + 1), (0, 12 * 60), (13, 12 * 60 + 5), (61, 7 * 24 * 60), (5, 3)],
 )
 async def test_the_series_adds_up_to_what_was_sent(busy: Gateway, back: int, length: int) -> None:
-    """At most twelve spans, each with the percentiles of its own requests, each request in one of them."""
+    """At most MAX_BUCKETS spans cover the window, each with the percentiles of its requests."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
     found = SPAN.findall(about(section, "p50/p95/p99 in ms over the window").text)
@@ -91,11 +93,11 @@ async def test_the_series_adds_up_to_what_was_sent(busy: Gateway, back: int, len
 
 
 async def test_the_series_in_short_names_the_worst(gateway: Gateway) -> None:
-    """First, worst and last, of spans with enough requests to have a p95."""
+    """The short form shows first, worst and last p95 of spans with enough requests."""
     await gateway.deployment()
     await gateway.user()
     for hours_ago, latency in ((10, 100), (6, 900), (2, 300)):
-        await gateway.send(*[NOON - hours_ago * HOUR] * FEWEST, latency_ms=latency)
+        await gateway.send(*[NOON - hours_ago * HOUR] * MIN_TIMED, latency_ms=latency)
     await gateway.send(NOON - 4 * HOUR, latency_ms=60_000)
     short = about(await gateway.read(source), "p50/p95/p99").short
     first, worst, last = re.findall(r"(\w+) ([\d,]+) ms at 2026-03-10 (\d\d):00", short)
@@ -111,7 +113,7 @@ async def test_the_series_in_short_names_the_worst(gateway: Gateway) -> None:
 
 
 async def test_router_versions_are_compared_with_the_hours_of_each(busy: Gateway) -> None:
-    """Over window and baseline together, each version's percentiles are those of what it routed."""
+    """Each router version has the percentiles of the requests it routed."""
     section = await busy.read(source)
     span = Window(NOON - 8 * DAY, NOON)
     for name, number in busy.deployments.items():
@@ -128,7 +130,7 @@ async def steady(gateway: Gateway, latency_ms: int, start: datetime, number: int
 
 
 async def test_a_tier_that_became_slow_is_told_first(gateway: Gateway) -> None:
-    """What changed weighs more than what did not, and says by how much."""
+    """A notable change is more important and states its factor."""
     await gateway.deployment()
     for tier in ("premium", "standard"):
         await gateway.user(f"user_{tier}", tier)
@@ -143,9 +145,9 @@ async def test_a_tier_that_became_slow_is_told_first(gateway: Gateway) -> None:
     assert 0 <= same.importance < slow.importance <= 1
 
 
-@pytest.mark.parametrize(("few", "compared"), [(FEWEST - 1, False), (FEWEST, True)])
+@pytest.mark.parametrize(("few", "compared"), [(MIN_TIMED - 1, False), (MIN_TIMED, True)])
 async def test_few_requests_are_not_compared(gateway: Gateway, few: int, compared: bool) -> None:
-    """Below the limit on one side a percentile is chance: neither tiers nor router versions are compared."""
+    """With fewer than MIN_TIMED requests on a side nothing is compared."""
     await gateway.deployment()
     await gateway.user()
     await steady(gateway, 100, NOON - 2 * DAY, 50, router_version="v1")
@@ -156,7 +158,7 @@ async def test_few_requests_are_not_compared(gateway: Gateway, few: int, compare
 
 
 async def test_the_newest_versions_are_compared_where_there_were_many(gateway: Gateway) -> None:
-    """In the order they were first seen; the oldest are left out and the verdict is never cut off."""
+    """Versions are in order of first use; the oldest are left out."""
     await gateway.deployment()
     await gateway.user()
     for number in range(30):
@@ -168,7 +170,7 @@ async def test_the_newest_versions_are_compared_where_there_were_many(gateway: G
 
 
 async def test_pending_requests_have_no_latency_yet(gateway: Gateway) -> None:
-    """They are not counted as timed; with nothing else the section is empty and says so."""
+    """Requests without a latency are not timed; with nothing else the section is empty."""
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - HOUR, status="pending", latency_ms=None)
@@ -183,7 +185,7 @@ async def test_pending_requests_have_no_latency_yet(gateway: Gateway) -> None:
 
 
 async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) -> None:
-    """Half-open at the minute, with both edges in the middle of an hour."""
+    """The window is half-open at the minute."""
     await gateway.deployment()
     await gateway.user()
     since, until = NOON - 3 * HOUR - 20 * MINUTE, NOON - 20 * MINUTE
@@ -195,7 +197,7 @@ async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) 
 
 
 async def test_only_what_is_in_scope_is_timed(busy: Gateway) -> None:
-    """A tier on a deployment is told with no other tier or deployment in it."""
+    """Scope restricts both tier and deployment."""
     here = busy.id_of("llama-70b/gcp")
     section = await busy.read(source, asking(deployment_ids=here, tiers=("standard",)))
     sent = [r for r in busy.sent_in(asking().window, tier="standard") if r.deployment_id in here]
@@ -204,7 +206,7 @@ async def test_only_what_is_in_scope_is_timed(busy: Gateway) -> None:
 
 
 async def test_very_many_deployments_are_bounded_to_the_busiest(gateway: Gateway) -> None:
-    """Of 200 models those with the most requests are told, by name where they are equal."""
+    """Of many groups the busiest are shown; ties by name."""
     await gateway.user()
     names = [f"m{number:03}/b" for number in range(200)]
     await gateway.deployment(*names)

@@ -1,4 +1,4 @@
-"""What a deployment is, how near its capacity it is, and how fast its health checks are answered."""
+"""Deployment details, load against capacity, and latency of health checks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.metadata import CHECKS, MOST, source
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.gateway_context import checks
+from context_builder.sources.metadata import MAX_CHECKS, MAX_FACTS, source
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway_context import checks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -21,7 +21,7 @@ def about(section: Section, name: str) -> str:
 
 
 async def test_a_deployment_is_described_with_its_load(gateway: Gateway) -> None:
-    """Everything that its row says, and the last hour as a share of its capacity."""
+    """A fact shows the row and the last hour as a share of capacity."""
     await gateway.deployment(
         "gpt-4/aws",
         version="v3.1",
@@ -44,7 +44,7 @@ async def test_a_deployment_is_described_with_its_load(gateway: Gateway) -> None
 
 
 async def test_load_at_capacity_ranks_first(gateway: Gateway) -> None:
-    """A whole hour near capacity counts for more than one busy minute, and that for more than none."""
+    """An hour near capacity ranks above a busy minute, and that above the rest."""
     await gateway.deployment("full/x", "peak/x", capacity_rpm=1)
     await gateway.deployment("idle/x", capacity_rpm=1_000)
     await gateway.user()
@@ -59,7 +59,7 @@ async def test_load_at_capacity_ranks_first(gateway: Gateway) -> None:
 
 
 async def test_health_checks_are_compared_with_before(gateway: Gateway) -> None:
-    """Newest and median of the window, unanswered ones, and the median before it; none of later."""
+    """Health checks show newest, median, unanswered and previous median; later ones are left out."""
     number = await gateway.deployment()
     await gateway.add(
         *checks(number, 40, *(NOON - 2 * DAY - n * HOUR for n in range(9))),
@@ -77,7 +77,7 @@ async def test_health_checks_are_compared_with_before(gateway: Gateway) -> None:
 
 
 async def test_an_unanswered_check_is_told_as_such(gateway: Gateway) -> None:
-    """No latency is not a latency of nothing."""
+    """An unanswered check is not a latency of 0."""
     number = await gateway.deployment()
     await gateway.add(*checks(number, None, NOON - MINUTE))
     text = about(await gateway.read(source), "gpt-4/aws")
@@ -85,7 +85,7 @@ async def test_an_unanswered_check_is_told_as_such(gateway: Gateway) -> None:
 
 
 async def test_columns_of_later_are_a_gap(gateway: Gateway) -> None:
-    """Law 3: what was overwritten is not known, but load and health checks of then are."""
+    """Law 3: overwritten columns are unknown; load and health checks have history."""
     number = await gateway.deployment(version="of later", capacity_rpm=7, updated_at=NOON + SECOND)
     await gateway.deployment("b/x", last_seen_at=NOON + SECOND, version="v1")
     await gateway.user()
@@ -101,8 +101,8 @@ async def test_columns_of_later_are_a_gap(gateway: Gateway) -> None:
     )
     assert section.gaps == (
         (
-            "version, region, endpoint, capacity and last sign of life at this moment of gpt-4/aws: "
-            "the recorded ones are later ones"
+            "version, region, endpoint, capacity and last seen at this moment of gpt-4/aws: "
+            "the recorded values are newer"
         ),
     )
     live = await gateway.read(source, asking(live=True))
@@ -110,21 +110,21 @@ async def test_columns_of_later_are_a_gap(gateway: Gateway) -> None:
 
 
 async def test_a_large_fleet_stays_bounded(gateway: Gateway) -> None:
-    """The busiest have facts, the others are named, and a flood of checks is read in part."""
-    names = [f"m{n:03}/x" for n in range(MOST + 50)]
+    """The busiest deployments have facts, the others are named, and few checks are read."""
+    names = [f"m{n:03}/x" for n in range(MAX_FACTS + 50)]
     await gateway.deployment(*names)
     await gateway.user()
     await gateway.send(NOON - MINUTE, deployment=names[-1])
     busiest = gateway.deployments[names[-1]]
-    await gateway.add(*checks(busiest, 5, *(NOON - n * SECOND for n in range(1, CHECKS + 200))))
+    await gateway.add(*checks(busiest, 5, *(NOON - n * SECOND for n in range(1, MAX_CHECKS + 200))))
     section = await gateway.read(source)
-    assert len(section.facts) == MOST + 1
-    assert f"newest {CHECKS} health checks of the window" in about(section, names[-1])
+    assert len(section.facts) == MAX_FACTS + 1
+    assert f"newest {MAX_CHECKS} health checks of the window" in about(section, names[-1])
     assert section.facts[-1].text.startswith("50 more deployments: m029/x")
     assert section.facts[-1].text.endswith("and 30 more")
 
 
 async def test_no_deployments_is_empty(gateway: Gateway) -> None:
-    """An empty table says so."""
+    """An empty table gives an empty section that says so."""
     section = await gateway.read(source)
     assert (section.status, section.header) == (Status.EMPTY, "no deployments are known")

@@ -1,21 +1,22 @@
-"""Alerts: what got through and, first of all, what did not."""
+"""Alerts: failed ones first, then sent ones."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.notifications import MOST, NEWEST, source
+from context_builder.sources.notifications import MAX_ALERTS_READ, MAX_FACTS, source
 from models import Notification
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.ops_events import alert, flood
-from support.statements import rows_fetched
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.ops_events import alert, flood
+from tests.support.statements import rows_fetched
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
-FAILED = {"status": "failed", "error": "no answer"}
+FAILED: dict[str, Any] = {"status": "failed", "error": "no answer"}
 
 
 def texts(section: Section) -> list[str]:
@@ -23,7 +24,7 @@ def texts(section: Section) -> list[str]:
 
 
 async def test_failed_alerts_come_first_and_alike_ones_are_one_fact(gateway: Gateway) -> None:
-    """Provider, channel, subject, error and when; the newest stands for those that are like it."""
+    """A fact shows provider, channel, subject, error and time; the newest represents similar ones."""
     await gateway.add(
         *(alert(f"queue has {n} entries", NOON - n * MINUTE) for n in range(1, 6)),
         alert("All is lost", NOON - 20 * HOUR, channel="#ops room", provider="slack", **FAILED),
@@ -41,13 +42,12 @@ async def test_failed_alerts_come_first_and_alike_ones_are_one_fact(gateway: Gat
 
 
 @pytest.mark.parametrize(
-    ("sent_at", "unreached"),
-    [(None, True), (NOON - 30 * DAY, False), (NOON, False), (NOON + SECOND, True)],
+    ("sent_at", "unreached"), [(None, True), (NOON - 30 * DAY, False), (NOON, False), (NOON + SECOND, True)]
 )
 async def test_an_incident_nobody_was_alerted_of_is_named(
     gateway: Gateway, sent_at: object, unreached: bool
 ) -> None:
-    """One alert that got through by `as_of` is enough, whenever it was."""
+    """An incident is unreached unless one alert got through by `as_of`."""
     incident = await gateway.incident("inc_7")
     await gateway.add(alert(incident_id=incident, **FAILED))
     if sent_at:
@@ -58,7 +58,7 @@ async def test_an_incident_nobody_was_alerted_of_is_named(
 
 
 async def test_alerts_of_the_gateway_belong_to_every_scope(gateway: Gateway) -> None:
-    """Those of another deployment do not."""
+    """Alerts of another deployment are left out; those without one are shown."""
     one, two = await gateway.deployment("a/x"), await gateway.deployment("b/x")
     await gateway.add(
         alert("mine", deployment_id=one), alert("other", deployment_id=two), alert("everybody's")
@@ -69,7 +69,7 @@ async def test_alerts_of_the_gateway_belong_to_every_scope(gateway: Gateway) -> 
 
 
 async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> None:
-    """Only the newest of each kind are read, the others counted."""
+    """Only the newest alerts of each status are read; the others are counted."""
     await flood(
         gateway,
         Notification,
@@ -83,14 +83,16 @@ async def test_a_flood_of_sent_ones_hides_no_failed_one(gateway: Gateway) -> Non
     await gateway.add(alert(at=NOON - 23 * HOUR, **FAILED))
     section = await gateway.read(source)
     assert "1 failed, 3,000 sent" in section.header
-    assert f"the newest {NEWEST} of each were read; 501 different ones, {MOST} are listed" in section.header
+    assert (
+        f"the newest {MAX_ALERTS_READ} of each were read; 501 distinct, {MAX_FACTS} listed" in section.header
+    )
     assert "FAILED" in texts(section)[0]
-    assert len(section.facts) == MOST
-    assert await rows_fetched(gateway, source) <= NEWEST + 10
+    assert len(section.facts) == MAX_FACTS
+    assert await rows_fetched(gateway, source) <= MAX_ALERTS_READ + 10
 
 
 async def test_no_alerts_is_empty(gateway: Gateway) -> None:
-    """Those of the day before yesterday are too old."""
+    """Rows of the day before yesterday are too old."""
     await gateway.add(alert(at=NOON - DAY - SECOND))
     section = await gateway.read(source)
     assert section.status is Status.EMPTY

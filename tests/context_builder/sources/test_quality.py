@@ -1,4 +1,4 @@
-"""Mean quality of what has arrived, with its coverage, and drops that are no chance."""
+"""Mean quality of arrived scores, with coverage and significant drops."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from context_builder.source import Section, Status
-from context_builder.sources.quality import FEWEST, source
+from context_builder.sources.quality import MIN_SCORES, source
 from models import Request
 from models.quality_log import NewScore, append
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1)
 async def score(
     gateway: Gateway, at: datetime, scores: list[float], *, arrived: datetime | None = None, **columns: str
 ) -> None:
-    """Sends one successful request per score, which arrives an hour later."""
+    """Send one successful request per score, which arrives an hour later."""
     public_ids = await gateway.send(*[at] * len(scores), **columns)
     async with gateway.database.write() as session:
         rows = await session.execute(
@@ -66,14 +66,14 @@ async def test_a_drop_that_is_no_chance_ranks_first(gateway: Gateway) -> None:
     ]
     assert about(section, "model gpt-4") == (
         "model gpt-4: mean quality 0.650 over 40 scores (50.0 % of 80 answered requests); the 7 days before: "
-        "mean quality 0.850 over 60 scores (100 % of 60 answered requests); down 0.200, more than chance"
+        "mean quality 0.850 over 60 scores (100 % of 60 answered requests); down 0.200, significant"
     )
     assert "chance" not in about(section, "model mistral")
     assert section.facts[0].short == ("model gpt-4: mean quality 0.650, DOWN 0.200 from the 7 days before")
 
 
 async def test_noise_is_no_drop(gateway: Gateway) -> None:
-    """A difference within three standard errors, or below 0.03, is told without being called one."""
+    """A difference within three standard errors or below 0.03 is not significant."""
     await people(gateway)
     chance = random.Random(5)  # noqa: S311  test data
     await score(gateway, NOON - 3 * DAY, [chance.random() for _ in range(40)])
@@ -87,10 +87,10 @@ async def test_noise_is_no_drop(gateway: Gateway) -> None:
 
 
 async def test_few_scores_are_not_compared_and_low_coverage_is_told(gateway: Gateway) -> None:
-    """Scores arrive late: what is there yet may say little, and the fact says so."""
+    """Low coverage is marked, since scores arrive late."""
     await people(gateway)
     await score(gateway, NOON - 3 * DAY, [0.9, 0.8] * 20)
-    await score(gateway, NOON - 5 * HOUR, [0.2] * (FEWEST - 1))
+    await score(gateway, NOON - 5 * HOUR, [0.2] * (MIN_SCORES - 1))
     section = await gateway.read(source)
     assert about(section, "model gpt-4").endswith("too few scores to compare")
     assert section.facts[0].importance < 0.5
@@ -99,11 +99,11 @@ async def test_few_scores_are_not_compared_and_low_coverage_is_told(gateway: Gat
     section = await gateway.read(source)
     told = about(section, "model gpt-4")
     assert "(25.0 % of 80 answered requests)" in told
-    assert told.endswith("more than chance; LOW coverage, most scores may still arrive")
+    assert told.endswith("significant; LOW coverage, most scores may still arrive")
 
 
 async def test_only_what_had_arrived_is_known(gateway: Gateway) -> None:
-    """At a past moment the hour in progress does not count; when the question is about now it does."""
+    """The hour in progress counts only in the present."""
     await people(gateway)
     as_of = NOON + 20 * MINUTE
     await score(gateway, NOON - 5 * HOUR, [0.8] * 3, arrived=NOON - SECOND)
@@ -117,7 +117,7 @@ async def test_only_what_had_arrived_is_known(gateway: Gateway) -> None:
 
 
 async def test_scope_and_unknown_tiers(gateway: Gateway) -> None:
-    """Only deployments and tiers in scope; scores of users whose tier is unknown are a gap."""
+    """Scope restricts deployments and tiers; scores with an unknown tier are a gap."""
     await people(gateway)
     await gateway.user("user_new", "premium", updated_at=NOON)
     await score(gateway, NOON - 5 * HOUR, [0.8] * 3)
@@ -132,7 +132,7 @@ async def test_scope_and_unknown_tiers(gateway: Gateway) -> None:
 
 
 async def test_nothing_scored_is_empty(gateway: Gateway) -> None:
-    """Requests without scores, and scores of before alone, are said to be that."""
+    """Missing scores, now or before, are reported as such."""
     await people(gateway)
     await gateway.send(NOON - HOUR)
     section = await gateway.read(source)

@@ -1,4 +1,4 @@
-"""The cost of a question does not grow with the request log: no statement of a source reads it whole."""
+"""The cost of a question does not grow with the request log: no source scans it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from context_builder.source import ContextSource
 from models.database import ReadSession
-from support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
-from support.statements import Statement, captured
+from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
+from tests.support.statements import Statement, captured
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
 QUESTIONS = {
     "anything": asking(),
@@ -30,11 +30,11 @@ QUESTIONS = {
 
 
 async def scans(session: ReadSession, statement: Statement) -> list[str]:
-    """Where the plan of a statement reads the whole request log, by row or by index."""
+    """Return the steps of a plan that scan the request log, by row or by index."""
     sql, parameters = statement
     connection = await session.connection()
     if connection.dialect.name == "sqlite":
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+        rows: Any = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
         steps = [row[3] for row in rows]
         # A search that names no index reads the table until it has the answer.
         return [step for step in steps if step.startswith("SCAN requests") or step == "SEARCH requests"]
@@ -57,7 +57,7 @@ READS_NO_TABLE = {"knowledge": "runbooks are files"}
 
 @asynccontextmanager
 async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
-    """A session in which PostgreSQL, too, reads a small table whole only where it has no other way."""
+    """Open a session in which PostgreSQL scans even a small table only without an alternative."""
     async with gateway.database.read() as session:
         if not gateway.database.is_sqlite:
             # Both of these joins would take a whole small table through its primary key.
@@ -68,7 +68,7 @@ async def planning(gateway: Gateway) -> AsyncIterator[ReadSession]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 async def test_no_statement_reads_the_request_log_whole(busy: Gateway, source: ContextSource) -> None:
-    """Whatever is asked about, requests are found by key or by a range of an index."""
+    """Requests are found by key or by a range of an index, whatever is asked."""
     read = 0
     for about, request in QUESTIONS.items():
         with captured(busy.database) as statements:
@@ -90,6 +90,6 @@ async def test_no_statement_reads_the_request_log_whole(busy: Gateway, source: C
     ],
 )
 async def test_a_statement_that_does_is_found_out(busy: Gateway, sql: str) -> None:
-    """The test above can fail: by row, by a whole index and within a join."""
+    """The plan check detects scans by row, by index and within a join."""
     async with planning(busy) as session:
         assert await scans(session, (sql, ()))

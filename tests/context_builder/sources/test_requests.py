@@ -1,4 +1,4 @@
-"""The right examples: the newest failed, slow ones, and those asked about, each told once and exactly."""
+"""Example requests: named, newest failed and slowest, each once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.requests import FAILED_SHOWN, NAMED_SHOWN, SLOW_SHOWN, source
+from context_builder.sources.requests import MAX_FAILED, MAX_NAMED, MAX_SLOW, source
 from context_builder.telemetry.newest_requests import MAX_RANGES
 from models import Request, Tier, User
 from models.request_log import NewRequest
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +33,7 @@ def public_id(fact: Fact) -> str:
 
 def newest_failed(sent: list[NewRequest]) -> list[str]:
     failed = [r for r in sent if r.status in ("error", "timeout", "rate_limited")]
-    return [r.public_id for r in sorted(failed, key=lambda r: r.created_at, reverse=True)][:FAILED_SHOWN]
+    return [r.public_id for r in sorted(failed, key=lambda r: r.created_at, reverse=True)][:MAX_FAILED]
 
 
 async def ids_of(gateway: Gateway, *public_ids: str) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ async def small(gateway: Gateway) -> None:
 
 
 async def test_a_request_is_told_with_all_that_explains_it(gateway: Gateway) -> None:
-    """Where it went, for whom, how it ended, and why it was routed there."""
+    """A fact shows deployment, user, outcome and routing reason."""
     await small(gateway)
     await gateway.send(
         NOON - HOUR,
@@ -79,15 +79,12 @@ async def test_a_request_is_told_with_all_that_explains_it(gateway: Gateway) -> 
 async def test_the_newest_failed_are_found_in_any_window_and_scope(
     busy: Gateway, back: int, length: int, deployments: list[str], tiers: list[Tier]
 ) -> None:
-    """The very ones of the requests sent; slow ones are in window and scope, the slowest among them."""
+    """Failed examples are the newest; slow ones are within window and scope."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(
         source,
         asking(
-            since=window.start,
-            until=window.end,
-            deployment_ids=busy.id_of(*deployments),
-            tiers=tuple(tiers),
+            since=window.start, until=window.end, deployment_ids=busy.id_of(*deployments), tiers=tuple(tiers)
         ),
     )
     sent = [
@@ -100,14 +97,14 @@ async def test_the_newest_failed_are_found_in_any_window_and_scope(
     timed = {r.public_id: r.latency_ms for r in sent if r.latency_ms is not None}
     slow = shown(section, "slow")
     assert set(slow) <= set(timed)
-    assert len(slow) <= SLOW_SHOWN
+    assert len(slow) <= MAX_SLOW
     assert bool(slow) is bool(timed)
     if timed:
         assert max(timed.values()) in {timed[name] for name in slow}
 
 
 async def test_a_window_has_its_first_moment_and_not_its_last(gateway: Gateway) -> None:
-    """Half-open for failed and slow ones alike, with edges in the middle of an hour."""
+    """The window is half-open for failed and slow requests alike."""
     await small(gateway)
     since, until = NOON - 100 * MINUTE, NOON - 20 * MINUTE
     _, first, last, _ = await gateway.send(since - TINY, since, until - TINY, until, status="error")
@@ -117,7 +114,7 @@ async def test_a_window_has_its_first_moment_and_not_its_last(gateway: Gateway) 
 
 
 async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
-    """Rollups know no users, so they come from the log: failed and slow ones, of that user alone."""
+    """Examples of a named user come from the log and are theirs alone."""
     await small(gateway)
     (theirs,) = await gateway.send(NOON - HOUR, status="error", latency_ms=90_000, user="user_b")
     ours = await gateway.send(*(NOON - n * MINUTE for n in range(1, 8)), latency_ms=10)
@@ -126,7 +123,7 @@ async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
     section = await gateway.read(source, asking(user_ids=gateway.id_of("user_a")))
     assert shown(section, "failed") == [failed]
     assert shown(section, "slow")[0] == slow
-    assert len(shown(section, "slow")) == SLOW_SHOWN
+    assert len(shown(section, "slow")) == MAX_SLOW
     assert theirs not in str(section)
     section = await gateway.read(
         source, asking(user_ids=gateway.id_of("user_a"), deployment_ids=gateway.id_of("gpt-4/aws"))
@@ -135,7 +132,7 @@ async def test_a_named_user_s_requests_are_its_own(gateway: Gateway) -> None:
 
 
 async def test_users_and_tiers_named_together_add_up(gateway: Gateway) -> None:
-    """Both say who is asked about: a user compared with a tier is shown beside it."""
+    """A named user and a named tier are combined."""
     await small(gateway)
     await gateway.user("user_c", "standard")
     for user in ("user_a", "user_b", "user_c"):
@@ -145,7 +142,7 @@ async def test_users_and_tiers_named_together_add_up(gateway: Gateway) -> None:
 
 
 async def test_a_request_that_is_asked_about_is_told_wherever_it_is(gateway: Gateway) -> None:
-    """Out of the window and the scope, and once only where it failed, too."""
+    """A named request is shown outside window and scope, and only once."""
     await small(gateway)
     old, failed = (
         (await gateway.send(NOON - 30 * DAY))[0],
@@ -160,7 +157,7 @@ async def test_a_request_that_is_asked_about_is_told_wherever_it_is(gateway: Gat
 
 
 async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
-    """However many requests failed, were slow or are named, at the same moment even, a few are shown."""
+    """Examples are bounded, even if many requests share a time."""
     await small(gateway)
     failed = [
         gateway.request(NOON - HOUR, status=("error", "timeout", "rate_limited")[number % 3])
@@ -169,12 +166,12 @@ async def test_a_flood_stays_bounded(gateway: Gateway) -> None:
     await gateway.append(failed)
     sent = [request.public_id for request in failed]
     section = await gateway.read(source, asking(request_ids=await ids_of(gateway, *sent)))
-    assert len(section.facts) <= NAMED_SHOWN + FAILED_SHOWN + SLOW_SHOWN
-    assert shown(section, "failed") == sent[: -FAILED_SHOWN - 1 : -1]
+    assert len(section.facts) <= MAX_NAMED + MAX_FAILED + MAX_SLOW
+    assert shown(section, "failed") == sent[: -MAX_FAILED - 1 : -1]
 
 
 async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -> None:
-    """Past the number that is looked up one by one, the newest are still the newest."""
+    """Beyond MAX_RANGES deployments the newest are still found."""
     names = [f"m/{number:02}" for number in range(MAX_RANGES + 5)]
     await gateway.deployment(*names, "elsewhere/x")
     await gateway.user()
@@ -190,7 +187,7 @@ async def test_many_deployments_in_scope_give_what_few_would(gateway: Gateway) -
 
 
 async def test_a_tier_of_later_is_not_shown_and_that_is_said(gateway: Gateway) -> None:
-    """A user who changed after the request had perhaps another tier then; neither is he found by it."""
+    """The tier of a user who changed later is unknown and does not match."""
     await small(gateway)
     await gateway.send(NOON - HOUR, status="error")
     await gateway.change(User, "user_a", tier="standard", updated_at=NOON - MINUTE)

@@ -1,4 +1,4 @@
-"""Sites are open, closed or in maintenance by their own clock, and what is offline meanwhile is expected."""
+"""Sites are open, closed or in maintenance in local time, and offline deployments are explained."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from context_builder.source import Section, Status
 from context_builder.sources.schedule import MAX_OFFLINE, source
 from models import OperatingHours
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
-from support.gateway_context import hours, maintenance
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway_context import hours, maintenance
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -21,13 +21,13 @@ def texts(section: Section, kind: str) -> list[str]:
 
 
 async def test_down_while_closed_is_expected(gateway: Gateway) -> None:
-    """The fact says until when, by which hours, and that it is of low priority; it ranks first."""
+    """An expected outage ranks first and shows until when, the hours and low priority."""
     night = NOON + 10 * HOUR
     await gateway.deployment("llama/edge", status="down", updated_at=night, status_since=NOON + 5 * HOUR)
     await gateway.deployment("llama/aws", status="down", updated_at=night)
     await gateway.add(*hours())
     section = await gateway.read(source, asking(night, live=True))
-    assert section.header == "2 sites of known hours: 1 closed, 0 in maintenance"
+    assert section.header == "2 sites with known hours: 1 closed, 0 in maintenance"
     assert section.facts[0].text == (
         "llama/edge is DOWN, but its site edge is closed until 2026-03-11 07:00 UTC "
         "(opens Mon-Fri 08:00-18:00 Europe/Berlin): expected, low priority"
@@ -39,14 +39,14 @@ async def test_down_while_closed_is_expected(gateway: Gateway) -> None:
 
 
 async def test_trouble_that_began_while_it_was_open_is_not_explained(gateway: Gateway) -> None:
-    """A site that closes does not excuse what broke before; a deployment that is healthy is not told of."""
+    """A closing site does not explain an earlier outage; healthy deployments are left out."""
     night = NOON + 10 * HOUR
     await gateway.deployment("a/edge", status="degraded", updated_at=night, status_since=NOON)
     await gateway.deployment("b/edge", updated_at=night)
     await gateway.add(*hours())
     (told,) = texts(await gateway.read(source, asking(night)), "deployments offline as planned")
     assert told.endswith(
-        "but the trouble began at 2026-03-10 12:00, before that at 2026-03-10 17:00: not explained by it"
+        "but the problem began at 2026-03-10 12:00, before that at 2026-03-10 17:00: not explained by it"
     )
 
 
@@ -68,7 +68,7 @@ async def test_trouble_that_began_while_it_was_open_is_not_explained(gateway: Ga
     ],
 )
 async def test_hours_are_those_of_the_local_clock(gateway: Gateway, as_of: datetime, told: str) -> None:
-    """The same local hours are other UTC hours in summer; both ends of a span are half-open."""
+    """Local hours follow daylight saving time; spans are half-open."""
     await gateway.deployment("a/edge")
     await gateway.add(*hours())
     section = await gateway.read(source, asking(as_of))
@@ -76,7 +76,7 @@ async def test_hours_are_those_of_the_local_clock(gateway: Gateway, as_of: datet
 
 
 async def test_spans_over_midnight_are_one_and_a_full_week_never_ends(gateway: Gateway) -> None:
-    """Two rows that meet at midnight are one span; seven whole days are around the clock."""
+    """Adjacent rows are one span; seven whole days are around the clock."""
     await gateway.deployment("a/night", "a/always", "a/free")
     await gateway.add(
         OperatingHours(backend="night", weekday=1, opens_minute=1_200, closes_minute=1_440, time_zone="UTC"),
@@ -98,7 +98,7 @@ async def test_spans_over_midnight_are_one_and_a_full_week_never_ends(gateway: G
 
 
 async def test_only_announced_maintenance_is_known(gateway: Gateway) -> None:
-    """What was announced later is not told, nor what is over or more than a day ahead."""
+    """Maintenance announced later, over, or more than a day ahead is left out."""
     await gateway.deployment("a/edge", status="down", updated_at=NOON, status_since=NOON - 30 * MINUTE)
     await gateway.add(
         maintenance(NOON - HOUR, NOON + HOUR, NOON - DAY, "new switch"),
@@ -110,7 +110,7 @@ async def test_only_announced_maintenance_is_known(gateway: Gateway) -> None:
     section = await gateway.read(source)
     assert texts(section, "maintenance windows") == [
         (
-            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min more), since "
+            "site edge is in MAINTENANCE until 2026-03-10 13:00 UTC (1 h 0 min left), since "
             "2026-03-10 11:00: «new switch»"
         ),
         (
@@ -128,7 +128,7 @@ async def test_only_announced_maintenance_is_known(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "", "A" * 100, "/etc/hosts", "Europe"])
 async def test_an_unknown_time_zone_is_a_gap(gateway: Gateway, zone: str) -> None:
-    """A wrong name takes nothing from the other sites."""
+    """An unknown time zone does not affect other sites."""
     await gateway.deployment("a/edge", "a/good")
     await gateway.add(*hours(zone=zone), *hours("good"))
     section = await gateway.read(source, asking(live=True))
@@ -140,18 +140,16 @@ async def test_an_unknown_time_zone_is_a_gap(gateway: Gateway, zone: str) -> Non
 
 
 async def test_a_status_of_later_is_not_told(gateway: Gateway) -> None:
-    """Law 3: a status that was reported later says nothing, and the hours are said to be those of now."""
+    """Law 3: a later status is ignored, and current hours are a gap."""
     await gateway.deployment("a/edge", status="down", updated_at=NOON + SECOND)
     await gateway.add(*hours(days=range(5, 7)))
     section = await gateway.read(source)
     assert texts(section, "deployments offline as planned") == []
-    assert section.gaps == (
-        "operating hours as they were at this moment: those shown are the ones recorded now",
-    )
+    assert section.gaps == ("operating hours as they were at this moment: those shown are the current ones",)
 
 
 async def test_a_closed_fleet_stays_bounded(gateway: Gateway) -> None:
-    """Many offline deployments of one closed site: the first singly, the others by name."""
+    """Many offline deployments of a site are bounded; the rest are named."""
     await gateway.deployment(*(f"m{n:03}/edge" for n in range(MAX_OFFLINE + 40)), status="down")
     await gateway.add(*hours(days=range(5, 7)))
     section = await gateway.read(source)
@@ -161,7 +159,7 @@ async def test_a_closed_fleet_stays_bounded(gateway: Gateway) -> None:
 
 
 async def test_no_schedules_is_empty(gateway: Gateway) -> None:
-    """Sites without hours and maintenance leave nothing to say."""
+    """Sites without hours and maintenance give an empty section."""
     await gateway.deployment("a/edge", status="down")
     await gateway.add(*hours("elsewhere"))
     section = await gateway.read(source)

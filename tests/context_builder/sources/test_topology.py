@@ -1,4 +1,4 @@
-"""The gateway's own shape: the same for every question, in few lines, and of its moment."""
+"""Topology: the same for every question about a moment, in few lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from context_builder.question.request import ContextRequest
 from context_builder.source import Section, Status
 from context_builder.sources.topology import source
-from support.gateway import DAY, HOUR, NOON, Gateway, asking, people
+from tests.support.gateway import DAY, HOUR, NOON, Gateway, asking, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECOND = timedelta(seconds=1)
@@ -20,7 +20,7 @@ def texts(section: Section) -> list[str]:
 
 
 async def test_models_backends_and_tiers_have_a_line_each(gateway: Gateway) -> None:
-    """What serves what, where and in which version, and how many users each tier has."""
+    """Facts show models by backend, region and version, and users by tier."""
     await people(gateway)
     await gateway.deployment("gpt-4/edge", region="eu-1", version="v2")
     section = await gateway.read(source)
@@ -39,7 +39,7 @@ async def test_models_backends_and_tiers_have_a_line_each(gateway: Gateway) -> N
 
 
 async def test_it_is_the_same_for_every_question(gateway: Gateway) -> None:
-    """Nothing of question, window or scope is in it: what is cached of it can be used again."""
+    """Topology does not depend on question, window or scope, so it can be cached."""
     await people(gateway)
     requests: list[ContextRequest] = [
         asking(),
@@ -53,25 +53,21 @@ async def test_it_is_the_same_for_every_question(gateway: Gateway) -> None:
 
 
 async def test_a_past_moment_knows_only_what_was_there(gateway: Gateway) -> None:
-    """Law 3: later deployments and users are left out, and later versions and tiers are gaps."""
+    """Law 3: later deployments and users are left out; later versions and tiers are gaps."""
     await gateway.deployment("a/x", version="of later", region="of later", updated_at=NOON + SECOND)
     await gateway.deployment("b/x", created_at=NOON + SECOND)
     await gateway.user("user_a", "premium", updated_at=NOON + SECOND)
     await gateway.user("user_b", "budget", created_at=NOON + SECOND, updated_at=NOON + SECOND)
     section = await gateway.read(source)
-    assert texts(section) == [
-        "model a on x",
-        "backend x serves a",
-        "users by tier: not known for this moment 1",
-    ]
+    assert texts(section) == ["model a on x", "backend x serves a", "users by tier: unknown at this moment 1"]
     assert section.gaps == (
-        "region and version at this moment of a/x: they were written later",
-        "tier at this moment of 1 user who were changed later",
+        "region and version at this moment of a/x: written later",
+        "tier at this moment of 1 user changed later",
     )
 
 
 async def test_a_huge_gateway_fits_in_forty_lines(gateway: Gateway) -> None:
-    """However many models and backends: few lines of bounded length, and the rest is counted."""
+    """Lines and their length are bounded, and the rest is counted."""
     await gateway.deployment(*(f"model-{n % 60:02}/site-{n // 60:02}" for n in range(1_200)))
     section = await gateway.read(source)
     assert section.header == "the whole gateway: 1,200 deployments of 60 models on 20 backends, 0 users"

@@ -1,4 +1,4 @@
-"""Counts are those of the requests that were sent, in any window, by every dimension."""
+"""Counts match the sent requests, in any window, by every dimension."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from context_builder.question.request import Window
 from context_builder.source import Section, Status
 from context_builder.sources.volume import MAX_GROUPS, source
-from context_builder.telemetry.rollups import baseline_of
+from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import format_count, format_percent
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,7 +24,7 @@ FAILED = ("error", "timeout", "rate_limited")
 
 
 def fact(section: Section, title: str) -> str:
-    """What the fact with this title lists."""
+    """Return what the fact with this title lists."""
     (text,) = [fact.text for fact in section.facts if fact.text.startswith(f"{title}: ")]
     return text.removeprefix(f"{title}: ")
 
@@ -46,10 +46,10 @@ def dimensions(gateway: Gateway) -> dict[str, Callable[[NewRequest], str]]:
 @given(st.integers(0, 9 * 24 * 60 - 1), st.integers(1, 400) | st.integers(1, 3 * 24 * 60))
 @settings(max_examples=30, deadline=None)
 async def test_every_figure_is_that_of_the_requests_sent(busy: Gateway, back: int, length: int) -> None:
-    """For windows that begin and end at any minute: totals, shares, failures and their rate before."""
+    """Totals, shares, failures and baseline rates match in any window."""
     window = Window(NOON - (back + length) * MINUTE, NOON - back * MINUTE)
     section = await busy.read(source, asking(since=window.start, until=window.end))
-    now, before = busy.sent_in(window), busy.sent_in(baseline_of(window))
+    now, before = busy.sent_in(window), busy.sent_in(baseline_window(window))
     failed, failed_before = ([r for r in sent if r.status in FAILED] for sent in (now, before))
     if not now:
         assert section.status is Status.EMPTY
@@ -81,7 +81,7 @@ async def test_every_figure_is_that_of_the_requests_sent(busy: Gateway, back: in
 
 
 async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) -> None:
-    """Half-open at the minute, with edges within an hour."""
+    """The window is half-open at the minute."""
     await gateway.deployment()
     await gateway.user()
     since, until = NOON - 100 * MINUTE, NOON - 20 * MINUTE
@@ -92,7 +92,7 @@ async def test_a_window_has_its_first_minute_and_not_its_last(gateway: Gateway) 
 
 
 async def test_the_days_before_are_given_per_day_and_for_the_length_of_the_window(gateway: Gateway) -> None:
-    """Counted from the first hour that has data, so that a young gateway is not made to look idle."""
+    """The baseline counts from the first hour with data."""
     await gateway.deployment()
     await gateway.user()
     await gateway.send(*(NOON - 2 * DAY + number * HOUR for number in range(48)))
@@ -111,7 +111,7 @@ async def test_the_days_before_are_given_per_day_and_for_the_length_of_the_windo
 async def test_what_is_older_than_the_baseline_or_younger_than_the_window_is_not_counted(
     gateway: Gateway,
 ) -> None:
-    """The seven days before the window, and nothing after it."""
+    """The baseline is the seven days before the window."""
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - 9 * DAY, NOON, NOON + MINUTE)
@@ -123,7 +123,7 @@ async def test_what_is_older_than_the_baseline_or_younger_than_the_window_is_not
 
 
 async def test_only_what_is_in_scope_is_counted(busy: Gateway) -> None:
-    """Deployments and tiers restrict window and baseline alike; no other name occurs."""
+    """Scope restricts window and baseline alike."""
     here = busy.id_of("gpt-4/k8s")
     section = await busy.read(source, asking(deployment_ids=here, tiers=("budget",)))
     sent = [r for r in busy.sent_in(asking().window, tier="budget") if r.deployment_id in here]
@@ -132,7 +132,7 @@ async def test_only_what_is_in_scope_is_counted(busy: Gateway) -> None:
 
 
 async def test_very_many_groups_are_bounded_and_tied_ones_keep_one_order(gateway: Gateway) -> None:
-    """Ten groups are listed, the others counted; equal counts are in order of name on both databases."""
+    """MAX_GROUPS groups are listed, the others counted; ties by name."""
     await gateway.user()
     names = [f"{'mM'[number % 2]}{number:03}/b" for number in reversed(range(60))]
     await gateway.deployment(*names)
@@ -153,14 +153,14 @@ async def test_very_many_groups_are_bounded_and_tied_ones_keep_one_order(gateway
 
 @pytest.mark.parametrize("dimension", ["tier", "model", "backend", "deployment"])
 async def test_the_dimension_that_the_question_names_comes_first(busy: Gateway, dimension: str) -> None:
-    """`Which models fail most?` is answered by the listing of models."""
+    """A dimension that the question names ranks first."""
     section = await busy.read(source, asking(question=f"Which {dimension}s fail most?"))
     assert section.facts[0].text.startswith(f"requests by {dimension}: ")
     assert section.facts[1].text.startswith(f"failed requests by {dimension}, ")
 
 
 async def test_a_dimension_with_a_single_group_comes_last(gateway: Gateway) -> None:
-    """Where all requests are of one tier, the tier tells nothing."""
+    """A dimension with one group ranks last."""
     await gateway.deployment("gpt-4/aws")
     await gateway.user()
     await gateway.send(NOON - HOUR, status="error")

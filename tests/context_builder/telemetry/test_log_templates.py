@@ -1,17 +1,18 @@
-"""Which lines are one template, whatever their order, and in time that grows with their number only."""
+"""Lines are grouped into templates, whatever their order, in linear time."""
 
 from __future__ import annotations
 
 import random
 import string
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.telemetry.log_templates import MIN_VARIABLE_VALUES, WILDCARD, templates_of
-from support.source_results import ATTACKS
+from tests.support.source_results import ATTACKS
 
 
 def template(line: str) -> str:
@@ -42,13 +43,13 @@ def template(line: str) -> str:
         ("", WILDCARD),
     ],
 )
-def test_what_varies_by_its_nature_is_masked(line: str, expected: str) -> None:
-    """Numbers, ids, addresses, paths and quotations vary; words and HTTP codes tell errors apart."""
+def test_variable_pieces_are_masked(line: str, expected: str) -> None:
+    """Numbers, ids, addresses, paths and quotations are masked; words and HTTP statuses are not."""
     assert template(line) == expected
 
 
-def test_a_word_is_variable_only_where_it_takes_many_values() -> None:
-    """A few ways to fail stay apart; as many names as there are users do not."""
+def test_a_word_is_variable_only_with_many_values() -> None:
+    """A few ways to fail are separate templates; as many names as users are one."""
     few = [f"connection {how} by peer" for how in ("refused", "reset", "closed", "aborted")]
     assert set(templates_of(few).values()) == set(few)
     many = [
@@ -60,8 +61,8 @@ def test_a_word_is_variable_only_where_it_takes_many_values() -> None:
     assert set(templates_of(both).values()) == {f"{line} for <*>" for line in few}
 
 
-def test_many_first_words_are_variable_too() -> None:
-    """Lines that begin with a name are one template, however many names there are."""
+def test_many_first_words_are_variable() -> None:
+    """Lines that start with a name are one template, however many names there are."""
     lines = [f"{a}{b}: cannot read" for a in string.ascii_lowercase for b in string.ascii_lowercase]
     assert set(templates_of(lines).values()) == {"<*> cannot read"}
 
@@ -70,8 +71,8 @@ def test_many_first_words_are_variable_too() -> None:
     lines=st.lists(st.text(max_size=40) | st.lists(st.sampled_from(ATTACKS), max_size=5).map(" ".join)),
     chance=st.randoms(),
 )
-def test_order_and_number_of_lines_change_nothing(lines: list[str], chance: random.Random) -> None:
-    """Every line has a template that is no longer in words, and the same after any shuffle and repetition."""
+def test_order_and_repetition_of_lines_do_not_matter(lines: list[str], chance: random.Random) -> None:
+    """Every line has a template with no more words, the same after any shuffle and repetition."""
     templates = templates_of(lines)
     assert templates.keys() == set(lines)
     assert all(len(mine.split()) <= max(1, len(line.split())) for line, mine in templates.items())
@@ -82,23 +83,30 @@ def test_order_and_number_of_lines_change_nothing(lines: list[str], chance: rand
 
 def _flood(kind: str, number: int) -> list[str]:
     chance = random.Random(5)  # noqa: S311  test data
-    word = lambda: "".join(chance.choices(string.ascii_lowercase, k=5))  # noqa: E731  short
-    return {
+
+    def word() -> str:
+        return "".join(chance.choices(string.ascii_lowercase, k=5))
+
+    floods: dict[str, Callable[[], list[str]]] = {
         "words": lambda: [" ".join(word() for _ in range(20)) for _ in range(number)],
         "first words": lambda: [f"{word()}: a b c {n}" for n in range(number)],
         "dots": lambda: ["." * 300 + "'" * 90 + word() for _ in range(number)],
         "blanks": lambda: [word() + " x" * 190 for _ in range(number)],
-    }[kind]()
+    }
+    return floods[kind]()
 
 
 @pytest.mark.parametrize("kind", ["words", "first words", "dots", "blanks"])
-def test_lines_made_to_be_slow_take_linear_time(kind: str) -> None:
-    """Four times as many lines take nowhere near sixteen times as long, and become few templates."""
+def test_hostile_lines_take_linear_time(kind: str) -> None:
+    """Four times as many lines take far less than sixteen times as long, and have few templates."""
     seconds = []
     for number in (1_000, 4_000):
         lines = _flood(kind, number)
-        started = time.process_time()
-        templates = templates_of(lines)
-        seconds.append(time.process_time() - started)
+        attempts = []
+        for _ in range(3):
+            started = time.process_time()
+            templates = templates_of(lines)
+            attempts.append(time.process_time() - started)
+        seconds.append(min(attempts))
         assert len(set(templates.values())) < 100
     assert seconds[1] < 10 * seconds[0] + 0.05

@@ -1,9 +1,10 @@
-"""Rollups read through these conditions say what the requests sent say, for any window and scope."""
+"""Rollups read through these conditions equal the requests that were sent, for any window and scope."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from sqlalchemy import func, select
 
 from context_builder.question.request import Window
 from context_builder.telemetry.rollups import (
-    baseline_of,
+    baseline_window,
     concatenated_histograms,
     in_window,
     merge_histograms,
@@ -20,7 +21,7 @@ from context_builder.telemetry.rollups import (
 )
 from models import RequestRollup, Resolution, User, UserSpend
 from models.histogram import Histogram
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -30,7 +31,7 @@ MINUTES = 9 * 24 * 60
 
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
-    """Windows of the busy nine days: mostly short or with an edge on a whole hour, where it is ragged."""
+    """Draw windows of the nine busy days, mostly short or with an edge on a whole hour."""
     start = draw(st.integers(0, MINUTES - 1) | st.integers(0, 9 * 24 - 1).map(lambda hour: 60 * hour))
     length = draw(st.integers(1, 200) | st.integers(1, MINUTES) | st.integers(1, 48).map(lambda n: 60 * n))
     return Window(FIRST + start * MINUTE, FIRST + min(start + length, MINUTES) * MINUTE)
@@ -38,10 +39,8 @@ def windows(draw: st.DrawFn) -> Window:
 
 @given(windows())
 @settings(max_examples=60, deadline=None)
-async def test_a_window_counts_exactly_the_requests_that_were_sent_in_it(
-    busy: Gateway, window: Window
-) -> None:
-    """Half-open at both edges, each request once, whether it is read from hours, minutes or both."""
+async def test_a_window_counts_exactly_its_requests(busy: Gateway, window: Window) -> None:
+    """The start is inclusive, the end exclusive, and each request counts once, from hours or minutes."""
     async with busy.database.read() as session:
         counted = await session.scalar(
             select(func.coalesce(func.sum(RequestRollup.requests), 0)).where(in_window(RequestRollup, window))
@@ -62,8 +61,8 @@ async def test_a_window_counts_exactly_the_requests_that_were_sent_in_it(
 
 @given(windows())
 @settings(max_examples=40, deadline=None)
-async def test_a_window_takes_hours_where_it_can(busy: Gateway, window: Window) -> None:
-    """At most 59 minutes are read at each edge, however long the window."""
+async def test_a_window_reads_hours_if_possible(busy: Gateway, window: Window) -> None:
+    """At most 59 minutes are read at each edge, however long the window is."""
     async with busy.database.read() as session:
         rows = await session.execute(
             select(RequestRollup.resolution, RequestRollup.bucket_start)
@@ -79,7 +78,7 @@ async def test_a_window_takes_hours_where_it_can(busy: Gateway, window: Window) 
 
 
 async def test_an_empty_window_reads_nothing(busy: Gateway) -> None:
-    """Just after midnight a day has no whole minute yet."""
+    """Just after midnight the current day has no whole minute yet."""
     async with busy.database.read() as session:
         for edge in (NOON, NOON - 90 * MINUTE, NOON - DAY):
             condition = in_window(RequestRollup, Window(edge, edge))
@@ -88,15 +87,15 @@ async def test_an_empty_window_reads_nothing(busy: Gateway) -> None:
 
 @given(windows())
 async def test_the_baseline_is_the_seven_days_before_the_window(window: Window) -> None:
-    """In whole hours, so that it reads no minute buckets, and never a moment of the window itself."""
-    baseline = baseline_of(window)
+    """In whole hours, without minute buckets, and without any of the window itself."""
+    baseline = baseline_window(window)
     assert baseline.length == timedelta(days=7)
     assert baseline.end.minute == baseline.start.minute == 0
     assert timedelta(0) <= window.start - baseline.end < HOUR
 
 
-async def _requests(gateway: Gateway, **scope: tuple[object, ...]) -> tuple[int, tuple[str, ...]]:
-    """Requests of the last day in a scope, and the gaps."""
+async def _requests(gateway: Gateway, **scope: Any) -> tuple[int, tuple[str, ...]]:
+    """Return the requests of the last day in a scope, and the gaps."""
     request = asking(**scope)
     async with gateway.database.read() as session:
         rollups = await rollup_scope(session, request)
@@ -108,8 +107,8 @@ async def _requests(gateway: Gateway, **scope: tuple[object, ...]) -> tuple[int,
     return counted or 0, rollups.gaps
 
 
-async def test_deployments_and_tiers_in_scope_restrict_and_restrict_together(busy: Gateway) -> None:
-    """Nothing named is everything; both named is requests of that tier on that deployment."""
+async def test_deployments_and_tiers_restrict_together(busy: Gateway) -> None:
+    """An empty scope is everything; both are the requests of that tier on that deployment."""
     window = asking().window
     here = busy.id_of("gpt-4/aws", "mistral/gcp")
     expected = {
@@ -123,19 +122,19 @@ async def test_deployments_and_tiers_in_scope_restrict_and_restrict_together(bus
         assert await _requests(busy, deployment_ids=deployments, tiers=("premium",)) == (len(premium), ())
 
 
-async def test_a_named_user_stands_for_its_tier_and_that_is_said(busy: Gateway) -> None:
-    """Rollups know no users, so the figures are of the user's tier and of the tiers named beside it."""
+async def test_a_user_is_represented_by_the_tier_and_that_is_a_gap(busy: Gateway) -> None:
+    """Figures cover the user's tier and any other tier in scope."""
     window = asking().window
     counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"))
     assert counted == len(busy.sent_in(window, tier="premium"))
-    assert gaps == ("figures of single users; those here are of all users of tier premium",)
+    assert gaps == ("figures per user; those here cover all users of tier premium",)
     counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"), tiers=("budget",))
     assert counted == len(busy.sent_in(window, tier="premium")) + len(busy.sent_in(window, tier="budget"))
-    assert gaps == ("figures of single users; those here are of all users of tier budget, premium",)
+    assert gaps == ("figures per user; those here cover all users of tier budget, premium",)
 
 
-async def test_a_tier_that_changed_later_is_not_taken_for_the_tier_then(gateway: Gateway) -> None:
-    """Rather nothing than the figures of the wrong tier."""
+async def test_a_tier_that_changed_later_is_not_used(gateway: Gateway) -> None:
+    """No figures are better than those of the wrong tier."""
     await gateway.deployment()
     await gateway.user("user_a", "premium")
     await gateway.user("user_b", "standard")
@@ -145,7 +144,7 @@ async def test_a_tier_that_changed_later_is_not_taken_for_the_tier_then(gateway:
     counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a"))
     assert counted == 0
     assert gaps == (
-        "figures of single users; those here are of all users of tier unknown",
+        "figures per user; those here cover all users of tier unknown",
         "the tier at this moment of user_a, whose tier or budget changed later",
     )
     counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a", "user_b"))
@@ -155,8 +154,10 @@ async def test_a_tier_that_changed_later_is_not_taken_for_the_tier_then(gateway:
 
 @given(windows())
 @settings(max_examples=25, deadline=None)
-async def test_gathered_histograms_are_the_histogram_of_what_was_sent(busy: Gateway, window: Window) -> None:
-    """Both databases put stored histograms together without losing or changing one."""
+async def test_concatenated_histograms_equal_the_histogram_of_all_requests(
+    busy: Gateway, window: Window
+) -> None:
+    """Neither database loses or changes a stored histogram."""
     async with busy.database.read() as session:
         gathered = await session.scalar(
             select(concatenated_histograms(session)).where(in_window(RequestRollup, window))

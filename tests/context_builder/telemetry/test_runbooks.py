@@ -1,4 +1,4 @@
-"""Runbooks are read as they are now, in bounds, and never from outside their folder."""
+"""Runbooks are read in their current state, within limits, and never from outside their folder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from context_builder.telemetry.runbooks import (
     MAX_FILES,
     MAX_PASSAGE_CHARACTERS,
     MAX_PASSAGES,
-    Library,
+    RunbookLibrary,
     Runbooks,
-    sections,
+    headed_passages,
 )
 
 
-def test_sections_stand_under_their_headings() -> None:
-    """Headings nest; what looks like one in a code block is none; a heading without text is no passage."""
+def test_passages_have_their_headings() -> None:
+    """Headings nest; a heading in code is none, and one without text is no passage."""
     text = "intro\n\n# A\n\n## B\n\nfirst\n\n```\n# no heading\n```\n\nC\n===\n\n- one\n- two\n\n## D\n"
-    assert list(sections(text)) == [
+    assert list(headed_passages(text)) == [
         ("", "intro"),
         ("A > B", "first\n```\n# no heading\n```"),
         ("C", "- one\n- two"),
@@ -29,22 +29,22 @@ def test_sections_stand_under_their_headings() -> None:
 
 
 def test_a_long_section_is_split_between_its_items() -> None:
-    """No item is lost or told twice, and every part says where it stands."""
+    """No item is lost or repeated, and every part has its headings."""
     items = [f"- step {number} {'x' * 80}" for number in range(60)]
-    parts = list(sections("# Long\n\n" + "\n".join(items)))
+    parts = list(headed_passages("# Long\n\n" + "\n".join(items)))
     assert len(parts) > 5
     assert {heading for heading, _ in parts} == {"Long"}
     assert "\n".join(text for _, text in parts).split("\n") == items
     assert all(len(text) <= MAX_PASSAGE_CHARACTERS + 20 for _, text in parts)
 
 
-async def test_without_a_folder_there_are_none() -> None:
+async def test_without_a_folder_there_are_no_passages() -> None:
     """The default reads nothing."""
-    assert await Runbooks().library() == Library()
+    assert await Runbooks().library() == RunbookLibrary()
 
 
-async def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
-    """New, changed and removed files are seen at the next question, in folders below too."""
+async def test_changed_files_are_reread(tmp_path: Path) -> None:
+    """New, changed and removed files take effect at the next question, in subfolders too."""
     runbooks = Runbooks(tmp_path)
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.md").write_text("one")
@@ -60,7 +60,7 @@ async def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
 
 
 async def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
-    """A link to a file or a folder outside is no runbook; one inside is."""
+    """A link to a file or folder outside is no runbook; one inside is."""
     outside, folder = tmp_path / "outside", tmp_path / "runbooks"
     outside.mkdir()
     folder.mkdir()
@@ -75,13 +75,13 @@ async def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert [passage.file for passage in library.passages] == ["alias.md", "own.md"]
     assert "secret" not in str(library.passages)
     assert library.gaps == (
-        "runbooks that are links out of the folder: link.md, up.md",
+        "runbooks linked from outside the folder: link.md, up.md",
         "runbooks that cannot be read: dangling.md",
     )
 
 
-async def test_what_is_no_text_is_named(tmp_path: Path) -> None:
-    """Binary, oversized and special files are left out with their names; the others are read."""
+async def test_unusable_files_are_named(tmp_path: Path) -> None:
+    """Binary, oversized and special files are skipped by name; the others are read."""
     (tmp_path / "good.md").write_bytes(b"\xef\xbb\xbf# Title\r\n\r\nfine\r\n")
     (tmp_path / "latin.md").write_bytes("\u00e9".encode("latin-1"))
     (tmp_path / "zero.md").write_bytes(b"a\0b")
@@ -93,53 +93,53 @@ async def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     assert [(p.file, p.heading, p.text) for p in library.passages] == [("good.md", "Title", "fine")]
     assert library.gaps == (
         "runbooks larger than 256 KiB: big.md",
-        "runbooks that are no files: pipe.md",
-        "runbooks that are not UTF-8 text: latin.md, zero.md",
+        "runbooks not in UTF-8: latin.md, zero.md",
+        "runbooks not regular files: pipe.md",
     )
     assert await runbooks.library() is library
 
 
-async def test_a_folder_that_is_not_there_is_a_gap(tmp_path: Path) -> None:
-    """A wrong setting costs no question, and heals when the folder appears."""
+async def test_a_missing_folder_is_a_gap(tmp_path: Path) -> None:
+    """A wrong setting fails no question, and recovers when the folder appears."""
     runbooks = Runbooks(tmp_path / "missing")
-    assert (await runbooks.library()).gaps == ("runbooks in a folder that cannot be read: missing",)
+    assert (await runbooks.library()).gaps == ("runbooks in an unreadable folder: missing",)
     (tmp_path / "missing").mkdir()
     (tmp_path / "missing" / "a.md").write_text("now")
     assert [passage.text for passage in (await runbooks.library()).passages] == ["now"]
 
 
-async def test_a_huge_folder_is_bounded(tmp_path: Path) -> None:
-    """So many files are read, the first by name, and that there are more is said."""
+async def test_the_number_of_files_is_limited(tmp_path: Path) -> None:
+    """The first files by name are read, and that there are more is a gap."""
     for number in reversed(range(MAX_FILES + 50)):
         (tmp_path / f"{number:04}.md").write_text("x")
     library = await Runbooks(tmp_path).library()
     assert [passage.file for passage in library.passages] == [f"{n:04}.md" for n in range(MAX_FILES)]
-    assert library.gaps == (f"runbooks beside the first {MAX_FILES} files: {tmp_path.name}",)
+    assert library.gaps == (f"runbooks beyond the first {MAX_FILES} files: {tmp_path.name}",)
 
 
-async def test_too_many_bytes_are_bounded(tmp_path: Path) -> None:
-    """Files beyond the bound of all together are named."""
+async def test_the_number_of_bytes_is_limited(tmp_path: Path) -> None:
+    """Files beyond the total limit are named."""
     for number in range(12):
         (tmp_path / f"{number:02}.md").write_text("word " * (MAX_FILE_BYTES // 5))
     library = await Runbooks(tmp_path).library()
     assert {passage.file for passage in library.passages} == {f"{number:02}.md" for number in range(8)}
-    assert library.gaps == ("runbooks beside the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
+    assert library.gaps == ("runbooks beyond the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
 
 
-async def test_too_many_passages_are_bounded(tmp_path: Path) -> None:
-    """To the passage, within a file too; the files that are not in it as a whole are named."""
+async def test_the_number_of_passages_is_limited(tmp_path: Path) -> None:
+    """Exactly, even within a file; files that are not fully included are named."""
     (tmp_path / "a.md").write_text("# x\ny\n" * (MAX_PASSAGES - 2))
     (tmp_path / "b.md").write_text("# x\ny\n" * 5)
     (tmp_path / "c.md").write_text("z")
     library = await Runbooks(tmp_path).library()
     assert len(library.passages) == MAX_PASSAGES
     assert [passage.file for passage in library.passages[-3:]] == ["a.md", "b.md", "b.md"]
-    assert library.gaps == ("runbooks beside the first 5,000 passages: b.md, c.md",)
+    assert library.gaps == ("runbooks beyond the first 5,000 passages: b.md, c.md",)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-async def test_a_file_that_may_not_be_read_is_a_gap(tmp_path: Path) -> None:
-    """Permissions cost one file, and are looked at again when they change."""
+async def test_an_unreadable_file_is_a_gap(tmp_path: Path) -> None:
+    """Missing permissions cost one file, and are checked again when they change."""
     path = tmp_path / "a.md"
     path.write_text("text")
     path.chmod(0)

@@ -1,4 +1,4 @@
-"""Numbers in facts: written one way, never more certain or more extreme than they are."""
+"""Figures in facts have one format, and are never more extreme than the value."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from context_builder.text.formatting import (
         (format_duration(timedelta(days=12, hours=23, minutes=59)), "12 d 23 h"),
     ],
 )
-def test_a_figure_is_written_in_its_one_way(written: str, expected: str) -> None:
-    """Counts, times and durations at the edges between two ways to write them."""
+def test_each_figure_has_one_format(written: str, expected: str) -> None:
+    """Counts, times and durations are right at the edges between two units."""
     assert written == expected
 
 
@@ -54,12 +54,12 @@ def test_a_figure_is_written_in_its_one_way(written: str, expected: str) -> None
     ],
 )  # fmt: skip
 def test_a_share_has_one_decimal(part: int, whole: int, expected: str) -> None:
-    """And nothing divides by zero."""
+    """Shares have one decimal, and a whole of zero is no error."""
     assert format_percent(part, whole) == expected
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
-def test_a_share_says_none_or_all_only_when_it_is(part: int, whole: int) -> None:
+def test_only_exact_shares_read_none_or_all(part: int, whole: int) -> None:
     """One failure in a million is not `0 %` failed, and one success in a million not `100 %` failed."""
     part = min(part, whole)
     written = format_percent(part, whole)
@@ -77,14 +77,14 @@ def test_a_share_says_none_or_all_only_when_it_is(part: int, whole: int) -> None
         ("-0.5", "-$0.50"), ("-0.00002", "-$0.000020000"),
     ],
 )  # fmt: skip
-def test_small_money_shows(amount: str, expected: str) -> None:
-    """Cents for what is worth cents, and enough digits for a single cheap request."""
+def test_small_amounts_are_visible(amount: str, expected: str) -> None:
+    """Amounts have two decimals, and more for a single cheap request."""
     assert format_dollars(Decimal(amount)) == expected
 
 
 @given(st.integers(1, 10**18))
-def test_money_that_was_spent_is_never_written_as_nothing(nano_dollars: int) -> None:
-    """Down to the smallest amount that can be stored, and within half of the last digit."""
+def test_no_positive_amount_reads_zero(nano_dollars: int) -> None:
+    """Every storable amount is within half of its last digit."""
     amount = Decimal(nano_dollars).scaleb(-9)
     written = Decimal(format_dollars(amount).removeprefix("$").replace(",", ""))
     assert written > 0
@@ -92,14 +92,14 @@ def test_money_that_was_spent_is_never_written_as_nothing(nano_dollars: int) -> 
 
 
 @pytest.mark.parametrize("name", ["gpt-4/aws", "user_é", "v2.4.0-rc.1+b7", "req:7@eu#2"])
-def test_a_plain_name_stands_bare(name: str) -> None:
-    """Names as they are usually spelled need no marks."""
+def test_a_plain_name_is_not_quoted(name: str) -> None:
+    """Names in their usual spelling need no quotation marks."""
     assert format_name(name) == name
 
 
 @given(st.text(max_size=300))
 def test_a_name_that_could_be_a_sentence_is_quoted(name: str) -> None:
-    """Law 7: outside « » there is never white space, a bracket or a mark from someone else's text."""
+    """Law 7: outside « » an untrusted name has no white space, bracket or quotation mark."""
     written = format_name(name)
     assert "\n" not in written
     if written.startswith("«"):

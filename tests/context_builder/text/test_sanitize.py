@@ -1,4 +1,4 @@
-"""Law 7, the fence: text by others stays one line of data, whatever it says."""
+"""Law 7: untrusted text remains one line of data, whatever it contains."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from context_builder.answer.sentences import references
+from context_builder.answer.sentences import parse_references
 from context_builder.text.sanitize import MAX_CHARACTERS, quote, single_line
-from support.source_results import ATTACKS, texts
+from tests.support.source_results import ATTACKS, texts
 
 LONG = 40
 """No limit in use is smaller."""
@@ -22,12 +22,12 @@ LONG = 40
 @example("0" * 35 + " " * 9 + "0" * 9, LONG)
 @given(texts, st.integers(LONG, 2 * LONG) | st.just(MAX_CHARACTERS))
 def test_any_text_becomes_one_harmless_line(text: str, limit: int) -> None:
-    """One line within the limit, nothing hidden, no reference, no tag, marks in pairs; once is enough."""
+    """One line within the limit, without hidden characters, references or tags; idempotently."""
     line = single_line(text, limit=limit)
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
     assert all(unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"} for c in line)
-    assert not references(line.upper())
+    assert not parse_references(line.upper())
     assert "<system" not in line
     assert "</" not in line
     marks = "".join(character for character in line if character in "«»")
@@ -38,7 +38,7 @@ def test_any_text_becomes_one_harmless_line(text: str, limit: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(texts)
 def test_a_quotation_cannot_be_closed_from_inside(text: str) -> None:
-    """The marks around it are the only ones."""
+    """The enclosing marks are the only ones."""
     quotation = quote(text)
     assert quotation[0] + quotation[-1] == "«»"
     assert not set("«»") & set(quotation[1:-1])
@@ -46,12 +46,12 @@ def test_a_quotation_cannot_be_closed_from_inside(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(ATTACKS), min_size=2, max_size=4), st.data())
-def test_a_reference_cannot_be_put_together_from_pieces(attacks: list[str], data: st.DataObject) -> None:
-    """A payload split over several texts at any place forms no reference when they stand side by side."""
+def test_a_reference_cannot_be_assembled_from_pieces(attacks: list[str], data: st.DataObject) -> None:
+    """A payload split over adjacent texts forms no reference."""
     payload = "".join(attacks)
     cut = data.draw(st.integers(0, len(payload)))
     lines = [single_line(payload[:cut]), single_line(payload[cut:])]
-    assert not references("\n[X] ".join(lines))
+    assert not parse_references("\n[X] ".join(lines))
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_a_reference_cannot_be_put_together_from_pieces(attacks: list[str], data
     ],
 )
 def test_ordinary_text_stays_readable(text: str, expected: str) -> None:
-    """Only what could mislead is replaced."""
+    """Only misleading characters are replaced."""
     assert single_line(text) == expected
 
 
-def test_what_is_cut_is_counted_and_a_cut_quotation_is_closed() -> None:
-    """The reader sees how much is missing, and where data ends."""
+def test_truncation_is_counted_and_closes_quotations() -> None:
+    """The reader sees how much is missing and where data ends."""
     line = single_line("title: «" + "x" * 5_000 + "»", limit=100)
     head, _, tail = line.partition("» … ")
     assert tail == f"({5_009 - len(head):,} more characters)"
@@ -84,7 +84,7 @@ def test_what_is_cut_is_counted_and_a_cut_quotation_is_closed() -> None:
 
 
 def test_a_huge_text_costs_no_more_than_its_limit() -> None:
-    """Megabytes of a hostile field are not read to the end."""
+    """Megabytes of hostile text are not read to the end."""
     line = single_line("\u200b" * 5_000_000 + "secret order")
     assert line.endswith("more characters)")
     assert "order" not in line

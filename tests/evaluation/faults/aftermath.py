@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from evaluation.scene import Scene
-from evaluation.world import MINUTE, Deployed
 from models import ConfigChange, Job
+from tests.evaluation.scene import Scene
+from tests.evaluation.world import MINUTE, Deployed
 
 _NOTICED = 0.65
 _ALERTED = 0.6

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from evaluation.faults.aftermath import follow
-from evaluation.faults.signs import of, onset, signs
-from evaluation.ledger import Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Sent, Slice, Surge
-from evaluation.truth import Sign, Symptom, percent
-from evaluation.world import HOUR, MINUTE, Account
+from tests.evaluation.faults.aftermath import follow
+from tests.evaluation.faults.signs import of, onset, signs
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import Effect, Sent, Slice, Surge
+from tests.evaluation.truth import Sign, Symptom, percent
+from tests.evaluation.world import HOUR, MINUTE, Account
 
 REFUSED = "budget_exceeded"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.faults.aftermath import change_or_image, follow
-from evaluation.faults.signs import change_event, group_signs, job_event, log_event, of, onset, signs
-from evaluation.ledger import Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Sent
-from evaluation.truth import Event, Symptom
-from evaluation.world import HOUR
 from models import ConfigChange
+from tests.evaluation.faults.aftermath import change_or_image, follow
+from tests.evaluation.faults.signs import change_event, group_signs, job_event, log_event, of, onset, signs
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import Effect, Sent
+from tests.evaluation.truth import Event, Symptom
+from tests.evaluation.world import HOUR
 
 _BURST_OVER = 0.25
 """Share of the bursts that have ended by themselves."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evaluation.faults import demand, errors, latency, outage, quality, routing, telemetry
-from evaluation.scene import Scene
-from evaluation.traffic import Sent
+from tests.evaluation.faults import demand, errors, latency, outage, quality, routing, telemetry
+from tests.evaluation.scene import Scene
+from tests.evaluation.traffic import Sent
 
 Inject = Callable[[Scene, Sequence[Sent]], None]
 

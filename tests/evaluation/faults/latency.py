@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evaluation.faults.aftermath import change_or_image, follow
-from evaluation.faults.signs import change_event, job_event, of, onset, signs
-from evaluation.ledger import TOLERANCE, Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Sent
-from evaluation.truth import Symptom
-from evaluation.world import HOUR, MINUTE
 from models import ConfigChange
+from tests.evaluation.faults.aftermath import change_or_image, follow
+from tests.evaluation.faults.signs import change_event, job_event, of, onset, signs
+from tests.evaluation.ledger import TOLERANCE, Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import Effect, Sent
+from tests.evaluation.truth import Symptom
+from tests.evaluation.world import HOUR, MINUTE
 
 RAMP_KNOWN_BY = 0.4
 """A ramp may be noticed when this part of it is over."""

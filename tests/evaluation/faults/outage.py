@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from evaluation.faults.aftermath import follow
-from evaluation.faults.signs import job_event, log_event, of, onset, signs, words_of
-from evaluation.ledger import Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Sent
-from evaluation.truth import Event, Onset, Sign, Symptom, plain, times
-from evaluation.world import HOUR, MINUTE
+from tests.evaluation.faults.aftermath import follow
+from tests.evaluation.faults.signs import job_event, log_event, of, onset, signs, words_of
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import Effect, Sent
+from tests.evaluation.truth import Event, Onset, Sign, Symptom, plain, times
+from tests.evaluation.world import HOUR, MINUTE
 
 _DRAINED = 0.5
 _TURNS = r"changes|transitions|flaps|turns|status"

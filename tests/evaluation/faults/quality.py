@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evaluation.faults.signs import job_event, of, onset, signs
-from evaluation.ledger import Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import SCORED, Effect, Sent
-from evaluation.truth import Symptom
-from evaluation.world import HOUR, MINUTE
+from tests.evaluation.faults.signs import job_event, of, onset, signs
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import SCORED, Effect, Sent
+from tests.evaluation.truth import Symptom
+from tests.evaluation.world import HOUR, MINUTE
 
 _SCORES_TAKE = 6 * HOUR
 _BUCKETS = 75 * MINUTE

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.faults.signs import job_event, onset
-from evaluation.ledger import Metric
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import EVERYTHING, Effect, Rollout, Sent, Slice
-from evaluation.truth import Sign, Symptom
 from models import Tier
+from tests.evaluation.faults.signs import job_event, onset
+from tests.evaluation.ledger import Metric
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import EVERYTHING, Effect, Rollout, Sent, Slice
+from tests.evaluation.truth import Sign, Symptom
 
 _SLOW = 0.5
 _ONE_TIER = 0.5

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from evaluation.ledger import Metric
-from evaluation.traffic import Slice
-from evaluation.truth import Event, Onset, Sign, Symptom, Words
-from evaluation.world import Deployed, World
 from models import ConfigChange, Job
+from tests.evaluation.ledger import Metric
+from tests.evaluation.traffic import Slice
+from tests.evaluation.truth import Event, Onset, Sign, Symptom, Words
+from tests.evaluation.world import Deployed, World
 
 
 def words_of(deployed: Deployed) -> Words:

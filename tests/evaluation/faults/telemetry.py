@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.faults.signs import job_event, of, onset, words_of
-from evaluation.scene import Complaint, Scene
-from evaluation.traffic import Effect, Sent
-from evaluation.truth import Sign, Symptom
-from evaluation.world import HOUR, MINUTE
+from tests.evaluation.faults.signs import job_event, of, onset, words_of
+from tests.evaluation.scene import Complaint, Scene
+from tests.evaluation.traffic import Effect, Sent
+from tests.evaluation.truth import Sign, Symptom
+from tests.evaluation.world import HOUR, MINUTE
 
 _NOTHING = (
     r"no requests|no data|\bgap\b|\bstale|\bmissing\b|silent|nothing (?:was )?(?:recorded|logged)|stopped"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 from memory.text.recipe import IncidentFacts, query_text
+from tests.evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "recall"
 """Beside the repository, not in it."""

@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One mechanism with its symptoms and its mending, each told in several ways with {slots}."""
+    """One mechanism with its symptoms and its fixing, each told in several ways with {slots}."""
 
     name: str
     titles: tuple[str, ...]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.recall.bm25 import BM25
-from evaluation.recall.corpus import Corpus, LabelledQuery
 from memory.embedding.embedder import Embedder, Vectors
 from memory.recall.abstention import MIN_CONFIDENCE
 from memory.recall.lexical_candidates import NEWEST_OF_EACH
 from memory.recall.ranking import Candidate, Ranked, clusters, ordered
 from memory.text.error_template import error_templates, shared_templates
 from memory.text.lexical import wording, wording_scores, words
+from tests.evaluation.recall.bm25 import BM25
+from tests.evaluation.recall.corpus import Corpus, LabelledQuery
 
 OURS = "arcpoint"
 DENSE = "dense alone"

@@ -1,4 +1,4 @@
-"""`python -m evaluation.recall.fit`: coefficients for memory/abstention.py, from what is tuned by alone."""
+"""`python -m tests.evaluation.recall.fit`: coefficients for memory/recall/abstention.py, from tuning data."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.recall.bug_reports import load_reports, tuning_half
-from evaluation.recall.catalogue import tuning_families
-from evaluation.recall.contest import Contest, Entry
-from evaluation.recall.corpus import Corpus
-from evaluation.recall.histories import make_history
 from memory.embedding.embedder import Embedder
 from memory.embedding.hashing import HashingEmbedder
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.recall.abstention import Evidence
+from tests.evaluation.recall.bug_reports import load_reports, tuning_half
+from tests.evaluation.recall.catalogue import tuning_families
+from tests.evaluation.recall.contest import Contest, Entry
+from tests.evaluation.recall.corpus import Corpus
+from tests.evaluation.recall.histories import make_history
 
 _SIZES = (1_000, 1_000, 400, 120, 40)
 """Of the histories, since a memory begins small."""
@@ -77,15 +77,17 @@ def _regression(
     features: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The intercept and the coefficients."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only wanted here
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # noqa: PLC0415  only needed here
 
     scale = features.std(axis=0) + 1e-9
     model = LogisticRegression(max_iter=3_000).fit(features / scale, right, sample_weight=weights)
-    return np.concatenate([model.intercept_, model.coef_[0] / scale])
+    fitted: NDArray[np.float64] = np.concatenate([model.intercept_, model.coef_[0] / scale])
+    return fitted
 
 
 def _chances(model: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-(model[0] + features @ model[1:])))
+    chances: NDArray[np.float64] = 1 / (1 + np.exp(-(model[0] + features @ model[1:])))
+    return chances
 
 
 def _print_thresholds(

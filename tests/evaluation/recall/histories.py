@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from evaluation.names import Names, stream
-from evaluation.recall.catalogue import Family, remarks, unrelated_questions
-from evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 from memory.text.recipe import IncidentFacts, query_text
+from tests.evaluation.names import Names, stream
+from tests.evaluation.recall.catalogue import Family, remarks, unrelated_questions
+from tests.evaluation.recall.corpus import Corpus, LabelledQuery, PastIncident
 
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _DAYS = 180.0
@@ -125,10 +125,10 @@ class _Teller:
         )
 
     def _filled(self, text: str, target: str) -> str:
-        """Each slot anew, even twice in one text."""
+        """Each slot again, even twice in one text."""
         model, backend = target.split("/")
         chance = self._chance
-        drawn = {
+        drawn: dict[str, Callable[[], str]] = {
             "{target}": lambda: target,
             "{model}": lambda: model,
             "{backend}": lambda: backend,

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.recall.contest import Entry
-from evaluation.recall.corpus import Corpus, PastIncident
-from evaluation.store import url_of
 from memory.embedding.embedder import Embedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
@@ -16,6 +13,9 @@ from memory.recall.results import Recall, RecallQuery
 from models import Incident
 from models.database import Database
 from models.migrations import upgrade
+from tests.evaluation.recall.contest import Entry
+from tests.evaluation.recall.corpus import Corpus, PastIncident
+from tests.evaluation.store import url_of
 
 _DEADLINE_S = 60.0
 _LIMIT = 4

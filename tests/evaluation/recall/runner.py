@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.recall.bug_reports import FOLDER, held_out_half, load_reports
-from evaluation.recall.catalogue import families, held_out_families
-from evaluation.recall.contest import Contest, Entry
-from evaluation.recall.corpus import Corpus
-from evaluation.recall.histories import make_history
-from evaluation.recall.leaks import Leaks, find_leaks
-from evaluation.recall.score import AbstentionScore, RankingScore, abstention, ranking
 from memory.embedding.embedder import Embedder
 from memory.embedding.hashing import HashingEmbedder
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
+from tests.evaluation.recall.bug_reports import FOLDER, held_out_half, load_reports
+from tests.evaluation.recall.catalogue import families, held_out_families
+from tests.evaluation.recall.contest import Contest, Entry
+from tests.evaluation.recall.corpus import Corpus
+from tests.evaluation.recall.histories import make_history
+from tests.evaluation.recall.leaks import Leaks, find_leaks
+from tests.evaluation.recall.score import AbstentionScore, RankingScore, abstention, ranking
 
 _HISTORIES = 2
 _ASKED_FOR_LEAKS = 120

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.recall.contest import DENSE, LEXICAL, METHODS, OURS, Entry
-from evaluation.recall.measures import METRICS, auc, ranking_scores, risk_coverage
-from evaluation.recall.significance import interval, paired_p
 from memory.recall.abstention import MIN_CONFIDENCE
+from tests.evaluation.recall.contest import DENSE, LEXICAL, METHODS, OURS, Entry
+from tests.evaluation.recall.measures import METRICS, auc, ranking_scores, risk_coverage
+from tests.evaluation.recall.significance import interval, paired_p
 
 ALL = "all"
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.recall.contest import DENSE, LEXICAL, METHODS, OURS
-from evaluation.recall.leaks import Leaks
-from evaluation.recall.score import AbstentionScore, RankingScore
+from tests.evaluation.recall.contest import DENSE, LEXICAL, METHODS, OURS
+from tests.evaluation.recall.leaks import Leaks
+from tests.evaluation.recall.score import AbstentionScore, RankingScore
 
 
 def print_tables(

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.recall.bm25 import BM25
-from evaluation.recall.bug_reports import FOLDER, held_out_half, load_reports, tuning_half
-from evaluation.recall.catalogue import families, held_out_families, tuning_families
-from evaluation.recall.contest import DENSE, LEXICAL, OURS, Contest
-from evaluation.recall.corpus import Corpus
-from evaluation.recall.histories import make_history
-from evaluation.recall.leaks import find_leaks
-from evaluation.recall.measures import auc, ranking_scores, risk_coverage
-from evaluation.recall.score import abstention, ranking
-from evaluation.recall.significance import interval, paired_p
 from memory.embedding.hashing import HashingEmbedder
+from tests.evaluation.recall.bm25 import BM25
+from tests.evaluation.recall.bug_reports import FOLDER, held_out_half, load_reports, tuning_half
+from tests.evaluation.recall.catalogue import families, held_out_families, tuning_families
+from tests.evaluation.recall.contest import DENSE, LEXICAL, OURS, Contest
+from tests.evaluation.recall.corpus import Corpus
+from tests.evaluation.recall.histories import make_history
+from tests.evaluation.recall.leaks import find_leaks
+from tests.evaluation.recall.measures import auc, ranking_scores, risk_coverage
+from tests.evaluation.recall.score import abstention, ranking
+from tests.evaluation.recall.significance import interval, paired_p
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,8 @@ async def test_scores_of_a_contest_are_shares_and_ours_finds_what_is_named(histo
     assert known.right_shown > 0.75
 
 
+@pytest.mark.database
+@pytest.mark.process
 async def test_the_real_memory_leaks_nothing_and_recalls_what_the_tables_are_of(
     history: Corpus, tmp_path: Path
 ) -> None:

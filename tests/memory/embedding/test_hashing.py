@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memory.embedding.hashing import HashingEmbedder
-from support.incident_world import SCENES
+from tests.support.incident_world import SCENES
 
 HOSTILE = ["", " \n", "!!!", "数据库", "😀" * 9, "x" * 1_000_000, "a b " * 500_000, "\ud800 lone", "\x00"]
 
@@ -25,10 +25,11 @@ async def test_every_text_has_a_vector_of_unit_length() -> None:
     assert (await HashingEmbedder().embed([])).shape == (0, 512)
 
 
+@pytest.mark.process
 async def test_other_processes_get_the_same_vectors(repository: Path) -> None:
     """Vectors outlive the process: they do not depend on its hash seed."""
     code = (
-        "import asyncio, hashlib; from memory.hashing import HashingEmbedder; "
+        "import asyncio, hashlib; from memory.embedding.hashing import HashingEmbedder; "
         "vectors = asyncio.run(HashingEmbedder().embed(['pool exhausted', '数据库'])); "
         "print(hashlib.sha256(vectors.tobytes()).hexdigest())"
     )

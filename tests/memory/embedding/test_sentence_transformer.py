@@ -22,7 +22,7 @@ from memory.embedding.sentence_transformer import (
 from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from support.incident_world import SCENES, World, ids, incident
+from tests.support.incident_world import SCENES, World, ids, incident
 
 PARAPHRASES = {
     0: "customers wait half a minute because there are too few connections to the backend",

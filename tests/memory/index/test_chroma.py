@@ -1,4 +1,4 @@
-"""The index in a Chroma folder: what it stores, and what it says when the folder or its worker fails."""
+"""The index in a Chroma folder: exact search, and clear errors when the folder or its worker fails."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import pytest
 from numpy.typing import NDArray
 
 from memory.errors import MemoryCorrupt, MemoryUnavailable
-from memory.index import chroma, worker
+from memory.index import chroma, chroma_worker
 from memory.index.chroma import ChromaIndex
-from support.incident_world import EPOCH
-from support.index_rows import rows
+from memory.index.chroma_worker import ChromaWorker
+from tests.support.incident_world import EPOCH
+from tests.support.index_rows import rows
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 def alive(pid: int) -> bool:
@@ -33,7 +34,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
-async def gone(pid: int, *, within_s: float = 10) -> bool:
+async def gone(pid: int, *, within_s: float = 60) -> bool:
     end = time.monotonic() + within_s
     while await asyncio.to_thread(alive, pid):
         if time.monotonic() > end:
@@ -57,13 +58,14 @@ async def test_recurrences_hide_neither_themselves_nor_others(
     asked = _unit(centres + 0.3 * _unit(chance.normal(size=centres.shape))).astype(np.float32)
     found = await shared_index.query(name, asked, limit=each, known_before=EPOCH + timedelta(days=999))
     closest = np.argmax(asked @ centres.T, axis=1)
-    for hits, cluster in zip(found, closest, strict=True):
-        assert sorted(int(hit.key) for hit in hits) == list(range(cluster, clusters * each, clusters))
+    for neighbors, cluster in zip(found, closest, strict=True):
+        assert sorted(int(one.key) for one in neighbors) == list(range(cluster, clusters * each, clusters))
     await shared_index.drop(name)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit
 
 
 async def test_a_killed_worker_is_replaced_by_the_next_call(own_index: ChromaIndex) -> None:
@@ -97,16 +99,16 @@ async def test_a_hung_worker_costs_the_deadline_and_is_replaced(
         started = time.monotonic()
         with pytest.raises((MemoryUnavailable, TimeoutError)) as caught:
             await asyncio.wait_for(index.count("hung"), patience_s)
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 20  # the default would be 30 s
         if isinstance(caught.value, MemoryUnavailable):
             assert str(caught.value) == (
                 "the memory worker did not answer within 0.5 s and was stopped; the next use starts another"
             )
-        assert await gone(hung, within_s=2.5)
+        assert await gone(hung)
         index._call_deadline_s = 30.0
         assert await index.count("hung") == 0
         index._call_deadline_s = 0.5
-    monkeypatch.setattr(worker, "_STOP_GRACE_S", 0.2)
+    monkeypatch.setattr(chroma_worker, "_STOP_GRACE_S", 0.2)
     stuck = index.worker_pid
     assert stuck is not None
     os.kill(stuck, signal.SIGSTOP)
@@ -114,18 +116,23 @@ async def test_a_hung_worker_costs_the_deadline_and_is_replaced(
     assert await gone(stuck)
 
 
-async def test_a_second_owner_of_a_folder_is_refused(own_index: ChromaIndex, folder: Path) -> None:
-    """Two processes on one folder would corrupt it: the second is told who has it, and the first goes on."""
+async def test_a_second_owner_of_a_folder_is_refused(
+    own_index: ChromaIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes on one folder would corrupt it: the second learns who has it, and the first goes on."""
     await own_index.create("owned")
     other = ChromaIndex(folder)
     refusal = f"memory folder {folder} is in use by process {os.getpid()}; stop it or use another folder"
     with pytest.raises(MemoryUnavailable) as caught:
         await other.open()
     assert str(caught.value) == f"{refusal} (ARCPOINT_MEMORY_PATH)"
-    started = time.monotonic()
-    with pytest.raises(MemoryUnavailable, match="is in use by process"):
-        await other.count("owned")
-    assert time.monotonic() - started < 0.5  # not tried again with every question
+    with monkeypatch.context() as patch:
+        patch.setattr(chroma, "_RETRY_REFUSED_S", 600.0)
+        for _ in range(2):
+            with pytest.raises(MemoryUnavailable, match="is in use by process"):
+                await other.count("owned")
+            patch.setattr(ChromaWorker, "start", None)  # no worker is started for every question
+        other._refused = None
     assert await own_index.count("owned") == 0
     await own_index.close()
     await other.open()
@@ -138,6 +145,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from memory.index.chroma import ChromaIndex
+from memory.index.chroma_worker import ChromaWorker
 
 async def own():
     index = ChromaIndex(Path(sys.argv[2]))
@@ -174,7 +182,7 @@ async def test_a_folder_of_other_files_is_left_alone(own_index: ChromaIndex, fol
     await asyncio.to_thread(folder.mkdir, parents=True)
     await asyncio.to_thread((folder / "thesis.tex").write_text, "years of work")
     expected = f"memory folder {folder} holds other files (thesis.tex) and no memory; use another folder"
-    for refused in (own_index.open, own_index.start_anew, own_index.collections):
+    for refused in (own_index.open, own_index.reset, own_index.collections):
         with pytest.raises(MemoryUnavailable) as caught:
             await refused()
         assert str(caught.value).startswith(expected)
@@ -194,16 +202,14 @@ async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, below:
     assert await asyncio.to_thread(file.read_text) == "in the way"
 
 
-async def test_damage_is_told_from_other_trouble_and_moved_aside(
-    own_index: ChromaIndex, folder: Path
-) -> None:
-    """A folder that Chroma cannot read is MemoryCorrupt; starting anew keeps its files."""
+async def test_damage_is_recognized_and_moved_aside(own_index: ChromaIndex, folder: Path) -> None:
+    """A folder that Chroma cannot read raises MemoryCorrupt; a reset keeps its files."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     await asyncio.to_thread(folder.with_name("memory.corrupt-1").mkdir)  # of an earlier accident
     await asyncio.to_thread((folder / "chroma.sqlite3").write_bytes, b"nonsense" * 999)
     with pytest.raises(MemoryCorrupt, match=rf"^memory folder {folder} is damaged \(.*not a database"):
         await own_index.open()
-    await own_index.start_anew()
+    await own_index.reset()
     assert await own_index.collections() == frozenset()
     aside = folder.with_name("memory.corrupt-2") / "chroma.sqlite3"
     assert await asyncio.to_thread(aside.read_bytes) == b"nonsense" * 999
@@ -228,27 +234,24 @@ async def test_a_collection_that_does_not_compare_by_cosine_is_refused(
 async def test_an_interpreter_that_cannot_start_the_worker_is_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that cannot be started, or that fails as it starts, is reported with its last words."""
+    """A worker that cannot be started, or that ends as it starts, is reported in one line."""
     with pytest.raises(MemoryUnavailable, match=r"did not start: .*No such file"):
         await ChromaIndex(folder, python=str(tmp_path / "python")).open()
-    monkeypatch.setattr(chroma, "_BOOTSTRAP", "import module_that_is_not_there")
+    monkeypatch.setattr(chroma_worker, "_BOOTSTRAP", "import module_that_is_not_there")
     with pytest.raises(MemoryUnavailable) as caught:
         await ChromaIndex(folder).open()
-    assert str(caught.value) == (
-        "the memory worker did not start: it ended with code 1: "
-        "ModuleNotFoundError: No module named 'module_that_is_not_there'"
-    )
+    assert str(caught.value) == "the memory worker did not start: it ended with code 1"
 
 
 async def test_a_request_that_kills_every_worker_is_not_repeated_for_ever(
     own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that a second worker dies over too counts as damage, and other requests go on."""
-    fatal = chroma._BOOTSTRAP.replace(
+    fatal = chroma_worker._BOOTSTRAP.replace(
         "main(sys.argv[1:])",
         "import os, chromadb; chromadb.Collection.count = lambda self: os._exit(3); main(sys.argv[1:])",
     )
-    monkeypatch.setattr(chroma, "_BOOTSTRAP", fatal)
+    monkeypatch.setattr(chroma_worker, "_BOOTSTRAP", fatal)
     await own_index.create("fatal")
     with pytest.raises(
         MemoryCorrupt, match=r"its worker ended with code 3, twice\); `arcpoint memory rebuild`"
@@ -261,13 +264,13 @@ async def test_what_a_library_prints_does_not_disturb_the_answers(
     own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only answers go over the pipe: output of anything in the worker, however much, goes elsewhere."""
-    noisy = chroma._BOOTSTRAP.replace(
+    noisy = chroma_worker._BOOTSTRAP.replace(
         "main(sys.argv[1:])",
         "import chromadb; count = chromadb.Collection.count; "
         "chromadb.Collection.count = lambda self: (print('noise' * 50_000, flush=True), count(self))[1]; "
         "main(sys.argv[1:])",
     )
-    monkeypatch.setattr(chroma, "_BOOTSTRAP", noisy)
+    monkeypatch.setattr(chroma_worker, "_BOOTSTRAP", noisy)
     await own_index.create("noisy")
     assert [await own_index.count("noisy") for _ in range(3)] == [0, 0, 0]
 

@@ -1,4 +1,4 @@
-"""What every vector index does, whatever keeps its rows: a Chroma folder of its own, or a Chroma server."""
+"""The contract of every vector index: a Chroma folder of its own, or a Chroma server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from memory.errors import CollectionMissing, MemoryUnavailable
-from memory.index import chroma, chroma_server
-from memory.index.contract import Hit, VectorIndex
-from support.incident_world import EPOCH
-from support.index_rows import rows
+from memory.index import contract
+from memory.index.contract import Neighbor, VectorIndex
+from tests.support.incident_world import EPOCH
+from tests.support.index_rows import rows
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 
 async def test_rows_are_found_by_cosine_before_their_moment(index: VectorIndex) -> None:
@@ -25,21 +25,20 @@ async def test_rows_are_found_by_cosine_before_their_moment(index: VectorIndex) 
     await index.upsert(name, stored)
     cosines = stored.vectors[7] @ stored.vectors.T
     expected = sorted(range(250), key=lambda number: -cosines[number])
-    [hits] = await index.query(name, stored.vectors[7:8], limit=5)
-    assert [int(hit.key) for hit in hits] == expected[:5]
-    assert hits[0] == Hit("7", 1.0)
-    assert [hit.similarity for hit in hits] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
+    [found] = await index.query(name, stored.vectors[7:8], limit=5)
+    assert [int(one.key) for one in found] == expected[:5]
+    assert found[0] == Neighbor("7", 1.0)
+    assert [one.similarity for one in found] == pytest.approx([cosines[at] for at in expected[:5]], abs=1e-4)
     for before in (0, 1, 7, 8):
         moment = EPOCH + timedelta(hours=before)
-        [hits] = await index.query(name, stored.vectors[7:8], limit=9, known_before=moment)
-        assert sorted(int(hit.key) for hit in hits) == list(range(before))
+        [found] = await index.query(name, stored.vectors[7:8], limit=9, known_before=moment)
+        assert sorted(int(one.key) for one in found) == list(range(before))
 
 
 async def test_rows_can_be_replaced_and_removed(index: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     """Upserting is replacing, deleting what is not there is nothing, and stamps show what is stored."""
-    for module in (chroma, chroma_server):
-        monkeypatch.setattr(module, "_ROWS_PER_READ", 50)
-        monkeypatch.setattr(module, "_IDS_PER_DELETE", 50)
+    monkeypatch.setattr(contract, "_ROWS_PER_READ", 50)
+    monkeypatch.setattr(contract, "_IDS_PER_DELETE", 50)
     name = "incidents-replaced"
     await index.create(name)
     await index.upsert(name, rows(range(200)))
@@ -51,22 +50,23 @@ async def test_rows_can_be_replaced_and_removed(index: VectorIndex, monkeypatch:
     assert await index.count(name) == 3
 
 
-async def test_renaming_and_dropping_can_be_repeated(index: VectorIndex) -> None:
-    """A request whose answer was lost can be made again; a name that is taken keeps its collection."""
-    for name in ("incidents-first-name", "incidents-taken-name"):
-        await index.create(name)
-    await index.upsert("incidents-taken-name", rows(range(2)))
+async def test_creating_and_dropping_can_be_repeated(index: VectorIndex) -> None:
+    """Creating an existing collection keeps its rows; dropping a missing one is no error."""
+    name, other = "incidents-dropped", "incidents-kept"
     for _ in range(2):
-        await index.rename("incidents-first-name", "incidents-other-name")
-        await index.drop("incidents-never-there")
-    await index.rename("incidents-other-name", "incidents-taken-name")
+        for each in (name, other):
+            await index.create(each)
+            await index.upsert(each, rows(range(2)))
+    assert await index.count(name) == 2
+    for _ in range(2):
+        await index.drop(name)
     names = await index.collections()
-    assert not names & {"incidents-first-name", "incidents-other-name"}
-    assert await index.count("incidents-taken-name") == 2
-    with pytest.raises(
-        CollectionMissing, match=r"has no collection incidents-first-name; run `arcpoint memory rebuild`"
-    ):
-        await index.count("incidents-first-name")
+    assert (name in names, other in names) == (False, True)
+    with pytest.raises(CollectionMissing, match=rf"has no collection {name}; run `arcpoint memory rebuild`"):
+        await index.count(name)
+    assert await index.count(other) == 2
+    await index.create(name)
+    assert await index.count(name) == 0
 
 
 async def test_calls_of_many_tasks_get_their_own_answers(index: VectorIndex) -> None:
@@ -77,8 +77,8 @@ async def test_calls_of_many_tasks_get_their_own_answers(index: VectorIndex) -> 
     await index.upsert(name, stored)
 
     async def find(number: int) -> int:
-        [[hit]] = await index.query(name, stored.vectors[number : number + 1], limit=1)
-        return int(hit.key)
+        [[nearest]] = await index.query(name, stored.vectors[number : number + 1], limit=1)
+        return int(nearest.key)
 
     tasks = [asyncio.create_task(find(number)) for number in range(100)]
     await asyncio.sleep(0)
@@ -99,7 +99,7 @@ async def test_another_look_at_what_is_stored_changes_no_answer(index: VectorInd
     moved = replace(rows(range(40, 60), stamp="new"), vectors=rows(range(20)).vectors)
     await index.upsert("incidents-lasting", moved)
     before = await index.query("incidents-lasting", asked, limit=30, known_before=moment)
-    assert [len(hits) for hits in before] == [30] * 10
+    assert [len(found) for found in before] == [30] * 10
     await index.close()
     with pytest.raises(MemoryUnavailable, match="incident memory is closed"):
         await index.collections()
@@ -123,7 +123,7 @@ async def test_what_cannot_be_compared_is_refused(index: VectorIndex) -> None:
         index.upsert("incidents-none", rows(range(2))),
         index.delete("incidents-none", ["1"]),
         index.stamps("incidents-none"),
-        index.rename("incidents-none", "incidents-some"),
+        index.count("incidents-none"),
     ):
         with pytest.raises(CollectionMissing, match="no collection incidents-none; run `arcpoint memory"):
             await call
@@ -136,7 +136,7 @@ async def test_many_rows_alike_are_told_apart_by_the_moment_alone(index: VectorI
     stored = rows(range(300))
     await index.upsert(name, replace(stored, vectors=stored.vectors[[0] * 299 + [1]]))
     moment = EPOCH + timedelta(hours=5)
-    [hits] = await index.query(name, stored.vectors[:1], limit=20, known_before=moment)
-    assert sorted(hits, key=lambda hit: hit.key) == [Hit(str(number), 1.0) for number in range(5)]
-    [hits] = await index.query(name, stored.vectors[:1], limit=20)
-    assert [hit.similarity for hit in hits] == [1.0] * 20
+    [found] = await index.query(name, stored.vectors[:1], limit=20, known_before=moment)
+    assert sorted(found, key=lambda one: one.key) == [Neighbor(str(number), 1.0) for number in range(5)]
+    [found] = await index.query(name, stored.vectors[:1], limit=20)
+    assert [one.similarity for one in found] == [1.0] * 20

@@ -18,7 +18,7 @@ def test_nearest_is_what_comparing_every_row_gives(
     changes: list[tuple[str, list[str], int]], limit: int, before: int | None
 ) -> None:
     """After any puts and removals, the answer is the sorted beginning of all cosines of earlier rows."""
-    table = VectorTable(3)
+    table = VectorTable()
     expected: dict[str, tuple[np.ndarray, int]] = {}
     for change, names, seed in changes:
         if change == "remove":

@@ -16,7 +16,7 @@ from memory.embedding.embedder import Vectors
 from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable, UnknownIncident
 from models import Incident, Notification, Postmortem, PostmortemCall, Provenance, Question
-from support.incident_world import LATER, World, distinct, incident
+from tests.support.incident_world import LATER, World, distinct, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,8 +24,10 @@ SECRET = "zyzzyva-4711"
 
 
 async def _secret_world(world: World, others: int) -> int:
-    """An incident with a secret in every text that anything has stored about it, among others."""
-    texts = dict.fromkeys(("title", "symptoms", "root_cause", "resolution"), f"the customer is {SECRET}")
+    """Store an incident with a secret in every text about it, among others."""
+    texts: dict[str, Any] = dict.fromkeys(
+        ("title", "symptoms", "root_cause", "resolution"), f"the customer is {SECRET}"
+    )
     [number] = await world.add(incident(0, public_id="inc_secret", **texts))
     await world.add(*(distinct(number) for number in range(1, others + 1)))
     facts = {"facts": [{"ref": "M1", "text": f'"inc_secret": {SECRET}'}, {"ref": "M2", "text": "kept"}]}
@@ -82,7 +84,7 @@ async def test_no_word_and_no_vector_is_left_in_any_file(
     await memory.rebuild()
     assert await asyncio.to_thread(_files_with, tmp_path, SECRET.encode())
     assert await asyncio.to_thread(_files_with, folder, MARK.tobytes())
-    [forgotten] = await memory.upkeep.forget(["inc_secret"], at=LATER)
+    [forgotten] = await memory.maintenance.forget(["inc_secret"], at=LATER)
     assert (forgotten.postmortem, forgotten.questions) == (True, 1)
     await own_world.database.close()
     assert await asyncio.to_thread(_files_with, tmp_path, SECRET.encode()) == []
@@ -94,13 +96,14 @@ def _files_with(folder: Path, wanted: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and wanted in path.read_bytes()]
 
 
+@pytest.mark.both_databases
 async def test_what_is_forgotten_stays_so_and_everything_else_stays_too(world: World) -> None:
     """Id, times and severity remain; no sync brings it back; other incidents and questions are untouched."""
     number = await _secret_world(world, others=3)
     memory = world.memory()
     await memory.sync()
     for _ in range(2):  # again is harmless
-        await memory.upkeep.forget(["inc_secret"], at=LATER)
+        await memory.maintenance.forget(["inc_secret"], at=LATER)
     await memory.sync()
     assert not (await world.recall(f"the customer is {SECRET}", memory=memory)).recollections
     async with world.database.read() as session:
@@ -124,7 +127,7 @@ async def test_an_unknown_id_changes_nothing(world: World) -> None:
     memory = world.memory()
     await memory.sync()
     with pytest.raises(UnknownIncident, match="'inc_nope' is not known; nothing was changed"):
-        await memory.upkeep.forget(["inc_1", "inc_nope"], at=LATER)
+        await memory.maintenance.forget(["inc_1", "inc_nope"], at=LATER)
     assert len((await world.recall(distinct(1).title)).recollections) == 1
 
 
@@ -141,17 +144,17 @@ class BrokenIndex:
 
 
 async def test_texts_go_even_when_the_index_fails_and_again_finishes(world: World) -> None:
-    """With the index gone the words are erased and the user is told; the next try removes the vectors."""
+    """If the index fails, the texts are erased and the error says so; the next try removes the vectors."""
     await world.add(distinct(1), distinct(2))
     await world.memory().sync()
     with pytest.raises(MemoryUnavailable, match="the index is gone"):
-        await world.memory(index=BrokenIndex(world.index)).upkeep.forget(["inc_1"], at=LATER)
+        await world.memory(index=BrokenIndex(world.index)).maintenance.forget(["inc_1"], at=LATER)
     async with world.database.read() as session:
         assert (await session.scalars(select(Incident.title))).all().count("[forgotten]") == 1
     memory = world.memory()
     assert not (
         await world.recall(distinct(1).title, as_of=LATER + timedelta(1), memory=memory)
     ).recollections
-    await memory.upkeep.forget(["inc_1"], at=LATER)
+    await memory.maintenance.forget(["inc_1"], at=LATER)
     status = await memory.status()
     assert (status.vectors, status.lag, len(status.kept)) == (1, 0, 1)

@@ -9,7 +9,7 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable, UnknownIndex
 from memory.index.active_index import BuiltIndex, register
 from models import MemoryEntry
-from support.incident_world import World, distinct, ids
+from tests.support.incident_world import World, distinct, ids
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,6 +22,7 @@ async def _entries(world: World) -> dict[str, int]:
         return {row[0]: row[1] for row in rows}
 
 
+@pytest.mark.both_databases
 async def test_a_switch_keeps_the_old_index_whole_until_it_is_dropped(world: World) -> None:
     """Both models' entries and collections stand side by side; going back embeds nothing; a drop removes."""
     numbers = await world.add(*(distinct(number) for number in range(20)))
@@ -34,15 +35,15 @@ async def test_a_switch_keeps_the_old_index_whole_until_it_is_dropped(world: Wor
         await world.recall("anything", memory=blue)
     assert ids(await world.recall(distinct(7).title, memory=green)) == [numbers[7]]
     with pytest.raises(MemoryUnavailable, match="model is hashing-512 instead of hashing-128"):
-        await green.upkeep.activate(old.collection)
+        await green.maintenance.activate(old.collection)
     await world.add(distinct(20))
-    back = await blue.upkeep.activate(old.collection)
+    back = await blue.maintenance.activate(old.collection)
     assert (back.collection, back.embedded, back.upserted) == (old.collection, 1, 1)
     assert len((await world.recall(distinct(20).title, memory=blue)).recollections) == 1
-    await blue.upkeep.drop(new.collection)
+    await blue.maintenance.drop(new.collection)
     assert await _entries(world) == {"hashing-512": 21}
     assert new.collection not in await world.index.collections()
-    assert [each.index.collection for each in await blue.upkeep.kept()] == [old.collection]
+    assert [each.index.collection for each in await blue.maintenance.kept()] == [old.collection]
 
 
 async def test_what_serves_cannot_be_dropped_nor_what_is_unknown_activated(world: World) -> None:
@@ -50,8 +51,8 @@ async def test_what_serves_cannot_be_dropped_nor_what_is_unknown_activated(world
     await world.add(distinct(1))
     memory = world.memory()
     report = await memory.sync()
-    for refused in (memory.upkeep.drop(report.collection), memory.upkeep.drop("incidents-no"),
-                    memory.upkeep.activate("incidents-no")):  # fmt: skip
+    for refused in (memory.maintenance.drop(report.collection), memory.maintenance.drop("incidents-no"),
+                    memory.maintenance.activate("incidents-no")):  # fmt: skip
         with pytest.raises(UnknownIndex, match="see `arcpoint memory status`"):
             await refused
     assert (await memory.status()).lag == 0
@@ -62,10 +63,10 @@ async def test_an_index_that_is_being_built_cannot_be_dropped(world: World) -> N
     await world.add(distinct(1))
     memory = world.memory()
     await memory.sync()
-    begun = BuiltIndex.named_anew(world.embedder)
+    begun = BuiltIndex.with_new_name(world.embedder)
     await register(world.database, begun)
     with pytest.raises(UnknownIndex, match="is kept beside the active one"):
-        await memory.upkeep.drop(begun.collection)
+        await memory.maintenance.drop(begun.collection)
 
 
 async def test_dropping_one_of_two_indexes_of_one_model_keeps_its_entries(world: World) -> None:
@@ -74,6 +75,6 @@ async def test_dropping_one_of_two_indexes_of_one_model_keeps_its_entries(world:
     memory = world.memory()
     first = await memory.sync()
     await memory.rebuild()
-    await memory.upkeep.drop(first.collection)
+    await memory.maintenance.drop(first.collection)
     assert await _entries(world) == {"hashing-512": 1}
     assert (await memory.status()).lag == 0

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from memory.errors import MemoryUnavailable
-from memory.maintenance.outbox_poller import following
-from support.incident_world import World, distinct, ids
+from memory.maintenance.outbox_poller import outbox_poller
+from tests.support.incident_world import World, distinct, ids
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,15 +16,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_what_is_resolved_while_a_service_runs_can_be_recalled_soon(world: World) -> None:
     """Without a command or a restart, and a failing index is tried again until it works."""
     memory = world.memory()
-    keep_up, failures = memory.upkeep.keep_up, iter([True, True])
+    process_outbox, failures = memory.maintenance.process_outbox, iter([True, True])
 
     async def failing_first() -> object:
         if next(failures, False):
             raise MemoryUnavailable("the index is gone for now")
-        return await keep_up()
+        return await process_outbox()
 
-    memory.upkeep.keep_up = failing_first  # type: ignore[assignment,method-assign]
-    async with following(memory.upkeep, every_s=0.05):
+    memory.maintenance.process_outbox = failing_first  # type: ignore[assignment,method-assign]
+    async with outbox_poller(memory.maintenance, every_s=0.05):
         [number] = await world.add(distinct(1))
         async with asyncio.timeout(20):
             while True:

@@ -1,4 +1,4 @@
-"""Law 8: the index can be lost, damaged or taken away, and is made anew from the database without loss."""
+"""Law 8: the index can be lost, damaged or taken away, and is rebuilt from the database without loss."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from sqlalchemy import select
 from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryCorrupt, MemoryUnavailable
 from memory.index.chroma import ChromaIndex
+from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import IndexRows, VectorIndex
 from memory.recall.results import Recall
 from models import MemoryIndex
 from models.database import Database
-from support.incident_world import LATER, SCENES, World, distinct, incident
+from tests.support.incident_world import LATER, SCENES, World, distinct, incident
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
 TEXTS = [f"{title} {symptoms}" for title, _, symptoms, _, _ in SCENES]
 
@@ -52,7 +53,7 @@ SAVED = 1_100
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def saved(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database and an index that has written all kinds of its files."""
+    """Build a folder with a database and an index that has written all kinds of its files."""
     home = tmp_path_factory.mktemp("saved")
     await asyncio.to_thread(shutil.copyfile, sqlite_template, home / "arcpoint.db")
     database = Database(f"sqlite:///{home}/arcpoint.db")
@@ -67,7 +68,7 @@ async def saved(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def damaged(saved: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """A copy of it, still to be damaged."""
+    """Copy it for a test that damages it."""
     await asyncio.to_thread(shutil.copytree, saved, tmp_path / "copy")
     database = Database(f"sqlite:///{tmp_path}/copy/arcpoint.db")
     index = ChromaIndex(tmp_path / "copy" / "memory")
@@ -93,7 +94,7 @@ def _cut(path: Path) -> None:
         pytest.param("*-*-*", shutil.rmtree, id="the vectors are gone, but its counts do not show it"),
     ],
 )
-async def test_damage_is_noticed_by_a_sync_and_mended_by_a_rebuild(
+async def test_damage_is_noticed_by_a_sync_and_repaired_by_a_rebuild(
     damaged: World, pattern: str, damage: Callable[[Path], None]
 ) -> None:
     """A sync on damaged files says in one line to rebuild; a rebuild loses nothing and deletes no file."""
@@ -152,7 +153,7 @@ async def test_the_old_index_serves_until_the_new_one_is_whole(world: World) -> 
         query = answers[0].recollections[0].query
         assert await memory.recall(snapshot, [query], as_of=LATER) == answers[0]
     assert await _recalls(world) == answers
-    kept = {each.index.collection: each.serves for each in await memory.upkeep.kept()}
+    kept = {each.index.collection: each.serves for each in await memory.maintenance.kept()}
     assert kept == {new.collection: True, old.collection: False}
     assert kept.keys() <= await world.index.collections()
 
@@ -168,9 +169,13 @@ async def test_a_rebuild_killed_half_way_changes_nothing_and_leaves_nothing_for_
     await asyncio.wait([rebuilding])
     status = await world.memory().status()
     assert (status.unavailable, status.collection, status.lag) == (None, old.collection, 0)
-    assert [name for name in await world.index.collections() if "building" in name]
+    async with world.database.read() as session:
+        unserved = MemoryIndex.activated_at.is_(None)
+        begun = set(await session.scalars(select(MemoryIndex.collection).where(unserved)))
+    assert begun <= await world.index.collections()
     await world.memory().rebuild()
-    assert not [name for name in await world.index.collections() if "building" in name]
+    assert len(begun) == 1
+    assert not begun & await world.index.collections()
 
 
 class ForgetfulIndex(HaltingIndex):
@@ -201,9 +206,9 @@ class RottenIndex(HaltingIndex):
         self.go_on.set()
         await self._index.create(collection)
 
-    async def start_anew(self) -> None:
+    async def reset(self) -> None:
         self.rotten = False
-        await self._index.start_anew()
+        await self._index.reset()
 
 
 async def test_damage_that_shows_while_rebuilding_is_left_behind(own_world: World, folder: Path) -> None:
@@ -216,8 +221,11 @@ async def test_damage_that_shows_while_rebuilding_is_left_behind(own_world: Worl
     assert (await own_world.memory().status()).unavailable is None
 
 
-async def test_rebuilds_at_the_same_time_leave_one_index(world: World) -> None:
-    """Of rebuilds that race one index serves, whole; of those that lost nothing is left."""
+async def test_rebuilds_at_the_same_time_leave_one_index(
+    sqlite: Database, server_index: ChromaServerIndex
+) -> None:
+    """Of rebuilds that race, as on a server, one serves, and nothing is left of the others."""
+    world = World(sqlite, server_index)
     await world.add(*(distinct(number) for number in range(20)))
     old = await world.memory().sync()
     reports = await asyncio.gather(*(world.memory().rebuild() for _ in range(3)))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from memory.errors import UnknownIncident
-from memory.maintenance.reviews import Review, UnusableReviewer, approve, reject
+from memory.errors import UnknownIncident, UnusableReviewer
+from memory.maintenance.reviews import Review, approve, reject
 from models import Incident, MemoryOutbox, Postmortem
 from models.database import Database
-from support.incident_world import EPOCH, incident
+from tests.support.incident_world import EPOCH, incident
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -35,7 +35,7 @@ async def add(database: Database, number: int, *, with_postmortem: bool = True, 
         return row.id
 
 
-async def stored(database: Database, incident_id: int) -> tuple[str, str | None, datetime | None, str | None]:
+async def stored(database: Database, incident_id: int) -> tuple[Any, ...]:
     """Review of the incident; status, time and name of its postmortem's."""
     async with database.read() as session:
         review = (await session.get_one(Incident, incident_id)).review
@@ -44,13 +44,14 @@ async def stored(database: Database, incident_id: int) -> tuple[str, str | None,
 
 
 async def taken_from_outbox(database: Database) -> list[int | None]:
-    """What is queued for memory, which is empty after that."""
+    """Return what is queued for memory, and empty the queue."""
     async with database.write() as session:
         queued = (await session.scalars(select(MemoryOutbox.incident_id))).all()
         await session.execute(delete(MemoryOutbox))
     return sorted(set(queued), key=str)
 
 
+@pytest.mark.both_databases
 async def test_a_decision_holds_for_incident_and_postmortem(database: Database) -> None:
     """With who decided when; the last decision counts."""
     both, alone = await add(database, 1), await add(database, 2, with_postmortem=False, review="draft")
@@ -90,6 +91,7 @@ async def test_a_postmortem_that_an_import_has_approved_can_be_approved_by_a_per
 
 
 @pytest.mark.parametrize("name", ["inc_11", "", "x" * 5000, "a\0b", "\ud800", "INC_1", "inc_1 "])
+@pytest.mark.both_databases
 async def test_an_unknown_incident_spoils_the_whole_decision(database: Database, name: str) -> None:
     """Nothing is changed, and the message names what is known, in one line."""
     number = await add(database, 1)
@@ -116,6 +118,7 @@ async def test_a_reviewer_has_a_name(database: Database, by: str) -> None:
         await approve(database, "inc_1", by=by, at=NOW)
 
 
+@pytest.mark.both_databases
 async def test_decisions_at_the_same_time_are_each_whole(database: Database) -> None:
     """Whichever comes last, incident and postmortem agree, for all named."""
     numbers = [await add(database, number) for number in (1, 2, 3)]

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from memory.recall.lexical_candidates import NEWEST_OF_EACH
 from memory.text.lexical import names
 from models import Incident, MemoryName
-from support.incident_world import EPOCH, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,6 +38,7 @@ async def test_the_one_incident_that_holds_an_identifier_is_found(world: World, 
     assert ids(await world.recall(question, as_of=over + timedelta(seconds=1), memory=memory)) == numbers[:1]
 
 
+@pytest.mark.both_databases
 async def test_a_name_goes_with_its_entry_and_changes_with_its_text(world: World) -> None:
     """No name outlives the text that held it, be that changed or its incident reopened."""
     first, second = await world.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from memory.recall.ranking import (
     relevance,
 )
 from memory.text.lexical import wording
-from support.incident_world import LATER
+from tests.support.incident_world import LATER
 
 BACKGROUND = 0.3
 ASKED = wording("connection pool of the router exhausted, 504 for 12 % of the requests")
@@ -69,7 +70,7 @@ def order(*found: Candidate) -> list[Candidate]:
     return [candidate for _, candidate in ordered(found, as_of=LATER)]
 
 
-def alike(one: Candidate, **values: object) -> Candidate:
+def alike(one: Candidate, **values: Any) -> Candidate:
     """Another incident with the same scores that is not a recurrence of it."""
     return replace(one, **{"key": "other", "incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
 
@@ -127,7 +128,7 @@ def test_of_two_equally_alike_the_newer_the_same_target_and_the_same_error_win(
     assert order(older_one, one)[0] == one
     for feature in ({"same_target": True}, {"same_errors": 1.0}):
         plain = alike(one, same_target=False, same_errors=0.0)
-        preferred = replace(plain, key="preferred", **feature)  # type: ignore[arg-type]
+        preferred = replace(plain, key="preferred", **feature)
         assert order(plain, preferred)[0] == preferred
 
 
@@ -154,10 +155,10 @@ def test_a_clear_match_wins_however_old_it_is(old: Candidate, fresh: Candidate, 
 
 
 @given(candidates(), candidates(2))
-def test_what_nobody_vouches_for_comes_last(draft: Candidate, vouched: Candidate) -> None:
+def test_what_nobody_has_approved_comes_last(draft: Candidate, approved: Candidate) -> None:
     """However alike a draft is, what somebody has approved goes before it."""
-    draft, vouched = replace(draft, is_draft=True), replace(vouched, is_draft=False)
-    assert order(draft, vouched) == [vouched, draft]
+    draft, approved = replace(draft, is_draft=True), replace(approved, is_draft=False)
+    assert order(draft, approved) == [approved, draft]
 
 
 def test_an_exact_match_of_two_years_ago_beats_a_mediocre_one_of_today() -> None:

@@ -1,14 +1,15 @@
-"""Whose words memory repeats: provenance, review, and what was known by when."""
+"""Whose diagnosis memory recalls: provenance, review, and what was known when."""
 
 from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from models import Incident, Postmortem, Provenance, ReviewStatus
-from support.incident_world import EPOCH, LATER, World, distinct, ids, incident
+from tests.support.incident_world import EPOCH, LATER, World, distinct, ids, incident
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,7 +17,7 @@ DAY = timedelta(days=1)
 TOLD = ("told cause", "told fix")
 
 
-def postmortem(incident_id: int, **values: object) -> Postmortem:
+def postmortem(incident_id: int, **values: Any) -> Postmortem:
     given: dict[str, object] = {
         "incident_id": incident_id, "provenance": Provenance.MODEL, "markdown": "", "summary": "",
         "root_cause": "told cause", "resolution": "told fix", "created_at": EPOCH + DAY,
@@ -69,7 +70,7 @@ async def test_cause_and_fix_come_from_who_can_be_trusted_most(
 
 
 async def test_drafts_come_after_everything_approved(world: World) -> None:
-    """However alike, a draft is listed below what somebody vouches for."""
+    """However alike, a draft is listed below what somebody has approved."""
     title = "Connection pool exhausted in the router"
     draft, approved = await world.add(
         incident(1, 0, title=title, symptoms=title, root_cause=title, review=ReviewStatus.DRAFT),
@@ -86,14 +87,15 @@ async def test_a_rejected_incident_is_not_recalled_from_that_moment_on(world: Wo
     await memory.sync()
     await world.change(number, review=ReviewStatus.REJECTED)
     assert not (await world.recall(distinct(1).title)).recollections
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert (await memory.status()).entries == 0
     await world.change(number, review=ReviewStatus.APPROVED)
-    await memory.upkeep.keep_up()
+    await memory.maintenance.process_outbox()
     assert ids(await world.recall(distinct(1).title)) == [number]
 
 
-async def test_nothing_is_told_before_it_was_known(world: World) -> None:
+@pytest.mark.both_databases
+async def test_nothing_is_recalled_before_it_was_known(world: World) -> None:
     """Leak test: at any moment every incident recalled was over and every word of it was known by then."""
     chance = random.Random(11)  # noqa: S311  repeatable, not secret
     rows: list[Incident] = []
@@ -138,6 +140,7 @@ async def test_nothing_is_told_before_it_was_known(world: World) -> None:
     assert seen_told > 5
 
 
+@pytest.mark.both_databases
 async def test_an_incident_found_by_record_and_postmortem_is_recalled_once(world: World) -> None:
     """Two texts of one incident are one recollection, counted once."""
     first, second = await world.add(incident(1, 0), incident(2, 0))

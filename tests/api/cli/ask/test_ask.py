@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from api.http.json_body import to_document
 from context_builder.answer.answer import Answer
 from context_builder.text.formatting import format_count
-from loopback.messages_api import BreakOff, Cut, Fail, MessagesApi, Reply
-from support.command_line import PAST, Run
+from tests.loopback.messages_api import BreakOff, Cut, Fail, MessagesApi, Reply
+from tests.support.command_line import PAST, Run
 
 SLOW = "Why are premium users slow?"
 
@@ -75,10 +75,10 @@ def test_why_names_every_fact_and_every_source(arcpoint: Run) -> None:
         assert row.endswith(fact["text"])
         assert fact["reason"] in row
     for source in manifest["sources"]:
-        row = rows[source["ref"]].split()
-        assert row[:3] == [source["ref"], source["name"], source["status"]]
-        assert row[3].isdigit()
-        assert row[4:6] == [str(source["kept"]), str(source["cut"])]
+        cells = rows[source["ref"]].split()
+        assert cells[:3] == [source["ref"], source["name"], source["status"]]
+        assert cells[3].isdigit()
+        assert cells[4:6] == [str(source["kept"]), str(source["cut"])]
 
 
 def test_the_prompt_is_shown_as_it_is_sent(arcpoint: Run, with_model: MessagesApi) -> None:

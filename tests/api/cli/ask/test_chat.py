@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from loopback.messages_api import Fail, MessagesApi, Reply
-from support.command_line import PAST, START_ON_TERMINAL, Result, Run, Start
+from tests.loopback.messages_api import Fail, MessagesApi, Reply
+from tests.support.command_line import PAST, START_ON_TERMINAL, Result, Run, Start
 
 SLOW = "Why are premium users slow?"
 
@@ -42,7 +42,7 @@ def test_an_error_keeps_the_session_going(typed: Run, with_model: MessagesApi) -
     result = typed("?!", "/nonsense", "/as-of noon", "/why", SLOW, "/help", SLOW)
     assert result.code == 0
     assert [line.partition(";")[0] for line in result.err.splitlines()] == [
-        "arcpoint: the question holds no word",
+        "arcpoint: the question contains no words",
         "arcpoint: unknown command /nonsense",
         "arcpoint: 'noon' is not an ISO 8601 time",
         "arcpoint: there is no answer yet",

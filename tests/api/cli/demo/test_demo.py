@@ -13,7 +13,7 @@ import pytest
 from api.cli.demo.command import QUESTIONS
 from api.cli.demo.files import MARKER, DemoFiles, open_demo_folder
 from models.database import parse_url
-from support.command_line import Run, Start, finished
+from tests.support.command_line import Run, Start, finished
 
 
 @pytest.mark.model
@@ -39,7 +39,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "llama-70b/neocloud (fra-2) is DOWN" in answers[1]
     assert "resembles inc_0119" in answers[1], "a precedent with its fix"
     assert "v2.4.0" in answers[2]
-    assert "answers became slower since " in answers[2], "an onset"
+    assert "responses slowed down since " in answers[2], "an onset"
     assert "[DR1]" in answers[2], "and what carries it"
     assert "requests by tier: " in answers[3]
     assert re.search(r"^- inc_01\d\d resembles the question .* fix then: «", answers[4], re.MULTILINE)

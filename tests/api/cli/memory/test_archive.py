@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from api.archive.batches import DOCUMENTS_PER_BATCH
-from support.command_line import Run, Start, finished
+from api.archive.reader import DOCUMENTS_PER_BATCH
+from tests.support.command_line import Run, Start, finished
+
+pytestmark = pytest.mark.process
 
 INCIDENT = {
     "id": "old_1",
@@ -37,7 +39,7 @@ def folder(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
-    """What was imported is recalled; what cannot be taken is told, and the exit code says so."""
+    """What was imported is recalled; rejected documents are reported and set the exit code."""
     (folder / "a.jsonl").write_text(json.dumps(INCIDENT) + "\n")
     result = arcpoint("memory", "import", folder)
     assert (result.code, result.err) == (0, "")
@@ -52,7 +54,7 @@ def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
     result = arcpoint("memory", "import", folder)
     assert result.code == 1
     assert result.out.splitlines()[1] == "0 added, 0 updated, 1 unchanged, 1 rejected"
-    assert result.err.startswith(f"arcpoint: {folder}/b.md:3: severity: 'purple' is not known; accepted are")
+    assert result.err.startswith(f"arcpoint: {folder}/b.md: severity: unknown value: 'purple'; accepted are")
     assert len(result.err.splitlines()) == 1
 
     result = arcpoint("memory", "import", folder, "--json")
@@ -63,7 +65,7 @@ def test_an_archive_becomes_memory(arcpoint: Run, folder: Path) -> None:
 
 
 def test_a_dry_run_needs_no_memory(arcpoint: Run, environment: dict[str, str], tmp_path: Path) -> None:
-    """Nor does the import itself, which is safe without it: then it is told how memory is."""
+    """Nor does the import itself, which is safe without it and warns that memory is behind."""
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(INCIDENT) + "\n")
     result = arcpoint("memory", "import", path, "--dry-run")
@@ -83,7 +85,7 @@ def test_options_stand_for_what_the_archive_leaves_out(
     """A zone and a severity; what cannot be used is refused before anything is written."""
     path = tmp_path / "2026-01-01-x.md"
     path.write_text("# Title\n\nIt was over.\n")
-    assert "no time zone" in arcpoint("memory", "import", path, "--severity", "low").err
+    assert "a time without a zone" in arcpoint("memory", "import", path, "--severity", "low").err
     result = arcpoint(
         "memory", "import", path, "--severity", "low", "--timezone", "Europe/Paris", "--dry-run"
     )
@@ -97,7 +99,7 @@ def test_options_stand_for_what_the_archive_leaves_out(
 def test_an_export_goes_in_through_a_pipe(
     arcpoint: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JSON Lines on standard output are JSON Lines on standard input; a folder is told how much it holds."""
+    """JSON Lines on standard output are JSON Lines on standard input, and a folder is counted."""
     exported = arcpoint("memory", "export", "-")
     assert (exported.code, exported.err) == (0, "")
     lines = exported.out.splitlines()
@@ -113,7 +115,7 @@ def test_an_export_goes_in_through_a_pipe(
     )
     again = arcpoint("memory", "export", tmp_path / "out")
     assert (again.code, again.out) == (2, "")
-    assert "is not empty" in again.err
+    assert "has content already" in again.err
 
 
 def imported(environment: dict[str, str]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.command_line import Run
+from tests.support.command_line import Run
 
 RESOLVED = 18
 

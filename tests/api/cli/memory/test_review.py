@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from support.command_line import Run
+from tests.support.command_line import Run
 
 
 @pytest.fixture

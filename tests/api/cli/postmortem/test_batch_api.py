@@ -1,4 +1,4 @@
-"""`arcpoint postmortem --batch-api`: handed over once, left and collected, and told plainly."""
+"""`arcpoint postmortem --batch-api`: submitted once, left and collected, every problem reported."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from api.cli.postmortem import batch_api as postmortem_batch_api
-from context_builder.postmortems.batches.batches import Pace
-from loopback.batch_behaviour import Endpoint, Errored, Lost
-from loopback.behaviour import Fail, Reply
-from loopback.messages_api import MessagesApi
-from support.command_line import Run, Start, finished
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
+from context_builder.postmortems.batches.run import PollIntervals
+from tests.loopback.batch_behaviour import Endpoint, Errored, Lost
+from tests.loopback.behaviour import Fail, Reply
+from tests.loopback.messages_api import MessagesApi
+from tests.support.command_line import Run, Start, finished
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
 
-FAST = "import api.cli.postmortem_batch_api as b; b.PACE = b.Pace(first_s=0.05, most_s=0.1, settle_s=0.5)"
-MAIN = f"{FAST}\nfrom api.cli import main\nmain()"
+pytestmark = pytest.mark.process
+
 TWO = ("--incident", "inc_0101", "--incident", "inc_0102")
 FOREVER = float("inf")
 
@@ -27,7 +27,7 @@ FOREVER = float("inf")
 @pytest.fixture
 def api(with_model: MessagesApi, monkeypatch: pytest.MonkeyPatch) -> MessagesApi:
     """Batches that are looked at often."""
-    monkeypatch.setattr(postmortem_batch_api, "PACE", Pace(first_s=0.05, most_s=0.1, settle_s=0.5))
+    monkeypatch.setattr(postmortem_batch_api, "POLL_INTERVALS", PollIntervals(first_s=0.05, max_s=0.1))
     with_model.batches.always(Reply(text="## Summary\n\nIt was bad.\n\n## Root cause\n\nA disk."))
     return with_model
 
@@ -44,8 +44,8 @@ def test_everything_goes_through_one_batch(
     assert bodies(tmp_path / "out") == stored.all()
     assert len(stored.all()) == RESOLVED
     (batch,) = api.batches.known
-    assert f"arcpoint: {batch} takes {RESOLVED} prompts, at most $" in result.err
-    assert f"{RESOLVED} prompts in 1 batch under way at the API; it may take a day" in result.err
+    assert f"arcpoint: submitted {batch}: {RESOLVED} prompts, at most $" in result.err
+    assert f"{RESOLVED} prompts in 1 batch in progress at the API; this may take up to a day" in result.err
     assert result.out.splitlines()[-1].startswith(f"{RESOLVED} postmortems written ($")
     again = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out")
     assert again.out == "nothing to do: every resolved incident of the selection has its postmortem\n"
@@ -70,11 +70,11 @@ def test_waiting_can_be_stopped(
     document = json.loads(result.out)
     assert result.code == 130
     assert (document["interrupted"], document["left"], document["waiting"]) == (True, 2, 2)
-    assert "2 prompts in 1 batch under way at the API; the same command collects them later" in result.err
+    assert "2 prompts in 1 batch in progress at the API; the same command collects the results" in result.err
     assert not [each for each in api.journal.requests if each.path.endswith("/cancel")]
 
     single = arcpoint("postmortem", "--out", tmp_path / "out", *TWO)
-    assert "its batch is under way; `arcpoint postmortem --batch-api` collects it" in single.out
+    assert "it is in a batch; `arcpoint postmortem --batch-api` collects it" in single.out
     assert api.messages == []
     api.batches.polls = 0
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", "--incident", "inc_0101")
@@ -83,24 +83,50 @@ def test_waiting_can_be_stopped(
     assert len(api.batches.submitted) == 2
 
 
-def test_a_killed_command_is_continued(
+def test_an_interrupted_submission_is_adopted(
     api: MessagesApi, start: Start, arcpoint: Run, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
-    """SIGKILL while the API's answer to the submission is under way: the same command finds the batch."""
+    """After SIGKILL during the submission the command says what to do, and nothing is paid twice."""
     api.batches.fail(Endpoint.CREATE, Lost(delay_s=60))
-    process = start("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO, code=MAIN)
+    process = start("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
     wait_until(lambda: bool(api.batches.known))
     process.kill()
     assert finished(process).code == -signal.SIGKILL
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
-    assert result.code == 0
+    assert result.code == 1
+    assert "then `arcpoint postmortem batches 1 --adopt ID` if it is there" in result.err
+    listed = arcpoint("postmortem", "batches")
+    assert listed.out.startswith("1  submission interrupted, 2 prompts, at most $")
     (batch,) = api.batches.known
-    assert f"the API has the batch of 2 prompts that was cut off: {batch}" in result.err
+    unknown = arcpoint("postmortem", "batches", "1", "--adopt", "msgbatch_none")
+    assert unknown.code == 1
+    assert "the API knows no such batch (404)" in unknown.err
+    adopted = arcpoint("postmortem", "batches", "1", "--adopt", batch)
+    assert adopted.out == f"batch 1 adopted as {batch}; `arcpoint postmortem --batch-api` collects it\n"
+    assert json.loads(arcpoint("postmortem", "batches", "--json").out)["batches"][0]["api_id"] == batch
+    assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
     assert bodies(tmp_path / "out") == stored.all()
+    assert len(stored.all()) == len(api.batches.submitted) == 2
+    assert arcpoint("postmortem", "batches").out == "0 open batches\n"
+
+
+def test_an_interrupted_submission_is_discarded(
+    api: MessagesApi, arcpoint: Run, stored: StoredPostmortems, tmp_path: Path
+) -> None:
+    """On a person's word its incidents are submitted again, and a batch can be settled in one way only."""
+    api.batches.fail(Endpoint.CREATE, Fail(status=529))
+    assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 1
+    assert arcpoint("postmortem", "batches", "--discard").code == 2
+    assert arcpoint("postmortem", "batches", "1", "--discard", "--adopt", "x").code == 2
+    discarded = arcpoint("postmortem", "batches", "1", "--discard")
+    assert discarded.out == "batch 1 discarded; 2 incidents can be submitted again\n"
+    again = arcpoint("postmortem", "batches", "1", "--discard")
+    assert (again.code, again.err) == (1, "arcpoint: there is no batch 1\n")
+    assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
     assert len(stored.all()) == len(api.batches.submitted) == 2
 
 
-def test_failures_are_told_and_counted(api: MessagesApi, arcpoint: Run, tmp_path: Path) -> None:
+def test_failures_are_reported_and_counted(api: MessagesApi, arcpoint: Run, tmp_path: Path) -> None:
     """An incident that the API failed on has exit code 1 and its reason, and the next run tries it again."""
     api.batches.outcomes(Errored(message="no luck"))
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO, "--json")
@@ -114,20 +140,20 @@ def test_failures_are_told_and_counted(api: MessagesApi, arcpoint: Run, tmp_path
     assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
 
 
-def test_an_api_that_takes_no_batch_is_told(
+def test_an_api_that_accepts_no_batch_is_reported(
     api: MessagesApi, arcpoint: Run, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """One line with the API's reason, exit code 1, and nothing that the next run would have to wait for."""
     api.batches.fail(Endpoint.CREATE, Fail(status=402, message="no credit"))
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
     assert result.code == 1
-    assert "arcpoint: the API wants to be paid first (402): no credit" in result.err
+    assert "(402): no credit" in result.err
     assert stored.count("postmortem_calls") == stored.count("postmortem_batches") == 0
     assert arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO).code == 0
 
 
 def test_a_cap_leaves_the_rest(api: MessagesApi, arcpoint: Run, tmp_path: Path) -> None:
-    """What does not fit is left with exit code 3, also after what came cheaper has made room for more."""
+    """What does not fit is left with exit code 3, and the next run continues."""
     api.batches.always(Reply(text="## Summary\n\nIt was bad.", usage={"output_tokens": 2000}))
     result = arcpoint("postmortem", "--batch-api", "--max-cost", "0.10", "--out", tmp_path / "out", "--json")
     document = json.loads(result.out)
@@ -135,7 +161,7 @@ def test_a_cap_leaves_the_rest(api: MessagesApi, arcpoint: Run, tmp_path: Path) 
     assert 0 < len(document["written"]) < RESOLVED
     assert len(document["written"]) + len(document["unaffordable"]) == RESOLVED
     assert len(api.batches.submitted) == len(document["written"])
-    assert len(document["submitted"]) > 1
+    assert len(document["submitted"]) == 1
     assert float(document["cost_usd"]) == float(document["spent_at_most_usd"]) <= 0.10
 
 
@@ -145,7 +171,7 @@ def test_a_file_that_a_person_edited_is_left_alone(api: MessagesApi, arcpoint: R
     (tmp_path / "out" / "inc_0101.md").write_text("# My own words\n", "utf-8")
     result = arcpoint("postmortem", "--batch-api", "--out", tmp_path / "out", *TWO)
     assert result.code == 0
-    assert "inc_0101  left: its file was edited and stays as it is" in result.out
+    assert "inc_0101  skipped: its file was edited and is left unchanged" in result.out
     assert len(api.batches.submitted) == 1
     assert (tmp_path / "out" / "inc_0101.md").read_text("utf-8") == "# My own words\n"
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
-from support.command_line import Run, Start
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
+from tests.loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
+from tests.support.command_line import Run, Start
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies, wait_until
+
+pytestmark = pytest.mark.process
 
 
 def test_a_killed_run_is_continued_without_repeating_anything(
@@ -41,7 +43,7 @@ def test_a_killed_run_is_continued_without_repeating_anything(
     assert len(written) == RESOLVED
     assert {incident: written[incident] for incident in survived} == survived
     assert bodies(tmp_path / "out") == written
-    assert f"{min(survived)}  file made again: {lost_file}" in result.out.splitlines()
+    assert f"{min(survived)}  file restored: {lost_file}" in result.out.splitlines()
 
     again = arcpoint("postmortem", "--out", tmp_path / "out")
     assert (again.code, len(with_model.messages) - calls) == (0, RESOLVED - paid)
@@ -52,7 +54,7 @@ def test_a_killed_run_is_continued_without_repeating_anything(
 def test_a_stopped_run_says_how_far_it_got(
     number: signal.Signals, arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
-    """Calls under way are cancelled, what is done is counted and kept, and the exit code is 130."""
+    """Calls in flight are cancelled, what is done is counted and kept, and the exit code is 130."""
     with_model.always(Reply(delay_s=0.1))
     with_model.script(Reply(), Reply())
 
@@ -146,7 +148,7 @@ def test_what_code_wrote_is_replaced_once_there_is_a_model(
     assert all("| Written by | claude-sonnet-5-5 |" in text for text in by_model.values())
 
     (out / "inc_0102.md").write_text(of_code, "utf-8")  # as after a kill before its file
-    assert "inc_0102  file made again" in arcpoint("postmortem", "--out", out, *one).out
+    assert "inc_0102  file restored" in arcpoint("postmortem", "--out", out, *one).out
     assert bodies(out) == by_model
     assert len(messages_api.messages) == 2
 
@@ -174,7 +176,7 @@ def test_a_selection_leaves_the_others_alone(
 def test_a_file_that_cannot_be_written_loses_nothing(
     arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
-    """The document is in the database, the failure is told, and the next run makes the file for nothing."""
+    """The document is in the database, the failure is reported, the next run restores the file."""
     out, one = tmp_path / "out", ("--incident", "inc_0101")
     (out / "inc_0101.md").mkdir(parents=True)
     result = arcpoint("postmortem", "--out", out, *one)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loopback.messages_api import API_KEY, MessagesApi, Reply
-from support.command_line import Run, Start, finished
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+from tests.loopback.messages_api import API_KEY, MessagesApi, Reply
+from tests.support.command_line import Run, Start, finished
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+
+pytestmark = pytest.mark.process
 
 TWO = ("--incident", "inc_0101", "--incident", "inc_0102", "--concurrency", "1")
 
@@ -46,7 +48,7 @@ def before_second(owner, name):
 STEPS = {
     "claimed": ("after(CallJournal, 'claim')", 0),
     "built": ("after(CallJournal, 'built')", 0),
-    "about to be sent": ("after(CallJournal, 'sent')", 0),
+    "about to be sent": ("after(CallJournal, 'confirm')", 0),
     "while the reply arrives": ("before(Transcript, '_append')", 1),
     "arrived, not stored yet": ("before(CallJournal, 'replied')", 1),
     "stored": ("after(CallJournal, 'replied')", 0),

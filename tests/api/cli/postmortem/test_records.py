@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from api.archive.postmortem_files import parsed
-from loopback.messages_api import MessagesApi, Reply
-from support.command_line import Run
-from support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+from tests.loopback.messages_api import MessagesApi, Reply
+from tests.support.command_line import Run
+from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
 
 ONE = ("--incident", "inc_0101")
 TWO = (*ONE, "--incident", "inc_0102")
 
+pytestmark = pytest.mark.process
 
-def test_the_cap_of_a_run_holds_and_is_told(
+
+def test_the_cap_of_a_run_holds_and_is_reported(
     arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:
     """With many at once no more is paid than allowed, the rest is left with exit code 3, and can go on."""
@@ -37,8 +39,8 @@ def test_the_cap_of_a_run_holds_and_is_told(
     nothing = arcpoint("postmortem", *out, "--max-cost", "0")
     assert nothing.code == 3
     assert nothing.out.endswith(
-        f"0 postmortems written ($0.00), {RESOLVED - written} left: no more fits under --max-cost; "
-        "the same command with a new one continues\n"
+        f"0 postmortems written ($0.00), {RESOLVED - written} left: nothing more fits under "
+        "--max-cost; run it again with a new cap to continue\n"
     )
     assert len(with_model.messages) == written
     assert arcpoint("postmortem", *out, "--max-cost", "1000").code == 0
@@ -59,17 +61,17 @@ def test_an_edited_file_stays_until_it_is_taken_in(
     kept = arcpoint("postmortem", *out, *TWO, "--refresh-stale")
     assert kept.code == 0
     remedy = f"`arcpoint postmortem edit inc_0101 --file {file}`"
-    note = f"inc_0101  left: its file was edited and stays as it is; {remedy}"
+    note = f"inc_0101  skipped: its file was edited and is left unchanged; {remedy}"
     assert any(line.startswith(note) for line in kept.out.splitlines())
     assert file.read_text("utf-8") == text
-    assert len(with_model.messages) == 3, "only the other one was written anew"
+    assert len(with_model.messages) == 3, "only the other one was rewritten"
 
     taken = arcpoint("postmortem", "edit", "inc_0101", "--file", file)
-    assert taken.out == "inc_0101  taken in as human text, draft; no run replaces it\n"
+    assert taken.out == "inc_0101  stored as human text, draft; no run replaces it\n"
     assert "The night shift knows more." in stored.all()["inc_0101"]
     assert "nothing was changed" in arcpoint("postmortem", "edit", "inc_0101", "--file", file).out
     again = arcpoint("postmortem", *out, *TWO)
-    assert again.out.splitlines()[0] == f"inc_0101  file made again: {file}"
+    assert again.out.splitlines()[0] == f"inc_0101  file restored: {file}"
     assert 'provenance: "human"' in file.read_text("utf-8")
     assert bodies(tmp_path / "out") == stored.all()
     assert arcpoint("postmortem", *out, *TWO, "--refresh-stale").out.startswith("nothing to do")
@@ -82,7 +84,7 @@ def test_a_file_that_was_there_before_is_not_overwritten(
     (tmp_path / "inc_0101.md").write_text("my notes", "utf-8")
     result = arcpoint("postmortem", "--out", tmp_path, *ONE)
     assert result.code == 0
-    assert "1 edited and left as they are" in result.out
+    assert "1 edited file left unchanged" in result.out
     assert (tmp_path / "inc_0101.md").read_text("utf-8") == "my notes"
     assert (with_model.messages, stored.all()) == ([], {})
 
@@ -112,7 +114,7 @@ def test_what_is_there_is_listed_and_shown(
     assert (document["markdown"], document["stale"]) == (stored.all()["inc_0102"], True)
 
     again = arcpoint("postmortem", "--out", tmp_path / "out", *TWO)
-    assert "inc_0101  file made again" in again.out, "its front matter says that it is approved now"
+    assert "inc_0101  file restored" in again.out, "its front matter says that it is approved now"
     assert 'status: "approved"' in (tmp_path / "out" / "inc_0101.md").read_text("utf-8")
     refreshed = json.loads(
         arcpoint("postmortem", "--refresh-stale", "--out", tmp_path / "out", *TWO, "--json").out
@@ -139,7 +141,7 @@ def test_the_prompt_is_printed_again_byte_for_byte(
     stored.rows("UPDATE questions SET manifest = replace(manifest, 'inc_0101', 'inc_0999')")
     other = arcpoint("postmortem", "show", "inc_0101", "--evidence")
     assert other.code == 1
-    assert f"this is not the prompt that was sent, whose SHA-256 was {digest}" in other.err
+    assert f"this is not the prompt that was sent; its SHA-256 was {digest}" in other.err
 
 
 def test_a_template_gives_the_sections(arcpoint: Run, with_model: MessagesApi, tmp_path: Path) -> None:
@@ -162,10 +164,10 @@ def test_a_template_gives_the_sections(arcpoint: Run, with_model: MessagesApi, t
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--max-cost", "lots"], "lots is no amount; write US dollars from 0 to 1000000, such as 2.50"),
-        (["--max-cost", "-1"], "is no amount"),
-        (["--max-cost", "nan"], "is no amount"),
-        (["--template", "nope"], "no template is named 'nope'; accepted are brief, default and the path of"),
+        (["--max-cost", "lots"], "lots is not an amount; give US dollars from 0 to 1000000, such as 2.50"),
+        (["--max-cost", "-1"], "is not an amount"),
+        (["--max-cost", "nan"], "is not an amount"),
+        (["--template", "nope"], "there is no template 'nope'; accepted are brief, default and the path of"),
         (["--template", "none.toml"], "none.toml: cannot be read: No such file"),
         (["--json", "list"], "put --json after the command: `... list --json`"),
         (["show", "inc_none"], "incident 'inc_none' is not known"),

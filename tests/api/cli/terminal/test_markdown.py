@@ -12,7 +12,7 @@ from rich.console import Console
 
 from api.cli.terminal.markdown import TerminalMarkdown, split_blocks
 from api.cli.terminal.markdown_stream import MarkdownStream
-from support.command_line import screen_after
+from tests.support.command_line import screen_after
 
 WIDTH, HEIGHT = 60, 12
 ANSWER = """\

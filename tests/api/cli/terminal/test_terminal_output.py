@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from loopback.messages_api import Cut, MessagesApi, Reply
-from support.command_line import PAST, Run, screen_after
+from tests.loopback.messages_api import Cut, MessagesApi, Reply
+from tests.support.command_line import PAST, Run, screen_after
 
 SLOW = "Why are premium users slow?"
 COLUMNS = 80
 
+Show = Callable[..., list[str]]
+
 
 @pytest.fixture
-def on_terminal(arcpoint: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+def on_terminal(arcpoint: Run, monkeypatch: pytest.MonkeyPatch) -> Show:
     """Runs a command whose output goes to a terminal; `out` is what stands there in the end."""
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     monkeypatch.setenv("LINES", "30")
@@ -32,7 +35,7 @@ def on_terminal(arcpoint: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def test_the_answer_comes_first_then_its_notes(on_terminal: Run, with_model: MessagesApi) -> None:
+def test_the_answer_comes_first_then_its_notes(on_terminal: Show, with_model: MessagesApi) -> None:
     """Streamed in pieces, the answer stands once; below it notes in their order; nothing is too wide."""
     with_model.always(
         Reply(text="It is **slow** since v2.4.0 [L1].\n\n- See [V0].\n- Or 4711 [V0].", piece_length=5)
@@ -49,17 +52,17 @@ def test_the_answer_comes_first_then_its_notes(on_terminal: Run, with_model: Mes
     assert max(map(len, lines)) <= COLUMNS
 
 
-def test_a_reply_that_broke_off_is_told_from_the_brief(on_terminal: Run, with_model: MessagesApi) -> None:
+def test_a_reply_that_broke_off_is_told_from_the_brief(on_terminal: Show, with_model: MessagesApi) -> None:
     """What was shown already stays, is marked, and is followed by the facts themselves."""
     with_model.always(Cut(after_pieces=3, reply=Reply(text="It is slow because of the router. " * 9)))
     lines = on_terminal("ask", SLOW, "--as-of", PAST)
     mark = lines.index("(the reply was cut off here)")
     assert "".join(lines[:mark]).startswith("It is slow because of the router.")
-    assert "The model gave no whole answer:" in "\n".join(lines[mark:])
+    assert "The model returned no complete answer:" in "\n".join(lines[mark:])
     assert any(line.startswith(" • latency: ") for line in lines[mark:])
 
 
-def test_why_and_the_prompt_fit_the_terminal(on_terminal: Run, arcpoint: Run) -> None:
+def test_why_and_the_prompt_fit_the_terminal(on_terminal: Show, arcpoint: Run) -> None:
     """No column of --why is cut off: each fact's whole text stands below its row, and nothing is too wide."""
     asked = ("ask", SLOW, "--as-of", PAST, "--budget", 3000)
     lines = on_terminal(*asked, "--why", "--show-prompt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -32,10 +33,11 @@ async def chunks(body: bytes) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_million_bytes_are_read_and_one_more_is_refused(*, announced: bool) -> None:
     """413 that names the limit, from the announced length as from counting."""
+    handlers: dict[Any, Any] = {HTTPException: refuse}
     app = Starlette(
         routes=[Route("/", read, methods=["POST"])],
         middleware=[Middleware(BodyLimit)],
-        exception_handlers={HTTPException: refuse},
+        exception_handlers=handlers,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         for size, status, text in ((1_000_000, 200, "1000000"), (1_000_001, 413, "1,000,000 bytes")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from api.http.app import create_app
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.request_id import RequestId
-from support.http_service import settings_of
+from tests.support.http_service import settings_of
 
 POSTMORTEM = "/v1/incidents/inc_1/postmortem"
 CHANGES = ["POST", "PUT", "PATCH", "DELETE"]
@@ -63,7 +64,8 @@ async def test_a_foreign_page_changes_nothing(
     client: httpx.AsyncClient, method: str, headers: dict[str, str]
 ) -> None:
     """403 as a problem document for another host or port, for `null`, and for what cannot be parsed."""
-    for body in ({}, {"json": {"by": "ada"}}):
+    bodies: list[dict[str, Any]] = [{}, {"json": {"by": "ada"}}]
+    for body in bodies:
         response = await client.request(method, POSTMORTEM, headers=headers, **body)
         assert response.status_code == 403
         assert response.headers["content-type"] == "application/problem+json"

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from api.settings import Settings
-from loopback.messages_api import Hang, MessagesApi, Reply
-from support.http_service import QUESTION, START_S, ServiceProcess
+from tests.loopback.messages_api import Hang, MessagesApi, Reply
+from tests.support.http_service import QUESTION, START_S, ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ import hashlib
 import httpx
 import pytest
 
-from loopback.messages_api import MessagesApi
-from support.http_service import QUESTION
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import QUESTION
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

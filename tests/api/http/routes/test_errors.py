@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from api.http.middleware.body_limit import MAX_BODY_BYTES
 from context_builder.answering import Answerer
-from loopback.messages_api import MessagesApi
-from support.http_service import QUESTION
+from tests.loopback.messages_api import MessagesApi
+from tests.support.http_service import QUESTION
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -171,7 +171,7 @@ async def test_a_body_full_of_unknown_fields_gets_a_short_answer(client: httpx.A
         ({"question": "x" * 4001}, "at most 4,000"),
         ({"question": "a\x00b"}, "U+0000"),
         ({"question": "\ud83d why"}, "U+D83D"),
-        ({"question": "?!"}, "holds no word"),
+        ({"question": "?!"}, "contains no words"),
         ({"as_of": "2026-11-20T08:00:00"}, "no time zone"),
         ({"as_of": "2999-01-01T00:00:00Z"}, "in the future"),
         ({"as_of": "0001-01-01T00:00:00+14:00"}, "from 1970 on"),
@@ -179,9 +179,9 @@ async def test_a_body_full_of_unknown_fields_gets_a_short_answer(client: httpx.A
         ({"token_budget": 499}, "500 to 1,000,000"),
         ({"token_budget": 10**30}, "500 to 1,000,000"),
         ({"scope": {"tiers": ["gold"]}}, "premium"),
-        ({"scope": {"deployments": ["gpt-9/moon"]}}, "deployment 'gpt-9/moon' is not known; known are"),
-        ({"scope": {"users": ["nobody"]}}, "known are for example user_"),
-        ({"scope": {"incidents": ["nothing"]}}, "known are for example inc_"),
+        ({"scope": {"deployments": ["gpt-9/moon"]}}, "deployment 'gpt-9/moon' is not known; known names"),
+        ({"scope": {"users": ["nobody"]}}, "known names include user_"),
+        ({"scope": {"incidents": ["nothing"]}}, "known names include inc_"),
         ({"scope": {"users": ["a\ud800"]}}, "cannot be a name"),
         ({"scope": {"models": ["m"] * 101}}, "at most 100"),
         ({"user": "\x00"}, "cannot be a name"),
@@ -215,7 +215,7 @@ async def test_a_fault_of_ours_gives_away_nothing(
 ) -> None:
     """500 without message, type or traceback; the log has them under the same id."""
 
-    def broken(*_: object, **__: object) -> None:
+    def broken(*_: object, **__: Any) -> None:
         raise RuntimeError("sk-secret")
 
     monkeypatch.setattr(Answerer, "answer", broken)

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 import api.http.routes.health
 from memory.embedding.hashing import HashingEmbedder
-from support.http_service import client_of, running, settings_of
+from tests.support.http_service import client_of, running, settings_of
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
-from support.http_service import client_of, running, settings_of
-from support.prepared_databases import STORY_ANCHOR
+from tests.support.http_service import client_of, running, settings_of
+from tests.support.prepared_databases import STORY_ANCHOR
 
 WORDS = "connection refused on port 8443"
 

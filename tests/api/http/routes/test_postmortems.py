@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
-from loopback.messages_api import Fail, MessagesApi, Reply
 from models import Incident, Postmortem
-from support.http_service import client_of, running, settings_of
+from tests.loopback.messages_api import Fail, MessagesApi, Reply
+from tests.support.http_service import client_of, running, settings_of
 
 STRANGE = "INC/7 ü%2F?#🔥"
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,7 +105,7 @@ async def test_what_cannot_be_written_is_refused_before_it_costs_anything(
     client: httpx.AsyncClient, app: FastAPI, messages_api: MessagesApi
 ) -> None:
     """404 for what is not there, 409 for what is not over and for what a person has decided on."""
-    assert "known are for example inc_1" in assert_problem(await client.post(path("inc_2")), 404, "unknown")
+    assert "known names include inc_1" in assert_problem(await client.post(path("inc_2")), 404, "unknown")
     assert "was forgotten" in assert_problem(await client.post(path("inc_gone")), 404, "unknown")
     assert "is still active" in assert_problem(await client.post(path("inc_active")), 409, "conflict")
     await add(app, "inc_decided", "# By a model")

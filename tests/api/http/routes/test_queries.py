@@ -27,14 +27,14 @@ from context_builder.queries import (
     incident_history,
     latency_trends,
     quality_summary,
-    reading,
+    query_session,
     recent_requests,
     request_detail,
     request_volume,
     user_context,
 )
 from models import Request, User
-from support.prepared_databases import STORY_ANCHOR
+from tests.support.prepared_databases import STORY_ANCHOR
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,12 +86,12 @@ async def test_every_endpoint_tells_what_its_query_finds(client: httpx.AsyncClie
     since = AS_OF - timedelta(days=2)
     traffic = TrafficFilter(tiers=("premium", "budget"), models=("gpt-4",), since=since, as_of=AS_OF)
     tiers = {"tier": ["premium", "budget"], "model": "gpt-4"}
-    async with reading(service.state.services.database) as session:
+    async with query_session(service.state.services.database) as session:
         user = await session.scalar(select(User.public_id).order_by(User.id).limit(1))
         request = await session.scalar(select(Request.public_id).where(Request.created_at < AS_OF).limit(1))
         assert user is not None
         assert request is not None
-        calls = [
+        calls: list[tuple[str, dict[str, Any], object]] = [
             ("/v1/deployments", {"backend": "aws", "as_of": MOMENT},
              await deployment_status(session, DeploymentFilter(backends=("aws",), as_of=AS_OF))),
             ("/v1/incidents/active", {"as_of": MOMENT},
@@ -183,8 +183,8 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ),
         ("/v1/requests", {"since": "2026-11-20T08:00:00"}, "has no time zone"),
         ("/v1/requests", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
-        ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known are for example"),
-        ("/v1/requests", {"user": "nobody"}, "user 'nobody' is not known; known are for example user_"),
+        ("/v1/requests", {"tier": "gold"}, "tier 'gold' is not known; known names include"),
+        ("/v1/requests", {"user": "nobody"}, "user 'nobody' is not known; known names include user_"),
         ("/v1/requests", {"user": "\x00"}, "cannot be a name"),
         ("/v1/requests", {"model": ["gpt-4"] * 101}, "at most 100 are accepted"),
         ("/v1/deployments", {"status": "ill"}, "status 'ill' is not known"),
@@ -192,7 +192,7 @@ async def test_an_unknown_parameter_is_refused_with_those_that_exist(
         ("/v1/incidents", {"status": "open"}, "status 'open' is not known"),
         ("/v1/incidents", {"target": ""}, "cannot be a name"),
         ("/v1/incidents", {"since": MOMENT, "until": MOMENT}, "is empty; since must be before until"),
-        ("/v1/incidents/active", {"deployment": "gpt-4/awz"}, "known are for example gpt-4/aws"),
+        ("/v1/incidents/active", {"deployment": "gpt-4/awz"}, "known names include gpt-4/aws"),
         ("/v1/volume", {"as_of": "2999-01-01T00:00:00Z"}, "is in the future"),
         ("/v1/latency", {"bucket": "2h"}, "accepted are 1m, 5m"),
         ("/v1/latency", {"since": "1970-01-01T00:00:00Z"}, "at most 1,500 are accepted"),
@@ -214,10 +214,10 @@ async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient, name: s
     """404, for a request and for a user, with known names."""
     path = quote(name, safe="")
     problem = assert_problem(await client.get(f"/v1/requests/{path}"), 404, "unknown")
-    assert f"request {name!r} is not known; known are for example" in problem["detail"]
+    assert f"request {name!r} is not known; known names include" in problem["detail"]
     name = name[:100]
     problem = assert_problem(await client.get(f"/v1/users/{quote(name, safe='')}/context"), 404, "unknown")
-    assert f"user {name!r} is not known; known are for example" in problem["detail"]
+    assert f"user {name!r} is not known; known names include" in problem["detail"]
 
 
 async def test_a_query_that_takes_too_long_is_told_so(
@@ -261,11 +261,11 @@ async def test_no_parameters_whatever_break_the_service(
     client: httpx.AsyncClient, path: str, parameters: dict[str, list[str]]
 ) -> None:
     """Answered, or refused as parameters; never a fault of ours."""
-    pairs = [
+    pairs: Any = [
         (name, value.encode(errors="surrogatepass").decode(errors="replace"))
         for name, given_values in parameters.items()
         for value in given_values
     ]
-    response = await client.get(path, params=pairs)
+    response = await client.get(path, params=httpx.QueryParams(pairs))
     if response.status_code != 200:
         assert_problem(response, 422, "parameters")

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 import api.http.event_stream
 from api.http.accept import wants_events
 from context_builder.answering import Answerer
-from loopback.messages_api import BreakOff, Fail, Hang, MessagesApi, Reply
-from support.http_service import QUESTION, client_of, events_of, running, settings_of
+from tests.loopback.messages_api import BreakOff, Fail, Hang, MessagesApi, Reply
+from tests.support.http_service import QUESTION, client_of, events_of, running, settings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

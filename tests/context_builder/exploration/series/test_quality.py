@@ -1,4 +1,4 @@
-"""Signals of quality hold the scores that had arrived, each in the hour of its request."""
+"""Quality signals have the scores received by as_of, in the hour of their requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from context_builder.exploration.series.quality import MIN_SCORES, hourly, quality_signals
+from context_builder.exploration.series.quality import MIN_SCORES, quality_signals, whole_hours
 from context_builder.exploration.series.signal import Signal
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.series.timeline import Timeline
@@ -18,7 +18,7 @@ from context_builder.question.request import ContextRequest
 from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
-from support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,7 +27,7 @@ SCORED_AT = (3 * MINUTE, 40 * MINUTE, 5 * HOUR)
 
 
 async def scored(gateway: Gateway) -> Scored:
-    """Requests of two days, each scored minutes or hours later."""
+    """Create requests of two days, each scored minutes or hours later."""
     chance = random.Random(4)  # noqa: S311  test data
     await gateway.deployment("gpt-4/aws", "mistral/gcp")
     await gateway.user()
@@ -56,7 +56,7 @@ async def scored(gateway: Gateway) -> Scored:
 
 
 async def signals(gateway: Gateway, request: ContextRequest) -> dict[Slice, Signal]:
-    """By slice, with the timeline of two days before the window."""
+    """Load signals by slice, with the timeline of two days before the window."""
     async with gateway.database.read() as session:
         return dict(await quality_signals(session, request, Timeline.of(request.window, 2 * DAY)))
 
@@ -66,8 +66,8 @@ def hour(moment: datetime) -> datetime:
 
 
 def known(pairs: Scored, request: ContextRequest, tiers: Sequence[str]) -> Scored:
-    """Scores of requests in scope, of whole hours of the window or before it, that had arrived."""
-    limit = hour(request.as_of) + (HOUR if request.live else 0 * HOUR)
+    """Return scores of requests in scope, of whole hours up to the window's end, received by as_of."""
+    limit = hour(request.as_of) + (HOUR if request.is_now else 0 * HOUR)
     return [
         (one, score)
         for one, score in pairs
@@ -78,8 +78,8 @@ def known(pairs: Scored, request: ContextRequest, tiers: Sequence[str]) -> Score
     ]
 
 
-async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> None:
-    """Numbers and sums by slice and hour, of all moments, in the present and looked back at."""
+async def test_signals_have_the_scores_received_by_as_of(gateway: Gateway) -> None:
+    """Counts and sums by slice and hour agree at every moment, present or past."""
     pairs = await scored(gateway)
     ids = {number: name for name, number in gateway.deployments.items()}
     every, budget = ("premium", "budget"), ("budget",)
@@ -94,7 +94,7 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
         (asking(user_ids=gateway.id_of("user_b")), budget),
         (asking(user_ids=gateway.id_of("user_b"), tiers=("premium",)), every),
     ):
-        timeline = hourly(Timeline.of(request.window, 2 * DAY))
+        timeline = whole_hours(Timeline.of(request.window, 2 * DAY))
         found = await signals(gateway, request)
         assert Slice() in found
         for one, signal in found.items():
@@ -112,8 +112,8 @@ async def test_signals_hold_the_scores_that_had_arrived(gateway: Gateway) -> Non
             assert signal.noise.deviation == pytest.approx(3**-0.5 / 2, rel=0.15)
 
 
-async def test_each_deployment_and_task_is_a_slice_and_few_scores_are_none(gateway: Gateway) -> None:
-    """Requests without a task type have no slice of their own; with too few scores nothing is told."""
+async def test_each_deployment_and_task_with_enough_scores_is_a_slice(gateway: Gateway) -> None:
+    """Requests without a task type have no slice of their own."""
     await scored(gateway)
     names = {one.values for one in await signals(gateway, asking())}
     assert names == {

@@ -1,4 +1,4 @@
-"""Signals compare levels by the likelihood of their counts, and lose nothing when they are merged."""
+"""Signals compare levels by likelihood, and merging buckets loses nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.series.signal import Distribution, Noise, SignalLevel
-from support.signals import AWAY, DEVIATION, USUAL, busy, drawn
+from tests.support.signals import AWAY, DEVIATION, USUAL, busy, drawn
 
 every_law = pytest.mark.parametrize("law", list(Distribution))
 WEIGHTS = st.integers(0, 10**9)
@@ -19,7 +19,7 @@ SHARES = st.floats(0, 1, allow_subnormal=False)
 
 @st.composite
 def levels(draw: st.DrawFn) -> SignalLevel:
-    """Any counts that go with each other, from none to a billion."""
+    """Draw any consistent counts, from none to a billion."""
     weight = draw(WEIGHTS)
     return SignalLevel(float(weight), float(round(weight * draw(SHARES))))
 
@@ -29,11 +29,12 @@ def of(law: Distribution) -> Noise:
 
 
 @every_law
+@settings(deadline=None)
 @given(one=levels(), other=levels())
 def test_evidence_is_symmetric_and_never_negative(
     law: Distribution, one: SignalLevel, other: SignalLevel
 ) -> None:
-    """It does not matter which of two levels was first, whatever the counts."""
+    """The order of two levels does not matter, whatever the counts."""
     evidence = of(law).evidence(one, other)
     assert math.isfinite(evidence)
     assert evidence >= 0
@@ -41,9 +42,10 @@ def test_evidence_is_symmetric_and_never_negative(
 
 
 @every_law
+@settings(deadline=None)
 @given(weight=st.integers(1, 10**6), mass=st.integers(0, 10**6), times=st.integers(1, 1000))
 def test_equal_levels_are_no_evidence(law: Distribution, weight: int, mass: int, times: int) -> None:
-    """However different the sample sizes: the same share is the same level."""
+    """Equal rates are equal levels, however different the sample sizes."""
     assume(mass <= weight)
     one = SignalLevel(float(weight), float(mass))
     other = SignalLevel(float(weight * times), float(mass * times))
@@ -51,6 +53,7 @@ def test_equal_levels_are_no_evidence(law: Distribution, weight: int, mass: int,
 
 
 @every_law
+@settings(deadline=None)
 @given(one=levels(), other=levels())
 def test_evidence_grows_with_the_sample(law: Distribution, one: SignalLevel, other: SignalLevel) -> None:
     """Ten times the counts at the same levels are ten times the evidence."""
@@ -60,15 +63,15 @@ def test_evidence_grows_with_the_sample(law: Distribution, one: SignalLevel, oth
 
 
 @every_law
-def test_nothing_is_no_evidence(law: Distribution) -> None:
-    """A side without any weight says nothing, and has the level 0."""
+def test_no_weight_is_no_evidence(law: Distribution) -> None:
+    """A side without weight has level 0 and gives no evidence."""
     assert of(law).evidence(SignalLevel(0.0, 0.0), SignalLevel(50.0, 20.0)) == 0
     assert SignalLevel(0.0, 0.0).value == 0
 
 
 @every_law
-def test_evidence_is_the_square_of_the_standard_deviations_between(law: Distribution) -> None:
-    """Differences that chance makes have one on average: what thresholds are measured in."""
+def test_evidence_is_the_squared_number_of_standard_deviations(law: Distribution) -> None:
+    """Random differences have evidence 1 on average, the unit of thresholds."""
     found = []
     for seed in range(400):
         one = drawn(law, [400.0, 900.0], USUAL[law], seed)
@@ -77,11 +80,12 @@ def test_evidence_is_the_square_of_the_standard_deviations_between(law: Distribu
 
 
 @every_law
+@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), least=st.floats(0, 400), slots=st.integers(1, 120))
-def test_merging_keeps_sums_and_where_buckets_begin(
+def test_merging_keeps_sums_and_starts_of_buckets(
     law: Distribution, seed: int, least: float, slots: int
 ) -> None:
-    """Each merged bucket is the sum of the slots from its first one to the next; none is too light."""
+    """Each merged bucket is the sum of its slots; none is too light."""
     whole = drawn(law, busy(law, slots, seed), USUAL[law], seed)
     merged = whole.merged(least)
     bounds = [*merged.first_slot, slots]
@@ -93,8 +97,8 @@ def test_merging_keeps_sums_and_where_buckets_begin(
 
 
 @every_law
-def test_standardised_buckets_vary_by_one(law: Distribution) -> None:
-    """Where nothing changes, whatever the weights; and a change moves them by its size."""
+def test_standardised_buckets_have_variance_one(law: Distribution) -> None:
+    """Without a change, whatever the weights; and a change moves them by its size."""
     weight = 10 * np.maximum(busy(law, 2000, 1), 20)
     assert drawn(law, weight, USUAL[law], 1).standardised().std() == pytest.approx(1, abs=0.1)
     step = np.where(np.arange(2000) < 1000, USUAL[law], AWAY[law])

@@ -1,4 +1,4 @@
-"""Signals of slices: nested slices add up, and what is usual at a time of day is no change."""
+"""Nested slices add up, and daily patterns are no change."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from context_builder.exploration.series.slices import (
     cost_signal,
     daily_profile,
     error_signal,
+    iter_slices,
     latency_signal,
-    slices,
-    usual_log_latencies,
+    mean_log_latencies,
     volume_signal,
 )
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells
 from context_builder.question.request import Window
-from support.gateway import DAY, HOUR, NOON
-from support.signals import EVIDENCE
+from tests.support.gateway import DAY, HOUR, NOON
+from tests.support.signals import EVIDENCE
 
 TIMELINE = Timeline.of(Window(NOON - DAY, NOON), timedelta(days=7))
 NAMES = {"deployment": ["fast/x", "slow/x"], "tier": ["budget", "premium"]}
@@ -34,7 +34,7 @@ LATENCY = np.array([5.0, 7.0])
 
 
 def cells(rate: Floats, share_slow: Floats | float = 0.5, names: dict[str, list[str]] = NAMES) -> Cells:
-    """Traffic of so many requests per hour in each slot, of which a share goes to the second deployment."""
+    """Create traffic of so many requests per hour in each slot, with a share on the second deployment."""
     chance = np.random.default_rng(1)
     slots = TIMELINE.slots
     share = np.broadcast_to(share_slow, slots)
@@ -62,9 +62,9 @@ def daily() -> Floats:
     return 40 + 360 * np.sin(np.pi * hours / 24) ** 2
 
 
-def test_slices_are_all_then_values_then_pairs_and_each_adds_up() -> None:
-    """The values of a dimension have all requests together, as have the pairs."""
-    found = dict(slices(whole := cells(flat())))
+def test_values_and_pairs_add_up_to_everything() -> None:
+    """All requests come first, then the values of each dimension, then the pairs."""
+    found = dict(iter_slices(whole := cells(flat())))
     assert set(found) == {
         Slice(),
         *(Slice(((name, value),)) for name, values in NAMES.items() for value in values),
@@ -83,21 +83,21 @@ def test_slices_are_all_then_values_then_pairs_and_each_adds_up() -> None:
         assert (np.sum(parts, axis=0) == 1).all()
 
 
-def test_small_slices_are_left_out_and_never_too_many_are_looked_at() -> None:
-    """In a few requests nothing can be told from chance; of hundreds of slices the busiest count."""
+def test_only_the_busiest_slices_with_enough_requests_are_explored() -> None:
+    """Few requests cannot show a significant change."""
     rare = cells(flat(), share_slow=10 / (300 * 192))
-    assert all(rare.requests[chosen].sum() >= MIN_REQUESTS for _, chosen in slices(rare))
-    assert "slow/x" not in {one.value_of("deployment") for one, _ in slices(rare)}
+    assert all(rare.requests[chosen].sum() >= MIN_REQUESTS for _, chosen in iter_slices(rare))
+    assert "slow/x" not in {one.value_of("deployment") for one, _ in iter_slices(rare)}
     slots = np.arange(300) % TIMELINE.slots
     many = Cells(
         TIMELINE, {"user": [f"u{n}" for n in range(300)]}, slots, {"user": np.arange(300)},
-        np.arange(300) + 100.0, np.zeros(300), np.zeros(300),
+        np.arange(100, 400, dtype=np.float64), np.zeros(300), np.zeros(300),
     )  # fmt: skip
-    names = [one.value_of("user") for one, _ in slices(many)][1:]
+    names = [one.value_of("user") for one, _ in iter_slices(many)][1:]
     assert names == [f"u{299 - n}" for n in range(MAX_SLICES)]
 
 
-def test_a_slice_contains_what_agrees_in_all_its_values() -> None:
+def test_a_slice_contains_slices_with_all_its_values() -> None:
     """Everything contains all; two values of one dimension do not contain each other."""
     one, pair = Slice((("tier", "premium"),)), Slice((("deployment", "a/b"), ("tier", "premium")))
     assert one.contains(pair)
@@ -108,19 +108,19 @@ def test_a_slice_contains_what_agrees_in_all_its_values() -> None:
     assert (pair.value_of("tier"), one.value_of("deployment")) == ("premium", None)
 
 
-def test_traffic_that_moves_to_a_slower_deployment_is_no_slowness() -> None:
-    """Latencies are told against the usual one of each deployment."""
+def test_traffic_moving_to_a_slower_deployment_is_no_change_of_latency() -> None:
+    """Latencies are relative to each deployment's mean."""
     share = np.where(np.arange(TIMELINE.slots) < TIMELINE.slots - 40, 0.2, 0.9)
     whole = cells(flat(), share)
-    for _, chosen in slices(whole):
-        assert level_shifts(latency_signal(whole, chosen, usual_log_latencies(whole)), EVIDENCE) == []
+    for _, chosen in iter_slices(whole):
+        assert level_shifts(latency_signal(whole, chosen, mean_log_latencies(whole)), EVIDENCE) == []
 
 
-def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
-    """Nights are quiet every day; four times the usual at that hour is a change, and so is a tenth."""
+def test_a_daily_pattern_is_no_change_of_volume() -> None:
+    """Nights are quiet every day; four times or a tenth of the usual at that hour is a change."""
     whole = cells(daily())
     profile = daily_profile(whole)
-    for _, chosen in slices(whole):
+    for _, chosen in iter_slices(whole):
         for signal in (volume_signal(whole, chosen, profile), cost_signal(whole, chosen, profile)):
             assert signal is not None
             assert [
@@ -138,10 +138,10 @@ def test_what_is_usual_at_a_time_of_day_is_no_change_of_volume() -> None:
         assert found.away.value / found.usual.value == pytest.approx(factor, rel=0.3)
 
 
-def test_sums_of_signals_are_those_of_the_cells() -> None:
+def test_signals_sum_up_their_cells() -> None:
     """By slot, with nothing lost."""
     whole = cells(flat())
-    for _, chosen in slices(whole):
+    for _, chosen in iter_slices(whole):
         errors = error_signal(whole, chosen).level(0, TIMELINE.slots)
         assert (errors.weight, errors.mass) == (whole.requests[chosen].sum(), whole.failed[chosen].sum())
         volume = volume_signal(whole, chosen, daily_profile(whole))
@@ -150,11 +150,11 @@ def test_sums_of_signals_are_those_of_the_cells() -> None:
         assert list(volume.mass[1:]) == list(whole.by_slot(whole.requests, chosen)[1:])
 
 
-def test_where_nothing_is_expected_nothing_is_told() -> None:
-    """Without requests there is no profile, without costs no signal of costs."""
+def test_without_expectation_there_is_no_signal() -> None:
+    """Without requests there is no profile, without cost no signal of cost."""
     none = cells(flat(0))
     everything = np.ones(len(none.slot), dtype=np.bool_)
     assert not daily_profile(none).any()
     assert volume_signal(none, everything, daily_profile(none)) is None
     assert cost_signal(none, everything, daily_profile(none)) is None
-    assert [one for one, _ in slices(none) if one.values] == []
+    assert [one for one, _ in iter_slices(none) if one.values] == []

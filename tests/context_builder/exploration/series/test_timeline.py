@@ -1,4 +1,4 @@
-"""Slots tile what is explored: every minute of it lies in exactly one."""
+"""Slots partition the explored time: every minute is in exactly one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.exploration.series.timeline import FINE, FINE_SPAN, HOUR, MAX_DAYS, Timeline
+from context_builder.exploration.series.timeline import FINE_SLOT, FINE_SPAN, HOUR, MAX_DAYS, Timeline
 from context_builder.question.request import Window
 
 MINUTE = timedelta(minutes=1)
@@ -19,7 +19,7 @@ MINUTES = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)).map(  # noqa:
 
 @st.composite
 def timelines(draw: st.DrawFn) -> tuple[Window, Timeline]:
-    """Windows from a minute to 60 days, with up to 8 days before them."""
+    """Draw windows from a minute to 60 days, with up to 8 days before them."""
     start = draw(MINUTES)
     length = draw(st.integers(1, 90) | st.integers(1, 60 * 24 * 60))
     window = Window(start, start + length * MINUTE)
@@ -28,7 +28,7 @@ def timelines(draw: st.DrawFn) -> tuple[Window, Timeline]:
 
 @given(timelines())
 def test_slots_tile_the_span_without_gap_or_overlap(both: tuple[Window, Timeline]) -> None:
-    """Each slot ends where the next begins; the last one ends with the window; none is empty."""
+    """Each slot ends where the next starts; the last one ends with the window; none is empty."""
     window, timeline = both
     assert timeline.starts[0] == timeline.start
     ends = [timeline.end_of(slot) for slot in range(timeline.slots)]
@@ -38,8 +38,8 @@ def test_slots_tile_the_span_without_gap_or_overlap(both: tuple[Window, Timeline
 
 
 @given(timelines(), st.data())
-def test_a_moment_lies_in_the_slot_that_holds_it(both: tuple[Window, Timeline], data: st.DataObject) -> None:
-    """From its start on, and before its end."""
+def test_a_moment_is_in_the_slot_that_contains_it(both: tuple[Window, Timeline], data: st.DataObject) -> None:
+    """From its start, inclusive, to its end, exclusive."""
     _, timeline = both
     span = timeline.end - timeline.start
     moment = timeline.start + data.draw(st.integers(0, round(span / MINUTE) - 1)) * MINUTE
@@ -50,11 +50,11 @@ def test_a_moment_lies_in_the_slot_that_holds_it(both: tuple[Window, Timeline], 
 
 @given(timelines())
 def test_the_window_is_covered_and_its_last_day_finely(both: tuple[Window, Timeline]) -> None:
-    """Whole hours long ago, ten minutes in the last day; never more than so many days and an hour."""
+    """Hours at first, ten minutes in the last day; never more than MAX_DAYS and an hour."""
     window, timeline = both
     assert timeline.start <= max(window.start, window.end - timedelta(days=MAX_DAYS))
     assert window.end - timeline.start <= timedelta(days=MAX_DAYS) + HOUR
     for slot, start in enumerate(timeline.starts[:-1]):
         fine = start >= timeline.fine_start
-        assert timeline.end_of(slot) - start == (FINE if fine else HOUR)
+        assert timeline.end_of(slot) - start == (FINE_SLOT if fine else HOUR)
         assert fine or start < window.end - FINE_SPAN

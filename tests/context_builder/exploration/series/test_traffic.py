@@ -1,9 +1,9 @@
-"""Cells hold what was sent: every request of the scope once, in its slot, and nothing after the window."""
+"""Cells have every request of the scope once, in its slot, and nothing after the window."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from context_builder.question.request import ContextRequest, Window
 from models import FAILED_STATUSES
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
-from support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway, asking
+from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -28,14 +28,14 @@ any_window = settings(
 
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
-    """Windows of up to two days whose edges are ragged or on whole hours, within the busy nine days."""
+    """Draw windows of up to two days with edges on any minute or on whole hours."""
     end = NOON - draw(st.integers(0, 5 * 24 * 60) | st.integers(0, 5 * 24).map(lambda n: 60 * n)) * MINUTE
     return Window(end - draw(st.integers(1, 2 * 24 * 60)) * MINUTE, end)
 
 
 @st.composite
 def scopes(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
-    """Any deployments, tiers or users; none of a kind does not restrict it."""
+    """Draw any deployments, tiers or users; none of a kind does not restrict it."""
     return {
         "deployments": tuple(draw(st.lists(st.sampled_from(FLEET), max_size=2, unique=True))),
         "tiers": tuple(draw(st.lists(st.sampled_from(sorted(set(TIER_OF.values()))), max_size=2))),
@@ -44,7 +44,7 @@ def scopes(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
 
 
 def about(gateway: Gateway, window: Window, scope: dict[str, tuple[str, ...]]) -> ContextRequest:
-    """A question about a window and a scope, at its end."""
+    """Return a question about a window and a scope, asked at its end."""
     return asking(
         window.end,
         since=window.start,
@@ -55,7 +55,7 @@ def about(gateway: Gateway, window: Window, scope: dict[str, tuple[str, ...]]) -
 
 
 def sent_in(gateway: Gateway, timeline: Timeline, scope: dict[str, tuple[str, ...]]) -> list[NewRequest]:
-    """What was sent of a scope; a user stands for the tier, since rollups know no users."""
+    """Return the requests of a scope; a user is represented by the tier."""
     ids = gateway.id_of(*scope["deployments"])
     tiers = {*scope["tiers"], *(TIER_OF[user] for user in scope["users"])}
     return [
@@ -66,8 +66,8 @@ def sent_in(gateway: Gateway, timeline: Timeline, scope: dict[str, tuple[str, ..
 
 
 def by_cell(cells: Cells, dimension: str, values: Iterable[float]) -> dict[tuple[int, str], float]:
-    """A sum by slot and by the value of a dimension."""
-    found: Counter[tuple[int, str]] = Counter()
+    """Sum by slot and by the value of a dimension."""
+    found: dict[tuple[int, str], float] = defaultdict(float)
     for slot, place, value in zip(cells.slot, cells.value[dimension], values, strict=True):
         found[int(slot), cells.names[dimension][place]] += value
     return dict(found)
@@ -78,7 +78,7 @@ def by_cell(cells: Cells, dimension: str, values: Iterable[float]) -> dict[tuple
 async def test_cells_count_what_was_sent(
     busy: Gateway, window: Window, scope: dict[str, tuple[str, ...]], lookback: timedelta
 ) -> None:
-    """Requests, failed ones and dollars by slot and deployment; answered ones with their latencies."""
+    """Requests, failures and dollars by slot and deployment; answered requests with their latencies."""
     timeline = Timeline.of(window, lookback)
     async with busy.database.read() as session:
         cells = await read_traffic(session, about(busy, window, scope), timeline)
@@ -104,7 +104,7 @@ async def test_cells_count_what_was_sent(
 @given(windows(), st.sampled_from(sorted(TIER_OF)))
 @any_window
 async def test_cells_of_users_count_what_they_sent(busy: Gateway, window: Window, name: str) -> None:
-    """By slot; one named user alone, and of all with a deployment named, which user totals lack, none."""
+    """By slot, of one user in scope or of all; none with a deployment in scope, which user totals lack."""
     timeline = Timeline.of(window, 3 * DAY)
     span = Window(timeline.start, timeline.end)
     async with busy.database.read() as session:
@@ -125,8 +125,8 @@ async def test_cells_of_users_count_what_they_sent(busy: Gateway, window: Window
         assert by_cell(cells, "user", cells.requests) == expected
 
 
-async def test_who_is_busy_after_the_window_is_not_told_for_it(gateway: Gateway) -> None:
-    """Of many users those who sent most in the window are chosen, whatever they send minutes later."""
+async def test_the_busiest_users_are_those_of_the_window(gateway: Gateway) -> None:
+    """What users send after the window does not matter."""
     await gateway.deployment()
     names = [f"user_{number:02}" for number in range(MAX_USERS + 3)]
     for number, name in enumerate(names):

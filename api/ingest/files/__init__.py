@@ -1,0 +1,6 @@
+"""The file front end: CSV and JSON Lines become records through a mapping of columns to fields."""
+
+from api.ingest.files.bindings import Bindings, bind
+from api.ingest.files.mapping import ColumnMapping, load_mapping
+
+__all__ = ["Bindings", "ColumnMapping", "bind", "load_mapping"]

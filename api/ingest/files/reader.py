@@ -1,0 +1,107 @@
+"""The rows of one file in batches, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+from api.ingest.errors import InputError, MappingError
+from api.ingest.files.bindings import Bindings, bind, explain
+from api.ingest.files.data_file import open_rows
+from api.ingest.files.lines import Row
+from api.ingest.files.mapping import ColumnMapping
+from api.ingest.files.row_ids import RowIds
+from api.ingest.files.rows import CsvRows
+from api.ingest.records import Record, RecordInvalid
+from api.ingest.records.problems import NO_UNIT, NO_ZONE
+
+MAX_BATCH_BYTES = 8 * 2**20
+"""A batch ends once it holds this much text."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive rows of a file."""
+
+    size: int
+    """Bytes of the file."""
+    rows: list[Row] = field(default_factory=list)
+    """The rows of `records`, in the same order."""
+    records: list[Record] = field(default_factory=list)
+    rejects: list[Row] = field(default_factory=list)
+    position: int = 0
+    """Bytes of the file read so far."""
+
+
+def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Generator[Batch]:
+    """Yield the batches of a file. Blocks.
+
+    The columns of JSON Lines, which have no header, are those of the first batch.
+
+    Raises:
+        InputError: the file cannot be used; before the first batch.
+        MappingError: the mapping does not fit the file; before the first batch.
+    """
+    with open_rows(path, mapping.file) as rows, closing(RowIds(mapping.record_type.id_prefix)) as ids:
+        taken = _take(rows, rows_per_batch)
+        if isinstance(rows, CsvRows):
+            where, columns = f"{path}: line 1", rows.columns
+        else:
+            where, columns = f"{path}: first rows", tuple({name: 0 for row in taken for name in row.values})
+        _check_readable(path, columns, taken)
+        bindings = bind(mapping, columns, where)
+        size = path.stat().st_size
+        batch = _batch(taken, bindings, ids, size)
+        _check_times(path, batch)
+        while taken:
+            yield batch
+            taken = _take(rows, rows_per_batch)
+            batch = _batch(taken, bindings, ids, size)
+
+
+def _take(rows: Iterator[Row], limit: int) -> list[Row]:
+    taken: list[Row] = []
+    for row in islice(rows, limit):
+        taken.append(row)
+        if row.end - taken[0].end >= MAX_BATCH_BYTES:
+            break
+    return taken
+
+
+def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> Batch:
+    batch = Batch(size, position=rows[-1].end if rows else size)
+    for row in rows:
+        if row.problems:
+            batch.rejects.append(row)
+            continue
+        texts = bindings.texts(row.values)
+        if not texts.get("id"):
+            # Equal rows are all accepted or all rejected, so that rejects do not change any id.
+            texts["id"] = ids.next_id(row.values)
+        try:
+            batch.records.append(bindings.parse(texts))
+            batch.rows.append(row)
+        except RecordInvalid as error:
+            batch.rejects.append(replace(row, problems=error.problems))
+    return batch
+
+
+def _check_readable(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    if not rows:
+        raise InputError(f"{path}: line 1 has column names, but no rows follow")
+    for problem in rows[0].problems:
+        if not columns or problem.kind == "not UTF-8":
+            raise InputError(f"{path}: line {rows[0].line}: {problem}")
+
+
+def _check_times(path: Path, batch: Batch) -> None:
+    """Refuse the file if every time in a column leaves its zone or unit open."""
+    for row in batch.rejects:
+        for problem in row.problems:
+            if problem.kind not in (NO_ZONE, NO_UNIT):
+                continue
+            if all(getattr(record, problem.field) is None for record in batch.records):
+                raise MappingError(f"{path}: line {row.line}: {explain(problem)}")

@@ -1,0 +1,127 @@
+"""Types of the fields of records: what each accepts, and the value that it becomes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from api.ingest.records.parsing import EPOCH_UNITS, parse_number, parse_time
+from api.ingest.records.problems import ValueProblem, excerpt
+
+MAX_JSON = 10_000
+"""Characters of a JSON object."""
+
+# PostgreSQL stores neither NUL nor half of a surrogate pair.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOptions:
+    """How the source of a record writes times and numbers; the context of validation."""
+
+    zone: tzinfo | None = None
+    """Zone of times that carry none; None rejects them."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Unit by field name, where it is not the field's own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantity:
+    """Marks a field whose values can have a unit."""
+
+    units: Mapping[str, Decimal]
+    """Factor by unit."""
+    parse: Callable[[Any, tzinfo | None, str | None], Any]
+    """Turns a value, under a zone and a unit, into the field's type. Raises ValueProblem."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_before_validator_function(self._validate, handler(source))
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            return None
+        options: ParseOptions = info.context or ParseOptions()
+        return self.parse(value, options.zone, options.units.get(str(info.field_name)))
+
+
+def _number(
+    maximum: int, units: Mapping[str, Decimal] | None = None, *, places: int = 0, whole: bool = False
+) -> Quantity:
+    """Return the type of a number from 0 to `maximum`, in the first of its units.
+
+    It is rounded half to even to `places` digits after the point; if `whole`, a fraction is refused.
+    """
+    factors = units or {}
+    accepted = f"at most {' '.join([f'{maximum:,}', *list(factors)[:1]])} is accepted"
+
+    def parse(value: Any, _zone: tzinfo | None, unit: str | None) -> Decimal:
+        amount = parse_number(value) * (factors[unit] if unit else 1)
+        if amount < 0:
+            raise ValueProblem("negative", excerpt(value))
+        if amount > maximum:
+            raise ValueProblem("too large", f"{excerpt(value)}; {accepted}")
+        if whole and amount != amount.to_integral_value():
+            raise ValueProblem("not a whole number", excerpt(value))
+        return amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+
+    return Quantity(factors, parse)
+
+
+def storable(text: str) -> str:
+    """Return the text unchanged. Raises ValueProblem if databases would refuse it."""
+    if _UNSTORABLE.search(text):
+        raise ValueProblem("unstorable character", f"{excerpt(text)} holds NUL")
+    return text
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _json_object(value: Any) -> Any:
+    """Return the object that a JSON text states, or the object itself, if it can be stored."""
+    if value is None:
+        return None
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+        canonical = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueProblem("not JSON", excerpt(value)) from None
+    if len(canonical) > MAX_JSON:
+        accepted = f"at most {MAX_JSON:,} are accepted"
+        raise ValueProblem("too long", f"{len(canonical):,} characters, {accepted}")
+    if not isinstance(parsed, dict) or _UNSTORABLE.search(canonical) or _ESCAPED_NUL.search(canonical):
+        raise ValueProblem("not a JSON object that can be stored", excerpt(value))
+    return parsed
+
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_MILLISECONDS = {"ms": Decimal(1), "s": Decimal(1000), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
+_DOLLARS = {"usd": Decimal(1), "cent": Decimal("0.01"), "microusd": Decimal("0.000001")}
+_TEXT = AfterValidator(storable)
+
+Name = Annotated[str, Field(max_length=100), _TEXT]
+Target = Annotated[str, Field(max_length=200), _TEXT]
+Title = Annotated[str, Field(max_length=1_000), _TEXT]
+LongText = Annotated[str, Field(max_length=100_000), _TEXT]
+AnyCase = BeforeValidator(_lower)
+"""For enums, whose values are lower case."""
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+UtcTime = Annotated[datetime, Quantity(EPOCH_UNITS, parse_time)]
+# The limits keep sums over billions of rows within 64 bits.
+Latency = Annotated[int, _number(31 * _DAY_MS, _MILLISECONDS)]
+"""Milliseconds."""
+Cost = Annotated[Decimal, _number(10_000, _DOLLARS, places=9)]
+"""US dollars."""
+Budget = Annotated[Decimal, _number(1_000_000_000, _DOLLARS, places=9)]
+"""US dollars."""
+Tokens = Annotated[int, _number(1_000_000_000, whole=True)]

@@ -1,0 +1,75 @@
+"""The users and deployments that requests belong to, created when they are first seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import bindparam, case, select, tuple_, update
+
+from api.ingest.errors import LoadStopped
+from api.ingest.records.problems import excerpt
+from models import Deployment, User
+from models.database import WriteSession
+from models.request_log import dialect_of
+from models.tables.schema import UtcDateTime
+
+Entity = TypeVar("Entity", User, Deployment)
+Key = tuple[str, ...]
+Columns = dict[str, Any]
+
+
+async def resolve_entities(
+    session: WriteSession, table: type[Entity], key: Sequence[str], described: Iterable[Columns]
+) -> tuple[dict[Key, Entity], int]:
+    """Find or create the entities that records describe; return them by key, and how many are new.
+
+    `described` holds the columns of an entity for each record, its `created_at` being the time of the
+    record; the first description counts. Of existing entities only `created_at` changes, to the earliest
+    record. `key` are the columns that name an entity; they are unique together.
+
+    Raises:
+        LoadStopped: the public id of a new entity is taken by another one.
+    """
+    wanted: dict[Key, Columns] = {}
+    for columns in described:
+        first = wanted.setdefault(tuple(columns[name] for name in key), columns)
+        for moment in {"created_at", "updated_at"} & first.keys():
+            first[moment] = min(first[moment], columns[moment])
+    # In the same order everywhere, so that two loads do not wait for each other's rows.
+    wanted = dict(sorted(wanted.items()))
+    insert = dialect_of(session).insert(table).on_conflict_do_nothing().returning(table.id)
+    created = (await session.execute(insert, list(wanted.values()))).all()
+    named = tuple_(*(getattr(table, name) for name in key)).in_(wanted)
+    stored = await session.scalars(select(table).where(named))
+    found = {tuple(getattr(entity, name) for name in key): entity for entity in stored}
+    for identity, columns in wanted.items():
+        if identity not in found:
+            name = excerpt(columns["public_id"])
+            raise LoadStopped(f"{table.__tablename__}: {name} is stored under another name")
+    earlier = {found[identity]: columns["created_at"] for identity, columns in wanted.items()}
+    await _move_back(
+        session, table, {each.id: moment for each, moment in earlier.items() if moment < each.created_at}
+    )
+    return found, len(created)
+
+
+async def _move_back(
+    session: WriteSession, table: type[User | Deployment], earlier: dict[int, datetime]
+) -> None:
+    """Let entities, by database id, exist from an earlier time on."""
+    if not earlier:
+        return
+    columns = table.metadata.tables[table.__tablename__].c
+    moment = bindparam("moment", type_=UtcDateTime())
+    values: Columns = {"created_at": moment}
+    if table is User:
+        # A user whose tier never changed has had it since the beginning.
+        values["updated_at"] = case(
+            (columns.updated_at == columns.created_at, moment), else_=columns.updated_at
+        )
+    statement = update(columns.id.table).where(columns.id == bindparam("entity"), columns.created_at > moment)
+    await session.execute(
+        statement.values(values), [{"entity": key, "moment": value} for key, value in earlier.items()]
+    )

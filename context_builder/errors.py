@@ -1,0 +1,27 @@
+"""The base class of every error of this package. Classes live beside the code that raises them.
+
+ContextBuilderError
+    QuestionError
+        BudgetTooSmall
+        NotResolved
+        NotFound
+    QueryTimeout
+    ModelUnavailable
+    NoResponse
+    MalformedStream
+    ErrorEvent
+    PriceFileError
+    BatchUnavailable
+        BatchUncertain
+        BatchGone
+    PostmortemFailed
+        NothingToDo
+    LeaseLost
+    BatchConflict
+    CapReached
+    TemplateError
+"""
+
+
+class ContextBuilderError(Exception):
+    """An error of this package; the message is one line that says what went wrong."""

@@ -1,0 +1,94 @@
+"""Words change points and slices, in the same way for all sources. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.slices import Slice
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.text.formatting import format_name, format_time
+
+_PRECISE_RANGE = timedelta(minutes=5)
+_TRAFFIC_LABELS = ("deployment", "model", "backend", "tier", "user")
+_MAX_LABELS = 3
+_VERBS = {
+    Metric.LATENCY: ("slowed down", "sped up"),
+    Metric.ERRORS: ("rose", "fell"),
+    Metric.VOLUME: ("rose", "fell"),
+    Metric.COST: ("rose", "fell"),
+    Metric.QUALITY: ("rose", "dropped"),
+}
+_NOUNS = {
+    Metric.LATENCY: "responses",
+    Metric.ERRORS: "failure rate",
+    Metric.VOLUME: "request volume",
+    Metric.COST: "cost",
+    Metric.QUALITY: "quality scores",
+}
+
+
+ANY_CHANGE = frozenset(Topic) - {Topic.HISTORY}
+"""A change point is relevant to any question about the present."""
+
+
+def related_topics(shift: ChangePoint, shifts: Iterable[ChangePoint]) -> frozenset[Topic]:
+    """Return the topics a change is relevant to, including those of metrics that changed with it.
+
+    A surge that starts when requests start to fail is relevant to a question about failures.
+    """
+    together = {one.metric.topic for one in shifts if onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP}
+    return frozenset({shift.metric.topic, Topic.CHANGES, Topic.HEALTH, Topic.INCIDENTS, *together})
+
+
+def scope_name(request: ContextRequest) -> str:
+    """Return the traffic in scope in words: `all requests`, `all requests of tier premium`.
+
+    Rollups have no users: a user in scope is represented by the tier.
+    """
+    labels = [
+        f"the tier of {label}" if label.startswith("user ") else label
+        for label in request.scope.labels
+        if label.partition(" ")[0] in _TRAFFIC_LABELS
+    ]
+    if not labels:
+        return "all requests"
+    rest = f" and {len(labels) - _MAX_LABELS} more" if len(labels) > _MAX_LABELS else ""
+    return f"all requests of {', '.join(labels[:_MAX_LABELS])}{rest}"
+
+
+def slice_name(one: Slice, whole: str) -> str:
+    """Return `deployment gpt-4/aws, tier premium`; `whole` for the slice of everything."""
+    listed = ", ".join(
+        f"{dimension.replace('_', ' ')} {format_name(value)}" for dimension, value in one.values
+    )
+    return listed or whole
+
+
+def format_slices(slices: Iterable[Slice], whole: str, most: int) -> str:
+    """Return the first `most` names and the number of the others."""
+    names = [slice_name(one, whole) for one in slices]
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + rest
+
+
+def describe_change(shift: ChangePoint) -> str:
+    """Return `failure rate rose`, `responses slowed down`."""
+    rose, fell = _VERBS[shift.metric]
+    return f"{_NOUNS[shift.metric]} {rose if shift.rose else fell}"
+
+
+def describe_period(shift: ChangePoint) -> str:
+    """Return `since 2026-11-20 08:54`, or `from ... until ...` for a change that is over."""
+    if shift.until is None:
+        return f"since {format_time(shift.onset)}"
+    return f"from {format_time(shift.onset)} until {format_time(shift.until)}"
+
+
+def onset_range(shift: ChangePoint) -> str:
+    """Return the bounds of the onset in parentheses; empty if they are close."""
+    if shift.latest - shift.earliest <= _PRECISE_RANGE:
+        return ""
+    return f" (not before {format_time(shift.earliest)}, not after {format_time(shift.latest)})"

@@ -1,0 +1,194 @@
+"""Finds the slices that drive a change: values of one dimension, or pairs of two. Pure.
+
+A slice's excess is its mass after the onset minus the mass expected from its own past. Its share is its part
+of all positive excess in its dimensions, its size its part of the traffic. The best description of a change
+has the most excess in the fewest requests: slices are ranked by share minus size, in the spirit of the
+explanatory power and surprise of Adtributor (Bhagwan et al., NSDI 2014, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from context_builder.exploration.series.signal import Floats, Noise, SignalLevel
+from context_builder.exploration.series.slices import CellMask, Slice
+
+MIN_SHARE = 0.15
+MIN_CONCENTRATION = 0.12
+MIN_EVIDENCE = 12.0
+"""About 3.5 standard deviations, since around a hundred slices are compared."""
+CONCENTRATION_TOLERANCE = 0.03
+"""Slices within this concentration of the best describe a change equally well."""
+MIN_PAIR_GAIN = 0.05
+"""Concentration that a pair must add to each of its two values alone."""
+MAX_DRIVERS = 3
+_PRIOR_WEIGHT = 20.0
+"""Weight of the overall level in the expected level of a slice (additive smoothing)."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Weight and mass after and before an onset, by cell: one combination of values of all dimensions."""
+
+    values: Mapping[str, Sequence[str]]
+    """Each cell's value by dimension; an empty string if it has none."""
+    weight: Floats
+    mass: Floats
+    past_weight: Floats
+    past_mass: Floats
+    noise: Noise
+    exposure: float | None = None
+    """For totals: expected mass per past mass. None: masses are fractions of weights."""
+    unit: float = 1.0
+    """Dollars per mass for cost, whose masses are in units of the mean cost of a request; else 1."""
+
+    def cells_in(self, one: Slice) -> CellMask:
+        """Return a mask of the cells in a slice; none if it has a dimension that these cells lack."""
+        mask = np.ones(len(self.weight), dtype=np.bool_)
+        for dimension, value in one.values:
+            mask &= np.array([known == value for known in self.values.get(dimension, [""] * len(mask))])
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A slice that accounts for part of a change."""
+
+    slice: Slice
+    share: float
+    """Fraction of the change, in [0, 1]."""
+    size: float
+    """Fraction of the traffic that could have changed, in [0, 1]."""
+    excess: float
+    after: SignalLevel
+    before: SignalLevel
+    cells: tuple[int, ...]
+    """Indices of its cells in the breakdown."""
+    equivalents: tuple[Slice, ...] = ()
+    """Other single values that describe the change equally well."""
+
+    @property
+    def concentration(self) -> float:
+        """Share of the change in excess of an even spread."""
+        return self.share - self.size
+
+
+def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
+    """Return the slices that drive the change, the best description first; none if it is spread evenly.
+
+    Each is found in the cells left by those before it, so that none repeats another. Cells in the slices
+    `without`, the drivers of other changes at the same time, are excluded.
+    """
+    left = np.ones(len(breakdown.weight), dtype=np.bool_)
+    for one in without:
+        left &= ~breakdown.cells_in(one)
+    drivers: list[Driver] = []
+    whole = 0.0
+    while len(drivers) < MAX_DRIVERS and left.any():
+        best = _best(breakdown, list(_candidates(breakdown, left, rose=rose)))
+        if best is None:
+            break
+        whole = whole or best.excess / best.share
+        driver = replace(best, share=min(1.0, best.excess / whole))
+        if driver.share < MIN_SHARE:
+            break
+        drivers.append(driver)
+        left[list(driver.cells)] = False
+    return drivers
+
+
+def _candidates(breakdown: Breakdown, left: CellMask, *, rose: bool) -> Iterator[Driver]:
+    """Yield every slice of the cells left that describes the change well enough."""
+    singles = [
+        driver for name in breakdown.values for driver in _drivers_by(breakdown, left, (name,), rose=rose)
+    ]
+    yield from singles
+    best = {driver.slice.values[0]: driver.concentration for driver in singles}
+    for pair in combinations(breakdown.values, 2):
+        for driver in _drivers_by(breakdown, left, pair, rose=rose):
+            alone = max(best.get(value, 0.0) for value in driver.slice.values)
+            if driver.concentration >= alone + MIN_PAIR_GAIN:
+                yield driver
+
+
+def _best(breakdown: Breakdown, candidates: Sequence[Driver]) -> Driver | None:
+    """Return the best description; among equals the simplest, then by order of dimensions."""
+    if not candidates:
+        return None
+    order = list(breakdown.values)
+    enough = max(driver.concentration for driver in candidates) - CONCENTRATION_TOLERANCE
+
+    def preference(driver: Driver) -> tuple[int, int, float, Slice]:
+        places = [order.index(dimension) for dimension, _ in driver.slice.values]
+        return len(places), sum(places), -driver.concentration, driver.slice
+
+    best, *others = sorted(
+        (driver for driver in candidates if driver.concentration >= enough), key=preference
+    )
+    return replace(best, equivalents=tuple(other.slice for other in others if len(other.slice.values) == 1))
+
+
+def _drivers_by(
+    breakdown: Breakdown, left: CellMask, names: tuple[str, ...], *, rose: bool
+) -> Iterator[Driver]:
+    """Yield the slices by one or two dimensions that account for part of the change."""
+    keys = list(zip(*(breakdown.values[name] for name in names), strict=True))
+    values = sorted({key for key in keys if all(key)})
+    if len(values) < 2:  # noqa: PLR2004  a single value cannot differ from the rest
+        return
+    places = {value: place for place, value in enumerate(values)}
+    group = np.where(left, np.array([places.get(key, -1) for key in keys]), -1)
+    sums = [
+        _group_sums(one, group, len(values))
+        for one in (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
+    ]
+    excess, size = _excess_and_size(breakdown, *sums)
+    signed = excess if rose else -excess
+    gained = np.maximum(signed, 0)
+    if gained.sum() <= 0:
+        return
+    share = gained / gained.sum()
+    for place, value in enumerate(values):
+        if share[place] < MIN_SHARE or share[place] - size[place] < MIN_CONCENTRATION:
+            continue
+        weight, mass, past_weight, past_mass = (float(one[place]) for one in sums)
+        after, before = SignalLevel(weight, mass), SignalLevel(past_weight, past_mass)
+        if _evidence(breakdown, after, before) >= MIN_EVIDENCE:
+            yield Driver(
+                Slice(tuple(zip(names, value, strict=True))),
+                float(share[place]), float(size[place]), float(gained[place]), after, before,
+                tuple(int(cell) for cell in np.flatnonzero(group == place)),
+            )  # fmt: skip
+
+
+def _group_sums(values: Floats, group: npt.NDArray[np.int64], count: int) -> Floats:
+    known = group >= 0
+    return np.bincount(group[known], weights=values[known], minlength=count).astype(float)
+
+
+def _excess_and_size(
+    breakdown: Breakdown, weight: Floats, mass: Floats, past_weight: Floats, past_mass: Floats
+) -> tuple[Floats, Floats]:
+    """Return each slice's mass in excess of that expected from its past, and its size."""
+    if breakdown.exposure is not None:
+        total = past_mass.sum()
+        return mass - past_mass * breakdown.exposure, past_mass / total if total else np.zeros(len(mass))
+    whole = breakdown.past_mass.sum() / max(breakdown.past_weight.sum(), 1e-9)
+    level = (past_mass + _PRIOR_WEIGHT * whole) / (past_weight + _PRIOR_WEIGHT)
+    return mass - weight * level, weight / max(float(weight.sum()), 1e-9)
+
+
+def _evidence(breakdown: Breakdown, after: SignalLevel, before: SignalLevel) -> float:
+    """Return the evidence against the slice's own past, or the overall past if it has none."""
+    if breakdown.exposure is not None:
+        return breakdown.noise.evidence(
+            SignalLevel(breakdown.exposure, after.mass), SignalLevel(1.0, before.mass)
+        )
+    if not before.weight:
+        before = SignalLevel(float(breakdown.past_weight.sum()), float(breakdown.past_mass.sum()))
+    return breakdown.noise.evidence(after, before)

@@ -1,0 +1,99 @@
+"""The one Markdown reader: headings, blocks and paragraphs of a text, as CommonMark (with tables) has them.
+
+Pure. No inline markup is parsed: titles and paragraphs are source text, and hostile markup costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
+
+
+@dataclass(frozen=True, slots=True)
+class MarkdownSection:
+    """A heading and the source text below it, not stripped, its lines joined by newlines."""
+
+    level: int
+    """1 to 6; 0: the text before the first heading."""
+    title: str
+    """The heading's source text without its marks; empty before the first heading."""
+    body: str
+    """Text up to the next heading that is no deeper, with the deeper headings in it."""
+    own_text: str
+    """Text up to the next heading of any level."""
+    line: int
+    """Line of the heading, counted from 1."""
+    text_line: int
+    """Line at which the body begins."""
+
+
+def sections(text: str) -> Iterator[MarkdownSection]:
+    """Yield the sections of a Markdown text in order, the text before the first heading as one of level 0.
+
+    Headings in quotes, lists and code begin no section. Deeper sections are yielded after the one whose body
+    they are part of.
+    """
+    lines = _lines(text)
+    headings = [(0, "", 0, 0), *_headings(_PARSER.parse("\n".join(lines)))]
+    own_end, body_ends = len(lines), [len(lines)] * 7
+    found: list[MarkdownSection] = []
+    # Backwards, so that the next heading of each level is known.
+    for level, title, start, end in reversed(headings):
+        body_end = body_ends[level] if level else own_end
+        body, own_text = ("\n".join(lines[end:until]) for until in (body_end, own_end))
+        if level or own_text.strip():
+            found.append(MarkdownSection(level, title, body, own_text, start + 1, end + 1))
+        own_end = start
+        body_ends[level:] = [start] * (7 - level)
+    yield from reversed(found)
+
+
+def title_of(text: str) -> str | None:
+    """Return the first heading that is not empty, None if there is none."""
+    return next((section.title for section in sections(text) if section.title), None)
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Yield the source text of each block: paragraphs, items of lists, tables, code, quotes; no headings."""
+    lines = _lines(text)
+    for token in _PARSER.parse("\n".join(lines)):
+        if token.map is None or token.nesting < 0 or token.type == "heading_open":
+            continue
+        is_block = token.level == 0 and not token.type.endswith("list_open")
+        if is_block or (token.type == "list_item_open" and token.level == 1):
+            yield "\n".join(lines[slice(*token.map)]).strip()
+
+
+def paragraphs(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield paragraphs, wherever they are nested, as the number of their first line and their lines.
+
+    A row of a table is a paragraph of one line, its cells joined by `: `. Headings and code are left out.
+    """
+    row: list[Token] = []
+    before = ""
+    for token in _PARSER.parse(text):
+        if token.type == "inline" and before == "paragraph_open" and token.map:
+            yield token.map[0] + 1, token.content.split("\n")
+        elif token.type == "inline" and before in ("th_open", "td_open"):
+            row.append(token)
+        elif token.type == "tr_close" and row[0].map:
+            yield row[0].map[0] + 1, [": ".join(cell.content for cell in row if cell.content)]
+            row = []
+        before = token.type
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _headings(tokens: Sequence[Token]) -> Iterator[tuple[int, str, int, int]]:
+    """Yield level, title, first line and the line after the heading, counted from 0."""
+    for position, token in enumerate(tokens):
+        if token.type == "heading_open" and token.level == 0 and token.map:
+            start, end = token.map
+            yield int(token.tag[1:]), tokens[position + 1].content, start, end
