@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,9 +15,7 @@ from fastapi import FastAPI
 
 from api.settings import Settings
 from tests.loopback.messages_api import MessagesApi
-from tests.support.http_service import client_of, running, settings_of
-
-_PATIENCE_S = 30.0
+from tests.support.http_service import client_of, running, settings_of, wait_for_sources
 
 
 @pytest.fixture
@@ -51,8 +48,7 @@ def service_settings(
 async def service(service_settings: Settings) -> AsyncIterator[FastAPI]:
     """Its sources are read whole however busy the machine is, so that equal questions get equal prompts."""
     async with running(service_settings) as app:
-        builder = app.state.services.answerer.builder
-        builder.sources = tuple(replace(source, deadline_s=_PATIENCE_S) for source in builder.sources)
+        wait_for_sources(app)
         # Memory follows the database by itself; a question asked before that would find nothing in it.
         await app.state.services.memory.maintenance.process_outbox()
         yield app

@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +46,12 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     app = await asyncio.to_thread(create_app, settings)
     async with app.router.lifespan_context(app):
         yield app
+
+
+def wait_for_sources(app: FastAPI) -> None:
+    """Let every source be read whole however busy the machine is."""
+    builder = app.state.services.answerer.builder
+    builder.sources = tuple(replace(source, deadline_s=START_S) for source in builder.sources)
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

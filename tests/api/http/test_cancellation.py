@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.messages_api import MessagesApi, Reply
-from tests.support.http_service import QUESTION, client_of, running, settings_of
+from tests.support.http_service import QUESTION, START_S, client_of, running, settings_of
 
 
 @pytest.mark.filterwarnings("error")
@@ -34,6 +34,9 @@ async def test_a_question_that_is_given_up_leaves_its_connections_to_others(
         answer = await client.post("/v1/query", json={"question": QUESTION})
         assert answer.json()["model"]
         database = app.state.services.database
-        assert database.read_engine.pool.checkedout() == 0
-        assert database.write_engine.pool.checkedout() == 0
+        # The service's own upkeep may hold one for a moment.
+        async with asyncio.timeout(START_S):
+            pools = (database.read_engine.pool, database.write_engine.pool)
+            while any(pool.checkedout() for pool in pools):  # noqa: ASYNC110  pools have no event
+                await asyncio.sleep(0.01)
         await messages_api.until(lambda journal: journal.open_streams == 0)

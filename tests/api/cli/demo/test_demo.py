@@ -26,6 +26,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", f"sqlite:///{own}/arcpoint.db")
     monkeypatch.setenv("ARCPOINT_MEMORY_PATH", str(own / "memory"))
     monkeypatch.setenv("ARCPOINT_MEMORY_URL", "http://127.0.0.1:9")
+    started = datetime.now(UTC)
     result = finished(start("demo", "--folder", tmp_path / "demo"))
     assert (result.code, result.err) == (0, "")
     whole, _, postmortem = result.out.partition("\n## The postmortem of inc_0118\n")
@@ -49,10 +50,10 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "\n## Evidence\n" in written.read_text()
     assert not own.exists()
 
-    anchor = re.search(r"until (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", result.out)
+    anchor = re.search(r"ending (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", result.out)
     assert anchor is not None
     ended = datetime.strptime(anchor.group(1), "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
-    assert timedelta(0) <= datetime.now(UTC) - ended < timedelta(minutes=2)
+    assert started - timedelta(minutes=1) <= ended <= datetime.now(UTC)
 
     next_command = re.search(
         r"ARCPOINT_DATABASE_URL=(\S+) ARCPOINT_MEMORY_PATH=(\S+) ARCPOINT_MEMORY_URL='' arcpoint chat",
