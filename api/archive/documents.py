@@ -14,7 +14,7 @@ from api.archive.errors import DocumentRejected, Location
 from api.archive.written_times import parse_written_time
 from api.ingest.files import Bindings
 from api.ingest.records import Record, ValueProblem
-from api.ingest.records.fields import AnyCase, LongText, Name, Quantity, Target, Title, storable
+from api.ingest.records.fields import AnyCase, LongText, Name, QuantityType, Target, Title, storable
 from api.ingest.records.parsing import EPOCH_UNITS
 from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 from models import Provenance, ReviewStatus, Severity
@@ -66,7 +66,7 @@ def _printable(text: str) -> str:
     return _not_blank(text)
 
 
-Time = Annotated[datetime, Quantity(EPOCH_UNITS, parse_written_time)]
+Time = Annotated[datetime, QuantityType(EPOCH_UNITS, parse_written_time)]
 
 
 class ArchiveRecord(Record):

@@ -13,7 +13,7 @@ from sqlalchemy import Select, insert, select, text
 
 from api.demo_data.health import last_answers
 from api.demo_data.history import IDENTIFYING, LINKS, History, Row, history
-from api.demo_data.incidents import Disturbances, IncidentRecord, read_incidents
+from api.demo_data.incidents import DemoIncident, Disturbances, read_incidents
 from api.demo_data.personas import DEPLOYMENTS, PERSONAS_AGE, USERS, DeploymentRole, UserRole
 from api.demo_data.quality import SCORER, Score, scores
 from api.demo_data.traffic import Exchange, week_of_requests
@@ -69,7 +69,7 @@ class DemoData:
 
     seed: int
     anchor: datetime
-    incidents: list[IncidentRecord]
+    incidents: list[DemoIncident]
     requests: list[Exchange]
     scores: list[Score]
     history: History

@@ -28,7 +28,7 @@ CALM = Effect()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentRecord:
+class DemoIncident:
     """One incident, placed in time."""
 
     public_id: str
@@ -66,16 +66,16 @@ class IncidentRecord:
         )
 
 
-def read_incidents(anchor: datetime) -> list[IncidentRecord]:
+def read_incidents(anchor: datetime) -> list[DemoIncident]:
     """Load all incidents, oldest first, placed before the anchor. Reads a file: not for the event loop."""
     text = files("api.demo_data").joinpath("incidents.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)["incident"]
     return [_record(number, table, anchor) for number, table in enumerate(tables, _FIRST_NUMBER)]
 
 
-def _record(number: int, table: Mapping[str, Any], anchor: datetime) -> IncidentRecord:
+def _record(number: int, table: Mapping[str, Any], anchor: datetime) -> DemoIncident:
     started_at = anchor - timedelta(**table["began"])
-    return IncidentRecord(
+    return DemoIncident(
         public_id=f"inc_{number:04}",
         title=table["title"],
         symptoms=table["symptoms"],
@@ -93,7 +93,7 @@ def _record(number: int, table: Mapping[str, Any], anchor: datetime) -> Incident
 class Disturbances:
     """Combined effect of all incidents on a deployment at a time."""
 
-    def __init__(self, incidents: Sequence[IncidentRecord]) -> None:
+    def __init__(self, incidents: Sequence[DemoIncident]) -> None:
         self._disturbing = [record for record in incidents if (record.during, record.after) != (CALM, CALM)]
 
     def at(self, deployment: str, moment: datetime) -> Effect:

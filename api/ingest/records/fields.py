@@ -35,7 +35,7 @@ class ParseOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Quantity:
+class QuantityType:
     """Marks a field whose values can have a unit."""
 
     units: Mapping[str, Decimal]
@@ -55,7 +55,7 @@ class Quantity:
 
 def _number(
     maximum: int, units: Mapping[str, Decimal] | None = None, *, places: int = 0, whole: bool = False
-) -> Quantity:
+) -> QuantityType:
     """Return the type of a number from 0 to `maximum`, in the first of its units.
 
     It is rounded half to even to `places` digits after the point; if `whole`, a fraction is refused.
@@ -73,7 +73,7 @@ def _number(
             raise ValueProblem("not a whole number", excerpt(value))
         return amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
 
-    return Quantity(factors, parse)
+    return QuantityType(factors, parse)
 
 
 def storable(text: str) -> str:
@@ -116,7 +116,7 @@ LongText = Annotated[str, Field(max_length=100_000), _TEXT]
 AnyCase = BeforeValidator(_lower)
 """For enums, whose values are lower case."""
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-UtcTime = Annotated[datetime, Quantity(EPOCH_UNITS, parse_time)]
+UtcTime = Annotated[datetime, QuantityType(EPOCH_UNITS, parse_time)]
 # The limits keep sums over billions of rows within 64 bits.
 Latency = Annotated[int, _number(31 * _DAY_MS, _MILLISECONDS)]
 """Milliseconds."""

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.ingest.records.fields import Name, ParseOptions, Quantity
+from api.ingest.records.fields import Name, ParseOptions, QuantityType
 from api.ingest.records.problems import RecordInvalid, problems_of
 
 
@@ -25,14 +25,14 @@ class Record(BaseModel):
     id: Name
 
     @classmethod
-    def quantities(cls) -> dict[str, Quantity]:
+    def quantities(cls) -> dict[str, QuantityType]:
         """Return the fields that can have a unit."""
-        marked: dict[str, Quantity] = {}
+        marked: dict[str, QuantityType] = {}
         for name, info in cls.model_fields.items():
             # The mark of an optional field is one level down, in its union with None.
             inner = (getattr(each, "__metadata__", ()) for each in getattr(info.annotation, "__args__", ()))
             for mark in chain(info.metadata, *inner):
-                if isinstance(mark, Quantity):
+                if isinstance(mark, QuantityType):
                     marked[name] = mark
         return marked
 
