@@ -2,21 +2,23 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 
 import pytest
+from pydantic_core import PydanticCustomError
 
-PACKAGES = ("context_builder",)
+PACKAGES = ("models", "memory", "context_builder", "api")
 
 
 def documented_tree(docstring: str) -> dict[str, str | None]:
     """Return the parent of each class that the tree in a docstring names; the root has None."""
     parents: dict[str, str | None] = {}
     branch: list[str] = []
-    for line in docstring.splitlines()[2:]:
-        depth, name = (len(line) - len(line.lstrip())) // 4, line.strip()
-        branch[depth:] = [name]
-        parents[name] = branch[depth - 1] if depth else None
+    for line in docstring.split("\n\n")[1].splitlines():
+        indent, name = re.findall(r"^([ │├└─]*)(\w+)", line)[0]
+        branch[len(indent) // 4 :] = [name]
+        parents[name] = branch[-2] if len(branch) > 1 else None
     return parents
 
 
@@ -27,6 +29,7 @@ def error_classes(package: str) -> Iterator[type[BaseException]]:
             if (
                 isinstance(value, type)
                 and issubclass(value, BaseException)
+                and not issubclass(value, PydanticCustomError)  # pydantic catches those itself
                 and value.__module__ == entry.name
             ):
                 yield value
