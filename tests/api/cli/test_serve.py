@@ -21,6 +21,8 @@ from tests.support.http_service import QUESTION, START_S, ServiceProcess, events
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def settings(sqlite_story_url: str, messages_api: MessagesApi, tmp_path: Path) -> Settings:

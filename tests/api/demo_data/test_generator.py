@@ -124,6 +124,7 @@ async def test_of_two_seeders_at_once_one_writes_and_one_finds(database_url: str
         await database.close()
 
 
+@pytest.mark.process
 async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
     database: Database, repository: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from api.services import make_index, open_services
 from context_builder.answer.answer import Answer
 from context_builder.prompt.manifest import SourceEntry
@@ -27,6 +29,7 @@ def test_the_settings_choose_between_a_folder_and_a_server(tmp_path: Path) -> No
     assert index.url == "http://chroma:8000"
 
 
+@pytest.mark.process
 async def test_a_server_that_is_away_costs_an_answer_its_precedents_alone(
     sqlite_story_url: str, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def database_name(postgres: PostgresServer) -> Iterator[str]:
     postgres.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.process
 async def test_an_outage_is_told_as_one_and_needs_no_restart(
     postgres: PostgresServer, database_name: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def page(repository: Path) -> str:
     return (repository / "docs" / "queries.md").read_text()
 
 
+@pytest.mark.process
 async def test_the_program_runs_on_the_story(page: str, repository: Path, sqlite_story_url: str) -> None:
     """As it stands, in a process of its own."""
     (program,) = [code for language, code in BLOCK.findall(page) if language == "python"]

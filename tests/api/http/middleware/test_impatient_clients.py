@@ -15,7 +15,7 @@ from api.settings import Settings
 from tests.loopback.messages_api import Hang, MessagesApi, Reply
 from tests.support.http_service import QUESTION, START_S, ServiceProcess
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
 
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}
