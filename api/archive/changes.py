@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -51,25 +52,32 @@ def plan_changes(
         plan.incident = _new_incident(document)
     else:
         _change_incident(plan, document, incident, policy)
-    known = (
-        {} if incident is None else {name: getattr(incident, name) for name in ("started_at", "resolved_at")}
-    )
-    times = known | {
-        name: plan.incident[name] for name in ("started_at", "resolved_at") if name in plan.incident
-    }
-    if times["resolved_at"] is not None and times["resolved_at"] < times["started_at"]:
-        name = "started_at" if "started_at" in plan.incident and known else "resolved_at"
-        order = f"{times['resolved_at'].isoformat()} is before the start, {times['started_at'].isoformat()}"
-        raise DocumentRejected(document.location, name, order)
+    _check_times(document, incident, plan.incident)
     if document.markdown is None:
         return plan
-    if document.written_digest is not None and incident is not None:
-        _change_own_postmortem(plan, document, incident, postmortem, policy)
-    elif postmortem is None:
-        plan.postmortem = _new_postmortem(document, policy)
-    else:
-        _change_postmortem(plan, document, postmortem, policy)
+    own = None if document.written_digest is None else incident
+    match own, postmortem:
+        case None, None:
+            plan.postmortem = _new_postmortem(document, policy)
+        case None, Postmortem():
+            _change_postmortem(plan, document, postmortem, policy)
+        case Incident(), None:
+            plan.postmortem = _new_own_postmortem(document, own, policy)
+        case Incident(), Postmortem():
+            _change_own_postmortem(plan, document, own, postmortem, policy)
     return plan
+
+
+def _check_times(document: IncidentDocument, incident: Incident | None, changes: dict[str, Any]) -> None:
+    start, end = (changes.get(name, getattr(incident, name, None)) for name in ("started_at", "resolved_at"))
+    if end is not None and end < start:
+        name = "started_at" if incident is not None and "started_at" in changes else "resolved_at"
+        order = f"{end.isoformat()} is before the start, {start.isoformat()}"
+        raise DocumentRejected(document.location, name, order)
+
+
+def _differing(stored: Incident | Postmortem, columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in columns.items() if getattr(stored, name) != value}
 
 
 def _new_incident(document: IncidentDocument) -> dict[str, Any]:
@@ -99,24 +107,22 @@ def _change_incident(
     plan: PlannedChanges, document: IncidentDocument, incident: Incident, policy: ImportPolicy
 ) -> None:
     """Let an imported incident follow its archive; of another one fill only what is empty."""
-    follows = policy.replace or incident.provenance == Provenance.IMPORT
-    columns = plan.incident
-    for name, value in document.columns.items():
-        old = getattr(incident, name)
-        if old == value or (not follows and value in _EMPTY):
-            continue
-        if follows or old in _EMPTY:
-            columns[name] = value
-        else:
-            plan.kept.append(name)
-    if columns and follows and incident.provenance != Provenance.IMPORT:
+    columns = _differing(incident, document.columns)
+    if not policy.replace and incident.provenance != Provenance.IMPORT:
+        stated = {name: value for name, value in columns.items() if value not in _EMPTY}
+        columns = {name: stated[name] for name in stated if getattr(incident, name) in _EMPTY}
+        plan.kept += [name for name in stated if name not in columns]
+    elif columns and incident.provenance != Provenance.IMPORT:
         columns["provenance"] = document.provenance or Provenance.IMPORT
-    if "resolved_at" in columns and _status(columns["resolved_at"]) != incident.status:
-        columns["status"] = _status(columns["resolved_at"])
+    if "resolved_at" in columns:
+        columns |= _differing(incident, {"status": _status(columns["resolved_at"])})
+    plan.incident = columns | _decision(document, incident, policy)
+
+
+def _decision(document: IncidentDocument, incident: Incident, policy: ImportPolicy) -> dict[str, Any]:
     may_decide = policy.replace or incident.review == ReviewStatus.DRAFT
     is_decision = document.written_digest is None and document.review not in (None, incident.review)
-    if may_decide and is_decision:
-        columns["review"] = document.review
+    return {"review": document.review} if may_decide and is_decision else {}
 
 
 def _new_postmortem(document: IncidentDocument, policy: ImportPolicy) -> dict[str, Any]:
@@ -138,17 +144,7 @@ def _change_postmortem(
     plan: PlannedChanges, document: IncidentDocument, stored: Postmortem, policy: ImportPolicy
 ) -> None:
     """Let a postmortem follow its archive unless a person has edited or reviewed it here."""
-    new = _new_postmortem(document, policy)
-    if "created_at" not in document.postmortem:
-        del new["created_at"]
-    if stored.provenance != Provenance.IMPORT and new["markdown"] == stored.markdown:
-        # The same text again: its author does not change.
-        del new["provenance"]
-    if document.postmortem.get("status") is None and document.review is None:
-        del new["status"]
-    if "reviewed_at" not in document.postmortem and new.get("status", stored.status) == stored.status:
-        new.pop("reviewed_at", None)
-    columns = {name: value for name, value in new.items() if getattr(stored, name) != value}
+    columns = _stated_changes(document, stored, policy)
     if columns and _is_by_a_person(stored) and not policy.replace:
         plan.kept.append(_KEPT_POSTMORTEM)
         return
@@ -157,6 +153,21 @@ def _change_postmortem(
         written_by = {"model": None, "question_id": None, "cost_usd": 0}
         columns = written_by | {"template": None, "incident_digest": None} | columns
     plan.postmortem = columns
+
+
+def _stated_changes(document: IncidentDocument, stored: Postmortem, policy: ImportPolicy) -> dict[str, Any]:
+    """Return the columns that differ, without the defaults of a new postmortem."""
+    columns = _differing(stored, _new_postmortem(document, policy))
+    if "created_at" not in document.postmortem:
+        columns.pop("created_at", None)
+    if stored.provenance != Provenance.IMPORT and "markdown" not in columns:
+        # The same text again: its author does not change.
+        columns.pop("provenance", None)
+    if document.postmortem.get("status") is None and document.review is None:
+        columns.pop("status", None)
+    if "reviewed_at" not in document.postmortem and "status" not in columns:
+        columns.pop("reviewed_at", None)
+    return columns
 
 
 def _is_by_a_person(stored: Postmortem) -> bool:
@@ -168,31 +179,34 @@ def _is_by_a_person(stored: Postmortem) -> bool:
     )
 
 
+def _new_own_postmortem(
+    document: IncidentDocument, incident: Incident, policy: ImportPolicy
+) -> dict[str, Any]:
+    columns = _new_postmortem(document, policy) | {"incident_digest": incident_digest(incident)}
+    is_edited = body_digest(document.markdown or "") != document.written_digest
+    return columns | _edit(document, incident, policy) if is_edited else columns
+
+
 def _change_own_postmortem(
     plan: PlannedChanges,
     document: IncidentDocument,
     incident: Incident,
-    stored: Postmortem | None,
+    stored: Postmortem,
     policy: ImportPolicy,
 ) -> None:
     """Take in a file that this product wrote, and that a person may have edited since."""
     digest = body_digest(document.markdown or "")
-    is_edited = digest != document.written_digest
-    if stored is None:
-        plan.postmortem = _new_postmortem(document, policy) | {"incident_digest": incident_digest(incident)}
-        plan.postmortem |= _edit(document, incident, policy) if is_edited else {}
-        return
     known = body_digest(stored.markdown)
-    # An unedited copy holds nothing new.
-    if is_edited and digest != known:
+    if digest != known:
+        if digest == document.written_digest:
+            return  # An unedited copy of another text holds nothing new.
         # An edit made here stays, unless the file was made from it.
         is_based_on_it = document.written_digest == known and stored.reviewed_by is None
         if _is_by_a_person(stored) and not is_based_on_it and not policy.replace:
             plan.kept.append(_KEPT_POSTMORTEM)
             return
         plan.postmortem = _edit(document, incident, policy)
-    is_decision = document.review not in (None, ReviewStatus.DRAFT) and stored.status == ReviewStatus.DRAFT
-    if is_decision and (plan.postmortem or digest == known):
+    if document.review not in (None, ReviewStatus.DRAFT) and stored.status == ReviewStatus.DRAFT:
         plan.postmortem |= {"status": document.review, "reviewed_at": policy.at, "reviewed_by": policy.by}
 
 

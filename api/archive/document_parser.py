@@ -72,22 +72,23 @@ def parse_document(raw: RawDocument, defaults: ImportDefaults) -> IncidentDocume
     stated = _stated(raw, members, defaults)
     markdown = _markdown(raw, about, stated.get("markdown"))
     review, is_over = _status(raw, stated, has_text=markdown is not None)
-    found = find_fields(markdown or "")
+    text = markdown or ""
+    found = find_fields(text)
     is_dated = "started_at" in stated
     notes: tuple[str, ...] = ()
     if digest is None:
         _fill(stated, found, defaults)
-        notes = tuple(_fill_times(raw, stated, found, markdown or "", defaults.zone))
+        notes = tuple(_fill_times(raw, stated, found, text, defaults.zone))
     else:
-        stated = {name: stated[name] for name in ("id", "provenance") if name in stated}
+        stated = {name: stated[name] for name in stated.keys() & {"id", "provenance"}}
     stated["markdown"] = markdown
     for name, accepted in ACCEPTED.items():
         if not stated.get(name, True):
             raise raw.rejected(name, f"is empty; {accepted}")
     record = _validated(raw, ArchiveRecord, stated, defaults)
     columns = record.model_dump(exclude_unset=True, exclude={"id", "provenance", "markdown"})
-    if "symptoms" in columns:
-        columns["symptoms"] = columns["symptoms"] or ""
+    if columns.get("symptoms", "") is None:
+        columns["symptoms"] = ""
     return IncidentDocument(
         location=raw.location,
         public_id=record.id or _made_id(raw, record, defaults.zone, is_dated=is_dated),

@@ -52,7 +52,7 @@ class _Target:
                 self._lines = sys.stdout
             elif suffix in MARKDOWN or (suffix not in JSON_LINES and path.is_file()):
                 raise ArchiveError(f"cannot export to {path}; {_ACCEPTED}")
-            elif not self._replace and path.exists() and (suffix in JSON_LINES or any(path.iterdir())):
+            elif not self._replace and _has_content(path):
                 raise ArchiveError(f"{path} has content already; name another path, or say --replace")
             elif suffix in JSON_LINES:
                 self._lines = self._resources.enter_context(replaced_file(path))
@@ -81,6 +81,10 @@ class _Target:
         """Put a file of JSON Lines in its place; after an error, leave nothing half-written."""
         with self._lock:
             self._resources.__exit__(kind, error, trace)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and (path.suffix.lower() in JSON_LINES or any(path.iterdir()))
 
 
 async def export_archive(

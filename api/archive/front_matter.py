@@ -102,10 +102,10 @@ def read_yaml(text: str, location: Location) -> dict[str, Any]:
         members = yaml.load(text, Loader=_Loader)  # noqa: S506  it constructs text only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "unreadable")
         line = location.at(2 + mark.line if mark else 2)
         raise DocumentRejected(line, _FIELD, f"cannot be read: {problem}") from None
-    if members is None or members is _LEFT_EMPTY:
+    if members in (None, _LEFT_EMPTY):
         return {}
     if not isinstance(members, dict):
         raise DocumentRejected(

@@ -19,7 +19,12 @@ _MAX_CHARACTERS = 100
 _SEPARATOR = re.compile(r"\s+(?:-|to|until)\s+|\s*[\u2013\u2014]\s*")
 _TIME_OF_DAY = re.compile(r"\d\d?:\d\d(?!\d)")
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_US_ZONES = {"ET": "New_York", "CT": "Chicago", "MT": "Denver", "PT": "Los_Angeles"}
+_US_ZONES = {
+    "ET": "America/New_York",
+    "CT": "America/Chicago",
+    "MT": "America/Denver",
+    "PT": "America/Los_Angeles",
+}
 """Abbreviations for summer and winter, which dateparser reads as those of winter."""
 _SETTINGS = {"PARSERS": ["absolute-time"], "REQUIRE_PARTS": ["day", "month", "year"]}
 
@@ -63,15 +68,15 @@ def parse_period(text: str, zone: tzinfo | None = None) -> tuple[datetime, datet
 
 def _written_out(text: str) -> datetime | None:
     """Return a time that is not ISO 8601, aware if it names a zone; None if it is not a time."""
-    rest, _, name = text.rpartition(" ")
-    zone = None
+    rest, _, last = text.rpartition(" ")
+    zone_name, zone = _US_ZONES.get(last, last), None
     try:
         if len(text) > _MAX_CHARACTERS or not text:
             return None
         if day := _ISO_DATE.match(text):
             date.fromisoformat(day.group())  # dateparser would take 2024-13-05 for the 13th of May
-        if name in _US_ZONES or name.count("/") == 1:
-            zone = parse_zone(f"America/{_US_ZONES[name]}" if name in _US_ZONES else name)
+        if zone_name.count("/") == 1:
+            zone = parse_zone(zone_name)
         found = {
             dateparser.parse(
                 rest if zone else text, languages=["en"], settings={**_SETTINGS, "DATE_ORDER": order}

@@ -15,7 +15,7 @@ def checked_server_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("no user or password can be in it; a token goes into ARCPOINT_MEMORY_TOKEN")
     address = parts.hostname is not None and parts.hostname.isascii() and port != 0 and url.isprintable()
-    surplus = parts.path.strip("/") or parts.query or parts.fragment or " " in url
+    surplus = any((parts.path.strip("/"), parts.query, parts.fragment, " " in url))
     if parts.scheme not in ("http", "https") or not address or surplus:
         raise ValueError("not the address of a server; write http://host:port or https://host:port")
     return f"{parts.scheme}://{parts.netloc}"
