@@ -112,7 +112,7 @@ async def _unknown(session: WriteSession, name: str) -> str:
     known = recent.all()
     shown = name[:_MAX_SHOWN]
     similar = get_close_matches(shown, known, n=3, cutoff=0.6) or sorted(known)[:3]
-    hint = f"; known are for example {', '.join(similar)}" if similar else "; none is known yet"
+    hint = f"; known names include {', '.join(similar)}" if similar else "; none is known yet"
     return f"incident {shown!r} is not known{hint}"
 
 

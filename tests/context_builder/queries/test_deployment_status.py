@@ -74,7 +74,7 @@ async def test_deployments_of_later_are_not_there(gateway: Gateway) -> None:
     await gateway.deployment("gpt-4/aws")
     await gateway.deployment("gpt-4/k8s", created_at=NOON + MINUTE)
     assert [one.id for one in (await states(gateway)).deployments] == ["gpt-4/aws"]
-    with pytest.raises(QuestionError, match="deployment 'gpt-4/k8s' is not known; known are for example"):
+    with pytest.raises(QuestionError, match="deployment 'gpt-4/k8s' is not known; known names include"):
         await states(gateway, DeploymentFilter(deployments=("gpt-4/k8s",), as_of=NOON))
 
 
@@ -96,5 +96,5 @@ async def test_pages_hold_each_once_while_others_are_added(gateway: Gateway) -> 
 
 async def test_an_unknown_status_is_refused(gateway: Gateway) -> None:
     """The error lists names that exist."""
-    with pytest.raises(QuestionError, match="status 'ill' is not known; known are for example"):
+    with pytest.raises(QuestionError, match="status 'ill' is not known; known names include"):
         await states(gateway, DeploymentFilter(statuses=("ill",)))

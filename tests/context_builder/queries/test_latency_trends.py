@@ -75,7 +75,7 @@ async def test_without_a_width_the_narrowest_that_is_readable_is_taken(
     [
         (NOON - DAY, "2h", "bucket '2h' cannot be used; accepted are 1m, 5m"),
         (NOON - 2 * DAY, "1m", "has 2,880 buckets of 1m; at most 1,500"),
-        (datetime.fromtimestamp(0, NOON.tzinfo), None, "take wider ones or a shorter window"),
+        (datetime.fromtimestamp(0, NOON.tzinfo), None, "use a wider bucket or a shorter window"),
     ],
 )
 async def test_what_cannot_be_cut_so_is_refused(

@@ -111,7 +111,7 @@ async def test_nothing_scored_is_no_mean_and_less_than_an_hour_is_refused(gatewa
         assert (summary.overall.requests, summary.overall.scored, summary.overall.coverage) == (1, 0, 0)
         assert (summary.overall.mean, summary.newest_score_hour) == (None, None)
         assert summary.until - summary.since == 7 * DAY
-        with pytest.raises(QuestionError, match="holds no whole hour"):
+        with pytest.raises(QuestionError, match="contains no whole hour"):
             await quality_summary(session, TrafficFilter(since=NOON - 30 * MINUTE, as_of=NOON - MINUTE))
 
 

@@ -83,7 +83,7 @@ async def test_the_first_page_holds_the_newest(
 ) -> None:
     """Each page is a prefix of the right list, complete or with a cursor, however many rows are scanned."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MODULE, "WALK", walk)
+        patch.setattr(MODULE, "MAX_ROWS_SCANNED", walk)
         try:
             page = await page_of(busy, chosen, limit=limit)
         except QuestionError as error:
@@ -113,7 +113,7 @@ async def test_pages_together_are_the_whole_list(
     busy: Gateway, monkeypatch: pytest.MonkeyPatch, chosen: RequestFilter, walk: int
 ) -> None:
     """Pages neither repeat nor lose a request, also if the scan ends before the page is full."""
-    monkeypatch.setattr(MODULE, "WALK", walk)
+    monkeypatch.setattr(MODULE, "MAX_ROWS_SCANNED", walk)
     pages = await pages_of(busy, chosen, 37)
     assert [name for page in pages for name in names(page)] == matching(busy, chosen)
     assert all(len(page.requests) <= 37 for page in pages)
@@ -235,7 +235,7 @@ async def test_no_filter_reads_the_log_whole(
     busy: Gateway, monkeypatch: pytest.MonkeyPatch, walk: int
 ) -> None:
     """First and next pages read requests only by key or by an index up to a limit."""
-    monkeypatch.setattr(MODULE, "WALK", walk)
+    monkeypatch.setattr(MODULE, "MAX_ROWS_SCANNED", walk)
     for chosen in COMBINATIONS:
         with captured(busy.database) as statements:
             page = await page_of(busy, chosen, limit=3)

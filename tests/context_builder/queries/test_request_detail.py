@@ -107,7 +107,7 @@ async def test_a_request_that_is_not_there_is_unknown(gateway: Gateway) -> None:
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - HOUR, NOON)
-    with pytest.raises(NotFound, match="request 'req_00' is not known; known are for example req_0"):
+    with pytest.raises(NotFound, match="request 'req_00' is not known; known names include req_0"):
         await detail(gateway, "req_00")
     with pytest.raises(NotFound, match="request 'req_1' is not known"):
         await detail(gateway, "req_1", NOON - MINUTE)

@@ -79,7 +79,7 @@ async def test_by_default_it_is_the_last_day_until_now(gateway: Gateway) -> None
 async def test_names_that_are_not_known_are_refused(busy: Gateway) -> None:
     """An unknown name lists similar ones; an empty window is rejected."""
     async with query_session(busy.database) as session:
-        with pytest.raises(QuestionError, match="backend 'k8' is not known; known are for example k8s"):
+        with pytest.raises(QuestionError, match="backend 'k8' is not known; known names include k8s"):
             await request_volume(session, TrafficFilter(backends=("k8",)))
         with pytest.raises(QuestionError, match="is empty; since must be before until"):
             await request_volume(session, TrafficFilter(since=NOON, until=NOON))

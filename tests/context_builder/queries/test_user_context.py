@@ -82,7 +82,7 @@ async def test_without_a_limit_there_is_no_share(gateway: Gateway) -> None:
 async def test_a_user_who_is_not_there_is_unknown(gateway: Gateway) -> None:
     """An unknown or later user is not found, and similar names are listed."""
     await gateway.user()
-    with pytest.raises(NotFound, match="user 'user_aa' is not known; known are for example user_a"):
+    with pytest.raises(NotFound, match="user 'user_aa' is not known; known names include user_a"):
         await context(gateway, "user_aa")
     with pytest.raises(NotFound, match="none is known yet"):
         await context(gateway, as_of=AGES_AGO - DAY)
