@@ -70,7 +70,7 @@ def plan_changes(
 
 def _check_times(document: IncidentDocument, incident: Incident | None, changes: dict[str, Any]) -> None:
     start, end = (changes.get(name, getattr(incident, name, None)) for name in ("started_at", "resolved_at"))
-    if end is not None and end < start:
+    if start is not None and end is not None and end < start:
         name = "started_at" if incident is not None and "started_at" in changes else "resolved_at"
         order = f"{end.isoformat()} is before the start, {start.isoformat()}"
         raise DocumentRejected(document.location, name, order)

@@ -102,9 +102,9 @@ def read_yaml(text: str, location: Location) -> dict[str, Any]:
         members = yaml.load(text, Loader=_Loader)  # noqa: S506  it constructs text only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", "unreadable")
+        reason = getattr(error, "problem", None) or getattr(error, "reason", "unreadable")
         line = location.at(2 + mark.line if mark else 2)
-        raise DocumentRejected(line, _FIELD, f"cannot be read: {problem}") from None
+        raise DocumentRejected(line, _FIELD, f"cannot be read: {reason}") from None
     if members in (None, _LEFT_EMPTY):
         return {}
     if not isinstance(members, dict):

@@ -95,7 +95,7 @@ async def test_a_postmortem_that_an_import_has_approved_can_be_approved_by_a_per
 async def test_an_unknown_incident_spoils_the_whole_decision(database: Database, name: str) -> None:
     """Nothing is changed, and the message names what is known, in one line."""
     number = await add(database, 1)
-    with pytest.raises(UnknownIncident, match="known are for example inc_1") as caught:
+    with pytest.raises(UnknownIncident, match="known names include inc_1") as caught:
         await approve(database, "inc_1", name, by="Ada", at=NOW)
     assert len(str(caught.value).splitlines()) == 1
     assert await stored(database, number) == ("approved", "draft", None, None)

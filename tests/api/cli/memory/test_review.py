@@ -53,7 +53,7 @@ def test_an_unknown_incident_changes_nothing(arcpoint: Run, incidents: tuple[str
     first, _ = incidents
     result = arcpoint("memory", "reject", first, "inc_none")
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("arcpoint: incident 'inc_none' is not known; known are for example inc_")
+    assert result.err.startswith("arcpoint: incident 'inc_none' is not known; known names include inc_")
     assert reviews(first) == ["approved"]
     assert "cannot be a reviewer" in arcpoint("memory", "approve", first, "--by", " ").err
     assert arcpoint("memory", "approve").code == 2
