@@ -81,5 +81,5 @@ async def test_names_that_are_not_known_are_refused(busy: Gateway) -> None:
     async with query_session(busy.database) as session:
         with pytest.raises(QuestionError, match="backend 'k8' is not known; known names include k8s"):
             await request_volume(session, TrafficFilter(backends=("k8",)))
-        with pytest.raises(QuestionError, match="is empty; since must be before until"):
+        with pytest.raises(QuestionError, match="is empty; since must be at least a minute before until"):
             await request_volume(session, TrafficFilter(since=NOON, until=NOON))

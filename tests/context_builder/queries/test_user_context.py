@@ -84,7 +84,7 @@ async def test_a_user_who_is_not_there_is_unknown(gateway: Gateway) -> None:
     await gateway.user()
     with pytest.raises(NotFound, match="user 'user_aa' is not known; known names include user_a"):
         await context(gateway, "user_aa")
-    with pytest.raises(NotFound, match="none is known yet"):
+    with pytest.raises(NotFound, match="none exist yet"):
         await context(gateway, as_of=AGES_AGO - DAY)
 
 
