@@ -68,7 +68,10 @@ WRONG_USE = [
     (["ask", "x", "--as-of", "2026-11-20T08:00"], "has no time zone; write for example"),
     (["ask", "x", "--as-of", "0001-01-01T00:00+14:00"], "outside the years"),
     (["ask", "x", "--as-of", "2999-01-01T00:00Z"], "is in the future"),
-    (["ask", "x", "--since", PAST, "--until", PAST, "--as-of", PAST], "is empty; since must be at least a minute before"),
+    (
+        ["ask", "x", "--since", PAST, "--until", PAST, "--as-of", PAST],
+        "is empty; since must be at least a minute before",
+    ),
     (["ask", "x", "--deployment", "gpt-4/asw"], "gpt-4/aws"),
     (["ask", "x", "--tier", "gold"], "premium"),
     (["ask", "x", "--incident", "inc_9999999"], "inc_9999999"),
@@ -161,6 +164,7 @@ def test_a_database_that_cannot_be_used_is_answered_with_one_line(
     assert not (tmp_path / "absent.db").exists()
 
 
+@pytest.mark.process
 def test_a_folder_that_cannot_be_used_is_answered_with_one_line(arcpoint: Run, tmp_path: Path) -> None:
     """Where nothing can be written, nothing is begun."""
     (tmp_path / "others").mkdir()
