@@ -79,9 +79,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Hold a test to the markers that it bears."""
+    """Hold a test to the markers that it bears, where tests are chosen by their markers."""
     global _running  # noqa: PLW0603  an audit hook has no other way to know the test
-    _running = {mark.name for mark in item.iter_markers()}
+    if item.config.option.markexpr:
+        _running = {mark.name for mark in item.iter_markers()}
     try:
         return (yield)
     finally:
