@@ -14,7 +14,7 @@ from memory.text.recipe import query_text
 from models import Incident
 from tests.support.incident_world import World
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "recall"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "recall"
 AFTER_ALL = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
 
 
