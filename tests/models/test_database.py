@@ -148,6 +148,7 @@ def test_a_wrong_url_names_what_is_accepted(url: str, says: str) -> None:
         parse_url(url)
 
 
+@pytest.mark.database
 async def test_an_unmigrated_database_is_told_from_an_unreachable_one(tmp_path: Path) -> None:
     """Law 10: each case names its own remedy, and asking does not create a file."""
     missing = Database(f"sqlite:///{tmp_path}/none.db")
