@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -51,7 +50,7 @@ class IndexMaintenance:
         self._index = index
         self._entries = entries
         self._outbox = Outbox(database)
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = index.change_lock()
         self._compared: str | None = None
         """The collection that this process has compared with the entries as a whole."""
 
