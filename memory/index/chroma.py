@@ -39,16 +39,11 @@ class ChromaIndex(VectorIndex):
         self._call_deadline_s = call_deadline_s
         self._python = python
         self._worker: ChromaWorker | None = None
-        self._changes = asyncio.Lock()
         self._turn = asyncio.Lock()
         """Held over every exchange with the worker, its start included."""
         self._calls: set[asyncio.Task[Any]] = set()
         self._refused: tuple[float, MemoryUnavailable] | None = None
         self._closed = False
-
-    @override
-    def change_lock(self) -> asyncio.Lock:
-        return self._changes
 
     def __repr__(self) -> str:
         return f"ChromaIndex({self.folder})"

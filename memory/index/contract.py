@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,10 +53,6 @@ class VectorIndex(ABC):
     """Share of the rows that must find themselves: 1 if the search is exact."""
     is_exclusive: ClassVar[bool]
     """True if no other process can use the stored collections at the same time."""
-
-    def change_lock(self) -> asyncio.Lock:
-        """Return the lock that maintenance holds while it changes memory; an exclusive index has one."""
-        return asyncio.Lock()
 
     @abstractmethod
     async def open(self) -> None:

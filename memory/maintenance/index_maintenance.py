@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -50,7 +51,7 @@ class IndexMaintenance:
         self._index = index
         self._entries = entries
         self._outbox = Outbox(database)
-        self._one_at_a_time = index.change_lock()
+        self._one_at_a_time = asyncio.Lock()
         self._compared: str | None = None
         """The collection that this process has compared with the entries as a whole."""
 
