@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -158,7 +158,9 @@ def _same_origin(table: type[MemoryEntry | MemoryIndex], row: MemoryIndex) -> It
         yield getattr(table, name) == getattr(row, name)
 
 
-async def drop_unserved(database: Database, *, begun_before: datetime) -> frozenset[str]:
+async def drop_unserved(
+    database: Database, *, begun_before: datetime, except_for: Collection[str] = ()
+) -> frozenset[str]:
     """Mark as dropped what was begun before a moment and never served; return all that is marked so.
 
     The entries stay for the next collection.
@@ -170,6 +172,7 @@ async def drop_unserved(database: Database, *, begun_before: datetime) -> frozen
                 MemoryIndex.activated_at.is_(None),
                 MemoryIndex.dropped_at.is_(None),
                 MemoryIndex.created_at < begun_before,
+                MemoryIndex.collection.not_in(except_for),
             )
             .values(dropped_at=datetime.now(UTC))
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +33,8 @@ _ROWS_AT_ONCE = 200
 """Of the outbox; a killed run repeats at most this many."""
 _ABANDONED_AFTER = timedelta(days=1)
 """No build takes as long, so that a collection that has not served by then is a killed process's."""
+_under_construction: set[str] = set()
+"""Collections that this process is building, for whichever memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +213,12 @@ class IndexMaintenance:
 
     async def _drop_leftovers(self) -> None:
         """Drop what killed processes have begun to build, and copies of dropped collections."""
-        # Nobody else can be building in an index of our own.
+        # No other process can be building in an exclusive index.
         age = timedelta(0) if self._index.is_exclusive else _ABANDONED_AFTER
-        dropped = await drop_unserved(self._database, begun_before=datetime.now(UTC) - age)
+        begun_before = datetime.now(UTC) - age
+        dropped = await drop_unserved(
+            self._database, begun_before=begun_before, except_for=_under_construction
+        )
         for name in sorted(dropped & await self._index.collections()):
             await self._index.drop(name)
 
@@ -231,9 +236,11 @@ class IndexMaintenance:
     async def _replace(self, old: BuiltIndex | None, progress: Progress) -> tuple[BuiltIndex, Changes]:
         """Build a collection and let it serve; if another process was faster, update theirs instead."""
         new = BuiltIndex.with_new_name(self._embedder)
-        await register(self._database, new)
-        built = await collection.update(self._index, new.collection, self._entries, progress)
-        if not await activate(self._database, new, instead_of=old):
+        with _construction(new.collection):
+            await register(self._database, new)
+            built = await collection.update(self._index, new.collection, self._entries, progress)
+            serves = await activate(self._database, new, instead_of=old)
+        if not serves:
             await self._index.drop(new.collection)
             winner = require_active(await self._active())
             winner.require_fit(self._embedder)
@@ -241,6 +248,16 @@ class IndexMaintenance:
         # What others wrote to the old collection while this one was built.
         missed = await self._update(new, _silent)
         return new, Changes(upserted=built.upserted, deleted=built.deleted) + missed
+
+
+@contextmanager
+def _construction(name: str) -> Iterator[None]:
+    """Keep a collection from being taken for what a dead process left behind."""
+    _under_construction.add(name)
+    try:
+        yield
+    finally:
+        _under_construction.discard(name)
 
 
 def _silent(_done: int, _total: int) -> None:

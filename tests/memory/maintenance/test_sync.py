@@ -114,10 +114,9 @@ async def test_a_sync_cancelled_anywhere_can_be_repeated(world: World) -> None:
 
 
 async def test_syncs_at_the_same_time_agree_on_one_index(world: World) -> None:
-    """Of several first syncs of a process at once one builds the index that serves; the others join it."""
+    """Of several first syncs at once one builds the index that serves; the others join it."""
     await world.add(*(distinct(number) for number in range(40)))
-    memory = world.memory()  # a process has one: it owns the folder
-    reports = await asyncio.gather(*(memory.sync() for _ in range(4)))
+    reports = await asyncio.gather(*(world.memory().sync() for _ in range(4)))
     assert len({report.collection for report in reports}) == 1
     assert {report.entries for report in reports} == {40}
     assert (await world.memory().status()).lag == 0
