@@ -28,9 +28,9 @@ class Evidence:
 _INTERCEPT = -2.85
 _COEFFICIENTS = Evidence(similarity=1.83, lexical=10.1, contrast=9.84, log_words=-0.51, names_something=-0.94)
 """From `python -m tests.evaluation.recall.fit`: some 2,000 queries of the tuning families over histories of
-40 to 1,000 incidents, and, with a quarter of the weight each, those of the tuning half of the labelled reports;
-with both embedders. The gap to the next cluster, age, target and quoted errors added nothing: the same
-failure elsewhere makes the gap small, and the answer may be two years old."""
+40 to 1,000 incidents, and, with a quarter of the weight each, those of the tuning half of the labelled
+reports; with both embedders. The gap to the next cluster, age, target and quoted errors added nothing: the
+same failure elsewhere makes the gap small, and the answer may be two years old."""
 
 MIN_CONFIDENCE = 0.4
 """At this, 84 % of what was shown of those histories was right; 82 % of the queries that had an answer got
