@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from context_builder.prompt.tokens import BoundTerms
-from context_builder.question.request import UnknownName, Window
+from context_builder.question.request import Interval, NotUsed, UnknownName, Window
 from context_builder.source import Status
 
 
@@ -84,6 +84,16 @@ class SourceEntry:
         return "; not known: ".join([summary, *self.gaps])
 
 
+@dataclass(frozen=True, slots=True)
+class SideEntry:
+    """One of two things that the question compares, or its window with gaps."""
+
+    label: str
+    intervals: tuple[Interval, ...]
+    scope: tuple[str, ...]
+    """The scope in words; empty if nothing restricts it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything that determines the prompt: `render` reproduces it from this alone, byte for byte."""
@@ -94,6 +104,12 @@ class Manifest:
     window: Window
     scope: tuple[str, ...]
     unknown_names: tuple[UnknownName, ...]
+    sides: tuple[SideEntry, ...] = ()
+    """Two if the question compares, one if its window has gaps, else none."""
+    not_used: tuple[NotUsed, ...] = ()
+    """What was found in the question and not taken into account; limits the confidence."""
+    notes: tuple[str, ...] = ()
+    """How parts of the question were understood where that is not plain."""
     topics: tuple[str, ...]
     token_budget: int
     token_bound: int

@@ -27,6 +27,14 @@ class Topic(StrEnum):
     CHANGES = "changes"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Interval:
+    """A half-open span of time, [start, end)."""
+
+    start: datetime
+    end: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A half-open span of whole UTC minutes, [start, end)."""
@@ -51,8 +59,31 @@ class Scope:
     user_ids: tuple[int, ...] = ()
     incident_ids: tuple[int, ...] = ()
     request_ids: tuple[int, ...] = ()
+    excluded_user_ids: tuple[int, ...] = ()
+    """Users left out. Excluded deployments and tiers need no field: the others are in scope."""
     labels: tuple[str, ...] = ()
     """The scope in words, as shown in the prompt: `deployment gpt-4/aws`, `tier premium`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a question asks the figures of: one of the two things it compares, or a window with gaps."""
+
+    label: str
+    """In words: `last week`, `tier premium`, `this week without Sunday`."""
+    intervals: tuple[Interval, ...]
+    """Whole UTC minutes, in order, disjoint, not after `as_of`."""
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NotUsed:
+    """A part of the question that the answer does not take into account."""
+
+    text: str
+    """As asked."""
+    reason: str
+    """Why, in words that follow a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +137,13 @@ class ContextRequest:
     scope: Scope = field(default_factory=Scope)
     topics: frozenset[Topic] = frozenset()
     unknown_names: tuple[UnknownName, ...] = ()
+    sides: tuple[Side, ...] = ()
+    """Two if the question compares, one if its window has gaps, else none.
+
+    `window` is then that of the later side, or from the first to the last part of a window with gaps;
+    `scope` covers every side.
+    """
+    not_used: tuple[NotUsed, ...] = ()
+    """What was found in the question and not taken into account."""
+    notes: tuple[str, ...] = ()
+    """How parts of the question were understood where that is not plain, without a full stop."""
