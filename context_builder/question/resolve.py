@@ -1,4 +1,4 @@
-"""Resolves a question: names become ids, times become a window."""
+"""Resolves a question: names become ids, times become a window, and what could not be used is told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from context_builder.question.checks import (
     check_scope,
     explicit_window,
 )
+from context_builder.question.events import find_events
 from context_builder.question.given_scope import resolve_scope
+from context_builder.question.names import find_names
+from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.request import (
     ContextRequest,
     QuestionInput,
@@ -26,9 +29,9 @@ from context_builder.question.request import (
     UnknownName,
     Window,
 )
-from context_builder.question.text_scope import scope_in_text
-from context_builder.question.time_phrases import find_window
+from context_builder.question.text import read_text
 from context_builder.question.topics import topics_of
+from context_builder.question.understanding import Findings, Understanding, understand
 from models import Deployment, Incident, User
 from models.database import ReadSession
 
@@ -39,7 +42,7 @@ async def resolve(
     """Resolve a question at the moment `now`.
 
     Raises:
-        QuestionError: The question or one of its arguments is invalid.
+        QuestionError: The question or one of its arguments is invalid, or it compares more than two things.
     """
     question = check_question(ask.question)
     as_of = check_moment(ask.as_of, name="as_of", now=now) or now
@@ -47,13 +50,23 @@ async def resolve(
     if ask.asked_by is not None:
         check_name(ask.asked_by, kind="user", max_characters=MAX_USER_CHARACTERS)
     check_scope(ask.scope)
-    window = await _window(ask, question, as_of, now)
-    unknown: tuple[UnknownName, ...] = ()
-    if ask.scope == ScopeNames():
-        scope, unknown = await scope_in_text(question, as_of, session)
-    else:
-        scope = await resolve_scope(ask.scope, session, as_of=as_of)
-    scope = await _with_incident_targets(scope, session)
+    window = _given_window(ask, as_of, now)
+    scope = None if ask.scope == ScopeNames() else await resolve_scope(ask.scope, session, as_of=as_of)
+    text = await asyncio.to_thread(read_text, question)
+    fleet = await deployment_names_at(session, as_of)
+    names = await find_names(text.english, as_of, session, fleet)
+    events = await find_events(text.english, names.mentions, as_of, session)
+    findings = Findings(
+        names=names.mentions,
+        unknown=[unknown.span for unknown in names.unknown],
+        events=events,
+        fleet=fleet,
+        given_window=window,
+        given_scope=scope,
+    )
+    # Times are read several times where a question compares, which would block other questions.
+    understood = await asyncio.to_thread(understand, text, as_of, findings)
+    unknown = tuple(u.unknown for u in names.unknown) if scope is None else ()
     if (
         ask.asked_by is not None
         and await session.scalar(select(User.id).where(User.public_id == ask.asked_by)) is None
@@ -63,18 +76,20 @@ async def resolve(
         question=question,
         as_of=as_of,
         is_now=ask.as_of is None,
-        window=window,
+        window=understood.window,
         token_budget=budget,
-        scope=scope,
-        topics=topics_of(question),
+        scope=await _with_incident_targets(understood.scope, session),
+        topics=topics_of(text.english),
         unknown_names=unknown,
+        sides=understood.sides,
+        not_used=understood.not_used,
+        notes=understood.notes,
     )
 
 
-async def _window(ask: QuestionInput, question: str, as_of: datetime, now: datetime) -> Window:
+def _given_window(ask: QuestionInput, as_of: datetime, now: datetime) -> Window | None:
     if ask.since is None and ask.until is None:
-        # The date parser is slow enough to block other questions.
-        return await asyncio.to_thread(find_window, question, as_of)
+        return None
     return explicit_window(ask.since, ask.until, as_of=as_of, now=now)
 
 

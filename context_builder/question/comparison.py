@@ -1,0 +1,177 @@
+"""Finds the two sides that a question compares. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from context_builder.question.intervals import hull, length_of
+from context_builder.question.material import Material
+from context_builder.question.mention import NameMention, TextSpan, TimeMention
+from context_builder.question.operators import (
+    Operator,
+    OperatorKind,
+    asks_to_rank,
+    baseline_after,
+    rest_after,
+)
+from context_builder.question.request import Interval, QuestionError
+
+MAX_LENGTH_AROUND = timedelta(hours=24)
+"""Length of either side of an event in "before and after the deploy", at most."""
+_CONNECTOR = re.compile(r"(?<!\w)(?:to|with|and|or|from)(?!\w)", re.IGNORECASE)
+_MAX_CONNECTORS = 12
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSides:
+    """The sides: two times, two lists of names, or both."""
+
+    times: tuple[TimeMention, ...] = ()
+    names: tuple[tuple[NameMention, ...], ...] = ()
+    has_rest: bool = False
+    """True if the second side is everything but the names of the first."""
+    spans: tuple[TextSpan, ...] = ()
+    """The words that compare, and the places of both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """A place at which the question may be divided in two."""
+
+    between: TextSpan
+    is_explicit: bool
+    """True for `vs` and the like, and where comparing is announced."""
+
+
+def find_comparison(
+    material: Material, operators: Sequence[Operator], besides: Sequence[TextSpan]
+) -> ComparedSides | None:
+    """Return the sides that a question compares, besides parts of it that are already understood.
+
+    Raises:
+        QuestionError: It compares more than two things.
+    """
+    announced = tuple(o.span for o in operators if o.kind is OperatorKind.ANNOUNCES)
+    around = next((o for o in operators if o.kind is OperatorKind.SPLITS), None)
+    if around is not None and (sides := _around(material, around, besides)):
+        return sides
+    for division in _divisions(material.text, operators, announced=bool(announced)):
+        sides = _divided(material, division, besides)
+        if sides is not None:
+            _check_two(material, division, sides, operators)
+            spans = (*sides.spans, *announced) if division.is_explicit else sides.spans
+            return ComparedSides(sides.times, sides.names, sides.has_rest, spans)
+    return None
+
+
+def _divisions(text: str, operators: Sequence[Operator], *, announced: bool) -> Iterator[_Division]:
+    """Yield the likeliest first: `vs`, then the `to`, `with` and `and` that an announcement gives a meaning."""
+    for operator in operators:
+        if operator.kind is OperatorKind.COMPARES and not baseline_after(text, operator.span.end):
+            yield _Division(operator.span, is_explicit=True)
+    connectors = [TextSpan(*m.span()) for m, _ in zip(_CONNECTOR.finditer(text), range(_MAX_CONNECTORS))]
+    words = {span: text[span.start : span.end].casefold() for span in connectors}
+    if announced:
+        for span in sorted(connectors, key=lambda span: words[span] in ("and", "or")):
+            yield _Division(span, is_explicit=True)
+    elif asks_to_rank(text):
+        yield from (_Division(span, is_explicit=False) for span in connectors if words[span] == "or")
+
+
+def _divided(material: Material, division: _Division, besides: Sequence[TextSpan]) -> ComparedSides | None:
+    start, end = division.between.start, division.between.end
+    if any(span.start < end and start < span.end for span in besides):
+        return None
+    hidden = (*besides, division.between)
+    left_times = material.times(0, start, besides=hidden).mentions
+    right_times = material.times(end, len(material.text), besides=hidden).mentions
+    left_names, right_names = material.names_before(start), material.names_after(end)
+    names = _pair_of_names(material, end, left_names, right_names)
+    is_time = bool(right_times) and material.is_gap(end, right_times[0].spans[0].start)
+    rest = rest_after(material.text, end)
+    if names:
+        times = (left_times[-1], right_times[0]) if left_times and right_times else ()
+    elif is_time:
+        times = (left_times[-1] if left_times else _present(right_times[0], material), right_times[0])
+        if not division.is_explicit and not left_times:
+            return None
+    elif rest is not None and division.is_explicit and left_names:
+        return ComparedSides((), (left_names,), True, (division.between, rest, *_places(left_names)))
+    else:
+        return None
+    times = _same_clock(*times) if times else ()
+    spans = (division.between, *_places(times), *(s for side in names for s in _places(side)))
+    return ComparedSides(times, names, False, spans)
+
+
+def _pair_of_names(
+    material: Material, position: int, left: tuple[NameMention, ...], right: tuple[NameMention, ...]
+) -> tuple[tuple[NameMention, ...], ...]:
+    """Return the two lists if they are of one kind and the second begins right after the dividing word."""
+    if not left or not right or left[0].kind is not right[0].kind:
+        return ()
+    if not material.is_gap(position, right[0].spans[0].start):
+        return ()
+    return () if {n for m in left for n in m.names} == {n for m in right for n in m.names} else (left, right)
+
+
+def _places(mentions: Sequence[NameMention | TimeMention]) -> Iterator[TextSpan]:
+    return (span for mention in mentions for span in mention.spans)
+
+
+def _present(past: TimeMention, material: Material) -> TimeMention:
+    """Return the time up to now that a past one is compared with: as long, and after it."""
+    as_of = material.as_of
+    start = max(as_of - length_of(past.intervals), past.intervals[-1].end)
+    return TimeMention(spans=(), intervals=(Interval(min(start, as_of - _MINUTE), as_of),), label="now")
+
+
+def _same_clock(left: TimeMention, right: TimeMention) -> tuple[TimeMention, ...]:
+    """Give a whole day the clock times of the other side: "9 to 10 today vs yesterday"."""
+    one, other = hull(left.intervals), hull(right.intervals)
+    midnight = one.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    is_part_of_day = one.end - one.start < _DAY and one.end <= midnight + _DAY and left.label != "now"
+    is_whole_day = other.end - other.start == _DAY and other.start.time() == midnight.time()
+    if not (is_part_of_day and is_whole_day and one.start > midnight):
+        return left, right
+    shift = other.start - midnight
+    moved = tuple(Interval(i.start + shift, i.end + shift) for i in left.intervals)
+    note = f"“{right.label}” is compared at the same time of day"
+    return left, TimeMention(spans=right.spans, intervals=moved, label=right.label, note=note)
+
+
+def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) -> ComparedSides | None:
+    """Return equal lengths on either side of what follows "before and after"."""
+    end = split.span.end
+    mention = next(iter(material.times(end, len(material.text), besides=besides).mentions), None)
+    if mention is None or not material.is_gap(end, mention.spans[0].start):
+        return None
+    event = hull(mention.intervals)
+    length = max(min(MAX_LENGTH_AROUND, material.as_of - event.end), _MINUTE)
+    before = Interval(event.start - length, event.start)
+    after = Interval(event.end, event.end + length)
+    sides = tuple(
+        TimeMention(spans=mention.spans, intervals=(interval,), label=f"{word} {mention.label}", note=mention.note)
+        for word, interval in (("before", before), ("after", after))
+    )
+    return ComparedSides(times=sides, spans=(split.span, *mention.spans))
+
+
+def _check_two(
+    material: Material, division: _Division, sides: ComparedSides, operators: Sequence[Operator]
+) -> None:
+    """Refuse a third side: another `vs` after the second, or a list where comparing is announced."""
+    end = max(span.end for span in sides.spans)
+    third = [o for o in operators if o.kind is OperatorKind.COMPARES and o.span.start >= end]
+    is_list = material.text[division.between.start : division.between.end].casefold() in ("and", "or")
+    listed = [names for names in sides.names if is_list and len(names) > 1]
+    if any(_divided(material, _Division(o.span, is_explicit=True), ()) for o in third) or listed:
+        raise QuestionError(
+            "the question compares more than two things; two names or two times are accepted, "
+            "for example: premium vs standard, or this week vs last week"
+        )

@@ -1,0 +1,89 @@
+"""Finds what a question holds, apart from how it was read, so that nothing is dropped in silence. Pure.
+
+The patterns are broad on purpose, and know nothing of the readers: what they find and no reader used is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from context_builder.question.mention import TextSpan
+
+MAX_NOT_USED = 10
+"""Parts told of one question."""
+_MAX_WORDS_AFTER = 4
+"""Words quoted after an operator that applies to nothing known."""
+
+_WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)days?(?:'s)?|(?:tue|wed|thu|fri|sat)(?= \d)"
+_LONG_MONTH = r"january|february|april|june|july|august|september|october|november|december"
+_MONTH = rf"(?:{_LONG_MONTH}|march|may|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
+_UNIT = (
+    r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|fortnights?|months?|quarters?|years?|y)"
+)
+_LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
+_TIME = re.compile(
+    rf"""(?<![\w./-])(?:
+    (?:{_WEEKDAY}) | {_LONG_MONTH} | {_MONTH}\ \d{{1,4}}(?!\d) | \d{{1,2}}(?:st|nd|rd|th)?\ (?:of\ )?{_MONTH}
+  | (?:in|since|of|during|until|last|this|early|late|mid)\ (?:{_MONTH})(?=\W|$)
+  | (?:the\ day\ before\ )?yesterday | today | tonight | tomorrow | noon | midnight | overnight
+  | (?:this|last|past|previous|next|coming|the|whole|every|each|current)\ (?:\w+\ )?{_LONG_UNIT}(?:'s)?(?:\ (?:before|ago))?
+  | (?:this|last|yesterday|every|the|\w+day)\ (?:mornings?|afternoons?|evenings?|nights?)
+  | (?:by|each|every)\ (?:second|minute|hour|day|week|month|quarter|year|weekday|night)
+  | (?:\w+\ )?{_LONG_UNIT}\ ago | \d[\d.,]*\ ?{_UNIT}\ ago
+  | (?:last|past|next|previous|first|within|for|over)\ (?:the\ )?(?:\d[\d.,]*\ ?{_UNIT}|\w+\ {_LONG_UNIT})
+  | (?:week|month|quarter|year)\ to\ date | [MQYW]TD | weekends? | weekdays? | (?:work|working|business)\ ?(?:days?|hours)
+  | Q[1-4] | H[12] | (?:first|second|third|fourth|last|this)\ (?:quarter|half) | (?:week|CW|KW|W)\ ?\d{{1,2}}
+  | \d{{4}}-W\d{{2}} | \d{{4}}-\d{{2}}(?:-\d{{2}}(?:[T\ ]\d{{2}}:\d{{2}}\S*)?)? | \d{{1,2}}/\d{{1,2}}(?:/\d{{2,4}})?
+  | \d{{1,2}}\.\d{{1,2}}\.(?:\d{{2,4}})? | (?:in|of|since|during|for|year)\ (?:19|20)\d\d
+  | \d{{1,2}}:\d{{2}}(?::\d{{2}})?(?:\ ?[ap]m)? | \d{{1,2}}\ ?[ap]m | \d{{1,2}}\ o'clock
+  | (?:since|until|till|during)\ (?:the\ )?\w+(?:\ \w+)? | (?:before|after)\ (?:the\ )?\w+
+  | (?:recent|late)ly | a\ (?:while|moment)\ ago | the\ other\ day | earlier | soon
+    )(?![\w])""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_HEALTHY = (
+    r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
+    r"|serving|online|right|resolved|closed|acknowledged|over|yet)"
+)
+_FILTERING_NOT = re.compile(
+    rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
+    r"(?: [\w/%.-]+){1,3})",
+    re.IGNORECASE,
+)
+_NEXT_WORDS = re.compile(rf"(?: [^\s,;:?!]+){{0,{_MAX_WORDS_AFTER}}}")
+_LINK = re.compile(r"[\s,]*(?:(?:and|or|the|of|in|on|to|at|for)\b[\s,]*)*")
+
+
+def times_in(text: str) -> Iterator[TextSpan]:
+    """Yield what looks like a time."""
+    return (TextSpan(*match.span()) for match in _TIME.finditer(text))
+
+
+def filtering_negations_in(text: str) -> Iterator[TextSpan]:
+    """Yield negations that restrict a noun, as in "requests that did not time out"."""
+    return (TextSpan(*match.span("not")) for match in _FILTERING_NOT.finditer(text))
+
+
+def with_object(text: str, operator: TextSpan) -> TextSpan:
+    """Return an operator with the words after it, up to the end of its clause."""
+    match = _NEXT_WORDS.match(text, operator.end)
+    return TextSpan(operator.start, match.end() if match else operator.end)
+
+
+def overlaps(span: TextSpan, others: Iterable[TextSpan]) -> bool:
+    """Return whether a span shares a character with one of the others."""
+    return any(span.start < other.end and other.start < span.end for other in others)
+
+
+def joined(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
+    """Return spans in order, those with only linking words between them as one."""
+    result: list[TextSpan] = []
+    for span in sorted(spans):
+        if result and (
+            span.start <= result[-1].end or _LINK.fullmatch(text, result[-1].end, span.start)
+        ):
+            result[-1] = TextSpan(result[-1].start, max(span.end, result[-1].end))
+        else:
+            result.append(span)
+    return result

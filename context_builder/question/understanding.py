@@ -1,0 +1,259 @@
+"""Puts together what was found in a question: its window, its scope, its sides, and what was not used. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from context_builder.question.comparison import ComparedSides, find_comparison
+from context_builder.question.coverage import (
+    MAX_NOT_USED,
+    filtering_negations_in,
+    joined,
+    overlaps,
+    times_in,
+    with_object,
+)
+from context_builder.question.events import EventMention
+from context_builder.question.exclusions import Exclusions, find_exclusions
+from context_builder.question.intervals import clipped, floor_to_minute, hull, without
+from context_builder.question.material import Material
+from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
+from context_builder.question.names.deployment_names import DeploymentName
+from context_builder.question.operators import Operator, OperatorKind, baseline_after, find_operators
+from context_builder.question.request import Interval, NotUsed, Scope, Side, Window
+from context_builder.question.scopes import leaves_nothing, scope_of
+from context_builder.question.text import QuestionText
+from context_builder.question.times import Anchor
+from models import Tier
+
+DEFAULT_LENGTH = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the readers found in a question's text."""
+
+    names: Sequence[NameMention] = ()
+    unknown: Sequence[TextSpan] = ()
+    """Places of unknown names, which are told apart."""
+    events: Sequence[EventMention] = ()
+    fleet: Sequence[DeploymentName] = ()
+    given_window: Window | None = None
+    """The window that the caller gave; times in the text are then not used."""
+    given_scope: Scope | None = None
+    """The scope that the caller gave; other names in the text are then not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What a question asks about."""
+
+    window: Window
+    scope: Scope
+    sides: tuple[Side, ...]
+    not_used: tuple[NotUsed, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What of the text was used, and what was told as not used."""
+
+    used: list[TextSpan] = field(default_factory=list)
+    told: list[tuple[TextSpan, str]] = field(default_factory=list)
+
+    def tell(self, spans: Sequence[TextSpan], reason: str) -> None:
+        self.told.extend((span, reason) for span in spans)
+
+    def overrule(self, spans: Sequence[TextSpan], reason: str) -> None:
+        """Tell of parts that were used as not used."""
+        self.used = [span for span in self.used if span not in spans]
+        self.tell([span for span in dict.fromkeys(spans) if self.is_open(span)], reason)
+
+    def is_open(self, span: TextSpan) -> bool:
+        return not overlaps(span, (*self.used, *(told for told, _ in self.told)))
+
+
+def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Understanding:
+    """Return what a question asks about.
+
+    Raises:
+        QuestionError: It compares more than two things.
+    """
+    english = text.english
+    anchors = {e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in findings.events if e.interval}
+    material = Material(english, as_of, findings.names, anchors)
+    operators = tuple(find_operators(english))
+    ledger = _Ledger([span for span in findings.unknown])
+    for event in findings.events:
+        if event.interval is None:
+            ledger.tell([event.span], event.label)
+    exclusions = find_exclusions(material, operators)
+    compared = find_comparison(material, operators, exclusions.spans) or ComparedSides()
+    hidden = (*exclusions.spans, *(compared.spans if compared.times else ()))
+    reading = material.times(0, len(english), besides=hidden)
+    for span, reason in reading.refused:
+        ledger.tell([span], reason)
+    parts = _Parts(text, material, findings.fleet, exclusions, compared, ledger)
+    window, intervals = parts.window(reading.mentions)
+    sides = parts.sides(intervals)
+    if sides:
+        later = max(sides, key=lambda side: side.intervals[-1].end)
+        whole = hull(later.intervals)
+        window = Window(whole.start, whole.end, window.origin if len(sides) == 1 else f"“{later.label}”, the later side")
+    scope = parts.scope()
+    if findings.given_window is not None:
+        times = (*reading.mentions, *compared.times, *exclusions.times)
+        ledger.overrule([s for m in times for s in m.spans], "the window is given as an argument")
+        window, sides = findings.given_window, ()
+    if findings.given_scope is not None:
+        given = {name for label in findings.given_scope.labels for name in label.split()}
+        other = [name for name in findings.names if name in exclusions.names or not given.issuperset(name.names)]
+        ledger.overrule([s for m in other for s in m.spans], "the scope is given as an argument")
+        scope, sides = findings.given_scope, ()
+    _tell_the_rest(english, operators, exclusions, compared, ledger)
+    mentions = (*findings.names, *reading.mentions, *compared.times, *exclusions.times)
+    notes = (*(m.note for m in mentions if m.note), *_event_notes(text, findings.events, ledger))
+    return Understanding(window, scope, sides, tuple(_not_used(text, ledger)), tuple(dict.fromkeys(notes)))
+
+
+def _event_notes(text: QuestionText, events: Sequence[EventMention], ledger: _Ledger) -> Iterator[str]:
+    for event in events:
+        if event.interval is not None and overlaps(event.span, ledger.used):
+            yield f"“{text.as_asked(event.span)}” is {event.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Builds window, sides and scope, and enters in the ledger what each of them used."""
+
+    text: QuestionText
+    material: Material
+    fleet: Sequence[DeploymentName]
+    exclusions: Exclusions
+    compared: ComparedSides
+    ledger: _Ledger
+
+    def window(self, mentions: Sequence[TimeMention]) -> tuple[Window, tuple[Interval, ...]]:
+        """Return the window of the first time that has passed, and its intervals; by default the last 24 hours."""
+        chosen: tuple[Window, tuple[Interval, ...]] | None = None
+        as_of = self.material.as_of
+        for mention in mentions:
+            intervals = clipped(mention.intervals, as_of)
+            asked = self.text.as_asked(TextSpan(mention.spans[0].start, mention.spans[0].end))
+            if not intervals:
+                self.ledger.tell(mention.spans, "it is not before the moment asked about")
+            elif chosen is not None or self.compared.times:
+                self.ledger.tell(mention.spans, "a question has one window, or two that it compares")
+            else:
+                self.ledger.used += mention.spans
+                whole = hull(intervals)
+                chosen = Window(whole.start, whole.end, f"“{asked}” in the question"), intervals
+        if chosen is not None:
+            return chosen
+        end = floor_to_minute(as_of)
+        told = next((self.text.as_asked(span) for span, _ in self.ledger.told), None)
+        reason = f"“{told}” was not used" if told else "the question names no time"
+        default = Interval(end - DEFAULT_LENGTH, end)
+        return Window(default.start, default.end, f"the last 24 hours, since {reason}"), (default,)
+
+    def sides(self, intervals: tuple[Interval, ...]) -> tuple[Side, ...]:
+        """Return two sides if the question compares, one if its window has gaps."""
+        gaps = tuple(i for mention in self.exclusions.times for i in mention.intervals)
+        compared = self.compared
+        if compared.times or compared.names:
+            return self._two_sides(intervals, gaps)
+        left = without(intervals, clipped(gaps, self.material.as_of))
+        if gaps and left in ((), intervals):
+            reason = "nothing of the window is left" if not left else "it is outside the window"
+            self.ledger.tell([s for m in self.exclusions.times for s in m.spans], reason)
+            left = intervals
+        if len(left) == 1 and len(intervals) == 1:
+            # What remains is a plain window.
+            return () if left == intervals else (Side(self._label_of_rest(), left, self.scope()),)
+        return (Side(self._label_of_rest(), left, self.scope()),)
+
+    def _label_of_rest(self) -> str:
+        out = ", ".join(dict.fromkeys(mention.label for mention in self.exclusions.times))
+        return f"the window without {out}" if out else "the window"
+
+    def _two_sides(self, intervals: tuple[Interval, ...], gaps: Sequence[Interval]) -> tuple[Side, ...]:
+        compared, as_of = self.compared, self.material.as_of
+        when = [without(clipped(time.intervals, as_of), gaps) for time in compared.times] or [intervals] * 2
+        if not all(when):
+            self.ledger.tell(compared.spans, "one side is not before the moment asked about")
+            return ()
+        self.ledger.used += compared.spans
+        others = [name for name in self._included() if all(name not in side for side in compared.names)]
+        scopes = [scope_of([*others, *names], self.exclusions.names, self.fleet) for names in compared.names]
+        if compared.has_rest:
+            out = [*self.exclusions.names, *compared.names[0]]
+            scopes.append(scope_of(others, out, self.fleet))
+        labels = self._side_labels()
+        return tuple(
+            Side(label, part, scope) for label, part, scope in zip(labels, when, scopes or [self.scope()] * 2, strict=True)
+        )
+
+    def _side_labels(self) -> list[str]:
+        compared = self.compared
+        times = [time.label for time in compared.times]
+        names = [self._listed(side) for side in compared.names] + (["the rest"] if compared.has_rest else [])
+        if times and names:
+            return [f"{name} {time}" for name, time in zip(names, times, strict=True)]
+        return times or names
+
+    def _listed(self, names: Sequence[NameMention]) -> str:
+        return self.text.as_asked(TextSpan(names[0].spans[0].start, names[-1].spans[-1].end))
+
+    def scope(self) -> Scope:
+        """Return the scope of all names that are not left out."""
+        included = [] if self.compared.has_rest else self._included()
+        known = {NameKind.DEPLOYMENT: [d.public_id for d in self.fleet], NameKind.TIER: list(Tier)}
+        out: list[NameMention] = []
+        for name in self.exclusions.names:
+            useless = name.kind in (NameKind.INCIDENT, NameKind.REQUEST)
+            if useless or leaves_nothing(name.kind, included, self.exclusions.names, known.get(name.kind, ())):
+                reason = f"{name.kind}s cannot be left out" if useless else "nothing would be left"
+                self.ledger.tell(name.spans, reason)
+            else:
+                out.append(name)
+                self.ledger.used += name.spans
+        self.ledger.used += [span for name in included for span in name.spans]
+        return scope_of(included, out, self.fleet)
+
+    def _included(self) -> list[NameMention]:
+        return [name for name in self.material.names if name not in self.exclusions.names]
+
+
+def _tell_the_rest(
+    text: str, operators: Sequence[Operator], exclusions: Exclusions, compared: ComparedSides, ledger: _Ledger
+) -> None:
+    """Tell what the broad patterns find and nothing used."""
+    ledger.used += [*exclusions.spans]
+    for span in exclusions.without_object:
+        ledger.tell([with_object(text, span)], "only names, tiers and times that are known can be left out")
+    for operator in operators:
+        if operator.kind is OperatorKind.BOUNDS and ledger.is_open(operator.span):
+            ledger.tell([operator.span], "requests are not filtered by a figure")
+        is_comparison = operator.kind in (OperatorKind.COMPARES, OperatorKind.ANNOUNCES, OperatorKind.SPLITS)
+        if is_comparison and ledger.is_open(operator.span) and not baseline_after(text, operator.span.end):
+            ledger.tell([with_object(text, operator.span)], "two known names or two times can be compared")
+    ledger.tell([s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this")
+    ledger.tell([s for s in times_in(text) if ledger.is_open(s)], "it is no time that could be read")
+
+
+def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
+    """Yield what was told, neighbouring parts with the same reason together."""
+    reasons = dict.fromkeys(reason for _, reason in ledger.told)
+    found = [
+        (span, reason)
+        for reason in reasons
+        for span in joined(text.english, [span for span, why in ledger.told if why == reason])
+    ]
+    shown: list[TextSpan] = []
+    for span, reason in sorted(found):
+        if len(shown) < MAX_NOT_USED and not overlaps(span, shown):
+            shown.append(span)
+            yield NotUsed(text.as_asked(span), reason)
