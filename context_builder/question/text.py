@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from context_builder.question.language.translation import ENGLISH, translate
 from context_builder.question.mention import TextSpan
 
 
@@ -17,7 +19,7 @@ class QuestionText:
     """Compatibility forms folded (NFKC), white space single; names are as asked."""
     places: tuple[TextSpan, ...]
     """For each character of `english`, the part of `asked` that it stands for."""
-    language: str = "en"
+    language: str = ENGLISH
 
     def as_asked(self, span: TextSpan) -> str:
         """Return the words of `asked` that a part of `english` stands for."""
@@ -30,12 +32,26 @@ class QuestionText:
 def read_text(question: str) -> QuestionText:
     """Return the text that the readers of names and times read."""
     characters: list[str] = []
-    places: list[TextSpan] = []
-    for position, character in enumerate(question):
-        for folded in unicodedata.normalize("NFKC", character):
-            plain = " " if folded.isspace() else folded
+    folded: list[TextSpan] = []
+    for span in _clusters(question):
+        for character in unicodedata.normalize("NFKC", question[span.start : span.end]):
+            plain = " " if character.isspace() else character
             if plain == " " and (not characters or characters[-1] == " "):
                 continue
             characters.append(plain)
-            places.append(TextSpan(position, position + 1))
-    return QuestionText(question, "".join(characters), tuple(places))
+            folded.append(span)
+    translation = translate("".join(characters))
+    places = tuple(
+        TextSpan(folded[start].start, folded[end - 1].end if end > start else folded[start].start)
+        for start, end in translation.places
+    )
+    return QuestionText(question, translation.english, places, translation.language)
+
+
+def _clusters(text: str) -> Iterator[TextSpan]:
+    """Yield each character together with the marks that combine with it."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        if at == len(text) or not unicodedata.combining(unicodedata.normalize("NFKC", text[at])[0]):
+            yield TextSpan(start, at)
+            start = at

@@ -1,0 +1,1 @@
+"""Puts the words of time, exclusion, comparison, tier and topic of six languages into English. Pure."""

@@ -1,0 +1,86 @@
+"""Arranges atoms as English does: each rule turns a sequence of roles into one phrase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from context_builder.question.language.atom import Atom, Kind, Piece
+
+_CODES = {kind: chr(0xE000 + number) for number, kind in enumerate(Kind)}
+"""One character of the private use area per role, so that a rule is a regular expression over roles."""
+_TEMPLATE = re.compile(r"\{(\d)\}|([^{}]+)")
+
+Reading = Callable[..., str | None]
+"""Returns the English of a phrase from the texts of its groups; None if it is no such phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A sequence of roles, and what it becomes: a template of its groups, or a function of their texts."""
+
+    pattern: re.Pattern[str]
+    kind: Kind
+    becomes: str | Reading
+
+    def phrase(self, match: re.Match[str], atoms: list[Atom]) -> Atom | None:
+        """Return the phrase that the matched atoms become."""
+        found = atoms[match.start() : match.end()]
+        groups = [list(joined(atoms[first:last])) for first, last in match.regs[1:]]
+        if isinstance(self.becomes, str):
+            pieces = tuple(_filled(self.becomes, groups, found))
+        else:
+            text = self.becomes(*("".join(piece.text for piece in group) for group in groups))
+            pieces = (_whole(text, found),) if text else ()
+        return Atom(self.kind, pieces, found[0].is_spaced) if pieces else None
+
+
+def rule(pattern: str, kind: Kind, becomes: str | Reading, sets: Mapping[str, str]) -> Rule:
+    """Return a rule from a pattern of role names, which may also be names of `sets`, patterns themselves."""
+
+    def coded(text: str) -> str:
+        return re.sub(r"[a-z_]+", lambda m: coded(sets[m[0]]) if m[0] in sets else _CODES[Kind(m[0])], text)
+
+    return Rule(re.compile(coded(pattern).replace(" ", "")), kind, becomes)
+
+
+def arrange(atoms: list[Atom], rules: Iterable[Rule]) -> list[Atom]:
+    """Apply every rule once, in order; each takes time linear in the number of atoms."""
+    for each in rules:
+        arranged: list[Atom] = []
+        done = 0
+        for match in each.pattern.finditer("".join(_CODES[atom.kind] for atom in atoms)):
+            phrase = each.phrase(match, atoms)
+            if phrase:
+                arranged += [*atoms[done : match.start()], phrase]
+                done = match.end()
+        atoms = [*arranged, *atoms[done:]]
+    return atoms
+
+
+def joined(atoms: Iterable[Atom]) -> Iterator[Piece]:
+    """Yield the pieces of atoms in a row, with the spaces that English needs between them."""
+    before: Piece | None = None
+    for atom in atoms:
+        if before and (atom.is_spaced or _need_space(before, atom.pieces[0])):
+            yield Piece(" ", atom.start, atom.start)
+        yield from atom.pieces
+        before = atom.pieces[-1]
+
+
+def _need_space(before: Piece, after: Piece) -> bool:
+    left, right = before.text[-1], after.text[0]
+    if not (left.isalnum() and right.isalnum()):
+        return False
+    was_one_word = before.is_as_asked and after.is_as_asked and before.end == after.start
+    return not (was_one_word and left.isascii() == right.isascii())
+
+
+def _filled(template: str, groups: list[list[Piece]], found: list[Atom]) -> Iterator[Piece]:
+    for group, literal in _TEMPLATE.findall(template):
+        yield from groups[int(group) - 1] if group else [_whole(literal, found)]
+
+
+def _whole(text: str, atoms: list[Atom]) -> Piece:
+    return Piece(text, min(atom.start for atom in atoms), max(atom.end for atom in atoms))

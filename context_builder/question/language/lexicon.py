@@ -1,0 +1,120 @@
+"""The words of one language, each with its role and its English; found longest first."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+
+from context_builder.question.language.atom import Kind
+from context_builder.question.language.calendar_words import calendar_words, is_spaced
+
+LANGUAGES = ("de", "es", "fr", "pt", "ja", "zh")
+_FOLDER = Path(__file__).with_name("lexicons")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CHOICE = re.compile(r"\(([^()]*)\)")
+_NO_EVIDENCE = frozenset({Kind.NUMBER, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.UNIT_SHORT, Kind.ORDINAL})
+"""Roles whose words are too short or too common to tell a language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a phrase of a lexicon is."""
+
+    kind: Kind
+    english: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The phrases of one language by their folded spelling."""
+
+    language: str
+    is_spaced: bool
+    meanings: dict[str, Meaning]
+    """By spelling in lower case; without accents too where that is no other word."""
+    lengths: tuple[int, ...]
+    """Lengths of the phrases, longest first."""
+    vocabulary: frozenset[str]
+    """Single words by which the language is recognized, with their accents."""
+    plain_vocabulary: frozenset[str]
+    """The same without accents."""
+    variants: dict[int, str]
+    """Characters to read as others: traditional Chinese as simplified."""
+
+    def fold(self, text: str) -> str:
+        """Return a text of the same length in lower case, with each character in its usual variant."""
+        return "".join(map(_lower, text)).translate(self.variants)
+
+    def meaning(self, spelling: str) -> Meaning | None:
+        """Return what a folded phrase means; accents may be missing or wrong."""
+        found = self.meanings.get(spelling)
+        if found or not self.is_spaced or spelling.isascii():
+            return found
+        return self.meanings.get(without_accents(spelling))
+
+    def longest(self, folded: str, start: int, ends: Container[int]) -> tuple[int, Meaning] | None:
+        """Return the end and the meaning of the longest phrase at a position that ends at one of `ends`."""
+        for length in self.lengths:
+            end = start + length
+            if end in ends and (meaning := self.meaning(folded[start:end])):
+                return end, meaning
+        return None
+
+
+@lru_cache
+def lexicon(language: str) -> Lexicon:
+    """Load the lexicon of one of LANGUAGES. Blocks for some milliseconds the first time."""
+    written = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
+    variants = str.maketrans(*written.pop("variants", ("", "")))
+    spaced = is_spaced(language)
+    exact: dict[str, Meaning] = {}
+    for phrase, kind, english in (*calendar_words(language), *_entries(written)):
+        exact["".join(map(_lower, phrase)).translate(variants)] = Meaning(kind, english)
+    plain = {without_accents(phrase): meaning for phrase, meaning in exact.items()} if spaced else {}
+    evidence = (phrase for phrase, meaning in exact.items() if meaning.kind not in _NO_EVIDENCE)
+    vocabulary = frozenset(word for phrase in evidence for word in _WORD.findall(phrase))
+    return Lexicon(
+        language=language,
+        is_spaced=spaced,
+        meanings=plain | exact,
+        lengths=tuple(sorted({len(phrase) for phrase in exact}, reverse=True)),
+        vocabulary=vocabulary,
+        plain_vocabulary=frozenset(map(without_accents, vocabulary)),
+        variants=variants,
+    )
+
+
+@lru_cache
+def english_words() -> tuple[frozenset[str], frozenset[str]]:
+    """Return words that show a text to be English, and English words that show nothing."""
+    written = tomllib.loads((_FOLDER / "en.toml").read_text("utf-8"))
+    return frozenset(written["evidence"].split()), frozenset(written["shared"].split())
+
+
+def _entries(written: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, Kind, str]]:
+    for kind, table in written.items():
+        for english, patterns in table.items():
+            for pattern in patterns:
+                yield from ((phrase, Kind(kind), english) for phrase in _spellings(pattern))
+
+
+def _spellings(pattern: str) -> Iterator[str]:
+    """Yield the phrases of a pattern with choices: `letzte(n|r|)` is three."""
+    parts = [part.split("|") if at % 2 else [part] for at, part in enumerate(_CHOICE.split(pattern))]
+    yield from ("".join(chosen) for chosen in product(*parts))
+
+
+def without_accents(text: str) -> str:
+    """Return a text of the same length with Latin letters without accents."""
+    decomposed = (unicodedata.normalize("NFD", character)[0] for character in text)
+    return "".join(base if base.isascii() else asked for base, asked in zip(decomposed, text, strict=True))
+
+
+def _lower(character: str) -> str:
+    return "'" if character in "’‘ʼ" else character.lower()[0]

@@ -1,0 +1,152 @@
+"""Splits a question into atoms: phrases of a lexicon, numbers, dates, names and the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from context_builder.question.language.atom import Atom, Kind, Piece
+from context_builder.question.language.lexicon import Lexicon
+
+_JOINED = r"[-./:@+#]+"
+_SPACED_TOKEN = re.compile(rf"\w+(?:{_JOINED}\w+|(?<=\d),\d+)*'?")
+_ASCII_TOKEN = re.compile(rf"\w+(?:{_JOINED}\w+|(?<=\d),\d+)*", re.ASCII)
+"""Between characters written without spaces a name is of ASCII characters."""
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[tT]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[zZ]|[+-]\d{2}:?\d{2})?)?")
+_DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})")
+_YEAR_FIRST = re.compile(r"(\d{4})([./])(\d{1,2})\2(\d{1,2})")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_NUMBER = re.compile(r"\d{1,4}(?:[.,]\d{1,2})?")
+_RANGE = re.compile(r"(\d{1,2}(?:[hH:]\d{0,2})?)-(\d{1,2}(?:[hH:]\d{0,2})?)")
+_ORDINAL = re.compile(r"(\d{1,2})(?:er|[eè]?re|e|[eè]me|[oa])")
+_WITH_UNIT = re.compile(r"(\d{1,4})([^\W\d_]+)(\d{2})?")
+_YEARS = range(1970, 2100)
+_CENTURY = 2000
+_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
+_NUMERALS = re.compile(rf"[{''.join(_DIGITS)}]?十[{''.join(_DIGITS)}]?|[{''.join(_DIGITS)}]")
+_TEN = 10
+_COMPOUND = frozenset({Kind.WORD, Kind.NOT, Kind.TIER, Kind.TIER_NOUN, Kind.EVENT, Kind.WEEKDAY, Kind.PART})
+"""Roles of the parts of a compound word such as `Premium-Nutzer`; other joined words are names."""
+
+
+def atoms_of(text: str, lexicon: Lexicon) -> list[Atom]:
+    """Return the atoms of a folded text, in order, in time linear in its length."""
+    atoms: list[Atom] = []
+    for atom in _Reader(text, lexicon).atoms():
+        last = atoms[-1] if atoms else None
+        if last and last.kind is atom.kind is Kind.UNKNOWN and not (atom.is_spaced or atom.text.isascii()):
+            # A run of unknown characters is one word.
+            run = Piece(text[last.start : atom.end], last.start, atom.end, is_as_asked=True)
+            atoms[-1] = Atom(atom.kind, (run,), last.is_spaced)
+        else:
+            atoms.append(atom)
+    return atoms
+
+
+@dataclass(slots=True)
+class _Reader:
+    text: str
+    lexicon: Lexicon
+
+    def atoms(self) -> Iterator[Atom]:
+        folded = self.lexicon.fold(self.text)
+        token = _SPACED_TOKEN if self.lexicon.is_spaced else _ASCII_TOKEN
+        tokens = {match.start(): match.end() for match in token.finditer(folded)}
+        inside = {at for start, end in tokens.items() for at in range(start + 1, end)}
+        ends = set(tokens.values()) | {end - 1 for end in tokens.values() if folded[end - 1] == "'"}
+        if not self.lexicon.is_spaced:
+            ends = set(range(1, len(folded) + 1)) - inside
+        at = 0
+        while at < len(folded):
+            spaced = folded[at] == " "
+            at += spaced
+            if at >= len(folded):
+                break
+            for kind, english, start, end in self._read(folded, at, tokens, ends):
+                piece = Piece(english, start, end, english == self.text[start:end])
+                yield Atom(kind, (piece,), spaced and start == at)
+                at_next = end
+            at = at_next
+
+    def _read(
+        self, folded: str, at: int, tokens: dict[int, int], ends: set[int]
+    ) -> Iterator[tuple[Kind, str, int, int]]:
+        """Yield the kind, English, start and end of the atoms from a position on: one, or those of a token."""
+        found = self.lexicon.longest(folded, at, ends)
+        if found:
+            yield found[1].kind, found[1].english, at, found[0]
+        elif at in tokens:
+            end = tokens[at] - (folded[tokens[at] - 1] == "'")
+            yield from self._token(folded, at, end)
+        elif not self.lexicon.is_spaced and (numeral := _NUMERALS.match(folded, at)):
+            yield Kind.NUMBER, _numeral(numeral.group()), at, numeral.end()
+        else:
+            kind = {".": Kind.DOT, "-": Kind.DASH, "–": Kind.DASH, "~": Kind.DASH, "〜": Kind.DASH}.get(
+                folded[at]
+            )
+            other = Kind.UNKNOWN if folded[at].isalnum() else Kind.PUNCTUATION
+            yield kind or other, self.text[at], at, at + 1
+
+    def _token(self, folded: str, start: int, end: int) -> Iterator[tuple[Kind, str, int, int]]:
+        token, asked = folded[start:end], self.text[start:end]
+        parts = _RANGE.fullmatch(token) or _WITH_UNIT.fullmatch(token)
+        if iso := _date(token, day_first=self.lexicon.is_spaced):
+            yield Kind.DAY, asked if _ISO.fullmatch(token) else iso, start, end
+        elif _CLOCK.fullmatch(token):
+            yield Kind.CLOCK, asked, start, end
+        elif _NUMBER.fullmatch(token):
+            is_year = token.isdecimal() and int(token) in _YEARS
+            yield Kind.YEAR_NUMBER if is_year else Kind.NUMBER, asked, start, end
+        elif (ordinal := _ORDINAL.fullmatch(token)) and self.lexicon.is_spaced:
+            yield Kind.NUMBER, ordinal[1], start, end
+        elif parts and parts.re is _RANGE:
+            yield from self._token(folded, start, start + parts.end(1))
+            yield Kind.DASH, "-", start + parts.end(1), start + parts.end(1) + 1
+            yield from self._token(folded, start + parts.start(2), end)
+        elif parts and (meaning := self.lexicon.meaning(parts[2])):
+            yield Kind.NUMBER, parts[1], start, start + parts.end(1)
+            yield meaning.kind, meaning.english, start + parts.start(2), start + parts.end(2)
+            if parts[3]:
+                yield Kind.NUMBER, parts[3], start + parts.start(3), end
+        else:
+            yield from self._compound(folded, start, end)
+
+    def _compound(self, folded: str, start: int, end: int) -> Iterator[tuple[Kind, str, int, int]]:
+        """Yield the parts of a word joined by hyphens or slashes that are all known, else one name."""
+        pieces = list(re.finditer(r"[^-/]+|[-/]", folded[start:end]))
+        meanings = [self.lexicon.meaning(piece.group()) for piece in pieces]
+        if len(pieces) > 1 and all(known and known.kind in _COMPOUND for known in meanings[::2]):
+            for piece, known in zip(pieces, meanings, strict=True):
+                joiner = Kind.DASH if piece.group() == "-" else Kind.PUNCTUATION
+                kind, english = (known.kind, known.english) if known else (joiner, piece.group())
+                yield kind, english, start + piece.start(), start + piece.end()
+        else:
+            asked = self.text[start:end]
+            is_name = asked.isascii() and not (self.lexicon.is_spaced and asked.isalpha())
+            yield Kind.NAME if is_name else Kind.UNKNOWN, asked, start, end
+
+
+def _date(token: str, *, day_first: bool) -> str | None:
+    """Return a date in ISO form; the order of day and month is that of the language."""
+    if _ISO.fullmatch(token):
+        return token
+    try:
+        if match := _DAY_FIRST.fullmatch(token) if day_first else None:
+            year = int(match[4]) + (_CENTURY if len(match[4]) < len("2000") else 0)
+            return date(year, int(match[3]), int(match[1])).isoformat()
+        if match := _YEAR_FIRST.fullmatch(token):
+            return date(int(match[1]), int(match[3]), int(match[4])).isoformat()
+    except ValueError:
+        pass  # not a date, but a version or another number
+    return None
+
+
+def _numeral(written: str) -> str:
+    """Return a number up to 99 in digits: `二十四` is 24."""
+    if "十" not in written:
+        return str(_DIGITS[written])
+    tens, ones = written.split("十")
+    return str(_TEN * _DIGITS.get(tens, 1) + _DIGITS.get(ones, 0))
