@@ -24,6 +24,7 @@ from context_builder.telemetry.rollups import (
     rollup_scope,
     scored_by,
 )
+from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
 from models.database import ReadSession
 from models.histogram import Histogram
@@ -94,7 +95,6 @@ async def user_breakdown(
 ) -> Breakdown:
     """Load requests or dollars by user."""
     side = case((in_window(UserSpend, spans.after), 1), else_=0)
-    scope = request.scope
     rows = await session.execute(
         select(
             User.public_id, User.tier, side, func.sum(UserSpend.requests),
@@ -103,7 +103,7 @@ async def user_breakdown(
         .join(User, User.id == UserSpend.user_id)
         .where(
             or_(in_window(UserSpend, spans.after), in_window(UserSpend, spans.before)),
-            *([UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []),
+            of_users(request.scope, UserSpend.user_id),
             *tier_conditions(request),
         )
         .group_by(User.public_id, User.tier, side)

@@ -18,6 +18,7 @@ from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.timeline import HOUR
 from context_builder.question.request import ContextRequest, Window
 from context_builder.telemetry.newest_requests import newest_of_ranges, one_condition_per_value
+from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, RequestStatus, User
 from models.database import ReadSession
 
@@ -63,7 +64,7 @@ async def user_volume_breakdown(
 async def _sample(session: ReadSession, request: ContextRequest, span: Window) -> UserSample:
     newest = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
     rows = await session.execute(
-        select(User, newest.c.status, newest.c.created_at)
+        select(User, newest.c.status, newest.c.created_at, of_users(request.scope, newest.c.user_id))
         .join(User, User.id == newest.c.user_id)
         .order_by(newest.c.created_at.desc(), newest.c.id.desc())
         .limit(MAX_REQUESTS)
@@ -72,7 +73,10 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
     tiers = request.scope.tiers
     requests: Counter[str] = Counter()
     failed: Counter[str] = Counter()
-    for user, status, created_at in found:
+    for user, status, created_at, in_scope in found:
+        # Only here, so that one busy user left out does not make the sample read the whole log.
+        if not in_scope:
+            continue
         if tiers and (user.tier not in tiers or user.updated_at > created_at):
             continue
         requests[user.public_id] += 1

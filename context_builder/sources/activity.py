@@ -23,6 +23,7 @@ from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
 from context_builder.telemetry.rollups import BASELINE, baseline_window
+from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -56,7 +57,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts: list[Fact] = []
     gaps: list[str] = []
     async with stores.snapshot.session() as session:
-        statement = select(User).where(User.id.in_(ids), User.created_at <= request.as_of)
+        statement = select(User).where(
+            User.id.in_(ids), of_users(request.scope, User.id), User.created_at <= request.as_of
+        )
         users = sorted(await session.scalars(statement), key=lambda user: user.public_id)
         for user in users:
             actions = await _load_actions(session, request, user)

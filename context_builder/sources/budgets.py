@@ -23,7 +23,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    true,
     type_coerce,
 )  # fmt: skip
 
@@ -31,6 +30,7 @@ from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.rollups import in_window
+from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
 from models import User, UserSpend
 from models.tables.schema import Money
@@ -97,11 +97,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 def _usage(request: ContextRequest, today: Window) -> Subquery:
     """Select budget and spending, in nano-dollars, of users in scope whose budget at `as_of` is known."""
-    scope = request.scope
-    only_users = UserSpend.user_id.in_(scope.user_ids) if scope.user_ids and not scope.tiers else true()
     spent = (
         select(UserSpend.user_id, func.sum(type_coerce(UserSpend.cost_usd, BigInteger)).label("nano"))
-        .where(in_window(UserSpend, today), only_users)
+        .where(in_window(UserSpend, today), of_users(request.scope, UserSpend.user_id))
         .group_by(UserSpend.user_id)
         .subquery()
     )
@@ -125,19 +123,18 @@ def _usage(request: ContextRequest, today: Window) -> Subquery:
 
 
 def _in_scope(request: ContextRequest) -> ColumnElement[bool]:
-    """Return the condition for the named users and the users of the named tiers."""
+    """Return the condition for the named users and the users of the named tiers, without those left out."""
     scope = request.scope
-    if not scope.user_ids and not scope.tiers:
-        return true()
-    return or_(User.id.in_(scope.user_ids), User.tier.in_(scope.tiers))
+    in_scope = of_users(scope, User.id)
+    if not scope.tiers:
+        return in_scope
+    return and_(in_scope, or_(User.id.in_(scope.user_ids), User.tier.in_(scope.tiers)))
 
 
 def _changed_later(request: ContextRequest) -> Select[int]:
     """Count users who may be in scope but whose tier or budget changed after `as_of`."""
     changed = select(func.count()).where(User.created_at <= request.as_of, User.updated_at > request.as_of)
-    if request.scope.user_ids and not request.scope.tiers:
-        return changed.where(User.id.in_(request.scope.user_ids))
-    return changed
+    return changed.where(of_users(request.scope, User.id))
 
 
 def _totals(usage: Subquery, today: Window) -> Select[int, Decimal, int, int, int]:

@@ -17,6 +17,7 @@ from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
 from context_builder.telemetry.rollups import in_window, rollup_scope
+from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
 from context_builder.text.sanitize import quote
 from models import Deployment, Request, RequestRollup, User
@@ -100,17 +101,25 @@ async def _load_slow(session: ReadSession, request: ContextRequest) -> Sequence[
             )
         ).all()
     rollups = await rollup_scope(session, request)
-    found = await session.scalars(
-        select(RequestRollup.slowest_request_id)
+    slowest = (
+        select(RequestRollup.slowest_request_id, RequestRollup.slowest_ms)
         .where(
             in_window(RequestRollup, request.window),
             rollups.condition,
             RequestRollup.slowest_request_id.is_not(None),
         )
         .order_by(RequestRollup.slowest_ms.desc(), RequestRollup.slowest_request_id)
+        .limit(MAX_OF_USERS if request.scope.excluded_user_ids else MAX_SLOW)
+        .subquery()
+    )
+    found = await session.scalars(
+        select(Request.id)
+        .join(slowest, slowest.c.slowest_request_id == Request.id)
+        .where(of_users(request.scope, Request.user_id))
+        .order_by(slowest.c.slowest_ms.desc(), Request.id)
         .limit(MAX_SLOW)
     )
-    return [number for number in found if number is not None]
+    return found.all()
 
 
 async def _load_examples(session: ReadSession, ids: Collection[int]) -> dict[int, ExampleRequest]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, s
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest
+from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, User
 from models.database import ReadSession
 
@@ -28,15 +29,17 @@ def newest_failed(request: ContextRequest, most: int) -> Subquery:
         who.append(Request.user_id.in_(scope.user_ids))
     if scope.tiers:
         who.append(tier_at_request().in_(scope.tiers))
+    wanted = and_(or_(*who) if who else true(), of_users(scope, Request.user_id))
     failed = [Request.status == status for status in FAILED_STATUSES]
     ranges = product(failed, one_condition_per_value(Request.deployment_id, scope.deployment_ids))
-    return _newest([and_(*one, or_(*who) if who else true()) for one in ranges], request, most)
+    return _newest([and_(*one, wanted) for one in ranges], request, most)
 
 
 def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnElement[bool]) -> Subquery:
     """Select the newest requests of the users and deployments in scope, at most `most` per index range."""
     scope = request.scope
-    every = and_(true(), *conditions, *has_one_of(Request.deployment_id, scope.deployment_ids))
+    of_deployment = has_one_of(Request.deployment_id, scope.deployment_ids)
+    every = and_(of_users(scope, Request.user_id), *conditions, *of_deployment)
     return _newest(
         [and_(one, every) for one in one_condition_per_value(Request.user_id, scope.user_ids)], request, most
     )

@@ -9,13 +9,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 
-from context_builder.question.request import ContextRequest, Window
+from context_builder.question.request import ContextRequest, Scope, Window
+from context_builder.text.formatting import format_list
 from models import QualityRollup, RequestRollup, Resolution, User, UserSpend
 from models.database import ReadSession
 from models.histogram import Histogram
 
 BASELINE = timedelta(days=7)
 """Length of the baseline right before a window; a week contains every weekday and hour."""
+MAX_EXCLUDED = 100
+MAX_EXCLUDED_SHOWN = 5
 
 
 def baseline_window(window: Window) -> Window:
@@ -70,11 +73,13 @@ async def rollup_scope(
 ) -> RollupScope:
     """Return the condition for the deployments and tiers in scope.
 
-    Rollups have no users: a user in scope is represented by their tier at `as_of`.
+    Rollups have no users: a user in scope is represented by their tier at `as_of`, and a user left out is
+    counted, which is a gap.
     """
     scope = request.scope
+    excluded = await _excluded_users(session, scope)
     if not scope.user_ids:
-        return RollupScope(traffic_condition(table, scope.deployment_ids, scope.tiers))
+        return RollupScope(traffic_condition(table, scope.deployment_ids, scope.tiers), excluded)
     rows = await session.execute(
         select(User.public_id, User.tier, User.updated_at).where(User.id.in_(scope.user_ids))
     )
@@ -85,7 +90,18 @@ async def rollup_scope(
     if changed:
         gaps.append(f"the tier at this moment of {', '.join(changed)}, whose tier or budget changed later")
     condition = and_(traffic_condition(table, scope.deployment_ids, ()), table.tier.in_(tiers))
-    return RollupScope(condition, tuple(gaps))
+    return RollupScope(condition, (*gaps, *excluded))
+
+
+async def _excluded_users(session: ReadSession, scope: Scope) -> tuple[str, ...]:
+    """Return the gap that rollups have with users left out."""
+    if not scope.excluded_user_ids:
+        return ()
+    names = await session.scalars(
+        select(User.public_id).where(User.id.in_(scope.excluded_user_ids)).limit(MAX_EXCLUDED)
+    )
+    listed = format_list(sorted(names), MAX_EXCLUDED_SHOWN)
+    return (f"figures without {listed}; those here include their requests, as rollups have no users",)
 
 
 def traffic_condition(

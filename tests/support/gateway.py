@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from context_builder.exploration.exploration import Exploration
-from context_builder.question.request import ContextRequest, Scope, Topic, Window
+from context_builder.question.request import ContextRequest, Interval, Scope, Side, Topic, Window
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
@@ -37,6 +37,7 @@ def asking(
     until: datetime | None = None,
     question: str = "What is wrong?",
     live: bool = False,
+    sides: tuple[Side, ...] = (),
     **scope: tuple[Any, ...],
 ) -> ContextRequest:
     """A resolved question, by default about the day before `as_of`; `scope` holds the fields of Scope."""
@@ -49,7 +50,13 @@ def asking(
         token_budget=100_000,
         scope=Scope(**scope),
         topics=frozenset(Topic),
+        sides=sides,
     )
+
+
+def side(label: str, *ends: datetime, **scope: tuple[Any, ...]) -> Side:
+    """A side of a question from the start to the end of each interval."""
+    return Side(label, tuple(Interval(*ends[n : n + 2]) for n in range(0, len(ends), 2)), Scope(**scope))
 
 
 class Gateway:

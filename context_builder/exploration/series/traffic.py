@@ -16,6 +16,7 @@ from context_builder.exploration.series.signal import Floats
 from context_builder.exploration.series.timeline import FINE_SLOT, Timeline
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.rollups import concatenated_histograms, in_window, rollup_scope
+from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
 from models.database import ReadSession
 from models.histogram import log_moments
@@ -83,16 +84,14 @@ async def read_traffic(session: ReadSession, request: ContextRequest, timeline: 
 
 async def read_users(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells | None:
     """Load the cells of the busiest users; None with deployments in scope, which user totals lack."""
-    scope = request.scope
-    if scope.deployment_ids:
+    if request.scope.deployment_ids:
         return None
-    of_scope = [UserSpend.user_id.in_(scope.user_ids)] if scope.user_ids and not scope.tiers else []
     busiest = (
         select(UserSpend.user_id)
         .join(User, User.id == UserSpend.user_id)
         .where(
             in_window(UserSpend, request.window),
-            *of_scope,
+            of_users(request.scope, UserSpend.user_id),
             *tier_conditions(request),
         )
         .group_by(UserSpend.user_id)
