@@ -58,6 +58,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     )
     try:
         await database.require_revision(await asyncio.to_thread(head_revision))
+        await database.require_writable()
         yield database
     finally:
         await database.close()

@@ -10,25 +10,26 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
+from models.postgresql_url import SECRETS, connect, parse_postgresql_url
+from models.sqlite_file import BUSY_TIMEOUT_S, open_to_read, parse_sqlite_url
 
-BUSY_TIMEOUT_S = 10
-"""Seconds that a SQLite writer waits for another writing process."""
-
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-}
+_HINT = "; set ARCPOINT_READ_ONLY=true if it is only to be read"
+_MAY_WRITE = (
+    "SELECT current_setting('transaction_read_only') = 'off' AND has_table_privilege('questions', 'INSERT')"
+)
 
 
 class ReadSession(AsyncSession):
@@ -45,22 +46,16 @@ def parse_url(url: str) -> URL:
     Raises:
         DatabaseError: The URL is malformed or not supported; the message says what is accepted.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: the port is not a number
-        shown = re.sub(":.*@", ":***@", url)
-        raise DatabaseError(
-            f"not a database URL: {shown!r}; expected sqlite:///path/to/file.db or "
-            "postgresql://user:password@host/name"
-        ) from None
-    driver = _DRIVERS.get(parsed.get_backend_name())
-    if driver is None:
-        raise DatabaseError(
-            f"database {parsed.get_backend_name()!r} is not supported; use sqlite:///... or postgresql://..."
-        )
-    if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
-        raise DatabaseError("SQLite needs a file, for example sqlite:///arcpoint.db")
-    return parsed.set(drivername=driver)
+    if parsed := parse_postgresql_url(url) or parse_sqlite_url(url):
+        return parsed
+    scheme, separator, _ = url.partition("://")
+    if separator and re.fullmatch(r"[\w+.-]{1,40}", scheme) and not scheme.startswith("postgres"):
+        raise DatabaseError(f"database {scheme!r} is not supported; use sqlite:///... or postgresql://...")
+    shown = re.sub(r"(?s):.*@|(?i:password\s*=).*", ":***@", url)
+    raise DatabaseError(
+        f"not a database URL: {shown!r}; expected sqlite:///path/to/file.db or "
+        "postgresql://user:password@host/name, with @ in a password written %40"
+    )
 
 
 class Database:
@@ -80,38 +75,66 @@ class Database:
 
     @property
     def shown_url(self) -> str:
-        """Return the URL without its password, for messages."""
-        return self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+        """Return the URL without its secrets, for messages."""
+        shown = self.url.difference_update_query(SECRETS).render_as_string(hide_password=True)
+        return shown if self.is_sqlite else unquote_plus(shown)
+
+    @property
+    def path(self) -> Path:
+        """Return the file of a SQLite database."""
+        return Path(self.url.database or "")
 
     def _engine(self, *, read_only: bool, connections: int) -> AsyncEngine:
         pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30}
-        if self.is_sqlite:
+        if not self.is_sqlite:
+            return create_async_engine(
+                "postgresql+asyncpg://",
+                # Only REPEATABLE READ can import an exported snapshot.
+                isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+                execution_options={"postgresql_readonly": read_only},
+                connect_args={
+                    "async_creator_fn": partial(connect, self.url),
+                    # A statement without a name leaves nothing behind that a pooler could hand to another.
+                    "prepared_statement_cache_size": 0,
+                    "prepared_statement_name_func": lambda: "",
+                },
+                pool_pre_ping=True,
+                **pool,
+            )
+        if self.read_only:
+            # Whether a file can be written beside is another question whenever it is opened.
+            engine = create_async_engine(
+                self.url, async_creator=partial(open_to_read, self.path), poolclass=NullPool
+            )
+        else:
             engine = create_async_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
-            _use_explicit_transactions(engine, read_only=read_only)
-            return engine
-        return create_async_engine(
-            self.url,
-            # Only REPEATABLE READ can import an exported snapshot.
-            isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-            execution_options={"postgresql_readonly": read_only},
-            connect_args={"timeout": 10},
-            pool_pre_ping=True,
-            **pool,
-        )
+        _use_explicit_transactions(engine, read_only=read_only)
+        return engine
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
         """Open a transaction: committed at the end of the block, rolled back if the block raises.
 
         Raises:
-            DatabaseReadOnly: The database is open read-only.
+            DatabaseReadOnly: The database is open read-only, or refuses writes.
         """
+        with self.writing():
+            async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise DatabaseReadOnly if the database must not, or cannot, be written in a block that writes."""
         if self.read_only:
             raise DatabaseReadOnly(
                 f"{self.shown_url} is open read-only (ARCPOINT_READ_ONLY); nothing was changed"
             )
-        async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            yield
+        except DBAPIError as error:
+            if _is_read_only(error.orig):
+                raise self._failure(error) from error
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -125,7 +148,7 @@ class Database:
             return
 
         def truncate() -> None:
-            with closing(sqlite3.connect(self.url.database or "", timeout=BUSY_TIMEOUT_S)) as connection:
+            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
         await asyncio.to_thread(truncate)
@@ -135,29 +158,28 @@ class Database:
 
         Raises:
             DatabaseUnreachable: The database does not answer.
+            DatabaseReadOnly: It cannot be read without ARCPOINT_READ_ONLY.
         """
-        if self.is_sqlite and not await asyncio.to_thread(Path(self.url.database or "").exists):
+        if self.is_sqlite and not await asyncio.to_thread(self.path.exists):
             # Connecting would create an empty file, which then looks like a database.
             return None
-        try:
-            async with self.read_engine.connect() as connection:
-                rows = await connection.execute(text("SELECT version_num FROM alembic_version"))
-                return rows.scalar()
-        except DBAPIError as error:
-            if _is_missing_table(error):
-                return None
-            raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
-        except (OSError, TimeoutError, PoolTimeout, NoSuchModuleError) as error:
-            raise DatabaseUnreachable(self._unreachable(error)) from error
+        with self.connecting():
+            try:
+                async with self.read_engine.connect() as connection:
+                    rows = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                    return rows.scalar()
+            except DBAPIError as error:
+                if _is_missing_table(error):
+                    return None
+                raise
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
         """Raise DatabaseUnreachable for any database error in a block that only connects."""
         try:
             yield
-        except (DBAPIError, OSError, TimeoutError, PoolTimeout) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else None
-            raise DatabaseUnreachable(self._unreachable(cause or error)) from error
+        except (DBAPIError, OSError, TimeoutError, PoolTimeout, ValueError) as error:
+            raise self._failure(error) from error
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -167,7 +189,7 @@ class Database:
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            raise DatabaseUnreachable(self._unreachable(error.orig or error)) from error
+            raise self._failure(error) from error
 
     async def require_revision(self, expected: str) -> None:
         """Check that the schema is at `expected`.
@@ -183,9 +205,28 @@ class Database:
                 f"{self.shown_url} {found}, this version needs {expected}; run `arcpoint db upgrade`"
             )
 
-    def _unreachable(self, error: BaseException) -> str:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"cannot use the database {self.shown_url}: {reason}"
+    async def require_writable(self) -> None:
+        """Check, before anything is paid for, that PostgreSQL lets this user write; SQLite says so itself.
+
+        Raises:
+            DatabaseReadOnly: It does not, and ARCPOINT_READ_ONLY is not set.
+        """
+        if self.read_only or self.is_sqlite:
+            return
+        with self.connecting():
+            async with self.write_engine.connect() as connection:
+                allowed = await connection.scalar(text(_MAY_WRITE))
+        if not allowed:
+            raise DatabaseReadOnly(f"{self.shown_url} cannot be written by this user{_HINT}")
+
+    def _failure(self, error: Exception) -> DatabaseError:
+        """Return an error of the driver as one of ours, in one line."""
+        cause = (isinstance(error, DBAPIError) and error.orig) or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        line = f"cannot use the database {self.shown_url}: {reason}"
+        if not self.read_only and _is_read_only(cause):
+            return DatabaseReadOnly(line + _HINT)
+        return DatabaseUnreachable(line)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -195,6 +236,14 @@ class Database:
 
 def _is_missing_table(error: DBAPIError) -> bool:
     return "no such table" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "42P01"
+
+
+def _is_read_only(cause: object) -> bool:
+    """Return True for an error of a database that cannot be written, or not by this user."""
+    name = str(getattr(cause, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")) or (
+        getattr(cause, "sqlstate", None) in ("25006", "42501")
+    )
 
 
 def _use_explicit_transactions(engine: AsyncEngine, *, read_only: bool) -> None:

@@ -39,16 +39,18 @@ async def upgrade(database: Database) -> None:
 
     Raises:
         DatabaseUnreachable: The database does not answer, or its folder cannot be created.
+        DatabaseReadOnly: The database is open read-only, or refuses writes.
     """
 
     def run(connection: Connection) -> None:
         command.upgrade(_config(connection), "head")
 
-    if database.is_sqlite and database.url.database:
-        await asyncio.to_thread(_make_folder, Path(database.url.database).parent)
     try:
-        async with database.write_engine.begin() as connection:
-            await connection.run_sync(run)
+        with database.writing():
+            if database.is_sqlite:
+                await asyncio.to_thread(_make_folder, database.path.parent)
+            async with database.write_engine.begin() as connection:
+                await connection.run_sync(run)
     except (DBAPIError, OSError) as error:
         if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement is not None:
             raise

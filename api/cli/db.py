@@ -103,7 +103,7 @@ def status(*, as_json: AsJson = False) -> None:
 
 
 async def _upgrade(settings: Settings) -> None:
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, read_only=settings.read_only)
     try:
         before = await database.revision()
         await migrate(database)
@@ -121,7 +121,7 @@ async def _seed(settings: Settings, number: int, anchor: datetime) -> DemoDataSu
 
 
 async def _status(settings: Settings) -> dict[str, Any]:
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, read_only=settings.read_only)
     try:
         head = await asyncio.to_thread(head_revision)
         revision = await database.revision()
