@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from context_builder.question.intervals import hull, length_of
@@ -147,19 +147,19 @@ def _same_clock(left: TimeMention, right: TimeMention) -> tuple[TimeMention, ...
 
 def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) -> ComparedSides | None:
     """Return equal lengths on either side of what follows "before and after"."""
-    end = split.span.end
-    mention = next(iter(material.times(end, len(material.text), besides=besides).mentions), None)
-    if mention is None or not material.is_gap(end, mention.spans[0].start):
+    place, length = split.span.end + 1, len(material.text)
+    sides = [
+        next(iter(material.times(place, length, besides=besides, after=word).mentions), None)
+        for word in ("before", "after")
+    ]
+    before, after = sides
+    if before is None or after is None or not material.is_gap(place, max(place, after.spans[0].start)):
         return None
-    event = hull(mention.intervals)
-    length = max(min(MAX_LENGTH_AROUND, material.as_of - event.end), _MINUTE)
-    before = Interval(event.start - length, event.start)
-    after = Interval(event.end, event.end + length)
-    sides = tuple(
-        TimeMention(spans=mention.spans, intervals=(interval,), label=f"{word} {mention.label}", note=mention.note)
-        for word, interval in (("before", before), ("after", after))
-    )
-    return ComparedSides(times=sides, spans=(split.span, *mention.spans))
+    end, start = hull(before.intervals).end, hull(after.intervals).start
+    reach = max(min(MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
+    intervals = Interval(end - reach, end), Interval(start, start + reach)
+    times = tuple(replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True))
+    return ComparedSides(times=times, spans=(split.span, *after.spans))
 
 
 def _check_two(

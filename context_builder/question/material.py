@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from context_builder.question.mention import NameMention, TextSpan
-from context_builder.question.times import MASK, Anchor, TimeReading, read_times
+from context_builder.question.times.lexer import MASK, Anchor
+from context_builder.question.times.reading import TimeReading, read_times
 
 _FILLER = (
     r"(?:the|a|an|our|my|all|any|every|each|those|these|that|of|in|on|at|by|for|from|to|with|using|via|about|it|was|is"
@@ -29,13 +30,20 @@ class Material:
     anchors: Mapping[TextSpan, Anchor] | None = None
     """Events that times refer to."""
 
-    def times(self, start: int, end: int, *, besides: Iterable[TextSpan] = ()) -> TimeReading:
-        """Read the times between two places of the text, besides some parts of it."""
+    def times(
+        self, start: int, end: int, *, besides: Iterable[TextSpan] = (), after: str = ""
+    ) -> TimeReading:
+        """Read the times between two places of the text, besides some parts of it.
+
+        `after` is a word to read them after, such as `since`, in place of what stands there.
+        """
         anchors = self.anchors or {}
         masked = [MASK * start, self.text[start:end], MASK * (len(self.text) - end)]
         text = "".join(masked)
         for span in (*besides, *(s for name in self.names for s in name.spans), *anchors):
             text = f"{text[: span.start]}{MASK * (span.end - span.start)}{text[span.end :]}"
+        if after:
+            text = f"{text[: start - len(after) - 1]}{after} {text[start:]}"
         here = {span: anchor for span, anchor in anchors.items() if start <= span.start and span.end <= end}
         return read_times(text, self.as_of, here)
 

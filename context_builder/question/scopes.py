@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from context_builder.question.mention import NameKind, NameMention
-from context_builder.question.names.deployment_names import DeploymentName
+from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.request import Scope
 from models import Tier
 
@@ -48,9 +48,9 @@ def scope_of(
 def leaves_nothing(
     kind: NameKind, included: Sequence[NameMention], excluded: Sequence[NameMention], known: Iterable[str]
 ) -> bool:
-    """Return whether the names excluded are all that is included, or all there is."""
-    out = _names(kind, excluded)
-    return bool(out) and not [name for name in (_names(kind, included) or known) if name not in out]
+    """Return whether the names excluded are all that is included, or all that is `known`; empty: too many."""
+    candidates = _names(kind, included) or list(known)
+    return bool(candidates) and set(candidates) <= set(_names(kind, excluded))
 
 
 def _remaining(

@@ -20,12 +20,12 @@ from context_builder.question.exclusions import Exclusions, find_exclusions
 from context_builder.question.intervals import clipped, floor_to_minute, hull, without
 from context_builder.question.material import Material
 from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
-from context_builder.question.names.deployment_names import DeploymentName
+from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.operators import Operator, OperatorKind, baseline_after, find_operators
 from context_builder.question.request import Interval, NotUsed, Scope, Side, Window
 from context_builder.question.scopes import leaves_nothing, scope_of
 from context_builder.question.text import QuestionText
-from context_builder.question.times import Anchor
+from context_builder.question.times.lexer import Anchor
 from models import Tier
 
 DEFAULT_LENGTH = timedelta(hours=24)

@@ -8,7 +8,7 @@ import pytest
 
 from context_builder.question.events import EventMention
 from context_builder.question.mention import NameKind, NameMention, TextSpan
-from context_builder.question.names.deployment_names import DeploymentName
+from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.request import Interval, QuestionError, Scope, Window
 from context_builder.question.text import read_text
 from context_builder.question.understanding import Findings, Understanding, understand
