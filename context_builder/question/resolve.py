@@ -27,7 +27,7 @@ from context_builder.question.request import (
     Window,
 )
 from context_builder.question.text_scope import scope_in_text
-from context_builder.question.time_phrases import find_window
+from context_builder.question.times.window import find_window
 from context_builder.question.topics import topics_of
 from models import Deployment, Incident, User
 from models.database import ReadSession
