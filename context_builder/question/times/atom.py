@@ -14,6 +14,8 @@ from context_builder.question.times.zones import Zone
 When = Callable[[Frame], tuple[Interval, ...]]
 """Intervals in order; a point in time starts and ends at once."""
 
+NOWHERE = TextSpan(0, 0)
+"""Place of an atom that is still being made."""
 FIXED = timedelta.max
 """Cycle of a time that does not recur."""
 YEAR = timedelta(days=366)
@@ -65,7 +67,7 @@ class Atom:
 
     kind: str
     """What it is to the grammar, one of `grammar.KINDS`."""
-    span: TextSpan = TextSpan(0, 0)
+    span: TextSpan = NOWHERE
     word: str = ""
     """In lower case."""
     number: float = 0

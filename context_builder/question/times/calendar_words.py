@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from context_builder.question.request import Interval
 from context_builder.question.times import periods
 from context_builder.question.times.atom import Atom
@@ -27,7 +29,7 @@ def _date(phrase: Phrase) -> Atom | None:
     month = int(phrase.one("month shortmonth may").number)
     days = [int(atom.number) for atom in phrase.every("number ordinal second ordinalday")]
     joined = phrase.get("and")
-    if not all(1 <= day <= _LAST_DAY for day in days) or joined and not phrase.get("between"):
+    if not all(1 <= day <= _LAST_DAY for day in days) or (joined and not phrase.get("between")):
         return None
     if len(days) > 1 and days[0] > days[1]:
         return None
@@ -36,7 +38,9 @@ def _date(phrase: Phrase) -> Atom | None:
 
 def _month(phrase: Phrase) -> Atom:
     month = phrase.one("month shortmonth may")
-    return periods.named("month", int(month.number), _year(phrase), is_past=phrase.get("last past") is not None)
+    return periods.named(
+        "month", int(month.number), _year(phrase), is_past=phrase.get("last past") is not None
+    )
 
 
 def _named(phrase: Phrase) -> Atom:
@@ -58,7 +62,9 @@ def _fraction(phrase: Phrase) -> Atom | None:
         return None
     if first == second or max(first, second) > 12:  # noqa: PLR2004  months
         return periods.dates(min(first, second), max(first, second), max(first, second), None)
-    return periods.no_time(f"{first}/{second} may be day or month first; write the month as a word or in a full date")
+    return periods.no_time(
+        f"{first}/{second} may be day or month first; write the month as a word or in a full date"
+    )
 
 
 def _unit(phrase: Phrase) -> Atom | None:
@@ -111,6 +117,22 @@ def _within(phrase: Phrase) -> Atom:
     nth = phrase.get("ordinal second") if phrase.get("of") else None
     last = -1 if phrase.atoms[0].kind == "last" else 0
     return periods.days_within(phrase.one("period"), wanted, int(nth.number) if nth else last)
+
+
+def _weekdays(phrase: Phrase) -> Atom:
+    """Read `Mon-Fri last week`."""
+    first, last = (int(day.number) for day in phrase.every("weekday shortweekday"))
+    days = frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
+    return periods.days_within(phrase.one("period"), days)
+
+
+def _filters_ago(phrase: Phrase) -> Atom | None:
+    """Read `two Tuesdays ago` and `2 weekends ago`."""
+    days, weeks = sorted(_days(phrase.one("filter"))), int(phrase.one("number").number) - 1
+    if len(days) > 2 or weeks < 0:  # noqa: PLR2004  working days have no such meaning
+        return None
+    first = periods.weekday(days[0], weeks)
+    return periods.week_of(first, only_weekend=True) if len(days) > 1 else first
 
 
 def _filter(phrase: Phrase) -> Atom:
@@ -166,7 +188,7 @@ def _first_or_last(phrase: Phrase) -> Atom:
 
 
 def _keep(phrase: Phrase) -> Atom:
-    return phrase.one("day period")
+    return replace(phrase.one("day period"), ends_now=True)
 
 
 def _whole_year(phrase: Phrase) -> Atom:
@@ -214,7 +236,10 @@ RELATIVE = (
     rule("[this last previous next] UNIT (?![of before])", _unit),
     rule("(?<=of) the [unit quarter]", _unit),
     rule("working unit", _working_days),
+    rule("number filter ago", _filters_ago),
     rule("LAST number filter", _filter),
+    rule("WEEKDAY [dash to] WEEKDAY [of prep comma]? the? period", _weekdays),
+    rule("period possessive? [prep comma]? WEEKDAY [dash to] WEEKDAY", _weekdays),
     rule("[ordinal second last] WEEKDAY of the? period", _within),
     rule("duration ago [at prep]? WEEKDAY", _weekday),
     rule("WEEKDAY [at prep comma]? the? duration ago", _weekday),
@@ -226,15 +251,18 @@ RELATIVE = (
     rule("filter", _filter),
     rule("THIS? weekday", _weekday),
     rule("LEAD shortweekday", _weekday),
-    rule("shortweekday (?=clock|[dash to] [WEEKDAY day])", _weekday),
-    rule("(?<=day [dash to]) shortweekday", _weekday),
-    rule("(?<=between day and) shortweekday", _weekday),
-    rule("(?<=[prep since after before until from between]) the? ordinalday (?![word UNIT count])", _day_of_month),
+    rule("shortweekday (?=clock|[dash to and] [WEEKDAY day])", _weekday),
+    rule("(?<=day [dash to and]) shortweekday", _weekday),
+    rule(
+        "(?<=[prep since after before until from between]) the? ordinalday (?![word UNIT count])",
+        _day_of_month,
+    ),
     rule("(?<=between day and) the? ordinalday (?![word UNIT count])", _day_of_month),
     rule("[unit quarter weekend] of the? DAY", _week_of),
     rule("edge dash? of? the? DAY", _edge),
     rule("[ordinal second last] half of the? [day period anchor]", _half),
     rule("[ordinal last] [duration UNIT] of the? [day period anchor]", _first_or_last),
+    rule("earlier DAY", _keep),
     rule("so far DAY", _keep),
     rule("DAY so far", _keep),
 )

@@ -10,14 +10,14 @@ from context_builder.question.request import Interval
 from context_builder.question.times.atom import Atom, Clock, Hours, When
 from context_builder.question.times.frame import DAY, HOUR, Frame, NoSuchTime, start_of
 from context_builder.question.times.grammar import Phrase, rule
-from context_builder.question.times.relations import relate
 from context_builder.question.times.periods import MAX_PARTS, day_back, midnights
+from context_builder.question.times.relations import relate
 
 _NOON = 12
 _PARTS = ((0, 12), (12, 18), (18, 24), (18, 30))
 """Hours of morning, afternoon, evening and night, which ends on the next day."""
 _PART_NAMES = ("morning", "afternoon", "evening", "night")
-_NIGHT_ENDS = 6
+_NIGHT, _NIGHT_ENDS = 3, 6
 
 
 def clock_of(atom: Atom) -> Clock:
@@ -38,13 +38,14 @@ def at_clock(clock: Clock) -> Atom:
     return Atom("clock", clock=clock, hours=hours, when=latest(hours), cycle=DAY)
 
 
-def latest(hours: Callable[[], Hours]) -> When:
-    """Return the latest such part of a day that began before the bound."""
+def latest(hours: Callable[[], Hours], word: str = "") -> When:
+    """Return the latest such part of a day, named `word`, that began before the bound."""
 
     def when(frame: Frame) -> tuple[Interval, ...]:
         bound, part = frame.local(frame.bound), hours()
+        _note_part(word, part, frame)
         today = start_of("day", bound)
-        is_over = today + part.start < bound or today + part.start == bound and part.start == part.end
+        is_over = today + part.start < bound or (today + part.start == bound and part.start == part.end)
         return (part.on(today if is_over else today - DAY, frame),)
 
     return when
@@ -88,12 +89,14 @@ def _range(phrase: Phrase) -> Atom | None:
         replace(clock, may_share=clock.may_share and (atom.clock is None or not other.word))
         for clock, atom, other in zip(clocks, (first, last), (last, first), strict=True)
     ]
-    if any(clock.hour > _NOON * 2 for atom, clock in zip((first, last), clocks, strict=True) if not atom.clock):
+    if any(
+        clock.hour > _NOON * 2 for atom, clock in zip((first, last), clocks, strict=True) if not atom.clock
+    ):
         return None
     if first.zone and last.zone and first.zone != last.zone:
         return None
     hours = _between(*clocks, are_bare=first.clock is None and last.clock is None)
-    return Atom("hours", hours=hours, when=latest(hours), cycle=DAY)
+    return _hours_atom(hours)
 
 
 def _open(phrase: Phrase) -> Atom:
@@ -109,24 +112,56 @@ def _open(phrase: Phrase) -> Atom:
     return Atom("open", hours=hours, when=alone.when)
 
 
+def _named_part(phrase: Phrase) -> Atom:
+    name = phrase.atoms[0]
+    start, end = (hour * HOUR for hour in _PARTS[int(name.number)])
+    word = _PART_NAMES[int(name.number)]
+    kind = "hours" if name.kind == "overnight" else "part"
+    return _hours_atom(lambda: Hours(start, end), kind=kind, number=name.number, word=word)
+
+
+def _hours_atom(
+    hours: Callable[[], Hours], *, kind: str = "hours", number: float = 0, word: str = ""
+) -> Atom:
+    """Return the atom of a part of any day; `word` names it if its hours are not plain."""
+    return Atom(kind, number=number, word=word, hours=hours, when=latest(hours, word), cycle=DAY)
+
+
 def _part(phrase: Phrase) -> Atom:
-    """Read `in the afternoon` or `overnight`."""
-    name = phrase.one("part")
-    start, end = _PARTS[int(name.number)]
+    """Read `in the afternoon`."""
+    return replace(phrase.one("part"), kind="hours")
+
+
+def _in_part(phrase: Phrase) -> Atom:
+    """Read `evening between 7 and 9`, `2 to 4 in the afternoon`: times of the 12-hour clock."""
+    part, inner = phrase.one("part"), phrase.one("hours clock")
 
     def hours() -> Hours:
-        return Hours(start * HOUR, end * HOUR)
+        assert inner.hours is not None  # noqa: S101  the grammar sees to it
+        found = inner.hours()
+        start, length = found.start, found.end - found.start
+        if part.number and start < _NOON * HOUR:
+            is_past_midnight = part.number == _NIGHT and start < _NIGHT_ENDS * HOUR
+            start += (24 if is_past_midnight else _NOON) * HOUR
+            length %= _NOON * HOUR
+        return Hours(start, start + length)
 
-    def when(frame: Frame) -> tuple[Interval, ...]:
-        frame.note(f"{_PART_NAMES[int(name.number)]} is read as {start:02}:00 to {end % 24:02}:00")
-        return latest(hours)(frame)
-
-    return Atom("hours", hours=hours, when=when, cycle=DAY, word=_PART_NAMES[int(name.number)])
+    return _hours_atom(hours, kind="part")
 
 
 def _part_of_today(phrase: Phrase) -> Atom:
     """Read `this morning` or `last night`."""
-    return on_day(day_back(0 if phrase.get("this") else 1), _part(phrase))
+    return on_day(day_back(0 if phrase.get("this") else 1), phrase.one("part"))
+
+
+def _past_hour(phrase: Phrase) -> Atom | None:
+    """Read `half past nine` and `quarter to ten`."""
+    hour, minutes = int(phrase.one("number").number), 30 if phrase.get("half") else 15
+    if not 1 <= hour <= _NOON:
+        return None
+    if phrase.get("to"):
+        hour, minutes = (hour - 1 or _NOON), 60 - minutes
+    return at_clock(Clock(hour, timedelta(minutes=minutes), may_share=True))
 
 
 def _tonight(_phrase: Phrase) -> Atom:
@@ -153,9 +188,7 @@ def on_day(day: Atom, hours: Atom) -> Atom:
     def when(frame: Frame) -> tuple[Interval, ...]:
         assert hours.hours is not None  # noqa: S101  the grammar sees to it
         part = hours.hours()
-        if hours.word in _PART_NAMES:
-            written = f"{part.start // HOUR:02}:00 to {part.end // HOUR % 24:02}:00"
-            frame.note(f"{hours.word} is read as {written}")
+        _note_part(hours.word, part, frame)
         found = []
         for interval in day.at(frame):
             parts = [part.on(midnight, frame) for midnight in midnights(interval, frame)]
@@ -165,6 +198,11 @@ def on_day(day: Atom, hours: Atom) -> Atom:
         return tuple(found)
 
     return Atom("moment", when=when, cycle=day.cycle, zone=hours.zone or day.zone, ends_now=day.ends_now)
+
+
+def _note_part(word: str, part: Hours, frame: Frame) -> None:
+    if word in _PART_NAMES:
+        frame.note(f"{word} is read as {part.start // HOUR:02}:00 to {part.end // HOUR % 24:02}:00")
 
 
 def _join(phrase: Phrase) -> Atom:
@@ -184,6 +222,8 @@ _TO = "and? [to dash until before and] [at the]?"
 _NOT_COUNTED = "(?!UNIT|count|word|duration|MONTH)"
 
 READ = (
+    rule("[part overnight]", _named_part),
+    rule("a? [half quarter] [past to] number", _past_hour),
     rule("clock", lambda phrase: replace(at_clock(clock_of(phrase.atoms[0])), word=phrase.atoms[0].word)),
     rule("number [at prep] the? part", _in_the_part),
     rule("NUM zone", _bare),
@@ -193,15 +233,17 @@ READ = (
 RANGES = (
     rule(f"[between from after since]? around? [clock number] {_TO} clock", _range),
     rule(f"[between from after since]? clock {_TO} number {_NOT_COUNTED}", _range),
-    rule("(?<!change) [between from] number [and to dash until] number (?=GLUE DAY)", _range),
-    rule(f"(?<=DAY) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
-    rule(f"(?<=DAY comma) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
+    rule("(?<!change) [between from] number [and to dash until] number (?=GLUE [DAY part])", _range),
+    rule(f"(?<=[DAY part]) [between from]? number [and to dash until] number {_NOT_COUNTED}", _range),
+    rule(f"(?<=[DAY part] comma) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
     rule("(?<=[at since after before until from]) number (?=comma? [prep during]? the? DAY)", _bare),
-    rule(f"(?<=DAY [at since after before until from]) number {_NOT_COUNTED}", _bare),
+    rule(f"(?<=[DAY part] [at since after before until from]) number {_NOT_COUNTED}", _bare),
     rule("hours comma? prep? zone", lambda phrase: phrase.one("hours")),
 )
 """Parts of a day; a bare number is a time of day only in the company of a time or a day."""
 JOINS = (
+    rule("part comma? [at prep]? the? [hours clock]", _in_part),
+    rule("[hours clock] prep the? part", _in_part),
     rule("THIS part", _part_of_today),
     rule("tonight", _tonight),
     rule("[prep at] the? part", _part),
@@ -209,7 +251,7 @@ JOINS = (
     rule("(?<=DAY) part", _part),
     rule("(?<=DAY possessive) part", _part),
     rule("DAY comma? [at prep]? around? clock", _join),
-    rule("[after before until] around? clock", _open),
+    rule("(?<![duration UNIT]) [after before until] around? clock", _open),
     rule("(?<=DAY) [since from] around? clock (?![to dash until])", _open),
     rule("(?<=DAY comma) [since from] around? clock (?![to dash until])", _open),
     rule("[from between]? DAY possessive? GLUE [hours open]", _join),

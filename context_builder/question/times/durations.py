@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from context_builder.question.request import Interval
 from context_builder.question.times.atom import Atom
@@ -12,8 +13,8 @@ from context_builder.question.times.grammar import Phrase, rule
 from context_builder.question.times.vocabulary import UNIT_LENGTHS
 
 _MINUTE = timedelta(minutes=1)
-_ROLLING = ("second", "minute", "hour", "day")
-"""Units of which the last is counted back from now; the last week is one of the calendar."""
+_CALENDAR = ("week", "month", "quarter", "year")
+"""Units of which the last is one of the calendar; the last hour is counted back from now."""
 
 
 def duration(count: float, unit: str) -> Atom:
@@ -40,7 +41,7 @@ def _quarters(phrase: Phrase) -> Atom:
 def _sum(phrase: Phrase) -> Atom | None:
     """Read `1 hour and 30 minutes`, in falling units."""
     parts = phrase.every("duration")
-    if any(later.length >= earlier.length for earlier, later in zip(parts, parts[1:], strict=False)):
+    if any(later.length >= earlier.length for earlier, later in pairwise(parts)):
         return None
     return Atom("duration", length=sum((part.length for part in parts), timedelta(0)))
 
@@ -74,7 +75,7 @@ def _rolling(phrase: Phrase) -> Atom | None:
     """Read `last 3 hours`, `past week` or `next 5 minutes`."""
     unit = phrase.get("unit second quarter")
     length = duration(1, unit.word) if unit else phrase.one("duration")
-    if unit and phrase.get("previous next") or unit and phrase.get("last") and unit.word not in _ROLLING:
+    if unit and (phrase.get("previous next") or (phrase.get("last") and unit.word in _CALENDAR)):
         return None  # a unit of the calendar
     span = max(length.length, _MINUTE)
     forward = phrase.get("next") is not None
@@ -96,5 +97,5 @@ RULES = (
     rule("a UNIT", _counted),
     rule("between? [number duration] [and to dash] duration ago", _between_ago),
     rule("duration (?:comma? and? duration){1,3}", _sum),
-    rule("[LAST next] [duration UNIT] (?![of before])", _rolling),
+    rule("[LAST next] [duration UNIT] (?![of before after around count])", _rolling),
 )

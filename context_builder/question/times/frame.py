@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import month_name
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 
 from context_builder.question.request import Interval
 from context_builder.question.times.zones import Zone
@@ -15,7 +15,7 @@ _MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 _SHORT = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": HOUR, "day": DAY}
 
 
-class NoSuchTime(Exception):  # noqa: N818  never leaves this folder
+class NoSuchTime(Exception):
     """Words name no time, or none that can be used; the message says why."""
 
 
@@ -40,7 +40,7 @@ class Frame:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def utc(self, local: datetime) -> datetime:
-        """Return the moment of a local time: the first of two, and past a gap as if clocks had not changed."""
+        """Return the moment of a local time: the first of two; in a gap as if clocks had not changed."""
         first = local.replace(tzinfo=self.zone)
         moment = first.astimezone(UTC)
         if first.utcoffset() != first.replace(fold=1).utcoffset():
@@ -48,7 +48,9 @@ class Frame:
             if there == local:
                 self.note(f"{written} exists twice in {self.zone}; the first is meant")
             else:
-                self.note(f"{written} does not exist in {self.zone}, where clocks go forward; read as {there:%H:%M}")
+                self.note(
+                    f"{written} does not exist in {self.zone}, where clocks go forward; read as {there:%H:%M}"
+                )
         return moment
 
     def span(self, start: datetime, end: datetime) -> tuple[Interval, ...]:
@@ -98,7 +100,7 @@ def step(unit: str, start: datetime, count: int) -> datetime:
         return start + count * _SHORT.get(unit, 7 * DAY)
     months = start.year * 12 + start.month - 1 + count * _MONTHS[unit]
     year, month = divmod(months, 12)
-    if not datetime.min.year <= year <= datetime.max.year:
+    if not MINYEAR <= year <= MAXYEAR:
         raise OverflowError(f"year {year}")
     return start.replace(year=year, month=month + 1)
 

@@ -11,15 +11,15 @@ from context_builder.question.times.atom import Atom
 
 KINDS = (
     # words as they stand
-    "word mask count change comma mark dash slash possessive a the of and half so far date zone time "
+    "word mask count change comma mark dash slash possessive a the of and half so far earlier date zone time "
     "number ordinal second year fraction epoch unit quarter month shortmonth may weekday shortweekday "
-    "ordinalday clock zulu dayname tonight part weekend working filter edge named todate anchor "
+    "ordinalday clock dayname overnight tonight part weekend working filter edge named todate anchor "
     # words that relate times
     "at prep during around since after before until up from between to last past previous this next ago now "
     # what rules build
     "duration day period moment hours open mention"
-).split()
-"""The last line holds times, of which `day` and `period` take a time of day."""
+)
+"""The kinds of atoms; the last line holds times, of which `day` and `period` take a time of day."""
 
 CLASSES = {
     "UNIT": "unit second quarter",
@@ -41,7 +41,7 @@ FRAGMENTS = {
     # Words after which a word that is rarely a time, such as `may` or `sat`, is one.
     "LEAD": "(?<=[at prep during since after before until from between THIS edge of])",
 }
-_LETTERS = {kind: chr(0x100 + number) for number, kind in enumerate(KINDS)}
+_LETTERS = {kind: chr(0x100 + number) for number, kind in enumerate(KINDS.split())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from context_builder.question.mention import TextSpan
 from context_builder.question.request import Interval
-from context_builder.question.times.atom import Atom, Clock
+from context_builder.question.times.atom import NOWHERE, Atom, Clock
 from context_builder.question.times.durations import duration
 from context_builder.question.times.frame import DAY
 from context_builder.question.times.periods import dated, named, no_time
@@ -30,9 +30,13 @@ class Anchor:
 
 
 _LEXEMES = {
+    "offset": r"(?<=\d)\ ?[+-]\d{2}(?::?\d{2})?(?![\w:])|(?:UTC|utc|GMT|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\w)",
     "space": r"\s+",
     "masked": MASK + "+",
-    "date": r"(\d{4})(?:-(\d{2})-|/(\d{2})/)(\d{2})(?:[Tt](?=\d)|(?!\w|/\w(?!\d{3}-)|-(?!\d{4}-)\w))",
+    "date": (
+        r"(\d{4})(?:-(\d{2})-|/(\d{2})/)(\d{2})"
+        r"(?:[Tt](?=\d)|(?!\w|/\w(?!\d{3}-)|-(?!\d{4}-)\w))"
+    ),
     "week": r"(?:CW|cw|KW|kw|W)[ -]?(\d{1,2})(?!\w)",
     "yearmonth": r"(\d{4})-(\d{2})(?![\w-])|(\d{1,2})/(\d{4})(?![\w/])",
     "dmy": r"(\d{1,2})(?:/(\d{1,2})/(\d{4}|\d{2})|\.(\d{1,2})\.(\d{4}))(?!\w|[./]\w)",
@@ -40,18 +44,18 @@ _LEXEMES = {
         r"(\d{1,2})(?::(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?)?\ ?(?:([aApP])\.?[mM]\b\.?(?!\w)|o['’]clock\b)"
         r"|(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:\ ?h(?:rs)?\b)?(?![\d:])"
     ),
-    "offset": r"(?<=\d)\ ?[+-]\d{2}(?::?\d{2})?(?![\w:])|(?:UTC|utc|GMT|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\w)",
     "zulu": r"(?<=\d)[Zz](?!\w)",
     "quarter": r"[qQ]([1-4])(?!\w)",
     "half": r"H([12])(?!\w)",
     "hourminute": r"(\d{1,4})h(\d{1,2})(?:m(?:ins?)?)?(?!\w)",
     "length": (
-        r"(\d{1,9}(?:\.\d{1,4})?)\ ?(s|secs?|m|mins?|[hH]|hrs?|[dD]|[wW]|wks?|mos?|y|yrs?)(?:(?!\w)|(?=\d+[a-z]))"
+        r"(\d{1,15}(?:\.\d{1,4})?)\ ?(s|secs?|m|mins?|[hH]|hrs?|[dD]|[wW]|wks?|mos?|y|yrs?)"
+        r"(?:(?!\w)|(?=\d+[a-z]))"
     ),
     "ordinalday": r"(\d{1,2})(?:st|nd|rd|th)(?!\w)",
     "fraction": r"(\d{1,2})/(\d{1,2})(?![\w/])",
     "epoch": r"(?:\d{13}|\d{10})(?![\w%]|[.,:/]\d)",
-    "number": r"\d{1,9}(?:\.\d{1,4})?(?![\w%]|[.,:/]\d)",
+    "number": r"\d{1,15}(?:\.\d{1,4})?(?![\w%]|[.,:/]\d)",
     "junk": r"\d[\w.,:/%+-]*|[$€£#@~]\w[\w.,]*",
     "possessive": r"['’]s(?!\w)",
     "word": r"[^\W\d]\w*(?:[-/_&+]\w+|\.\d\w*)*",
@@ -88,8 +92,10 @@ def atoms_of(text: str, anchors: Mapping[TextSpan, Anchor]) -> list[Atom]:
         end = match.end()
         if match.lastgroup == "masked":
             end = next((at for at in range(place + 1, end) if at in by_start), end)
-        for atom in _read(match, atoms):
-            atoms.append(replace(atom, span=atom.span if atom.span.end else TextSpan(place, end)))
+        here = TextSpan(place, end)
+        # Not before it is read, since reading may take the last atoms back.
+        read = list(_read(match, atoms))
+        atoms += [replace(atom, span=here if atom.span == NOWHERE else atom.span) for atom in read]
         place = end
     return atoms
 
@@ -113,12 +119,18 @@ def _is_offset(text: str, atoms: list[Atom]) -> bool:
         return True
     if clock is None or clock.half:
         return False
-    if "+" in text or text[0] == " " or atoms[-1].number:
-        return True
     after_date = len(atoms) > 1 and atoms[-2].kind == "day"
+    if "+" in text or text[0] == " " or atoms[-1].number or (after_date and atoms[-2].word == "T"):
+        return True
     other = Clock(int(text[1:3]), timedelta(minutes=int(text[-2:])))
     return after_date and ":" in text and (other.hour, other.past) <= (clock.hour, clock.past)
 
+
+def _offset(text: str, atoms: list[Atom]) -> Zone:
+    zone = zone_at_offset(text)
+    if text[0] == "-" and not atoms[-1].number and atoms[-2].word != "T":
+        return replace(zone, note=f"{text} is read as the offset of a time zone, not as the end of a range")
+    return zone
 
 
 def _read(match: re.Match[str], atoms: list[Atom]) -> Iterator[Atom]:
@@ -131,7 +143,7 @@ def _read(match: re.Match[str], atoms: list[Atom]) -> Iterator[Atom]:
     elif kind == "mark":
         yield Atom(_MARKS.get(text, "mark"))
     elif kind in ("offset", "zulu"):
-        yield Atom("zone", zone=zone_at_offset(text) if kind == "offset" else find_zone("UTC"))
+        yield Atom("zone", zone=_offset(text, atoms) if kind == "offset" else find_zone("UTC"))
     elif kind == "number":
         yield Atom("year" if text in _YEARS else "number", number=float(text))
     elif kind != "space":
@@ -192,9 +204,8 @@ def _day_and_month(text: str, parts: list[str]) -> Atom:
         return dated(year, second, first)
     if second > _MAX_MONTH:
         return dated(year, first, second)
-    reason = f"{text} may be day or month first; write {year}-{second:02}-{first:02} or {year}-{first:02}-{second:02}"
-
-    return no_time(reason)
+    either = f"{year}-{second:02}-{first:02} or {year}-{first:02}-{second:02}"
+    return no_time(f"{text} may be day or month first; write {either}")
 
 
 def _month_of_year(_text: str, parts: list[str]) -> Atom:
@@ -220,8 +231,8 @@ def _hours_and_minutes(_text: str, parts: list[str]) -> Atom:
     return Atom("duration", length=timedelta(hours=int(parts[0]), minutes=int(parts[1])))
 
 
-def _date(_text: str, parts: list[str]) -> Atom:
-    return dated(int(parts[0]), int(parts[1]), int(parts[2]))
+def _date(text: str, parts: list[str]) -> Atom:
+    return replace(dated(int(parts[0]), int(parts[1]), int(parts[2])), word=text[10:].upper())
 
 
 def _numbered(kind: str, word: str = "") -> Callable[[str, list[str]], Atom]:

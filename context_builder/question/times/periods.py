@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from context_builder.question.request import Interval
-from context_builder.question.times.atom import YEAR, Atom, When
+from context_builder.question.times.atom import FIXED, YEAR, Atom, When
 from context_builder.question.times.frame import DAY, Frame, NoSuchTime, day_of_year, start_of, step
 
 _WEEK = timedelta(days=7)
@@ -52,7 +52,7 @@ def dates(month: int, first: int, last: int, year: int | None) -> Atom:
                 return frame.span(start, end + DAY)
         raise problem or OverflowError
 
-    return Atom("day" if first == last else "period", when=when, **_cycle(year))
+    return Atom("day" if first == last else "period", when=when, cycle=FIXED if year else YEAR)
 
 
 def day_of_month(day: int) -> Atom:
@@ -96,7 +96,7 @@ def named(unit: str, number: int, year: int | None = None, *, is_past: bool = Fa
             start = _latest(start_in, years, latest)
         return frame.span(start, step(unit, start, 1))
 
-    return Atom("period", when=when, **_cycle(year))
+    return Atom("period", when=when, cycle=FIXED if year else YEAR)
 
 
 def _latest(start_in: Callable[[int], datetime], years: range, bound: datetime) -> datetime:
@@ -110,10 +110,6 @@ def _latest(start_in: Callable[[int], datetime], years: range, bound: datetime) 
         if start <= bound:
             return start
     raise problem or OverflowError
-
-
-def _cycle(year: int | None) -> dict[str, timedelta]:
-    return {} if year else {"cycle": YEAR}
 
 
 def whole_year(year: int) -> Atom:
@@ -193,7 +189,9 @@ def days_within(period: Atom, days: frozenset[int], nth: int = 0) -> Atom:
             return (found[chosen],)
         return merged(found)
 
-    return Atom("day" if nth else "period", when=when, cycle=period.cycle, ends_now=period.ends_now, days=days)
+    return Atom(
+        "day" if nth else "period", when=when, cycle=period.cycle, ends_now=period.ends_now, days=days
+    )
 
 
 def midnights(interval: Interval, frame: Frame) -> list[datetime]:

@@ -11,7 +11,7 @@ from context_builder.question.mention import TextSpan, TimeMention
 from context_builder.question.request import Interval
 from context_builder.question.times import calendar_words, clocks, durations, relations
 from context_builder.question.times.atom import Atom
-from context_builder.question.times.bounds import subtract
+from context_builder.question.times.bounds import MIN_TIME, subtract
 from context_builder.question.times.frame import Frame, NoSuchTime
 from context_builder.question.times.grammar import apply
 from context_builder.question.times.lexer import Anchor, atoms_of
@@ -31,7 +31,9 @@ _RULES = (
 )
 _NO_ANCHORS: Mapping[TextSpan, Anchor] = {}
 _TIMES = ("day", "period", "moment", "hours", "clock", "open", "mention")
-_LEADING = re.compile(r"(?:(?:at|on|in|over|for|within|during|throughout|around|about) )+", re.IGNORECASE)
+_LEADING = re.compile(
+    r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def _intervals(atom: Atom, frame: Frame) -> tuple[Interval, ...]:
     begun = [each for each in found if each.start < frame.now or each.start == each.end == frame.now]
     if not begun:
         raise NoSuchTime("is after the moment asked about")
+    if found[-1].end < MIN_TIME:
+        raise NoSuchTime(f"lies before {MIN_TIME.year}")
     if atom.zone:
         frame.note(atom.zone.note_at(begun[0].start))
     return tuple(_widened(each, frame.now, ends_now=atom.ends_now) for each in begun)
@@ -119,6 +123,7 @@ def _label(text: str, span: TextSpan, anchors: Mapping[TextSpan, Anchor]) -> str
     inside = sorted(each for each in anchors if span.start <= each.start and each.end <= span.end)
     words, place = "", span.start
     for each in inside:
-        words += text[place : each.start] + anchors[each].label
+        label, before = anchors[each].label, text[place : each.start]
+        words += before.removesuffix("the ") + label if label.startswith("the ") else before + label
         place = each.end
-    return _LEADING.sub("", words + text[place : span.end], count=1).strip() or words
+    return _LEADING.sub("", words + text[place : span.end])

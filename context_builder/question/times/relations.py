@@ -18,7 +18,7 @@ def relate(phrase: Phrase) -> Atom:
 
     What is before or until a time are the DEFAULT_LENGTH that end there.
     """
-    time, word = phrase.one(_TIMES), phrase.one("since from after before until up").kind
+    time, word = phrase.one(_TIMES + " mention"), phrase.one("since from after before until up").kind
 
     def when(frame: Frame) -> tuple[Interval, ...]:
         parts = time.at(frame)
@@ -54,17 +54,17 @@ def _from_to(phrase: Phrase) -> Atom | None:
 
 
 def _beside(phrase: Phrase) -> Atom:
-    """Read `the hour before`, `90 minutes after` and `20 minutes around` a time."""
-    length, time = phrase.one("duration unit second quarter").length, phrase.one(_TIMES)
-    word = phrase.every("before after around since")[0].kind
+    """Read `the hour before`, `90 minutes after`, `within an hour of` and `20 minutes around` a time."""
+    length, time = phrase.one("duration unit second quarter").length, phrase.one(_TIMES + " mention")
+    words = {atom.kind for atom in phrase.every("before after around of")}
 
     def when(frame: Frame) -> tuple[Interval, ...]:
         parts = time.at(frame)
         start, end = parts[0].start, parts[-1].end
-        if word == "before":
-            return (Interval(subtract(start, length), start),)
-        if word == "after":
-            return (Interval(end, subtract(end, -length)),)
+        if "around" not in words:
+            before = end if words == {"after"} else subtract(start, length)
+            after = start if words == {"before"} else subtract(end, -length)
+            return (Interval(before, after),)
         middle = start + (end - start) / 2
         return (Interval(subtract(middle, length / 2), subtract(middle, -length / 2)),)
 
@@ -96,14 +96,16 @@ def _during(phrase: Phrase) -> Atom:
     return Atom("mention", when=anchor.when)
 
 
+_OPENED = "[from since after between]? around? the?"
 RULES = (
     rule("(?<=[at since after before until from between and to around slash]) epoch", _epoch),
     rule("now", _now),
     rule("[day period moment clock] comma? prep? zone", _first),
-    rule("[from since after between]? around? the? TIME comma? and? [to dash until slash] [the around]? [TIME now]", _from_to),
+    rule(f"{_OPENED} TIME comma? and? [to dash until slash] [the around]? [TIME now]", _from_to),
     rule("between the? TIME and the? [TIME now]", _from_to),
     rule("[from since after] the? TIME and? before the? [TIME now]", _from_to),
-    rule("[duration UNIT] [before after around] the? SPAN", _beside),
+    rule("[duration UNIT] (?:before and)? [before after around] the? SPAN", _beside),
+    rule("prep duration of the? SPAN", _beside),
     rule("[duration UNIT] [before after around] the? [clock hours]", _beside),
     rule("[since after] [around from]? the? [TIME mention]", relate),
     rule("from around? the? [clock moment anchor]", relate),

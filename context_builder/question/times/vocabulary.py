@@ -17,15 +17,13 @@ UNIT_LENGTHS = {
     "quarter": 91 * DAY,
     "year": 365 * DAY,
 }
-MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+MONTHS = "january february march april may june july august september october november december"
+WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday"
 _NUMBERS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen twenty"
-).split()
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
+)
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth"
 
 _WORDS = {
     "a": "a an",
@@ -45,6 +43,7 @@ _WORDS = {
         "times ms rpm rps tps qps deployments models regions customers percent"
     ),
     "date": "date",
+    "earlier": "earlier",
     "during": "during throughout when while amid",
     "far": "far",
     "from": "from",
@@ -68,30 +67,31 @@ _WORDS = {
     "weekend": "weekend",
     "working": "working business work",
 }
-_NUMBERED: dict[str, dict[str, float]] = {
+_NUMBERED: dict[str, dict[str, int]] = {
     "dayname": {"today": 0, "yesterday": 1, "tomorrow": -1},
     "edge": {"early": 0, "beginning": 0, "start": 0, "mid": 1, "middle": 1, "late": 2, "end": 2},
     "filter": {"weekdays": -1, "workdays": -1, "weekends": -2} | {
-        f"{day}s": number for number, day in enumerate(WEEKDAYS)
+        f"{day}s": number for number, day in enumerate(WEEKDAYS.split())
     },
     "may": {"may": 5},
-    "month": {month: n for n, month in enumerate(MONTHS, 1) if month not in ("march", "may")},
-    "number": {word: n for n, word in enumerate(_NUMBERS, 1)} | {
+    "month": {month: n for n, month in enumerate(MONTHS.split(), 1) if month not in ("march", "may")},
+    "number": {word: n for n, word in enumerate(_NUMBERS.split(), 1)} | {
         "couple": 2, "few": 3, "several": 3, "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50,
         "sixty": 60, "ninety": 90, "forty-five": 45,
     },
-    "ordinal": {word: n for n, word in enumerate(_ORDINALS, 1) if word != "second"},
+    "ordinal": {word: n for n, word in enumerate(_ORDINALS.split(), 1) if word != "second"},
     "part": {
         part + plural: n
         for n, part in enumerate(("morning", "afternoon", "evening", "night"))
         for plural in ("", "s")
-    } | {"overnight": 3},
+    },
+    "overnight": {"overnight": 3},
     "second": {"second": 2},
-    "shortmonth": {month[:3]: n for n, month in enumerate(MONTHS, 1) if month != "may"} | {
+    "shortmonth": {month[:3]: n for n, month in enumerate(MONTHS.split(), 1) if month != "may"} | {
         "march": 3, "sept": 9,
     },
     "shortweekday": {"sun": 6, "sat": 5, "mon": 0, "wed": 2},
-    "weekday": {day: n for n, day in enumerate(WEEKDAYS)} | {
+    "weekday": {day: n for n, day in enumerate(WEEKDAYS.split())} | {
         "tue": 1, "tues": 1, "thu": 3, "thur": 3, "thurs": 3, "fri": 4,
     },
 }  # fmt: skip
