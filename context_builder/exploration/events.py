@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest, Window
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.telemetry.event_scope import TargetedTable, event_scope
 from context_builder.telemetry.rollups import rollup_scope
 from context_builder.text.fact_keys import change_key, job_key

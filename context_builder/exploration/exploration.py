@@ -35,7 +35,7 @@ from context_builder.exploration.series.slices import (
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.telemetry.rollups import rollup_scope
 from models.snapshot import Snapshot
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from context_builder.question.checks import check_moment, explicit_window
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.request import QuestionError, Scope, ScopeNames, Window
-from context_builder.question.time_phrases import DEFAULT_LENGTH
+from context_builder.question.times.bounds import DEFAULT_LENGTH
 from context_builder.telemetry.rollups import traffic_condition
 from models import QualityRollup, RequestRollup
 from models.database import ReadSession

@@ -13,7 +13,7 @@ from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.telemetry.rollups import in_window
 from context_builder.text.wire import WIRE, Share, Usd
 from models import Request, User, UserSpend

@@ -6,9 +6,8 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
-from context_builder.question.moments import subtract
 from context_builder.question.request import QuestionError, ScopeNames, Window
-from context_builder.question.time_phrases import DEFAULT_LENGTH, MIN_TIME, floor_to_minute
+from context_builder.question.times.bounds import DEFAULT_LENGTH, MIN_TIME, floor_to_minute, subtract
 
 MAX_QUESTION_CHARACTERS = 4_000
 MIN_TOKEN_BUDGET = 500

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.rollups import in_window
 from context_builder.telemetry.user_scope import of_users

@@ -16,7 +16,7 @@ from statistics import median_low
 from sqlalchemy import Select, func, select, union_all
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
 from context_builder.telemetry.rollups import baseline_window

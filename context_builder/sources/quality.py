@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import and_, case, func, select
 
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import baseline_window, rollup_scope, scored_by
