@@ -18,6 +18,7 @@ from context_builder.question.checks import (
     explicit_window,
 )
 from context_builder.question.given_scope import resolve_scope
+from context_builder.question.names.reading import scope_in_text
 from context_builder.question.request import (
     ContextRequest,
     QuestionInput,
@@ -26,7 +27,6 @@ from context_builder.question.request import (
     UnknownName,
     Window,
 )
-from context_builder.question.text_scope import scope_in_text
 from context_builder.question.time_phrases import find_window
 from context_builder.question.topics import topics_of
 from models import Deployment, Incident, User
