@@ -1,4 +1,4 @@
-"""Finds the deployments that a text names: in full, by model, backend or region, or by several of these. Pure."""
+"""Finds the deployments that a text names, in full or by model, backend and region. Pure."""
 
 from __future__ import annotations
 

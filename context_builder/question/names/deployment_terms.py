@@ -23,6 +23,7 @@ from context_builder.question.names.words import (
     is_distinctive,
     normalize_name,
     plain_word,
+    word_set,
     words_in,
 )
 
@@ -32,8 +33,10 @@ _ANNOUNCING_WORDS = frozenset(
     {"backend", "backends", "cloud", "deployment", "deployments", "model", "models"}
 )
 """Next to one of these even an ordinary word is a name: `the local backend`."""
-_PROVIDERS = frozenset(
-    ["anthropic", "aws", "azure", "bedrock", "gcp", "groq", "openai", "openrouter", "sagemaker", "vertex"]
+_PROVIDERS = word_set(
+    """
+    anthropic aws azure bedrock gcp groq openai openrouter sagemaker vertex
+    """
 )
 """Usual backends; one of them that is not known is an unknown name."""
 _MONTHS = "|".join(name for name in [*calendar.month_name, *calendar.month_abbr] if name not in ("", "May"))
@@ -93,9 +96,9 @@ class _Reading:
         self._take_spelled(Dimension.MODEL)
         self._take_spelled(Dimension.BACKEND)
         for n, word in enumerate(self._words):
-            found = self._catalog.backends_with_head(word.folded)
-            if self._free[n] and (found or plain_word(word.folded) in _PROVIDERS):
-                self._take(range(n, n + 1), Dimension.BACKEND, found)
+            backends = self._catalog.backends_with_head(word.folded)
+            if self._free[n] and (backends or plain_word(word.folded) in _PROVIDERS):
+                self._take(range(n, n + 1), Dimension.BACKEND, backends)
         return sorted(self._terms, key=lambda term: term.span), self._unmatched
 
     def _take(self, run: range, dimension: Dimension, names: Iterable[str]) -> None:

@@ -8,100 +8,37 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from context_builder.question.names.words import ORDINARY_WORDS, plain_word
+from context_builder.question.names.words import ORDINARY_WORDS, plain_word, word_set
 
-FAMILY_WORDS = frozenset(
-    [
-        "chatgpt",
-        "claude",
-        "codestral",
-        "deepseek",
-        "falcon",
-        "gemini",
-        "gemma",
-        "glm",
-        "gpt",
-        "grok",
-        "jamba",
-        "kimi",
-        "llama",
-        "ministral",
-        "mistral",
-        "mixtral",
-        "nova",
-        "phi",
-        "qwen",
-        "titan",
-    ]
+FAMILY_WORDS = word_set(
+    """
+    chatgpt claude codestral deepseek falcon gemini gemma glm gpt grok jamba kimi llama ministral
+    mistral mixtral nova phi qwen titan
+    """
 )
 """Families of models, known or not."""
 MEMBER_WORDS = frozenset({"haiku", "opus", "sonnet"})
 """Models of a family that are called by their own name."""
-VARIANT_WORDS = frozenset(
-    [
-        "distill",
-        "flash",
-        "instruct",
-        "large",
-        "lite",
-        "medium",
-        "mini",
-        "nano",
-        "plus",
-        "pro",
-        "small",
-        "turbo",
-        "ultra",
-    ]
+VARIANT_WORDS = word_set(
+    """
+    distill flash instruct large lite medium mini nano plus pro small turbo ultra
+    """
 )
 """Words that tell one model of a family from another."""
-_COSMETIC_WORDS = frozenset(
-    [
-        "accounts",
-        "awq",
-        "base",
-        "beta",
-        "bf16",
-        "chat",
-        "deployments",
-        "exp",
-        "experimental",
-        "extended",
-        "fp8",
-        "free",
-        "gguf",
-        "gptq",
-        "hf",
-        "instruct",
-        "int4",
-        "int8",
-        "it",
-        "latest",
-        "models",
-        "nitro",
-        "online",
-        "preview",
-        "stable",
-    ]
+_COSMETIC_WORDS = word_set(
+    """
+    accounts awq base beta bf16 chat deployments exp experimental extended fp8 free gguf gptq hf
+    instruct int4 int8 it latest models nitro online preview stable
+    """
 )
 """Words in a model's name that people leave out without meaning another model."""
-_NO_ANCHORS = ORDINARY_WORDS | frozenset(
-    [
-        "coder",
-        "express",
-        "free",
-        "instruct",
-        "it",
-        "lite",
-        "online",
-        "plus",
-        "preview",
-        "pro",
-        "thinking",
-        "ultra",
-    ]
+_NO_ANCHORS = ORDINARY_WORDS | word_set(
+    """
+    coder express free instruct it lite online plus preview pro thinking ultra
+    """
 )
 """Words too common to be the name of a model on their own."""
+_MIN_ANCHOR_CHARACTERS = 3
 PLACE_WORDS = frozenset({"eu", "europe", "us", "uk", "apac", "ap", "asia", "global"})
 
 
@@ -227,7 +164,7 @@ def is_anchored(said: frozenset[Part]) -> bool:
         or (
             part.kind is PartKind.WORD
             and part.text not in _NO_ANCHORS
-            and (len(part.text) > 2 or not part.text.isalpha())
+            and (len(part.text) >= _MIN_ANCHOR_CHARACTERS or not part.text.isalpha())
         )
         for part in said
     )

@@ -6,11 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from context_builder.question.names.words import ORDINARY_WORDS, Word
+from context_builder.question.names.words import ORDINARY_WORDS, Word, word_set
 
 _SITES = {
     "africa": "af africa", "america": "us", "apac": "ap asia apac", "asia": "ap asia", "europe": "eu",
-    "amsterdam": "ams europe-west4 westeurope", "california": "us-west-1 westus", "dublin": "dub eu-west-1 northeurope",
+    "amsterdam": "ams europe-west4 westeurope", "california": "us-west-1 westus",
+    "dublin": "dub eu-west-1 northeurope",
     "frankfurt": "fra frankfurt eu-central-1 europe-west3 germanywestcentral", "iowa": "us-central1",
     "germany": "eu-central-1 europe-west3 germanywestcentral germany", "ireland": "eu-west-1 northeurope",
     "london": "lon lhr london eu-west-2 europe-west2 uksouth", "mumbai": "bom mumbai ap-south-1 asia-south1",
@@ -18,7 +19,8 @@ _SITES = {
     "paris": "par cdg paris eu-west-3 europe-west9 francecentral",
     "seoul": "icn seoul ap-northeast-2 asia-northeast3 koreacentral",
     "singapore": "sin singapore ap-southeast-1 asia-southeast1 southeastasia",
-    "stockholm": "arn eu-north-1 swedencentral", "sydney": "syd ap-southeast-2 australia-southeast1 australiaeast",
+    "stockholm": "arn eu-north-1 swedencentral",
+    "sydney": "syd ap-southeast-2 australia-southeast1 australiaeast",
     "tokyo": "nrt tokyo ap-northeast-1 asia-northeast1 japaneast", "usa": "us",
     "virginia": "iad us-east-1 us-east4 eastus", "zurich": "zrh eu-central-2 europe-west6 switzerlandnorth",
 }  # fmt: skip
@@ -36,6 +38,7 @@ _CODE_INSIDE = re.compile(rf"(?<![^\W_])(?:{_CODE.pattern}|{_CONTINENT})(?![^\W_
 _MAX_WORDS = 3
 """As in `eu west 1`."""
 _BEFORE_US = frozenset({"in", "from", "region", "regions", "vs", "versus", "against", "across"})
+_NO_REGION_BEFORE = word_set("dollar dollars eastern holiday holidays mountain pacific time timezone tz")
 _LINKS = frozenset({"and", "or", "than", "to", "with", "vs", "versus", "against"})
 
 Bag = frozenset[str]
@@ -60,7 +63,7 @@ class Places:
         self._anchors -= set(_DIRECTION.split("|"))
 
     def find(self, words: Sequence[Word], text: str) -> Iterator[tuple[range, frozenset[str]]]:
-        """Yield the words that name a place with the regions or names in it; none if there is no such region."""
+        """Yield the words that name a place, with the regions or names in it; none if it is unknown."""
         position = 0
         while position < len(words):
             for length in range(min(_MAX_WORDS, len(words) - position), 0, -1):
@@ -99,7 +102,9 @@ class Places:
         )
 
     def _is_place(self, words: Sequence[Word], run: range, text: str) -> bool:
-        """Tell the region `us` from the word."""
+        """Tell the region `us` from the word, and a region from a time zone."""
+        if words[run[-1] + 1 :] and words[run[-1] + 1].folded in _NO_REGION_BEFORE:
+            return False
         if len(run) > 1 or words[run[0]].folded not in ORDINARY_WORDS | _CONTINENTS - {
             "eu",
             "uk",
@@ -108,7 +113,10 @@ class Places:
         }:
             return True
         word = words[run[0]]
-        if word.text.isupper() and not (text.isupper() and len(words) > _MAX_WORDS):
+        is_shouted = (
+            run.start > 0 and words[run.start - 1].text.isupper() and len(words[run.start - 1].text) > 2
+        )
+        if word.text.isupper() and not is_shouted and not (text.isupper() and len(words) > _MAX_WORDS):
             return True
         before = [words[n].folded for n in range(run[0] - 1, max(-1, run[0] - 3), -1)]
         after = [words[n].folded for n in range(run[0] + 1, min(len(words), run[0] + 3))]

@@ -26,8 +26,10 @@ KIND_OF_NOUN = {
 _NUMBER_NOUNS = KIND_OF_NOUN.keys() | {"id", "number"}
 """A bare number is an id only after one of these."""
 _TABLES: dict[NameKind, tuple[type[User | Incident | Request], str]] = {
-    NameKind.USER: (User, "user_"), NameKind.INCIDENT: (Incident, "inc_"), NameKind.REQUEST: (Request, "req_"),
-}  # fmt: skip
+    NameKind.USER: (User, "user_"),
+    NameKind.INCIDENT: (Incident, "inc_"),
+    NameKind.REQUEST: (Request, "req_"),
+}
 """Tables with the prefix of their generated public ids, which people omit; the first has precedence."""
 _MAX_CHARACTERS = 100
 """Of a public id."""

@@ -13,7 +13,9 @@ from itertools import islice
 from context_builder.question.mention import TextSpan
 from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.names.known_names import sample_incidents, sample_users
-from context_builder.question.names.words import ORDINARY_WORDS, Word, overlaps, words_in
+from context_builder.question.names.model_parts import FAMILY_WORDS
+from context_builder.question.names.row_names import QUOTED
+from context_builder.question.names.words import ORDINARY_WORDS, Word, overlaps, word_set, words_in
 from context_builder.question.request import UnknownName
 from models import Tier
 from models.database import ReadSession
@@ -21,6 +23,8 @@ from models.database import ReadSession
 MAX_UNKNOWN_NAMES = 10
 """Per text."""
 _MAX_NEAR = 3
+_MIN_CHARACTERS = 3
+"""Of a word that a noun announces as a name."""
 
 _ID = re.compile(r"(?:user|inc|req|incident|request)(?:_\w[\w-]*|-\w*\d[\w-]*)", re.IGNORECASE)
 _COLUMN = re.compile(
@@ -41,256 +45,38 @@ _NOUNS = frozenset(
     {"backend", "customer", "deployment", "model", "region", "site", "team", "tenant", "tier", "user"}
 )
 """The word after one of these is a name if it is no ordinary one: `tier gold`."""
-_GENERAL = frozenset(
-    [
-        "a",
-        "an",
-        "any",
-        "another",
-        "by",
-        "each",
-        "every",
-        "her",
-        "his",
-        "its",
-        "my",
-        "no",
-        "one",
-        "other",
-        "our",
-        "per",
-        "same",
-        "some",
-        "that",
-        "the",
-        "their",
-        "these",
-        "this",
-        "those",
-        "what",
-        "which",
-        "whose",
-        "your",
-    ]
+_GENERAL = word_set(
+    """
+    a an any another by each every her his its my no one other our per same some that the their
+    these this those what which whose your
+    """
 )
 """Before a noun: what follows is a name only if it is not written as an ordinary word."""
-_AFTER_NOUN = frozenset(
-    [
-        "account",
-        "accounts",
-        "activity",
-        "adoption",
-        "agent",
-        "agents",
-        "alert",
-        "alerts",
-        "availability",
-        "bases",
-        "behavior",
-        "behaviour",
-        "bill",
-        "billing",
-        "budgets",
-        "cache",
-        "call",
-        "calls",
-        "capacity",
-        "card",
-        "changes",
-        "churn",
-        "cluster",
-        "clusters",
-        "complaint",
-        "complaints",
-        "concurrency",
-        "config",
-        "costs",
-        "count",
-        "counts",
-        "crash",
-        "crashes",
-        "demand",
-        "drift",
-        "drop",
-        "drops",
-        "dropped",
-        "experience",
-        "facing",
-        "failover",
-        "failure",
-        "failures",
-        "families",
-        "family",
-        "feedback",
-        "fleet",
-        "group",
-        "groups",
-        "growth",
-        "health",
-        "hours",
-        "ids",
-        "impact",
-        "issue",
-        "issues",
-        "key",
-        "keys",
-        "lag",
-        "latencies",
-        "lead",
-        "level",
-        "levels",
-        "limit",
-        "limits",
-        "list",
-        "lists",
-        "logs",
-        "mapping",
-        "member",
-        "members",
-        "mix",
-        "name",
-        "names",
-        "outage",
-        "outages",
-        "outlier",
-        "outliers",
-        "output",
-        "outputs",
-        "p50",
-        "p95",
-        "p99",
-        "performance",
-        "pool",
-        "prices",
-        "pricing",
-        "problem",
-        "problems",
-        "prompt",
-        "prompts",
-        "quota",
-        "quotas",
-        "rates",
-        "registry",
-        "replica",
-        "replicas",
-        "response",
-        "responses",
-        "retries",
-        "routing",
-        "score",
-        "scores",
-        "segment",
-        "segments",
-        "sentiment",
-        "serving",
-        "session",
-        "sessions",
-        "share",
-        "sharing",
-        "slowdown",
-        "slowest",
-        "spend",
-        "spending",
-        "spent",
-        "spike",
-        "spikes",
-        "split",
-        "status",
-        "switch",
-        "throughput",
-        "timeout",
-        "timeouts",
-        "token",
-        "tokens",
-        "trend",
-        "trends",
-        "type",
-        "types",
-        "uptime",
-        "usage",
-        "upgrade",
-        "upgrades",
-        "volume",
-        "weights",
-        "wise",
-        "also",
-        "always",
-        "became",
-        "becomes",
-        "best",
-        "broke",
-        "came",
-        "come",
-        "comes",
-        "doing",
-        "end",
-        "ends",
-        "fails",
-        "fell",
-        "felt",
-        "gave",
-        "get",
-        "gets",
-        "getting",
-        "gives",
-        "go",
-        "goes",
-        "got",
-        "happens",
-        "hit",
-        "hits",
-        "kept",
-        "last",
-        "lost",
-        "made",
-        "make",
-        "makes",
-        "need",
-        "needs",
-        "never",
-        "often",
-        "ran",
-        "really",
-        "rose",
-        "run",
-        "runs",
-        "saw",
-        "say",
-        "says",
-        "see",
-        "seem",
-        "seems",
-        "sees",
-        "send",
-        "sends",
-        "sent",
-        "show",
-        "shows",
-        "still",
-        "take",
-        "takes",
-        "think",
-        "took",
-        "went",
-        "work",
-        "works",
-        "ago",
-        "cheapest",
-        "currently",
-        "fastest",
-        "highest",
-        "just",
-        "later",
-        "lately",
-        "lowest",
-        "now",
-        "right",
-        "slower",
-        "tonight",
-        "tomorrow",
-    ]
+_AFTER_NOUN = word_set(
+    """
+    account accounts activity pairs support login logins adoption agent agents alert alerts availability bases behavior
+    behaviour bill billing budgets cache call calls capacity card changes churn cluster clusters
+    complaint complaints concurrency config costs count counts crash crashes demand drift drop drops
+    dropped experience facing failover failure failures families family feedback fleet group groups
+    growth health hours ids impact issue issues key keys lag latencies lead level levels limit
+    limits list lists logs mapping member members mix name names outage outages outlier outliers
+    output outputs p50 p95 p99 performance pool prices pricing problem problems prompt prompts quota
+    quotas rates registry replica replicas response responses retries routing score scores segment
+    segments sentiment serving session sessions share sharing slowdown slowest spend spending spent
+    spike spikes split status switch throughput timeout timeouts token tokens trend trends type
+    types uptime usage upgrade upgrades volume weights wise also always became becomes best broke
+    came come comes doing end ends fails fell felt gave get gets getting gives go goes got happens
+    hit hits kept last lost made make makes need needs never often ran really rose run runs saw say
+    says see seem seems sees send sends sent show shows still take takes think took went work works
+    ago cheapest currently fastest highest just later lowest now right slower tonight
+    tomorrow
+    """
 )
-_ENDINGS = re.compile(r".{2,}(?:ed|ing|ly|tions?|ments?|ness|ity|ities)")
+_ENDINGS = re.compile(r".{2,}(?:[ae]nc[ey]|ed|face|ing|ions?|ity|ly|ments?|ness|port|[ot]ry|ship|son)")
+"""Of words that make a compound with a noun: `user satisfaction`."""
+_USUAL_TIERS = word_set("basic bronze business enterprise free gold platinum pro silver starter trial vip")
+"""Names of tiers elsewhere."""
+_TIER_NOUNS = frozenset({"customers", "plan", "tier", "tiers", "users"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +124,8 @@ def find_unknown(
 ) -> tuple[UnknownMention, ...]:
     """Return words that look like entities but match none, each with similar known names or `ids`. Pure.
 
-    Besides the `unmatched` a word qualifies if it has the form of an id, belongs to a common model family, shares
-    a part with a known `model/backend`, closely resembles a known name, or follows a noun like `user`.
+    Besides the `unmatched` a word qualifies if it has the form of an id, belongs to a common model family,
+    shares a part with a known `model/backend`, closely resembles a known name, or follows a noun like `user`.
     """
     names, all_ids = _by_casefolded(known), _by_casefolded(ids)
     free = [span for span in unmatched if not overlaps(span, taken)]
@@ -373,26 +159,38 @@ def _may_be_row(text: str, found: UnknownMention) -> bool:
 def _with_nouns(text: str) -> Iterator[tuple[Word, str]]:
     """Yield the words of a text, each with the noun that announces it as a name, if one does."""
     words = tuple(words_in(text))
+    for match in QUOTED.finditer(text):
+        before = text[: match.start()].split()[-1:]
+        if before and before[0].casefold() in _NOUNS:
+            group = match.lastindex or 0
+            yield Word(match[group], TextSpan(*match.span(group))), before[0].casefold()
     for n, word in enumerate(words):
         noun = words[n - 1].folded if n else ""
+        following = words[n + 1].folded if n + 1 < len(words) else ""
+        if word.folded in _USUAL_TIERS and following in _TIER_NOUNS:
+            yield word, "tier"
+            continue
         is_after = noun in _NOUNS and re.fullmatch(
             r"[\s:=\"'“‘`]{1,3}", text[words[n - 1].span.end : word.span.start]
         )
-        is_general = n > 1 and words[n - 2].folded in _GENERAL
-        yield word, noun if is_after and _is_name_after(word, is_general=is_general) else ""
+        is_general = any(near.folded in _GENERAL for near in words[max(0, n - 3) : max(0, n - 1)])
+        yield word, noun if is_after and _is_name_after(word, noun, is_general=is_general) else ""
 
 
-def _is_name_after(word: Word, *, is_general: bool) -> bool:
+def _is_name_after(word: Word, noun: str, *, is_general: bool) -> bool:
     folded = word.folded
     if (
         folded in ORDINARY_WORDS | _AFTER_NOUN
         or _NOT_A_NAME.fullmatch(folded)
         or "_" in folded
-        or len(folded) < 3
+        or len(folded) < _MIN_CHARACTERS
     ):
         return False
     is_plain = folded.isalpha() and word.text == folded
-    return not _ENDINGS.fullmatch(folded) and not (is_general and is_plain)
+    is_compound = _ENDINGS.fullmatch(folded) or (
+        folded.endswith("s") and noun not in ("region", "site", "tier")
+    )
+    return not (is_plain and (is_general or is_compound))
 
 
 def _by_casefolded(names: Iterable[str]) -> dict[str, str]:
@@ -409,7 +207,10 @@ def _is_candidate(word: str, names: Mapping[str, str]) -> bool:
         return (not parts.isdisjoint(names) or _FAMILY.match(word) is not None) and parts.isdisjoint(
             ORDINARY_WORDS
         )
-    return any(character.isdigit() for character in word)
+    head = re.split(r"[-_.]", word.casefold())[0]
+    return any(character.isdigit() for character in word) or (
+        head in FAMILY_WORDS and head != word.casefold()
+    )
 
 
 def _near(word: str, names: Mapping[str, str]) -> tuple[str, ...]:

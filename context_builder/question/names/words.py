@@ -22,23 +22,26 @@ _ALIASES = {
     "kubernetes": "k8s", "amazon": "aws", "google": "gcp", "microsoft": "azure", "premises": "prem",
 }  # fmt: skip
 
-ORDINARY_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        a after all an and any are as at be been before but by can compare cost did do does down each else
-        every fail fast few for from good had has have he high how i if in is it its last least less load
-        long low main many may me more most much my new next no non normal not now of off ok old on one only
-        or other our out over own rate same see she since slow so some such than that the their them then
-        there these they this to today top two under unknown until up us use very versus vs want was we week
-        were what when where which while who whose why will with within without worst yesterday yet you your
-        ai api audio backend backends base batch chat cloud code command data default deployment deployments
-        dev direct edge embed error errors experimental gateway general health image incident incidents
-        internal large latency local medium mini model models none prod provider public quality region
-        regions request requests router server service small stable staging standby team teams tenant test
-        text tier tiers together traffic user users version vision web
-        """,
-    )
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a list that is written as text."""
+    return frozenset(text.split())
+
+
+ORDINARY_WORDS = word_set(
+    """
+    a after all an and any are as at be been before but by can compare cost did do does down each else
+    every fail fast few for from good had has have he high how i if in is it its last least less load
+    long low main many may me more most much my new next no non normal not now of off ok old on one only
+    or other our out over own rate same see she since slow so some such than that the their them then
+    there these they this to today top two under unknown until up us use very versus vs want was we week
+    were what when where which while who whose why will with within without worst yesterday yet you your
+    ai api audio backend backends base batch chat cloud code command data default deployment deployments
+    dev direct edge embed error errors experimental gateway general health image incident incidents
+    internal large latency local medium mini model models none prod provider public quality region
+    regions request requests router server service small stable staging standby team teams tenant test
+    text tier tiers together traffic user users version vision web
+    """
 ) | frozenset(Tier)
 """Words that are taken literally, even if something has such a name."""
 
