@@ -94,6 +94,10 @@ class Catalog:
             self._said[said] = {model.name for model in most_exact(said, [self._models[n] for n in found])}
         return self._said[said]
 
+    def is_whole(self, said: frozenset[Part], names: Iterable[str]) -> bool:
+        """Return whether nothing essential of the models is left unsaid."""
+        return all(self._models[name].essential <= said for name in names)
+
     def backends_with_head(self, word: str) -> set[str]:
         """Return the backends whose name starts with a word: of `azure`, `azure-eu`."""
         return self._backends_by_head.get(plain_word(word), set())

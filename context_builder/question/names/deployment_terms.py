@@ -168,6 +168,9 @@ class _Reading:
             and last[-1][0] == n - 2
             and self._words[n - 1].folded in _LINKS
             and all(part.kind is PartKind.VERSION for part in parts)
+            and not (
+                n + 1 < len(self._words) and self._is_adjacent(n + 1) and self._parts(n + 1, is_inside=True)
+            )
         )
 
     def _parts(self, n: int, *, is_inside: bool) -> frozenset[Part]:
@@ -176,7 +179,8 @@ class _Reading:
         if "/" in word.text:
             return frozenset()
         parts = read_model(word.text).parts if ":" in word.text else frozenset(parts_of(word.text))
-        following = self._words[n + 1].folded if n + 1 < len(self._words) else ""
+        is_followed = n + 1 < len(self._words) and self._is_adjacent(n + 1)
+        following = self._words[n + 1].folded if is_followed else ""
         if any(part.kind is PartKind.WORD for part in parts):
             next_parts = parts_of(following)[:1]
             if word.folded in _DOUBTFUL_WORDS and (
@@ -222,7 +226,8 @@ class _Reading:
         if not spelled and self._catalog.spelled(Dimension.BACKEND, name):
             return False
         names = spelled or self._catalog.models_said(said)
-        if not names or not (spelled or is_anchored(said) or self._is_announced(run)):
+        is_whole = len(piece) > 1 and self._catalog.is_whole(said, names)
+        if not names or not (spelled or is_whole or is_anchored(said) or self._is_announced(run)):
             return False
         self._take(run, Dimension.MODEL, names)
         return True

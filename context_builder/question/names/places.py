@@ -81,7 +81,7 @@ class Places:
         ):
             return None
         is_generic = said in _SITES or said in _NAMED or _CODE.fullmatch(said)
-        if not (is_generic or self._is_code(said)) or not self._is_place(words, run, text):
+        if not (is_generic or self._is_code(said)) or not self._is_place(words, run):
             return None
         found = self._matching(said)
         return found if found or (self.has_regions and is_generic and len(said) > 1) else None
@@ -101,7 +101,7 @@ class Places:
             for name in set.intersection(*(self._by_part.get(part, set()) for part in bag))
         )
 
-    def _is_place(self, words: Sequence[Word], run: range, text: str) -> bool:
+    def _is_place(self, words: Sequence[Word], run: range) -> bool:
         """Tell the region `us` from the word, and a region from a time zone."""
         if words[run[-1] + 1 :] and words[run[-1] + 1].folded in _NO_REGION_BEFORE:
             return False
@@ -113,10 +113,8 @@ class Places:
         }:
             return True
         word = words[run[0]]
-        is_shouted = (
-            run.start > 0 and words[run.start - 1].text.isupper() and len(words[run.start - 1].text) > 2
-        )
-        if word.text.isupper() and not is_shouted and not (text.isupper() and len(words) > _MAX_WORDS):
+        is_shouted = len(words) > _MAX_WORDS and all(near.text.isupper() for near in words[:_MAX_WORDS])
+        if word.text.isupper() and not is_shouted:
             return True
         before = [words[n].folded for n in range(run[0] - 1, max(-1, run[0] - 3), -1)]
         after = [words[n].folded for n in range(run[0] + 1, min(len(words), run[0] + 3))]

@@ -14,7 +14,7 @@ _PEOPLE = r"(?:users?|customers?|clients?|accounts?|tiers?|people|plans?|ones)"
 _LINK = re.compile(r"(?:\s*(?:,|/|\b(?:and|or|vs|versus|with|to)\b\.?))+\s*", re.IGNORECASE)
 """Between two tiers of a list."""
 _BEFORE_TIER = re.compile(
-    r"\btiers?\W{1,3}$|\b(?:except|excluding|exclude|(?:all|any\w*|every\w*|users|traffic)\s+but|other than)\s+(?:the\s+)?$",
+    r"\btiers?\W{1,3}$|\b(?:except|exclud\w+|other than|(?:all|any\w*|every\w*|users) but)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 _PEOPLE_AFTER = re.compile(rf"[\s-]{_PEOPLE}\b", re.IGNORECASE)

@@ -45,6 +45,7 @@ _NOUNS = frozenset(
     {"backend", "customer", "deployment", "model", "region", "site", "team", "tenant", "tier", "user"}
 )
 """The word after one of these is a name if it is no ordinary one: `tier gold`."""
+_USER_NOUNS = frozenset({"customer", "team", "tenant", "user"})
 _GENERAL = word_set(
     """
     a an any another by each every her his its my no one other our per same some that the their
@@ -54,7 +55,8 @@ _GENERAL = word_set(
 """Before a noun: what follows is a name only if it is not written as an ordinary word."""
 _AFTER_NOUN = word_set(
     """
-    account accounts activity pairs support login logins adoption agent agents alert alerts availability bases behavior
+    account accounts activity pairs support login logins adoption agent
+    agents alert alerts availability bases behavior
     behaviour bill billing budgets cache call calls capacity card changes churn cluster clusters
     complaint complaints concurrency config costs count counts crash crashes demand drift drop drops
     dropped experience facing failover failure failures families family feedback fleet group groups
@@ -138,9 +140,14 @@ def find_unknown(
             candidates.setdefault(word.text, (word.span, noun))
     unknown = []
     for name, (span, noun) in islice(sorted(candidates.items(), key=lambda item: item[1]), MAX_UNKNOWN_NAMES):
-        is_row = looks_like_id(name) or noun in ("user", "customer", "team", "tenant")
-        near = _near(name, _by_casefolded(Tier) if noun == "tier" else names | all_ids if is_row else names)
-        is_name = span in free or noun or looks_like_id(name) or _FAMILY.match(name) or "/" in name
+        is_id = looks_like_id(name)
+        if noun == "tier":
+            near = _near(name, _by_casefolded(Tier))
+        elif is_id or noun in _USER_NOUNS:
+            near = _near(name if is_id else f"user_{name}", names | all_ids)
+        else:
+            near = _near(name, names)
+        is_name = span in free or noun or is_id or _FAMILY.match(name) or "/" in name
         if is_name or _is_close(name, near):
             unknown.append(UnknownMention(span, UnknownName(name, near)))
     return tuple(unknown)
