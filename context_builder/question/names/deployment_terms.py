@@ -29,6 +29,7 @@ from context_builder.question.names.words import (
 
 _MAX_NAME_WORDS = 6
 """As in `Claude 3.5 Sonnet (aws bedrock)`."""
+_MAX_SLASHES = 20
 _ANNOUNCING_WORDS = frozenset(
     {"backend", "backends", "cloud", "deployment", "deployments", "model", "models"}
 )
@@ -258,6 +259,8 @@ class _Reading:
     def _take_path(self, n: int) -> None:
         """Take `gpt-4/llama-70b`, `aws/gcp` and `sonnet/anthropic` as a list, `azure/gpt-4o` as a model."""
         word = self._words[n]
+        if word.text.count("/") > _MAX_SLASHES:
+            return
         terms, start = [], word.span.end - len(word.text)
         for piece in word.text.split("/"):
             span = TextSpan(start, start + len(piece))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from context_builder.question.names.words import ORDINARY_WORDS, plain_word, word_set
@@ -91,6 +91,7 @@ class ModelName:
         return self.essential | self.cosmetic | self.loose
 
 
+@lru_cache(maxsize=4096)
 def parts_of(text: str) -> tuple[Part, ...]:
     """Return the parts of a name in order: `v3p1`, `3-1` and `3.1` are one version."""
     parts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from context_builder.question.names.words import ORDINARY_WORDS, Word, word_set
 
@@ -37,7 +38,9 @@ _CODE = re.compile(rf"{_CONTINENT}-(?:(?:{_DIRECTION})+-?\d*|\d+)[a-z]?")
 _CODE_INSIDE = re.compile(rf"(?<![^\W_])(?:{_CODE.pattern}|{_CONTINENT})(?![^\W_])")
 _MAX_WORDS = 3
 """As in `eu west 1`."""
-_BEFORE_US = frozenset({"in", "from", "region", "regions", "vs", "versus", "against", "across"})
+_DOUBTFUL = (ORDINARY_WORDS | _CONTINENTS) - {"eu", "uk", "asia"}
+"""Regions only in capitals or beside another."""
+_BEFORE_US = frozenset({"in", "from", "vs", "versus", "against", "across"})
 _NO_REGION_BEFORE = word_set("dollar dollars eastern holiday holidays mountain pacific time timezone tz")
 _LINKS = frozenset({"and", "or", "than", "to", "with", "vs", "versus", "against"})
 
@@ -76,9 +79,7 @@ class Places:
 
     def _named(self, words: Sequence[Word], run: range, text: str) -> frozenset[str] | None:
         said = " ".join(words[n].folded for n in run)
-        if any(
-            not re.fullmatch(r"[\s-]+", text[words[n].span.end : words[n + 1].span.start]) for n in run[:-1]
-        ):
+        if any(text[words[n].span.end : words[n + 1].span.start].strip(" -") for n in run[:-1]):
             return None
         is_generic = said in _SITES or said in _NAMED or _CODE.fullmatch(said)
         if not (is_generic or self._is_code(said)) or not self._is_place(words, run):
@@ -91,9 +92,7 @@ class Places:
         return bool(parts & (self._anchors | _CONTINENTS)) and all(part in self._by_part for part in parts)
 
     def _matching(self, said: str) -> frozenset[str]:
-        bags = (
-            [_parts(code) for code in _SITES.get(said, said).split(" ")] if said in _SITES else [_parts(said)]
-        )
+        bags = [_parts(code) for code in (_SITES[said].split() if said in _SITES else [said])]
         return frozenset(
             name
             for bag in bags
@@ -103,35 +102,27 @@ class Places:
 
     def _is_place(self, words: Sequence[Word], run: range) -> bool:
         """Tell the region `us` from the word, and a region from a time zone."""
-        if words[run[-1] + 1 :] and words[run[-1] + 1].folded in _NO_REGION_BEFORE:
+        after = [word.folded for word in words[run.stop : run.stop + 2]]
+        if after and after[0] in _NO_REGION_BEFORE:
             return False
-        if len(run) > 1 or words[run[0]].folded not in ORDINARY_WORDS | _CONTINENTS - {
-            "eu",
-            "uk",
-            "apac",
-            "asia",
-        }:
+        word = words[run.start]
+        if len(run) > 1 or word.folded not in _DOUBTFUL:
             return True
-        word = words[run[0]]
         is_shouted = len(words) > _MAX_WORDS and all(near.text.isupper() for near in words[:_MAX_WORDS])
         if word.text.isupper() and not is_shouted:
             return True
-        before = [words[n].folded for n in range(run[0] - 1, max(-1, run[0] - 3), -1)]
-        after = [words[n].folded for n in range(run[0] + 1, min(len(words), run[0] + 3))]
-        if word.folded != "us":
-            return "region" in (*before[:1], *after[:1])
-        return (
-            bool(before and before[0] in _BEFORE_US)
-            or bool(after and after[0] in ("region", "regions"))
-            or any(
-                len(near) > 1
-                and near[0] in _LINKS
-                and (near[1] in _SITES or near[1] in {"eu", "ap", "uk"} or _CODE.fullmatch(near[1]))
-                for near in (before, after)
-            )
+        before = [word.folded for word in reversed(words[max(0, run.start - 2) : run.start])]
+        if {*before[:1], *after[:1]} & {"region", "regions"}:
+            return True
+        is_listed = any(
+            near[0] in _LINKS and (near[1] in _SITES or near[1] in _NAMED or _CODE.fullmatch(near[1]))
+            for near in (before, after)
+            if len(near) > 1 and near[1] != word.folded
         )
+        return word.folded == "us" and (is_listed or bool(before and before[0] in _BEFORE_US))
 
 
+@lru_cache(maxsize=4096)
 def _parts(name: str) -> Bag:
     """Return the parts of a region's code: of `europe-west4` eu, west and 4."""
     pieces = (piece for word in re.split(r"[\W_]+", name.casefold()) for piece in _PIECE.findall(word))

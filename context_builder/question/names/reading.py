@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.names.row_names import find_row_names
 from context_builder.question.names.tier_names import find_tier_names
 from context_builder.question.names.unknown_names import UnknownMention, unknown_names
-from context_builder.question.names.words import overlaps
+from context_builder.question.names.words import characters
 from context_builder.question.request import Scope, UnknownName
 from models import Tier
 from models.database import ReadSession
@@ -31,9 +32,11 @@ class NameReading:
 async def find_names(text: str, as_of: datetime, session: ReadSession) -> NameReading:
     """Return every name in the text of a question, as known at `as_of`."""
     known = await deployment_names_at(session, as_of)
-    deployments = read_deployments(text, known)
+    # Hundreds of names are read into parts, off the event loop.
+    deployments = await asyncio.to_thread(read_deployments, text, known)
     taken = [span for mention in deployments.mentions for span in mention.spans]
-    tiers = [mention for mention in find_tier_names(text) if not overlaps(mention.spans[0], taken)]
+    used = characters(taken)
+    tiers = [mention for mention in find_tier_names(text) if used.isdisjoint(characters(mention.spans))]
     taken += [span for mention in tiers for span in mention.spans]
     rows = await find_row_names(text, as_of, session, taken)
     taken += [span for mention in rows for span in mention.spans]

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from context_builder.question.mention import NameKind, NameMention, TextSpan
-from context_builder.question.names.words import ORDINARY_WORDS, Word, overlaps, words_in
+from context_builder.question.names.words import ORDINARY_WORDS, Word, characters, words_in
 from models import Incident, Request, User
 from models.database import ReadSession
 
@@ -62,14 +62,14 @@ async def find_row_names(
     Their ids are looked up as written and in usual spellings, by the unique index; then, for what looks like
     the id of a user or incident, without regard to case if only one is meant.
     """
-    candidates = [c for c in _candidates(text) if not overlaps(c.span, taken)]
+    used = characters(taken)
+    candidates = [c for c in _candidates(text) if used.isdisjoint(characters([c.span]))]
     rows = await _rows(candidates, as_of, session)
     mentions: list[NameMention] = []
-    places: list[TextSpan] = []
     for candidate in candidates:
         found = _meant(candidate, rows)
-        if found and not overlaps(candidate.span, places):
-            places.append(candidate.span)
+        if found and used.isdisjoint(characters([candidate.span])):
+            used |= characters([candidate.span])
             ids, names = tuple(row[1] for row in found), tuple(row[2] for row in found)
             note = f"“{candidate.text}” means {len(found)} {found[0][0]}s: {', '.join(names)}"
             mentions.append(

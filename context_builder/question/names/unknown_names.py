@@ -15,7 +15,7 @@ from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.names.known_names import sample_incidents, sample_users
 from context_builder.question.names.model_parts import FAMILY_WORDS
 from context_builder.question.names.row_names import QUOTED
-from context_builder.question.names.words import ORDINARY_WORDS, Word, overlaps, word_set, words_in
+from context_builder.question.names.words import ORDINARY_WORDS, Word, characters, word_set, words_in
 from context_builder.question.request import UnknownName
 from models import Tier
 from models.database import ReadSession
@@ -130,13 +130,15 @@ def find_unknown(
     shares a part with a known `model/backend`, closely resembles a known name, or follows a noun like `user`.
     """
     names, all_ids = _by_casefolded(known), _by_casefolded(ids)
-    free = [span for span in unmatched if not overlaps(span, taken)]
+    used = characters(taken)
+    free = [span for span in unmatched if used.isdisjoint(characters([span]))]
+    used |= characters(free)
     candidates = {text[span.start : span.end]: (span, "") for span in free}
     for word, noun in _with_nouns(text):
-        is_free = (
-            not overlaps(word.span, (*taken, *free)) and word.folded not in names.keys() | all_ids.keys()
-        )
-        if is_free and (noun or _is_candidate(word.text, names)):
+        is_known = word.folded in names or word.folded in all_ids
+        if used.isdisjoint(characters([word.span])) and (
+            noun or (not is_known and _is_candidate(word.text, names))
+        ):
             candidates.setdefault(word.text, (word.span, noun))
     unknown = []
     for name, (span, noun) in islice(sorted(candidates.items(), key=lambda item: item[1]), MAX_UNKNOWN_NAMES):
@@ -187,7 +189,8 @@ def _with_nouns(text: str) -> Iterator[tuple[Word, str]]:
 def _is_name_after(word: Word, noun: str, *, is_general: bool) -> bool:
     folded = word.folded
     if (
-        folded in ORDINARY_WORDS | _AFTER_NOUN
+        folded in ORDINARY_WORDS
+        or folded in _AFTER_NOUN
         or _NOT_A_NAME.fullmatch(folded)
         or "_" in folded
         or len(folded) < _MIN_CHARACTERS

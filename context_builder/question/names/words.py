@@ -89,6 +89,6 @@ def is_distinctive(name: str) -> bool:
     return len(name) > 1 and not name.isdecimal() and name not in ORDINARY_WORDS
 
 
-def overlaps(span: TextSpan, others: Iterable[TextSpan]) -> bool:
-    """Return whether a place shares a character with one of the others."""
-    return any(span.start < other.end and other.start < span.end for other in others)
+def characters(spans: Iterable[TextSpan]) -> set[int]:
+    """Return the positions that places cover."""
+    return {position for span in spans for position in range(span.start, span.end)}

@@ -79,6 +79,7 @@ def read(text: str, name: str) -> tuple[list[str], list[str]]:
         ("proxy", "sonnet 3.6, sonnet 3.5 vs 3.6", ["sonnet 3.5: 0"], ["sonnet 3.6", "3.6"]),
         ("proxy", "gpt-4, gpt-5, GPT 4o nano", [], ["gpt-4", "gpt-5", "GPT 4o nano"]),
         ("proxy", "claude-3-5-sonnet-20240620", [], ["claude-3-5-sonnet-20240620"]),
+        ("router", "Why is Claude 3.5 Sonnet slow?", [], ["Claude 3.5 Sonnet"]),
         ("router", "llama 3.1 70b, mixtral 8x22b, the 13b", [], ["llama 3.1 70b", "mixtral 8x22b", "13b"]),
         ("simple", "mistral small, gpt 4 turbo", [], ["mistral small", "gpt 4 turbo"]),
         ("simple", "Is gemini slow on azure?", [], ["gemini", "azure"]),
