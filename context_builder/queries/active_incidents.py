@@ -10,7 +10,7 @@ from sqlalchemy import select
 from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
 from context_builder.queries.scope import resolve_moment
 from context_builder.question.given_scope import resolve_scope
-from context_builder.question.known_names import require_known
+from context_builder.question.names.known_names import require_known
 from context_builder.question.request import ScopeNames
 from context_builder.telemetry.incident_state import affects, open_at
 from context_builder.text.wire import WIRE

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, select
 from context_builder.queries.page import FIRST_PAGE, Page, PagePosition, open_listing
 from context_builder.queries.scope import resolve_moment, span_condition
 from context_builder.question.checks import MAX_NAMES, check_name
-from context_builder.question.known_names import require_known
+from context_builder.question.names.known_names import require_known
 from context_builder.question.request import QuestionError
 from context_builder.telemetry.incident_state import open_at, unresolved_at
 from context_builder.text.wire import WIRE

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from context_builder.queries.errors import NotFound, NotResolved
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
-from context_builder.question.known_names import sample_incidents, unknown_name_text
+from context_builder.question.names.known_names import sample_incidents, unknown_name_text
 from context_builder.text.clock import utc_now
 from context_builder.text.wire import WIRE, Usd
 from models import Incident, Postmortem, Question

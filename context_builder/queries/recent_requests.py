@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, and_, select, true
 from context_builder.queries.page import FIRST_PAGE, Listing, Page, PagePosition, open_listing
 from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
-from context_builder.question.known_names import require_known
+from context_builder.question.names.known_names import require_known
 from context_builder.question.request import Scope, ScopeNames
 from context_builder.telemetry.newest_requests import (
     MAX_RANGES,

@@ -12,7 +12,7 @@ from context_builder.queries.errors import NotFound
 from context_builder.queries.recent_requests import LoggedRequest, logged_request, select_with_names
 from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_name
-from context_builder.question.known_names import unknown_name_text
+from context_builder.question.names.known_names import unknown_name_text
 from context_builder.telemetry.incident_state import affects, open_at, severity_rank
 from context_builder.text.wire import WIRE
 from models import Deployment, Incident, QualityScore, Request

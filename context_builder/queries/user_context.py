@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, func, select
 from context_builder.queries.errors import NotFound
 from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
-from context_builder.question.known_names import sample_users, unknown_name_text
+from context_builder.question.names.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
 from context_builder.question.times.bounds import floor_to_minute
 from context_builder.telemetry.rollups import in_window

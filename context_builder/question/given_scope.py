@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from context_builder.question.checks import check_scope
-from context_builder.question.deployment_names import DeploymentName
-from context_builder.question.known_names import (
+from context_builder.question.names.catalog import DeploymentName
+from context_builder.question.names.known_names import (
     MatchedRows,
     deployment_names_at,
     require_known,

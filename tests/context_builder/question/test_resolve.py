@@ -100,7 +100,7 @@ async def test_later_names_are_unknown(gateway: Gateway) -> None:
     assert len(later.scope.labels) == 5
     earlier = await resolved(gateway, question, as_of=NOON - 3 * HOUR)
     assert earlier.scope.labels == ("deployment gpt-4/gcp",)
-    assert [name.name for name in earlier.unknown_names] == ["inc_42", "Req_aB3"]
+    assert [name.name for name in earlier.unknown_names] == ["mistral", "inc_42", "Req_aB3"]
     assert not earlier.is_now
     assert earlier.as_of == NOON - 3 * HOUR
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.question.deployment_names import DeploymentName, find_deployments
+from context_builder.question.names.catalog import DeploymentName
+from context_builder.question.names.deployment_names import find_deployment_names
 
 FLEET = (
     "gpt-4/aws gpt-4/gcp claude-3/aws claude-3/gcp llama-70b/k8s llama-8b/k8s mistral/on-prem "
@@ -24,8 +25,9 @@ def fleet(*public_ids: str) -> list[DeploymentName]:
 
 def named(text: str, *public_ids: str) -> str:
     """Return what the text names."""
-    found = find_deployments(text, fleet(*public_ids or FLEET.split()))
-    return " ".join(label.removeprefix("deployment ") for label in found.labels)
+    known = fleet(*public_ids or FLEET.split())
+    ids = {n for mention in find_deployment_names(text, known) for n in mention.ids}
+    return " ".join(deployment.public_id for deployment in known if deployment.id in ids)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +84,14 @@ def test_two_names_with_one_spelling_are_both_meant() -> None:
     assert named("gpt 4", "gpt-4/aws", "gpt4/aws", "gpt_4/gcp") == "gpt-4/aws gpt4/aws gpt_4/gcp"
 
 
-def test_matched_words_are_returned() -> None:
+def test_every_name_has_its_place() -> None:
     """The words of deployment names are not looked up as anything else."""
-    found = find_deployments("Is Llama 70b slow on Kubernetes, or gpt-4/aws?", fleet(*FLEET.split()))
-    assert found.matched_words == {"Llama", "70b", "Kubernetes", "gpt-4/aws"}
+    text = "Is Llama 70b slow on Kubernetes, or gpt-4/aws?"
+    mentions = find_deployment_names(text, fleet(*FLEET.split()))
+    assert [[text[span.start : span.end] for span in mention.spans] for mention in mentions] == [
+        ["Llama 70b", "Kubernetes"],
+        ["gpt-4/aws"],
+    ]
 
 
 @settings(max_examples=200, deadline=None)
@@ -95,9 +101,10 @@ def test_any_names_and_any_text(pairs: list[tuple[str, str]], text: str) -> None
     deployments = [
         DeploymentName(n, f"{model}/{backend}", model, backend) for n, (model, backend) in enumerate(pairs)
     ]
-    found = find_deployments(text, deployments)
-    assert set(found.ids) <= {deployment.id for deployment in deployments}
-    assert len(found.ids) == len(found.labels)
+    known = {deployment.id: deployment.public_id for deployment in deployments}
+    for mention in find_deployment_names(text, deployments):
+        assert mention.ids
+        assert mention.names == tuple(known[n] for n in mention.ids)
 
 
 known_names = st.from_regex(r"[a-z]{3,8}-[0-9]{1,2}[a-z]?/[a-z]{2,4}[0-9]", fullmatch=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from context_builder.question.deployment_names import DeploymentName
+from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.request import QuestionError
 from models import Deployment, Incident, User
 from models.database import ReadSession
@@ -20,12 +20,10 @@ _MAX_SAMPLED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class MatchedRows:
-    """Rows of one table that a text names, as parallel tuples."""
+    """Rows of one table that are named, as parallel tuples."""
 
     ids: tuple[int, ...] = ()
     public_ids: tuple[str, ...] = ()
-    words: frozenset[str] = frozenset()
-    """The words of the text that named them."""
 
 
 def require_known(
@@ -52,10 +50,11 @@ def unknown_name_text(kind: str, name: str, candidates: Sequence[str]) -> str:
 async def deployment_names_at(session: ReadSession, as_of: datetime) -> list[DeploymentName]:
     """Load the deployments created by `as_of`, sorted by public id."""
     rows = await session.execute(
-        select(Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend).where(
-            Deployment.created_at <= as_of
-        )
-    )
+        select(
+            Deployment.id, Deployment.public_id, Deployment.model, Deployment.backend,
+            func.coalesce(Deployment.region, ""),
+        ).where(Deployment.created_at <= as_of)
+    )  # fmt: skip
     # Sorted here because databases collate text differently.
     return sorted((DeploymentName(*row) for row in rows), key=lambda deployment: deployment.public_id)
 

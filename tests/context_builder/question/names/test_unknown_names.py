@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.question.names import words_of
-from context_builder.question.near_names import MAX_UNKNOWN_NAMES, looks_like_id, unknown_names
+from context_builder.question.names.unknown_names import MAX_UNKNOWN_NAMES, find_unknown, looks_like_id
+from context_builder.question.names.words import words_in
 
 KNOWN = ["gpt-4/aws", "gpt-4", "aws", "llama-70b/k8s", "llama-70b", "k8s", "claude/gcp", "claude", "gcp"]
 IDS = ["user_acme", "user_globex", "inc_0042", "inc_0043"]
@@ -15,7 +15,10 @@ IDS = ["user_acme", "user_globex", "inc_0042", "inc_0043"]
 
 def unknown(text: str, *, understood: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     """Return the unknown names of a text with similar known ones."""
-    return {name.name: name.near for name in unknown_names(text, understood, KNOWN, IDS)}
+    taken = [word.span for word in words_in(text) if word.text in understood]
+    found = find_unknown(text, taken, (), KNOWN, IDS)
+    assert [text[each.span.start : each.span.end] for each in found] == [each.unknown.name for each in found]
+    return {each.unknown.name: each.unknown.near for each in found}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_only_ids_are_compared_with_ids() -> None:
 def test_any_text(text: str) -> None:
     """What is reported occurs in the text, is unknown, and is limited in number."""
     found = unknown(text)
-    assert found.keys() <= set(words_of(text))
+    assert found.keys() <= {word.text for word in words_in(text)}
     assert not {name.casefold() for name in found} & {name.casefold() for name in [*KNOWN, *IDS]}
     assert len(found) <= MAX_UNKNOWN_NAMES
 
@@ -76,7 +79,7 @@ def test_the_number_of_comparisons_is_limited() -> None:
     """Of hundreds of look-alikes against ten thousand ids only the first few are compared."""
     ids = [f"user_{number:05}" for number in range(10_000)]
     words = " ".join(f"user_x{number}" for number in range(400))
-    assert len(unknown_names(words, (), KNOWN, ids)) == MAX_UNKNOWN_NAMES
+    assert len(find_unknown(words, (), (), KNOWN, ids)) == MAX_UNKNOWN_NAMES
 
 
 @pytest.mark.parametrize(
