@@ -30,6 +30,7 @@ _SETS = {
     "noun": "(?:times|happening|name{1,3}|unknown|tier|tier_users|word)",
     "nouns": "noun(?:[and punctuation]noun){0,8}",
     "dashes": "[to clock_to until dash and start]",
+    "the": "[article clock_article last]",
     "ahead": "[since until before before_or_ago after maybe_after between from at and to clock_to of]",
     "lead": "([of from since between]?) article? clock_article?",
     "to_clock": "[to clock_to until dash and start] article? clock_article?",
@@ -102,6 +103,10 @@ def _clock_and_part(time: str, part: str) -> str | None:
     return clock.in_part_of_day(whole, part) if whole else None
 
 
+def _part_of_day(day: str, part: str) -> str:
+    return f"{'this' if day == 'today' else day} {part}"
+
+
 def _clock_range(*, first_known: bool, last_known: bool) -> Reading:
     return partial(clock.range_text, first_known=first_known, last_known=last_known)
 
@@ -136,9 +141,9 @@ _LENGTHS = (
     _rule("[before_or_ago ago] article? (duration)", Kind.MOMENT, "{1} ago"),
     _rule("(amount) (length) back", Kind.MOMENT, _ago),
     _rule("(duration) back", Kind.MOMENT, "{1} ago"),
-    _rule("article? (last) link? (amount) (length)", Kind.PERIOD, _last),
-    _rule("article? (amount) (last) (length)", Kind.PERIOD, lambda n, last, unit: _last(last, n, unit)),
-    _rule("article? (last) (duration)", Kind.PERIOD, "{1} {2}"),
+    _rule("the? (last) link? (amount) (length)", Kind.PERIOD, _last),
+    _rule("the? (amount) (last) (length)", Kind.PERIOD, lambda n, last, unit: _last(last, n, unit)),
+    _rule("the? (last) (duration)", Kind.PERIOD, "{1} {2}"),
     _rule("(amount) (length) within", Kind.PERIOD, partial(_last, "last")),
     _rule("within of? article? (amount) (length)", Kind.PERIOD, partial(_last, "last")),
     _rule("since of? (amount) ([unit unit_short])", Kind.MOMENT, _since),
@@ -181,8 +186,8 @@ _CLOCKS = (
     _rule("lead (any_clock) to_clock (any_clock) end?", Kind.RANGE,
           _clock_range(first_known=True, last_known=True)),
     _rule("lead (hour) to_clock (clock) end?", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
-    _rule("([of from since between]) article? clock_article (number) (?:clock_to|[to until and] clock_article) "
-          "(number)", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
+    _rule("([of from since between]) article? clock_article (number) (?:clock_to|[to until and] clock_article)"
+          " (number)", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
     _rule("([of from since between]) article? (number) clock_to (number)", Kind.RANGE,
           _clock_range(first_known=False, last_known=False)),
     _rule("clock_to (number)(?!length)", Kind.CLOCK, clock.clock),
@@ -192,6 +197,7 @@ _CLOCKS = (
     _rule("(time) link (?=time)", Kind.MOMENT, "{1}"),
 )  # fmt: skip
 _RELATIONS = (
+    _rule("(day) link? (part)", Kind.MOMENT, _part_of_day),
     _rule("[of from since] article? (times) dashes article? (times) end?", Kind.RANGE, "from {1} to {2}"),
     _rule("(times) start particle? (times) end?", Kind.RANGE, "from {1} to {2}"),
     _rule("(times) [to until dash] article? (times) end?", Kind.RANGE, "{1} to {2}"),
