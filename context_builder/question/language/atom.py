@@ -103,7 +103,8 @@ class Kind(StrEnum):
 ONLY_IN_A_PHRASE = frozenset(
     {
         Kind.MAYBE_AFTER, Kind.TO, Kind.BACK, Kind.START, Kind.AFTERWARDS, Kind.PARTICLE, Kind.LINK, Kind.END,
-        Kind.NUMBER, Kind.YEAR_NUMBER, Kind.UNIT_SHORT, Kind.HOUR_LETTER, Kind.YEAR_MARK, Kind.MONTH_MARK, Kind.DAY_MARK,
+        Kind.NUMBER, Kind.YEAR_NUMBER, Kind.UNIT_SHORT, Kind.HOUR_LETTER, Kind.YEAR_MARK,
+        Kind.MONTH_MARK, Kind.DAY_MARK,
         Kind.ORDINAL, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.OCLOCK, Kind.PAST, Kind.HALF_TO,
         Kind.CLOCK_ARTICLE, Kind.CLOCK_TO, Kind.WITH, Kind.THAN, Kind.COMPARED_AFTER, Kind.EXCEPT_AFTER,
         Kind.WITHIN, Kind.EDGE,

@@ -25,6 +25,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _NUMBER = re.compile(r"\d{1,4}(?:[.,]\d{1,2})?")
 _RANGE = re.compile(r"(\d{1,2}(?:[hH:]\d{0,2})?)-(\d{1,2}(?:[hH:]\d{0,2})?)")
 _ORDINAL = re.compile(r"(\d{1,2})(?:er|[eè]?re|e|[eè]me|[oa])")
+_NUMBERED_WEEK = re.compile(r"(kw)(\d{1,2})")
 _WITH_UNIT = re.compile(r"(\d{1,4})([^\W\d_]+)(\d{2})?")
 _YEARS = range(1970, 2100)
 _CENTURY = 2000
@@ -103,6 +104,9 @@ class _Reader:
         elif _NUMBER.fullmatch(token):
             is_year = token.isdecimal() and int(token) in _YEARS
             yield Kind.YEAR_NUMBER if is_year else Kind.NUMBER, asked, start, end
+        elif (numbered := _NUMBERED_WEEK.fullmatch(token)) and self.lexicon.is_spaced:
+            yield Kind.UNIT, "week", start, start + numbered.end(1)
+            yield Kind.NUMBER, numbered[2], start + numbered.start(2), end
         elif (ordinal := _ORDINAL.fullmatch(token)) and self.lexicon.is_spaced:
             yield Kind.NUMBER, ordinal[1], start, end
         elif parts and parts.re is _RANGE:
