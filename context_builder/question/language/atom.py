@@ -14,6 +14,7 @@ class Kind(StrEnum):
     UNKNOWN = auto()
     NAME = auto()
     PUNCTUATION = auto()
+    COMMA = auto()
     DOT = auto()
     DASH = auto()
     ARTICLE = auto()

@@ -30,7 +30,8 @@ _SETS = {
     "happening": "(?:[last article]link?)?event{1,2}",
     "anchor": "(?:times|happening|name)",
     "noun": "(?:times|happening|name{1,3}|unknown|tier|tier_users|word)",
-    "nouns": "noun(?:[and punctuation]noun){0,8}",
+    "named": "(?:name{1,3}|unknown)",
+    "nouns": "(?:named(?:[and comma]named){0,8}|times(?:[and comma]times){0,8}|noun)",
     "dashes": "[to clock_to until dash and start]",
     "the": "[article clock_article last]",
     "ahead": "[since until before before_or_ago after maybe_after between from at and to clock_to of]",
@@ -119,7 +120,7 @@ def _day_and_clock(day: str, time: str) -> str | None:
     name, _, part = {"tonight": "this night"}.get(day, day).partition(" ")
     if name not in _DAYS_OF_PARTS or not part:
         return None
-    is_after_midnight = name == "last" and int(time.split(":")[0]) < clock.FIRST_NIGHT_HOUR
+    is_after_midnight = name == "last" and int(time.split(":", maxsplit=1)[0]) < clock.FIRST_NIGHT_HOUR
     named = "today" if is_after_midnight else _DAYS_OF_PARTS[name]
     return f"{named} {clock.in_part_of_day(time, part)}"
 
@@ -208,7 +209,8 @@ _CLOCKS = (
     _rule("(clock) (part)", Kind.HALF_DAY_CLOCK, _clock_and_part),
     _rule("(?<=[since until before after between at and to clock_to clock_article of])(number) (part)",
           Kind.HALF_DAY_CLOCK, _clock_and_part),
-    _rule("(part) ([of from between]) article? clock_article? (hour) to_clock (clock)", Kind.RANGE, _part_and_range),
+    _rule("(part) ([of from between]) article? clock_article? (hour) to_clock (clock)", Kind.RANGE,
+          _part_and_range),
     _rule("lead (half_day_clock) to_clock (hour) end?", Kind.RANGE,
           _clock_range(first_known=True, last_known=False)),
     _rule("lead (hour) to_clock (half_day_clock) end?", Kind.RANGE,

@@ -32,7 +32,7 @@ _CENTURY = 2000
 _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _NUMERALS = re.compile(rf"[{''.join(_DIGITS)}]?十[{''.join(_DIGITS)}]?|[{''.join(_DIGITS)}]")
 _TEN = 10
-_MARKS = {".": Kind.DOT} | dict.fromkeys("-–~〜", Kind.DASH)
+_MARKS = {".": Kind.DOT, ",": Kind.COMMA, "、": Kind.COMMA} | dict.fromkeys("-–~〜", Kind.DASH)
 _PIECE = re.compile(r"[^-/]+|[-/]")
 _COMPOUND = frozenset({Kind.WORD, Kind.NOT, Kind.TIER, Kind.TIER_NOUN, Kind.EVENT, Kind.WEEKDAY, Kind.PART})
 """Roles of the parts of a compound word such as `Premium-Nutzer`; other joined words are names."""
