@@ -189,7 +189,7 @@ _PERIODS = (
     _rule("(period) link? (any_weekday)", Kind.MOMENT, "{2} of {1}"),
     _rule("(weekday) (?:of article?)? (period)", Kind.MOMENT, "{1} of {2}"),
     _rule("(?<=ahead)(weekday_short)", Kind.WEEKDAY, "{1}"),
-    _rule("(weekday_short)(?=dot? number [oclock hour_letter])", Kind.WEEKDAY, "{1}"),
+    _rule("(weekday_short)(?=dot? number [hour_word hour_letter])", Kind.WEEKDAY, "{1}"),
     _rule(
         "[article to]? (edge) (?:of? article?) ([month period day year_number])", Kind.MOMENT, "{1} of {2}"
     ),
@@ -197,10 +197,10 @@ _PERIODS = (
 )
 _CLOCKS = (
     _rule("half_to (number)", Kind.CLOCK, clock.half_to),
-    _rule("(number) [oclock hour_letter]? (past)", Kind.CLOCK, clock.clock),
-    _rule("(number) [oclock hour_letter] (number) (unit?)", Kind.CLOCK, _hour_and_minute),
-    _rule("(number) [oclock hour_letter]", Kind.CLOCK, clock.clock),
-    _rule("(clock) oclock", Kind.CLOCK, "{1}"),
+    _rule("(number) [hour_word hour_letter]? (past)", Kind.CLOCK, clock.clock),
+    _rule("(number) [hour_word hour_letter] (number) (unit?)", Kind.CLOCK, _hour_and_minute),
+    _rule("(number) [hour_word hour_letter]", Kind.CLOCK, clock.clock),
+    _rule("(clock) hour_word", Kind.CLOCK, "{1}"),
     _rule("(number) (unit)(?=part)", Kind.CLOCK, _whole_hours),
     _rule("(?<=[until before after between at and to clock_to clock_article])(number) (unit)", Kind.CLOCK,
           _whole_hours),

@@ -17,7 +17,8 @@ from context_builder.question.text import QuestionText, read_text
 
 ROOT = Path(__file__).parents[4]
 NAMES = (
-    "gpt-4/aws", "user_acme", "claude-3-5-sonnet-20241022", "llama-70b/k8s", "meta-llama/Llama-3.3-70B-Instruct",
+    "gpt-4/aws", "user_acme", "claude-3-5-sonnet-20241022", "llama-70b/k8s",
+    "meta-llama/Llama-3.3-70B-Instruct",
     "inc_0117", "v2.4.0", "eu-west-1", "sin-1/do-2", "user_hier", "2026-11-27T22:30:00-08:00", "die-seit.v2",
 )  # fmt: skip
 ENGLISH = sorted(ENGLISH_EVIDENCE | SHARED_WITH_ENGLISH)
@@ -57,7 +58,8 @@ def test_english_words_stay_as_they_are(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["Is hier slow?", "Why do users of 東京 see errors?", "Почему медленно?", "왜 느린가요?", "Waarom is het traag?", "", " ", "?"],
+    ["Is hier slow?", "Why do users of 東京 see errors?", "Почему медленно?", "왜 느린가요?",
+     "Waarom is het traag?", "", " ", "?"],
 )  # fmt: skip
 def test_other_languages_stay_as_they_are(question: str) -> None:
     """What is mostly English, or in a language without a lexicon, is not translated."""
@@ -117,8 +119,9 @@ def test_a_part_is_quoted_in_the_words_of_the_user(question: str, part: str, ask
 
 @pytest.mark.parametrize(
     "piece",
-    ["昨", "昨日", "の", "前", "九", "十", "gestern ", "vor 3 ", "9h-", "à 9h ", "premium ", "premium-", "以外",
-     "gpt-4/aws以外", "a-", "11月24日", "到", "x和", "昨日、", "l'", "\u0301", "1/", "1.1.", "que más ", "٣"],
+    ["昨", "昨日", "の", "前", "九", "十", "gestern ", "vor 3 ", "9h-", "à 9h ", "premium ", "premium-",
+     "以外", "gpt-4/aws以外", "a-",
+     "11月24日", "到", "x和", "昨日、", "l'", "\u0301", "1/", "1.1.", "que más ", "٣"],
 )  # fmt: skip
 def test_a_hostile_question_is_read(piece: str) -> None:
     """4,000 characters of one word, in a question of its language."""
