@@ -14,6 +14,7 @@ class Kind(StrEnum):
     UNKNOWN = auto()
     NAME = auto()
     PUNCTUATION = auto()
+    COMMA = auto()
     DOT = auto()
     DASH = auto()
     ARTICLE = auto()
@@ -25,7 +26,7 @@ class Kind(StrEnum):
     UNTIL = auto()
     BEFORE = auto()
     BEFORE_OR_AGO = auto()
-    """`vor`: "ago" if a duration follows, else "before"."""
+    """One word for both in German: "ago" if a duration follows, else "before"."""
     AFTER = auto()
     MAYBE_AFTER = auto()
     """`nach` is "after" only next to a time or an event."""
@@ -73,7 +74,7 @@ class Kind(StrEnum):
     PERIOD = auto()
     PART = auto()
     """A part of the day; next to a clock time it tells which half of the day."""
-    OCLOCK = auto()
+    HOUR_WORD = auto()
     PAST = auto()
     """Minutes after the hour: `y media`."""
     HALF_TO = auto()
@@ -102,9 +103,10 @@ class Kind(StrEnum):
 
 ONLY_IN_A_PHRASE = frozenset(
     {
-        Kind.MAYBE_AFTER, Kind.TO, Kind.BACK, Kind.START, Kind.AFTERWARDS, Kind.PARTICLE, Kind.LINK, Kind.END, Kind.NUMBER,
-        Kind.YEAR_NUMBER, Kind.UNIT_SHORT, Kind.HOUR_LETTER, Kind.YEAR_MARK, Kind.MONTH_MARK, Kind.DAY_MARK,
-        Kind.ORDINAL, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.OCLOCK, Kind.PAST, Kind.HALF_TO,
+        Kind.MAYBE_AFTER, Kind.TO, Kind.BACK, Kind.START, Kind.AFTERWARDS, Kind.PARTICLE, Kind.LINK, Kind.END,
+        Kind.NUMBER, Kind.YEAR_NUMBER, Kind.UNIT_SHORT, Kind.HOUR_LETTER, Kind.YEAR_MARK,
+        Kind.MONTH_MARK, Kind.DAY_MARK,
+        Kind.ORDINAL, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.HOUR_WORD, Kind.PAST, Kind.HALF_TO,
         Kind.CLOCK_ARTICLE, Kind.CLOCK_TO, Kind.WITH, Kind.THAN, Kind.COMPARED_AFTER, Kind.EXCEPT_AFTER,
         Kind.WITHIN, Kind.EDGE,
     }

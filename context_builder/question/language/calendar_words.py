@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -43,26 +42,27 @@ def is_spaced(language: str) -> bool:
 
 def calendar_words(language: str) -> Iterator[Entry]:
     """Yield the weekdays, months, units, relative days and number words of a language."""
-    data, spaced = _data(language), is_spaced(language)
-    for names, kind, short in (
-        (_MONTHS if spaced else (), Kind.MONTH, Kind.MONTH_SHORT),
-        (_WEEKDAYS, Kind.WEEKDAY, Kind.WEEKDAY_SHORT),
-    ):
-        for name in names:
-            for word in data[name]:
-                if spaced or len(word) > 1:
-                    yield word, short if spaced and len(word) <= _MAX_SHORT else kind, name.capitalize()
-    for name in _UNITS:
-        for word in data[name]:
-            if spaced and len(word) > 1:
-                yield word, Kind.UNIT_SHORT if len(word) <= _MAX_SHORT else Kind.UNIT, name
+    data = _data(language)
+    yield from _names(language, _WEEKDAYS, Kind.WEEKDAY, Kind.WEEKDAY_SHORT)
+    if is_spaced(language):  # elsewhere months are numbers, and units depend on what follows
+        yield from _names(language, _MONTHS, Kind.MONTH, Kind.MONTH_SHORT)
+        yield from _names(language, _UNITS, Kind.UNIT, Kind.UNIT_SHORT)
     for key, phrases in data["relative-type"].items():
         if key in _RELATIVE:
             yield from ((phrase, *_RELATIVE[key]) for phrase in phrases)
-    for replacement in data["simplifications"]:
-        for word, number in replacement.items():
-            if re.fullmatch(r"[^\W\d_]+", word) and number.isdecimal():
-                yield word, Kind.NUMBER, number
+    numbers = {word: number for each in data["simplifications"] for word, number in each.items()}
+    for word, number in numbers.items():
+        if word.isalpha() and number.isdecimal():
+            yield word, Kind.NUMBER, number
+
+
+def _names(language: str, keys: Iterable[str], kind: Kind, short: Kind) -> Iterator[Entry]:
+    for key in keys:
+        for word in _data(language)[key]:
+            if len(word) > 1:
+                is_short = is_spaced(language) and len(word) <= _MAX_SHORT
+                english = key if kind is Kind.UNIT else key.capitalize()
+                yield word, short if is_short else kind, english
 
 
 def _data(language: str) -> dict[str, Any]:

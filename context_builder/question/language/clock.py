@@ -7,7 +7,7 @@ import re
 _NOON = 12
 _DAY_HOURS = 24
 _HOUR_MINUTES = 60
-_FIRST_NIGHT_HOUR = 6
+FIRST_NIGHT_HOUR = 6
 """From this hour on a clock time "at night" lies before midnight."""
 
 
@@ -32,7 +32,7 @@ def in_part_of_day(time: str, part: str) -> str | None:
     hour, minute = (int(number) for number in time.split(":")[:2])
     if hour > _NOON:
         return time
-    is_late = part in ("afternoon", "evening") or (part == "night" and hour >= _FIRST_NIGHT_HOUR)
+    is_late = part in ("afternoon", "evening") or (part == "night" and hour >= FIRST_NIGHT_HOUR)
     if part == "noon":
         is_late = hour < _NOON - 2 or hour == _NOON
     if part == "night" and hour == _NOON:

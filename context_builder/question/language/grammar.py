@@ -10,6 +10,8 @@ from context_builder.question.language.atom import Atom, Kind, Piece
 
 _CODES = {kind: chr(0xE000 + number) for number, kind in enumerate(Kind)}
 """One character of the private use area per role, so that a rule is a regular expression over roles."""
+_FIRST_UNSPACED = "\u2e80"
+"""From this character on the scripts are written without spaces."""
 _TEMPLATE = re.compile(r"\{(\d)\}|([^{}]+)")
 
 Reading = Callable[..., str | None]
@@ -74,7 +76,7 @@ def _need_space(before: Piece, after: Piece) -> bool:
     if not (left.isalnum() and right.isalnum()):
         return False
     was_one_word = before.is_as_asked and after.is_as_asked and before.end == after.start
-    return not (was_one_word and left.isascii() == right.isascii())
+    return not (was_one_word and (left < _FIRST_UNSPACED) == (right < _FIRST_UNSPACED))
 
 
 def _filled(template: str, groups: list[list[Piece]], found: list[Atom]) -> Iterator[Piece]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections import defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 from context_builder.question.language.atom import Kind
 from context_builder.question.language.calendar_words import calendar_words, is_spaced
 
-LANGUAGES = ("de", "es", "fr", "pt", "ja", "zh")
 _FOLDER = Path(__file__).with_name("lexicons")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CHOICE = re.compile(r"\(([^()]*)\)")
@@ -31,6 +30,16 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldedText:
+    """A text and its spellings for comparison, all of the same length."""
+
+    asked: str
+    folded: str
+    plain: str
+    """Without accents too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lexicon:
     """The phrases of one language by their folded spelling."""
 
@@ -38,8 +47,8 @@ class Lexicon:
     is_spaced: bool
     meanings: dict[str, Meaning]
     """By spelling in lower case; without accents too where that is no other word."""
-    lengths: tuple[int, ...]
-    """Lengths of the phrases, longest first."""
+    lengths: dict[str, tuple[int, ...]]
+    """Lengths of the phrases that begin with a character, longest first; without accents."""
     vocabulary: frozenset[str]
     """Single words by which the language is recognized, with their accents."""
     plain_vocabulary: frozenset[str]
@@ -47,29 +56,25 @@ class Lexicon:
     variants: dict[int, str]
     """Characters to read as others: traditional Chinese as simplified."""
 
-    def fold(self, text: str) -> str:
-        """Return a text of the same length in lower case, with each character in its usual variant."""
-        return "".join(map(_lower, text)).translate(self.variants)
+    def fold(self, text: str) -> FoldedText:
+        """Return a text in lower case, with each character in its usual variant."""
+        folded = "".join(map(_lower, text)).translate(self.variants)
+        return FoldedText(text, folded, without_accents(folded) if self.is_spaced else folded)
 
-    def meaning(self, spelling: str) -> Meaning | None:
-        """Return what a folded phrase means; accents may be missing or wrong."""
-        found = self.meanings.get(spelling)
-        if found or not self.is_spaced or spelling.isascii():
-            return found
-        return self.meanings.get(without_accents(spelling))
+    def meaning(self, spelling: str, plain: str) -> Meaning | None:
+        """Return what a folded phrase means; accents may be missing or wrong, as in the plain spelling."""
+        return self.meanings.get(spelling) or self.meanings.get(plain)
 
-    def longest(self, folded: str, start: int, ends: Container[int]) -> tuple[int, Meaning] | None:
+    def longest(self, text: FoldedText, start: int, ends: Container[int]) -> tuple[int, Meaning] | None:
         """Return the end and the meaning of the longest phrase at a position that ends at one of `ends`."""
-        for length in self.lengths:
+        for length in self.lengths.get(text.plain[start], ()):
             end = start + length
-            if end in ends and (meaning := self.meaning(folded[start:end])):
+            if end in ends and (meaning := self.meaning(text.folded[start:end], text.plain[start:end])):
                 return end, meaning
         return None
 
 
-@lru_cache
-def lexicon(language: str) -> Lexicon:
-    """Load the lexicon of one of LANGUAGES. Blocks for some milliseconds the first time."""
+def _load(language: str) -> Lexicon:
     written = tomllib.loads((_FOLDER / f"{language}.toml").read_text("utf-8"))
     variants = str.maketrans(*written.pop("variants", ("", "")))
     spaced = is_spaced(language)
@@ -77,24 +82,20 @@ def lexicon(language: str) -> Lexicon:
     for phrase, kind, english in (*calendar_words(language), *_entries(written)):
         exact["".join(map(_lower, phrase)).translate(variants)] = Meaning(kind, english)
     plain = {without_accents(phrase): meaning for phrase, meaning in exact.items()} if spaced else {}
+    lengths: defaultdict[str, set[int]] = defaultdict(set)
+    for phrase in exact:
+        lengths[without_accents(phrase[0]) if spaced else phrase[0]].add(len(phrase))
     evidence = (phrase for phrase, meaning in exact.items() if meaning.kind not in _NO_EVIDENCE)
     vocabulary = frozenset(word for phrase in evidence for word in _WORD.findall(phrase))
     return Lexicon(
         language=language,
         is_spaced=spaced,
         meanings=plain | exact,
-        lengths=tuple(sorted({len(phrase) for phrase in exact}, reverse=True)),
+        lengths={first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()},
         vocabulary=vocabulary,
         plain_vocabulary=frozenset(map(without_accents, vocabulary)),
         variants=variants,
     )
-
-
-@lru_cache
-def english_words() -> tuple[frozenset[str], frozenset[str]]:
-    """Return words that show a text to be English, and English words that show nothing."""
-    written = tomllib.loads((_FOLDER / "en.toml").read_text("utf-8"))
-    return frozenset(written["evidence"].split()), frozenset(written["shared"].split())
 
 
 def _entries(written: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, Kind, str]]:
@@ -118,3 +119,12 @@ def without_accents(text: str) -> str:
 
 def _lower(character: str) -> str:
     return "'" if character in "’‘ʼ" else character.lower()[0]
+
+
+LEXICONS = tuple(_load(language) for language in ("de", "es", "fr", "pt", "ja", "zh"))
+"""Loaded on import, since reading files would block an event loop."""
+_english = tomllib.loads((_FOLDER / "en.toml").read_text("utf-8"))
+ENGLISH_EVIDENCE = frozenset(_english["evidence"].split())
+"""Words that show a text to be English."""
+SHARED_WITH_ENGLISH = frozenset(_english["shared"].split())
+"""Words of other languages that show nothing, since they are English too."""

@@ -15,6 +15,8 @@ _MONTHS = (
     "November", "December",
 )  # fmt: skip
 _DAY_HOURS = 24
+_DAYS_OF_PARTS = {"this": "today", "yesterday": "yesterday", "last": "yesterday"}
+"""The day of `this morning`, `yesterday evening`, `last night`."""
 
 _SETS = {
     "amount": "[number year_number]",
@@ -28,8 +30,10 @@ _SETS = {
     "happening": "(?:[last article]link?)?event{1,2}",
     "anchor": "(?:times|happening|name)",
     "noun": "(?:times|happening|name{1,3}|unknown|tier|tier_users|word)",
-    "nouns": "noun(?:[and punctuation]noun){0,8}",
+    "named": "(?:name{1,3}|unknown)",
+    "nouns": "(?:named(?:[and comma]named){0,8}|times(?:[and comma]times){0,8}|noun)",
     "dashes": "[to clock_to until dash and start]",
+    "the": "[article clock_article last]",
     "ahead": "[since until before before_or_ago after maybe_after between from at and to clock_to of]",
     "lead": "([of from since between]?) article? clock_article?",
     "to_clock": "[to clock_to until dash and start] article? clock_article?",
@@ -84,6 +88,10 @@ def _month_day(month: str, day: str) -> str | None:
     return f"{day} {_month(month)}" if _month(month) else None
 
 
+def _days(month: str, first: str, last: str) -> str | None:
+    return f"{first} {_month(month)} to {last} {_month(month)}" if _month(month) else None
+
+
 def _whole_hours(number: str, unit: str) -> str | None:
     return clock.clock(number) if unit == "hour" else None
 
@@ -102,6 +110,25 @@ def _clock_and_part(time: str, part: str) -> str | None:
     return clock.in_part_of_day(whole, part) if whole else None
 
 
+def _part_and_range(part: str, lead: str, first: str, last: str) -> str | None:
+    start, end = _clock_and_part(first, part), _clock_and_part(last, part)
+    return start and end and clock.range_text(lead, start, end, first_known=True, last_known=True)
+
+
+def _day_and_clock(day: str, time: str) -> str | None:
+    """Return a clock time in a part of a day, which tells its half: `昨晚10点` is yesterday at 22:00."""
+    name, _, part = {"tonight": "this night"}.get(day, day).partition(" ")
+    if name not in _DAYS_OF_PARTS or not part:
+        return None
+    is_after_midnight = name == "last" and int(time.split(":", maxsplit=1)[0]) < clock.FIRST_NIGHT_HOUR
+    named = "today" if is_after_midnight else _DAYS_OF_PARTS[name]
+    return f"{named} {clock.in_part_of_day(time, part)}"
+
+
+def _part_of_day(day: str, part: str) -> str:
+    return f"{'this' if day == 'today' else day} {part}"
+
+
 def _clock_range(*, first_known: bool, last_known: bool) -> Reading:
     return partial(clock.range_text, first_known=first_known, last_known=last_known)
 
@@ -112,6 +139,11 @@ def _rule(pattern: str, kind: Kind, becomes: str | Reading) -> Rule:
 
 _DATES = (
     _rule("(amount) year_mark (number) month_mark (number) day_mark", Kind.DAY, _date),
+    _rule(
+        "(number) month_mark (number) day_mark [until to dash start] (number) day_mark end?",
+        Kind.RANGE,
+        _days,
+    ),
     _rule("(number) month_mark (number) day_mark", Kind.DAY, _month_day),
     _rule("(amount) year_mark link? (number) month_mark", Kind.MONTH, _month_and_year),
     _rule("(number) month_mark", Kind.MONTH, _month),
@@ -136,11 +168,12 @@ _LENGTHS = (
     _rule("[before_or_ago ago] article? (duration)", Kind.MOMENT, "{1} ago"),
     _rule("(amount) (length) back", Kind.MOMENT, _ago),
     _rule("(duration) back", Kind.MOMENT, "{1} ago"),
-    _rule("article? (last) link? (amount) (length)", Kind.PERIOD, _last),
-    _rule("article? (amount) (last) (length)", Kind.PERIOD, lambda n, last, unit: _last(last, n, unit)),
-    _rule("article? (last) (duration)", Kind.PERIOD, "{1} {2}"),
+    _rule("the? (last) link? (amount) (length)", Kind.PERIOD, _last),
+    _rule("the? (amount) (last) (length)", Kind.PERIOD, lambda n, last, unit: _last(last, n, unit)),
+    _rule("the? (last) (duration)", Kind.PERIOD, "{1} {2}"),
     _rule("(amount) (length) within", Kind.PERIOD, partial(_last, "last")),
     _rule("within of? article? (amount) (length)", Kind.PERIOD, partial(_last, "last")),
+    _rule("(amount) (length) start", Kind.MOMENT, _since),
     _rule("since of? (amount) ([unit unit_short])", Kind.MOMENT, _since),
     _rule("since (amount) hour_letter", Kind.MOMENT, _since_hours),
 )
@@ -156,16 +189,18 @@ _PERIODS = (
     _rule("(period) link? (any_weekday)", Kind.MOMENT, "{2} of {1}"),
     _rule("(weekday) (?:of article?)? (period)", Kind.MOMENT, "{1} of {2}"),
     _rule("(?<=ahead)(weekday_short)", Kind.WEEKDAY, "{1}"),
-    _rule("(weekday_short)(?=dot? number [oclock hour_letter])", Kind.WEEKDAY, "{1}"),
-    _rule("article? (edge) (?:of? article?) ([month period day year_number])", Kind.MOMENT, "{1} of {2}"),
+    _rule("(weekday_short)(?=dot? number [hour_word hour_letter])", Kind.WEEKDAY, "{1}"),
+    _rule(
+        "[article to]? (edge) (?:of? article?) ([month period day year_number])", Kind.MOMENT, "{1} of {2}"
+    ),
     _rule("([month period]) link? (edge)", Kind.MOMENT, "{2} of {1}"),
 )
 _CLOCKS = (
     _rule("half_to (number)", Kind.CLOCK, clock.half_to),
-    _rule("(number) [oclock hour_letter]? (past)", Kind.CLOCK, clock.clock),
-    _rule("(number) [oclock hour_letter] (number) (unit?)", Kind.CLOCK, _hour_and_minute),
-    _rule("(number) [oclock hour_letter]", Kind.CLOCK, clock.clock),
-    _rule("(clock) oclock", Kind.CLOCK, "{1}"),
+    _rule("(number) [hour_word hour_letter]? (past)", Kind.CLOCK, clock.clock),
+    _rule("(number) [hour_word hour_letter] (number) (unit?)", Kind.CLOCK, _hour_and_minute),
+    _rule("(number) [hour_word hour_letter]", Kind.CLOCK, clock.clock),
+    _rule("(clock) hour_word", Kind.CLOCK, "{1}"),
     _rule("(number) (unit)(?=part)", Kind.CLOCK, _whole_hours),
     _rule("(?<=[until before after between at and to clock_to clock_article])(number) (unit)", Kind.CLOCK,
           _whole_hours),
@@ -174,6 +209,8 @@ _CLOCKS = (
     _rule("(clock) (part)", Kind.HALF_DAY_CLOCK, _clock_and_part),
     _rule("(?<=[since until before after between at and to clock_to clock_article of])(number) (part)",
           Kind.HALF_DAY_CLOCK, _clock_and_part),
+    _rule("(part) ([of from between]) article? clock_article? (hour) to_clock (clock)", Kind.RANGE,
+          _part_and_range),
     _rule("lead (half_day_clock) to_clock (hour) end?", Kind.RANGE,
           _clock_range(first_known=True, last_known=False)),
     _rule("lead (hour) to_clock (half_day_clock) end?", Kind.RANGE,
@@ -181,24 +218,29 @@ _CLOCKS = (
     _rule("lead (any_clock) to_clock (any_clock) end?", Kind.RANGE,
           _clock_range(first_known=True, last_known=True)),
     _rule("lead (hour) to_clock (clock) end?", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
-    _rule("([of from since between]) article? clock_article (number) (?:clock_to|[to until and] clock_article) "
-          "(number)", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
+    _rule("([of from since between]) article? clock_article (number) (?:clock_to|[to until and] clock_article"
+          ") (number)", Kind.RANGE, _clock_range(first_known=False, last_known=False)),
     _rule("([of from since between]) article? (number) clock_to (number)", Kind.RANGE,
           _clock_range(first_known=False, last_known=False)),
     _rule("clock_to (number)(?!length)", Kind.CLOCK, clock.clock),
     _rule("(?<=[since until before after at and])clock_article (number)(?!length)", Kind.CLOCK, clock.clock),
     _rule("clock_article (any_clock)", Kind.CLOCK, "{1}"),
+    _rule("(day) link? (clock)", Kind.MOMENT, _day_and_clock),
     _rule("(any_clock) particle", Kind.MOMENT, "at {1}"),
     _rule("(time) link (?=time)", Kind.MOMENT, "{1}"),
 )  # fmt: skip
 _RELATIONS = (
+    _rule("(day) link? (part)", Kind.MOMENT, _part_of_day),
     _rule("[of from since] article? (times) dashes article? (times) end?", Kind.RANGE, "from {1} to {2}"),
     _rule("(times) start particle? (times) end?", Kind.RANGE, "from {1} to {2}"),
-    _rule("(times) [to until dash] article? (times) end?", Kind.RANGE, "{1} to {2}"),
+    _rule("(times) (?:dash|to(?!any_clock)) article? (times) end?", Kind.RANGE, "{1} to {2}"),
+    _rule("[to clock_to] (any_clock) of article? ([day weekday])", Kind.MOMENT, "at {1} {2}"),
+    _rule("([clock half_day_clock range moment]) of article? ([day weekday])", Kind.MOMENT, "{1} {2}"),
     _rule("(times) and (times) link? between", Kind.RANGE, "between {1} and {2}"),
     _rule("to ([period month])", Kind.PERIOD, "in {1}"),
     _rule("[to clock_to] (any_clock)", Kind.MOMENT, "at {1}"),
     _rule("[at of from since until]? (anchor) link? (afterwards)", Kind.MOMENT, "{2} {1}"),
+    _rule("(anchor) between", Kind.MOMENT, "during {1}"),
     _rule("[at of]? (anchor) link? back", Kind.MOMENT, "before {1}"),
     _rule("until (anchor) end", Kind.MOMENT, "until {1}"),
     _rule("(anchor) end", Kind.MOMENT, "until {1}"),
@@ -217,6 +259,7 @@ _SCOPES = (
     _rule("(nouns) link? except_after", Kind.WORD, "except {1}"),
     _rule("(noun) and (noun) particle? compare", Kind.WORD, "compare {1} to {2}"),
     _rule("compare article? (noun) [and with] article? (noun)", Kind.WORD, "compare {1} to {2}"),
+    _rule("and (noun) compared(?!noun)", Kind.WORD, "compared to {1}"),
     _rule("[and with]? (noun) link? compared_after", Kind.WORD, "compared to {1}"),
     _rule("(more (?:[word unknown of article tier_users]{0,3})) than", Kind.WORD, "{1} than"),
 )

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 
 from context_builder.question.language.atom import ONLY_IN_A_PHRASE, Atom, Piece
 from context_builder.question.language.grammar import arrange, joined
-from context_builder.question.language.lexicon import LANGUAGES, Lexicon, english_words, lexicon, without_accents
+from context_builder.question.language.lexicon import (
+    ENGLISH_EVIDENCE,
+    LEXICONS,
+    SHARED_WITH_ENGLISH,
+    Lexicon,
+    without_accents,
+)
 from context_builder.question.language.rules import RULES
 from context_builder.question.language.words import atoms_of
 
@@ -17,7 +23,7 @@ ENGLISH = "en"
 _WORD = re.compile(r"(?<![\w/@#])(?<!\w[-.:+])[^\W\d_]{2,}(?![\w/@#])(?![-.:+]\w)")
 """A word that is no part of a name."""
 _KANA = re.compile(r"[\u3041-\u30ff]")
-_HAN = re.compile(r"[\u3400-\u9fff]")
+_HAN_OR_KANA = re.compile(r"[\u3041-\u30ff\u3400-\u9fff]")
 Place = tuple[int, int]
 
 
@@ -34,49 +40,43 @@ class Translation:
 def translate(text: str) -> Translation:
     """Return a folded text with the words of its language that the readers look for in English.
 
-    A text of another language, or an English one, comes back as it is.
+    An English text, and one of a language without a lexicon, comes back as it is.
     """
-    language = language_of(text)
-    if language == ENGLISH:
-        return Translation(language, text, tuple((at, at + 1) for at in range(len(text))))
-    atoms = arrange(atoms_of(text, lexicon(language)), RULES)
-    characters: list[str] = []
-    places: list[Place] = []
-    for character, place in _characters(joined(_as_asked(atom, text) for atom in atoms)):
-        characters.append(character)
-        places.append(place)
-    return Translation(language, "".join(characters), tuple(places))
+    known = _lexicon_of(text)
+    if known is None:
+        return Translation(ENGLISH, text, tuple((at, at + 1) for at in range(len(text))))
+    atoms = arrange(atoms_of(text, known), RULES)
+    placed = list(_characters(joined(_as_asked(atom, text) for atom in atoms)))
+    english = "".join(character for character, _ in placed)
+    return Translation(known.language, english, tuple(place for _, place in placed))
 
 
-def language_of(text: str) -> str:
-    """Return the language whose words a text has most of, and more than English ones; else `en`."""
-    words = set(_WORD.findall(text))
-    evidence, shared = english_words()
-    written_without_spaces = _unspaced_language(text)
-    if written_without_spaces:
-        language, hits = written_without_spaces
-        english = len({word.lower() for word in words} & evidence)
-        return language if hits >= english else ENGLISH
-    lowered = {word.lower() for word in words}
+def _lexicon_of(text: str) -> Lexicon | None:
+    """Return the lexicon of the language that a text has most words of, if more than English ones."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    if _HAN_OR_KANA.search(text):
+        # One character is as much as one word, and a text of unknown ones is of this script all the same.
+        known, characters = _unspaced_lexicon(text)
+        return known if max(characters, 1) >= len(words & ENGLISH_EVIDENCE) else None
     scores = []
-    for known in map(lexicon, LANGUAGES):
-        exact = lowered & known.vocabulary
-        theirs = exact | {word for word in lowered if without_accents(word) in known.plain_vocabulary}
-        hits, english = len(theirs - evidence - shared), len(lowered & evidence - theirs)
-        scores.append((hits > english, hits - english, len(exact), known.language))
-    clearly, _, _, language = max(scores)
-    return language if clearly else ENGLISH
+    for at, known in enumerate(LEXICONS):
+        exact = words & known.vocabulary
+        theirs = exact | {word for word in words if without_accents(word) in known.plain_vocabulary}
+        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH)
+        scores.append((foreign - len(words & ENGLISH_EVIDENCE - theirs), len(exact), -at))
+    most, _, minus_at = max(scores)
+    return LEXICONS[-minus_at] if most > 0 else None
 
 
-def _unspaced_language(text: str) -> tuple[str, int] | None:
-    """Return the language of Japanese or Chinese characters in a text, and how many words of it are known."""
-    has_kana = _KANA.search(text) is not None
-    if not has_kana and not _HAN.search(text):
-        return None
-    candidates = ["ja"] if has_kana else ["zh", "ja"]
-    hits = {language: _known_characters(text, lexicon(language)) for language in candidates}
-    language = max(candidates, key=lambda each: hits[each])
-    return language, max(hits[language], 1)
+def _unspaced_lexicon(text: str) -> tuple[Lexicon, int]:
+    """Return the lexicon that knows most of a text without spaces, and how many characters it knows.
+
+    A text with kana is Japanese.
+    """
+    japanese, chinese = (known for known in LEXICONS if not known.is_spaced)
+    candidates = (japanese,) if _KANA.search(text) else (chinese, japanese)
+    found = [(known, _known_characters(text, known)) for known in candidates]
+    return max(found, key=lambda each: each[1])
 
 
 def _known_characters(text: str, known: Lexicon) -> int:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import date
 
 from context_builder.question.language.atom import Atom, Kind, Piece
-from context_builder.question.language.lexicon import Lexicon
+from context_builder.question.language.lexicon import FoldedText, Lexicon, Meaning
 
 _JOINED = r"[-./:@+#]+"
 _SPACED_TOKEN = re.compile(rf"\w+(?:{_JOINED}\w+|(?<=\d),\d+)*'?")
-_ASCII_TOKEN = re.compile(rf"\w+(?:{_JOINED}\w+|(?<=\d),\d+)*", re.ASCII)
-"""Between characters written without spaces a name is of ASCII characters."""
+_LATIN = r"[A-Za-z0-9_\u00c0-\u024f]+"
+_LATIN_TOKEN = re.compile(rf"{_LATIN}(?:{_JOINED}{_LATIN}|(?<=\d),\d+)*")
+"""Between characters written without spaces, names are of Latin letters."""
+_ZONES = frozenset({"CET", "EST"})
+"""Time zones that are also words: `cet`, `est`."""
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[tT]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[zZ]|[+-]\d{2}:?\d{2})?)?")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -22,12 +25,15 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _NUMBER = re.compile(r"\d{1,4}(?:[.,]\d{1,2})?")
 _RANGE = re.compile(r"(\d{1,2}(?:[hH:]\d{0,2})?)-(\d{1,2}(?:[hH:]\d{0,2})?)")
 _ORDINAL = re.compile(r"(\d{1,2})(?:er|[eè]?re|e|[eè]me|[oa])")
+_NUMBERED_WEEK = re.compile(r"(kw)(\d{1,2})")
 _WITH_UNIT = re.compile(r"(\d{1,4})([^\W\d_]+)(\d{2})?")
 _YEARS = range(1970, 2100)
 _CENTURY = 2000
 _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _NUMERALS = re.compile(rf"[{''.join(_DIGITS)}]?十[{''.join(_DIGITS)}]?|[{''.join(_DIGITS)}]")
 _TEN = 10
+_MARKS = {".": Kind.DOT, ",": Kind.COMMA, "、": Kind.COMMA} | dict.fromkeys("-–~〜", Kind.DASH)
+_PIECE = re.compile(r"[^-/]+|[-/]")
 _COMPOUND = frozenset({Kind.WORD, Kind.NOT, Kind.TIER, Kind.TIER_NOUN, Kind.EVENT, Kind.WEEKDAY, Kind.PART})
 """Roles of the parts of a compound word such as `Premium-Nutzer`; other joined words are names."""
 
@@ -35,7 +41,7 @@ _COMPOUND = frozenset({Kind.WORD, Kind.NOT, Kind.TIER, Kind.TIER_NOUN, Kind.EVEN
 def atoms_of(text: str, lexicon: Lexicon) -> list[Atom]:
     """Return the atoms of a folded text, in order, in time linear in its length."""
     atoms: list[Atom] = []
-    for atom in _Reader(text, lexicon).atoms():
+    for atom in _Reader(lexicon.fold(text), lexicon).atoms():
         last = atoms[-1] if atoms else None
         if last and last.kind is atom.kind is Kind.UNKNOWN and not (atom.is_spaced or atom.text.isascii()):
             # A run of unknown characters is one word.
@@ -46,52 +52,50 @@ def atoms_of(text: str, lexicon: Lexicon) -> list[Atom]:
     return atoms
 
 
+_Read = Iterator[tuple[Kind, str, int, int]]
+"""Kind, English, start and end of atoms."""
+
+
 @dataclass(slots=True)
 class _Reader:
-    text: str
+    text: FoldedText
     lexicon: Lexicon
 
     def atoms(self) -> Iterator[Atom]:
-        folded = self.lexicon.fold(self.text)
-        token = _SPACED_TOKEN if self.lexicon.is_spaced else _ASCII_TOKEN
+        folded = self.text.folded
+        token = _SPACED_TOKEN if self.lexicon.is_spaced else _LATIN_TOKEN
         tokens = {match.start(): match.end() for match in token.finditer(folded)}
-        inside = {at for start, end in tokens.items() for at in range(start + 1, end)}
         ends = set(tokens.values()) | {end - 1 for end in tokens.values() if folded[end - 1] == "'"}
         if not self.lexicon.is_spaced:
+            inside = {at for start, end in tokens.items() for at in range(start + 1, end)}
             ends = set(range(1, len(folded) + 1)) - inside
         at = 0
         while at < len(folded):
-            spaced = folded[at] == " "
-            at += spaced
-            if at >= len(folded):
+            is_spaced = folded[at] == " "
+            at += is_spaced
+            if at == len(folded):
                 break
-            for kind, english, start, end in self._read(folded, at, tokens, ends):
-                piece = Piece(english, start, end, english == self.text[start:end])
-                yield Atom(kind, (piece,), spaced and start == at)
-                at_next = end
-            at = at_next
+            for kind, english, start, end in self._read(at, tokens, ends):
+                piece = Piece(english, start, end, english == self.text.asked[start:end])
+                yield Atom(kind, (piece,), is_spaced)
+                at, is_spaced = end, False
 
-    def _read(
-        self, folded: str, at: int, tokens: dict[int, int], ends: set[int]
-    ) -> Iterator[tuple[Kind, str, int, int]]:
-        """Yield the kind, English, start and end of the atoms from a position on: one, or those of a token."""
-        found = self.lexicon.longest(folded, at, ends)
-        if found:
+    def _read(self, at: int, tokens: dict[int, int], ends: set[int]) -> _Read:
+        """Yield the atoms from a position on: one, or those of a token."""
+        text = self.text
+        found = self.lexicon.longest(text, at, ends)
+        if found and text.asked[at : found[0]] not in _ZONES:
             yield found[1].kind, found[1].english, at, found[0]
         elif at in tokens:
-            end = tokens[at] - (folded[tokens[at] - 1] == "'")
-            yield from self._token(folded, at, end)
-        elif not self.lexicon.is_spaced and (numeral := _NUMERALS.match(folded, at)):
+            yield from self._token(at, tokens[at] - (text.folded[tokens[at] - 1] == "'"))
+        elif not self.lexicon.is_spaced and (numeral := _NUMERALS.match(text.folded, at)):
             yield Kind.NUMBER, _numeral(numeral.group()), at, numeral.end()
         else:
-            kind = {".": Kind.DOT, "-": Kind.DASH, "–": Kind.DASH, "~": Kind.DASH, "〜": Kind.DASH}.get(
-                folded[at]
-            )
-            other = Kind.UNKNOWN if folded[at].isalnum() else Kind.PUNCTUATION
-            yield kind or other, self.text[at], at, at + 1
+            other = Kind.UNKNOWN if text.folded[at].isalnum() else Kind.PUNCTUATION
+            yield _MARKS.get(text.folded[at], other), text.asked[at], at, at + 1
 
-    def _token(self, folded: str, start: int, end: int) -> Iterator[tuple[Kind, str, int, int]]:
-        token, asked = folded[start:end], self.text[start:end]
+    def _token(self, start: int, end: int) -> _Read:
+        token, asked = self.text.folded[start:end], self.text.asked[start:end]
         parts = _RANGE.fullmatch(token) or _WITH_UNIT.fullmatch(token)
         if iso := _date(token, day_first=self.lexicon.is_spaced):
             yield Kind.DAY, asked if _ISO.fullmatch(token) else iso, start, end
@@ -100,33 +104,40 @@ class _Reader:
         elif _NUMBER.fullmatch(token):
             is_year = token.isdecimal() and int(token) in _YEARS
             yield Kind.YEAR_NUMBER if is_year else Kind.NUMBER, asked, start, end
+        elif (numbered := _NUMBERED_WEEK.fullmatch(token)) and self.lexicon.is_spaced:
+            yield Kind.UNIT, "week", start, start + numbered.end(1)
+            yield Kind.NUMBER, numbered[2], start + numbered.start(2), end
         elif (ordinal := _ORDINAL.fullmatch(token)) and self.lexicon.is_spaced:
             yield Kind.NUMBER, ordinal[1], start, end
         elif parts and parts.re is _RANGE:
-            yield from self._token(folded, start, start + parts.end(1))
-            yield Kind.DASH, "-", start + parts.end(1), start + parts.end(1) + 1
-            yield from self._token(folded, start + parts.start(2), end)
-        elif parts and (meaning := self.lexicon.meaning(parts[2])):
+            yield from self._token(start, start + parts.end(1))
+            yield Kind.DASH, "-", start + parts.end(1), start + parts.start(2)
+            yield from self._token(start + parts.start(2), end)
+        elif parts and (unit := self._meaning(start + parts.start(2), start + parts.end(2))):
             yield Kind.NUMBER, parts[1], start, start + parts.end(1)
-            yield meaning.kind, meaning.english, start + parts.start(2), start + parts.end(2)
+            yield unit.kind, unit.english, start + parts.start(2), start + parts.end(2)
             if parts[3]:
                 yield Kind.NUMBER, parts[3], start + parts.start(3), end
         else:
-            yield from self._compound(folded, start, end)
+            yield from self._compound(start, end)
 
-    def _compound(self, folded: str, start: int, end: int) -> Iterator[tuple[Kind, str, int, int]]:
+    def _compound(self, start: int, end: int) -> _Read:
         """Yield the parts of a word joined by hyphens or slashes that are all known, else one name."""
-        pieces = list(re.finditer(r"[^-/]+|[-/]", folded[start:end]))
-        meanings = [self.lexicon.meaning(piece.group()) for piece in pieces]
+        pieces = [m.span() for m in _PIECE.finditer(self.text.folded, start, end)]
+        meanings = [self._meaning(first, last) for first, last in pieces]
         if len(pieces) > 1 and all(known and known.kind in _COMPOUND for known in meanings[::2]):
-            for piece, known in zip(pieces, meanings, strict=True):
-                joiner = Kind.DASH if piece.group() == "-" else Kind.PUNCTUATION
-                kind, english = (known.kind, known.english) if known else (joiner, piece.group())
-                yield kind, english, start + piece.start(), start + piece.end()
+            for (first, last), known in zip(pieces, meanings, strict=True):
+                joiner = self.text.asked[first:last]
+                other = (Kind.DASH if joiner == "-" else Kind.PUNCTUATION), joiner
+                kind, english = (known.kind, known.english) if known else other
+                yield kind, english, first, last
         else:
-            asked = self.text[start:end]
+            asked = self.text.asked[start:end]
             is_name = asked.isascii() and not (self.lexicon.is_spaced and asked.isalpha())
             yield Kind.NAME if is_name else Kind.UNKNOWN, asked, start, end
+
+    def _meaning(self, start: int, end: int) -> Meaning | None:
+        return self.lexicon.meaning(self.text.folded[start:end], self.text.plain[start:end])
 
 
 def _date(token: str, *, day_first: bool) -> str | None:
