@@ -16,10 +16,9 @@ from context_builder.question.request import ContextRequest, Side, Topic
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.chance import Chance
 from context_builder.telemetry.side_figures import Measure, SideFigures, SidesFound, load_sides
-from context_builder.telemetry.side_metrics import METRICS, Pair, SideMetric
+from context_builder.telemetry.side_metrics import METRICS, Pair, SideMetric, format_length
 from context_builder.text.formatting import (
     format_count,
-    format_duration,
     format_name,
     format_ratio,
     format_time,
@@ -118,7 +117,7 @@ def label_of(side: Side) -> str:
 
 
 def _name_with_length(figures: SideFigures) -> str:
-    return f"{label_of(figures.side)} ({format_duration(figures.recorded)})"
+    return f"{label_of(figures.side)} ({format_length(figures)})"
 
 
 def _fact_of_one(metric: SideMetric, side: SideFigures) -> Fact:
@@ -139,7 +138,7 @@ def _contrast(metric: SideMetric, found: SidesFound, alike: Sequence[SideFigures
 def _difference(metric: SideMetric, pair: Pair) -> str:
     """Return the difference in words, of two scopes with which of them has more."""
     one, other = map(metric.value, pair)
-    if one == other:
+    if metric.show(pair[0]) == metric.show(pair[1]):
         return ""
     who = ""
     if pair[0].side.intervals == pair[1].side.intervals:
@@ -174,11 +173,11 @@ def _claims(contrasts: Sequence[Contrast]) -> str:
 def _gaps(found: SidesFound) -> Iterator[str]:
     """Yield what is not on record, and in which way the sides are not two separate things."""
     for figures in found.sides:
-        start = figures.side.intervals[0].start
-        if found.since and figures.total(Measure.REQUESTS) and start < found.since:
-            yield f"{label_of(figures.side)} before {format_time(found.since)}, when the records begin"
+        label, start = label_of(figures.side), figures.side.intervals[0].start
+        if found.since and start < found.since:
+            yield f"{label} before {format_time(found.since)}, when the records begin"
         elif not figures.total(Measure.REQUESTS):
-            yield f"figures of {label_of(figures.side)}: no requests recorded"
+            yield f"figures of {label}: no requests recorded"
     if len(found.sides) > 1 and _overlap(*(figures.side for figures in found.sides)):
         yield "the sides apart from each other: they overlap, so that some requests count on both"
     if not found.paired and any(figures.recorded % _DAY for figures in found.sides):

@@ -22,9 +22,8 @@ MAX_CHANCE = 0.01
 """Highest p of a difference that is called more than chance."""
 MAX_DOUBT = 0.05
 """Highest p of a difference that may be chance; above it is called not more than chance."""
-MIN_EXCHANGES = 200
-"""Possible exchanges of blocks below which no difference can be more than chance: two are as large."""
-_GOOD_EXCHANGES = 500
+MIN_EXCHANGES = 128
+"""Possible exchanges of blocks below which no difference can be more than chance: one is as large."""
 _MINUTES = (10_080, 2_880, 1_440, 720, 480, 360, 240, 180, 120, 60, 30, 20, 15, 10, 5, 3, 2, 1)
 """Possible lengths of a block."""
 _DRAWS = 1_999
@@ -69,7 +68,7 @@ def block_length(one: timedelta, other: timedelta, *, paired: bool) -> timedelta
     """Return the longest block by which two sides of these lengths can be compared."""
     for minutes in _MINUTES:
         length = timedelta(minutes=minutes)
-        if _exchanges(one // length, other // length, paired=paired) >= _GOOD_EXCHANGES:
+        if _exchanges(one // length, other // length, paired=paired) >= MIN_EXCHANGES:
             return length
     return timedelta(minutes=_MINUTES[-1])
 
@@ -93,7 +92,7 @@ def chance_of(one: Ratio, other: Ratio, *, paired: bool) -> Chance:
     )
     observed = abs(_ratio(mass[0], weight[0]) - _ratio(mass[1], weight[1]))
     as_large = int((np.abs(drawn) >= observed * (1 - _TOLERANCE)).sum())
-    return Chance(sum(blocks), (1 + as_large) / (1 + _DRAWS))
+    return Chance(sum(blocks), (1 + as_large) / (1 + len(drawn)))
 
 
 def _exchanges(one: int, other: int, *, paired: bool) -> int:
@@ -126,12 +125,16 @@ def _exchanged(mass: Floats, weight: Floats, number: int) -> Floats:
 
 @lru_cache(maxsize=4)
 def _signs(pairs: int) -> Floats:
-    """Return random signs, the same ones every time, so that equal data give equal prompts."""
+    """Return all signs but the observed ones or, of many, random ones that are the same every time."""
+    if 2**pairs <= _DRAWS:
+        swapped = np.arange(1, 2**pairs)[:, np.newaxis] >> np.arange(pairs) & 1
+        signs: Floats = 1.0 - 2.0 * swapped
+        return signs
     return np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0]), (_DRAWS, pairs))
 
 
 @lru_cache(maxsize=4)
 def _choices(blocks: int, number: int) -> npt.NDArray[np.int64]:
-    """Return random choices of some of the blocks, the same ones every time."""
+    """Return random choices of some of the blocks; seeded, so that equal data give equal prompts."""
     every = np.tile(np.arange(blocks), (_DRAWS, 1))
     return np.random.default_rng(_SEED).permuted(every, axis=1)[:, :number]

@@ -35,7 +35,7 @@ from models.tables.schema import NANO, UtcDateTime
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _MAX_INTERVALS = 100
 """Per statement: SQLite limits the depth of an expression."""
-_MIN_ALIKE = 0.5
+MIN_ALIKE = 0.5
 """Share of both sides that must lie at the same times of day for them to be compared pair by pair."""
 
 
@@ -197,7 +197,7 @@ def _blocks(sides: Sequence[Side], recorded: Sequence[tuple[Interval, ...]]) -> 
     alike = sum((min(a.end + shift, b.end) - max(a.start + shift, b.start)
                  for a in recorded[0] for b in recorded[-1]
                  if a.start + shift < b.end and b.start < a.end + shift), timedelta())  # fmt: skip
-    paired = not shift % _DAY and alike > timedelta() and alike >= _MIN_ALIKE * other
+    paired = not shift % _DAY and alike > timedelta() and alike >= MIN_ALIKE * other
     return paired, block_length(alike, alike, paired=True) if paired else block_length(
         one, other, paired=False
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,19 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from tests.support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, asking, outbreak, people, traffic
+from tests.support.gateway import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SOURCES,
+    Gateway,
+    asking,
+    outbreak,
+    people,
+    side,
+    traffic,
+)
 from tests.support.gateway_context import surround
 from tests.support.ops_events import events_of
 
@@ -103,6 +116,10 @@ REQUESTS = (
     asking(NOON - 37 * HOUR - 11 * MINUTE),
     asking(deployment_ids=(1, 3), tiers=("premium",), request_ids=(1, 5)),
     asking(user_ids=(1,), incident_ids=(2,)),
+    asking(
+        excluded_user_ids=(1,),
+        sides=(side("today", NOON - HOUR, NOON), side("before", NOON - DAY, NOON - HOUR)),
+    ),
 )
 
 
@@ -154,8 +171,38 @@ async def test_a_source_tells_nothing_outside_the_scope(
     await surround(gateway, tmp_path)
     named: dict[str, Any] = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
     of_user = asking(**named, user_ids=gateway.id_of("user_a"))
-    sections = [await gateway.read(source, request) for request in (asking(**named), of_user)]
+    day_before = side("the day before", NOON - 2 * DAY, NOON - DAY, **named)
+    compared = asking(sides=(side("today", NOON - DAY, NOON, **named), day_before), **named)
+    sections = [await gateway.read(source, request) for request in (asking(**named), of_user, compared)]
     assert any(section.facts for section in sections)
     outside = {name for name in gateway.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
     outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
     assert not [name for name in outside if name in str(sections)]
+
+
+@in_session
+@every_source
+async def test_a_user_left_out_appears_nowhere(
+    gateway: Gateway, source: ContextSource, tmp_path: Path
+) -> None:
+    """No fact tells of a user left out; that rollups count the user is a gap, not a silent subtraction."""
+    await people(gateway)
+    await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
+    await gateway.send(
+        *(NOON - n * MINUTE for n in range(40)), user="user_c", status="error", latency_ms=10**6, cost_usd=1
+    )
+    await surround(gateway, tmp_path)
+    out = {"excluded_user_ids": gateway.id_of("user_c")}
+    tiers = ("premium", "standard")
+    asked = (asking(), asking(tiers=tiers), asking(user_ids=gateway.id_of("user_a", "user_c")))
+    for request in asked:
+        without = replace(request, scope=replace(request.scope, **out))
+        section = await gateway.read(source, without)
+        assert "user_c" not in section.header
+        assert not [fact.text for fact in section.facts if "user_c" in fact.text]
+        if source.name in COUNTS_TRAFFIC:
+            assert any("without user_c" in gap for gap in section.gaps)
+
+
+COUNTS_TRAFFIC = {"changes", "drivers", "failures", "latency", "quality", "volume"}
+"""Sources whose figures come from rollups, which have no users."""

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from context_builder.source import ContextSource
 from models.database import ReadSession
-from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking
+from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking, side
 from tests.support.statements import Statement, captured
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
@@ -25,6 +25,10 @@ QUESTIONS = {
     "tiers": asking(tiers=("premium", "budget")),
     "users": asking(user_ids=(1, 2)),
     "named rows": asking(request_ids=(1, 2, 3), incident_ids=(1,)),
+    "users left out": asking(excluded_user_ids=(1, 2), tiers=("premium",)),
+    "two windows": asking(
+        sides=(side("now", NOON - 24 * HOUR, NOON), side("then", NOON - 48 * HOUR, NOON - 24 * HOUR))
+    ),
     "everything": asking(deployment_ids=(1,), tiers=("budget",), user_ids=(3,), request_ids=(4,)),
 }
 
