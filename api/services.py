@@ -134,7 +134,7 @@ def make_embedder(settings: Settings) -> Embedder:
 def make_index(settings: Settings) -> VectorIndex:
     """Create the index: a folder that this process owns, or a server shared by many."""
     if settings.memory_url is None:
-        return ChromaIndex(settings.memory_path)
+        return ChromaIndex(settings.memory_path, read_only=settings.read_only)
     token = settings.memory_token
     return ChromaServerIndex(settings.memory_url, token=token.get_secret_value() if token else None)
 

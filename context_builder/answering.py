@@ -27,6 +27,7 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
 from context_builder.question.request import QuestionInput
 from context_builder.text.clock import utc_now
+from models.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +166,7 @@ class Answerer:
         """Log the question; a paid answer is returned even if the log is not writable."""
         try:
             await self._questions.record(answer, asker=asker, asked_at=asked_at)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, StorageError, OSError) as error:
             log.warning("question not logged", question=answer.id, error=str(error).splitlines()[0])
 
 

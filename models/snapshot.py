@@ -14,6 +14,12 @@ from models.database import Database, ReadSession
 
 _CHECK_EVERY_STEPS = 20_000
 """SQLite virtual machine steps between two checks for cancellation: well under a millisecond."""
+_DATA_VERSION = text("PRAGMA data_version")
+"""Changes for a connection with every commit of another."""
+_MAX_ALIGNMENTS = 20
+"""Tries until readers begin without a commit between them; a busier database is read by one."""
+_JOIN_PATIENCE_S = 0.5
+"""Wait for followers, which join within milliseconds unless a pooler has no session left for them."""
 
 
 class Snapshots:
@@ -42,31 +48,63 @@ class Snapshots:
                     await stack.enter_async_context(self.database.read_engine.connect())
                     for _ in range(self.readers)
                 ]
-                exported = None
                 if self.database.is_sqlite:
-                    await self._align_sqlite(connections)
+                    snapshot = Snapshot(await self._align_sqlite(connections))
                 else:
-                    exported = await self._align_postgresql(connections)
+                    snapshot = await self._share(connections, stack)
             with self.database.connected():
-                yield Snapshot(connections, exported)
+                yield snapshot
 
-    async def _align_sqlite(self, connections: list[AsyncConnection]) -> None:
-        """Begin every connection's transaction between the same two commits.
+    async def _align_sqlite(self, connections: list[AsyncConnection]) -> list[AsyncConnection]:
+        """Begin every connection's transaction between the same two commits; return those that share them.
 
         SQLite cannot export a snapshot. Holding the write lock while the readers begin keeps any commit, of
-        this process or another, from falling between them.
+        this process or another, from falling between them. Without the right to write, look whether one did.
         """
-        async with self.database.write_engine.begin():
+        first, *others = connections
+        if not self.database.read_only:
+            async with self.database.write_engine.begin():
+                await _begin(connections)
+            return connections
+        for _ in range(_MAX_ALIGNMENTS):
+            before = await first.scalar(_DATA_VERSION)
+            await first.rollback()
+            await _begin(others)
+            if await first.scalar(_DATA_VERSION) == before:
+                return connections
             for connection in connections:
-                # The snapshot starts with the first read, not with BEGIN.
-                await connection.execute(text("SELECT 1 FROM sqlite_master LIMIT 1"))
+                await connection.rollback()
+        await _begin([first])
+        return [first]
 
-    async def _align_postgresql(self, connections: list[AsyncConnection]) -> str:
-        """Import the leader's exported snapshot into every follower; return its id."""
+    async def _share(self, connections: list[AsyncConnection], stack: AsyncExitStack) -> Snapshot:
+        """Export the leader's snapshot and let every follower that can import it join.
+
+        A pooler may have fewer sessions than followers, and questions that each hold some of them while they
+        wait for the rest would wait forever: nobody waits for more than the leader's. A pooler may also lead
+        a follower to another server, where the snapshot is unknown; it is not used.
+        """
         leader, *followers = connections
-        exported: str = (await leader.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
-        await asyncio.gather(*(_join_snapshot(follower, exported) for follower in followers))
-        return exported
+        exported: str = await leader.scalar(text("SELECT pg_export_snapshot()"))
+        snapshot = Snapshot([leader], exported)
+        joining = [asyncio.create_task(snapshot.join(follower)) for follower in followers]
+        stack.push_async_callback(_cancelled, joining)
+        if joining:
+            await asyncio.wait(joining, timeout=_JOIN_PATIENCE_S)
+        return snapshot
+
+
+async def _begin(connections: list[AsyncConnection]) -> None:
+    """Begin SQLite transactions: a snapshot starts with the first read, not with BEGIN."""
+    for connection in connections:
+        await connection.execute(text("SELECT 1 FROM sqlite_master LIMIT 1"))
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _join_snapshot(connection: AsyncConnection, exported: str) -> None:
@@ -85,6 +123,12 @@ class Snapshot:
         self._leader = connections[0] if exported is not None else None
         self._free: asyncio.LifoQueue[AsyncConnection] = asyncio.LifoQueue()
         for connection in connections:
+            self._free.put_nowait(connection)
+
+    async def join(self, connection: AsyncConnection) -> None:
+        """Import the snapshot into a connection and let tasks use it; without a word leave it out."""
+        with suppress(DBAPIError, OSError):
+            await _join_snapshot(connection, self._exported or "")
             self._free.put_nowait(connection)
 
     @asynccontextmanager

@@ -32,12 +32,21 @@ class ChromaIndex(VectorIndex):
     is_exclusive = True
 
     def __init__(
-        self, folder: Path, *, call_deadline_s: float = _CALL_DEADLINE_S, python: str = sys.executable
+        self,
+        folder: Path,
+        *,
+        call_deadline_s: float = _CALL_DEADLINE_S,
+        python: str = sys.executable,
+        read_only: bool = False,
     ) -> None:
-        """`call_deadline_s` is how long a worker may stay silent before it counts as hung and is killed."""
+        """`call_deadline_s` is how long a worker may stay silent before it counts as hung and is killed.
+
+        With `read_only` a folder without an index is refused, not filled with an empty one.
+        """
         self.folder = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would read the disk
         self._call_deadline_s = call_deadline_s
         self._python = python
+        self._options = ("--existing",) if read_only else ()
         self._worker: ChromaWorker | None = None
         self._turn = asyncio.Lock()
         """Held over every exchange with the worker, its start included."""
@@ -126,7 +135,9 @@ class ChromaIndex(VectorIndex):
 
     async def _started(self, options: Sequence[str]) -> ChromaWorker:
         try:
-            return await ChromaWorker.start(self._python, self.folder, *options, deadline_s=_START_DEADLINE_S)
+            return await ChromaWorker.start(
+                self._python, self.folder, *self._options, *options, deadline_s=_START_DEADLINE_S
+            )
         except WorkerDied as died:
             if not died.by_signal:
                 raise MemoryUnavailable(f"the memory worker did not start: it {died}") from None

@@ -30,11 +30,18 @@ def vector_folders(path: Path) -> list[Path]:
 class ChromaFolder:
     """A folder held by this process alone until it ends."""
 
-    def __init__(self, path: Path, *, owner: int) -> None:
-        """Lock the folder on behalf of the process `owner`, creating it if needed. Raises IndexFault."""
+    def __init__(self, path: Path, *, owner: int, create: bool = True) -> None:
+        """Lock the folder on behalf of the process `owner`, creating it if allowed. Raises IndexFault."""
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
+            elif not path.joinpath("chroma.sqlite3").exists():
+                raise IndexFault(
+                    "refused",
+                    f"memory folder {path} holds no memory, and ARCPOINT_READ_ONLY lets none be created; "
+                    "run `arcpoint memory sync` without it",
+                )
             self._refuse_foreign_files()
             self._lock = self._locked(owner)
         except OSError as error:

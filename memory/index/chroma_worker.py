@@ -114,24 +114,24 @@ class ChromaWorker:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the folder given first over standard input and output; `--reset` sets its files aside before."""
+    """Serve the folder given first over standard input and output; `--reset` sets its files aside before, `--existing` refuses to create any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the owner, which then ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not print into the answers
     try:
-        _serve(Path(arguments[0]), sys.stdin.buffer, answers, reset="--reset" in arguments)
+        _serve(Path(arguments[0]), sys.stdin.buffer, answers, arguments[1:])
     except BrokenPipeError:
         sys.exit(1)  # the owner is gone
 
 
-def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, *, reset: bool) -> None:
+def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[str]) -> None:
     def send(**answer: Any) -> None:
         answers.write(orjson.dumps(answer) + b"\n")
         answers.flush()
 
     try:
-        folder = ChromaFolder(path, owner=os.getppid())
-        if reset:
+        folder = ChromaFolder(path, owner=os.getppid(), create="--existing" not in options)
+        if "--reset" in options:
             folder.set_aside()
         from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
     except (IndexFault, ImportError) as error:
