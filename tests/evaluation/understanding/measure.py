@@ -16,7 +16,7 @@ from context_builder.question.request import ContextRequest, QuestionError, Ques
 from context_builder.question.resolve import resolve
 from models import Deployment, Incident, User
 from models.database import Database
-from tests.evaluation.understanding.phrases import (
+from tests.evaluation.understanding.phrase import (
     Part,
     Phrase,
     Scoped,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.evaluation.understanding.measure import Result
-from tests.evaluation.understanding.phrases import PARTS
+from tests.evaluation.understanding.phrase import PARTS
 
 _ALL = "all"
 
