@@ -110,7 +110,7 @@ async def _names(database: Database) -> Names:
         tables: list[dict[int, str]] = []
         for table in (Deployment, User, Incident):
             rows = await session.execute(select(table.id, table.public_id))
-            tables.append({number: public_id for number, public_id in rows})
+            tables.append({row.id: row.public_id for row in rows})
     return Names(*tables)
 
 

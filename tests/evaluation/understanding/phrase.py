@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -125,15 +125,15 @@ def _phrase(line: Mapping[str, Any], language: str, kind: str) -> Phrase:
         sides=sides,
         unknown=tuple(line.get("unknown", ())),
         told=tuple(line.get("told", ())),
-        unchecked=frozenset(_only({name: 1 for name in line.get("unchecked", ())}, CHECKED)),
+        unchecked=frozenset(_only(line.get("unchecked", ()), CHECKED)),
     )
 
 
-def _only(line: Mapping[str, Any], accepted: Sequence[str] | set[str]) -> Mapping[str, Any]:
-    strange = [name for name in line if name not in accepted]
+def _only(names: Iterable[str], accepted: Iterable[str]) -> Iterable[str]:
+    strange = set(names) - set(accepted)
     if strange:
-        raise ValueError(f"unknown fields {strange}; accepted are {sorted(accepted)}")
-    return line
+        raise ValueError(f"unknown fields {sorted(strange)}; accepted are {sorted(accepted)}")
+    return names
 
 
 def span(text: str, as_of: datetime) -> Span:

@@ -48,7 +48,7 @@ def test_languages_kinds_and_moments_are_covered() -> None:
 
 
 def test_expected_intervals_are_possible() -> None:
-    """Whole minutes, in order, disjoint, not after the moment; the window covers a side and touches its ends."""
+    """Whole minutes, in order, disjoint, not after the moment; the window is that of the later side."""
     for phrase in phrases():
         spans = [*phrase.windows, *(each for side in phrase.sides for each in side.intervals)]
         for start, end in spans:
@@ -87,9 +87,7 @@ async def test_measuring_tells_right_from_wrong(monkeypatch: pytest.MonkeyPatch)
         "unknown": replace(right, unknown=("gpt-9",)),
         "told": replace(right, told=("unhealthy",)),
     }
-    monkeypatch.setattr(
-        "tests.evaluation.understanding.measure.phrases", lambda: (right, *wrong.values())
-    )
+    monkeypatch.setattr("tests.evaluation.understanding.measure.phrases", lambda: (right, *wrong.values()))
     exact, *misread = await results()
     assert exact.is_exact
     assert not exact.is_silent

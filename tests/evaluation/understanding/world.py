@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.database import Database
 from models.migrations import upgrade
+from models.tables.schema import Table
 from tests.support.gateway import Gateway
 from tests.support.ops_events import config, job
 
@@ -97,8 +98,8 @@ async def write_world(path: Path) -> Database:
     return database
 
 
-def _changes(gateway: Gateway) -> list[object]:
-    rows: list[object] = []
+def _changes(gateway: Gateway) -> list[Table]:
+    rows: list[Table] = []
     for name, (target, detail, began) in ROLLOUTS.items():
         start = moment(began)
         rows.append(
