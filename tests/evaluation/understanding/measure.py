@@ -94,7 +94,7 @@ async def results(only: Iterable[str] = ()) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         database = await write_world(Path(folder) / "phrases.db")
         try:
-            names = await _names(database)
+            names = await names_of(database)
             return [await _result(database, names, phrase) for phrase in asked]
         finally:
             await database.close()
@@ -105,7 +105,8 @@ def measure(only: Iterable[str] = ()) -> list[Result]:
     return asyncio.run(results(only))
 
 
-async def _names(database: Database) -> Names:
+async def names_of(database: Database) -> Names:
+    """Those of a database."""
     async with database.read() as session:
         tables: list[dict[int, str]] = []
         for table in (Deployment, User, Incident):
