@@ -177,7 +177,7 @@ def questions(draw: st.DrawFn) -> Asked:
     clauses: list[Piece | str] = draw(st.permutations([*pieces, *fillers]))
     # Other separators would let a list of names or a range of times go on into the next piece.
     separators = draw(
-        st.lists(st.sampled_from(("; ", ". ", "? ")), min_size=len(clauses), max_size=len(clauses))
+        st.lists(st.sampled_from(("; ", ". ", "? ", "\n")), min_size=len(clauses), max_size=len(clauses))
     )
     return Asked(tuple(clauses), tuple(separators))
 
@@ -197,11 +197,12 @@ def _of_names(draw: st.DrawFn, names: Sequence[str]) -> Iterator[Piece]:
         text = draw(st.sampled_from(COMPARING)).format(first, second)
         yield Piece(Role.NAMES_COMPARED, text, (NAMED[first], NAMED[second]))
     for name in rest[:2]:
+        spelled = draw(st.sampled_from((name, name.lower(), name.upper())))
         if draw(st.booleans()):
-            text = f"{draw(st.sampled_from(EXCLUDING))} {name}"
+            text = f"{draw(st.sampled_from(EXCLUDING))} {spelled}"
             yield Piece(Role.EXCLUDED, text, (NAMED[name],))
         else:
-            yield Piece(Role.NAMED, f"for {name}", (NAMED[name],))
+            yield Piece(Role.NAMED, f"for {spelled}", (NAMED[name],))
 
 
 def _of_times(draw: st.DrawFn) -> Iterator[Piece]:

@@ -167,8 +167,9 @@ def _of_reports(phrase: Phrase, request: ContextRequest, reported: Sequence[str]
     unknown = [name.name for name in request.unknown_names]
     if "unknown" not in phrase.unchecked and not _same_names(phrase.unknown, unknown):
         yield Difference("unknown", ", ".join(phrase.unknown) or "none", ", ".join(unknown) or "none")
-    untold = _untold(phrase, reported)
-    if untold and "told" not in phrase.unchecked:
+    if "told" in phrase.unchecked:
+        return
+    if untold := _untold(phrase, reported):
         yield Difference("told", ", ".join(untold), " | ".join(reported) or "nothing")
     if phrase.kind in QUIET_KINDS and not phrase.told and request.not_used:
         yield Difference("told", "nothing", "; ".join(part.text for part in request.not_used))
@@ -196,7 +197,11 @@ def shown(value: Any) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or "none"
     if isinstance(value, Part):
-        scope = "; ".join(shown(names) for name in Scoped.__slots__ if (names := getattr(value.scope, name)))
+        scope = "; ".join(
+            f"{name.replace('_', ' ')} {shown(names)}"
+            for name in Scoped.__slots__
+            if (names := getattr(value.scope, name))
+        )
         return f"[{', '.join(map(shown, value.intervals))} of {scope or 'all'}]"
     if value and isinstance(value[0], Part):
         return " and ".join(map(shown, value))
