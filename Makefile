@@ -40,7 +40,7 @@ bench: $(READY)  ## build time on the story and on a million requests, CPU per c
 
 SEED ?= 1
 
-eval: $(READY)  ## prompts against faults of known truth, beside raw rows; SEED=n draws others
+eval: $(READY)  ## how questions are understood; prompts against faults of known truth, beside raw rows; recall; SEED=n draws others
 	$(BIN)/python -m tests.evaluation --seed $(SEED)
 
 clean:

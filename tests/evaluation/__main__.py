@@ -1,4 +1,4 @@
-"""`make eval`: what prompts hold of faults whose truth is known, what memory recalls, beside baselines."""
+"""`make eval`: how questions are understood, what prompts hold of known faults, what memory recalls."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from tests.evaluation.recall.tables import print_tables
 from tests.evaluation.report import document, print_report, show
 from tests.evaluation.runner import Progress, WorkerFailed, evaluate, quiet
 from tests.evaluation.trial import BUDGETS, Trial
+from tests.evaluation.understanding.measure import measure as measure_understanding
+from tests.evaluation.understanding.tables import print_understanding, to_json
 
 _WIDTH = 180
 _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Runs the scenarios, measures recall, prints the tables; on Ctrl-C those of what is done so far."""
+    """Prints the tables of all parts, or of the one asked for; on Ctrl-C those of what is done so far."""
     arguments = _arguments()
     console = Console(width=_WIDTH)
     if arguments.show is not None:
@@ -37,17 +39,30 @@ def main() -> int:
         asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
     found: dict[str, Any] = {}
-    ended = 0 if arguments.recall else _prompts(console, arguments, found)
-    if not ended and not arguments.prompts:
-        ended = _recall(console, arguments, found)
+    parts = {"understanding": _understanding, "prompts": _prompts, "recall": _recall}
+    ended = 0
+    for run_part in [parts[name] for name in parts if getattr(arguments, name)] or parts.values():
+        ended = ended or run_part(console, arguments, found)
     if arguments.json and found:
         text = json.dumps(found, indent=1, sort_keys=True)
         arguments.json.write_text(text + "\n", encoding="utf-8")
     return ended
 
 
+def _understanding(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
+    """Prints how questions are understood, adds it to what is found, gives the exit status."""
+    try:
+        results = measure_understanding()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped before the understanding of questions was measured\n")
+        return _INTERRUPTED
+    print_understanding(console, results, verbose=arguments.verbose)
+    found["understanding"] = to_json(results)
+    return 0
+
+
 def _prompts(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
-    """Prints what prompts hold, adds it to what is found, gives the exit status."""
+    """Likewise for what prompts hold."""
     trials, ended = _run(arguments.seed, arguments.scenarios, arguments.processes)
     if trials:
         print_report(console, arguments.seed, trials)
@@ -113,8 +128,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--budget", type=int, choices=BUDGETS, default=BUDGETS[-1], help="of these prompts")
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--prompts", action="store_true", help="leave out what memory recalls")
-    part.add_argument("--recall", action="store_true", help="leave out the prompts")
+    part.add_argument("--understanding", action="store_true", help="only how questions are understood")
+    part.add_argument("--prompts", action="store_true", help="only what prompts hold")
+    part.add_argument("--recall", action="store_true", help="only what memory recalls")
+    parser.add_argument("--verbose", action="store_true", help="also every question that is misread")
     parser.add_argument(
         "--embedder", choices=EMBEDDERS, default="sentence-transformers", help="that recall is measured with"
     )

@@ -29,9 +29,10 @@ class NameReading:
     """What looks like a name but matches nothing, in text order."""
 
 
-async def find_names(text: str, as_of: datetime, session: ReadSession) -> NameReading:
-    """Return every name in the text of a question, as known at `as_of`."""
-    known = await deployment_names_at(session, as_of)
+async def find_names(
+    text: str, as_of: datetime, session: ReadSession, known: Sequence[DeploymentName]
+) -> NameReading:
+    """Return every name in the text of a question, as known at `as_of`, where the fleet is `known`."""
     # Hundreds of names are read into parts, off the event loop.
     deployments = await asyncio.to_thread(read_deployments, text, known)
     taken = [span for mention in deployments.mentions for span in mention.spans]
@@ -45,37 +46,3 @@ async def find_names(text: str, as_of: datetime, session: ReadSession) -> NameRe
     )
     mentions = sorted((*deployments.mentions, *tiers, *rows), key=lambda mention: mention.spans)
     return NameReading(tuple(mentions), unknown)
-
-
-async def scope_in_text(
-    question: str, as_of: datetime, session: ReadSession
-) -> tuple[Scope, tuple[UnknownName, ...]]:
-    """Return the scope that the question names, and the words that look like names but match nothing."""
-    reading = await find_names(question, as_of, session)
-    return scope_of(reading.mentions), tuple(found.unknown for found in reading.unknown)
-
-
-def scope_of(mentions: Sequence[NameMention]) -> Scope:
-    """Return the union of what is named; a negated mention restricts nothing."""
-    named = {
-        kind: sorted(
-            {
-                (name, row_id)
-                for mention in mentions
-                if mention.kind is kind and not mention.is_negated
-                for row_id, name in zip(mention.ids or (0,), mention.names, strict=True)
-            }
-        )
-        for kind in NameKind
-    }
-    ids = {kind: tuple(row_id for _, row_id in rows) for kind, rows in named.items()}
-    tiers = [tier for tier in Tier if (tier, 0) in named[NameKind.TIER]]
-    labels = {kind: [name for name, _ in rows] for kind, rows in named.items()} | {NameKind.TIER: tiers}
-    return Scope(
-        deployment_ids=ids[NameKind.DEPLOYMENT],
-        tiers=tuple(tiers),
-        user_ids=ids[NameKind.USER],
-        incident_ids=ids[NameKind.INCIDENT],
-        request_ids=ids[NameKind.REQUEST],
-        labels=tuple(f"{kind} {name}" for kind in NameKind for name in labels[kind]),
-    )
