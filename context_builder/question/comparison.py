@@ -158,7 +158,9 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
     end, start = hull(before.intervals).end, hull(after.intervals).start
     reach = max(min(MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
     intervals = Interval(end - reach, end), Interval(start, start + reach)
-    times = tuple(replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True))
+    times = tuple(
+        replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True)
+    )
     return ComparedSides(times=times, spans=(split.span, *after.spans))
 
 

@@ -18,9 +18,7 @@ _MAX_WORDS_AFTER = 4
 _WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)days?(?:'s)?|(?:tue|wed|thu|fri|sat)(?= \d)"
 _LONG_MONTH = r"january|february|april|june|july|august|september|october|november|december"
 _MONTH = rf"(?:{_LONG_MONTH}|march|may|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
-_UNIT = (
-    r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|fortnights?|months?|quarters?|years?|y)"
-)
+_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|fortnights?|months?|quarters?|years?|y)"
 _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
 _TIME = re.compile(
     rf"""(?<![\w./-])(?:
@@ -80,9 +78,7 @@ def joined(text: str, spans: Iterable[TextSpan]) -> list[TextSpan]:
     """Return spans in order, those with only linking words between them as one."""
     result: list[TextSpan] = []
     for span in sorted(spans):
-        if result and (
-            span.start <= result[-1].end or _LINK.fullmatch(text, result[-1].end, span.start)
-        ):
+        if result and (span.start <= result[-1].end or _LINK.fullmatch(text, result[-1].end, span.start)):
             result[-1] = TextSpan(result[-1].start, max(span.end, result[-1].end))
         else:
             result.append(span)

@@ -12,7 +12,16 @@ from sqlalchemy import ColumnElement, func, or_, select, true
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.request import Interval
 from context_builder.text.formatting import format_time
-from models import ConfigChange, Deployment, Incident, Job, JobType, MaintenanceWindow, RequestRollup, Resolution
+from models import (
+    ConfigChange,
+    Deployment,
+    Incident,
+    Job,
+    JobType,
+    MaintenanceWindow,
+    RequestRollup,
+    Resolution,
+)
 from models.database import ReadSession
 
 _RELATION = r"(?:since|before|after|during|until|till|around|from|between|following|prior to|while|when)"
@@ -28,14 +37,17 @@ _NOUNS = {
     "incident": r"incident|outage",
 }
 _EVENT = "|".join(rf"(?P<{kind}>{nouns})" for kind, nouns in reversed(_NOUNS.items()))
-_VERSION = r"(?:(?:router|gateway|version|release) )*(?P<version>v\d+(?:\.\d+){1,3}(?:[-+.][\w.]+)?|\d+\.\d+\.\d+)"
+_VERSION = (
+    r"(?:(?:router|gateway|version|release) )*(?P<version>v\d+(?:\.\d+){1,3}(?:[-+.][\w.]+)?|\d+\.\d+\.\d+)"
+)
 _TIMED_EVENT = re.compile(
     rf"\b{_RELATION}(?: (?:the )?(?:deploy(?:ment)?|roll-?out|release|upgrade) (?:of|to))? "
     rf"(?P<event>{_WHICH}(?:{_EVENT}|{_VERSION}))(?![\w-])",
     re.IGNORECASE,
 )
 _TIMED_BEFORE = re.compile(
-    rf"\b(?:{_RELATION}|between\b.{{1,60}} and)(?: (?:the|incident|outage|time|of|and|after|before|vs))* $", re.IGNORECASE
+    rf"\b(?:{_RELATION}|between\b.{{1,60}} and)(?: (?:the|incident|outage|time|of|and|after|before|vs))* $",
+    re.IGNORECASE,
 )
 _JOBS = {
     "rollout": JobType.ROLLOUT,
@@ -82,8 +94,12 @@ async def find_events(
     taken = [span for name in names for span in name.spans]
     for match in _TIMED_EVENT.finditer(text):
         span = TextSpan(*match.span("event"))
-        followed = any(text[span.end : other.start].strip() == "" and other.start >= span.end for other in taken)
-        if not (followed and match["rollout"]) and not any(o.start < span.end and span.start < o.end for o in taken):
+        followed = any(
+            text[span.end : other.start].strip() == "" and other.start >= span.end for other in taken
+        )
+        if not (followed and match["rollout"]) and not any(
+            o.start < span.end and span.start < o.end for o in taken
+        ):
             found.append(await _event(match, span, lookup))
     return tuple(sorted(found, key=lambda event: event.span))
 
@@ -97,20 +113,28 @@ def _is_timed(name: NameMention, text: str) -> bool:
 async def _incident(name: NameMention, _text: str, lookup: _Lookup) -> EventMention:
     row = (
         await lookup.session.execute(
-            select(Incident.public_id, Incident.started_at, Incident.resolved_at).where(Incident.id == name.ids[0])
+            select(Incident.public_id, Incident.started_at, Incident.resolved_at).where(
+                Incident.id == name.ids[0]
+            )
         )
     ).one()
     return _spanning(name.spans[0], row.public_id, row.started_at, row.resolved_at, lookup.as_of)
 
 
 async def _event(match: re.Match[str], span: TextSpan, lookup: _Lookup) -> EventMention:
-    kind = match.lastgroup if match.lastgroup != "event" else next(k for k in (*_NOUNS, "version") if match[k])
+    kind = (
+        match.lastgroup if match.lastgroup != "event" else next(k for k in (*_NOUNS, "version") if match[k])
+    )
     find: Callable[[TextSpan, _Lookup], Awaitable[EventMention | None]]
     if match["version"]:
         return await _version(match["version"], span, lookup)
-    find = {"change": _config_change, "maintenance": _maintenance, "incident": _newest_incident}.get(kind or "", _none)
+    find = {"change": _config_change, "maintenance": _maintenance, "incident": _newest_incident}.get(
+        kind or "", _none
+    )
     found = await _job(_JOBS[kind], span, lookup) if kind in _JOBS else await find(span, lookup)
-    return found or EventMention(span, None, f"no {match['event'].split()[-1]} is recorded before the moment asked about")
+    return found or EventMention(
+        span, None, f"no {match['event'].split()[-1]} is recorded before the moment asked about"
+    )
 
 
 async def _none(_span: TextSpan, _lookup: _Lookup) -> EventMention | None:

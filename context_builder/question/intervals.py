@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from context_builder.question.request import Interval
-
-MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""Earliest start of a window."""
-
-
-def floor_to_minute(moment: datetime) -> datetime:
-    """Round down to the UTC minute, the resolution of rollups."""
-    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+from context_builder.question.times.bounds import MIN_TIME, floor_to_minute
 
 
 def clipped(intervals: Iterable[Interval], as_of: datetime) -> tuple[Interval, ...]:

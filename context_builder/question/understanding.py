@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from context_builder.question.comparison import ComparedSides, find_comparison
 from context_builder.question.coverage import (
@@ -17,7 +17,7 @@ from context_builder.question.coverage import (
 )
 from context_builder.question.events import EventMention
 from context_builder.question.exclusions import Exclusions, find_exclusions
-from context_builder.question.intervals import clipped, floor_to_minute, hull, without
+from context_builder.question.intervals import clipped, hull, without
 from context_builder.question.material import Material
 from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
 from context_builder.question.names.catalog import DeploymentName
@@ -25,10 +25,9 @@ from context_builder.question.operators import Operator, OperatorKind, baseline_
 from context_builder.question.request import Interval, NotUsed, Scope, Side, Window
 from context_builder.question.scopes import leaves_nothing, scope_of
 from context_builder.question.text import QuestionText
+from context_builder.question.times.bounds import DEFAULT_LENGTH, floor_to_minute
 from context_builder.question.times.lexer import Anchor
 from models import Tier
-
-DEFAULT_LENGTH = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,9 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
         QuestionError: It compares more than two things.
     """
     english = text.english
-    anchors = {e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in findings.events if e.interval}
+    anchors = {
+        e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in findings.events if e.interval
+    }
     material = Material(english, as_of, findings.names, anchors)
     operators = tuple(find_operators(english))
     ledger = _Ledger([span for span in findings.unknown])
@@ -102,7 +103,9 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     if sides:
         later = max(sides, key=lambda side: side.intervals[-1].end)
         whole = hull(later.intervals)
-        window = Window(whole.start, whole.end, window.origin if len(sides) == 1 else f"“{later.label}”, the later side")
+        window = Window(
+            whole.start, whole.end, window.origin if len(sides) == 1 else f"“{later.label}”, the later side"
+        )
     scope = parts.scope()
     if findings.given_window is not None:
         times = (*reading.mentions, *compared.times, *exclusions.times)
@@ -110,7 +113,9 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
         window, sides = findings.given_window, ()
     if findings.given_scope is not None:
         given = {name for label in findings.given_scope.labels for name in label.split()}
-        other = [name for name in findings.names if name in exclusions.names or not given.issuperset(name.names)]
+        other = [
+            name for name in findings.names if name in exclusions.names or not given.issuperset(name.names)
+        ]
         ledger.overrule([s for m in other for s in m.spans], "the scope is given as an argument")
         scope, sides = findings.given_scope, ()
     _tell_the_rest(english, operators, exclusions, compared, ledger)
@@ -193,7 +198,8 @@ class _Parts:
             scopes.append(scope_of(others, out, self.fleet))
         labels = self._side_labels()
         return tuple(
-            Side(label, part, scope) for label, part, scope in zip(labels, when, scopes or [self.scope()] * 2, strict=True)
+            Side(label, part, scope)
+            for label, part, scope in zip(labels, when, scopes or [self.scope()] * 2, strict=True)
         )
 
     def _side_labels(self) -> list[str]:
@@ -214,7 +220,9 @@ class _Parts:
         out: list[NameMention] = []
         for name in self.exclusions.names:
             useless = name.kind in (NameKind.INCIDENT, NameKind.REQUEST)
-            if useless or leaves_nothing(name.kind, included, self.exclusions.names, known.get(name.kind, ())):
+            if useless or leaves_nothing(
+                name.kind, included, self.exclusions.names, known.get(name.kind, ())
+            ):
                 reason = f"{name.kind}s cannot be left out" if useless else "nothing would be left"
                 self.ledger.tell(name.spans, reason)
             else:
@@ -240,7 +248,9 @@ def _tell_the_rest(
         is_comparison = operator.kind in (OperatorKind.COMPARES, OperatorKind.ANNOUNCES, OperatorKind.SPLITS)
         if is_comparison and ledger.is_open(operator.span) and not baseline_after(text, operator.span.end):
             ledger.tell([with_object(text, operator.span)], "two known names or two times can be compared")
-    ledger.tell([s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this")
+    ledger.tell(
+        [s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this"
+    )
     ledger.tell([s for s in times_in(text) if ledger.is_open(s)], "it is no time that could be read")
 
 

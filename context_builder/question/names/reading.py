@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from context_builder.question.mention import NameKind, NameMention
+from context_builder.question.mention import NameMention
+from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.names.deployment_names import read_deployments
-from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.names.row_names import find_row_names
 from context_builder.question.names.tier_names import find_tier_names
 from context_builder.question.names.unknown_names import UnknownMention, unknown_names
 from context_builder.question.names.words import characters
-from context_builder.question.request import Scope, UnknownName
-from models import Tier
 from models.database import ReadSession
 
 

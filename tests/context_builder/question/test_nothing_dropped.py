@@ -342,9 +342,6 @@ async def understand(
     await database.close()
 
 
-@pytest.mark.skip(
-    reason="the readers of today drop what they do not understand; on with those that report it"
-)
 @given(asked=questions())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_nothing_in_a_question_is_dropped_silently(understand: Understand, asked: Asked) -> None:

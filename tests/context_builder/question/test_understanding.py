@@ -202,7 +202,10 @@ def test_names_and_times_pair_up() -> None:
     """Each side has the time and the name that stand together; other names hold for both."""
     sides = _read("premium yesterday vs standard today on llama-70b/k8s").sides
 
-    assert [(s.scope.tiers, s.scope.deployment_ids) for s in sides] == [(("premium",), (3,)), (("standard",), (3,))]
+    assert [(s.scope.tiers, s.scope.deployment_ids) for s in sides] == [
+        (("premium",), (3,)),
+        (("standard",), (3,)),
+    ]
     assert [s.intervals[0].start for s in sides] == [_day(28), _day(29)]
 
 
@@ -231,7 +234,8 @@ def test_before_and_after_an_event_are_equally_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["premium vs standard vs budget", "Compare premium, standard and budget", "today vs Monday vs Tuesday"]
+    "question",
+    ["premium vs standard vs budget", "Compare premium, standard and budget", "today vs Monday vs Tuesday"],
 )
 def test_more_than_two_sides_are_refused(question: str) -> None:
     """A third side is an error that says what is accepted."""

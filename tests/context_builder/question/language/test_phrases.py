@@ -10,8 +10,8 @@ import pytest
 
 from context_builder.question.names import find_tiers
 from context_builder.question.text import read_text
-from context_builder.question.time_phrases import find_window
 from context_builder.question.topics import DEFAULT_TOPICS, topics_of
+from tests.support.windows import find_window
 
 SUNDAY = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)
 

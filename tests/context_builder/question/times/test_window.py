@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.question.times.bounds import MIN_TIME, floor_to_minute
-from context_builder.question.times.window import find_window
+from tests.support.windows import find_window
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NEW_YEAR = datetime(2027, 1, 1, 0, 40, tzinfo=UTC)
