@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from context_builder.question.names.model_parts import (
+    COSMETIC_WORDS,
     FAMILY_WORDS,
     MEMBER_WORDS,
     VARIANT_WORDS,
@@ -108,7 +109,12 @@ class Catalog:
 
     def may_be_part(self, part: Part) -> bool:
         """Return whether a model's name, known or not, may have this part."""
-        return part in self._by_part or part.text in self._telling
+        return part in self._by_part or part.text in self._telling or part.text in COSMETIC_WORDS
+
+    def singular(self, part: Part) -> Part:
+        """Return a part without its plural: `haiku` for `haikus`."""
+        one = Part(part.kind, part.text.removesuffix("s"))
+        return one if part not in self._by_part and one.text in self._telling else part
 
     def is_telling(self, part: Part) -> bool:
         """Return whether a word tells one model from another, so that it cannot be left out."""

@@ -166,8 +166,10 @@ class _Reading:
         """Return whether a word is the 3.7 of "sonnet 3.5 or 3.7"."""
         return (
             bool(last)
-            and last[-1][0] == n - 2
-            and self._words[n - 1].folded in _LINKS
+            and (
+                (last[-1][0] == n - 2 and self._words[n - 1].folded in _LINKS)
+                or (last[-1][0] == n - 1 and self._text[self._words[n].span.start - 1] == "/")
+            )
             and all(part.kind is PartKind.VERSION for part in parts)
             and not (
                 n + 1 < len(self._words) and self._is_adjacent(n + 1) and self._parts(n + 1, is_inside=True)
@@ -179,7 +181,8 @@ class _Reading:
         word = self._words[n]
         if "/" in word.text:
             return frozenset()
-        parts = read_model(word.text).parts if ":" in word.text else frozenset(parts_of(word.text))
+        read = read_model(word.text).parts if ":" in word.text else parts_of(word.text)
+        parts = frozenset(self._catalog.singular(part) for part in read)
         is_followed = n + 1 < len(self._words) and self._is_adjacent(n + 1)
         following = self._words[n + 1].folded if is_followed else ""
         if any(part.kind is PartKind.WORD for part in parts):
@@ -272,9 +275,10 @@ class _Reading:
             len({term.dimension for term in terms}) == 1
             or bool(set.intersection(*({*term.members} for term in terms)))
         )
+        is_pair = is_list and len({term.dimension for term in terms}) > 1
         said = read_model(word.text).parts
         names = self._catalog.spelled(Dimension.MODEL, self._normalized[n]) or (
-            self._catalog.models_said(said) if not is_list and is_anchored(said) else set()
+            self._catalog.models_said(said) if not is_pair and is_anchored(said) else set()
         )
         if names:
             self._take(range(n, n + 1), Dimension.MODEL, names)

@@ -13,7 +13,7 @@ from context_builder.question.names.words import ORDINARY_WORDS, plain_word, wor
 FAMILY_WORDS = word_set(
     """
     chatgpt claude codestral deepseek falcon gemini gemma glm gpt grok jamba kimi llama ministral
-    mistral mixtral nova phi qwen titan
+    mistral mixtral nova o1 o3 o4 phi qwen titan
     """
 )
 """Families of models, known or not."""
@@ -25,7 +25,7 @@ VARIANT_WORDS = word_set(
     """
 )
 """Words that tell one model of a family from another."""
-_COSMETIC_WORDS = word_set(
+COSMETIC_WORDS = word_set(
     """
     accounts awq base beta bf16 chat deployments exp experimental extended fp8 free gguf gptq hf
     instruct int4 int8 it latest models nitro online preview stable
@@ -127,7 +127,7 @@ def read_model(name: str) -> ModelName:
     for part in own:
         if part.text in PLACE_WORDS:
             loose.add(part)
-        elif part.kind is PartKind.DATE or part.text in _COSMETIC_WORDS:
+        elif part.kind is PartKind.DATE or part.text in COSMETIC_WORDS:
             cosmetic.add(part)
         else:
             essential[part] = None
@@ -138,7 +138,7 @@ def read_model(name: str) -> ModelName:
         words=tuple(part.text for part in essential if part.kind is PartKind.WORD),
         essential=frozenset(essential),
         cosmetic=frozenset(cosmetic) - essential.keys(),
-        loose=frozenset(part for part in loose if part.text not in _COSMETIC_WORDS) - essential.keys(),
+        loose=frozenset(part for part in loose if part.text not in COSMETIC_WORDS) - essential.keys(),
     )
 
 

@@ -25,6 +25,8 @@ _OTHER_BUDGET = re.compile(
 _BEFORE_COMPARED = re.compile(
     r"(?:\b(?:is|are|does|do|did|was|were|than|vs\.?|versus|against|or|for|of)\s|^)(?:the\s)?$", re.IGNORECASE
 )
+_MONEY_BEFORE = re.compile(r"\b(?:bill|costs?|spen[dt]\w*|usage)\s+[a-z]+\.?\s$", re.IGNORECASE)
+"""What is compared with a budget."""
 _NO_TIER_AFTER = re.compile(
     r"\s(?:alert|cap|deviation|error|exhaust|format|left|librar|limit|model|output|overrun|overspen|practice"
     r"|procedure|remain|spen|used)",
@@ -77,4 +79,5 @@ def _is_sure(text: str, word: re.Match[str]) -> bool:
 def _is_compared(text: str, word: re.Match[str]) -> bool:
     """Return whether a word beside a sure tier is one too: "is standard slower than premium?"."""
     before = text[max(0, word.start() - _CONTEXT) : word.start()]
-    return bool(_BEFORE_COMPARED.search(before)) and not _NO_TIER_AFTER.match(text, word.end())
+    is_compared = _BEFORE_COMPARED.search(before) and not _MONEY_BEFORE.search(before)
+    return bool(is_compared) and not _NO_TIER_AFTER.match(text, word.end())

@@ -74,7 +74,7 @@ _AFTER_NOUN = word_set(
     tomorrow
     """
 )
-_ENDINGS = re.compile(r".{2,}(?:[ae]nc[ey]|ed|face|ing|ions?|ity|ly|ments?|ness|port|[ot]ry|ship|son)")
+_ENDINGS = re.compile(r".{2,}(?:[ae]nc[ey]|ed|face|ing|ions?|ity|ly|ments?|ness|port|ory|try|ship|son)")
 """Of words that make a compound with a noun: `user satisfaction`."""
 _USUAL_TIERS = word_set("basic bronze business enterprise free gold platinum pro silver starter trial vip")
 """Names of tiers elsewhere."""

@@ -18,6 +18,8 @@ _WORD = re.compile(
 )
 _ADDITION = re.compile(r"-(?:only|based|hosted|served)$|[.:/@+#-]+$", re.IGNORECASE)
 """What may follow a name without being part of it."""
+_VERSIONS = re.compile(r"\d+(?:\.\d+|b)(?:/\d+(?:\.\d+|b))+", re.IGNORECASE)
+"""Versions or sizes of one model: `3.5/3.7`."""
 _ALIASES = {
     "kubernetes": "k8s", "amazon": "aws", "google": "gcp", "microsoft": "azure", "premises": "prem",
 }  # fmt: skip
@@ -68,7 +70,11 @@ def words_in(text: str) -> Iterator[Word]:
         name = match["name"]
         while (shorter := _ADDITION.sub("", name)) != name:
             name = shorter
-        if name:
+        if _VERSIONS.fullmatch(name):
+            start = match.start("name")
+            for part in re.finditer(r"[^/]+", name):
+                yield Word(part.group(), TextSpan(start + part.start(), start + part.end()))
+        elif name:
             span = TextSpan(match.start(), match.start("name") + len(name))
             yield Word(name, span, is_negated=match["negation"] is not None)
 

@@ -71,13 +71,17 @@ def read(text: str, name: str) -> tuple[list[str], list[str]]:
         # a family, several dates, the plain one before its variants
         ("proxy", "sonnet", ["sonnet: 0 2"], []),
         ("proxy", "sonnet 3.5 vs 3.7", ["sonnet 3.5: 0", "3.7: 2"], []),
+        ("proxy", "sonnet 3.5/3.7", ["sonnet 3.5: 0", "3.7: 2"], []),
+        ("proxy", "haikus and both sonnets", ["haikus: 1", "sonnets: 0 2"], []),
         ("proxy", "GPT-4o", ["GPT-4o: 3 4 5"], []),
+        ("router", "mistralai/mixtral-8x7b", ["mistralai/mixtral-8x7b: 0"], []),
         ("router", "llama/mixtral", ["llama: 1 2", "mixtral: 0"], []),
         ("router", "gpt-4 and gpt-4-turbo", ["gpt-4: 6", "gpt-4-turbo: 7"], []),
         # never a sibling
         ("proxy", "Claude 3 Opus", [], ["Claude 3 Opus"]),
         ("proxy", "sonnet 3.6, sonnet 3.5 vs 3.6", ["sonnet 3.5: 0"], ["sonnet 3.6", "3.6"]),
         ("proxy", "gpt-4, gpt-5, GPT 4o nano", [], ["gpt-4", "gpt-5", "GPT 4o nano"]),
+        ("proxy", "o3 and o1-preview", [], ["o3", "o1-preview"]),
         ("proxy", "claude-3-5-sonnet-20240620", [], ["claude-3-5-sonnet-20240620"]),
         ("router", "Why is Claude 3.5 Sonnet slow?", [], ["Claude 3.5 Sonnet"]),
         ("router", "llama 3.1 70b, mixtral 8x22b, the 13b", [], ["llama 3.1 70b", "mixtral 8x22b", "13b"]),

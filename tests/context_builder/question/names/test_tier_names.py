@@ -46,3 +46,27 @@ def test_a_tier_is_named_only_where_one_is_meant(text: str, tiers: str) -> None:
 def test_the_longest_question_is_read_in_one_pass(text: str) -> None:
     """4,000 characters of near-tiers terminate."""
     assert len(find_tier_names(text)) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("premium or standard: who is slower?", ["premium", "standard"]),
+        ("is standard slower than premium?", ["standard", "premium"]),
+        ("premium users against budget, and premium again", ["premium", "budget", "premium"]),
+        ("all users except budget; everyone but standard", ["budget", "standard"]),
+        (
+            "non-premium users, non budget, non-standard users",
+            ["!non-premium", "!non budget", "!non-standard"],
+        ),
+        ("standard: errors?", ["standard"]),
+        ("spend vs budget: is premium within budget?", ["premium"]),
+    ],
+)
+def test_every_tier_has_its_place(text: str, expected: list[str]) -> None:
+    """One mention for each word, so that what stands between them can be applied; `!` marks a negation."""
+    found = [
+        "!" * mention.is_negated + text[mention.spans[0].start : mention.spans[0].end]
+        for mention in find_tier_names(text)
+    ]
+    assert found == expected
