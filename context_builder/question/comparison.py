@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import islice
 
 from context_builder.question.intervals import hull, length_of
 from context_builder.question.material import Material
@@ -25,9 +26,19 @@ _CONNECTOR = re.compile(r"(?<!\w)(?:to|with|and|or|from)(?!\w)", re.IGNORECASE)
 _MAX_CONNECTORS = 12
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
+_WEEK = 7 * _DAY
+_RELATIVE_SIDE = re.compile(
+    r"[\s,]*(?P<side>(?:the )?same (?:time|hours?|days?|period|window|clock time|weekday|week)"
+    r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week) before"
+    r"|(?:the )?(?:last|previous|prior) (?:day|week)|(?:a|one) (?:day|week) (?:ago|earlier|before))"
+    r"|(?:the )?(?P<unit>hour|day|week) (?:before|earlier|prior))(?![\w-])(?! (?:yesterday|that|\w+day\b))",
+    re.IGNORECASE,
+)
+"""A side that is named by the other one."""
+_STEPS = {"yesterday": _DAY, "hour": timedelta(hours=1), "day": _DAY, "week": _WEEK}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSides:
     """The sides: two times, two lists of names, or both."""
 
@@ -59,22 +70,21 @@ def find_comparison(
     announced = tuple(o.span for o in operators if o.kind is OperatorKind.ANNOUNCES)
     around = next((o for o in operators if o.kind is OperatorKind.SPLITS), None)
     if around is not None and (sides := _around(material, around, besides)):
-        return sides
+        return replace(sides, spans=(*sides.spans, *announced))
     for division in _divisions(material.text, operators, announced=bool(announced)):
         sides = _divided(material, division, besides)
         if sides is not None:
             _check_two(material, division, sides, operators)
-            spans = (*sides.spans, *announced) if division.is_explicit else sides.spans
-            return ComparedSides(sides.times, sides.names, sides.has_rest, spans)
+            return replace(sides, spans=(*sides.spans, *announced)) if division.is_explicit else sides
     return None
 
 
 def _divisions(text: str, operators: Sequence[Operator], *, announced: bool) -> Iterator[_Division]:
-    """Yield the likeliest first: `vs`, then the `to`, `with` and `and` that an announcement gives a meaning."""
+    """Yield the likeliest first: `vs`, then the `to` and `and` that an announcement gives a meaning."""
     for operator in operators:
         if operator.kind is OperatorKind.COMPARES and not baseline_after(text, operator.span.end):
             yield _Division(operator.span, is_explicit=True)
-    connectors = [TextSpan(*m.span()) for m, _ in zip(_CONNECTOR.finditer(text), range(_MAX_CONNECTORS))]
+    connectors = [TextSpan(*match.span()) for match in islice(_CONNECTOR.finditer(text), _MAX_CONNECTORS)]
     words = {span: text[span.start : span.end].casefold() for span in connectors}
     if announced:
         for span in sorted(connectors, key=lambda span: words[span] in ("and", "or")):
@@ -89,24 +99,43 @@ def _divided(material: Material, division: _Division, besides: Sequence[TextSpan
         return None
     hidden = (*besides, division.between)
     left_times = material.times(0, start, besides=hidden).mentions
-    right_times = material.times(end, len(material.text), besides=hidden).mentions
+    left = left_times[-1] if left_times else None
     left_names, right_names = material.names_before(start), material.names_after(end)
+    if left_names and (rest := _rest(material, division, left_names, right_names)):
+        return ComparedSides(names=(left_names,), has_rest=True, spans=(*rest, *_places(left_names)))
+    right_times = material.times(end, len(material.text), besides=hidden).mentions
+    right = right_times[0] if right_times else None
     names = _pair_of_names(material, end, left_names, right_names)
-    is_time = bool(right_times) and material.is_gap(end, right_times[0].spans[0].start)
-    rest = rest_after(material.text, end)
+    times: tuple[TimeMention, ...] = ()
     if names:
-        times = (left_times[-1], right_times[0]) if left_times and right_times else ()
-    elif is_time:
-        times = (left_times[-1] if left_times else _present(right_times[0], material), right_times[0])
-        if not division.is_explicit and not left_times:
+        times = (left, right) if left and right else ()
+    elif (shifted := _shifted(material.text, end, left)) is not None and left is not None:
+        times = left, shifted
+    elif right is not None and material.is_gap(end, right.spans[0].start):
+        if left is None and not division.is_explicit:
             return None
-    elif rest is not None and division.is_explicit and left_names:
-        return ComparedSides((), (left_names,), True, (division.between, rest, *_places(left_names)))
+        times = left or _present(right, material), right
     else:
         return None
-    times = _same_clock(*times) if times else ()
+    times = _told_apart(*_same_clock(*times)) if times else ()
     spans = (division.between, *_places(times), *(s for side in names for s in _places(side)))
-    return ComparedSides(times, names, False, spans)
+    return ComparedSides(times=times, names=names, spans=spans)
+
+
+def _rest(
+    material: Material,
+    division: _Division,
+    left: tuple[NameMention, ...],
+    right: tuple[NameMention, ...],
+) -> tuple[TextSpan, ...]:
+    """Return the places of the second side if it is the rest: `the others`, or the negated first."""
+    others = rest_after(material.text, division.between.end)
+    if others is not None and division.is_explicit:
+        return division.between, others
+    follows = bool(right) and material.is_gap(division.between.end, right[0].spans[0].start)
+    if follows and right[0].is_negated and {n for m in left for n in m.names} == set(right[0].names):
+        return division.between, *right[0].spans
+    return ()
 
 
 def _pair_of_names(
@@ -118,6 +147,29 @@ def _pair_of_names(
     if not material.is_gap(position, right[0].spans[0].start):
         return ()
     return () if {n for m in left for n in m.names} == {n for m in right for n in m.names} else (left, right)
+
+
+def _shifted(text: str, position: int, left: TimeMention | None) -> TimeMention | None:
+    """Return the time that is named by the first side: `the week before`, `same hour yesterday`."""
+    match = _RELATIVE_SIDE.match(text, position)
+    if match is None or left is None:
+        return None
+    words = (match["back"] or match["unit"]).casefold().split()
+    by = next(step for word, step in _STEPS.items() if word in words)
+    span = TextSpan(match.start("side"), match.end("side"))
+    moved = tuple(Interval(i.start - by, i.end - by) for i in left.intervals)
+    return TimeMention(spans=(span,), intervals=moved, label=match["side"])
+
+
+def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
+    """Read "Tuesday against last Tuesday" as two: what is said to be last is a week before its like."""
+    left, right = times
+    if left.intervals != right.intervals:
+        return times
+    earlier = right if right.label.casefold().startswith(("last ", "previous ")) else left
+    moved = tuple(Interval(i.start - _WEEK, i.end - _WEEK) for i in earlier.intervals)
+    changed = replace(earlier, intervals=moved)
+    return (left, changed) if earlier is right else (changed, right)
 
 
 def _places(mentions: Sequence[NameMention | TimeMention]) -> Iterator[TextSpan]:

@@ -18,27 +18,30 @@ _MAX_WORDS_AFTER = 4
 _WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)days?(?:'s)?|(?:tue|wed|thu|fri|sat)(?= \d)"
 _LONG_MONTH = r"january|february|april|june|july|august|september|october|november|december"
 _MONTH = rf"(?:{_LONG_MONTH}|march|may|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
-_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|fortnights?|months?|quarters?|years?|y)"
+_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|w|y)"
 _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
-_TIME = re.compile(
-    rf"""(?<![\w./-])(?:
-    (?:{_WEEKDAY}) | {_LONG_MONTH} | {_MONTH}\ \d{{1,4}}(?!\d) | \d{{1,2}}(?:st|nd|rd|th)?\ (?:of\ )?{_MONTH}
-  | (?:in|since|of|during|until|last|this|early|late|mid)\ (?:{_MONTH})(?=\W|$)
-  | (?:the\ day\ before\ )?yesterday | today | tonight | tomorrow | noon | midnight | overnight
-  | (?:this|last|past|previous|next|coming|the|whole|every|each|current)\ (?:\w+\ )?{_LONG_UNIT}(?:'s)?(?:\ (?:before|ago))?
-  | (?:this|last|yesterday|every|the|\w+day)\ (?:mornings?|afternoons?|evenings?|nights?)
-  | (?:by|each|every)\ (?:second|minute|hour|day|week|month|quarter|year|weekday|night)
-  | (?:\w+\ )?{_LONG_UNIT}\ ago | \d[\d.,]*\ ?{_UNIT}\ ago
-  | (?:last|past|next|previous|first|within|for|over)\ (?:the\ )?(?:\d[\d.,]*\ ?{_UNIT}|\w+\ {_LONG_UNIT})
-  | (?:week|month|quarter|year)\ to\ date | [MQYW]TD | weekends? | weekdays? | (?:work|working|business)\ ?(?:days?|hours)
-  | Q[1-4] | H[12] | (?:first|second|third|fourth|last|this)\ (?:quarter|half) | (?:week|CW|KW|W)\ ?\d{{1,2}}
-  | \d{{4}}-W\d{{2}} | \d{{4}}-\d{{2}}(?:-\d{{2}}(?:[T\ ]\d{{2}}:\d{{2}}\S*)?)? | \d{{1,2}}/\d{{1,2}}(?:/\d{{2,4}})?
-  | \d{{1,2}}\.\d{{1,2}}\.(?:\d{{2,4}})? | (?:in|of|since|during|for|year)\ (?:19|20)\d\d
-  | \d{{1,2}}:\d{{2}}(?::\d{{2}})?(?:\ ?[ap]m)? | \d{{1,2}}\ ?[ap]m | \d{{1,2}}\ o'clock
-  | (?:since|until|till|during)\ (?:the\ )?\w+(?:\ \w+)? | (?:before|after)\ (?:the\ )?\w+
-  | (?:recent|late)ly | a\ (?:while|moment)\ ago | the\ other\ day | earlier | soon
-    )(?![\w])""",
-    re.IGNORECASE | re.VERBOSE,
+_NOW_OR_ANY = "this|last|past|previous|next|coming|the|whole|every|each|current"
+_SPAN_BEFORE = "last|past|next|previous|first|within|for|over"
+_TIMES = (
+    rf"(?:{_WEEKDAY})",
+    rf"{_LONG_MONTH}|{_MONTH} \d{{1,4}}(?!\d)|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}",
+    rf"(?:in|since|of|during|until|last|this|early|late|mid) {_MONTH}(?=\W|$)",
+    r"(?:the day before )?yesterday|today|tonight|tomorrow|noon|midnight|overnight",
+    rf"(?!the second\b)(?:{_NOW_OR_ANY}) (?:\w+ )?{_LONG_UNIT}(?:'s)?(?: (?:before|ago))?",
+    r"(?:this|last|yesterday|every|the|\w+day) (?:mornings?|afternoons?|evenings?|nights?)",
+    r"(?:by|each|every) (?:second|minute|hour|day|week|month|quarter|year|weekday|night)",
+    rf"(?:\w+ )?{_LONG_UNIT} ago|\d[\d.,]* ?{_UNIT} ago",
+    rf"(?:{_SPAN_BEFORE}) (?:the )?(?:\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})|\w+ {_LONG_UNIT})",
+    r"(?:week|month|quarter|year) to date|[MQYW]TD|weekends?|weekdays?|(?:work|business)(?:ing)? ?(?:days?|hours)",
+    r"Q[1-4]|H[12]|(?:first|second|third|fourth|last|this) (?:quarter|half)|(?:week|CW|KW|W) ?\d{1,2}",
+    r"\d{4}-W\d{2}|\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}\S*)?)?|\d{1,2}/\d{1,2}(?:/\d{2,4})?",
+    r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|(?:in|of|since|during|for|year) (?:19|20)\d\d",
+    r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
+    r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
+)
+_TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
+_RELATION = re.compile(
+    r"(?<![\w-])(?:since|until|till|during|before|after) (?:the )?\w+(?: \w+)?", re.IGNORECASE
 )
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
@@ -56,6 +59,11 @@ _LINK = re.compile(r"[\s,]*(?:(?:and|or|the|of|in|on|to|at|for)\b[\s,]*)*")
 def times_in(text: str) -> Iterator[TextSpan]:
     """Yield what looks like a time."""
     return (TextSpan(*match.span()) for match in _TIME.finditer(text))
+
+
+def relations_in(text: str) -> Iterator[TextSpan]:
+    """Yield what begins with a word such as `since` or `before`."""
+    return (TextSpan(*match.span()) for match in _RELATION.finditer(text))
 
 
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.request import Interval
@@ -25,7 +25,10 @@ from models import (
 from models.database import ReadSession
 
 _RELATION = r"(?:since|before|after|during|until|till|around|from|between|following|prior to|while|when)"
-_WHICH = r"(?:(?:the|our|its|this|that|a) )?(?:(?:very )?(?:last|latest|newest|recent|most recent|previous|current|big) )?"
+_WHICH = (
+    r"(?:(?:the|our|its|this|that|a) )?"
+    r"(?:(?:very )?(?:last|latest|newest|recent|most recent|previous|current|big) )?"
+)
 _NOUNS = {
     "rollout": r"deploys?|deployment|roll-?out|release|upgrade|update",
     "change": r"(?:config(?:uration)?|settings?|parameter|route|routing) (?:change|push|update|edit)",
@@ -41,8 +44,8 @@ _VERSION = (
     r"(?:(?:router|gateway|version|release) )*(?P<version>v\d+(?:\.\d+){1,3}(?:[-+.][\w.]+)?|\d+\.\d+\.\d+)"
 )
 _TIMED_EVENT = re.compile(
-    rf"\b{_RELATION}(?: (?:the )?(?:deploy(?:ment)?|roll-?out|release|upgrade) (?:of|to))? "
-    rf"(?P<event>{_WHICH}(?:{_EVENT}|{_VERSION}))(?![\w-])",
+    rf"\b(?P<relation>{_RELATION})(?: (?:the )?(?:deploy(?:ment)?|roll-?out|release|upgrade) (?:of|to))? "
+    rf"(?P<event>{_WHICH}(?:{_EVENT}|{_VERSION}|(?P<row>(?:cfg|job)_[\w-]+)))(?![\w-])",
     re.IGNORECASE,
 )
 _TIMED_BEFORE = re.compile(
@@ -56,6 +59,7 @@ _JOBS = {
     "firmware": JobType.FIRMWARE_UPDATE,
     "image": JobType.IMAGE_UPDATE,
 }
+_WITHIN = ("during", "while", "when")
 _CHARACTERS_BEFORE = 90
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,7 +94,7 @@ async def find_events(
     """Return the events that times of the question refer to, and where they stand in its English text."""
     ids = tuple(i for name in names if name.kind is NameKind.DEPLOYMENT for i in name.ids)
     lookup = _Lookup(session, as_of, ids)
-    found = [await _incident(name, text, lookup) for name in names if _is_timed(name, text)]
+    found = [await _incident(name, lookup) for name in names if _is_timed(name, text)]
     taken = [span for name in names for span in name.spans]
     for match in _TIMED_EVENT.finditer(text):
         span = TextSpan(*match.span("event"))
@@ -110,7 +114,7 @@ def _is_timed(name: NameMention, text: str) -> bool:
     return name.kind is NameKind.INCIDENT and _TIMED_BEFORE.search(before) is not None
 
 
-async def _incident(name: NameMention, _text: str, lookup: _Lookup) -> EventMention:
+async def _incident(name: NameMention, lookup: _Lookup) -> EventMention:
     row = (
         await lookup.session.execute(
             select(Incident.public_id, Incident.started_at, Incident.resolved_at).where(
@@ -122,50 +126,49 @@ async def _incident(name: NameMention, _text: str, lookup: _Lookup) -> EventMent
 
 
 async def _event(match: re.Match[str], span: TextSpan, lookup: _Lookup) -> EventMention:
-    kind = (
-        match.lastgroup if match.lastgroup != "event" else next(k for k in (*_NOUNS, "version") if match[k])
-    )
-    find: Callable[[TextSpan, _Lookup], Awaitable[EventMention | None]]
-    if match["version"]:
+    kind = next(kind for kind in (*_NOUNS, "version", "row") if match[kind])
+    if kind == "version":
         return await _version(match["version"], span, lookup)
-    find = {"change": _config_change, "maintenance": _maintenance, "incident": _newest_incident}.get(
-        kind or "", _none
-    )
-    found = await _job(_JOBS[kind], span, lookup) if kind in _JOBS else await find(span, lookup)
-    return found or EventMention(
-        span, None, f"no {match['event'].split()[-1]} is recorded before the moment asked about"
-    )
+    found = await _FINDERS.get(kind, _job)(kind, match["row"], span, lookup)
+    if found is None:
+        name = match["event"].split()[-1]
+        return EventMention(span, None, f"no {name} is recorded before the moment asked about")
+    is_within = match["relation"].casefold() in _WITHIN
+    if kind in ("incident", "maintenance") or is_within or found.interval is None:
+        return found
+    # What a rollout changes begins with it.
+    return replace(found, interval=Interval(found.interval.start, found.interval.start))
 
 
-async def _none(_span: TextSpan, _lookup: _Lookup) -> EventMention | None:
-    return None
-
-
-async def _job(kind: JobType, span: TextSpan, lookup: _Lookup) -> EventMention | None:
+async def _job(kind: str, row_id: str | None, span: TextSpan, lookup: _Lookup) -> EventMention | None:
     began = func.coalesce(Job.started_at, Job.created_at)
+    asked = Job.public_id == row_id if row_id else and_(Job.type == _JOBS[kind], lookup.near(Job))
     statement = (
         select(Job.public_id, Job.type, Job.target, Job.detail, began.label("began"), Job.finished_at)
-        .where(Job.type == kind, began <= lookup.as_of, lookup.near(Job))
+        .where(asked, began <= lookup.as_of)
         .order_by(began.desc(), Job.id.desc())
     )
     row = (await lookup.session.execute(statement.limit(1))).first()
     if row is None:
-        return None
+        return await _config_change(kind, row_id, span, lookup) if row_id else None
     what = f"{row.type.replace('_', ' ')} {row.public_id} of {row.target}"
     return _spanning(span, what, row.began, row.finished_at, lookup.as_of)
 
 
-async def _config_change(span: TextSpan, lookup: _Lookup) -> EventMention | None:
+async def _config_change(
+    _kind: str, row_id: str | None, span: TextSpan, lookup: _Lookup
+) -> EventMention | None:
+    asked = ConfigChange.public_id == row_id if row_id else lookup.near(ConfigChange)
     statement = (
         select(ConfigChange.public_id, ConfigChange.target, ConfigChange.parameter, ConfigChange.changed_at)
-        .where(ConfigChange.changed_at <= lookup.as_of, lookup.near(ConfigChange))
+        .where(ConfigChange.changed_at <= lookup.as_of, asked)
         .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
     )
     row = (await lookup.session.execute(statement.limit(1))).first()
     return row and _at(span, f"{row.public_id} ({row.parameter} of {row.target})", row.changed_at)
 
 
-async def _maintenance(span: TextSpan, lookup: _Lookup) -> EventMention | None:
+async def _maintenance(_kind: str, _id: str | None, span: TextSpan, lookup: _Lookup) -> EventMention | None:
     statement = (
         select(MaintenanceWindow.backend, MaintenanceWindow.starts_at, MaintenanceWindow.ends_at)
         .where(MaintenanceWindow.starts_at <= lookup.as_of, MaintenanceWindow.announced_at <= lookup.as_of)
@@ -178,7 +181,9 @@ async def _maintenance(span: TextSpan, lookup: _Lookup) -> EventMention | None:
     return row and _spanning(span, f"maintenance of {row.backend}", row.starts_at, row.ends_at, lookup.as_of)
 
 
-async def _newest_incident(span: TextSpan, lookup: _Lookup) -> EventMention | None:
+async def _newest_incident(
+    _kind: str, _id: str | None, span: TextSpan, lookup: _Lookup
+) -> EventMention | None:
     statement = (
         select(Incident.public_id, Incident.started_at, Incident.resolved_at)
         .where(Incident.started_at <= lookup.as_of, Incident.forgotten_at.is_(None))
@@ -235,3 +240,7 @@ def _spanning(
     until = f"to {format_time(end)} UTC" if end is not None and is_over else "and has not ended"
     interval = Interval(start, end if end is not None and is_over else as_of)
     return EventMention(span, interval, f"{what}, {format_time(start)} UTC {until}")
+
+
+_FINDERS = {"change": _config_change, "maintenance": _maintenance, "incident": _newest_incident}
+"""How kinds of events but jobs are found."""

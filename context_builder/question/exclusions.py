@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.operators import Operator, OperatorKind
 
 _PREFIXES = (OperatorKind.EXCLUDES, OperatorKind.MAY_EXCLUDE)
+_BEGINS_CLAUSE = re.compile(r"(?:^|[,;:(–—-] ?|\b(?:and|but|or) )$", re.IGNORECASE)
+"""Before a `not` that leaves out a time: in "what did not work on Monday" it does not."""
 MAX_TIMES = 7
 """Times left out by one operator."""
 
@@ -28,7 +31,13 @@ class Exclusions:
 
 def find_exclusions(material: Material, operators: Sequence[Operator]) -> Exclusions:
     """Return the names and times that the operators leave out."""
-    names = [name for name in material.names if name.is_negated]
+    compared = [operator.span.end for operator in operators if operator.kind is OperatorKind.COMPARES]
+    names = [
+        name
+        for name in material.names
+        # "premium vs non-premium" leaves nothing out.
+        if name.is_negated and not any(material.is_gap(end, name.spans[0].start) for end in compared)
+    ]
     times: list[TimeMention] = []
     spans = [span for name in names for span in name.spans]
     without_object: list[TextSpan] = []
@@ -42,7 +51,9 @@ def find_exclusions(material: Material, operators: Sequence[Operator]) -> Exclus
         if found or when:
             names += found
             times += when
-            spans += [operator.span, *(span for mention in (*found, *when) for span in mention.spans)]
+            spans.append(operator.span)
+            spans += [span for name in found for span in name.spans]
+            spans += [span for time in when for span in time.spans]
         elif operator.kind is OperatorKind.EXCLUDES and not any(_touches(operator.span, s) for s in spans):
             without_object.append(operator.span)
     return Exclusions(tuple(dict.fromkeys(names)), tuple(times), tuple(spans), tuple(without_object))
@@ -56,6 +67,10 @@ def _objects_after(operator: Operator, material: Material) -> tuple[list[NameMen
     found = material.names_after(operator.span.end)
     if found and material.is_gap(operator.span.end, found[0].spans[0].start):
         return list(found), []
+    if operator.kind is OperatorKind.MAY_EXCLUDE and not _BEGINS_CLAUSE.search(
+        material.text[: operator.span.start]
+    ):
+        return [], []
     return [], _times_after(operator.span.end, material)
 
 
@@ -65,16 +80,27 @@ def _object_before(operator: Operator, material: Material) -> list[NameMention]:
 
 
 def _times_after(position: int, material: Material) -> list[TimeMention]:
-    """Read the list of times that follows, each on its own: "except Sunday, show this week" leaves out Sunday."""
+    """Read the list of times that follows, each alone: "except Sunday, show this week" leaves out Sunday."""
     times: list[TimeMention] = []
-    follows = material.is_gap
+    start, follows = position, material.is_gap
     while len(times) < MAX_TIMES:
-        mention = next(iter(material.times(position, len(material.text)).mentions), None)
-        if mention is None or not follows(position, mention.spans[0].start):
+        mention = next(iter(material.times(start, len(material.text)).mentions), None)
+        if mention is None or not follows(start, mention.spans[0].start):
             break
-        alone = material.times(mention.spans[0].start, mention.spans[0].end).mentions
-        if len(alone) != 1:
+        alone = _alone(mention.spans[0], position, material)
+        if alone is None:
             break
-        times.append(alone[0])
-        position, follows = mention.spans[0].end, material.is_link
+        times.append(alone)
+        start, follows = alone.spans[-1].end, material.is_link
     return times
+
+
+def _alone(span: TextSpan, operator_end: int, material: Material) -> TimeMention | None:
+    """Read one part as a time; only its first words if nothing else would be the window."""
+    text = material.text
+    others = material.times(0, len(text), besides=(TextSpan(operator_end, span.end),)).mentions
+    ends = [span.end]
+    if not others:
+        ends = [*(n for n in range(span.start, span.end) if text[n] == " "), span.end]
+    found = (material.times(span.start, end).mentions for end in ends)
+    return next((mentions[0] for mentions in found if len(mentions) == 1), None)

@@ -1,4 +1,4 @@
-"""What the readers of exclusions, comparisons and windows share: the text, its names, and its times on demand. Pure."""
+"""The text of a question with its names, and its times on demand: what every later reader works on. Pure."""
 
 from __future__ import annotations
 

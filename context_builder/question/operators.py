@@ -38,8 +38,8 @@ class Operator:
 
 
 _FIGURE = (
-    r"[$€£]?\d[\d.,]*(?: ?(?:%|percent|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|usd|dollars?|cents?"
-    r"|k|tokens?|requests?|errors?|times)(?!\w))?"
+    r"[$€£]?\d[\d.,]*(?: ?(?:%|percent|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|usd|dollars?"
+    r"|cents?|k|tokens?|requests?|errors?|times)(?!\w))?"
 )
 _BETTER = (
     r"(?:slower|slowest|faster|fastest|cheaper|cheapest|dearer|pricier|healthier|busier|busiest|higher|highest"
@@ -47,19 +47,22 @@ _BETTER = (
     r"|worst|greater|safer|earlier|later|older|newer)"
 )
 _PATTERNS = {
-    OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?{_FIGURE}|(?:over|above|below|under|beyond|at least|at most"
-    rf"|exceed(?:s|ed|ing)?|no more than|no less than) {_FIGURE}|[<>≤≥]=? ?{_FIGURE}",
+    OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?{_FIGURE}|[<>≤≥]=? ?{_FIGURE}"
+    r"|(?:over|above|below|under|beyond|at least|at most|exceed(?:s|ed|ing)?|no more than|no less than)"
+    rf" {_FIGURE}",
     OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} but(?! not)"
     r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|other than"
     r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
     r"|(?:leav(?:e|ing)|tak(?:e|ing)) out|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?",
-    OperatorKind.MAY_EXCLUDE: r"not|n't|non|no|nor|neither|minus|besides|outside(?: of)?|beyond|skip(?:ping)?|but",
+    OperatorKind.MAY_EXCLUDE: r"not|n't|non|no|nor|neither|minus|besides|outside(?: of)?|beyond|skip(?:ping)?"
+    r"|but",
     OperatorKind.EXCLUDED: r"(?:(?:is|are|was|were) )?(?:excluded|left out|omitted|not included|aside)",
-    OperatorKind.SPLITS: r"(?:before (?:and|vs\.?|versus|or|/|against) after|after (?:and|vs\.?|versus|or|/|against) before)",
-    OperatorKind.COMPARES: r"vs\.?|versus|against|(?:as )?compared (?:to|with|against)|in comparison (?:to|with)"
-    r"|relative to|as opposed to|rather than|(?<!other )than",
-    OperatorKind.ANNOUNCES: r"compar(?:e|es|ing|ison(?: of| between)?)|difference(?:s)?(?: between| in)?|differ(?:s|ent)?"
-    r"|side by side",
+    OperatorKind.SPLITS: r"before (?:and|vs\.?|versus|or|/|against) after"
+    r"|after (?:and|vs\.?|versus|or|/|against) before",
+    OperatorKind.COMPARES: r"vs\.?|versus|against|(?:as )?compared (?:to|with|against)"
+    r"|in comparison (?:to|with)|relative to|as opposed to|rather than|(?<!other )than",
+    OperatorKind.ANNOUNCES: r"compar(?:e|es|ing|ison(?: of| between)?)|side by side"
+    r"|difference(?:s)?(?: between| in)?|differ(?:s|ent)?",
 }
 _OPERATOR = re.compile(
     "|".join(f"(?P<{kind.name}>(?<![\\w-])(?:{pattern})(?![\\w]))" for kind, pattern in _PATTERNS.items()),
@@ -69,12 +72,12 @@ _RANKS = re.compile(
     rf"\b(?:who|which|what|whether|is|are|was|were|does|do|did|has|have)\b[^.;]*?\b{_BETTER}\b", re.IGNORECASE
 )
 _BASELINE = re.compile(
-    r"\W*(?:(?:the|its|their|our|an?) )?(?:usual(?:ly)?|normal(?:ly)?|average|expected|typical(?:ly)?|baseline|before\b"
-    r"(?! \w)|ever\b|always|it (?:was|is|should)|they (?:were|are|should)|we (?:expect|thought))",
+    r"\W*(?:(?:the|its|their|our|an?) )?(?:usual(?:ly)?|normal(?:ly)?|average|expected|typical(?:ly)?"
+    r"|baseline|before\b(?! \w)|ever\b|always|it (?:was|is|should)|they (?:were|are|should)|we (?:expect|thought))",
     re.IGNORECASE,
 )
 _REST = re.compile(
-    r"\W*(?:(?:all|any|every|each) (?:of )?)?(?:the )?(?:rest|others?|everyone else|everything else|everybody else)"
+    r"\W*(?:(?:all|any|every|each) (?:of )?)?(?:the )?(?:rest|others?|every(?:one|thing|body) else)"
     r"(?: of (?:the|our) \w+| \w+)?",
     re.IGNORECASE,
 )

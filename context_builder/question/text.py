@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from context_builder.question.language.translation import ENGLISH, translate
 from context_builder.question.mention import TextSpan
 
+_HYPHENS = {"\u2010": "-", "\u2011": "-", "\u2212": "-"}
+"""Hyphens that editors put into names."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuestionText:
@@ -35,7 +38,7 @@ def read_text(question: str) -> QuestionText:
     folded: list[TextSpan] = []
     for span in _clusters(question):
         for character in unicodedata.normalize("NFKC", question[span.start : span.end]):
-            plain = " " if character.isspace() else character
+            plain = " " if character.isspace() else _HYPHENS.get(character, character)
             if plain == " " and (not characters or characters[-1] == " "):
                 continue
             characters.append(plain)

@@ -1,10 +1,12 @@
-"""Puts together what was found in a question: its window, its scope, its sides, and what was not used. Pure."""
+"""Puts together what a question says: its window, its scope, its sides, and what was not used. Pure."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from context_builder.question.comparison import ComparedSides, find_comparison
 from context_builder.question.coverage import (
@@ -12,6 +14,7 @@ from context_builder.question.coverage import (
     filtering_negations_in,
     joined,
     overlaps,
+    relations_in,
     times_in,
     with_object,
 )
@@ -28,6 +31,13 @@ from context_builder.question.text import QuestionText
 from context_builder.question.times.bounds import DEFAULT_LENGTH, floor_to_minute
 from context_builder.question.times.lexer import Anchor
 from models import Tier
+
+_BOUNDED = re.compile(r"(?:since|from|between|until|till|during)\b", re.IGNORECASE)
+_WEEK = timedelta(days=7)
+_WEEKDAY = re.compile(
+    r"(?:on )?(?:the )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat|sun)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +97,7 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     }
     material = Material(english, as_of, findings.names, anchors)
     operators = tuple(find_operators(english))
-    ledger = _Ledger([span for span in findings.unknown])
+    ledger = _Ledger(list(findings.unknown))
     for event in findings.events:
         if event.interval is None:
             ledger.tell([event.span], event.label)
@@ -107,8 +117,8 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
             whole.start, whole.end, window.origin if len(sides) == 1 else f"“{later.label}”, the later side"
         )
     scope = parts.scope()
+    times = (*reading.mentions, *compared.times, *exclusions.times)
     if findings.given_window is not None:
-        times = (*reading.mentions, *compared.times, *exclusions.times)
         ledger.overrule([s for m in times for s in m.spans], "the window is given as an argument")
         window, sides = findings.given_window, ()
     if findings.given_scope is not None:
@@ -118,9 +128,9 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
         ]
         ledger.overrule([s for m in other for s in m.spans], "the scope is given as an argument")
         scope, sides = findings.given_scope, ()
-    _tell_the_rest(english, operators, exclusions, compared, ledger)
-    mentions = (*findings.names, *reading.mentions, *compared.times, *exclusions.times)
-    notes = (*(m.note for m in mentions if m.note), *_event_notes(text, findings.events, ledger))
+    _tell_the_rest(english, operators, exclusions, ledger)
+    found = [name.note for name in findings.names] + [time.note for time in times]
+    notes = (*(note for note in found if note), *_event_notes(text, findings.events, ledger))
     return Understanding(window, scope, sides, tuple(_not_used(text, ledger)), tuple(dict.fromkeys(notes)))
 
 
@@ -142,10 +152,13 @@ class _Parts:
     ledger: _Ledger
 
     def window(self, mentions: Sequence[TimeMention]) -> tuple[Window, tuple[Interval, ...]]:
-        """Return the window of the first time that has passed, and its intervals; by default the last 24 hours."""
+        """Return the window of the first time that has passed, and its intervals."""
         chosen: tuple[Window, tuple[Interval, ...]] | None = None
         as_of = self.material.as_of
-        for mention in mentions:
+        # "Paged 20 minutes ago, broken since 02:00": what says from when or until when is asked about.
+        for mention in sorted(
+            mentions, key=lambda m: not _BOUNDED.match(self.material.text, m.spans[0].start)
+        ):
             intervals = clipped(mention.intervals, as_of)
             asked = self.text.as_asked(TextSpan(mention.spans[0].start, mention.spans[0].end))
             if not intervals:
@@ -166,7 +179,7 @@ class _Parts:
 
     def sides(self, intervals: tuple[Interval, ...]) -> tuple[Side, ...]:
         """Return two sides if the question compares, one if its window has gaps."""
-        gaps = tuple(i for mention in self.exclusions.times for i in mention.intervals)
+        gaps = tuple(i for mention in self.exclusions.times for i in _recurring(mention, hull(intervals)))
         compared = self.compared
         if compared.times or compared.names:
             return self._two_sides(intervals, gaps)
@@ -216,7 +229,10 @@ class _Parts:
     def scope(self) -> Scope:
         """Return the scope of all names that are not left out."""
         included = [] if self.compared.has_rest else self._included()
-        known = {NameKind.DEPLOYMENT: [d.public_id for d in self.fleet], NameKind.TIER: list(Tier)}
+        known: dict[NameKind, list[str]] = {
+            NameKind.DEPLOYMENT: [d.public_id for d in self.fleet],
+            NameKind.TIER: [*Tier],
+        }
         out: list[NameMention] = []
         for name in self.exclusions.names:
             useless = name.kind in (NameKind.INCIDENT, NameKind.REQUEST)
@@ -235,9 +251,19 @@ class _Parts:
         return [name for name in self.material.names if name not in self.exclusions.names]
 
 
-def _tell_the_rest(
-    text: str, operators: Sequence[Operator], exclusions: Exclusions, compared: ComparedSides, ledger: _Ledger
-) -> None:
+def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
+    """Yield what a time leaves out of a window: of a weekday, every such day."""
+    (*_, last) = mention.intervals
+    if len(mention.intervals) > 1 or not _WEEKDAY.fullmatch(mention.label):
+        yield from mention.intervals
+        return
+    start = last.start - _WEEK * math.ceil((last.start - whole.start) / _WEEK)
+    for number in range(math.ceil((whole.end - start) / _WEEK)):
+        day = start + number * _WEEK
+        yield Interval(day, day + (last.end - last.start))
+
+
+def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger) -> None:
     """Tell what the broad patterns find and nothing used."""
     ledger.used += [*exclusions.spans]
     for span in exclusions.without_object:
@@ -251,7 +277,10 @@ def _tell_the_rest(
     ledger.tell(
         [s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this"
     )
-    ledger.tell([s for s in times_in(text) if ledger.is_open(s)], "it is no time that could be read")
+    unread = [s for s in times_in(text) if ledger.is_open(s)]
+    # The relation itself must have been used: in "since the game last night" only "last night" may have been.
+    unread += [s for s in relations_in(text) if ledger.is_open(TextSpan(s.start, s.start + 1))]
+    ledger.tell(unread, "it is no time that could be read")
 
 
 def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
