@@ -32,11 +32,13 @@ _TIMES = (
     r"(?:by|each|every) (?:second|minute|hour|day|week|month|quarter|year|weekday|night)",
     rf"(?:\w+ )?{_LONG_UNIT} ago|\d[\d.,]* ?{_UNIT} ago",
     rf"(?:{_SPAN_BEFORE}) (?:the )?(?:\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})|\w+ {_LONG_UNIT})",
-    r"(?:week|month|quarter|year) to date|[MQYW]TD|weekends?|weekdays?|(?:work|business)(?:ing)? ?(?:days?|hours)",
+    r"(?:week|month|quarter|year) to date|[MQYW]TD|weekends?|weekdays?",
+    r"(?:work|working|business) ?(?:days?|hours)",
     r"Q[1-4]|H[12]|(?:first|second|third|fourth|last|this) (?:quarter|half)|(?:week|CW|KW|W) ?\d{1,2}",
     r"\d{4}-W\d{2}|\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}\S*)?)?|\d{1,2}/\d{1,2}(?:/\d{2,4})?",
     r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|(?:in|of|since|during|for|year) (?:19|20)\d\d",
     r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
+    r"(?:halloween|christmas|easter|thanksgiving|ramadan|diwali|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
     r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
 )
 _TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)

@@ -248,7 +248,7 @@ class _Parts:
         return scope_of(included, out, self.fleet)
 
     def _included(self) -> list[NameMention]:
-        return [name for name in self.material.names if name not in self.exclusions.names]
+        return [n for n in self.material.names if n not in self.exclusions.names and not n.is_negated]
 
 
 def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
@@ -279,7 +279,10 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
     )
     unread = [s for s in times_in(text) if ledger.is_open(s)]
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
-    unread += [s for s in relations_in(text) if ledger.is_open(TextSpan(s.start, s.start + 1))]
+    told = [span for span, _ in ledger.told]
+    unread += [
+        s for s in relations_in(text) if ledger.is_open(TextSpan(s.start, s.start + 1)) and not overlaps(s, told)
+    ]
     ledger.tell(unread, "it is no time that could be read")
 
 

@@ -56,6 +56,6 @@ async def find_names(
 
 
 def _zones_in(text: str) -> set[int]:
-    """Return the positions of the names of time zones, which hold names of regions: `Asia/Tokyo`, `Tokyo time`."""
+    """Return the positions of time zones, which hold names of regions: `Asia/Tokyo`, `Tokyo time`."""
     words = (match for match in _ZONE.finditer(text) if (match["zone"] or match["city"]) in _ZONES)
     return {at for match in words for at in range(*match.span())}

@@ -30,7 +30,10 @@ class Anchor:
 
 
 _LEXEMES = {
-    "offset": r"(?<=\d)\ ?[+-]\d{2}(?::?\d{2})?(?![\w:])|(?:UTC|utc|GMT|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\w)",
+    "offset": (
+        r"(?<=[\dmM])\ ?[+-]\d{2}(?::?\d{2})?(?![\w:])"
+        r"|(?:UTC|utc|GMT|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\w)"
+    ),
     "space": r"\s+",
     "masked": MASK + "+",
     "date": (
@@ -117,11 +120,13 @@ def _is_offset(text: str, atoms: list[Atom]) -> bool:
     clock = atoms[-1].clock if atoms else None
     if text[0] not in " +-":
         return True
-    if clock is None or clock.half:
-        return False
+    if clock is None or "+" in text or int(text.strip()[1:3]) > _NOON:
+        return clock is not None and "+" in text
     after_date = len(atoms) > 1 and atoms[-2].kind == "day"
-    if "+" in text or text[0] == " " or atoms[-1].number or (after_date and atoms[-2].word == "T"):
-        return True
+    if text[0] == " ":
+        return ":" not in text or after_date
+    if clock.half or atoms[-1].number or (after_date and atoms[-2].word == "T"):
+        return not clock.half
     other = Clock(int(text[1:3]), timedelta(minutes=int(text[-2:])))
     return after_date and ":" in text and (other.hour, other.past) <= (clock.hour, clock.past)
 
