@@ -38,7 +38,7 @@ _TIMES = (
     r"\d{4}-W\d{2}|\d{4}-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}\S*)?)?|\d{1,2}/\d{1,2}(?:/\d{2,4})?",
     r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|(?:in|of|since|during|for|year) (?:19|20)\d\d",
     r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
-    r"(?:halloween|christmas|easter|thanksgiving|ramadan|diwali|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
+    r"(?:halloween|christmas|easter|thanksgiving|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
     r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
 )
 _TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)

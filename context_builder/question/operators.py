@@ -54,7 +54,7 @@ _PATTERNS = {
     r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|other than"
     r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
     r"|(?:leav(?:e|ing)|tak(?:e|ing)) out|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?",
-    OperatorKind.MAY_EXCLUDE: r"not|n't|non|no|nor|neither|minus|besides|outside(?: of)?|beyond|skip(?:ping)?",
+    OperatorKind.MAY_EXCLUDE: r"not|n't|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?",
     OperatorKind.EXCLUDED: r"(?:(?:is|are|was|were) )?(?:excluded|left out|omitted|not included|aside)",
     OperatorKind.SPLITS: r"before (?:and|vs\.?|versus|or|/|against) after"
     r"|after (?:and|vs\.?|versus|or|/|against) before",

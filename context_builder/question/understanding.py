@@ -281,7 +281,9 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
     told = [span for span, _ in ledger.told]
     unread += [
-        s for s in relations_in(text) if ledger.is_open(TextSpan(s.start, s.start + 1)) and not overlaps(s, told)
+        s
+        for s in relations_in(text)
+        if ledger.is_open(TextSpan(s.start, s.start + 1)) and not overlaps(s, told)
     ]
     ledger.tell(unread, "it is no time that could be read")
 

@@ -31,6 +31,7 @@ _RULES = (
 )
 _NO_ANCHORS: Mapping[TextSpan, Anchor] = {}
 _TIMES = ("day", "period", "moment", "hours", "clock", "open", "mention")
+_SENTENCE_END = re.compile(r"[.?!;](?= )")
 _LEADING = re.compile(
     r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
 )
@@ -55,7 +56,7 @@ def read_times(text: str, as_of: datetime, anchors: Mapping[TextSpan, Anchor] = 
     mentions: list[TimeMention] = []
     refused: list[tuple[TextSpan, str]] = []
     now = as_of.astimezone(UTC)
-    for spans, atom in _joined(apply(_RULES, atoms_of(text, anchors))):
+    for spans, atom in _joined(text, apply(_RULES, atoms_of(text, anchors))):
         frame = Frame(now, now)
         try:
             intervals = _intervals(atom, frame)
@@ -71,13 +72,14 @@ def read_times(text: str, as_of: datetime, anchors: Mapping[TextSpan, Anchor] = 
     return TimeReading(tuple(mentions), tuple(refused))
 
 
-def _joined(atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...], Atom]]:
-    """Yield the times with their places; a time of day joins a day that other words part it from."""
+def _joined(text: str, atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...], Atom]]:
+    """Yield the times with their places; a time of day joins a day of the same sentence."""
     waiting: Atom | None = None
     for atom in atoms:
         if atom.kind not in _TIMES:
             continue
-        both = _combined(waiting, atom) if waiting else None
+        is_apart = waiting and _SENTENCE_END.search(text, waiting.span.end, atom.span.start)
+        both = _combined(waiting, atom) if waiting and not is_apart else None
         if waiting and both:
             yield (waiting.span, atom.span), both
             waiting = None
