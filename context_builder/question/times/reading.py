@@ -26,11 +26,13 @@ _RULES = (
     *calendar_words.DATES,
     *calendar_words.RELATIVE,
     *clocks.RANGES,
+    *calendar_words.FILTERS,
     *clocks.JOINS,
     *relations.RULES,
 )
 _NO_ANCHORS: Mapping[TextSpan, Anchor] = {}
-_TIMES = ("day", "period", "moment", "hours", "clock", "open", "mention")
+_TIMES = ("day", "period", "moment", "hours", "weak", "clock", "open", "mention")
+"""`weak` are numbers that are times of day only together with a day."""
 _LEADING = re.compile(
     r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
 )
@@ -82,17 +84,17 @@ def _joined(atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...], Atom]]:
             yield (waiting.span, atom.span), both
             waiting = None
             continue
-        if waiting:
+        if waiting and waiting.kind != "weak":
             yield (waiting.span,), waiting
         waiting = atom
-    if waiting:
+    if waiting and waiting.kind != "weak":
         yield (waiting.span,), waiting
 
 
 def _combined(first: Atom, second: Atom) -> Atom | None:
     """Return the time that a day and a time of day, or a period and a weekday in it, name together."""
     for day, other in ((first, second), (second, first)):
-        if day.kind in ("day", "period") and other.kind in ("clock", "hours", "open"):
+        if day.kind in ("day", "period") and other.kind in ("clock", "hours", "weak", "open"):
             return clocks.on_day(day, other)
         if day.kind == "period" and other.days and not day.days:
             return days_within(day, other.days)
