@@ -182,10 +182,10 @@ def days_within(period: Atom, days: frozenset[int], nth: int = 0) -> Atom:
                 if midnight.weekday() in days:
                     day = frame.span(midnight, midnight + DAY)[0]
                     found.append(Interval(max(day.start, interval.start), min(day.end, interval.end)))
+        chosen = nth - 1 if nth > 0 else nth
+        if not -len(found) <= chosen < len(found):
+            raise NoSuchTime("the period has no such day")
         if nth:
-            chosen = nth - 1 if nth > 0 else nth
-            if not -len(found) <= chosen < len(found):
-                raise NoSuchTime("the period has no such day")
             return (found[chosen],)
         return merged(found)
 

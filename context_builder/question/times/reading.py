@@ -107,6 +107,8 @@ def _intervals(atom: Atom, frame: Frame) -> tuple[Interval, ...]:
     begun = [each for each in found if each.start < frame.now or each.start == each.end == frame.now]
     if not begun:
         raise NoSuchTime("is after the moment asked about")
+    if any(each.start > each.end for each in found):
+        raise NoSuchTime("the range ends before it starts")
     if found[-1].end < MIN_TIME:
         raise NoSuchTime(f"lies before {MIN_TIME.year}")
     if atom.zone:

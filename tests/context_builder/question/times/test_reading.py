@@ -19,6 +19,7 @@ from context_builder.question.times import grammar, reading
 from context_builder.question.times.atom import Atom
 from context_builder.question.times.lexer import MASK, Anchor
 from context_builder.question.times.reading import TimeReading, read_times
+from context_builder.question.times.vocabulary import VOCABULARY
 
 SUNDAY = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)
 NOW = "11-29 12:40"
@@ -440,9 +441,9 @@ year quarter yesterday today tomorrow Monday tue sat Nov May may 2026 29 Feb 31 
 9999-12-31 12/11/2026 3/4 2026-W47 Q3 H1 KW9 MTD 1795873200 , - – / . ? 's Berlin overnight morning night
 tonight weekend x 99999999999 17th 2nd
 """
-texts = st.lists(st.sampled_from([*WORDS.split(), MASK, MASK * 4]), max_size=14).map(" ".join) | st.text(
-    max_size=80
-)
+texts = st.lists(st.sampled_from([*WORDS.split(), *VOCABULARY, MASK, MASK * 4]), max_size=14).map(
+    " ".join
+) | st.text(max_size=80)
 moments = st.datetimes(
     datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
     datetime(9999, 12, 29),  # noqa: DTZ001  likewise
