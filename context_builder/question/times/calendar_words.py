@@ -36,6 +36,19 @@ def _date(phrase: Phrase) -> Atom | None:
     return periods.dates(month, days[0], days[-1], _year(phrase))
 
 
+def _some_dates(phrase: Phrase) -> Atom | None:
+    """Read `Nov 17, 18 and 20`."""
+    month, numbers = phrase.one("month shortmonth").number, phrase.every("number ordinal second ordinalday")
+    days = [periods.dates(int(month), int(n.number), int(n.number), _year(phrase)) for n in numbers]
+    if not all(1 <= number.number <= _LAST_DAY for number in numbers):
+        return None
+
+    def when(frame: Frame) -> tuple[Interval, ...]:
+        return periods.merged([part for day in days for part in day.at(frame)])
+
+    return Atom("period", when=when, cycle=days[0].cycle)
+
+
 def _month(phrase: Phrase) -> Atom:
     month = phrase.one("month shortmonth may")
     return periods.named(
@@ -52,7 +65,16 @@ def _named(phrase: Phrase) -> Atom:
 
 
 def _week_number(phrase: Phrase) -> Atom | None:
-    return _named(phrase) if phrase.one("unit").word == "week" else None
+    """Read `week 47` or `weeks 46 and 47`."""
+    numbers = phrase.every("number")
+    if phrase.one("unit").word != "week":
+        return None
+    weeks = [periods.named("week", int(number.number), _year(phrase)) for number in (numbers[0], numbers[-1])]
+
+    def when(frame: Frame) -> tuple[Interval, ...]:
+        return (Interval(weeks[0].at(frame)[0].start, weeks[1].at(frame)[0].end),)
+
+    return replace(weeks[1], when=when)
 
 
 def _fraction(phrase: Phrase) -> Atom | None:
@@ -89,7 +111,7 @@ def _day_name(phrase: Phrase) -> Atom:
 
 def _weekday(phrase: Phrase) -> Atom:
     length = phrase.get("duration")
-    weeks = round(length.length / UNIT_LENGTHS["week"]) if length else 0
+    weeks = round(length.length / UNIT_LENGTHS["week"]) if length else int(phrase.get("before") is not None)
     number = int(phrase.one("weekday shortweekday").number)
     if phrase.get("this") and not length:
         return _this_weekday(number)
@@ -110,7 +132,7 @@ def _days(atom: Atom) -> frozenset[int]:
     return atom.days or _FILTERS.get(int(atom.number), frozenset({int(atom.number)}))
 
 
-def _within(phrase: Phrase) -> Atom:
+def filtered(phrase: Phrase) -> Atom:
     """Read `working days last week`, `Mondays in October`, `last week's Tuesday`, `first Monday of May`."""
     days = phrase.get("filter weekday shortweekday")
     wanted = _days(days) if days else _FILTERS[-2]
@@ -164,9 +186,9 @@ def _weekend(phrase: Phrase) -> Atom:
 def _week_of(phrase: Phrase) -> Atom | None:
     """Read `the week of Nov 9` and `the month of October`."""
     unit, time = phrase.one("unit weekend quarter"), phrase.one("day period")
-    if unit.kind == "weekend" or unit.word == "week":
+    if time.kind == "day" and (unit.kind == "weekend" or unit.word == "week"):
         return periods.week_of(time, only_weekend=unit.kind == "weekend")
-    return time if time.kind == "period" else None
+    return time if time.kind == "period" and unit.word in ("month", "quarter", "year") else None
 
 
 def _edge(phrase: Phrase) -> Atom:
@@ -180,11 +202,14 @@ def _half(phrase: Phrase) -> Atom:
 
 
 def _first_or_last(phrase: Phrase) -> Atom:
-    """Read `the first hour of yesterday`, `the last 3 days of October`."""
-    length, whole = phrase.one("duration unit second quarter"), phrase.one("day period moment anchor")
-    is_first = phrase.get("ordinal") is not None
+    """Read `the first 2 hours of yesterday`, `the second week of October`, `the last day of Q3`."""
+    length = phrase.every("duration unit second quarter")[-1]
+    whole = phrase.one("day period moment anchor")
+    nth = phrase.atoms[0]
+    number = -1 if nth.kind == "last" else int(nth.number)
+    unit = length.word if length.kind != "duration" and length.word in _CALENDAR_UNITS else ""
     kind = "period" if length.length >= DAY and whole.kind == "period" else "moment"
-    return Atom(kind, when=periods.edge_of(whole, length.length, is_first=is_first), cycle=whole.cycle)
+    return Atom(kind, when=periods.nth_of(whole, length.length, unit, number), cycle=whole.cycle)
 
 
 def _keep(phrase: Phrase) -> Atom:
@@ -199,15 +224,19 @@ def _day_of_month(phrase: Phrase) -> Atom:
     return periods.day_of_month(int(phrase.one("ordinalday").number))
 
 
-_NTH = "the? NTH mark?"
+_NTH = "the? NTH dot?"
+_MONTH = "[month shortmonth] dot?"
 _OF_YEAR = "(?:[comma of]? year)?"
 _WEEKDAY = "(?:WEEKDAY comma?)?"
 
 DATES = (
-    rule(f"{_WEEKDAY} between? {_NTH} [to dash and] {_NTH} of? [month shortmonth] {_OF_YEAR}", _date),
-    rule(f"between? [month shortmonth] the? NTH [to dash and until] the? NTH UNCOUNTED {_OF_YEAR}", _date),
-    rule(f"{_WEEKDAY} {_NTH} [of dash]? [month shortmonth] {_OF_YEAR}", _date),
-    rule(f"{_WEEKDAY} the? [month shortmonth] [the dash]? NTH {_OF_YEAR}", _date),
+    rule(f"{_WEEKDAY} between? {_NTH} [to dash and] {_NTH} of? {_MONTH} {_OF_YEAR}", _date),
+    rule(f"between? {_MONTH} the? NTH [to dash and until] the? NTH UNCOUNTED {_OF_YEAR}", _date),
+    rule(f"{_MONTH} NTH (?:comma NTH){{0,4}} comma? and NTH UNCOUNTED {_OF_YEAR}", _some_dates),
+    rule("number dash [month shortmonth] dash year", _date),
+    rule(f"{_WEEKDAY} {_NTH} of? {_MONTH} {_OF_YEAR}", _date),
+    rule(f"{_WEEKDAY} the? {_MONTH} the? NTH {_OF_YEAR}", _date),
+    rule("may ordinalday", _date),
     rule("LEAD the? [number ordinalday] of? may year?", _date),
     rule("LEAD may [number ordinalday] (?:comma? year)?", _date),
     rule("(?<=[prep since after before until from]) fraction (?!of)", _fraction),
@@ -220,7 +249,10 @@ DATES = (
     rule("year dash? named", _named),
     rule("named [dash slash comma of]? year", _named),
     rule("[last this]? named", _named),
-    rule("(?<![THIS next number a]) unit number UNCOUNTED (?:of? year)?", _week_number),
+    rule(
+        "(?<![THIS next number a]) unit number (?:[and to dash] number)? UNCOUNTED (?:of? year)?",
+        _week_number,
+    ),
     rule("[ordinal second] [quarter half] of? year", _named),
     rule("[ordinal second] quarter", _named),
     rule("(?<=[during since before until after of from between and to]) year (?![UNIT count])", _whole_year),
@@ -240,15 +272,15 @@ RELATIVE = (
     rule("LAST number filter", _filter),
     rule("WEEKDAY [dash to] WEEKDAY [of prep comma]? the? period", _weekdays),
     rule("period possessive? [prep comma]? WEEKDAY [dash to] WEEKDAY", _weekdays),
-    rule("[ordinal second last] WEEKDAY of the? period", _within),
+    rule("[ordinal second last] WEEKDAY of the? period", filtered),
     rule("duration ago [at prep]? WEEKDAY", _weekday),
     rule("WEEKDAY [at prep comma]? the? duration ago", _weekday),
     rule("duration ago", ago),
-    rule("FILTER [comma of prep during]? the? period", _within),
-    rule("period possessive? [prep comma]? FILTER", _within),
-    rule("weekend [of prep] the? period", _within),
+    rule("FILTER [comma of prep during]? the? period", filtered),
+    rule("period possessive? [prep comma]? FILTER", filtered),
+    rule("weekend [of prep] the? period", filtered),
     rule("THIS? weekend (?!of)", _weekend),
-    rule("filter", _filter),
+    rule("WEEKDAY before last", _weekday),
     rule("THIS? weekday", _weekday),
     rule("LEAD shortweekday", _weekday),
     rule("shortweekday (?=clock|[dash to and] [WEEKDAY day])", _weekday),
@@ -258,12 +290,15 @@ RELATIVE = (
         _day_of_month,
     ),
     rule("(?<=between day and) the? ordinalday (?![word UNIT count])", _day_of_month),
+    rule("[ordinal last] duration of the? [day period anchor]", _first_or_last),
+    rule("[ordinal second last] UNIT of the? [day period anchor]", _first_or_last),
     rule("[unit quarter weekend] of the? DAY", _week_of),
     rule("edge dash? of? the? DAY", _edge),
     rule("[ordinal second last] half of the? [day period anchor]", _half),
-    rule("[ordinal last] [duration UNIT] of the? [day period anchor]", _first_or_last),
     rule("earlier DAY", _keep),
     rule("so far DAY", _keep),
     rule("DAY so far", _keep),
 )
 """Days and periods counted from now, weekdays, and parts of periods."""
+FILTERS = (rule("filter", _filter),)
+"""After times of day, which may stand between weekdays and their period."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from context_builder.question.request import Interval
 from context_builder.question.times.atom import Atom, Clock, Hours, When
+from context_builder.question.times.calendar_words import filtered
 from context_builder.question.times.frame import DAY, HOUR, Frame, NoSuchTime, start_of
 from context_builder.question.times.grammar import Phrase, rule
 from context_builder.question.times.periods import MAX_PARTS, day_back, midnights
@@ -24,6 +25,8 @@ def clock_of(atom: Atom) -> Clock:
     """Return the clock time of an atom, or of a bare number such as 9 or 1430."""
     if atom.clock:
         return atom.clock
+    if atom.kind == "duration":  # 14h30
+        return Clock(atom.length // HOUR, atom.length % HOUR)
     hour, minute = divmod(int(atom.number), 100) if atom.number > _NOON * 2 else (int(atom.number), 0)
     minute = minute if atom.number == int(atom.number) and minute < 60 else -1  # noqa: PLR2004
     return Clock(hour, timedelta(minutes=minute), may_share=True)
@@ -76,7 +79,7 @@ def _shared(clock: Clock, other: Clock, *, is_start: bool) -> Clock:
 
 def _range(phrase: Phrase) -> Atom | None:
     """Read `between 2 and 4 pm`, `9am-11`, `from 9 to 5`; bare numbers need a day beside them."""
-    first, last = phrase.every("clock number year")
+    first, last = phrase.every("clock number duration")
     joined = phrase.every("and to dash until before")
     opened = phrase.get("between from after since")
     if all(atom.kind == "and" for atom in joined) and not phrase.get("between"):
@@ -152,6 +155,29 @@ def _in_part(phrase: Phrase) -> Atom:
 def _part_of_today(phrase: Phrase) -> Atom:
     """Read `this morning` or `last night`."""
     return on_day(day_back(0 if phrase.get("this") else 1), phrase.one("part"))
+
+
+def _with_part(phrase: Phrase) -> Atom:
+    """Read `8 this morning`, `21:00 yesterday evening`."""
+    day = phrase.get("day period") or day_back(0 if phrase.get("this") else 1)
+    return on_day(day, _in_part(phrase))
+
+
+def _part_ago(phrase: Phrase) -> Atom:
+    """Read `two nights ago` and `the night before last`."""
+    number = phrase.get("number")
+    return on_day(day_back(int(number.number) if number else 2), phrase.one("part"))
+
+
+def _weak(phrase: Phrase) -> Atom | None:
+    """Read `between 9 and 10`, which are times only if a day stands elsewhere."""
+    found = _range(phrase)
+    return replace(found, kind="weak") if found else None
+
+
+def _filtered(phrase: Phrase) -> Atom:
+    """Read `weekdays between 9 and 17 last week`."""
+    return on_day(filtered(phrase), phrase.one("hours"))
 
 
 def _past_hour(phrase: Phrase) -> Atom | None:
@@ -233,15 +259,24 @@ READ = (
 RANGES = (
     rule(f"[between from after since]? around? [clock number] {_TO} clock", _range),
     rule(f"[between from after since]? clock {_TO} number {_NOT_COUNTED}", _range),
-    rule("(?<!change) [between from] number [and to dash until] number (?=GLUE [DAY part])", _range),
-    rule(f"(?<=[DAY part]) [between from]? number [and to dash until] number {_NOT_COUNTED}", _range),
+    rule("(?<!change) [between from] number [and to dash until] number (?=GLUE [DAY part filter])", _range),
+    rule("number dash number (?=[DAY part])", _range),
+    rule("[between from]? duration [and to dash until] duration (?=GLUE DAY)", _range),
+    rule(f"(?<=[DAY part filter]) [between from]? number [and to dash until] number {_NOT_COUNTED}", _range),
     rule(f"(?<=[DAY part] comma) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
-    rule("(?<=[at since after before until from]) number (?=comma? [prep during]? the? DAY)", _bare),
+    rule(
+        "(?<=[at since after before until from]) number (?=comma? [prep during]? the? DAY|THIS part)", _bare
+    ),
+    rule(f"(?<!change) between number and number (?!of) {_NOT_COUNTED}", _weak),
+    rule("filter [of prep]? hours GLUE period", _filtered),
     rule(f"(?<=[DAY part] [at since after before until from]) number {_NOT_COUNTED}", _bare),
     rule("hours comma? prep? zone", lambda phrase: phrase.one("hours")),
 )
 """Parts of a day; a bare number is a time of day only in the company of a time or a day."""
 JOINS = (
+    rule("(?:number part ago|part before last)", _part_ago),
+    rule("[clock hours] GLUE (?:DAY possessive?|THIS) part", _with_part),
+    rule("THIS part comma? [at prep]? [clock hours]", _with_part),
     rule("part comma? [at prep]? the? [hours clock]", _in_part),
     rule("[hours clock] prep the? part", _in_part),
     rule("THIS part", _part_of_today),

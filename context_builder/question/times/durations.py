@@ -72,7 +72,7 @@ def _between_ago(phrase: Phrase) -> Atom:
 
 
 def _rolling(phrase: Phrase) -> Atom | None:
-    """Read `last 3 hours`, `past week` or `next 5 minutes`."""
+    """Read `last 3 hours`, `past week`, `since 2 days` or `next 5 minutes`."""
     unit = phrase.get("unit second quarter")
     length = duration(1, unit.word) if unit else phrase.one("duration")
     if unit and (phrase.get("previous next") or (phrase.get("last") and unit.word in _CALENDAR)):
@@ -97,5 +97,6 @@ RULES = (
     rule("a UNIT", _counted),
     rule("between? [number duration] [and to dash] duration ago", _between_ago),
     rule("duration (?:comma? and? duration){1,3}", _sum),
+    rule("since duration (?![ago before after around of])", _rolling),
     rule("[LAST next] [duration UNIT] (?![of before after around count])", _rolling),
 )

@@ -11,13 +11,13 @@ from context_builder.question.times.atom import Atom
 
 KINDS = (
     # words as they stand
-    "word mask count change comma mark dash slash possessive a the of and half so far earlier date zone time "
-    "number ordinal second year fraction epoch unit quarter month shortmonth may weekday shortweekday "
+    "word mask count change comma dot mark dash slash possessive a the of and half so far earlier date zone "
+    "time number ordinal second year fraction epoch unit quarter month shortmonth may weekday shortweekday "
     "ordinalday clock dayname overnight tonight part weekend working filter edge named todate anchor "
     # words that relate times
     "at prep during around since after before until up from between to last past previous this next ago now "
     # what rules build
-    "duration day period moment hours open mention"
+    "duration day period moment hours weak open mention"
 )
 """The kinds of atoms; the last line holds times, of which `day` and `period` take a time of day."""
 

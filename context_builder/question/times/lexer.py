@@ -38,7 +38,7 @@ _LEXEMES = {
     "masked": MASK + "+",
     "date": (
         r"(\d{4})(?:-(\d{2})-|/(\d{2})/)(\d{2})"
-        r"(?:[Tt](?=\d)|(?!\w|/\w(?!\d{3}-)|-(?!\d{4}-)\w))"
+        r"(?:[Tt](?=\d{1,2}:)|(?!\w|/\w(?!\d{3}-)|-(?!\d{4}-)\w))"
     ),
     "week": r"(?:CW|cw|KW|kw|W)[ -]?(\d{1,2})(?!\w)",
     "yearmonth": r"(\d{4})-(\d{2})(?![\w-])|(\d{1,2})/(\d{4})(?![\w/])",
@@ -58,16 +58,25 @@ _LEXEMES = {
     "ordinalday": r"(\d{1,2})(?:st|nd|rd|th)(?!\w)",
     "fraction": r"(\d{1,2})/(\d{1,2})(?![\w/])",
     "epoch": r"(?:\d{13}|\d{10})(?![\w%]|[.,:/]\d)",
-    "number": r"\d{1,15}(?:\.\d{1,4})?(?![\w%]|[.,:/]\d)",
+    "number": r"\d{1,15}(?:\.\d{1,4})?(?!(?![Zz]\b)\w|%|[.,:/]\d)",
     "junk": r"\d[\w.,:/%+-]*|[$€£#@~]\w[\w.,]*",
     "possessive": r"['’]s(?!\w)",
     "word": r"[^\W\d]\w*(?:[-/_&+]\w+|\.\d\w*)*",
-    "mark": r".",
+    "mark": r"\.\.(?!\.)|.",
 }
 _LEXEME = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _LEXEMES.items()), re.DOTALL)
 _PARTS = {name: re.compile(pattern) for name, pattern in _LEXEMES.items()}
 _SPACE_OR_MARK = re.compile(r"(?P<space>\s)|(?P<mark>.)")
-_MARKS = {",": "comma", "-": "dash", "–": "dash", "—": "dash", "→": "dash", "/": "slash"}
+_MARKS = {
+    ",": "comma",
+    ".": "dot",
+    "..": "dash",
+    "-": "dash",
+    "–": "dash",
+    "—": "dash",
+    "→": "dash",
+    "/": "slash",
+}
 _YEARS = frozenset(map(str, range(1990, 2101)))
 _MAX_MONTH = 12
 _NOON = 12
@@ -180,7 +189,7 @@ def _word(match: re.Match[str], atoms: list[Atom]) -> Iterator[Atom]:
 
 def _plain(word: str) -> Atom:
     if word.isdecimal():
-        return Atom("number", number=float(word[:9]))
+        return Atom("year" if word in _YEARS else "number", number=float(word[:9]))
     kind, basic, number = VOCABULARY[word.casefold()]
     if word == "May":
         kind = "shortmonth"

@@ -182,10 +182,10 @@ def days_within(period: Atom, days: frozenset[int], nth: int = 0) -> Atom:
                 if midnight.weekday() in days:
                     day = frame.span(midnight, midnight + DAY)[0]
                     found.append(Interval(max(day.start, interval.start), min(day.end, interval.end)))
+        chosen = nth - 1 if nth > 0 else nth
+        if not -len(found) <= chosen < len(found):
+            raise NoSuchTime("the period has no such day")
         if nth:
-            chosen = nth - 1 if nth > 0 else nth
-            if not -len(found) <= chosen < len(found):
-                raise NoSuchTime("the period has no such day")
             return (found[chosen],)
         return merged(found)
 
@@ -254,14 +254,19 @@ def _cut(start: datetime, end: datetime, share: int, of: int) -> datetime:
     return start + (days * share // of * DAY if days >= of else (end - start) * share / of)
 
 
-def edge_of(whole: Atom, length: timedelta, *, is_first: bool) -> When:
-    """Return the first or last hours, days, ... of a time."""
+def nth_of(whole: Atom, length: timedelta, unit: str, number: int) -> When:
+    """Return the nth hours, days, ... of a time, the last if `number` is -1; whole units if named."""
 
     def when(frame: Frame) -> tuple[Interval, ...]:
         intervals = whole.at(frame)
-        start, end = intervals[0].start, intervals[-1].end
-        if is_first:
-            return (Interval(start, min(start + length, end)),)
-        return (Interval(max(end - length, start), end),)
+        start, end = frame.local(intervals[0].start), frame.local(intervals[-1].end)
+        base = end if number < 0 else start
+        steps = number if number < 0 else number - 1
+        months = unit in ("month", "quarter", "year") and base.day == 1
+        first = step(unit, base, steps) if months else base + steps * length
+        last = step(unit, first, 1) if months else first + length
+        if first >= end:
+            raise NoSuchTime("the period has no such part")
+        return frame.span(max(first, start), min(last, end))
 
     return when

@@ -26,11 +26,13 @@ _RULES = (
     *calendar_words.DATES,
     *calendar_words.RELATIVE,
     *clocks.RANGES,
+    *calendar_words.FILTERS,
     *clocks.JOINS,
     *relations.RULES,
 )
 _NO_ANCHORS: Mapping[TextSpan, Anchor] = {}
-_TIMES = ("day", "period", "moment", "hours", "clock", "open", "mention")
+_TIMES = ("day", "period", "moment", "hours", "weak", "clock", "open", "mention")
+"""`weak` are numbers that are times of day only together with a day."""
 _SENTENCE_END = re.compile(r"[.?!;](?= )")
 _LEADING = re.compile(
     r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
@@ -84,17 +86,17 @@ def _joined(text: str, atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...]
             yield (waiting.span, atom.span), both
             waiting = None
             continue
-        if waiting:
+        if waiting and waiting.kind != "weak":
             yield (waiting.span,), waiting
         waiting = atom
-    if waiting:
+    if waiting and waiting.kind != "weak":
         yield (waiting.span,), waiting
 
 
 def _combined(first: Atom, second: Atom) -> Atom | None:
     """Return the time that a day and a time of day, or a period and a weekday in it, name together."""
     for day, other in ((first, second), (second, first)):
-        if day.kind in ("day", "period") and other.kind in ("clock", "hours", "open"):
+        if day.kind in ("day", "period") and other.kind in ("clock", "hours", "weak", "open"):
             return clocks.on_day(day, other)
         if day.kind == "period" and other.days and not day.days:
             return days_within(day, other.days)
@@ -107,6 +109,8 @@ def _intervals(atom: Atom, frame: Frame) -> tuple[Interval, ...]:
     begun = [each for each in found if each.start < frame.now or each.start == each.end == frame.now]
     if not begun:
         raise NoSuchTime("is after the moment asked about")
+    if any(each.start > each.end for each in found):
+        raise NoSuchTime("the range ends before it starts")
     if found[-1].end < MIN_TIME:
         raise NoSuchTime(f"lies before {MIN_TIME.year}")
     if atom.zone:

@@ -18,12 +18,12 @@ def relate(phrase: Phrase) -> Atom:
 
     What is before or until a time are the DEFAULT_LENGTH that end there.
     """
-    time, word = phrase.one(_TIMES + " mention"), phrase.one("since from after before until up").kind
+    time, word = phrase.one(_TIMES + " mention"), phrase.one("since from after before until up previous").kind
 
     def when(frame: Frame) -> tuple[Interval, ...]:
         parts = time.at(frame)
         start, end = parts[0].start, parts[-1].end
-        if word == "before":
+        if word in ("before", "previous"):
             return (Interval(subtract(start, DEFAULT_LENGTH), start),)
         if word in ("until", "up"):
             return (Interval(subtract(min(end, frame.now), DEFAULT_LENGTH), end),)
@@ -109,7 +109,7 @@ RULES = (
     rule("[duration UNIT] [before after around] the? [clock hours]", _beside),
     rule("[since after] [around from]? the? [TIME mention]", relate),
     rule("from around? the? [clock moment anchor]", relate),
-    rule("before to? around? the? [TIME mention]", relate),
+    rule("(?:before|previous to) around? the? [TIME mention]", relate),
     rule("(?:until|up to) around? the? [TIME mention]", relate),
     rule("[during at around] the? anchor", _during),
     rule("[at prep during around]{1,2} [day period moment hours clock]", _last),

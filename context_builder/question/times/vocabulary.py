@@ -32,7 +32,7 @@ _WORDS = {
     "and": "and",
     "around": "around about circa near approximately roughly",
     "at": "at",
-    "before": "before prior preceding",
+    "before": "before preceding",
     "between": "between",
     "change": (
         "rise rises rose risen fall falls fell fallen drop drops dropped go goes went gone grow grew grown "
@@ -54,7 +54,7 @@ _WORDS = {
     "of": "of",
     "past": "past",
     "prep": "on in over for within",
-    "previous": "previous",
+    "previous": "previous prior",
     "since": "since starting",
     "so": "so",
     "the": "the",

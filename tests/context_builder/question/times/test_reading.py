@@ -19,6 +19,7 @@ from context_builder.question.times import grammar, reading
 from context_builder.question.times.atom import Atom
 from context_builder.question.times.lexer import MASK, Anchor
 from context_builder.question.times.reading import TimeReading, read_times
+from context_builder.question.times.vocabulary import VOCABULARY
 
 SUNDAY = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)
 NOW = "11-29 12:40"
@@ -85,6 +86,10 @@ def with_events(text: str) -> tuple[str, TimeReading]:
         ("since 9 yesterday", f"11-28 09:00/{NOW}"),
         ("yesterday evening between 7 and 9", "11-28 19:00/11-28 21:00"),
         ("last night between 11 and 1", "11-28 23:00/11-29 01:00"),
+        ("yesterday's errors between 9 and 10", "11-28 09:00/11-28 10:00"),
+        ("show me 14h-16h yesterday", "11-28 14:00/11-28 16:00"),
+        ("10-12 yesterday", "11-28 10:00/11-28 12:00"),
+        ("at 1430Z on Nov 27", "11-27 14:00/11-27 15:00"),
         ("at 3 in the morning", "11-29 02:30/11-29 03:30"),
         ("half past nine", "11-29 09:00/11-29 10:00"),
         # timestamps
@@ -141,7 +146,17 @@ def with_events(text: str) -> tuple[str, TimeReading]:
         ("27.11.2026", "11-27 00:00/11-28 00:00"),
         ("on 11/27", "11-27 00:00/11-28 00:00"),
         ("between the 3rd and the 5th", "11-03 00:00/11-06 00:00"),
+        ("Nov. 17 at 9 a.m.", "11-17 08:30/11-17 09:30"),
+        ("between Nov. 3 and Nov. 5", "11-03 00:00/11-06 00:00"),
+        ("Nov 1 – Nov 5, 2026", "11-01 00:00/11-06 00:00"),
+        ("2026-11-01..2026-11-05", "11-01 00:00/11-06 00:00"),
+        ("Nov 17, 18 and 20", "11-17 00:00/11-19 00:00, 11-20 00:00/11-21 00:00"),
+        ("weeks 46 and 47", "11-09 00:00/11-23 00:00"),
+        ("Tuesday before last", "11-17 00:00/11-18 00:00"),
         # parts of a day
+        ("from 6pm yesterday until 8 this morning", "11-28 18:00/11-29 08:00"),
+        ("at 21:00 yesterday evening", "11-28 20:30/11-28 21:30"),
+        ("the night before last", "11-27 18:00/11-28 06:00"),
         ("yesterday morning", "11-28 00:00/11-28 12:00"),
         ("Tuesday night", "11-24 18:00/11-25 06:00"),
         ("overnight", "11-28 18:00/11-29 06:00"),
@@ -158,6 +173,9 @@ def with_events(text: str) -> tuple[str, TimeReading]:
         ("20 minutes around 14:05", "11-28 13:55/11-28 14:15"),
         ("between 3 and 5 hours ago", "11-29 07:40/11-29 09:40"),
         ("last 3 business days", "11-25 00:00/11-28 00:00"),
+        ("second week of November", "11-08 00:00/11-15 00:00"),
+        ("the last month of Q3", "09-01 00:00/10-01 00:00"),
+        ("since 3 hours", f"11-29 09:40/{NOW}"),
         # zones
         ("14:00 Berlin time yesterday", "11-28 12:30/11-28 13:30"),
         ("yesterday 14:00 PT", "11-28 21:30/11-28 22:30"),
@@ -212,6 +230,7 @@ def test_a_time_is_its_latest_occurrence(text: str, start: str, length: timedelt
         ("weekends in October", 5, "10-03 00:00/10-05 00:00", "10-31 00:00/11-01 00:00"),
         ("Mondays in October", 4, "10-05 00:00/10-06 00:00", "10-26 00:00/10-27 00:00"),
         ("between 9 and 10 am last week", 7, "11-16 09:00/11-16 10:00", "11-22 09:00/11-22 10:00"),
+        ("weekdays between 9 and 17 last week", 5, "11-16 09:00/11-16 17:00", "11-20 09:00/11-20 17:00"),
         ("at noon this week", 7, "11-23 11:30/11-23 12:30", "11-29 11:30/11-29 12:30"),
     ],
 )
@@ -284,7 +303,8 @@ def test_times_that_do_not_combine_are_mentions_of_their_own(text: str, expected
         "in 2 regions", "a week-old deploy", "second attempt", "the 95th percentile", "gpt-4 and llama 3.1",
         "from 5 to 10 requests", "errors rose from 5 to 10", "inc-2026-11-27", "last 10m tokens",
         "in the second place", "model-20241022", "a 30s timeout", "the last one", "slow and may fail",
-        "between 5 and 10 users", "now", "response time", "May", "sat", "5", "2026", "the deploy", "soon", "at 99.9",
+        "between 5 and 10 users", "now", "response time", "May", "sat", "5", "2026", "the deploy",
+        "soon", "at 99.9",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_time_is_none(text: str) -> None:
@@ -421,9 +441,9 @@ year quarter yesterday today tomorrow Monday tue sat Nov May may 2026 29 Feb 31 
 9999-12-31 12/11/2026 3/4 2026-W47 Q3 H1 KW9 MTD 1795873200 , - – / . ? 's Berlin overnight morning night
 tonight weekend x 99999999999 17th 2nd
 """
-texts = st.lists(st.sampled_from([*WORDS.split(), MASK, MASK * 4]), max_size=14).map(" ".join) | st.text(
-    max_size=80
-)
+texts = st.lists(st.sampled_from([*WORDS.split(), *VOCABULARY, MASK, MASK * 4]), max_size=14).map(
+    " ".join
+) | st.text(max_size=80)
 moments = st.datetimes(
     datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
     datetime(9999, 12, 29),  # noqa: DTZ001  likewise
