@@ -17,7 +17,9 @@ from tests.evaluation.understanding.world import DEPLOYMENTS, INCIDENTS, REGIONS
 FOLDER = Path(__file__).resolve().parent / "phrases"
 NIGHT = "night"
 """The part of the long questions, which nobody tunes by."""
-PARTS = ("tune", "report", NIGHT)
+SECOND = "second"
+"""The part that was written later and is unseen: its misreadings are counted, never listed."""
+PARTS = ("tune", "report", NIGHT, SECOND)
 DEFAULT_LENGTH = timedelta(hours=24)
 MOMENTS = {
     "sunday": "2026-11-29T12:40",
@@ -93,14 +95,21 @@ def phrases() -> tuple[Phrase, ...]:
 
 def _of_file(path: Path) -> Iterator[Phrase]:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    language = table.pop("language")
-    for kind, lines in table.items():
-        for line in lines:
-            try:
-                phrase = _phrase(line, language, kind)
-            except (KeyError, ValueError) as wrong:
-                raise ValueError(f"{path.name}, {line.get('id', line)}: {wrong}") from wrong
-            yield replace(phrase, part=NIGHT) if path.stem == NIGHT else phrase
+    tables = {table.pop("language"): table} if "language" in table else table
+    whole = path.stem in PARTS
+    for language, kind, line in _lines(tables):
+        try:
+            phrase = _phrase(line, language, kind)
+        except (KeyError, ValueError) as wrong:
+            raise ValueError(f"{path.name}, {line.get('id', line)}: {wrong}") from wrong
+        yield replace(phrase, part=path.stem) if whole else phrase
+
+
+def _lines(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Language, kind and line of a file: one language, or a table for each."""
+    for language, kinds in tables.items():
+        for kind, lines in kinds.items():
+            yield from ((language, kind, line) for line in lines)
 
 
 def _phrase(line: Mapping[str, Any], language: str, kind: str) -> Phrase:

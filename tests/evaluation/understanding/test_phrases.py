@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
-from tests.evaluation.understanding.measure import results
-from tests.evaluation.understanding.phrase import CHECKED, MOMENTS, NIGHT, PARTS, Phrase, phrases
+from tests.evaluation.understanding.measure import Difference, Result, results
+from tests.evaluation.understanding.phrase import CHECKED, MOMENTS, NIGHT, PARTS, SECOND, Phrase, phrases
+from tests.evaluation.understanding.tables import print_understanding, to_json
 
 LANGUAGES = {"en": 200, "de": 35, "es": 35, "fr": 35, "pt": 35, "ja": 35, "zh": 35}
 """How many phrases there are at least."""
@@ -44,6 +47,7 @@ def test_languages_kinds_and_moments_are_covered() -> None:
     by_part = Counter(phrase.part for phrase in table)
     assert set(by_part) == set(PARTS)
     assert by_part[NIGHT] == 10
+    assert by_part[SECOND] == 150
     assert 0.8 < by_part["tune"] / by_part["report"] < 1.25
 
 
@@ -94,3 +98,23 @@ async def test_measuring_tells_right_from_wrong(monkeypatch: pytest.MonkeyPatch)
     for field, result in zip(wrong, misread, strict=True):
         assert [difference.field for difference in result.differences] == [field]
         assert result.is_silent
+
+
+def test_misreadings_of_the_unseen_part_are_only_counted() -> None:
+    """Neither its ids nor its wrong fields are shown; those of the other parts are."""
+    night = next(phrase for phrase in phrases() if phrase.part == NIGHT)
+    unseen = next(phrase for phrase in phrases() if phrase.part == SECOND)
+    misread = [
+        Result(night, (Difference("window", "an hour", "a day"),), ()),
+        Result(unseen, (Difference("tiers", "premium", "none"),), ()),
+    ]
+    console = Console(file=StringIO(), width=200)
+    print_understanding(console, misread, verbose=True)
+    shown = console.file.getvalue() if isinstance(console.file, StringIO) else ""
+    assert f"part {SECOND}" in shown
+    assert night.id in shown
+    assert unseen.id not in shown
+    assert "Wrong: window 1\n" in shown
+    found = to_json(misread)
+    assert found[NIGHT]["silent_ids"] == [night.id]
+    assert (found[SECOND]["silent"], found[SECOND]["silent_ids"]) == (1, [])
