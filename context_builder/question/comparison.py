@@ -223,8 +223,10 @@ def _check_two(
     end = max(span.end for span in sides.spans)
     third = [o for o in operators if o.kind is OperatorKind.COMPARES and o.span.start >= end]
     is_list = material.text[division.between.start : division.between.end].casefold() in ("and", "or")
-    listed = [names for names in sides.names if is_list and len(names) > 1]
-    if any(_divided(material, _Division(o.span, is_explicit=True), ()) for o in third) or listed:
+    before = material.times(0, division.between.start).mentions[-2:] if sides.times else ()
+    are_listed = len(before) > 1 and material.is_link(before[0].spans[-1].end, before[1].spans[0].start)
+    is_long_list = is_list and (are_listed or any(len(names) > 1 for names in sides.names))
+    if is_long_list or any(_divided(material, _Division(o.span, is_explicit=True), ()) for o in third):
         raise QuestionError(
             "the question compares more than two things; two names or two times are accepted, "
             "for example: premium vs standard, or this week vs last week"

@@ -199,7 +199,8 @@ class _Parts:
 
     def _two_sides(self, intervals: tuple[Interval, ...], gaps: Sequence[Interval]) -> tuple[Side, ...]:
         compared, as_of = self.compared, self.material.as_of
-        when = [without(clipped(time.intervals, as_of), gaps) for time in compared.times] or [intervals] * 2
+        when = [without(clipped(time.intervals, as_of), gaps) for time in compared.times]
+        when = when or [without(intervals, gaps)] * 2
         if not all(when):
             self.ledger.tell(compared.spans, "one side is not before the moment asked about")
             return ()

@@ -212,7 +212,8 @@ def _of_times(draw: st.DrawFn) -> Iterator[Piece]:
         yield Piece(kind, text, spans=GAPS[text])
     elif kind is Role.THREE:
         texts = draw(st.permutations(COMPARED_TIMES))[:3]
-        yield Piece(kind, f"compare {texts[0]}, {texts[1]} and {texts[2]}")
+        # Not "Tuesday, last week", which is one time.
+        yield Piece(kind, f"compare {texts[0]} and {texts[1]} and {texts[2]}")
     elif kind is Role.TIMES_COMPARED:
         first, second = draw(st.permutations(COMPARED_TIMES))[:2]
         text = draw(st.sampled_from(COMPARING)).format(first, second)
