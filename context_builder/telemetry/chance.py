@@ -128,8 +128,7 @@ def _signs(pairs: int) -> Floats:
     """Return all signs but the observed ones or, of many, random ones that are the same every time."""
     if 2**pairs <= _DRAWS:
         swapped = np.arange(1, 2**pairs)[:, np.newaxis] >> np.arange(pairs) & 1
-        signs: Floats = 1.0 - 2.0 * swapped
-        return signs
+        return np.where(swapped, -1.0, 1.0)
     return np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0]), (_DRAWS, pairs))
 
 

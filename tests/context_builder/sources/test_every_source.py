@@ -192,11 +192,11 @@ async def test_a_user_left_out_appears_nowhere(
         *(NOON - n * MINUTE for n in range(40)), user="user_c", status="error", latency_ms=10**6, cost_usd=1
     )
     await surround(gateway, tmp_path)
-    out = {"excluded_user_ids": gateway.id_of("user_c")}
+    left_out = gateway.id_of("user_c")
     tiers = ("premium", "standard")
     asked = (asking(), asking(tiers=tiers), asking(user_ids=gateway.id_of("user_a", "user_c")))
     for request in asked:
-        without = replace(request, scope=replace(request.scope, **out))
+        without = replace(request, scope=replace(request.scope, excluded_user_ids=left_out))
         section = await gateway.read(source, without)
         assert "user_c" not in section.header
         assert not [fact.text for fact in section.facts if "user_c" in fact.text]

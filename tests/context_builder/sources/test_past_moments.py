@@ -16,7 +16,7 @@ from context_builder.source import Section
 from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, Job, QualityScore, Request, User
 from models.quality_log import NewScore, append
-from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, traffic
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, side, traffic
 from tests.support.gateway_context import action, checks, hours, maintenance
 from tests.support.ops_events import events_of, job
 
@@ -117,11 +117,16 @@ class History:
 
 def questions(gateway: Gateway, as_of: datetime) -> list[ContextRequest]:
     """Return questions about a moment: everything, an uneven window, and one of each kind."""
+    minute = as_of.replace(second=0, microsecond=0)
     return [
         asking(as_of),
         asking(as_of, since=as_of.replace(second=0, microsecond=0) - 95 * MINUTE),
         asking(as_of, deployment_ids=gateway.id_of("gpt-4/aws"), tiers=("premium",)),
         asking(as_of, user_ids=gateway.id_of("user_c"), incident_ids=(1,), request_ids=(1, 2)),
+        asking(
+            as_of,
+            sides=(side("now", minute - 8 * HOUR, minute), side("then", minute - DAY, minute - 8 * HOUR)),
+        ),
     ]
 
 

@@ -41,7 +41,9 @@ def in_blocks(
     """Cut both sides into blocks of the length that is used for sides this long."""
     length = block_length(len(one[0]) * MINUTE, len(other[0]) * MINUTE, paired=paired) // MINUTE
     first, second = (
-        Ratio(*(np.bincount(np.arange(len(values)) // length, weights=values) for values in side))
+        Ratio(
+            *(np.bincount(np.arange(len(values)) // length, weights=values).astype(float) for values in side)
+        )
         for side in (one, other)
     )
     return first, second
