@@ -114,7 +114,10 @@ class ChromaWorker:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the folder given first over standard input and output; `--reset` sets its files aside before, `--existing` refuses to create any."""
+    """Serve the folder given first over standard input and output.
+
+    `--reset` sets its files aside before; `--existing` refuses a folder without any.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the owner, which then ends us
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not print into the answers

@@ -1,10 +1,11 @@
-"""Writes to standard output and error safely: no control characters, no traceback for a closed pipe."""
+"""Standard streams made safe: no control characters, no traceback for one that is closed."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 
 from api.errors import ArcpointApiError
@@ -46,8 +47,9 @@ def write(text: str) -> None:
 
 
 def print_error(message: str) -> None:
-    """Write one line to standard error."""
-    sys.stderr.write(f"arcpoint: {printable(' '.join(message.split()))}\n")
+    """Write one line to standard error; if that fails, the exit code must do."""
+    with suppress(OSError):
+        sys.stderr.write(f"arcpoint: {printable(' '.join(message.split()))}\n")
 
 
 def invalid_argument(arguments: Sequence[str]) -> str | None:
@@ -61,13 +63,13 @@ def invalid_argument(arguments: Sequence[str]) -> str | None:
 
 
 def prepare_streams() -> None:
-    """Allow any text to be written, even if the terminal's encoding lacks a character."""
-    for name in ("stdout", "stderr"):
+    """Open what the parent process has closed, and allow any text to be written in any encoding."""
+    # In the order of their numbers, which opening takes: no database may get a standard stream's.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            # Closed by the parent process.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  stays open
-        elif isinstance(stream, TextIOWrapper):
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  stays open
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
