@@ -20,10 +20,10 @@ from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 from models import Provenance, ReviewStatus, Severity
 
 _SEVERITIES = {
-    Severity.CRITICAL: ("critical", "blocker", "emergency", "urgent", "0", "1"),
-    Severity.HIGH: ("high", "major", "2"),
-    Severity.MEDIUM: ("medium", "moderate", "normal", "3"),
-    Severity.LOW: ("low", "minor", "trivial", "info", "informational", "4", "5"),
+    Severity.CRITICAL: ("critical", "blocker", "emergency", "urgent", "kritisch", "重大", "0", "1"),
+    Severity.HIGH: ("high", "major", "hoch", "高", "2"),
+    Severity.MEDIUM: ("medium", "moderate", "normal", "mittel", "中", "3"),
+    Severity.LOW: ("low", "minor", "trivial", "info", "informational", "niedrig", "gering", "低", "4", "5"),
 }
 _SEVERITY_OF = {
     prefix + word: severity
@@ -35,13 +35,13 @@ ACCEPTED_SEVERITIES = f"{', '.join(_SEVERITIES)}, or their numbers as in P1, SEV
 
 
 def parse_severity(value: object) -> Severity:
-    """Return the severity that a text names or begins with: `SEV-1`, `P2 (high)`, `Major`.
+    """Return the severity that a text names or begins with: `SEV-1`, `Sev 2 - major`, `P2 (high)`.
 
     Raises:
         ValueProblem: not in the table.
     """
     words = str(value).lower().split()
-    for name in (words, words[:1]):
+    for name in (words, words[:2], words[:1]):
         if severity := _SEVERITY_OF.get("".join(filter(str.isalnum, "".join(name)))):
             return severity
     raise ValueProblem(UNKNOWN_VALUE, f"{excerpt(value)}; accepted are {ACCEPTED_SEVERITIES}")
@@ -120,6 +120,8 @@ class RawDocument:
     """Line at which the Markdown begins."""
     date_in_name: str | None = None
     """Date that the name of the file begins with."""
+    date_in_path: str | None = None
+    """Date in the name of the file, or else of its folder."""
 
     def rejected(self, field: str, reason: str) -> DocumentRejected:
         """Return the error that says what is wrong with a field."""
@@ -159,4 +161,4 @@ class IncidentDocument:
     """Digest of the text as this product wrote it to a file, which a person may have edited since; None for
     files of any other origin."""
     notes: tuple[str, ...] = ()
-    """What was taken from the text and is worth a look, a sentence each."""
+    """What was taken from the text, and where, a sentence each."""

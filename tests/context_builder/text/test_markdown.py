@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.text.markdown import blocks, paragraphs, sections, title_of
+from context_builder.text.markdown import blocks, sections, text_blocks, title_of
 
 DOCUMENT = """before
 
