@@ -75,8 +75,8 @@ def _below(section: MarkdownSection, is_field: IsField) -> Iterator[Entry]:
         else:
             found = list(_paragraph(block, is_field))
             if not found and lonely:
-                mark = "- " if block.kind == "list item" else ""
-                lonely.text += f"\n\n{mark}" + "\n".join(block.rows[0])
+                gap = "\n- " if block.kind == "list item" else "\n\n"
+                lonely.text = f"{lonely.text}{gap}{chr(10).join(block.rows[0])}".lstrip()
         for entry in found:
             entry.line += section.text_line - 1
             entry.heading = section.title
@@ -109,16 +109,16 @@ def _labelled(line: str, is_field: IsField) -> tuple[str, str] | None:
             label = found["label"].strip(f"{_MARKS} \t")
             has_colon = set(line[: found.start("text")]) & set(":\uff1a")
             if label and (has_colon or is_field(label)):
-                return label, found["text"].lstrip(f"{_MARKS} \t").rstrip()
+                return label, found["text"].lstrip("*_ \t").rstrip()
     return None
 
 
 def _table(table: TextBlock, is_field: IsField) -> Iterator[Entry]:
-    """Yield the pairs of cells of each row, and of header and row if there is but one row."""
+    """Yield the pairs of cells of each row, and of header and row if there is but one and the header names fields."""
     header, *others = table.rows
     for number, row in enumerate(table.rows):
         pairs = list(zip(row[::2], row[1::2], strict=False))
-        if number == 1 and not others[1:]:
+        if number == 1 and not others[1:] and sum(map(is_field, header)) > 1:
             pairs += zip(header, row, strict=False)
         for written, text in pairs:
             label = written.strip(f"{_MARKS}: \t")

@@ -19,8 +19,9 @@ from context_builder.text.zones import ZONE, UnknownZone, zone_named
 _DAY = timedelta(days=1)
 _BEFORE_TIME = re.compile(r"[\s*_`~(\[|\u2013\u2014:-]*(?:at |am |um |ca\. |~)?", re.IGNORECASE)
 _ZONE_OF_PAGE = re.compile(
-    r"(?i:\b(?:time ?zone|timeline|timestamps?|times?|date|start|end|zeit(?:en|zone|angaben|leiste)?)|時刻|日時)"
-    rf"[\W_]{{1,3}}(?:(?i:are|is|in|all|listed|given|shown|times|sind|the)[\W_]{{1,3}}){{0,4}}({ZONE})"
+    rf"^[#|][^\n]*\((?:(?:all|times|in|are)\s){{0,4}}(?P<noted>{ZONE})\)"
+    r"|(?i:\b(?:time ?zone|timeline|timestamps?|times?|date|start|end|zeit(?:en|zone|angaben|leiste)?)|時刻|日時)"
+    rf"[\W_]{{1,3}}(?:(?i:are|is|in|all|listed|given|shown|times|sind|the)[\W_]{{1,3}}){{0,4}}(?P<said>{ZONE})"
 )
 _HALF_A_DAY_H = 12
 _MAX_LINE = 300
@@ -208,7 +209,7 @@ def _page_zones(text: str, near: tzinfo | None) -> Iterator[tuple[tzinfo, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         for named in _ZONE_OF_PAGE.finditer(line[:_MAX_LINE]):
             with suppress(UnknownZone):
-                yield zone_named(named[1], near), f"line {number}"
+                yield zone_named(named["noted"] or named["said"], near), f"line {number}"
 
 
 def _ends(

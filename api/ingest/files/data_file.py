@@ -54,7 +54,7 @@ def _format(path: Path, options: FileOptions, start: bytes) -> str:
     for magic, problem in _FOREIGN.items():
         if start.startswith(magic):
             raise InputError(f"{path}: {problem}")
-    if start[1:2] == b"\0" or start[:1] == b"\0":
+    if b"\0\0" in (start[1:4:2], start[0:3:2]):
         raise InputError(f"{path}: looks like UTF-16 without a byte order mark; {AS_UTF8}")
     if b"\0" in start.split(b"\n", 1)[0]:
         raise InputError(f"{path}: line 1 holds NUL bytes; expected CSV or JSON Lines in UTF-8")
