@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ _SEVERITY_OF = {
     for word in words
     for prefix in (("", "p", "s", "sev", "severity", "priority") if word.isdigit() else ("",))
 }
+_WORD = re.compile(r"[^\W_]+")
+_MAX_SEVERITY = 200
+"""Characters that are looked at."""
 ACCEPTED_SEVERITIES = f"{', '.join(_SEVERITIES)}, or their numbers as in P1, SEV1"
 
 
@@ -40,9 +44,9 @@ def parse_severity(value: object) -> Severity:
     Raises:
         ValueProblem: not in the table.
     """
-    words = str(value).lower().split()
+    words = _WORD.findall(str(value)[:_MAX_SEVERITY].lower())
     for name in (words, words[:2], words[:1]):
-        if severity := _SEVERITY_OF.get("".join(filter(str.isalnum, "".join(name)))):
+        if severity := _SEVERITY_OF.get("".join(name)):
             return severity
     raise ValueProblem(UNKNOWN_VALUE, f"{excerpt(value)}; accepted are {ACCEPTED_SEVERITIES}")
 

@@ -91,7 +91,9 @@ def _paragraph(block: TextBlock, is_field: IsField) -> Iterator[Entry]:
     for part, whole in enumerate(block.rows[0]):
         for line in _NEXT_BOLD.split(_LINE_BREAK.sub("", whole).strip()):
             is_bold = line.startswith(("**", "__"))
-            labelled = (before, line[1:]) if line.startswith(": ") and before else _labelled(line, is_field)
+            labelled = (
+                (before, line[1:].strip()) if line.startswith(": ") and before else _labelled(line, is_field)
+            )
             if labelled:
                 entry = Entry(*labelled, block.line_of(0, part), "bold label" if is_bold else "label")
                 yield entry

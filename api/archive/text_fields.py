@@ -22,7 +22,7 @@ FACT_NAMES: Mapping[str, Sequence[str]] = {
     ),
     "started_at": (
         "started at", "start", "started", "start time", "start date", "incident start", "impact start", "began",
-        "beginn", "begin", "開始", "開始時刻", "開始日時",
+        "beginn", "begin", "detected at", "first detected", "reported at", "opened at", "開始", "開始時刻", "開始日時",
     ),
     "resolved_at": (
         "resolved at", "end", "ended", "ended at", "resolved", "end time", "end date", "incident end", "impact end",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from api.archive.page_entries import Entry
 from api.archive.text_fields import MAX_CHARACTERS, field_of
@@ -23,6 +23,7 @@ _ZONE_OF_PAGE = re.compile(
     r"|(?i:\b(?:time ?zone|timeline|timestamps?|times?|date|start|end|zeit(?:en|zone|angaben|leiste)?)|時刻|日時)"
     rf"[\W_]{{1,3}}(?:(?i:are|is|in|all|listed|given|shown|times|sind|the)[\W_]{{1,3}}){{0,4}}(?P<said>{ZONE})"
 )
+_NAME = "the name of the file"
 _HALF_A_DAY_H = 12
 _MAX_LINE = 300
 """Characters of a line that are searched for a zone."""
@@ -36,7 +37,6 @@ class PageTimes:
     end: datetime | None = None
     places: Mapping[str, str] = field(default_factory=dict)
     """Where each was found, by `started_at` and `resolved_at`."""
-    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,11 @@ def find_times(
     timeline = _timeline(text, zone)
     begins = [*labelled, *_in_title(found, zone), *timeline[:1]]
     if name:
-        begins.append(_Found(find_stamps(name), "the name of the file"))
-    if not any(each.dated() for each in begins):
-        begins += _anywhere(text, zone)
+        begins.append(_Found(find_stamps(name), _NAME))
     dated = next((each for each in begins if each.dated()), None)
+    if dated is None or dated.place == _NAME:
+        begins += _anywhere(text, zone)
+        dated = dated or next((each for each in begins if each.dated()), None)
     if dated is None:
         if problem:
             raise problem
@@ -86,8 +87,10 @@ def find_times(
     places = {"started_at": dated.place if timed in (None, dated) else f"{dated.place} and {timed.place}"}
     if zone_place and stamp.zone is None:
         places["started_at"] += f", its zone from {zone_place}"
-    end, place = next(_ends(start, stamp, found, labelled, timeline, zone), (None, ""))
-    return PageTimes(start, end, places | {"resolved_at": place}, remarks)
+    places["started_at"] += "".join(f" ({remark})" for remark in remarks)
+    periods = [*labelled, timed] if timed else labelled
+    end, place = next(_ends(start, stamp, found, periods, timeline, zone), (None, ""))
+    return PageTimes(start, end, places | {"resolved_at": place})
 
 
 def find_end(
@@ -150,7 +153,10 @@ def _timeline(text: str, zone: tzinfo | None) -> list[_Found]:
             level = section.level if is_timeline else 0
         by_section[bool(level)] += _timed_lines(section.title, section.own_text, section.text_line, zone)
     timed = by_section[True] or by_section[False]
-    return timed if any(each.stamps[0].clock for each in timed) else []
+    if all(each.stamps[0].day for each in timed):
+        # Pages of status updates begin with the last.
+        timed.sort(key=lambda each: (each.stamps[0].day or date.min, each.stamps[0].clock or time()))
+    return timed
 
 
 def _timed_lines(title: str, text: str, first_line: int, zone: tzinfo | None) -> Iterator[_Found]:
@@ -201,7 +207,7 @@ def _anywhere(text: str, zone: tzinfo | None) -> Iterator[_Found]:
                 with suppress(ValueProblem):
                     stamps = [stamp for stamp in find_stamps(line, zone) if stamp.day and stamp.clock]
                     if stamps:
-                        yield _Found(stamps[:1], f"the text, line {block.line_of(row, part)}")
+                        yield _Found(stamps[:2], f"the text, line {block.line_of(row, part)}")
 
 
 def _page_zones(text: str, near: tzinfo | None) -> Iterator[tuple[tzinfo, str]]:
@@ -216,7 +222,7 @@ def _ends(
     start: datetime,
     begin: Stamp,
     found: Mapping[str, Sequence[Entry]],
-    labelled: Iterable[_Found],
+    periods: Iterable[_Found],
     timeline: Sequence[_Found],
     zone: tzinfo | None,
 ) -> Iterator[tuple[datetime, str]]:
@@ -224,8 +230,8 @@ def _ends(
     zone = begin.zone or zone
     with suppress(ValueProblem):
         labels, _ = _labelled(found.get("resolved_at", ()), zone)
-        periods = [_Found(each.stamps[1:2], each.place) for each in labelled if each.stamps[1:]]
-        yield from _after(start, begin, [*labels, *periods], zone)
+        over = [_Found(each.stamps[1:2], each.place) for each in periods if each.stamps[1:]]
+        yield from _after(start, begin, [*labels, *over], zone)
     for entry in found.get("duration", ()):
         if length := parse_length(entry.text.partition("\n")[0]):
             yield start + length, str(entry)

@@ -115,10 +115,8 @@ def _atoms(text: str, near: tzinfo | None, *, strict: bool) -> Iterator[Stamp]:
                 raise ValueProblem(AMBIGUOUS, f"{excerpt(text)}: {error}") from None
             position = after.end()
         elif strict and (unknown := _UNKNOWN_ZONE.match(text, position)):
-            accepted = (
-                f"unknown time zone {unknown[1]!r}; accepted are UTC, JST, Europe/Paris, +02:00 and the like"
-            )
-            raise ValueProblem(NOT_A_TIME, f"{excerpt(text)}: {accepted}")
+            accepted = "accepted are UTC, JST, Europe/Paris, +02:00 and the like"
+            raise ValueProblem("an unknown time zone", f"{unknown[1]!r} in {excerpt(text)}; {accepted}")
         yield Stamp(day, clock, zone, atom.start(), position)
 
 
