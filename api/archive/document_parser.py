@@ -138,7 +138,7 @@ def _stated(raw: RawDocument, members: Mapping[str, Any], defaults: ImportDefaul
 
 
 def _check_is_of_an_incident(raw: RawDocument, found: Mapping[str, Sequence[Entry]]) -> None:
-    """Raise DocumentSkipped for a page that is no postmortem: a form, a list of links, a text on something else."""
+    """Raise DocumentSkipped for a page that is no postmortem: a form, a list of links, another text."""
     if raw.text is None or raw.members or found.keys() & CAUSES:
         return
     if _LINK_TO_PAGE.search(raw.text):

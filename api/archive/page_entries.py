@@ -1,6 +1,6 @@
 """A page of Markdown as entries: a label, the text that belongs to it, and where both are. Pure.
 
-Whatever the shape (headings, bold labels, lists, tables, definitions), what reads the entries sees no Markdown.
+Whatever the shape (headings, bold labels, lists, tables, definitions), readers of entries see no Markdown.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Entry:
 def read_entries(markdown: str, is_field: IsField) -> Iterator[Entry]:
     """Yield all entries of a page in order.
 
-    The text of a heading reaches up to the next one that is no deeper. The text of another label reaches up to the
-    next label that is known or bold, or the end of the paragraph; if the label stands alone, on to the next label.
+    The text of a heading reaches up to the next one that is no deeper. The text of another label reaches up
+    to the next label that is known or bold, or the end of the paragraph; if the label stands alone, on to the
+    next label.
     """
     for section in sections(markdown):
         if section.title:
@@ -116,7 +117,7 @@ def _labelled(line: str, is_field: IsField) -> tuple[str, str] | None:
 
 
 def _table(table: TextBlock, is_field: IsField) -> Iterator[Entry]:
-    """Yield the pairs of cells of each row, and of header and row if there is but one and the header names fields."""
+    """Yield pairs of cells of each row, and of a header that names fields and its only row."""
     header, *others = table.rows
     for number, row in enumerate(table.rows):
         pairs = list(zip(row[::2], row[1::2], strict=False))

@@ -1,4 +1,4 @@
-"""When an incident began and ended, as its page states it: labels, title, timeline, name of the file. Pure."""
+"""When an incident began and ended, as its page says: labels, title, timeline, name of the file. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAY = timedelta(days=1)
 _BEFORE_TIME = re.compile(r"[\s*_`~(\[|\u2013\u2014:-]*(?:at |am |um |ca\. |~)?", re.IGNORECASE)
 _ZONE_OF_PAGE = re.compile(
     rf"^[#|][^\n]*\((?:(?:all|times|in|are)\s){{0,4}}(?P<noted>{ZONE})\)"
-    r"|(?i:\b(?:time ?zone|timeline|timestamps?|times?|date|start|end|zeit(?:en|zone|angaben|leiste)?)|時刻|日時)"
+    r"|(?i:\b(?:time ?zone|timeline|timestamps?|times?|date|start|end|zeit(?:en|zone|leiste)?)|時刻|日時)"
     rf"[\W_]{{1,3}}(?:(?i:are|is|in|all|listed|given|shown|times|sind|the)[\W_]{{1,3}}){{0,4}}(?P<said>{ZONE})"
 )
 _NAME = "the name of the file"
@@ -56,9 +56,9 @@ def find_times(
 ) -> PageTimes:
     """Return when a page says that its incident began and ended; `name` is a day in the name of its file.
 
-    Its day is that of the first of these that has one: labels, title, timeline, name, any time in the text. Its
-    time of day is that of the first that has one of the same day, or of none. The end is that of labels, of a
-    period, after a duration, or the last of the timeline.
+    Its day is that of the first of these that has one: labels, title, timeline, name, any time in the text.
+    Its time of day is that of the first that has one of the same day, or of none. The end is that of labels,
+    of a period, after a duration, or the last of the timeline.
 
     Raises:
         ValueProblem: a label has a time that is ambiguous; none of several is a time; no zone is known.
@@ -241,7 +241,7 @@ def _ends(
 def _after(
     start: datetime, begin: Stamp, ends: Iterable[_Found], zone: tzinfo | None
 ) -> Iterator[tuple[datetime, str]]:
-    """Yield the ends that are not before the start; a time of day is that of the day of the start, or the next."""
+    """Yield the ends that are not before the start; a time of day is on the day of the start, or the next."""
     for each in ends:
         end = each.stamps[0]
         with suppress(ValueProblem):

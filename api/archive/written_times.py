@@ -199,7 +199,7 @@ def moment_of(stamp: Stamp, zone: tzinfo | None, remarks: list[str] | None = Non
 
 
 def parse_length(text: str) -> timedelta | None:
-    """Return the duration of `35 minutes`, `1h 20m`, `PT35M` or `01:35:00`; None if it states none, or a range."""
+    """Return the duration of `35 minutes`, `1h 20m`, `PT35M` or `01:35:00`; None if none, or a range."""
     if found := _HOURS_MINUTES_SECONDS.search(text[:_MAX_CHARACTERS]):
         hours, minutes, seconds = map(int, found.groups())
         return timedelta(hours=hours, minutes=minutes, seconds=seconds)

@@ -22,7 +22,6 @@ AMBIGUOUS: Final = {
     "AST": ("America/Halifax", "Asia/Riyadh"),
     "GST": ("Asia/Dubai", "Atlantic/South_Georgia"),
     "AMT": ("America/Manaus", "Asia/Yerevan"),
-    "ECT": ("America/Guayaquil", "Europe/Paris"),
     "SST": ("Pacific/Pago_Pago", "Asia/Singapore"),
 }
 """Zones that an abbreviation can be of."""

@@ -29,8 +29,9 @@ from api.ingest.records.problems import excerpt
 MAX_MAPPING_BYTES = 1_000_000
 
 _EXAMPLES = (
-    "user=groupId, tier.constant=standard, latency_ms.unit=s, latency_ms.start=startTime, latency_ms.end=endTime, "
-    "created_at.format='%d.%m.%Y %H:%M', status.values.OK=success, file.zone=UTC, file.decimal=','"
+    "user=groupId, tier.constant=standard, latency_ms.unit=s, latency_ms.start=startTime, "
+    "latency_ms.end=endTime, created_at.format='%d.%m.%Y %H:%M', status.values.OK=success, file.zone=UTC, "
+    "file.decimal=','"
 )
 _ORIGINS = ("column", "constant", "start", "end")
 
@@ -98,7 +99,7 @@ class FieldMapping(BaseModel):
             raise ValueError("needs a column or a constant, and not both, or start and end")
         if self.column is None and (self.default or self.values or (self.constant and self.optional)):
             raise ValueError(
-                "a constant takes no default, values or optional, start and end no default or values"
+                "a constant takes no default, values or optional; start and end no default, values"
             )
         return self
 

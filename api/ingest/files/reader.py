@@ -104,7 +104,7 @@ def _check_readable(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
 
 
 def _check_notation(path: Path, batch: Batch, bindings: Bindings) -> None:
-    """Refuse the file if every time in a column leaves its zone, unit or format open, or numbers their signs."""
+    """Refuse the file if all times of a column leave zone, unit or format open, or numbers their signs."""
     first: dict[tuple[str, str], tuple[int, FieldProblem]] = {}
     for row in batch.rejects:
         for problem in row.problems:

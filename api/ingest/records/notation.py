@@ -51,7 +51,7 @@ class ParseOptions:
     fields: Mapping[str, Notation] = field(default_factory=dict)
     """Notation by field name, where it is not the one above."""
     remarks: list[str] = field(default_factory=list)
-    """What was decided while reading values and should be reported; whoever reads them clears them."""
+    """What was decided while reading values and should be reported; the reader of a row clears them."""
 
     def of(self, name: str) -> Notation:
         """Return the notation of a field."""

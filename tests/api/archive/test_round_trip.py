@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.archive.errors import DocumentSkipped
 from api.archive import DocumentRejected, ImportDefaults, ImportPolicy
 from api.archive.changes import plan_changes
 from api.archive.document_parser import parse_document
 from api.archive.documents import IncidentDocument
+from api.archive.errors import DocumentSkipped
 from api.archive.exporter import members_of
 from api.archive.front_matter import read_markdown, write_markdown
 from api.archive.json_lines import read_json_lines, write_json_line

@@ -1,4 +1,4 @@
-"""What a file means by its times and numbers is stated, or its rows are refused; nothing becomes another value."""
+"""What a file means by its times and numbers is stated, or it is refused; nothing becomes another value."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ GERMAN = (
     "file.thousands=.",
 )  # fmt: skip
 STATED = ("user=u", "tier.constant=standard", "model=m", "backend=b", "status=s", "status.values.ok=success")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.datetimes(MIN_TIME.replace(tzinfo=None), MAX_TIME.replace(tzinfo=None) - timedelta(seconds=1))
 
 
@@ -63,7 +64,8 @@ def test_an_export_of_a_spreadsheet_loads_with_what_it_needs_stated(
     assert (second["latency_ms"], second["cost_usd"]) == (1234, Decimal("0.001"))
     mapping = tmp_path / "excel.toml"
     mapping.write_text(
-        "[file]\ndelimiter = ';'\nzone = 'Europe/Berlin'\ntime_format = '%d.%m.%Y %H:%M'\ndecimal = ','\nthousands = '.'\n"
+        "[file]\ndelimiter = ';'\nzone = 'Europe/Berlin'\ntime_format = '%d.%m.%Y %H:%M'\n"
+        "decimal = ','\nthousands = '.'\n"
         "[requests]\n" + "".join(f"{name} = {name!r}\n" for name in EXCEL[0][1:].split(";"))
     )
     assert values(path, mapping=mapping) == [first, second]
@@ -96,7 +98,8 @@ def test_what_is_not_stated_is_refused_with_all_that_would_help(write_file: Writ
         (("a,b", "2026-10-25 02:59:59+02:00,2026-10-25 02:00:01+01:00"), (), 2000),
         (("a,b", "1795600800123456789,1795600801123456789"), ("latency_ms.unit=ns",), 1000),
         (("a,b", "1795600800.25,1795600801.5"), ("latency_ms.unit=s",), 1250),
-        (("a,b", "20.11.2026 10:00,20.11.2026 10:01"), ("latency_ms.format=%d.%m.%Y %H:%M", "file.zone=UTC"), 60000),
+        (("a,b", "20.11.2026 10:00,20.11.2026 10:01"),
+         ("latency_ms.format=%d.%m.%Y %H:%M", "file.zone=UTC"), 60000),
         (("a,b", "2026-11-20T10:00:00Z,"), (), None),
         (("a,b", ",2026-11-20T10:00:00Z"), (), None),
     ],
@@ -146,7 +149,7 @@ def test_any_two_times_give_their_difference_or_a_reject(
     factor = EPOCH_UNITS.get(notation)
 
     def written(moment: datetime) -> str:
-        microseconds = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+        microseconds = (moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
         if factor:
             return str(Decimal(microseconds) / factor)
         return moment.isoformat() if notation == "iso" else moment.strftime(notation)
@@ -159,7 +162,7 @@ def test_any_two_times_give_their_difference_or_a_reject(
         )
     except RecordInvalid as error:
         expected = "end before start" if end < start else "too large"
-        assert [problem.kind for problem in error.problems] == [expected]
+        assert [problem.kind for problem in error.problems] == [expected]  # noqa: PT017  either way is right
         assert end < start or end - start > timedelta(days=31) - timedelta(milliseconds=1)
     else:
         assert record.latency_ms is not None
@@ -178,7 +181,7 @@ SIGNS = [
 def test_a_number_is_itself_or_rejected(
     number: Decimal, signs: tuple[str, str], stated: tuple[str, str]
 ) -> None:
-    """Read as it was written it is itself; read otherwise it is rejected, or could have been written so too."""
+    """Read as it was written it is itself; read otherwise it is that, too, or rejected."""
     decimal, thousands = signs
     text = f"{number:,.4f}".replace(",", "T").replace(".", decimal).replace("T", thousands or "")
     assert parse_number(text, Notation(decimal=decimal, thousands=thousands)) == number
@@ -203,7 +206,7 @@ def test_the_formats_that_a_time_can_have_read_it(text: str, found: list[str]) -
     """Both are named where day and month cannot be told apart."""
     assert list(likely_formats(text)) == found
     for each in found:
-        assert datetime.strptime(text, each).year == 2026
+        assert datetime.strptime(text, each).year == 2026  # noqa: DTZ007  only the year is looked at
 
 
 async def test_clocks_that_are_changed_are_reported_and_move_no_row(
@@ -231,10 +234,13 @@ async def test_clocks_that_are_changed_are_reported_and_move_no_row(
 
 def test_numbers_of_json_have_a_point_whatever_is_stated(write_file: WriteFile) -> None:
     """Only texts are read with the signs of the file; constants are read as a mapping writes them."""
-    line = '{"created_at": 1795600800123456789, "u": "eve", "m": "gpt", "b": "aws", "s": "ok", "latency_ms": 1.500, "c": "1,5"}'
+    line = (
+        '{"created_at": 1795600800123456789, "u": "eve", "m": "gpt", "b": "aws", "s": "ok", '
+        '"latency_ms": 1.500, "c": "1,5"}'
+    )
     (found,) = values(
-        write_file(line, name="log.jsonl"), *STATED, "created_at.unit=ns", "file.decimal=,", "file.thousands=.",
-        "cost_usd=c", "daily_budget_usd.constant=0.25",
+        write_file(line, name="log.jsonl"), *STATED, "created_at.unit=ns", "file.decimal=,",
+        "file.thousands=.", "cost_usd=c", "daily_budget_usd.constant=0.25",
     )  # fmt: skip
     assert found["created_at"] == datetime(2026, 11, 25, 10, 0, 0, 123457, tzinfo=UTC)
     assert (found["latency_ms"], found["cost_usd"], found["daily_budget_usd"]) == (
@@ -259,8 +265,8 @@ def test_the_cases_of_users_load(repository: Path) -> None:
     (nanoseconds,) = values(cases / "epoch_ns.jsonl", "created_at=ts", "created_at.unit=ns", *names)
     assert nanoseconds["created_at"].year == 2026
     (pair,) = values(
-        cases / "start_end.jsonl", "created_at=startTime", "tier.constant=standard", "backend=custom_llm_provider",
-        "cost_usd=spend", "latency_ms.start=startTime", "latency_ms.end=endTime",
+        cases / "start_end.jsonl", "created_at=startTime",
+        "tier.constant=standard", "backend=custom_llm_provider", "cost_usd=spend", "latency_ms.start=startTime", "latency_ms.end=endTime",
     )  # fmt: skip
     assert pair["latency_ms"] == 2500
     (sheet,) = values(cases / "excel_de.csv", *GERMAN)
