@@ -22,10 +22,10 @@ from api.archive.documents import (
     is_severity,
 )
 from api.archive.errors import DocumentSkipped
-from api.archive.page_entries import Entry
-from api.archive.text_fields import CAUSES, DATES, entries_of, find_fields, normalized
-from api.archive.text_times import find_end, find_times
-from api.archive.written_times import parse_written_time
+from api.archive.pages.entries import Entry
+from api.archive.pages.text_fields import CAUSES, DATES, entries_of, find_fields, normalized
+from api.archive.pages.text_times import find_end, find_times
+from api.archive.pages.written_times import parse_written_time
 from api.ingest.files.rows import json_columns
 from api.ingest.records import FieldProblem, Notation, ParseOptions, ValueProblem
 from api.ingest.records.fields import MAX_TARGET
@@ -63,7 +63,6 @@ _OVER = ("resolved", "closed", "done", "complete", "completed", "mitigated", "po
 _ONGOING = ("active", "open", "ongoing", "investigating", "identified", "monitoring")
 
 _LINK_TO_PAGE = re.compile(r"\]\([^()\s]{1,300}\.(?:md|markdown)(?:#[^()\s]*)?\)")
-_LINE = re.compile(r"\bline (\d+)")
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -80,12 +79,14 @@ def parse_document(raw: RawDocument, defaults: ImportDefaults) -> IncidentDocume
     markdown = _markdown(raw, about, stated.get("markdown"))
     review, is_over = _status(raw, stated, has_text=markdown is not None)
     text = markdown or ""
-    found = find_fields(text)
+    # As far down as in its file, so that lines are those of the file.
+    page = "\n" * (raw.text_line - 1) + text
+    found = find_fields(page)
     _check_is_of_an_incident(raw, found)
     is_dated = "started_at" in stated
     notes: tuple[str, ...] = ()
     if digest is None:
-        places = _fill(stated, found, defaults) | _fill_times(raw, stated, found, text, defaults)
+        places = _fill(stated, found, defaults) | _fill_times(raw, stated, found, page, defaults)
         notes = _notes(raw, stated, places)
     else:
         stated = {name: stated[name] for name in stated.keys() & {"id", "provenance"}}
@@ -249,15 +250,13 @@ def _fill_times(
 
 
 def _notes(raw: RawDocument, stated: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, ...]:
-    """Return one sentence on what was found where; lines are those of the file."""
-    shift = raw.text_line - 1 if raw.text else 0
+    """Return one sentence on what was found where."""
     said = [
         f"{name} {_shown(stated[name])} from {place}"
         for name in ("started_at", "resolved_at", "severity", "target")
         if (place := places.get(name))
     ]
-    text = _LINE.sub(lambda line: f"line {int(line[1]) + shift}", "; ".join(said))
-    return (f"{raw.location}: {text}",) if said else ()
+    return (f"{raw.location}: {'; '.join(said)}",) if said else ()
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.archive.errors import DocumentRejected, Location
-from api.archive.written_times import parse_written_time
+from api.archive.pages.written_times import parse_written_time
 from api.ingest.files import Bindings
 from api.ingest.records import Record, ValueProblem
 from api.ingest.records.fields import AnyCase, LongText, Name, QuantityType, Target, Title, storable

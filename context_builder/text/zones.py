@@ -42,17 +42,13 @@ ZONE: Final = (
 """Pattern of what `zone_named` may know."""
 
 
-class UnknownZone(ValueError):
-    """A name is of no time zone, or of several."""
-
-
 def zone_named(name: str, near: tzinfo | None = None) -> tzinfo:
     """Return the zone called `UTC`, `Europe/Paris`, `JST`, `Pacific Time`, `UTC+9` or `+02:00`.
 
     An abbreviation of several zones is that of `near`, if it is one of them.
 
     Raises:
-        UnknownZone: no such zone, or several; the message says which.
+        ValueError: no such zone, or several; the message says which.
     """
     key = " ".join(name.upper().split())
     if (hours := OFFSETS.get(key)) is not None:
@@ -60,7 +56,7 @@ def zone_named(name: str, near: tzinfo | None = None) -> tzinfo:
     if candidates := AMBIGUOUS.get(key):
         if isinstance(near, ZoneInfo) and near.key in candidates:
             return near
-        raise UnknownZone(f"{name} can be the time of {', '.join(candidates)}; write one of these instead")
+        raise ValueError(f"{name} can be the time of {', '.join(candidates)}; write one of these instead")
     if found := _OFFSET.fullmatch(key.replace("+ ", "+").replace("- ", "-")):
         sign, hour, minute = found.groups(default="0")
         if int(hour) <= _MAX_OFFSET_HOURS:
@@ -73,4 +69,4 @@ def zone_named(name: str, near: tzinfo | None = None) -> tzinfo:
     # The name becomes a path below the zone database: it can be a folder, or leave it.
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
-    raise UnknownZone(f"unknown time zone {name[:_MAX_NAME]!r}")
+    raise ValueError(f"unknown time zone {name[:_MAX_NAME]!r}")

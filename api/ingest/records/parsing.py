@@ -19,7 +19,7 @@ from api.ingest.records.problems import (
     ValueProblem,
     excerpt,
 )
-from context_builder.text.zones import UnknownZone, zone_named
+from context_builder.text.zones import zone_named
 
 MIN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_TIME = datetime(2100, 1, 1, tzinfo=UTC)
@@ -153,7 +153,7 @@ def parse_zone(name: str) -> tzinfo:
     try:
         # As the zone database has it: its CET has summer time, that of a text has not.
         return ZoneInfo(name) if name in ("CET", "EET", "WET", "MET") else zone_named(name)
-    except UnknownZone as error:
+    except ValueError as error:
         raise ValueError(f"{error}; expected a name like UTC or Europe/Paris, or +02:00") from None
 
 

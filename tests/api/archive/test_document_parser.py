@@ -13,8 +13,8 @@ from api.archive.document_parser import parse_document
 from api.archive.documents import IncidentDocument, RawDocument
 from api.archive.errors import Location
 from api.archive.front_matter import read_markdown
-from api.archive.text_fields import find_fields
-from api.archive.written_times import find_stamps, parse_written_time
+from api.archive.pages.text_fields import find_fields
+from api.archive.pages.written_times import find_stamps, parse_written_time
 from api.ingest.files import bind, load_mapping
 from api.ingest.records import Notation, ValueProblem
 from models import Severity

@@ -265,8 +265,9 @@ def test_the_cases_of_users_load(repository: Path) -> None:
     (nanoseconds,) = values(cases / "epoch_ns.jsonl", "created_at=ts", "created_at.unit=ns", *names)
     assert nanoseconds["created_at"].year == 2026
     (pair,) = values(
-        cases / "start_end.jsonl", "created_at=startTime",
-        "tier.constant=standard", "backend=custom_llm_provider", "cost_usd=spend", "latency_ms.start=startTime", "latency_ms.end=endTime",
+        cases / "start_end.jsonl", "created_at=startTime", "tier.constant=standard",
+        "backend=custom_llm_provider", "cost_usd=spend", "latency_ms.start=startTime",
+        "latency_ms.end=endTime",
     )  # fmt: skip
     assert pair["latency_ms"] == 2500
     (sheet,) = values(cases / "excel_de.csv", *GERMAN)

@@ -12,7 +12,7 @@ import dateparser
 
 from api.ingest.records import Notation, ValueProblem, parse_time
 from api.ingest.records.problems import NO_FORMAT, excerpt
-from context_builder.text.zones import ZONE, UnknownZone, zone_named
+from context_builder.text.zones import ZONE, zone_named
 
 NOT_A_TIME = "not a time"
 AMBIGUOUS = "an ambiguous time"
@@ -111,7 +111,7 @@ def _atoms(text: str, near: tzinfo | None, *, strict: bool) -> Iterator[Stamp]:
         if after and not (clock and _begins_period(text, atom)):
             try:
                 zone = zone_named(after[1], near)
-            except UnknownZone as error:
+            except ValueError as error:
                 raise ValueProblem(AMBIGUOUS, f"{excerpt(text)}: {error}") from None
             position = after.end()
         elif strict and (unknown := _UNKNOWN_ZONE.match(text, position)):

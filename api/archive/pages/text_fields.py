@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from api.archive.page_entries import MAX_LABEL, Entry, read_entries
-from context_builder.text.markdown import title_of
+from api.archive.pages.entries import MAX_LABEL, Entry, read_entries
+from context_builder.text.markdown import sections
 
 MAX_CHARACTERS = 300_000
 """Beginning of a text that is searched."""
@@ -82,9 +82,12 @@ def find_fields(markdown: str, entries: Sequence[Entry] | None = None) -> dict[s
             labelled.append((field, entry))
     for field, entry in labelled:
         found.setdefault(field, []).append(entry)
-    if title := title_of(markdown[:MAX_CHARACTERS]):
-        plain = " ".join(title.strip("*_ ").split())
-        found["title"] = [Entry("", _KIND_OF_DOCUMENT.sub("", plain, count=1), 1, "title")]
+    for section in sections(markdown[:MAX_CHARACTERS]):
+        if section.title:
+            plain = " ".join(section.title.strip("*_ ").split())
+            plain = _KIND_OF_DOCUMENT.sub("", plain, count=1)
+            found["title"] = [Entry("", plain, section.line, "title")]
+            break
     return found
 
 

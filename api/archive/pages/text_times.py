@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from api.archive.page_entries import Entry
-from api.archive.text_fields import MAX_CHARACTERS, field_of
-from api.archive.written_times import NOT_A_TIME, Stamp, find_stamps, moment_of, parse_length
+from api.archive.pages.entries import Entry
+from api.archive.pages.text_fields import MAX_CHARACTERS, field_of
+from api.archive.pages.written_times import NOT_A_TIME, Stamp, find_stamps, moment_of, parse_length
 from api.ingest.records import ValueProblem
 from api.ingest.records.problems import excerpt
 from context_builder.text.markdown import sections, text_blocks
-from context_builder.text.zones import ZONE, UnknownZone, zone_named
+from context_builder.text.zones import ZONE, zone_named
 
 _DAY = timedelta(days=1)
 _BEFORE_TIME = re.compile(r"[\s*_`~(\[|\u2013\u2014:-]*(?:at |am |um |ca\. |~)?", re.IGNORECASE)
@@ -214,7 +214,7 @@ def _page_zones(text: str, near: tzinfo | None) -> Iterator[tuple[tzinfo, str]]:
     """Yield the zones that a page states for all its times, and where."""
     for number, line in enumerate(text.splitlines(), 1):
         for named in _ZONE_OF_PAGE.finditer(line[:_MAX_LINE]):
-            with suppress(UnknownZone):
+            with suppress(ValueError):
                 yield zone_named(named["noted"] or named["said"], near), f"line {number}"
 
 
