@@ -19,7 +19,9 @@ _BOLD = re.compile(
 )
 _PLAIN = re.compile(r"(?P<label>[^:\uff1a|\n]{1,60})[:\uff1a](?P<text>.*)", re.DOTALL)
 _DASHED = re.compile(r"(?P<label>[^\n]{1,60}?)\s+[\u2013\u2014-]\s+(?P<text>.*)", re.DOTALL)
-_NEXT_BOLD = re.compile(r"\s*[|\u00b7\u2022,;]?\s+(?=\*\*[^*\n]{1,60}(?:[:\uff1a]\*\*|\*\*[:\uff1a]))")
+_NEXT_BOLD = re.compile(
+    r"\s{0,3}[|\u00b7\u2022,;]?\s{1,3}(?=\*\*[^*\n]{1,60}(?:[:\uff1a]\*\*|\*\*[:\uff1a]))"
+)
 _LINE_BREAK = re.compile(r"<br\s*/?>|\\$")
 _MARKS = "*_`~"
 

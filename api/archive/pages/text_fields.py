@@ -41,6 +41,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 """Text of a form that nobody has filled in."""
+_MAX_PLACEHOLDER = 300
 _KIND_OF_DOCUMENT = re.compile(
     r"(?:incident )?(?:post[ -]?mortem|report|review)(?: report)? *[:\u2013\u2014-] *(?=\S)", re.IGNORECASE
 )
@@ -74,7 +75,7 @@ def find_fields(markdown: str, entries: Sequence[Entry] | None = None) -> dict[s
     found: dict[str, list[Entry]] = {}
     labelled: list[tuple[str, Entry]] = []
     for field, entry, is_inside in _fields(entries_of(markdown) if entries is None else entries):
-        if _PLACEHOLDER.fullmatch(entry.text):
+        if len(entry.text) <= _MAX_PLACEHOLDER and _PLACEHOLDER.fullmatch(entry.text):
             continue
         if entry.shape == "heading":
             found.setdefault(field, []).append(entry)

@@ -586,8 +586,9 @@ def test_any_page_is_read_or_refused(page: str) -> None:
         read(page.encode("utf-8", "replace").decode(), severity=Severity.LOW, zone=UTC)
 
 
-@pytest.mark.parametrize("piece", [*PIECES, "a:", "**a**", "1 ", "(", "[", "2026-"])
+@pytest.mark.parametrize("piece", [*PIECES, "a:", "**a**", "1 ", "(", "[", "2026-", "Cause: -", "- "])
 def test_a_hostile_page_costs_no_time(piece: str) -> None:
     """Twenty thousand characters of anything; a reader that backtracks would not come back."""
-    with suppress(DocumentRejected, DocumentSkipped):
-        read(piece * (20_000 // len(piece)), severity=Severity.LOW, zone=UTC)
+    for page in (piece * (20_000 // len(piece)), f"# T\nDate: {piece[:-1]}{piece[-1] * 20_000}x"):
+        with suppress(DocumentRejected, DocumentSkipped):
+            read(page, severity=Severity.LOW, zone=UTC)
