@@ -14,6 +14,7 @@ ArcpointApiError
 ├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
 ├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
 ├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported
+├── DocumentSkipped         api.archive.errors: one file of an archive is not about an incident
 └── FolderUnusable          api.archive.postmortem_files: no postmortem can be written to a folder
 """
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,10 +21,14 @@ from api.archive.documents import (
     RawDocument,
     is_severity,
 )
-from api.archive.text_fields import FoundText, find_fields, find_period, find_timestamps, normalized
-from api.archive.written_times import parse_written_time
+from api.archive.errors import DocumentSkipped
+from api.archive.pages.entries import Entry
+from api.archive.pages.text_fields import CAUSES, DATES, entries_of, find_fields, normalized
+from api.archive.pages.text_times import find_end, find_times
+from api.archive.pages.written_times import parse_written_time
 from api.ingest.files.rows import json_columns
-from api.ingest.records import FieldProblem, ParseOptions, ValueProblem
+from api.ingest.records import FieldProblem, Notation, ParseOptions, ValueProblem
+from api.ingest.records.fields import MAX_TARGET
 from api.ingest.records.problems import NO_ZONE, excerpt, problems_of
 from models import ReviewStatus
 
@@ -58,6 +62,8 @@ _REVIEWS = {
 _OVER = ("resolved", "closed", "done", "complete", "completed", "mitigated", "postmortem")
 _ONGOING = ("active", "open", "ongoing", "investigating", "identified", "monitoring")
 
+_LINK_TO_PAGE = re.compile(r"\]\([^()\s]{1,300}\.(?:md|markdown)(?:#[^()\s]*)?\)")
+
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
@@ -73,12 +79,15 @@ def parse_document(raw: RawDocument, defaults: ImportDefaults) -> IncidentDocume
     markdown = _markdown(raw, about, stated.get("markdown"))
     review, is_over = _status(raw, stated, has_text=markdown is not None)
     text = markdown or ""
-    found = find_fields(text)
+    # As far down as in its file, so that lines are those of the file.
+    page = "\n" * (raw.text_line - 1) + text
+    found = find_fields(page)
+    _check_is_of_an_incident(raw, found)
     is_dated = "started_at" in stated
     notes: tuple[str, ...] = ()
     if digest is None:
-        _fill(stated, found, defaults)
-        notes = tuple(_fill_times(raw, stated, found, text, defaults.zone))
+        places = _fill(stated, found, defaults) | _fill_times(raw, stated, found, page, defaults)
+        notes = _notes(raw, stated, places)
     else:
         stated = {name: stated[name] for name in stated.keys() & {"id", "provenance"}}
     stated["markdown"] = markdown
@@ -121,9 +130,22 @@ def _stated(raw: RawDocument, members: Mapping[str, Any], defaults: ImportDefaul
         if key is not None:
             values[field] = _text(raw, field, members[key])
     if defaults.bindings:
-        texts = defaults.bindings.texts(json_columns(json.dumps(raw.members)))
-        values |= {field: text for field, text in texts.items() if text}
+        # Labels in the text are columns, too.
+        entries = reversed(entries_of(raw.text or ""))
+        labelled = {entry.label: _first_line(entry) for entry in entries}
+        filled = defaults.bindings.values(labelled | json_columns(json.dumps(raw.members)))
+        values |= {field: text for field, text in filled.items() if isinstance(text, str) and text}
     return values
+
+
+def _check_is_of_an_incident(raw: RawDocument, found: Mapping[str, Sequence[Entry]]) -> None:
+    """Raise DocumentSkipped for a page that is no postmortem: a form, a list of links, another text."""
+    if raw.text is None or raw.members or found.keys() & CAUSES:
+        return
+    if _LINK_TO_PAGE.search(raw.text):
+        raise DocumentSkipped(raw.location, "is a page of links: it has no cause, impact or resolution")
+    if not found.keys() & DATES and not raw.date_in_path:
+        raise DocumentSkipped(raw.location, "has neither a date nor a cause, impact or resolution")
 
 
 def _text(raw: RawDocument, field: str, value: Any) -> str | None:
@@ -164,44 +186,81 @@ def _status(raw: RawDocument, stated: dict[str, Any], *, has_text: bool) -> tupl
     return None, word in _OVER
 
 
-def _fill(stated: dict[str, Any], found: Mapping[str, FoundText], defaults: ImportDefaults) -> None:
-    """Fill the fields that are not stated, but for the times, from the text and the defaults."""
-    texts = {name: each.text for name, each in found.items()}
+def _fill(
+    stated: dict[str, Any], found: Mapping[str, Sequence[Entry]], defaults: ImportDefaults
+) -> dict[str, str]:
+    """Fill the fields that are not stated, but for the times, from the text and the defaults.
+
+    Return where facts were found, by field.
+    """
+    texts = {name: entries[0].text for name, entries in found.items()}
     texts.setdefault("symptoms", "\n\n".join(texts[name] for name in ("summary", "impact") if name in texts))
-    texts["severity"] = texts.get("severity", "").partition("\n")[0]
-    if defaults.severity and not is_severity(texts["severity"]):
+    places: dict[str, str] = {}
+    severities = [(_first_line(entry), str(entry)) for entry in found.get("severity", ())]
+    if severities:
+        legible = (each for each in severities if is_severity(each[0]))
+        texts["severity"], places["severity"] = next(legible, severities[0])
+    if defaults.severity and not is_severity(texts.get("severity", "")):
         texts["severity"] = defaults.severity
-    for name in ("title", "symptoms", "root_cause", "resolution", "severity"):
-        if name not in stated and texts.get(name):
+        places.pop("severity", None)
+    if entries := found.get("target"):
+        texts["target"] = ", ".join(
+            line.strip("-*+ \t") for line in entries[0].text.splitlines() if line.strip()
+        )
+        places["target"] = str(entries[0])
+        if len(texts["target"]) > MAX_TARGET:
+            del texts["target"]
+    for name in ("title", "symptoms", "root_cause", "resolution", "severity", "target"):
+        if name in stated or not texts.get(name):
+            places.pop(name, None)
+        else:
             stated[name] = texts[name]
+    return places
+
+
+def _first_line(entry: Entry) -> str:
+    return entry.text.partition("\n")[0]
 
 
 def _fill_times(
     raw: RawDocument,
     stated: dict[str, Any],
-    found: Mapping[str, FoundText],
+    found: Mapping[str, Sequence[Entry]],
     markdown: str,
-    zone: tzinfo | None,
-) -> Iterator[str]:
-    """Fill the start from a label, the name of the file or else the first time in the text; yield notes."""
-    if "started_at" not in stated:
-        label = found.get("started_at")
-        in_name = FoundText(raw.date_in_name, 0) if raw.date_in_name else None
-        texts = chain(filter(None, (label, in_name)), find_timestamps(markdown))
-        try:
-            period = find_period(texts, zone)
-        except ValueProblem as problem:
-            raise raw.rejected("started_at", _reason(problem)) from None
-        if period is not None:
-            stated["started_at"], end, line = period
-            if end is not None:
-                stated.setdefault("resolved_at", end)
-            if line:
-                where = raw.location.at(raw.text_line - 1 + line if raw.text else raw.location.line)
-                yield f"{where}: started_at: {stated['started_at'].isoformat()} was found in the text"
-    if "resolved_at" not in stated and "resolved_at" in found:
-        with suppress(ValueProblem):
-            stated["resolved_at"] = parse_written_time(found["resolved_at"].text.partition("\n")[0], zone)
+    defaults: ImportDefaults,
+) -> dict[str, str]:
+    """Fill start and end, unless they are stated, from the text; return where they were found, by field."""
+    try:
+        if "started_at" not in stated:
+            times = find_times(markdown, found, defaults.zone, raw.date_in_path)
+        elif stated["started_at"] and "resolved_at" not in stated:
+            start = parse_written_time(stated["started_at"], _options(defaults).of("started_at"))
+            times = find_end(start, markdown, found, defaults.zone)
+        else:
+            return {}
+    except ValueProblem as problem:
+        if "started_at" in stated:
+            return {}
+        raise raw.rejected("started_at", _reason(problem)) from None
+    places: dict[str, str] = {}
+    for name, moment in (("started_at", times.start), ("resolved_at", times.end)):
+        if moment is not None and name not in stated:
+            stated[name], places[name] = moment, times.places[name]
+    return places
+
+
+def _notes(raw: RawDocument, stated: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, ...]:
+    """Return one sentence on what was found where."""
+    said = [
+        f"{name} {_shown(stated[name])} from {place}"
+        for name in ("started_at", "resolved_at", "severity", "target")
+        if (place := places.get(name))
+    ]
+    return (f"{raw.location}: {'; '.join(said)}",) if said else ()
+
+
+def _shown(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
 
 
 def _made_id(raw: RawDocument, record: ArchiveRecord, zone: tzinfo | None, *, is_dated: bool) -> str:
@@ -214,17 +273,17 @@ def _made_id(raw: RawDocument, record: ArchiveRecord, zone: tzinfo | None, *, is
     if raw.date_in_name and not is_dated:
         # A time in the text may become more precise, the name of the file stays.
         with suppress(ValueProblem):
-            start = parse_written_time(raw.date_in_name, zone or UTC)
+            start = parse_written_time(raw.date_in_name, Notation(zone or UTC))
     content = json.dumps([record.title.split(), start.isoformat()])
     return ArchiveRecord.id_prefix + blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def _postmortem(
-    raw: RawDocument, about: Any, found: Mapping[str, FoundText], defaults: ImportDefaults
+    raw: RawDocument, about: Any, found: Mapping[str, Sequence[Entry]], defaults: ImportDefaults
 ) -> dict[str, Any]:
     """Return the columns of the postmortem; its members win over its sections."""
     values: dict[str, Any] = {
-        name: found[name].text for name in ("summary", "root_cause", "resolution") if name in found
+        name: found[name][0].text for name in ("summary", "root_cause", "resolution") if name in found
     }
     if isinstance(about, dict):
         members = _by_normalized_key(raw, about)
@@ -236,12 +295,16 @@ def _postmortem(
 def _validated(
     raw: RawDocument, model: type[AnyModel], values: Mapping[str, Any], defaults: ImportDefaults
 ) -> AnyModel:
-    units = defaults.bindings.options.units if defaults.bindings else {}
     try:
-        return model.model_validate(values, context=ParseOptions(defaults.zone, units))
+        return model.model_validate(values, context=_options(defaults))
     except ValidationError as error:
         problem = problems_of(error)[0]
         raise raw.rejected(problem.field, _reason(problem)) from None
+
+
+def _options(defaults: ImportDefaults) -> ParseOptions:
+    written = defaults.bindings.options.fields if defaults.bindings else {}
+    return ParseOptions(Notation(defaults.zone), written)
 
 
 def _reason(problem: ValueProblem | FieldProblem) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.archive.errors import DocumentRejected, Location
-from api.archive.written_times import parse_written_time
+from api.archive.pages.written_times import parse_written_time
 from api.ingest.files import Bindings
 from api.ingest.records import Record, ValueProblem
 from api.ingest.records.fields import AnyCase, LongText, Name, QuantityType, Target, Title, storable
@@ -20,10 +21,10 @@ from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 from models import Provenance, ReviewStatus, Severity
 
 _SEVERITIES = {
-    Severity.CRITICAL: ("critical", "blocker", "emergency", "urgent", "0", "1"),
-    Severity.HIGH: ("high", "major", "2"),
-    Severity.MEDIUM: ("medium", "moderate", "normal", "3"),
-    Severity.LOW: ("low", "minor", "trivial", "info", "informational", "4", "5"),
+    Severity.CRITICAL: ("critical", "blocker", "emergency", "urgent", "kritisch", "重大", "0", "1"),
+    Severity.HIGH: ("high", "major", "hoch", "高", "2"),
+    Severity.MEDIUM: ("medium", "moderate", "normal", "mittel", "中", "3"),
+    Severity.LOW: ("low", "minor", "trivial", "info", "informational", "niedrig", "gering", "低", "4", "5"),
 }
 _SEVERITY_OF = {
     prefix + word: severity
@@ -31,18 +32,21 @@ _SEVERITY_OF = {
     for word in words
     for prefix in (("", "p", "s", "sev", "severity", "priority") if word.isdigit() else ("",))
 }
+_WORD = re.compile(r"[^\W_]+")
+_MAX_SEVERITY = 200
+"""Characters that are looked at."""
 ACCEPTED_SEVERITIES = f"{', '.join(_SEVERITIES)}, or their numbers as in P1, SEV1"
 
 
 def parse_severity(value: object) -> Severity:
-    """Return the severity that a text names or begins with: `SEV-1`, `P2 (high)`, `Major`.
+    """Return the severity that a text names or begins with: `SEV-1`, `Sev 2 - major`, `P2 (high)`.
 
     Raises:
         ValueProblem: not in the table.
     """
-    words = str(value).lower().split()
-    for name in (words, words[:1]):
-        if severity := _SEVERITY_OF.get("".join(filter(str.isalnum, "".join(name)))):
+    words = _WORD.findall(str(value)[:_MAX_SEVERITY].lower())
+    for name in (words, words[:2], words[:1]):
+        if severity := _SEVERITY_OF.get("".join(name)):
             return severity
     raise ValueProblem(UNKNOWN_VALUE, f"{excerpt(value)}; accepted are {ACCEPTED_SEVERITIES}")
 
@@ -120,6 +124,8 @@ class RawDocument:
     """Line at which the Markdown begins."""
     date_in_name: str | None = None
     """Date that the name of the file begins with."""
+    date_in_path: str | None = None
+    """Date in the name of the file, or else of its folder."""
 
     def rejected(self, field: str, reason: str) -> DocumentRejected:
         """Return the error that says what is wrong with a field."""
@@ -159,4 +165,4 @@ class IncidentDocument:
     """Digest of the text as this product wrote it to a file, which a person may have edited since; None for
     files of any other origin."""
     notes: tuple[str, ...] = ()
-    """What was taken from the text and is worth a look, a sentence each."""
+    """What was taken from the text, and where, a sentence each."""

@@ -2,7 +2,8 @@
 
 ArcpointApiError
 ├── ArchiveError        the archive as a whole cannot be used; nothing was written
-└── DocumentRejected    one document cannot be imported; the others are
+├── DocumentRejected    one document cannot be imported; the others are
+└── DocumentSkipped     one file is no document of an incident
 """
 
 from __future__ import annotations
@@ -39,4 +40,13 @@ class DocumentRejected(ArcpointApiError):
         super().__init__(f"{location}: {field}: {reason}")
         self.location = location
         self.field = field
+        self.reason = reason
+
+
+class DocumentSkipped(ArcpointApiError):
+    """A file of an archive is not about an incident, and is left out; says why."""
+
+    def __init__(self, location: Location, reason: str) -> None:
+        super().__init__(f"{location}: {reason}")
+        self.location = location
         self.reason = reason

@@ -31,6 +31,7 @@ _FIRST = re.compile(r"\ufeff?---[ \t]*(?:\r\n|\n)")
 _LAST = re.compile(r"^(?:---|\.\.\.)[ \t]*(?:\r\n|\n|\Z)", re.MULTILINE)
 _LINE_END = re.compile(r"\r\n|\n")
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\D|$)")
+_DATE_ANYWHERE = re.compile(r"(?<!\d)(20\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 _UNTIDY = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]| \n")
 """What a block of lines does not keep."""
 
@@ -45,8 +46,17 @@ def read_markdown(content: bytes, path: str) -> RawDocument:
         raise DocumentRejected(location.at(1), _FIELD, reason)
     members = read_yaml(front or "", location)
     line = 1 + len(_LINE_END.findall(text[:begins]))
-    date = _DATE.match(PurePath(path).name)
-    return RawDocument(location, members, text[begins:], line, date.group(1) if date else None)
+    file = PurePath(path)
+    date = _DATE.match(file.name)
+    anywhere = _DATE_ANYWHERE.search(file.stem) or _DATE_ANYWHERE.search(file.parent.name)
+    return RawDocument(
+        location,
+        members,
+        text[begins:],
+        line,
+        date_in_name=date.group(1) if date else None,
+        date_in_path="-".join(anywhere.group(1, 3, 4)) if anywhere else None,
+    )
 
 
 def split_front_matter(text: str) -> tuple[str | None, int]:

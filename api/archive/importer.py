@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from api.archive.changes import ImportPolicy, PlannedChanges, plan_changes
 from api.archive.documents import ImportDefaults, IncidentDocument
-from api.archive.errors import DocumentRejected
+from api.archive.errors import DocumentRejected, DocumentSkipped
 from api.archive.reader import DOCUMENTS_PER_BATCH, ArchiveReader, Item
 from api.ingest.store.transaction import commit
 from models import Deployment, Incident, Postmortem
@@ -35,6 +35,8 @@ class ImportSummary:
     forgotten: int = 0
     """Documents of incidents that were forgotten here, which are not written again."""
     rejected: list[DocumentRejected] = field(default_factory=list)
+    skipped: list[DocumentSkipped] = field(default_factory=list)
+    """Files that are no documents, which are not among those."""
     notes: list[str] = field(default_factory=list)
     """What was kept, left out or found in the text, a sentence each."""
     seconds: float = 0.0
@@ -42,7 +44,16 @@ class ImportSummary:
 
     def add(self, other: ImportSummary) -> None:
         """Add the counts of one batch."""
-        for name in ("documents", "added", "updated", "unchanged", "forgotten", "rejected", "notes"):
+        for name in (
+            "documents",
+            "added",
+            "updated",
+            "unchanged",
+            "forgotten",
+            "rejected",
+            "skipped",
+            "notes",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,7 +63,8 @@ class ImportSummary:
             for each in self.rejected
         ]
         counts = {each.name: getattr(self, each.name) for each in fields(self)}
-        return counts | {"rejected": rejected, "seconds": round(self.seconds, 3)}
+        skipped = [{"place": str(each.location), "reason": each.reason} for each in self.skipped]
+        return counts | {"rejected": rejected, "skipped": skipped, "seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +151,8 @@ class _BatchStore:
 
     def put(self, item: Item) -> None:
         """Count an item and update the rows of a document; new incidents wait for `add_new`."""
-        if isinstance(item, str):
-            self.result.notes.append(item)
+        if isinstance(item, DocumentSkipped):
+            self.result.skipped.append(item)
             return
         self.result.documents += 1
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from api.archive.document_parser import parse_document
 from api.archive.documents import ImportDefaults, IncidentDocument, RawDocument
-from api.archive.errors import DocumentRejected, Location
+from api.archive.errors import DocumentRejected, DocumentSkipped, Location
 from api.archive.files import JSON_LINES, STANDARD_STREAM, find_files
 from api.archive.front_matter import MAX_BYTES, read_markdown
 from api.archive.json_lines import read_json_lines
@@ -18,8 +18,8 @@ from api.archive.json_lines import read_json_lines
 DOCUMENTS_PER_BATCH = 500
 _MAX_BATCH_CHARACTERS = 8 * 2**20
 
-Item = IncidentDocument | DocumentRejected | str
-"""A document, why it cannot be imported, or a sentence about what was left out."""
+Item = IncidentDocument | DocumentRejected | DocumentSkipped
+"""A document, why it cannot be imported, or why a file is none."""
 
 
 class ArchiveReader:
@@ -65,20 +65,20 @@ class ArchiveReader:
         with self._lock:
             self._items.close()
 
-    def _each(self, files: Sequence[Path | str]) -> Generator[Item]:
+    def _each(self, files: Sequence[Path | DocumentSkipped]) -> Generator[Item]:
         for file in files:
             try:
-                for raw in [file] if isinstance(file, str) else _read(file):
+                for raw in [file] if isinstance(file, DocumentSkipped) else _read(file):
                     yield self._document(raw) if isinstance(raw, RawDocument) else raw
             except DocumentRejected as error:
                 yield error
             except OSError as error:
                 yield DocumentRejected(Location(str(file)), "file", f"cannot be read: {error.strerror}")
 
-    def _document(self, raw: RawDocument) -> IncidentDocument | DocumentRejected:
+    def _document(self, raw: RawDocument) -> Item:
         try:
             document = parse_document(raw, self._defaults)
-        except DocumentRejected as error:
+        except (DocumentRejected, DocumentSkipped) as error:
             return error
         first = self._locations.setdefault(document.public_id, document.location)
         if first != document.location:

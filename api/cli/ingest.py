@@ -43,7 +43,8 @@ Settings = Annotated[
         "-s",
         metavar="KEY=VALUE",
         help="One setting of the mapping: user=groupId, tier.constant=standard, latency_ms.unit=s, "
-        "status.values.OK=success, file.zone=UTC and so on. Can be repeated.",
+        "created_at.format='%d.%m.%Y %H:%M', status.values.OK=success, file.zone=UTC and so on. "
+        "Can be repeated.",
     ),
 ]
 Rejects = Annotated[
@@ -146,6 +147,7 @@ def _text(summary: IngestSummary) -> str:
     if summary.deployments_created or summary.users_created:
         deployments, users = summary.deployments_created, summary.users_created
         lines.append(f"deployments created: {deployments:,}, users created: {users:,}")
+    lines += [remark.replace(": ", f": {count:,} ", 1) for remark, count in summary.remarks.items()]
     if summary.rejected:
         lines.append(f"rejected rows are in {summary.rejects_file}:")
         lines += [f"  {count:,}  {reason}" for reason, count in summary.reasons.items()]

@@ -58,7 +58,7 @@ async def ingest_file(
                 if rejected:
                     summary.rejects_file = await write_rejects(rejected)
                 # What is counted is committed.
-                summary.count(result, rejected)
+                summary.count(result, rejected, batch.remarks)
                 summary.seconds = monotonic() - started
                 if progress is not None:
                     progress(Progress(summary, batch.position, batch.size))

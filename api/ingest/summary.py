@@ -27,6 +27,8 @@ class IngestSummary:
     deployments_created: int = 0
     users_created: int = 0
     seconds: float = 0.0
+    remarks: dict[str, int] = field(default_factory=dict)
+    """How often something was decided about values that were loaded, by field and decision."""
     rejects_file: str | None = None
     """Where the rejected rows are; None if there are none."""
 
@@ -40,7 +42,7 @@ class IngestSummary:
         """Rows of the file that are in the database now."""
         return self.added + self.updated + self.already_present
 
-    def count(self, result: StoreResult, rejects: Iterable[Row]) -> None:
+    def count(self, result: StoreResult, rejects: Iterable[Row], remarks: Counter[str]) -> None:
         """Add what became of one batch."""
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(result, name))
@@ -49,6 +51,7 @@ class IngestSummary:
             self.rejected += 1
             reasons.update(problem.label for problem in row.problems)
         self.reasons = dict(reasons.most_common())
+        self.remarks = dict(Counter(self.remarks) + remarks)
         self.rows = self.stored + self.rejected
 
     def as_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -69,21 +70,38 @@ def blocks(text: str) -> Iterator[str]:
             yield "\n".join(lines[slice(*token.map)]).strip()
 
 
-def paragraphs(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield paragraphs, wherever they are nested, as the number of their first line and their lines.
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """A paragraph, wherever it is nested, or a table."""
 
-    A row of a table is a paragraph of one line, its cells joined by `: `. Headings and code are left out.
-    """
-    row: list[Token] = []
-    before = ""
+    kind: Literal["paragraph", "list item", "table"]
+    line: int
+    """Its first line, counted from 1."""
+    rows: list[list[str]]
+    """The rows of a table as cells, the header among them; else one row, the lines."""
+
+    def line_of(self, row: int, part: int = 0) -> int:
+        """Return the line of a part of a row; below the header of a table is a line of hyphens."""
+        return self.line + (row + (row > 0) if self.kind == "table" else part)
+
+
+def text_blocks(text: str) -> Iterator[TextBlock]:
+    """Yield the paragraphs and tables of a text in order. Headings and code are left out."""
+    table: list[list[str]] = []
+    before, lists = "", 0
     for token in _PARSER.parse(text):
+        lists += token.nesting * (token.type in ("list_item_open", "list_item_close"))
         if token.type == "inline" and before == "paragraph_open" and token.map:
-            yield token.map[0] + 1, token.content.split("\n")
+            lines = token.content.split("\n")
+            yield TextBlock("list item" if lists else "paragraph", token.map[0] + 1, [lines])
+        elif token.type == "table_open":
+            table, first = [], token.map[0] + 1 if token.map else 1
+        elif token.type == "tr_open":
+            table.append([])
         elif token.type == "inline" and before in ("th_open", "td_open"):
-            row.append(token)
-        elif token.type == "tr_close" and row[0].map:
-            yield row[0].map[0] + 1, [": ".join(cell.content for cell in row if cell.content)]
-            row = []
+            table[-1].append(token.content)
+        elif token.type == "table_close":
+            yield TextBlock("table", first, table)
         before = token.type
 
 

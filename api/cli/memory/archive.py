@@ -144,11 +144,16 @@ def _report(summary: ImportSummary, report: SyncReport | None, *, stopped: bool)
         print_error(str(error))
     for note in summary.notes:
         print_error(f"note: {note}")
+    for skipped in summary.skipped:
+        print_error(f"skipped: {skipped}")
     say(f"{format_count(summary.documents, 'document')} read in {summary.seconds:,.1f} s")
     parts = [f"{summary.added:,} added", f"{summary.updated:,} updated", f"{summary.unchanged:,} unchanged"]
     if summary.forgotten:
         parts.append(f"{summary.forgotten:,} forgotten here before")
-    counts = ", ".join([*parts, f"{len(summary.rejected):,} rejected"])
+    parts.append(f"{len(summary.rejected):,} rejected")
+    if summary.skipped:
+        parts.append(f"{len(summary.skipped):,} skipped")
+    counts = ", ".join(parts)
     say(f"would be: {counts}; nothing was written" if summary.dry_run else counts)
     if report is not None:
         say(f"memory holds {format_count(report.entries, 'incident')}, {report.embedded:,} newly embedded")

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from api.ingest.errors import MappingError
 from api.ingest.files.mapping import ColumnMapping, FieldMapping, did_you_mean
 from api.ingest.records import FieldProblem, ParseOptions, Record, RecordInvalid, parse_record
-from api.ingest.records.problems import NO_UNIT, NO_ZONE, UNKNOWN_VALUE, excerpt
+from api.ingest.records.fields import TIME_SETTINGS
+from api.ingest.records.parsing import TimePair
+from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 
 MAX_LISTED_COLUMNS = 30
 
-_HINTS = {
-    UNKNOWN_VALUE: ", or map it with `values`",
-    NO_ZONE: ', or say zone = "UTC" under [file]',
-    NO_UNIT: ', say for example unit = "s"',
-}
+_DELIMITERS = (",", ";", "\t", "|")
 
 
 def explain(problem: FieldProblem) -> str:
-    """Return the problem in one line, with what a mapping can do about it."""
-    return f"{problem}{_HINTS.get(problem.kind, '')}"
+    """Return the problem in one line, with the setting of a mapping that would help."""
+    if problem.kind == UNKNOWN_VALUE:
+        return f"{problem}, or map it with `values`"
+    setting = problem.setting.replace("{field}", problem.field)
+    return f"{problem}: --set {setting}" if setting else str(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ class Bindings:
     """Only fields that are filled."""
     options: ParseOptions
 
-    def texts(self, columns: Mapping[str, str]) -> dict[str, str]:
-        """Return the texts of one row by field name."""
-        return {name: each.text(columns) for name, each in self.fields.items()}
+    def values(self, columns: Mapping[str, str]) -> dict[str, str | TimePair]:
+        """Return what one row has for each field by name, empty text for nothing."""
+        return {name: each.value(columns) for name, each in self.fields.items()}
 
-    def parse(self, texts: Mapping[str, str]) -> Record:
-        """Return the record that texts by field name describe. Raises RecordInvalid."""
-        return parse_record(self.record_type, texts, self.options)
+    def parse(self, values: Mapping[str, str | TimePair]) -> Record:
+        """Return the record that values by field name describe. Raises RecordInvalid."""
+        return parse_record(self.record_type, values, self.options)
 
 
 def bind(mapping: ColumnMapping, columns: Sequence[str] | None, where: str) -> Bindings:
@@ -56,48 +57,70 @@ def bind(mapping: ColumnMapping, columns: Sequence[str] | None, where: str) -> B
         given = mapping.fields.get(name)
         if given is None and mapping.by_name and (columns is None or name in columns):
             given = FieldMapping(column=name)
-        if given is not None and (columns is None or _has_column(name, given, columns, where)):
+        if given is not None and (columns is None or _has_columns(name, given, columns, where)):
             fields[name] = given
-    units = {name: given.unit for name, given in fields.items() if given.unit is not None}
-    bindings = Bindings(mapping.record_type, fields, ParseOptions(mapping.file.zone, units))
+    bindings = Bindings(mapping.record_type, fields, _parse_options(mapping, fields))
     _check_required(bindings, columns or (), where)
-    _check_units(bindings)
     _check_stated(bindings)
     return bindings
 
 
-def _has_column(field: str, given: FieldMapping, columns: Sequence[str], where: str) -> bool:
-    column = given.column
-    if column is None:
-        return True
-    if columns.count(column) > 1:
-        raise MappingError(f"{where}: the column {excerpt(column)} is there twice")
-    if column not in columns and not given.optional:
-        hint = did_you_mean(column, columns)
-        if len(columns) == 1 and set(columns[0]) & set(",;|\t"):
-            hint += "; is the delimiter right?"
-        raise MappingError(
-            f"{where}: no column {excerpt(column)}, which is to fill {field}{hint} ({_listed(columns)})"
-        )
-    return column in columns
+def _has_columns(field: str, given: FieldMapping, columns: Sequence[str], where: str) -> bool:
+    for column in given.columns:
+        if columns.count(column) > 1:
+            raise MappingError(f"{where}: the column {excerpt(column)} is there twice")
+        if column not in columns and not given.optional:
+            hint = _delimiter_hint(columns) or did_you_mean(column, columns)
+            raise MappingError(
+                f"{where}: no column {excerpt(column)}, which is to fill {field}{hint} ({_listed(columns)})"
+            )
+    return set(given.columns) <= set(columns)
+
+
+def _delimiter_hint(columns: Sequence[str]) -> str:
+    """Return what the delimiter seems to be, if one column alone holds all the names."""
+    (header,) = columns if len(columns) == 1 else ("",)
+    likely = max(_DELIMITERS, key=header.count)
+    if likely not in header:
+        return ""
+    name = "tab" if likely == "\t" else repr(likely)
+    return f"; the delimiter looks like {name}: --set file.delimiter={name}"
+
+
+def _parse_options(mapping: ColumnMapping, fields: Mapping[str, FieldMapping]) -> ParseOptions:
+    """Return how the fields are written. Raises MappingError if a setting means nothing for its field."""
+    quantities = mapping.record_type.quantities()
+    for name, given in fields.items():
+        quantity = quantities.get(name)
+        known = quantity.settings if quantity else ()
+        if given.start:
+            if quantity is None or not quantity.is_duration:
+                raise MappingError(f"field {name}: this field is no duration and has no start and end")
+            known = TIME_SETTINGS
+        for setting in given.notation:
+            if setting not in known or (setting == "unit" and quantity and not quantity.units):
+                raise MappingError(f"field {name}: this field has no {setting}")
+        if given.unit and quantity and given.unit not in quantity.units:
+            accepted = ", ".join(quantity.units)
+            raise MappingError(f"field {name}: unknown unit {excerpt(given.unit)}; accepted are {accepted}")
+    written, where = {}, "file"
+    try:
+        whole = mapping.file.notation({})
+        for name, given in fields.items():
+            if stated := given.notation:
+                where = f"field {name}"
+                written[name] = mapping.file.notation(stated)
+    except ValueError as error:
+        raise MappingError(f"{where}: {error}") from None
+    return ParseOptions(whole, written)
 
 
 def _check_required(bindings: Bindings, columns: Sequence[str], where: str) -> None:
     required = (name for name, info in bindings.record_type.model_fields.items() if info.is_required())
     # Records without an id get one.
     if missing := [name for name in required if name not in bindings.fields and name != "id"]:
-        accepted = f"map each to a column or a constant ({_listed(columns)})"
+        accepted = f"map each to a column or a constant{_delimiter_hint(columns)} ({_listed(columns)})"
         raise MappingError(f"{where}: nothing fills {', '.join(missing)}; {accepted}")
-
-
-def _check_units(bindings: Bindings) -> None:
-    quantities = bindings.record_type.quantities()
-    for name, unit in bindings.options.units.items():
-        accepted = ", ".join(quantities[name].units) if name in quantities else ""
-        if not accepted:
-            raise MappingError(f"field {name}: this field has no unit")
-        if unit not in quantities[name].units:
-            raise MappingError(f"field {name}: unknown unit {excerpt(unit)}; accepted are {accepted}")
 
 
 def _check_stated(bindings: Bindings) -> None:

@@ -13,13 +13,15 @@ from api.ingest.files.mapping import FileOptions
 from api.ingest.files.rows import CsvRows, JsonRows
 from api.ingest.records import ValueProblem
 
+AS_UTF8 = "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE"
+
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 _FOREIGN = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"PK\x03\x04": "is a ZIP or Excel file; export it as CSV",
     b"PAR1": "is a Parquet file; export it as CSV or JSON Lines",
-    b"\xff\xfe": "is UTF-16; convert it to UTF-8",
-    b"\xfe\xff": "is UTF-16; convert it to UTF-8",
+    b"\xff\xfe": f"is UTF-16; {AS_UTF8}",
+    b"\xfe\xff": f"is UTF-16; {AS_UTF8}",
 }
 _SNIFFED_BYTES = 64 * 1024
 
@@ -52,6 +54,8 @@ def _format(path: Path, options: FileOptions, start: bytes) -> str:
     for magic, problem in _FOREIGN.items():
         if start.startswith(magic):
             raise InputError(f"{path}: {problem}")
+    if b"\0\0" in (start[1:4:2], start[0:3:2]):
+        raise InputError(f"{path}: looks like UTF-16 without a byte order mark; {AS_UTF8}")
     if b"\0" in start.split(b"\n", 1)[0]:
         raise InputError(f"{path}: line 1 holds NUL bytes; expected CSV or JSON Lines in UTF-8")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -14,6 +14,7 @@ from api.ingest.records import FieldProblem, ValueProblem
 MAX_ROW_BYTES = 8 * 2**20
 """Longer rows are rejected, so that one cannot fill the memory."""
 
+_CONVERT = "a file in Latin-1 or Windows-1252 is converted by: iconv -f WINDOWS-1252 -t UTF-8 FILE"
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -75,5 +76,6 @@ class Lines(Iterator[str]):
             raise ValueProblem("too long", f"more than {MAX_ROW_BYTES:,} bytes")
         if not text.isascii() and (found := _NOT_UTF8.search(text)):
             byte = ord(found.group()) - 0xDC00
-            raise ValueProblem("not UTF-8", f"byte 0x{byte:02x} after {found.start()} characters")
+            where = f"byte 0x{byte:02x} after {found.start()} characters"
+            raise ValueProblem("not UTF-8", f"{where}; {_CONVERT}")
         return text

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from api.ingest.errors import InputError, MappingError
-from api.ingest.records import Record, parse_zone
+from api.ingest.records import Notation, Record, parse_zone
+from api.ingest.records.notation import DECIMAL_SIGNS, THOUSANDS_SIGNS, PlainText, checked_format
+from api.ingest.records.parsing import TimePair
 from api.ingest.records.problems import excerpt
 
 MAX_MAPPING_BYTES = 1_000_000
 
-_EXAMPLES = "user=groupId, tier.constant=standard, latency_ms.unit=s, status.values.OK=success, file.zone=UTC"
+_EXAMPLES = (
+    "user=groupId, tier.constant=standard, latency_ms.unit=s, latency_ms.start=startTime, "
+    "latency_ms.end=endTime, created_at.format='%d.%m.%Y %H:%M', status.values.OK=success, file.zone=UTC, "
+    "file.decimal=','"
+)
+_ORIGINS = ("column", "constant", "start", "end")
 
 
 def _as_text(value: object) -> object:
@@ -37,41 +52,82 @@ def _as_zone(value: object) -> object:
     return parse_zone(value) if isinstance(value, str) else value
 
 
+def _one_of(signs: Sequence[str]) -> AfterValidator:
+    def check(sign: str) -> str:
+        if sign in signs:
+            return sign
+        raise ValueError(f"{sign!r} is not accepted; accepted are {' '.join(map(repr, signs))}")
+
+    return AfterValidator(check)
+
+
 Scalar = Annotated[str, BeforeValidator(_as_text)]
+Column = Annotated[str, Field(min_length=1)]
+Zone = Annotated[tzinfo, BeforeValidator(_as_zone)]
+TimeFormat = Annotated[str, AfterValidator(lambda text: checked_format(text) or "iso")]
+Decimal = Annotated[str, _one_of(DECIMAL_SIGNS)]
+Thousands = Annotated[str, _one_of(THOUSANDS_SIGNS)]
 
 
 class FieldMapping(BaseModel):
-    """What fills one field."""
+    """What fills one field, and how it is written where that is not as in the rest of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 
-    column: Annotated[str, Field(min_length=1)] | None = None
+    column: Column | None = None
+    start: Column | None = None
+    end: Column | None = None
+    """Columns of two times; the field is what lies between them."""
     constant: Annotated[Scalar, Field(min_length=1)] | None = None
     default: Annotated[Scalar, Field(min_length=1)] | None = None
     """Used where the column is empty."""
     values: dict[str, Scalar] = {}
     """Meaning by text of the column; an empty meaning is no value."""
-    unit: str | None = None
     optional: bool = False
     """True if the file may lack the column."""
+    unit: str | None = None
+    format: TimeFormat | None = None
+    zone: Zone | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if (self.column is None) == (self.constant is None):
-            raise ValueError("needs a column or a constant, and not both")
-        if self.constant is not None and (self.default or self.values or self.optional):
-            raise ValueError("a constant takes no default, values or optional")
+        if (self.start is None) != (self.end is None):
+            raise ValueError("needs a start and an end")
+        if sum(origin is not None for origin in (self.column, self.constant, self.start)) != 1:
+            raise ValueError("needs a column or a constant, and not both, or start and end")
+        if self.column is None and (self.default or self.values or (self.constant and self.optional)):
+            raise ValueError(
+                "a constant takes no default, values or optional; start and end no default, values"
+            )
         return self
 
-    def text(self, columns: Mapping[str, str]) -> str:
-        """Return the field's text in a row, empty if it has none."""
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that fill the field."""
+        return [name for name in (self.column, self.start, self.end) if name]
+
+    def value(self, columns: Mapping[str, str]) -> str | TimePair:
+        """Return what the field has in a row, empty text if nothing."""
+        if self.start and self.end:
+            start, end = columns.get(self.start, ""), columns.get(self.end, "")
+            return TimePair(start, end) if start and end else ""
         text = columns.get(self.column or "", "")
-        return self.values.get(text, text) or self.constant or self.default or ""
+        if not text or text in self.values:
+            return PlainText(self.values.get(text) or self.constant or self.default or "")
+        return text
+
+    @property
+    def notation(self) -> dict[str, Any]:
+        """What is stated about how the field is written, by the name of the setting."""
+        stated = {name: getattr(self, name) for name in Notation.__dataclass_fields__}
+        return {name: value for name, value in stated.items() if value is not None}
 
     @property
     def stated(self) -> Sequence[str]:
         """The texts that do not come from the data."""
-        return [text for text in (self.constant, self.default, *self.values.values()) if text]
+        return [PlainText(text) for text in (self.constant, self.default, *self.values.values()) if text]
 
 
 class FileOptions(BaseModel):
@@ -82,8 +138,24 @@ class FileOptions(BaseModel):
     format: Literal["csv", "jsonl"] | None = None
     delimiter: Annotated[str, BeforeValidator(_as_character), Field(min_length=1, max_length=1)] | None = None
     """One character, or `tab`."""
-    zone: Annotated[tzinfo, BeforeValidator(_as_zone)] | None = None
+    zone: Zone | None = None
     """Zone of times that carry none: `UTC`, `Europe/Paris` or `+02:00`."""
+    time_format: TimeFormat = "iso"
+    """Of times, as strptime has it."""
+    decimal: Decimal = "."
+    thousands: Thousands | None = None
+
+    def notation(self, stated: Mapping[str, Any]) -> Notation:
+        """Return how a field is written, given what is stated about it alone.
+
+        Raises:
+            ValueError: the signs for decimals and thousands are the same.
+        """
+        whole: dict[str, Any] = {name: getattr(self, name) for name in ("zone", "decimal", "thousands")}
+        found = Notation(**whole | {"format": self.time_format, **stated})
+        if found.decimal == found.thousands:
+            raise ValueError(f"decimals and thousands cannot both have {found.decimal!r}")
+        return replace(found, format=None) if found.format == "iso" else found
 
 
 Fields = dict[str, Annotated[FieldMapping, BeforeValidator(_as_table)]]
@@ -173,8 +245,12 @@ def _with_setting(table: dict[str, Any], key: str, value: str) -> dict[str, Any]
     option, _, text = key.partition(".")
     if option == "values":
         return {**table, "values": {**table.get("values", {}), text: value}}
-    # A column replaces a constant, and a constant whatever came from a column.
-    replaced = {"column": {"constant"}, "constant": table.keys() - {"unit"}}.get(key, set())
+    # One origin replaces another, and a constant whatever came from a column.
+    replaced = (
+        set(_ORIGINS) - ({"start", "end"} if key in ("start", "end") else {key}) if key in _ORIGINS else set()
+    )
+    if key == "constant":
+        replaced |= {"default", "values", "optional"}
     kept = {name: each for name, each in table.items() if name not in replaced}
     return kept | {key: {"true": True, "false": False}.get(value, value) if key == "optional" else value}
 

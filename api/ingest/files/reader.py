@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -15,8 +16,9 @@ from api.ingest.files.lines import Row
 from api.ingest.files.mapping import ColumnMapping
 from api.ingest.files.row_ids import RowIds
 from api.ingest.files.rows import CsvRows
-from api.ingest.records import Record, RecordInvalid
-from api.ingest.records.problems import NO_UNIT, NO_ZONE
+from api.ingest.records import FieldProblem, Record, RecordInvalid
+from api.ingest.records.parsing import shows_signs
+from api.ingest.records.problems import NO_FORMAT, NO_UNIT, NO_ZONE, OTHER_SIGN
 
 MAX_BATCH_BYTES = 8 * 2**20
 """A batch ends once it holds this much text."""
@@ -34,6 +36,8 @@ class Batch:
     rejects: list[Row] = field(default_factory=list)
     position: int = 0
     """Bytes of the file read so far."""
+    remarks: Counter[str] = field(default_factory=Counter)
+    """How often something was decided while reading values of the records."""
 
 
 def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Generator[Batch]:
@@ -55,7 +59,7 @@ def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Gen
         bindings = bind(mapping, columns, where)
         size = path.stat().st_size
         batch = _batch(taken, bindings, ids, size)
-        _check_times(path, batch)
+        _check_notation(path, batch, bindings)
         while taken:
             yield batch
             taken = _take(rows, rows_per_batch)
@@ -77,13 +81,15 @@ def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> B
         if row.problems:
             batch.rejects.append(row)
             continue
-        texts = bindings.texts(row.values)
-        if not texts.get("id"):
+        values = bindings.values(row.values)
+        if not values.get("id"):
             # Equal rows are all accepted or all rejected, so that rejects do not change any id.
-            texts["id"] = ids.next_id(row.values)
+            values["id"] = ids.next_id(row.values)
+        bindings.options.remarks.clear()
         try:
-            batch.records.append(bindings.parse(texts))
+            batch.records.append(bindings.parse(values))
             batch.rows.append(row)
+            batch.remarks.update(bindings.options.remarks)
         except RecordInvalid as error:
             batch.rejects.append(replace(row, problems=error.problems))
     return batch
@@ -97,11 +103,22 @@ def _check_readable(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> 
             raise InputError(f"{path}: line {rows[0].line}: {problem}")
 
 
-def _check_times(path: Path, batch: Batch) -> None:
-    """Refuse the file if every time in a column leaves its zone or unit open."""
+def _check_notation(path: Path, batch: Batch, bindings: Bindings) -> None:
+    """Refuse the file if all times of a column leave zone, unit or format open, or numbers their signs."""
+    first: dict[tuple[str, str], tuple[int, FieldProblem]] = {}
     for row in batch.rejects:
         for problem in row.problems:
-            if problem.kind not in (NO_ZONE, NO_UNIT):
-                continue
-            if all(getattr(record, problem.field) is None for record in batch.records):
-                raise MappingError(f"{path}: line {row.line}: {explain(problem)}")
+            first.setdefault((problem.field, problem.kind), (row.line, problem))
+    if still_open := [each for each in first.values() if _is_open(each[1], batch, bindings)]:
+        told = "; ".join(explain(problem) for _, problem in still_open)
+        raise MappingError(f"{path}: line {min(line for line, _ in still_open)}: {told}")
+
+
+def _is_open(problem: FieldProblem, batch: Batch, bindings: Bindings) -> bool:
+    """Return True if no value of the field shows how those of the file are written."""
+    name = problem.field
+    if problem.kind in (NO_ZONE, NO_UNIT, NO_FORMAT):
+        return all(getattr(record, name) is None for record in batch.records)
+    return problem.kind == OTHER_SIGN and not any(
+        shows_signs(bindings.fields[name].value(row.values)) for row in batch.rows
+    )

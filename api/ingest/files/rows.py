@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from api.ingest.files.lines import Lines, Row
 from api.ingest.records import ValueProblem
+from api.ingest.records.notation import PlainText
 
 _MAX_DEPTH = 5
 """Levels of nested objects whose members are columns too."""
@@ -107,7 +108,9 @@ def _flatten(members: dict[str, Any], prefix: str, columns: dict[str, str], dept
         path = prefix + name.strip()
         if isinstance(value, dict | list | bool):
             columns[path] = json.dumps(value, sort_keys=True)
+        elif isinstance(value, str) or value is None:
+            columns[path] = (value or "").strip()
         else:
-            columns[path] = "" if value is None else str(value).strip()
+            columns[path] = PlainText(value)
         if isinstance(value, dict) and depth:
             _flatten(value, f"{path}.", columns, depth - 1)

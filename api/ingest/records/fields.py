@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from api.ingest.records.parsing import EPOCH_UNITS, parse_number, parse_time
+from api.ingest.records.notation import Notation, ParseOptions
+from api.ingest.records.parsing import EPOCH_UNITS, TimePair, parse_duration, parse_number, parse_time
 from api.ingest.records.problems import ValueProblem, excerpt
 
+NUMBER_SETTINGS = ("unit", "decimal", "thousands")
+TIME_SETTINGS = (*NUMBER_SETTINGS, "format", "zone")
+MAX_TARGET = 200
+"""Characters."""
 MAX_JSON = 10_000
 """Characters of a JSON object."""
 
@@ -24,24 +29,18 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-@dataclass(frozen=True, slots=True)
-class ParseOptions:
-    """How the source of a record writes times and numbers; the context of validation."""
-
-    zone: tzinfo | None = None
-    """Zone of times that carry none; None rejects them."""
-    units: Mapping[str, str] = field(default_factory=dict)
-    """Unit by field name, where it is not the field's own."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantityType:
     """Marks a field whose values can have a unit."""
 
     units: Mapping[str, Decimal]
     """Factor by unit."""
-    parse: Callable[[Any, tzinfo | None, str | None], Any]
-    """Turns a value, under a zone and a unit, into the field's type. Raises ValueProblem."""
+    parse: Callable[[Any, Notation, list[str]], Any]
+    """Turns a value, written in a notation, into the field's type, with remarks. Raises ValueProblem."""
+    settings: Sequence[str] = TIME_SETTINGS
+    """Which settings of a notation mean something."""
+    is_duration: bool = False
+    """True if a TimePair is accepted too."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self._validate, handler(source))
@@ -50,11 +49,19 @@ class QuantityType:
         if value is None:
             return None
         options: ParseOptions = info.context or ParseOptions()
-        return self.parse(value, options.zone, options.units.get(str(info.field_name)))
+        field, remarks = str(info.field_name), list[str]()
+        parsed = self.parse(value, options.of(field), remarks)
+        options.remarks.extend(f"{field}: {remark}" for remark in remarks)
+        return parsed
 
 
 def _number(
-    maximum: int, units: Mapping[str, Decimal] | None = None, *, places: int = 0, whole: bool = False
+    maximum: int,
+    units: Mapping[str, Decimal] | None = None,
+    *,
+    places: int = 0,
+    whole: bool = False,
+    is_duration: bool = False,
 ) -> QuantityType:
     """Return the type of a number from 0 to `maximum`, in the first of its units.
 
@@ -63,8 +70,11 @@ def _number(
     factors = units or {}
     accepted = f"at most {' '.join([f'{maximum:,}', *list(factors)[:1]])} is accepted"
 
-    def parse(value: Any, _zone: tzinfo | None, unit: str | None) -> Decimal:
-        amount = parse_number(value) * (factors[unit] if unit else 1)
+    def parse(value: Any, notation: Notation, remarks: list[str]) -> Decimal:
+        if isinstance(value, TimePair):
+            amount = parse_duration(value, notation, remarks)
+        else:
+            amount = parse_number(value, notation) * (factors[notation.unit] if notation.unit else 1)
         if amount < 0:
             raise ValueProblem("negative", excerpt(value))
         if amount > maximum:
@@ -73,7 +83,7 @@ def _number(
             raise ValueProblem("not a whole number", excerpt(value))
         return amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
 
-    return QuantityType(factors, parse)
+    return QuantityType(factors, parse, NUMBER_SETTINGS, is_duration)
 
 
 def storable(text: str) -> str:
@@ -110,7 +120,7 @@ _DOLLARS = {"usd": Decimal(1), "cent": Decimal("0.01"), "microusd": Decimal("0.0
 _TEXT = AfterValidator(storable)
 
 Name = Annotated[str, Field(max_length=100), _TEXT]
-Target = Annotated[str, Field(max_length=200), _TEXT]
+Target = Annotated[str, Field(max_length=MAX_TARGET), _TEXT]
 Title = Annotated[str, Field(max_length=1_000), _TEXT]
 LongText = Annotated[str, Field(max_length=100_000), _TEXT]
 AnyCase = BeforeValidator(_lower)
@@ -118,7 +128,7 @@ AnyCase = BeforeValidator(_lower)
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 UtcTime = Annotated[datetime, QuantityType(EPOCH_UNITS, parse_time)]
 # The limits keep sums over billions of rows within 64 bits.
-Latency = Annotated[int, _number(31 * _DAY_MS, _MILLISECONDS)]
+Latency = Annotated[int, _number(31 * _DAY_MS, _MILLISECONDS, is_duration=True)]
 """Milliseconds."""
 Cost = Annotated[Decimal, _number(10_000, _DOLLARS, places=9)]
 """US dollars."""

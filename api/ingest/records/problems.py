@@ -13,6 +13,8 @@ from api.errors import ArcpointApiError
 
 NO_ZONE = "a time without a zone"
 NO_UNIT = "a number without a unit"
+NO_FORMAT = "a time without a format"
+OTHER_SIGN = "not a number with the signs that are stated"
 UNKNOWN_VALUE = "unknown value"
 
 _MAX_EXCERPT = 60
@@ -28,6 +30,8 @@ class FieldProblem:
     """A few words that do not depend on the value, so that they can be counted."""
     detail: str = ""
     """The value, and what is accepted instead."""
+    setting: str = ""
+    """Setting of a mapping that would help; `{field}` in it is the field."""
 
     @property
     def label(self) -> str:
@@ -52,12 +56,15 @@ class ValueProblem(PydanticCustomError):
 
     kind: str
     detail: str
+    setting: str
 
-    def __new__(cls, kind: str, detail: str = "") -> Self:
-        """Create the error from a FieldProblem's kind and detail."""
+    def __new__(cls, kind: str, detail: str = "", setting: str = "") -> Self:
+        """Create the error from a FieldProblem's kind, detail and setting."""
         template = "{kind}: {detail}" if detail else "{kind}"
-        error = super().__new__(cls, _VALUE_PROBLEM, template, {"kind": kind, "detail": detail})
-        error.kind, error.detail = kind, detail
+        error = super().__new__(
+            cls, _VALUE_PROBLEM, template, {"kind": kind, "detail": detail, "setting": setting}
+        )
+        error.kind, error.detail, error.setting = kind, detail, setting
         return error
 
 
@@ -67,8 +74,8 @@ def problems_of(error: ValidationError) -> tuple[FieldProblem, ...]:
     return tuple(FieldProblem(".".join(map(str, each["loc"])), *_sentence(each)) for each in failures)
 
 
-def _sentence(failure: ErrorDetails) -> tuple[str, str]:
-    """Return kind and detail."""
+def _sentence(failure: ErrorDetails) -> tuple[str, ...]:
+    """Return kind and detail, and the setting that would help, if one would."""
     value, context = failure["input"], failure.get("ctx", {})
     shown = excerpt(value)
     if value is None:
@@ -87,7 +94,7 @@ def _sentence(failure: ErrorDetails) -> tuple[str, str]:
             accepted = context["expected"].replace("'", "").replace(" or ", ", ")
             sentence = UNKNOWN_VALUE, f"{shown}; accepted are {accepted}"
         case "value_problem":
-            sentence = context["kind"], context["detail"]
+            return context["kind"], context["detail"], context["setting"]
         case _:
             sentence = failure["msg"], shown
     return sentence

@@ -8,7 +8,8 @@ from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.ingest.records.fields import Name, ParseOptions, QuantityType
+from api.ingest.records.fields import Name, QuantityType
+from api.ingest.records.notation import ParseOptions
 from api.ingest.records.problems import RecordInvalid, problems_of
 
 

@@ -46,7 +46,7 @@ def test_the_example_of_a_mapping_is_one(page: str, tmp_path: Path) -> None:
     path = tmp_path / "mapping.toml"
     path.write_text(dict(BLOCK.findall(page))["toml"])
     mapping = load_mapping(ArchiveRecord, path)
-    assert bind(mapping, None, "page").texts({"times.opened": "1", "urgency": "page"}) == {
+    assert bind(mapping, None, "page").values({"times.opened": "1", "urgency": "page"}) == {
         "title": "", "started_at": "1", "severity": "critical", "markdown": "",
     }  # fmt: skip
 

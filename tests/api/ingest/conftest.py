@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,7 +67,9 @@ def load(database: Database) -> Callable[..., Awaitable[IngestSummary]]:
     async def run(
         path: Path, *settings: str, record_type: type[Record] = RequestRecord, **options: Any
     ) -> IngestSummary:
-        return await ingest_file(database, path, load_mapping(record_type, settings=settings), **options)
+        # The zone database is on disk.
+        mapping = await asyncio.to_thread(load_mapping, record_type, settings=settings)
+        return await ingest_file(database, path, mapping, **options)
 
     return run
 

@@ -79,7 +79,9 @@ def test_a_field_of_a_megabyte_is_read_and_a_line_without_end_is_not(write_file:
 def test_bytes_that_are_no_text_reject_their_row(write_file: WriteFile) -> None:
     """Latin-1 in the middle of a UTF-8 file is named with its byte; NUL is text until it is stored."""
     rows = read(write_file("a,b", "1,x", "2,caf\udce9", "3,\0"))
-    assert str(rows[1].problems[0]) == "row: not UTF-8: byte 0xe9 after 5 characters"
+    assert str(rows[1].problems[0]).startswith(
+        "row: not UTF-8: byte 0xe9 after 5 characters; a file in Latin-1"
+    )
     assert summarized(rows)[2] == (4, {"a": "3", "b": "\0"})
 
 
@@ -136,6 +138,8 @@ def test_format_and_delimiter_come_from_the_name_or_from_options(
         (b"PK\x03\x04\x14\x00", "Excel"),
         (b"PAR1\x15\x04", "Parquet"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16 without a byte order mark; convert it to UTF-8: iconv"),
+        ("a,b\n1,2\n".encode("utf-16-be"), "UTF-16 without a byte order mark"),
         (b"\x00\x01\x02\x03\n\x00", "line 1 holds NUL"),
         (b"\xff\xd8\xff\xe0,x\n1,2\n", "line 1: row: not UTF-8: byte 0xff after 0 characters"),
         (b"a,b\n\xe9,2\n", "line 2: row: not UTF-8"),

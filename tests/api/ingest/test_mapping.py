@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,13 +163,20 @@ def test_required_fields_that_nothing_fills_are_all_named(write_file: WriteFile)
         convert(None, path)
 
 
-def test_a_wrong_delimiter_shows_as_one_long_column(write_file: WriteFile, whole: Path) -> None:
-    """The columns that were found are in the message, with a hint at the delimiter."""
-    path = write_file("when;who;m;state;took", "2024-07-01 12:00;eve;gpt;OK;1")
-    with pytest.raises(
-        MappingError, match=r"no column 'when'.*is the delimiter right.*'when;who;m;state;took'"
-    ):
-        convert(whole, path)
+@pytest.mark.parametrize(("sign", "name"), [(";", "';'"), ("\t", "tab"), ("|", "'|'")])
+def test_a_wrong_delimiter_is_named_with_the_right_one(
+    write_file: WriteFile, whole: Path, sign: str, name: str
+) -> None:
+    """Whether columns are missing or nothing fills a field, the setting is there to copy, and it works."""
+    path = write_file(
+        *(line.replace(";", sign) for line in ("when;who;m;state;took", "2024-07-01 12:00;eve;gpt;OK;1"))
+    )
+    said = re.escape(f"; the delimiter looks like {name}: --set file.delimiter={name} (columns: 'when")
+    for mapping in (whole, None):
+        with pytest.raises(MappingError, match=said):
+            convert(mapping, path)
+    (row,) = convert(whole, path, f"file.delimiter={name.strip(chr(39))}")
+    assert row["latency_ms"] == 1000
 
 
 def test_a_column_that_is_named_twice_cannot_be_mapped(write_file: WriteFile, whole: Path) -> None:

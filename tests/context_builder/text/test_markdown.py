@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.text.markdown import blocks, paragraphs, sections, title_of
+from context_builder.text.markdown import blocks, sections, text_blocks, title_of
 
 DOCUMENT = """before
 
@@ -78,13 +78,16 @@ def test_nothing_of_a_text_is_lost(text: str) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_paragraphs_have_the_numbers_of_their_lines(end: str) -> None:
-    """Those in lists and quotes too, and the rows of tables; no headings and no code."""
+    """Those in lists and quotes too, and tables with the lines of their rows; no headings and no code."""
     text = "# Title\n\n**Date:** x\nmore\n- item\n  1. inner\n> quoted\n"
     text += "\n| a | `b\\|c` |\n|---|---|\n| d | |\n\n    code\n"
-    assert list(paragraphs(text.replace("\n", end))) == [
-        (3, ["**Date:** x", "more"]), (5, ["item"]), (6, ["inner"]), (7, ["quoted"]),
-        (9, ["a: `b|c`"]), (11, ["d"]),
+    *found, table = text_blocks(text.replace("\n", end))
+    assert [(each.kind, each.line, each.rows[0]) for each in found] == [
+        ("paragraph", 3, ["**Date:** x", "more"]), ("list item", 5, ["item"]), ("list item", 6, ["inner"]),
+        ("paragraph", 7, ["quoted"]),
     ]  # fmt: skip
+    assert (table.kind, table.rows) == ("table", [["a", "`b|c`"], ["d", ""]])
+    assert [table.line_of(row) for row in (0, 1)] == [9, 11]
 
 
 def test_blocks_are_the_parts_at_which_a_text_can_be_split() -> None:
@@ -98,4 +101,4 @@ def test_blocks_are_the_parts_at_which_a_text_can_be_split() -> None:
 def test_hostile_markup_is_text(text: str) -> None:
     """No nesting is too deep for the reader."""
     assert len(list(sections(text))) in (1, 5_000)
-    list(paragraphs(text))
+    list(text_blocks(text))
