@@ -19,9 +19,9 @@ _REST = "and others"
 def closing_lines(manifest: Manifest) -> list[str]:
     """Return the lines, each of at most MAX_LINE characters; none if there is nothing to say."""
     return [
-        *_folded("Not used of the question: ", [f"“{p.text}” ({p.reason})" for p in manifest.not_used]),
-        *_folded("Unknown name: ", [_unknown(one.name, one.near) for one in manifest.unknown_names]),
-        *_folded("Read as: ", manifest.notes),
+        *folded("Not used of the question: ", [f"“{p.text}” ({p.reason})" for p in manifest.not_used]),
+        *folded("Unknown name: ", [_unknown(one.name, one.near) for one in manifest.unknown_names]),
+        *folded("Read as: ", manifest.notes),
     ]
 
 
@@ -34,8 +34,8 @@ def _unknown(name: str, near: Sequence[str]) -> str:
     return f"{name} (similar: {', '.join(near)})" if near else name
 
 
-def _folded(title: str, parts: Sequence[str]) -> Iterator[str]:
-    """Yield lines with as many whole parts as fit; a part that fits no line is shortened."""
+def folded(title: str, parts: Sequence[str]) -> Iterator[str]:
+    """Yield at most MAX_LINES_OF_ONE_KIND lines of as many whole parts as fit; a long part is shortened."""
     room = MAX_LINE - len(title) - len(f"; {_REST}.")
     lines: list[str] = []
     for part in parts:

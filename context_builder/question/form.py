@@ -42,9 +42,11 @@ class Noun(StrEnum):
     JOB = "job"
     MAINTENANCE = "maintenance"
     MODEL = "model"
+    RATE_LIMIT = "rate limit"
     REQUEST = "request"
     SETTING = "setting"
     TIER = "tier"
+    TIMEOUT = "timeout"
     USER = "user"
     VERSION = "version"
 
@@ -87,6 +89,8 @@ _NOUNS: dict[Noun, str] = {
     Noun.REQUEST: r"requests?|calls?|traffic|volume|queries",
     Noun.INCIDENT: r"incidents?|outages?|postmortems?",
     Noun.ERROR: r"errors?|exceptions?|failures?|error codes?",
+    Noun.RATE_LIMIT: r"rate.?limit\w*|throttl\w+|429s?",
+    Noun.TIMEOUT: r"time.?outs?|timed out|504s?",
     Noun.JOB: r"jobs?|rollouts?|batch(?:es)?|drains?",
     Noun.MAINTENANCE: r"maintenances?|downtimes?|operating hours|opening hours",
     Noun.ALERT: r"alerts?|alerted|pages?|paged|notifications?|notified",
@@ -98,7 +102,9 @@ _BAD = (
     r"|incidents?|problems?|issues?|over (?:\w+ )?budget|overspen\w+|reject\w*|limited|throttled|affected|unavailable"
     r"|unreachable|offline|stuck|crash\w*|flapp\w*|stale|impacted|spik\w+|regress\w*|alert\w*|increas\w*|ris\w+|rose"
 )
-_GOOD = r"healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
+_GOOD = (
+    r"healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
+)
 _MOST = r"most|top|highest|biggest|largest|busiest|slowest|worst|(?!request|latest|test)\w+est|spends?|more"
 _LEAST = r"least|lowest|smallest|fewest|fastest|cheapest|best|less|quietest"
 _LIMIT = re.compile(r"\btop (\d{1,3})\b|\b(\d{1,2}) (?:most|slowest|worst|biggest|largest|busiest)\b")

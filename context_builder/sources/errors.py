@@ -14,8 +14,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
     EVENT_LOOKBACK,
@@ -47,6 +57,7 @@ NOTABLE_RISE = 3
 _MAX_TARGETS = 5
 _TEMPLATE_LIMIT = 250
 _SHORT_LIMIT = 120
+_HEADLINE_LIMIT = 250
 
 _SEVERITY_IMPORTANCE = {LogSeverity.CRITICAL: 1.0, LogSeverity.ERROR: 0.85, LogSeverity.WARNING: 0.6}
 _SEVERITIES = {severity.value: severity for severity in LogSeverity}
@@ -186,6 +197,14 @@ def _fact(
         _importance(group, span, before),
         _NEW_TOPICS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
+        headline=Headline(
+            text=f"{kind} {quote(group.template, limit=_HEADLINE_LIMIT)} {tail}{'; NEW' if group.new else ''}",
+            role=Role.EVENT,
+            nouns=(Noun.ERROR,),
+            topic=Topic.ERRORS,
+            alarm=(group.new and group.severity is LogSeverity.CRITICAL) or None,
+            at=group.first,
+        ),
     )
 
 

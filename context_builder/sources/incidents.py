@@ -7,12 +7,22 @@ outside the scope come last: they may still be the cause.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, case, func, or_, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
 from context_builder.text.formatting import format_duration, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -57,14 +67,21 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         incidents = [(incident, bool(active)) for incident, active in rows]
         in_scope = await _targets_in_scope(session, request)
     if not incidents:
-        return Section(f"none active, none resolved since {format_time(oldest)}", status=Status.EMPTY)
+        header = f"none active, none resolved since {format_time(oldest)}"
+        headline = _headline(f"no active incident, {header.partition(', ')[2]}", Role.COUNT, alarm=False)
+        return Section(header, status=Status.EMPTY, headline=headline)
     facts = [_fact(incident, active, request, in_scope) for incident, active in incidents]
     total = active_count + recent_count
     listed = f"; the worst and newest {MAX_FACTS} are listed" if total > MAX_FACTS else ""
     return Section(
         f"{active_count:,} active, {recent_count:,} resolved since {format_time(oldest)}{listed}",
         by_importance(facts),
+        headline=_headline(f"{active_count:,} active incidents", Role.COUNT, active_count > 0),
     )
+
+
+def _headline(text: str, role: Role, alarm: bool | None, at: datetime | None = None) -> Headline:
+    return Headline(text=text, role=role, nouns=(Noun.INCIDENT,), topic=Topic.INCIDENTS, alarm=alarm, at=at)
 
 
 async def _targets_in_scope(session: ReadSession, request: ContextRequest) -> frozenset[str]:
@@ -103,7 +120,10 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: f
         state = f"resolved {format_time(incident.resolved_at)}, {started}, lasted {lasted}"
         texts += _format_text("cause", incident.root_cause) + _format_text("fix", incident.resolution)
     short = f"{head}; {state}"
-    return Fact(f"{short}{texts}", short, importance, kind="incidents")
+    told = f"{head.partition(': ')[0]} {state.partition(', lasted')[0]}: {quote(incident.title)}"
+    was_open = active or incident.resolved_at is None or incident.resolved_at > request.window.start
+    headline = _headline(told, Role.STATE, was_open, incident.started_at)
+    return Fact(f"{short}{texts}", short, importance, kind="incidents", headline=headline)
 
 
 def _format_text(what: str, text: str | None) -> str:
