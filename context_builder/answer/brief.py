@@ -40,15 +40,17 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
     told = statements_of(manifest)
     writer = LineWriter(manifest)
     asked = form_of(read_text(manifest.question).english)
-    answer = [
-        writer.words(line, bullet=place > 0)
-        for place, line in enumerate(Verdict(manifest, asked, told).lines())
-    ] or ["Nothing is known: no source had anything to say."]
+    verdict = Verdict(manifest, asked, told)
+    answer = [writer.words(line, bullet=place > 0) for place, line in enumerate(verdict.lines())] or [
+        "Nothing is known: no source had anything to say."
+    ]
     last = [*_limitations(manifest), *_below(manifest, reason, called=called)]
     room = MAX_LINES - len(answer) - len(last)
     others = [s for s in told if not s.on_topic and s.importance >= MIN_OTHER_IMPORTANCE and _is_alarm(s)]
     beside = _lines(others, writer, min(MAX_OTHERS, room), prefix="Also: ", per_source=1)
-    evidence = _lines([s for s in told if s.on_topic], writer, room - len(beside))
+    # What measures something else comes last, though it may have begun at the same time.
+    near = sorted((s for s in told if s.on_topic), key=lambda s: not verdict.is_about(s.headline))
+    evidence = _lines(near, writer, room - len(beside))
     return "\n".join([answer[0], "", *answer[1:], *evidence, *beside, *last]).replace("\n\n\n", "\n\n")
 
 
@@ -70,10 +72,10 @@ def _lines(
     for statement in sorted(told, key=lambda one: one.is_summary):
         if len(lines) >= most:
             break
-        if statement.ref in writer.used or of_source[statement.source] >= per_source:
+        if statement.subject in writer.told or of_source[statement.source] >= per_source:
             continue
         text = writer.words(Line(prefix, (statement,)))
-        if statement.ref in writer.used:
+        if statement.subject in writer.told:
             lines.append(text)
             of_source[statement.source] += 1
     return lines

@@ -10,7 +10,7 @@ from context_builder.answer.closing import MAX_LINE
 from context_builder.answer.grounding import PromptClaims
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
-from context_builder.source import Headline, Status
+from context_builder.source import Headline, Role, Status
 
 BULLET = "- "
 _OTHERS = "; and others"
@@ -32,6 +32,14 @@ class Statement:
     on_topic: bool
     importance: float
     is_summary: bool
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        """What it tells of: onset and drivers of one change are told apart, and tell of the same."""
+        headline = self.headline
+        if headline is not None and headline.role in (Role.CHANGE, Role.DRIVER) and headline.at is not None:
+            return headline.topic, headline.at
+        return (self.ref,)
 
 
 def statements_of(manifest: Manifest) -> list[Statement]:
@@ -77,6 +85,8 @@ class LineWriter:
         self._claims = PromptClaims(manifest.shown, uncited_text(manifest))
         self.used: set[str] = set()
         """References of the lines so far."""
+        self.told: set[tuple[object, ...]] = set()
+        """Subjects of the lines so far."""
 
     def words(self, line: Line, *, bullet: bool = True) -> str:
         """Return a line with as many of its statements as fit; those are then used."""
@@ -91,6 +101,7 @@ class LineWriter:
                 return f"{text}{_OTHERS}" if place else text.rstrip(": ")
             text += f"{separator}{told}"
             self.used.add(statement.ref)
+            self.told.add(statement.subject)
         return text
 
     def _told(self, statement: Statement, room: int, *, few_words: bool, whole: bool) -> str:

@@ -42,7 +42,7 @@ class Verdict:
         self._topics = topics
         self._metrics = topics & _METRICS
         tagged = [Tagged(one, one.headline) for one in told if one.headline is not None]
-        self._tagged = [one for one in tagged if self._is_about(one.headline)]
+        self._tagged = [one for one in tagged if self.is_about(one.headline)]
         self._unread = [s.name for s in manifest.sources if s.on_topic and s.status in _FAILED]
 
     def lines(self) -> list[Line]:
@@ -53,8 +53,10 @@ class Verdict:
         lines = self._by_form[self._asked.form](self) or self._unknown()
         return lines[:MAX_LINES]
 
-    def _is_about(self, headline: Headline) -> bool:
+    def is_about(self, headline: Headline | None) -> bool:
         """Return whether a headline measures what the question is about."""
+        if headline is None:
+            return False
         topic = headline.topic
         if topic is None or topic in self._topics:
             return True
@@ -93,8 +95,8 @@ class Verdict:
             if not self._unread and (judged or all(one.headline.alarm is False for one in members)):
                 return [*_single(judged or members, "None: "), *_listed("Closest: ", members)]
         shown = wrong if wrong and asked.expects and not asked.ranks else members
-        first, rest = _listed("", shown[: asked.limit]), _single(self._with(Role.COUNT, noun=asked.noun))
-        return [*first, *rest]
+        counts = [one for one in self._with(Role.COUNT, noun=asked.noun) if one.headline.topic is not None]
+        return [*_listed("", shown[: asked.limit]), *_single(counts)]
 
     def _members(self, found: Sequence[Tagged]) -> list[Tagged]:
         """Return what belongs to the best of them: the same kind of statement, in the order of its figures."""
@@ -128,19 +130,20 @@ class Verdict:
 
     def _changes(self) -> list[Line]:
         found = self._with(Role.CAUSE, Role.EVENT, *_CHANGE)
+        found += [one for one in self._wrong() if one.headline.role is Role.STATE]
         found.sort(key=lambda one: -one.statement.importance)
         start = self._manifest.window.start
         if self._manifest.window.origin.startswith("“"):
             found.sort(key=lambda one: one.headline.at is None or one.headline.at < start)
         calm = [one for one in found if one.headline.alarm is False]
         changed = [one for one in found if one.headline.alarm is not False]
-        return _each("", once(changed)) or _single(calm, "Nothing unusual: ")
+        return _each("", _once(changed)) or _single(calm, "Nothing unusual: ")
 
     def _wrong(self) -> list[Tagged]:
         """Return what is wrong within the window, the most important first, each once."""
         found = [one for one in self._tagged if one.headline.alarm and self._is_in_time(one.headline)]
         found.sort(key=lambda one: (not one.statement.on_topic, -one.statement.importance))
-        return once(found)
+        return _once(found)
 
     def _is_in_time(self, headline: Headline) -> bool:
         return headline.at is None or headline.at < self._manifest.window.end
@@ -153,7 +156,7 @@ class Verdict:
         if Topic.HISTORY in self._topics:
             past = [one for one in self._tagged if one.headline.topic is Topic.HISTORY]
             wrong = [one for one in past if one.headline.alarm]
-            return [*_each("Yes: ", wrong[:1]), *_each("", wrong[1:])] or _single(past, "No: ")
+            return [*_each("Likely yes: ", wrong[:1]), *_each("", wrong[1:])] or _single(past, "No: ")
         wrong = self._wrong()
         well = [one for one in self._tagged if one.headline.alarm is False and not one.headline.at]
         expects = asked.expects is not False
@@ -172,7 +175,9 @@ class Verdict:
 
     def _compare(self) -> list[Line]:
         compared = self._with(Role.COMPARISON)
-        ranked = self._members(self._with(Role.RANKING, noun=self._asked.noun) or self._with(Role.RANKING))
+        scope = next((word for label in self._manifest.scope[:1] for word in label.split()[:1]), "")
+        noun = Noun(scope) if scope in set(Noun) else self._asked.noun
+        ranked = self._members(self._with(Role.RANKING, noun=noun) or self._with(Role.RANKING))
         return [*_listed("", ranked), *_single(compared), *_single(self._with(Role.COUNT))]
 
     def _unknown(self) -> list[Line]:
@@ -194,17 +199,9 @@ class Verdict:
     }
 
 
-def once(found: Iterable[Tagged]) -> list[Tagged]:
+def _once(found: Iterable[Tagged]) -> list[Tagged]:
     """Return each change once, though its onset and its drivers are told apart."""
-    seen: set[object] = set()
-    kept = []
-    for one in found:
-        headline = one.headline
-        key = (headline.topic, headline.at) if headline.role in _CHANGE else one.statement.ref
-        if key not in seen:
-            seen.add(key)
-            kept.append(one)
-    return kept
+    return list({one.statement.subject: one for one in reversed(list(found))}.values())[::-1]
 
 
 def _kind(one: Tagged) -> tuple[object, ...]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from context_builder.prompt.manifest import SourceEntry
 from context_builder.prompt.headlines import safe_headline
+from context_builder.prompt.manifest import SourceEntry
 from context_builder.prompt.render import fact_line
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import Topic

@@ -149,12 +149,15 @@ async def _spend_facts(session: ReadSession, request: ContextRequest, user: User
     head = f"{name} sent {sent} in the window, on all deployments"
     hourly = _format_hourly(requests, cost, request.window.length)
     text = f"{head}: {hourly}{_format_baseline(sides.get(0), request)}"
-    headline = _headline(f"{name} sent {sent} in the window", Role.COUNT, Noun.REQUEST)
+    topic = Topic.COST if Topic.COST in request.topics else Topic.VOLUME
+    headline = _headline(f"{name} sent {sent} in the window", Role.COUNT, Noun.REQUEST, topic=topic)
     return [Fact(text, head, 0.85, kind="user volumes", headline=headline)]
 
 
-def _headline(text: str, role: Role, *nouns: Noun, alarm: bool | None = None) -> Headline:
-    return Headline(text=text, role=role, nouns=(Noun.USER, *nouns), alarm=alarm)
+def _headline(
+    text: str, role: Role, *nouns: Noun, topic: Topic | None = None, alarm: bool | None = None
+) -> Headline:
+    return Headline(text=text, role=role, nouns=(Noun.USER, *nouns), topic=topic, alarm=alarm)
 
 
 def _format_baseline(side: tuple[int, Decimal, datetime] | None, request: ContextRequest) -> str:
@@ -226,6 +229,7 @@ def _outcome_fact(head: str, rows: Sequence[Any], total: int) -> Fact:
             Role.COUNT,
             Noun.REQUEST,
             Noun.ERROR,
+            topic=Topic.ERRORS,
             alarm=failed >= _NOTABLE_FAILURE_SHARE * total,
         ),
     )

@@ -249,7 +249,7 @@ def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic]) -> Fact:
     text = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}): {one.event.text}{again}"
     may_cause = one.distance <= timedelta(0) and one.event.kind not in _SYMPTOMS
     headline = Headline(
-        text=f"{one.event.text}, {format_time(one.event.at)}, {_describe_distance(one)}",
+        text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",
         role=Role.CAUSE if may_cause else Role.EVENT,
         topic=one.shift.metric.topic,
         at=one.event.at,

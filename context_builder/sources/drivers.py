@@ -24,6 +24,7 @@ from context_builder.exploration.change_text import (
 )
 from context_builder.exploration.driver_text import figures_text, share_text, short_text
 from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
+from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.text.formatting import format_time
@@ -89,7 +90,8 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
         even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
-        yield Fact(even, "", importance, topics, "drivers")
+        told = f"{since}: {whole}, {short_text(one, one.everything).partition(', ')[2]}"
+        yield Fact(even, "", importance, topics, "drivers", headline=_headline(told, Role.CHANGE, one))
     for rank, driver in enumerate(one.drivers):
         of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
         head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
@@ -102,15 +104,24 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
             importance - _DRIVER_STEP * rank,
             topics,
             "drivers",
-            headline=Headline(
-                text=f"{since}: {slice_name(driver.slice, whole)} {short_text(one, driver)}",
-                role=Role.DRIVER,
-                nouns=slice_nouns(driver.slice),
-                topic=shift.metric.topic,
-                alarm=is_for_the_worse(shift) or None,
-                at=shift.onset,
+            headline=_headline(
+                f"{since}: {slice_name(driver.slice, whole)} {short_text(one, driver)}",
+                Role.DRIVER,
+                one,
+                driver.slice,
             ),
         )
+
+
+def _headline(text: str, role: Role, one: Attribution, of: Slice | None = None) -> Headline:
+    return Headline(
+        text=text,
+        role=role,
+        nouns=slice_nouns(of or one.shift.slice),
+        topic=one.shift.metric.topic,
+        alarm=is_for_the_worse(one.shift) or None,
+        at=one.shift.onset,
+    )
 
 
 source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)

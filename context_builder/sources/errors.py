@@ -57,7 +57,6 @@ NOTABLE_RISE = 3
 _MAX_TARGETS = 5
 _TEMPLATE_LIMIT = 250
 _SHORT_LIMIT = 120
-_HEADLINE_LIMIT = 250
 
 _SEVERITY_IMPORTANCE = {LogSeverity.CRITICAL: 1.0, LogSeverity.ERROR: 0.85, LogSeverity.WARNING: 0.6}
 _SEVERITIES = {severity.value: severity for severity in LogSeverity}
@@ -198,8 +197,8 @@ def _fact(
         _NEW_TOPICS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
         headline=Headline(
-            text=f"{kind} {quote(group.template, limit=_HEADLINE_LIMIT)} {tail}{'; NEW' if group.new else ''}",
-            role=Role.EVENT,
+            text=f"{kind} {tail}{', NEW' if group.new else ''}: {quote(group.template, limit=_TEMPLATE_LIMIT)}",
+            role=Role.STATE,
             nouns=(Noun.ERROR,),
             topic=Topic.ERRORS,
             alarm=(group.new and group.severity is LogSeverity.CRITICAL) or None,

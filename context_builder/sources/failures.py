@@ -58,7 +58,10 @@ MAX_DEPLOYMENTS = 12
 MAX_ENDPOINTS = 8
 MAX_NAMES = 5
 _TOPICS = frozenset({Topic.ERRORS})
-_NOUNS = {RequestStatus.RATE_LIMITED: (Noun.RATE_LIMIT,), RequestStatus.TIMEOUT: (Noun.TIMEOUT,)}
+_NOUNS: dict[str, tuple[Noun, ...]] = {
+    RequestStatus.RATE_LIMITED: (Noun.RATE_LIMIT,),
+    RequestStatus.TIMEOUT: (Noun.TIMEOUT,),
+}
 
 FailureCode = tuple[str, str]
 """Status and error code; the code is empty if none was logged."""

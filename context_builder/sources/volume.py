@@ -178,11 +178,15 @@ def _list_fact(
         return f"{title}: {', '.join(items[:most])}{rest}"
 
     short = listed(MAX_GROUPS_SHORT) if len(items) > MAX_GROUPS_SHORT else ""
-    headline = noun and Headline(
-        text=f"{title.partition(', most')[0]}: {'; '.join(items[:MAX_GROUPS_IN_HEADLINE])}",
-        role=Role.RANKING,
-        nouns=(Noun.REQUEST, noun),
-        topic=min(topics),
+    headline = (
+        None
+        if noun is None
+        else Headline(
+            text=f"{title.partition(', most')[0]}: {'; '.join(items[:MAX_GROUPS_IN_HEADLINE])}",
+            role=Role.RANKING,
+            nouns=(Noun.REQUEST, noun),
+            topic=min(topics),
+        )
     )
     return Fact(listed(MAX_GROUPS), short, importance, topics, kind="breakdowns", headline=headline)
 
