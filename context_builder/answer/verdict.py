@@ -60,6 +60,8 @@ class Verdict:
         topic = headline.topic
         if topic is None or topic in self._topics:
             return True
+        if Noun.USER in headline.nouns and any(label.startswith("user ") for label in self._manifest.scope):
+            return True
         is_open = self._asked.form in (Form.WHY, Form.CHANGES, Form.WHEN, Form.GENERAL)
         return is_open and not self._metrics
 
@@ -82,9 +84,12 @@ class Verdict:
 
     def _which(self) -> list[Line]:
         asked = self._asked
-        found = self._with(Role.RANKING, Role.STATE, Role.EVENT, noun=asked.noun)
+        roles = (Role.RANKING, Role.STATE) if asked.ranks else (Role.STATE, Role.RANKING)
+        found = self._with(*roles, Role.EVENT, noun=asked.noun)
+        if asked.ranks:
+            found = [one for one in found if one.headline.topic is not None]
         if not found:
-            return []
+            return _single(self._with(Role.COUNT, noun=asked.noun)) if not asked.ranks else []
         if asked.expects and not asked.ranks:
             # "Which are unhealthy?" asks for a judgement: what is judged comes before what is only measured.
             found.sort(key=lambda one: one.headline.alarm is None)
@@ -107,7 +112,8 @@ class Verdict:
         if any(one.headline.value is not None for one in same):
             sign = 1 if self._asked.least else -1
             same.sort(key=lambda one: sign * (one.headline.value or 0.0))
-        return same
+        state = self._asked.state
+        return [one for one in same if state and state in one.headline.text.casefold().split()] or same
 
     def _why(self) -> list[Line]:
         changes = [one for one in self._with(*_CHANGE) if one.headline.alarm is not False]
@@ -152,7 +158,13 @@ class Verdict:
         asked = self._asked
         if asked.noun in _EXISTING:
             members = self._members(self._with(Role.RANKING, Role.STATE, Role.EVENT, noun=asked.noun))
-            return _listed("Yes: ", members) or ([] if self._unread else [Line("No: none is known")])
+            is_cut = any(
+                fact.headline and asked.noun in fact.headline.nouns
+                for fact in self._manifest.facts
+                if not fact.is_shown
+            )
+            unknown = bool(self._unread) or is_cut
+            return _listed("Yes: ", members) or ([] if unknown else [Line("No: none is known")])
         if Topic.HISTORY in self._topics:
             past = [one for one in self._tagged if one.headline.topic is Topic.HISTORY]
             wrong = [one for one in past if one.headline.alarm]
@@ -163,7 +175,7 @@ class Verdict:
         if wrong:
             return [*_each("Yes: " if expects else "No: ", wrong[:1]), *_each("", wrong[1:])]
         moved = self._with(*_CHANGE)
-        if well and not self._unread and all(one.headline.alarm is False for one in moved):
+        if well and not self._unread:
             return [*_each("No: " if expects else "Yes: ", well[:1]), *_each("", well[1:])]
         return _each("Not known; what changed: ", [one for one in moved if one.headline.alarm is None])
 

@@ -117,6 +117,11 @@ def _words(pattern: str) -> re.Pattern[str]:
 _FORM_PATTERNS = [(form, _words(pattern)) for form, pattern in _FORMS]
 _NOUN_PATTERNS = {noun: _words(pattern) for noun, pattern in _NOUNS.items()}
 _ASKED = _words(r"which|who|whose|what|how many|how much|list|show|top \d{1,3}|all|any|number of")
+_PARTICULAR = (Noun.RATE_LIMIT, Noun.TIMEOUT)
+"""Kinds of failure: a question that names one is about it, whatever else it names."""
+_STATES = _words(
+    r"running|failed|queued|succeeded|cancelled|active|resolved|degraded|down|healthy|stale|open|closed"
+)
 _BY = _words(r"each|every|per|by")
 _BAD_WORDS, _GOOD_WORDS, _MOST_WORDS, _LEAST_WORDS = map(_words, (_BAD, _GOOD, _MOST, _LEAST))
 MAX_READ = 1_000
@@ -139,6 +144,8 @@ class QuestionForm:
     least: bool = False
     limit: int | None = None
     """How many of them, if it says so."""
+    state: str = ""
+    """The state that it asks for: `running` of "which jobs are running"."""
 
 
 def form_of(english: str) -> QuestionForm:
@@ -149,14 +156,16 @@ def form_of(english: str) -> QuestionForm:
         form = Form.WHETHER if _WHETHER.search(text) else Form.GENERAL
     limit = _LIMIT.search(text)
     bad, good = _BAD_WORDS.search(text), _GOOD_WORDS.search(text)
+    state = _STATES.search(text)
     least = _LEAST_WORDS.search(text) is not None
     return QuestionForm(
         form=form,
-        noun=_noun_after(text, _ASKED) or _first_noun(text),
+        noun=_particular(text) or _noun_after(text, _ASKED) or _first_noun(text),
         by=_noun_after(text, _BY),
         expects=True if bad else False if good else None,
         ranks=least or limit is not None or _MOST_WORDS.search(text) is not None,
         least=least,
+        state=state.group() if state else "",
         limit=int(limit.group(1) or limit.group(2)) if limit else None,
     )
 
@@ -168,6 +177,10 @@ def _first_noun(text: str, start: int = 0, end: int | None = None) -> Noun | Non
         if (match := pattern.search(text, start, len(text) if end is None else end))
     }
     return min(places, key=places.__getitem__) if places else None
+
+
+def _particular(text: str) -> Noun | None:
+    return next((noun for noun in _PARTICULAR if _NOUN_PATTERNS[noun].search(text)), None)
 
 
 def _noun_after(text: str, words: re.Pattern[str]) -> Noun | None:

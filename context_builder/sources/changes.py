@@ -202,8 +202,9 @@ def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Top
 
 
 def _onset_headline(shift: ChangePoint, whole: str, what: str) -> Headline:
-    """Name the smallest slice too where the largest is all that was asked about."""
-    also = "" if shift.slice.values else "".join(f", also {slice_name(one, whole)}" for one in shift.also[:1])
+    """Name a slice too where the change is one of everything that was asked about."""
+    inner = [slice_name(one, whole) for one in shift.also if len(one.values) == 1 and not shift.slice.values]
+    also = "".join(f", also {name}" for name in [name for name in inner if name not in whole][:1])
     level = _describe_level(shift).partition(" over ")[0]
     return Headline(
         text=f"{slice_name(shift.slice, whole)}{also}: {what}, {level}",

@@ -177,7 +177,7 @@ def _code_facts(groups: Sequence[FailureGroup], before: dict[FailureCode, Earlie
         )
         importance = 0.6 + 0.3 * number / total + (0 if earlier else 0.1)
         headline = Headline(
-            text=f"{head}, {was}",
+            text=f"{_format_code(code)} {head.partition(': ')[2]}, {was}",
             role=Role.RANKING,
             nouns=(Noun.ERROR, *_NOUNS.get(code[0], ())),
             topic=Topic.ERRORS,

@@ -13,6 +13,7 @@ from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.time_phrases import floor_to_minute
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -24,7 +25,7 @@ from context_builder.source import (
     by_importance,
 )
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
-from context_builder.text.formatting import format_duration, format_name, format_time
+from context_builder.text.formatting import format_count, format_duration, format_name, format_time
 from context_builder.text.sanitize import quote
 from models import Deployment, Incident, Severity
 from models.database import ReadSession
@@ -76,7 +77,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(
         f"{active_count:,} active, {recent_count:,} resolved since {format_time(oldest)}{listed}",
         by_importance(facts),
-        headline=_headline(f"{active_count:,} active incidents", Role.COUNT, active_count > 0),
+        headline=_headline(f"{format_count(active_count, 'active incident')}", Role.COUNT, active_count > 0),
     )
 
 
@@ -121,7 +122,9 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: f
         texts += _format_text("cause", incident.root_cause) + _format_text("fix", incident.resolution)
     short = f"{head}; {state}"
     told = f"{head.partition(': ')[0]} {state.partition(', lasted')[0]}: {quote(incident.title)}"
-    was_open = active or incident.resolved_at is None or incident.resolved_at > request.window.start
+    is_past = request.window.end < floor_to_minute(request.as_of)
+    resolved = incident.resolved_at
+    was_open = active or resolved is None or (is_past and resolved > request.window.start)
     headline = _headline(told, Role.STATE, was_open, incident.started_at)
     return Fact(f"{short}{texts}", short, importance, kind="incidents", headline=headline)
 

@@ -98,12 +98,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts = [*_offline_facts(deployments, sites, request), *_site_facts(sites.values())]
     closed = sum(site.is_closed for site in sites.values())
     in_maintenance = sum(site.under_way is not None for site in sites.values())
-    return Section(
+    header = (
         f"{format_count(len(sites), 'site')} with known hours: "
-        f"{closed:,} closed, {in_maintenance:,} in maintenance",
-        by_importance(facts),
-        gaps=gaps,
+        f"{closed:,} closed, {in_maintenance:,} in maintenance"
     )
+    headline = Headline(text=header, role=Role.COUNT, nouns=(Noun.BACKEND, Noun.MAINTENANCE))
+    return Section(header, by_importance(facts), gaps=gaps, headline=headline)
 
 
 async def _load_hours(session: ReadSession, backends: Sequence[str]) -> Sequence[OperatingHours]:
@@ -195,7 +195,9 @@ def _offline_fact(deployment: Deployment, site: Site) -> Fact:
             f"{format_time(began)}: not explained by it"
         )
         short = f"{head} since before its site {short_why}"
-    return Fact(text, short, 1.0, _PLANNED_WORK_TOPICS, kind="deployments offline as planned")
+    headline = _headline(short, Noun.DEPLOYMENT)
+    kind = "deployments offline as planned"
+    return Fact(text, short, 1.0, _PLANNED_WORK_TOPICS, kind=kind, headline=headline)
 
 
 def _describe_closure(site: Site) -> tuple[str, datetime | None]:
