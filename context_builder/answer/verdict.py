@@ -6,6 +6,7 @@ about, what it measures, whether something is wrong. No prose is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ MAX_LINES = 2
 _METRICS = frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Topic.QUALITY})
 _EXISTING = frozenset({Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.RATE_LIMIT, Noun.TIMEOUT})
 """Asked whether there are any; of everything else, whether something is wrong with it."""
+_WORD = re.compile(r"\w+")
 _FAILED = (Status.TIMEOUT, Status.ERROR)
 _CHANGE = (Role.DRIVER, Role.CHANGE)
 
@@ -113,7 +115,7 @@ class Verdict:
             sign = 1 if self._asked.least else -1
             same.sort(key=lambda one: sign * (one.headline.value or 0.0))
         state = self._asked.state
-        return [one for one in same if state and state in one.headline.text.casefold().split()] or same
+        return [one for one in same if state and state in _WORD.findall(one.headline.text.casefold())] or same
 
     def _why(self) -> list[Line]:
         changes = [one for one in self._with(*_CHANGE) if one.headline.alarm is not False]
@@ -136,7 +138,7 @@ class Verdict:
 
     def _changes(self) -> list[Line]:
         found = self._with(Role.CAUSE, Role.EVENT, *_CHANGE)
-        found += [one for one in self._wrong() if one.headline.role is Role.STATE]
+        found += [one for one in self._wrong() if one.headline.role is Role.STATE][:1]
         found.sort(key=lambda one: -one.statement.importance)
         start = self._manifest.window.start
         if self._manifest.window.origin.startswith("“"):
