@@ -26,7 +26,9 @@ QUESTIONS = (
     "When did it begin?", "What changed?", "Is gpt-4 or llama slower?", "List all incidents", "status",
     "Does anyone get rate limited?", "Top 3 users by cost", "", "?" * 50,
 )  # fmt: skip
-FIGURES = "gpt-4/aws p95 3,104 ms since 2026-11-20 08:46 (10 h 51 min), 2.4 times; 12 of 1,204 failed (<0.1 %)"
+FIGURES = (
+    "gpt-4/aws p95 3,104 ms since 2026-11-20 08:46 (10 h 51 min), 2.4 times; 12 of 1,204 failed (<0.1 %)"
+)
 
 
 def issues(manifest: Manifest, brief: str) -> list[str]:
@@ -62,7 +64,9 @@ def test_no_figure_is_cut(parts: list[str], limit: int) -> None:
     bare = kept.removesuffix(" …")
     assert text.startswith(bare)
     rest = text[len(bare) :]
-    assert not re.search(r"\d$", bare) or not re.match(r"[\d.,]*\d|:\d| (?:ms|h|min|times|%)| \d\d:\d\d", rest)
+    assert not re.search(r"\d$", bare) or not re.match(
+        r"[\d.,]*\d|:\d| (?:ms|h|min|times|%)| \d\d:\d\d", rest
+    )
     assert not re.search(r"\d (?:h|d)$", bare) or not re.match(r" \d", rest)
 
 
