@@ -21,6 +21,8 @@ _METRICS = frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Top
 _EXISTING = frozenset({Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.RATE_LIMIT, Noun.TIMEOUT})
 """Asked whether there are any; of everything else, whether something is wrong with it."""
 _WORD = re.compile(r"\w+")
+_OF_THE_PAST = ("recall", "knowledge")
+"""Sources that say nothing about how things are."""
 _FAILED = (Status.TIMEOUT, Status.ERROR)
 _CHANGE = (Role.DRIVER, Role.CHANGE)
 
@@ -45,7 +47,9 @@ class Verdict:
         self._metrics = topics & _METRICS
         tagged = [Tagged(one, one.headline) for one in told if one.headline is not None]
         self._tagged = [one for one in tagged if self.is_about(one.headline)]
-        self._unread = [s.name for s in manifest.sources if s.on_topic and s.status in _FAILED]
+        needed = (s for s in manifest.sources if s.on_topic and s.status in _FAILED)
+        asks_past = Topic.HISTORY in topics
+        self._unread = [s.name for s in needed if asks_past or s.name not in _OF_THE_PAST]
 
     def lines(self) -> list[Line]:
         """Return one or two lines, none if the prompt says nothing at all."""
@@ -114,8 +118,7 @@ class Verdict:
         if any(one.headline.value is not None for one in same):
             sign = 1 if self._asked.least else -1
             same.sort(key=lambda one: sign * (one.headline.value or 0.0))
-        state = self._asked.state
-        return [one for one in same if state and state in _WORD.findall(one.headline.text.casefold())] or same
+        return [one for one in same if self._has_state(one)] or same
 
     def _why(self) -> list[Line]:
         changes = [one for one in self._with(*_CHANGE) if one.headline.alarm is not False]
@@ -134,7 +137,12 @@ class Verdict:
             for one in self._with(*_CHANGE, Role.STATE, Role.EVENT, Role.CAUSE)
             if one.headline.at is not None and (self._asked.expects is not True or one.headline.alarm)
         ]
-        return _each("", dated)
+        dated.sort(key=lambda one: not self._has_state(one))
+        return _each("", _once(dated))
+
+    def _has_state(self, one: Tagged) -> bool:
+        state = self._asked.state
+        return bool(state) and state in _WORD.findall(one.headline.text.casefold())
 
     def _changes(self) -> list[Line]:
         found = self._with(Role.CAUSE, Role.EVENT, *_CHANGE)

@@ -26,12 +26,11 @@ would have said is unknown). Further sources are named without a summary: they w
 is beside the question or had no room.
 
 Rules:
-- Answer the question first, in one or two lines: a number, names, yes or no, a time, or the likely cause with \
-who, since when and how much, as the question asks. Then the evidence, then what to check or do next. \
+- Answer the question first, in one or two lines: a number, names, yes or no, a time, or the likely cause \
+with who, since when and how much, as the question asks. Then the evidence, then what to check or do next. \
 Be brief: the reader may be in the middle of an outage. Markdown; no heading above the first sentence.
-- The line “sides” is what the question compares: its figures are the facts of the source sides. What “not used \
-of the question” names was not taken into account, and “read as” is how words were understood: say so where \
-it changes the answer.
+- “sides” are what the question compares: the source sides has their figures. What is “not used of the \
+question” was not taken into account, and “read as” is how words were understood: say so where it matters.
 - Put the reference of every fact you rely on at the end of the sentence that uses it: [H1] or [H1, I3].
 - Write numbers as the facts have them. Do not compute new ones, do not estimate, do not round.
 - Facts say what happened at the same time, not what caused what. Call a cause likely unless a fact states it.
@@ -80,7 +79,7 @@ def uncited_text(manifest: Manifest) -> str:
 
 
 def _preamble(manifest: Manifest) -> list[str]:
-    """Return the lines for moment, window, scope, and how the question was understood; empty ones are left out."""
+    """Return the lines for moment, window and scope, and those about the question that are not empty."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
     window = manifest.window
     return [

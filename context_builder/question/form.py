@@ -51,34 +51,40 @@ class Noun(StrEnum):
     VERSION = "version"
 
 
-_FORMS: tuple[tuple[Form, str], ...] = (
-    (Form.WHY, r"why|how come|reasons?|root causes?|(?:what|which|who)(?: \S+){0,3} caus(?:e|es|ed|ing)|explain"),
-    (
-        Form.COMPARISON,
-        r"vs|versus|compared? (?:to|with|against)|compare|comparison|differences?|\w+er than(?! usual| normal)"
-        r"|than (?:last|the|yesterday|before)|or \S+ \w+(?<=er)|or(?: \S+){1,3} (?:is|are|was) \w+er|\w+er(?: \S+){1,3} or",
+_VALUES = r"rates?|p\d\d|latency|percentage|share|costs?|spending|spend|volume|scores?|average|median"
+_THINGS = (
+    "users?|tiers?|deployments?|models?|backends?|errors?|incidents?|jobs?|maintenance|alerts?|requests?"
+    "|settings?|versions?"
+)
+_FORMS = {
+    Form.WHY: (
+        "why|how come|reasons?|root causes?|explain"
+        r"|(?:what|which|who)(?: \S+){0,3} caus(?:e|es|ed|ing)"
     ),
-    (Form.WHEN, r"since when|when (?:did|was|were|is|are|will|has|does|do)|what time|how long"),
-    (
-        Form.CHANGES,
-        r"what(?:'s| is| has| have| else| was)? (?:recently )?(?:chang|happen|new|differ)\w*|what did \S+ change|changes",
+    Form.COMPARISON: (
+        "vs|versus|compared? (?:to|with|against)|compare|comparison|differences?"
+        r"|\w+er than(?! usual| normal)|than (?:last|the|yesterday|before)"
+        r"|or \S+ \w+er|or(?: \S+){1,3} (?:is|are|was) \w+er|\w+er(?: \S+){1,3} or"
     ),
-    (
-        Form.COUNT,
-        r"how (?:many|much|often|high|large)|number of|count|total|what(?:'s| is| are| was| were)"
-        r"(?: \S+){0,3} (?:rates?|p\d\d|latency|percentage|share|costs?|spending|spend|volume|scores?|average|median)",
+    Form.WHEN: "since when|when (?:did|was|were|is|are|will|has|does|do)|what time|how long",
+    Form.CHANGES: (
+        r"what(?:'s| is| has| have| else| was)? (?:recently )?(?:chang|happen|new|differ)\w*"
+        r"|what did \S+ change|changes"
     ),
-    (Form.LIST, r"list|show|display|enumerate|top \d{1,3}"),
-    (
-        Form.WHICH,
-        r"which|who|whose|whom|what(?: (?:kinds?|sort|types?) of)? (?:\w+ )?(?:users?|tiers?|deployments?|models?"
-        r"|backends?|errors?|incidents?|jobs?|maintenance|alerts?|requests?|settings?|versions?)",
+    Form.COUNT: (
+        "how (?:many|much|often|high|large)|number of|count|total"
+        rf"|what(?:'s| is| are| was| were)(?: \S+){{0,3}} (?:{_VALUES})"
     ),
-)  # fmt: skip
+    Form.LIST: r"list|show|display|enumerate|top \d{1,3}",
+    Form.WHICH: (
+        "which|who|whose|whom"
+        rf"|what(?: is| are)?(?: the| kinds? of| sort of| types? of)? (?:\w+ )?(?:{_THINGS})"
+    ),
+}
 """The first form with a match wins: "who knows why" asks why."""
 _WHETHER = re.compile(
-    r"(?:^|[.,;:!?-] )(?:and |or |but |so )?(?:is|isn't|are|aren't|was|were|do|does|did|didn't|has|have|had|can"
-    r"|can't|could|will|should|any\w*)\b"
+    r"(?:^|[.,;:!?-] )(?:and |or |but |so )?(?:is|isn't|are|aren't|was|were|do|does|did|didn't|has|have|had"
+    r"|can|can't|could|will|should|any\w*)\b"
 )
 _NOUNS: dict[Noun, str] = {
     Noun.USER: r"users?|who|whom|whose|customers?|accounts?|anyone|anybody|someone|nobody|keys?|teams?",
@@ -98,12 +104,13 @@ _NOUNS: dict[Noun, str] = {
     Noun.VERSION: r"versions?|releases?|routers?",
 }
 _BAD = (
-    r"down|broken|wrong|slow\w*|sluggish|fail\w*|errors?|drop\w*|fell|worse\w*|bad|unhealthy|degrad\w+|outages?"
-    r"|incidents?|problems?|issues?|over (?:\w+ )?budget|overspen\w+|reject\w*|limited|throttled|affected|unavailable"
-    r"|unreachable|offline|stuck|crash\w*|flapp\w*|stale|impacted|spik\w+|regress\w*|alert\w*|increas\w*|ris\w+|rose"
+    r"down|broken|wrong|slow\w*|sluggish|fail\w*|errors?|drop\w*|fell|worse\w*|bad|unhealthy|degrad\w+"
+    r"|outages?|incidents?|problems?|issues?|over (?:\w+ )?budget|overspen\w+|reject\w*|limited|throttled"
+    r"|affected|impacted|unavailable|unreachable|offline|stuck|crash\w*|flapp\w*|stale|spik\w+|regress\w*"
+    r"|alert\w*|increas\w*|ris\w+|rose"
 )
 _GOOD = (
-    r"healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
+    "healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
 )
 _MOST = r"most|top|highest|biggest|largest|busiest|slowest|worst|(?!request|latest|test)\w+est|spends?|more"
 _LEAST = r"least|lowest|smallest|fewest|fastest|cheapest|best|less|quietest"
@@ -114,7 +121,7 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w/-])(?:{pattern})(?![\w/])")
 
 
-_FORM_PATTERNS = [(form, _words(pattern)) for form, pattern in _FORMS]
+_FORM_PATTERNS = [(form, _words(pattern)) for form, pattern in _FORMS.items()]
 _NOUN_PATTERNS = {noun: _words(pattern) for noun, pattern in _NOUNS.items()}
 _ASKED = _words(r"which|who|whose|what|how many|how much|list|show|top \d{1,3}|all|any|number of")
 _PARTICULAR = (Noun.RATE_LIMIT, Noun.TIMEOUT)

@@ -81,7 +81,7 @@ def _references(answer: Answer) -> Iterator[Row]:
 
 
 def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
-    """Yield what the answer lacks and its last lines do not say; below a brief, only what it does not mention."""
+    """Yield what the answer lacks; not what its last lines say, or a brief itself."""
     if brief:
         stale = (source for source in manifest.sources if source.status is Status.STALE)
         yield from ((source.name, _state(source)) for source in stale)
