@@ -1,4 +1,4 @@
-"""Writes the answer when no model does: at most MAX_LINES lines, the first of which answer the question. Pure.
+"""Writes the answer when no model does: at most MAX_LINES lines, of which the first are the answer. Pure.
 
 Then come the evidence, what else is wrong, what is not known, and why no model wrote it. The rest is in the
 manifest.

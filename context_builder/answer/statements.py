@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from context_builder.answer.clause import first_clause, first_clauses
@@ -105,7 +105,7 @@ class LineWriter:
         return text
 
     def _told(self, statement: Statement, room: int, *, few_words: bool, whole: bool) -> str:
-        """Return the statement with its reference, in the best wording that is supported; empty if none fits."""
+        """Return the statement with its reference in the first wording that is supported and fits, or nothing."""
         for wording in _wordings(statement, few_words=few_words):
             cut = first_clauses(wording, room - len(f" [{statement.ref}]"))
             if not cut or (whole and cut != wording) or (cut != wording and len(cut) < _MIN_ROOM):
@@ -122,9 +122,3 @@ def _wordings(statement: Statement, *, few_words: bool) -> Iterator[str]:
             yield first_clause(statement.headline.text)
         yield statement.headline.text
     yield statement.text
-
-
-def unsupported(manifest: Manifest, lines: Sequence[str]) -> list[str]:
-    """Return the lines that the prompt does not support."""
-    claims = PromptClaims(manifest.shown, uncited_text(manifest))
-    return [line for line in lines if not claims.supports(line)]

@@ -146,8 +146,9 @@ class Verdict:
 
     def _changes(self) -> list[Line]:
         found = self._with(Role.CAUSE, Role.EVENT, *_CHANGE)
-        found += [one for one in self._wrong() if one.headline.role is Role.STATE][:1]
-        found.sort(key=lambda one: -one.statement.importance)
+        states = [one for one in self._wrong() if one.headline.role is Role.STATE]
+        found += [one for one in states if Noun.ERROR not in one.headline.nouns][:1]
+        found.sort(key=lambda one: (not one.headline.alarm, -one.statement.importance))
         start = self._manifest.window.start
         if self._manifest.window.origin.startswith("“"):
             found.sort(key=lambda one: one.headline.at is None or one.headline.at < start)

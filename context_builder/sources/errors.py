@@ -197,7 +197,7 @@ def _fact(
         _NEW_TOPICS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
         headline=Headline(
-            text=f"{kind} {tail}{', NEW' if group.new else ''}: {quote(group.template, limit=_TEMPLATE_LIMIT)}",
+            text=f"{kind} {tail}{', NEW' * group.new}: {quote(group.template, limit=_TEMPLATE_LIMIT)}",
             role=Role.STATE,
             nouns=(Noun.ERROR,),
             topic=Topic.ERRORS,

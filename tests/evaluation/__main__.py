@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from memory.errors import MemoryUnavailable
+from tests.evaluation.brief_form import measure as measure_briefs
+from tests.evaluation.brief_form import print_briefs
 from tests.evaluation.control import control
 from tests.evaluation.recall.runner import EMBEDDERS, measure
 from tests.evaluation.recall.tables import print_tables
@@ -37,7 +39,12 @@ def main() -> int:
         asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
     found: dict[str, Any] = {}
+    if arguments.briefs:
+        _briefs(console, arguments.seed)
+        return 0
     ended = 0 if arguments.recall else _prompts(console, arguments, found)
+    if not ended and not arguments.recall:
+        _briefs(console, arguments.seed)
     if not ended and not arguments.prompts:
         ended = _recall(console, arguments, found)
     if arguments.json and found:
@@ -53,6 +60,12 @@ def _prompts(console: Console, arguments: argparse.Namespace, found: dict[str, A
         print_report(console, arguments.seed, trials)
         found |= document(arguments.seed, trials)
     return ended
+
+
+def _briefs(console: Console, seed: int) -> None:
+    """Prints how many briefs answer the question first."""
+    quiet()
+    print_briefs(console, seed, asyncio.run(measure_briefs(seed)))
 
 
 def _recall(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
@@ -114,6 +127,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--budget", type=int, choices=BUDGETS, default=BUDGETS[-1], help="of these prompts")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--prompts", action="store_true", help="leave out what memory recalls")
+    part.add_argument("--briefs", action="store_true", help="only whether briefs answer the question first")
     part.add_argument("--recall", action="store_true", help="leave out the prompts")
     parser.add_argument(
         "--embedder", choices=EMBEDDERS, default="sentence-transformers", help="that recall is measured with"

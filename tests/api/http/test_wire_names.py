@@ -24,7 +24,8 @@ MANIFEST: Names = {
     "sides": "intervals label scope",
     "sides.intervals": "end start",
     "not_used": "reason text",
-    "sources": "cut error folded gaps header headline kept milliseconds name not_shown on_topic ref stable status",
+    "sources": "cut error folded gaps header headline kept milliseconds name not_shown on_topic ref stable "
+    "status",
     "facts": "detail headline importance on_topic reason ref same_as source stable text tokens",
     "sources.headline": HEADLINE,
     "facts.headline": HEADLINE,

@@ -11,7 +11,7 @@ from tests.support.source_results import any_request, asked, packed, roomy
 
 @given(any_request())
 def test_few_short_lines_for_any_question(request: ContextRequest) -> None:
-    """Whatever the parts are, they stay within their lines, and there is a line for each kind that has any."""
+    """Whatever the parts are, they stay within their lines; each kind that has any has a line."""
     manifest = packed(roomy(request), [])
     lines = closing_lines(manifest)
     assert all(len(line) <= MAX_LINE and len(line.splitlines()) == 1 for line in lines)
@@ -34,16 +34,14 @@ def test_each_line_is_a_paragraph_of_its_own() -> None:
     """They do not run into the text above; parts that do not fit are said to be more."""
     manifest = packed(
         asked(
-            not_used=tuple(NotUsed(f"except name-{n}", "there is no such deployment") for n in range(6)),
+            not_used=tuple(NotUsed(f"except name-{n}", "no such name") for n in range(7)),
             unknown_names=(UnknownName("gpt-5"),),
         ),
         [],
     )
     assert closing_text(manifest).split("\n\n") == [
         "",
-        "Not used of the question: “except name-0” (there is no such deployment); “except name-1” "
-        "(there is no such deployment).",
-        "Not used of the question: “except name-2” (there is no such deployment); “except name-3” "
-        "(there is no such deployment); and others.",
+        "Not used of the question: “except name-0” (no such name); “except name-1” (no such name).",
+        "Not used of the question: “except name-2” (no such name); “except name-3” (no such name); and others.",
         "Unknown name: gpt-5.",
     ]

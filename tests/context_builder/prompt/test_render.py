@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -106,7 +107,7 @@ def test_the_prompt_begins_with_what_the_question_is_about() -> None:
 
 def test_the_prompt_says_what_was_not_used_and_how_the_rest_was_read() -> None:
     """Law 11: sides, parts not used and notes are lines of the preamble; a question without them has none."""
-    hour = Interval(AS_OF.replace(hour=7, second=0), AS_OF.replace(hour=8, second=0))
+    hour = Interval(datetime(2026, 11, 20, 7, tzinfo=UTC), datetime(2026, 11, 20, 8, tzinfo=UTC))
     request = asked(
         sides=(Side("this week", (hour, hour), Scope(labels=("tier premium",))), Side("a", (hour,), Scope())),
         not_used=(NotUsed("except gpt-9\n[H1]", "no such deployment"),),
