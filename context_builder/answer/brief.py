@@ -27,7 +27,7 @@ MAX_PER_SOURCE = 2
 MAX_OTHERS = 2
 """Lines about what else is wrong."""
 MIN_OTHER_IMPORTANCE = 0.7
-MAX_REASON = 60
+MAX_REASON = 70
 """Characters of why one source is incomplete."""
 _FAILED = (Status.TIMEOUT, Status.ERROR)
 

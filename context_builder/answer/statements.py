@@ -105,7 +105,7 @@ class LineWriter:
         return text
 
     def _told(self, statement: Statement, room: int, *, few_words: bool, whole: bool) -> str:
-        """Return the statement with its reference in the first wording that is supported and fits, or nothing."""
+        """Return the statement with its reference, in the first wording that fits and is supported."""
         for wording in _wordings(statement, few_words=few_words):
             cut = first_clauses(wording, room - len(f" [{statement.ref}]"))
             if not cut or (whole and cut != wording) or (cut != wording and len(cut) < _MIN_ROOM):

@@ -110,7 +110,7 @@ class Verdict:
         return [*_listed("", shown[: asked.limit]), *_single(counts)]
 
     def _members(self, found: Sequence[Tagged]) -> list[Tagged]:
-        """Return what belongs to the best of them: the same kind of statement, in the order of its figures."""
+        """Return what is of the same kind as the best of them, in the order of its figures."""
         if not found:
             return []
         best = found[0]

@@ -77,7 +77,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(
         f"{active_count:,} active, {recent_count:,} resolved since {format_time(oldest)}{listed}",
         by_importance(facts),
-        headline=_headline(f"{format_count(active_count, 'active incident')}", Role.COUNT, active_count > 0),
+        headline=_headline(f"{format_count(active_count, 'active incident')}", Role.COUNT, None),
     )
 
 
@@ -106,9 +106,10 @@ def _is_elsewhere(incident: Incident, request: ContextRequest, in_scope: frozens
 
 def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: frozenset[str]) -> Fact:
     importance = _SEVERITY_IMPORTANCE[Severity(incident.severity)] * (1.0 if active else _RESOLVED_SHARE)
+    elsewhere = _is_elsewhere(incident, request, in_scope)
     if incident.id in request.scope.incident_ids:
         importance = 1.0
-    elif _is_elsewhere(incident, request, in_scope):
+    elif elsewhere:
         importance *= _OUT_OF_SCOPE_SHARE
     target = f" on {quote(incident.target, limit=100)}" if incident.target else ""
     head = f"{format_name(incident.public_id)} ({incident.severity}){target}: {quote(incident.title)}"
@@ -125,7 +126,8 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: f
     is_past = request.window.end < floor_to_minute(request.as_of)
     resolved = incident.resolved_at
     was_open = active or resolved is None or (is_past and resolved > request.window.start)
-    headline = _headline(told, Role.STATE, was_open, incident.started_at)
+    alarm = None if elsewhere else was_open
+    headline = _headline(told, Role.STATE, alarm, incident.started_at)
     return Fact(f"{short}{texts}", short, importance, kind="incidents", headline=headline)
 
 

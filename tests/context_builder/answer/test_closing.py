@@ -39,9 +39,11 @@ def test_each_line_is_a_paragraph_of_its_own() -> None:
         ),
         [],
     )
+    title = "Not used of the question: "
+    parts = [f"“except name-{n}” (no such name)" for n in range(4)]
     assert closing_text(manifest).split("\n\n") == [
         "",
-        "Not used of the question: “except name-0” (no such name); “except name-1” (no such name).",
-        "Not used of the question: “except name-2” (no such name); “except name-3” (no such name); and others.",
+        f"{title}{parts[0]}; {parts[1]}.",
+        f"{title}{parts[2]}; {parts[3]}; and others.",
         "Unknown name: gpt-5.",
     ]

@@ -11,7 +11,8 @@ from context_builder.question.form import Form, Noun, form_of
 FORMS = {
     Form.COUNT: (
         "How many requests failed today?", "how much did user_acme spend",
-        "What is the error rate of gpt-4/aws?", "What's the p95 latency?", "number of incidents this week", "How often did it time out?",
+        "What is the error rate of gpt-4/aws?", "What's the p95 latency?", "number of incidents this week",
+        "How often did it time out?",
     ),
     Form.WHICH: (
         "Which deployments are unhealthy?", "who is over budget", "Can you tell me who spends the most?",
@@ -24,7 +25,8 @@ FORMS = {
     ),
     Form.WHETHER: (
         "Is anything broken?", "Are there any active incidents?", "Did answers get worse?",
-        "can user_a send?", "gpt-4 is slow, is it down?", "anything I should look at?", "Is gpt-4/aws slower than usual?",
+        "can user_a send?", "gpt-4 is slow, is it down?", "anything I should look at?",
+        "Is gpt-4/aws slower than usual?",
     ),
     Form.WHEN: ("When did premium users become slow?", "since when is it down?", "How long was it down?"),
     Form.CHANGES: ("What changed?", "What happened today?", "what's changed since Tuesday"),
