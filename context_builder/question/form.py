@@ -107,7 +107,7 @@ _BAD = (
     r"down|broken|wrong|slow\w*|sluggish|fail\w*|errors?|drop\w*|fell|worse\w*|bad|unhealthy|degrad\w+"
     r"|outages?|incidents?|problems?|issues?|over (?:\w+ )?budget|overspen\w+|reject\w*|limited|throttled"
     r"|affected|impacted|unavailable|unreachable|offline|stuck|crash\w*|flapp\w*|stale|spik\w+|regress\w*"
-    r"|alert\w*|increas\w*|ris\w+|rose"
+    r"|alert\w*|increased?|increases|increasing|ris\w+|rose"
 )
 _GOOD = (
     "healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
