@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.answer.answer import Answer
 from context_builder.answer.brief import write_brief
+from context_builder.answer.closing import closing_text
 from context_builder.answer.confidence import confidence_of
 from context_builder.answer.grounding import ground
 from context_builder.answer.question_log import QuestionLog
@@ -43,6 +44,8 @@ class DraftAnswer:
     no_model_reason: str | None = None
     stop_reason: str | None = None
     usage: Usage | None = None
+    closing: str = ""
+    """What is appended to the text and not checked: it was not written by the model."""
 
 
 class Answerer:
@@ -94,8 +97,10 @@ class Answerer:
         started, asked_at = time.perf_counter(), self._clock()
         built = await self.builder.build(ask)
         yield built
-        draft = DraftAnswer(write_brief(built.manifest, self.no_model_reason), None, self.no_model_reason)
-        if self.model is not None:
+        if self.model is None:
+            brief = await asyncio.to_thread(write_brief, built.manifest, self.no_model_reason)
+            draft = DraftAnswer(brief, None, self.no_model_reason)
+        else:
             async with aclosing(self._write(self.model, built)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
@@ -119,12 +124,18 @@ class Answerer:
             async with aclosing(model.stream(built.prompt)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Reply):
-                        yield DraftAnswer(piece.text, piece.model, None, piece.stop_reason, piece.usage)
+                        closing = closing_text(built.manifest)
+                        if closing:
+                            yield Delta(closing)
+                        yield DraftAnswer(
+                            piece.text, piece.model, None, piece.stop_reason, piece.usage, closing
+                        )
                     else:
                         yield piece
         except ModelUnavailable as error:
             log.warning("model unavailable", model=model.model, reason=error.reason)
-            brief = write_brief(built.manifest, error.reason, called=error.usage is not None)
+            called = error.usage is not None
+            brief = await asyncio.to_thread(write_brief, built.manifest, error.reason, called=called)
             yield DraftAnswer(brief, None, error.reason, None, error.usage)
 
     def check(
@@ -143,7 +154,7 @@ class Answerer:
             id=f"ans_{uuid4().hex}",
             question=manifest.question,
             as_of=manifest.as_of,
-            text=draft.text,
+            text=draft.text + draft.closing,
             citations=checked.citations,
             unsupported=unsupported,
             confidence=confidence_of(manifest, unsupported=len(unsupported)),

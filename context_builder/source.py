@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.telemetry.runbooks import Runbooks
 
@@ -26,6 +28,49 @@ class Status(StrEnum):
     ERROR = "error"
 
 
+class Role(StrEnum):
+    """Which kind of question a statement answers by itself."""
+
+    COUNT = "count"
+    """How many or how much."""
+    RANKING = "ranking"
+    """One of a kind, with the figure that ranks it, or all of a kind in their order."""
+    STATE = "state"
+    """How one of a kind is."""
+    CHANGE = "change"
+    """What left its usual level, since when and by how much."""
+    DRIVER = "driver"
+    """Whom such a change comes from."""
+    CAUSE = "cause"
+    """What happened at or just before a change, and may have caused it."""
+    EVENT = "event"
+    """What else happened at a moment."""
+    COMPARISON = "comparison"
+    """How two things that the question compares differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """A fact, or what a source says as a whole, as one line of a brief, with what it is an answer to.
+
+    It is not in the prompt. Its names and figures are those of the text that it stands for.
+    """
+
+    text: str
+    """One clause."""
+    role: Role
+    nouns: tuple[Noun, ...] = ()
+    """What it tells of; of a ranking by tier also the tier."""
+    topic: Topic | None = None
+    """What its figure measures; None: answers questions on any topic."""
+    alarm: bool | None = None
+    """True if something is wrong, False if this is well, None if it says neither."""
+    value: float | None = None
+    """The figure that ranks it among others of its source, role, nouns and topic."""
+    at: datetime | None = None
+    """Since when, or when."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One self-contained statement that is true at `as_of`."""
@@ -41,6 +86,8 @@ class Fact:
     """Plural noun under which omitted facts are counted: `error templates`."""
     key: str = ""
     """Identity of the statement if another source may make it too; facts with the same key are shown once."""
+    headline: Headline | None = None
+    """None: a brief shows the beginning of the text, and takes it for no answer by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +99,8 @@ class Section:
     status: Status = Status.OK
     gaps: tuple[str, ...] = ()
     """Data that is not available for this moment, one sentence each."""
+    headline: Headline | None = None
+    """Of the header."""
 
 
 @dataclass(frozen=True, slots=True)

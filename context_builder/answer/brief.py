@@ -1,20 +1,34 @@
-"""Writes the answer when no model does: the most useful facts in their own words, with references. Pure."""
+"""Writes the answer when no model does: at most MAX_LINES lines, of which the first are the answer. Pure.
+
+Then come the evidence, what else is wrong, what is not known, and why no model wrote it. The rest is in the
+manifest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from context_builder.prompt.manifest import FactEntry, Manifest, SourceEntry
+from context_builder.answer.clause import first_clauses
+from context_builder.answer.closing import MAX_LINE, closing_lines, folded
+from context_builder.answer.statements import BULLET, Line, LineWriter, Statement, statements_of
+from context_builder.answer.verdict import Verdict
+from context_builder.prompt.manifest import Manifest
+from context_builder.question.form import form_of
+from context_builder.question.text import read_text
 from context_builder.source import Status
 from context_builder.text.formatting import format_time
+from context_builder.text.sanitize import single_line
 
-MAX_SUMMARIES = 3
-"""Summary lines of sources."""
-MAX_ON_TOPIC = 10
-MAX_OFF_TOPIC = 3
-"""Facts off topic, for a reader who may have asked about a symptom."""
-MAX_CHARACTERS = 320
-"""Length of one fact: a brief is read in the middle of an outage."""
+MAX_LINES = 12
+"""Lines of a brief that are not empty: it is read in the middle of an outage."""
+MAX_PER_SOURCE = 2
+"""Lines of evidence."""
+MAX_OTHERS = 2
+"""Lines about what else is wrong."""
+MIN_OTHER_IMPORTANCE = 0.7
+MAX_REASON = 70
+"""Characters of why one source is incomplete."""
 _FAILED = (Status.TIMEOUT, Status.ERROR)
 
 
@@ -23,67 +37,70 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
 
     `reason` explains why there is no answer of a model; `called` is True if a call was made and failed.
     """
-    shown = [fact for fact in manifest.facts if fact.is_shown]
-    on_topic = [fact for fact in shown if fact.on_topic]
-    off_topic = [fact for fact in shown if not fact.on_topic]
-    names = {fact.source for fact in on_topic}
-    summaries = [source for source in manifest.sources if source.name in names and not source.stable]
-    window = f"From {format_time(manifest.window.start)} to {format_time(manifest.window.end)} UTC"
-    return "\n".join(
-        [
-            f"**{'The model returned no complete answer' if called else 'No model was called'}:** {reason}",
-            "",
-            f"{window}, {', '.join(manifest.scope) or 'the whole gateway'}:",
-            "",
-            *(f"- {source.name}: {_cited(source, source.header)}" for source in summaries[:MAX_SUMMARIES]),
-            *_facts(on_topic[:MAX_ON_TOPIC]),
-            *_section("Also happening:" if on_topic else "What is known:", _facts(off_topic[:MAX_OFF_TOPIC])),
-            *_section("Not known:", _limitations(manifest)),
-        ]
-    )
+    told = statements_of(manifest)
+    writer = LineWriter(manifest)
+    asked = form_of(read_text(manifest.question).english)
+    verdict = Verdict(manifest, asked, told)
+    answer = [writer.words(line, bullet=place > 0) for place, line in enumerate(verdict.lines())] or [
+        "Nothing is known: no source had anything to say."
+    ]
+    last = [*_limitations(manifest), *_below(manifest, reason, called=called)]
+    room = MAX_LINES - len(answer) - len(last)
+    others = [s for s in told if not s.on_topic and s.importance >= MIN_OTHER_IMPORTANCE and _is_alarm(s)]
+    beside = _lines(others, writer, min(MAX_OTHERS, room), prefix="Also: ", per_source=1)
+    # What measures something else comes last, though it may have begun at the same time.
+    near = sorted((s for s in told if s.on_topic), key=lambda s: not verdict.is_about(s.headline))
+    evidence = _lines(near, writer, room - len(beside))
+    return "\n".join([answer[0], "", *answer[1:], *evidence, *beside, *last]).replace("\n\n\n", "\n\n")
 
 
-def _facts(facts: Iterable[FactEntry]) -> Iterator[str]:
-    return (f"- {_shortened(fact.text)} [{fact.ref}]" for fact in facts)
+def _is_alarm(statement: Statement) -> bool:
+    return statement.headline is not None and statement.headline.alarm is True
 
 
-def _cited(source: SourceEntry, text: str) -> str:
-    return f"{text} [{source.ref}]"
-
-
-def _shortened(text: str) -> str:
-    """Return the first clauses of a long fact, with its quotation closed."""
-    if len(text) <= MAX_CHARACTERS:
-        return text
-    start = text[:MAX_CHARACTERS]
-    # Between clauses, to keep numbers with their units, or at least between words.
-    end = max(start.rfind(mark) for mark in ("; ", ", ", ". ", "» "))
-    kept = start[: end + 1] if end > 0 else start.rpartition(" ")[0]
-    return f"{kept.rstrip(' ;,')}{'»' if kept.count('«') > kept.count('»') else ''} …"
-
-
-def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
-    items = list(lines)
-    if items:
-        yield from ("", title, "", *items)
+def _lines(
+    told: Sequence[Statement],
+    writer: LineWriter,
+    most: int,
+    *,
+    prefix: str = "",
+    per_source: int = MAX_PER_SOURCE,
+) -> list[str]:
+    """Return lines of statements that are not used yet, facts before summaries."""
+    lines: list[str] = []
+    of_source: Counter[str] = Counter()
+    for statement in sorted(told, key=lambda one: one.is_summary):
+        if len(lines) >= most:
+            break
+        if statement.subject in writer.told or of_source[statement.source] >= per_source:
+            continue
+        text = writer.words(Line(prefix, (statement,)))
+        if statement.subject in writer.told:
+            lines.append(text)
+            of_source[statement.source] += 1
+    return lines
 
 
 def _limitations(manifest: Manifest) -> Iterator[str]:
-    """Yield what makes the brief incomplete."""
-    for source in manifest.sources:
-        yield from _source_limitations(source)
-    empty = [source.name for source in manifest.sources if source.folded and source.status is Status.EMPTY]
-    if empty:
-        yield f"- no data: {', '.join(empty)}"
-    for unknown in manifest.unknown_names:
-        near = f"; similar names: {', '.join(unknown.near)}" if unknown.near else ""
-        yield f"- unknown name: {unknown.name}{near}"
+    """Yield what could not be read, is too old, or is not known."""
+    failed = [source for source in manifest.sources if source.status in _FAILED]
+    stale = [source for source in manifest.sources if source.status is Status.STALE]
+    gaps = [source for source in manifest.sources if source.gaps and not source.folded]
+    said = [f"{s.name} ({first_clauses(s.error or s.header, MAX_REASON)}) [{s.ref}]" for s in failed]
+    yield from folded(f"{BULLET}Could not be read: ", said)
+    yield from folded(f"{BULLET}Stale: ", [f"{s.name} [{s.ref}]" for s in stale])
+    yield from folded(
+        f"{BULLET}Not known: ", [f"{first_clauses(s.gaps[0], MAX_REASON)} [{s.ref}]" for s in gaps]
+    )
 
 
-def _source_limitations(source: SourceEntry) -> Iterator[str]:
-    if source.status in _FAILED:
-        message = _cited(source, source.error or source.header)
-        yield f"- {source.name} could not be read ({source.status}): {message}"
-    if not source.folded:
-        texts = [source.header] if source.status is Status.EMPTY else []
-        yield from (f"- {source.name}: {_cited(source, text)}" for text in (*texts, *source.gaps))
+def _below(manifest: Manifest, reason: str, *, called: bool) -> Iterator[str]:
+    """Yield the window and scope, why no model wrote this, and what every answer ends with."""
+    window = f"{format_time(manifest.window.start)} to {format_time(manifest.window.end)} UTC"
+    scope = ", ".join(manifest.scope) or "the whole gateway"
+    yield f"{BULLET}{first_clauses(f'{window}, {scope}', MAX_LINE - len(BULLET))}"
+    title = "The model returned no complete answer" if called else "No model was called"
+    why = first_clauses(single_line(reason), MAX_LINE - len(title) - 2)
+    yield from ("", f"{title}: {why}")
+    for line in closing_lines(manifest):
+        yield from ("", line)

@@ -18,6 +18,8 @@ MIN_IMPORTANT = 0.6
 """Importance from which the omission of a fact on topic lowers the confidence."""
 MIN_UNSUPPORTED_FOR_LOW = 3
 """Unsupported claims from which the confidence is low."""
+MIN_NOT_USED_FOR_LOW = 3
+"""Parts of the question that are not used from which the confidence is low."""
 _MAX_NAMES = 5
 """Names listed in one reason."""
 
@@ -50,6 +52,7 @@ def confidence_of(manifest: Manifest, *, unsupported: int) -> Confidence:
         *_limited_sources([source for source in manifest.sources if source.on_topic]),
         *_missing_facts(manifest),
         *_unknown_names(manifest),
+        *_not_used(manifest),
         *_unsupported_claims(unsupported),
     ]
     limits.sort(key=lambda limit: -_ORDER.index(limit[0]))
@@ -98,6 +101,14 @@ def _unknown_names(manifest: Manifest) -> Iterator[_Limit]:
     if manifest.unknown_names:
         names = _names([unknown.name for unknown in manifest.unknown_names])
         yield ConfidenceLevel.MEDIUM, f"unknown names in the question: {names}"
+
+
+def _not_used(manifest: Manifest) -> Iterator[_Limit]:
+    if manifest.not_used:
+        is_low = len(manifest.not_used) >= MIN_NOT_USED_FOR_LOW
+        parts = _names([f"“{part.text}”" for part in manifest.not_used])
+        level = ConfidenceLevel.LOW if is_low else ConfidenceLevel.MEDIUM
+        yield level, f"not used of the question: {parts}"
 
 
 def _unsupported_claims(number: int) -> Iterator[_Limit]:

@@ -43,7 +43,7 @@ def ground(answer: str, shown: Mapping[str, str], sources: Mapping[str, str], un
     """
     cited: dict[str, Citation] = {}
     unsupported: list[Unsupported] = []
-    prompt = _PromptClaims(shown, uncited)
+    prompt = PromptClaims(shown, uncited)
     for sentence in split_sentences(answer):
         for ref in sentence.refs:
             if ref in shown:
@@ -60,7 +60,7 @@ def _quote(sentence: Sentence) -> str:
     return text if len(text) <= _MAX_SENTENCE else f"{text[:_MAX_SENTENCE]} …"
 
 
-class _PromptClaims:
+class PromptClaims:
     """The claims of a prompt, indexed once per fact."""
 
     def __init__(self, shown: Mapping[str, str], uncited: str) -> None:
@@ -68,6 +68,13 @@ class _PromptClaims:
         self._uncited = ClaimIndex([uncited])
         self._everything = ClaimIndex([*shown.values(), uncited])
         self._by_ref: dict[str, ClaimIndex] = {}
+
+    def supports(self, text: str) -> bool:
+        """Return True if a text has references of the prompt only, and no unsupported claim."""
+        return all(
+            self._shown.keys() >= set(sentence.refs) and next(self.issues(sentence), None) is None
+            for sentence in split_sentences(text)
+        )
 
     def issues(self, sentence: Sentence) -> Iterator[tuple[Claim, ClaimIssue]]:
         """Yield the unsupported claims of a sentence."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.text.formatting import format_name, format_time
 
@@ -85,6 +86,18 @@ def describe_period(shift: ChangePoint) -> str:
     if shift.until is None:
         return f"since {format_time(shift.onset)}"
     return f"from {format_time(shift.onset)} until {format_time(shift.until)}"
+
+
+def is_for_the_worse(shift: ChangePoint) -> bool:
+    """Return whether a change is a problem by itself; more or fewer requests are none."""
+    if shift.metric is Metric.VOLUME:
+        return shift.is_gap
+    return shift.rose != (shift.metric is Metric.QUALITY)
+
+
+def slice_nouns(one: Slice) -> tuple[Noun, ...]:
+    """Return what a slice is one of."""
+    return tuple(Noun(dimension) for dimension, _ in one.values if dimension in set(Noun))
 
 
 def onset_range(shift: ChangePoint) -> str:

@@ -27,6 +27,19 @@ def share_text(driver: Driver) -> str:
     return f"drives {part} of the change with {size} of the traffic"
 
 
+def short_text(attribution: Attribution, driver: Driver) -> str:
+    """Return the driver's share of the change and its most telling figures, in few words."""
+    share = share_text(driver).partition(" with ")[0]
+    latencies = attribution.latencies
+    if attribution.shift.metric is not Metric.LATENCY or latencies is None:
+        return f"{share}, {figures_text(attribution, driver)}"
+    after, before = (_merged(side, driver.cells) for side in (latencies.after, latencies.before))
+    if not after.total or not before.total:
+        return share
+    now, was = (format_milliseconds(side.quantile(0.95) or 0.0) for side in (after, before))
+    return f"{share}, p95 {now}, before {was}"
+
+
 def figures_text(attribution: Attribution, driver: Driver) -> str:
     """Return the driver's figures after and before the onset, with sample sizes."""
     metric, after, before = attribution.shift.metric, driver.after, driver.before

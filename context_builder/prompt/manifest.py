@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from context_builder.prompt.tokens import BoundTerms
 from context_builder.question.request import Interval, NotUsed, UnknownName, Window
-from context_builder.source import Status
+from context_builder.source import Headline, Status
 
 
 class Detail(StrEnum):
@@ -45,6 +45,8 @@ class FactEntry:
     """Reference of the fact that states the same and replaces this one."""
     stable: bool = False
     """True if the fact is in the stable part of the prompt."""
+    headline: Headline | None = None
+    """The fact as one line of a brief."""
 
     @property
     def is_shown(self) -> bool:
@@ -75,6 +77,8 @@ class SourceEntry:
     """True if the source is collapsed: named with its status in a line shared by several sources."""
     stable: bool = False
     """True if the summary line is in the stable part of the prompt."""
+    headline: Headline | None = None
+    """The header as one line of a brief."""
 
     @property
     def text(self) -> str:

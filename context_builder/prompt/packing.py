@@ -13,17 +13,17 @@ lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from context_builder.prompt.candidates import duplicates_of, rank_facts
-from context_builder.prompt.manifest import FactEntry, Manifest, SourceEntry
+from context_builder.prompt.manifest import FactEntry, Manifest, SideEntry, SourceEntry
 from context_builder.prompt.render import render
 from context_builder.prompt.selection import FactSelector, PromptLayout
 from context_builder.prompt.stable_facts import StableFacts, select_stable
 from context_builder.prompt.summaries import FIRST_NARROW, WIDTHS, Summary, first_with_rest
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
-from context_builder.question.request import ContextRequest, QuestionError, UnknownName
+from context_builder.question.request import ContextRequest, NotUsed, QuestionError, Side, UnknownName
 from context_builder.source import SourceResult
 from context_builder.text.sanitize import single_line
 
@@ -34,6 +34,14 @@ SUMMARY_SHARE = 0.4
 MAX_NAME_CHARACTERS = 220
 MAX_LABELS = 20
 MAX_UNKNOWN_NAMES = 10
+MAX_NOT_USED = 6
+MAX_NOTES = 4
+MAX_PART_CHARACTERS = 60
+"""Of a part of the question that is not used, and of its reason: an answer says both in one line."""
+MAX_NOTE_CHARACTERS = 145
+MAX_SIDES = 2
+MAX_SIDE_LABELS = 5
+MAX_SIDE_INTERVALS = 4
 
 
 class BudgetTooSmall(QuestionError):
@@ -148,6 +156,11 @@ def _manifest(
             UnknownName(_name(unknown.name), tuple(_name(near) for near in unknown.near))
             for unknown in request.unknown_names[:MAX_UNKNOWN_NAMES]
         ),
+        sides=tuple(_side(side) for side in request.sides[:MAX_SIDES]),
+        not_used=tuple(_not_used(request)),
+        notes=first_with_rest(
+            [single_line(note, limit=MAX_NOTE_CHARACTERS) for note in request.notes], MAX_NOTES
+        ),
         topics=tuple(sorted(request.topics)),
         token_budget=request.token_budget,
         token_bound=0,
@@ -156,6 +169,21 @@ def _manifest(
         facts=facts,
         prompt_sha256="",
     )
+
+
+def _side(side: Side) -> SideEntry:
+    labels = first_with_rest([_name(label) for label in side.scope.labels], MAX_SIDE_LABELS)
+    return SideEntry(_name(side.label), side.intervals[:MAX_SIDE_INTERVALS], labels)
+
+
+def _not_used(request: ContextRequest) -> Iterator[NotUsed]:
+    """Yield the first MAX_NOT_USED parts; the last of them stands for all the others if there are more."""
+    rest = len(request.not_used) - MAX_NOT_USED
+    for part in request.not_used[: MAX_NOT_USED - (rest > 0)]:
+        text, reason = (single_line(one, limit=MAX_PART_CHARACTERS) for one in (part.text, part.reason))
+        yield NotUsed(text, reason)
+    if rest > 0:
+        yield NotUsed(f"{rest + 1:,} more parts", "too many to name")
 
 
 def _name(text: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from context_builder.prompt.manifest import Manifest, SourceEntry
+from context_builder.prompt.manifest import Manifest, SideEntry, SourceEntry
 from context_builder.prompt.prompt import Prompt
-from context_builder.question.request import UnknownName
+from context_builder.question.request import Interval, UnknownName
 from context_builder.source import Status
 from context_builder.text.formatting import format_time
 
@@ -26,8 +26,11 @@ would have said is unknown). Further sources are named without a summary: they w
 is beside the question or had no room.
 
 Rules:
-- Answer the question first, in one or two sentences, then the evidence, then what to check or do next. \
+- Answer the question first, in one or two lines: a number, names, yes or no, a time, or the likely cause \
+with who, since when and how much, as the question asks. Then the evidence, then what to check or do next. \
 Be brief: the reader may be in the middle of an outage. Markdown; no heading above the first sentence.
+- “sides” are what the question compares: the source sides has their figures. What is “not used of the \
+question” was not taken into account, and “read as” is how words were understood: say so where it matters.
 - Put the reference of every fact you rely on at the end of the sentence that uses it: [H1] or [H1, I3].
 - Write numbers as the facts have them. Do not compute new ones, do not estimate, do not round.
 - Facts say what happened at the same time, not what caused what. Call a cause likely unless a fact states it.
@@ -76,15 +79,27 @@ def uncited_text(manifest: Manifest) -> str:
 
 
 def _preamble(manifest: Manifest) -> list[str]:
-    """Return the lines for moment, window, scope and unknown names."""
+    """Return the lines for moment, window and scope, and those about the question that are not empty."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
     window = manifest.window
     return [
         f"as_of: {manifest.as_of:%Y-%m-%d %H:%M:%S} UTC ({moment})",
         f"window: {format_time(window.start)} to {format_time(window.end)} UTC ({window.origin})",
         f"scope: {', '.join(manifest.scope) or 'the whole gateway'}",
+        *(f"sides: {'; '.join(map(_side, manifest.sides))}" for _ in manifest.sides[:1]),
         *(_unknown_line(name) for name in manifest.unknown_names),
+        *(f"not used of the question: “{part.text}” ({part.reason})" for part in manifest.not_used),
+        *(f"read as: {note}" for note in manifest.notes),
     ]
+
+
+def _side(side: SideEntry) -> str:
+    times = ", ".join(map(_span, side.intervals))
+    return f"{side.label} ({'; '.join([f'{times} UTC', *side.scope])})"
+
+
+def _span(interval: Interval) -> str:
+    return f"{format_time(interval.start)} to {format_time(interval.end)}"
 
 
 def _unknown_line(unknown: UnknownName) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from context_builder.prompt.candidates import FactCandidate
+from context_builder.prompt.headlines import safe_headline
 from context_builder.prompt.manifest import Detail, FactEntry, SourceEntry
 from context_builder.prompt.render import collapsed_name, fact_line
 from context_builder.prompt.stable_facts import StableFacts
@@ -274,4 +275,5 @@ def _fact_entry(
         importance=candidate.importance,
         same_as=same_as,
         stable=stable,
+        headline=safe_headline(candidate.fact.headline),
     )

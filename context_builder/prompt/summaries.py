@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from context_builder.prompt.headlines import safe_headline
 from context_builder.prompt.manifest import SourceEntry
 from context_builder.prompt.render import fact_line
 from context_builder.prompt.tokens import TokenBound
@@ -103,6 +104,7 @@ class Summary:
             not_shown=not_shown,
             folded=collapsed,
             stable=stable,
+            headline=safe_headline(section.headline),
         )
 
     def _truncated(self, text: str) -> str:

@@ -17,7 +17,8 @@ _WORDS: dict[Topic, tuple[str, ...]] = {
     ),
     Topic.ERRORS: (
         "errors?", r"fail\w*", r"50\d", "[45]xx", "429", r"tim(?:e|es|ed|ing)[ -]?outs?", r"reject\w*",
-        r"rate.?limit\w*", r"throttl\w*", "broken", "wrong", r"drop\w*", r"crash\w*",
+        r"rate.?limit\w*", r"throttl\w*", "broken", "wrong",
+        r"drop\w* (?:requests?|calls?|connections?)", r"crash\w*",
     ),
     Topic.LATENCY: (
         r"slow\w*", r"latenc\w+", r"hang(?:s|ing)?", "stuck", r"fast\w*", "p50", r"p9\d", "response times?",

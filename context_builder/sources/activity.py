@@ -17,8 +17,18 @@ from typing import Any
 from sqlalchemy import func, select, type_coerce
 from sqlalchemy.types import BigInteger
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
@@ -87,7 +97,8 @@ def _profile_fact(user: User, request: ContextRequest) -> Fact:
     details.append(f"tier {user.tier}" if known else "tier unknown at this moment")
     age = format_duration(request.as_of - user.created_at)
     details.append(f"user since {format_time(user.created_at)} ({age})")
-    return Fact(f"{name}: {', '.join(details)}", "", 0.8, kind="user profiles")
+    text = f"{name}: {', '.join(details)}"
+    return Fact(text, "", 0.8, kind="user profiles", headline=_headline(text, Role.STATE))
 
 
 async def _load_actions(session: ReadSession, request: ContextRequest, user: User) -> Sequence[UserAction]:
@@ -134,13 +145,22 @@ async def _spend_facts(session: ReadSession, request: ContextRequest, user: User
     name = format_name(user.public_id)
     if 1 not in sides:
         text = f"{name} sent no requests in the window{_format_baseline(sides.get(0), request)}"
-        return [Fact(text, "", 0.6, kind="user volumes")]
+        headline = _headline(f"{name} sent no requests in the window", Role.COUNT, Noun.REQUEST)
+        return [Fact(text, "", 0.6, kind="user volumes", headline=headline)]
     requests, cost, _ = sides[1]
     sent = f"{format_count(requests, 'request')} for {format_dollars(cost)}"
     head = f"{name} sent {sent} in the window, on all deployments"
     hourly = _format_hourly(requests, cost, request.window.length)
     text = f"{head}: {hourly}{_format_baseline(sides.get(0), request)}"
-    return [Fact(text, head, 0.85, kind="user volumes")]
+    topic = Topic.COST if Topic.COST in request.topics else Topic.VOLUME
+    headline = _headline(f"{name} sent {sent} in the window", Role.COUNT, Noun.REQUEST, topic=topic)
+    return [Fact(text, head, 0.85, kind="user volumes", headline=headline)]
+
+
+def _headline(
+    text: str, role: Role, *nouns: Noun, topic: Topic | None = None, alarm: bool | None = None
+) -> Headline:
+    return Headline(text=text, role=role, nouns=(Noun.USER, *nouns), topic=topic, alarm=alarm)
 
 
 def _format_baseline(side: tuple[int, Decimal, datetime] | None, request: ContextRequest) -> str:
@@ -206,6 +226,15 @@ def _outcome_fact(head: str, rows: Sequence[Any], total: int) -> Fact:
         0.7 + (0.25 if failed >= _NOTABLE_FAILURE_SHARE * total else 0),
         _OUTCOME_TOPICS,
         "user breakdowns",
+        headline=_headline(
+            f"{failed:,} of {format_count(total, 'request')}{head.partition('requests')[2]} failed"
+            f" ({format_percent(failed, total)})",
+            Role.COUNT,
+            Noun.REQUEST,
+            Noun.ERROR,
+            topic=Topic.ERRORS,
+            alarm=failed >= _NOTABLE_FAILURE_SHARE * total,
+        ),
     )
 
 

@@ -26,9 +26,10 @@ from sqlalchemy import (
     type_coerce,
 )  # fmt: skip
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.rollups import in_window
 from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
@@ -92,6 +93,14 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"{over:,} over budget, {near:,} near it, {projection}{listed}",
         tuple(_fact(use) for use in uses),
         gaps=gaps,
+        headline=Headline(
+            text=f"{over:,} of {format_count(number, 'user')} over budget, {near:,} near it; "
+            f"{format_dollars(spent)} spent since midnight",
+            role=Role.COUNT,
+            nouns=(Noun.USER,),
+            topic=Topic.COST,
+            alarm=over > 0,
+        ),
     )
 
 
@@ -194,6 +203,14 @@ def _fact(use: BudgetUse) -> Fact:
         0.4 + 0.6 * float(min(use.used, Decimal(1))),
         _OVER_BUDGET_TOPICS if is_over else frozenset(),
         kind="users with a budget",
+        headline=Headline(
+            text=f"{user} {spent} of the daily {budget}{share}{' OVER budget' if is_over else ''}",
+            role=Role.RANKING,
+            nouns=(Noun.USER,),
+            topic=Topic.COST,
+            alarm=is_over,
+            value=float(use.spent),
+        ),
     )
 
 

@@ -18,17 +18,28 @@ from context_builder.exploration.change_text import (
     describe_change,
     describe_period,
     format_slices,
+    is_for_the_worse,
     onset_range,
     related_topics,
     scope_name,
     slice_name,
+    slice_nouns,
 )
 from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
 from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -47,6 +58,7 @@ _IMPORTANCE_HALF_LIFE = timedelta(minutes=90)
 GATEWAY_PARTS = ("router", "gateway")
 """Targets that every request passes through."""
 _REPEATING_KINDS = ("outage", "state", "log")
+_SYMPTOMS = ("outage", "state", "log", "incident")
 _OUTAGE_KINDS = ("outage", "log")
 _SHARED_WEIGHT = 0.8
 """Importance factor of an event on another deployment of the same model or backend."""
@@ -185,6 +197,22 @@ def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Top
         _ONSET_IMPORTANCE - _RANK_STEP * rank,
         topics,
         "onsets",
+        headline=_onset_headline(shift, whole, f"{what} {describe_period(shift)}"),
+    )
+
+
+def _onset_headline(shift: ChangePoint, whole: str, what: str) -> Headline:
+    """Name a slice too where the change is one of everything that was asked about."""
+    inner = [slice_name(one, whole) for one in shift.also if len(one.values) == 1 and not shift.slice.values]
+    also = "".join(f", also {name}" for name in [name for name in inner if name not in whole][:1])
+    level = _describe_level(shift).partition(" over ")[0]
+    return Headline(
+        text=f"{slice_name(shift.slice, whole)}{also}: {what}, {level}",
+        role=Role.CHANGE,
+        nouns=slice_nouns(shift.slice),
+        topic=shift.metric.topic,
+        alarm=is_for_the_worse(shift) or None,
+        at=shift.onset,
     )
 
 
@@ -220,7 +248,14 @@ def _format_share(fraction: float) -> str:
 def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic]) -> Fact:
     again = f", and {format_count(one.again, 'more time')}" if one.again else ""
     text = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}): {one.event.text}{again}"
-    return Fact(text, "", one.importance, topics, "events", one.event.key)
+    may_cause = one.distance <= timedelta(0) and one.event.kind not in _SYMPTOMS
+    headline = Headline(
+        text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",
+        role=Role.CAUSE if may_cause else Role.EVENT,
+        topic=one.shift.metric.topic,
+        at=one.event.at,
+    )
+    return Fact(text, "", one.importance, topics, "events", one.event.key, headline)
 
 
 def _describe_distance(one: NearbyEvent) -> str:

@@ -12,8 +12,9 @@ from datetime import datetime
 
 from sqlalchemy import and_, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
     EventWindow,
@@ -88,6 +89,13 @@ def _fact(change: ConfigChange, onset: datetime | None, center: datetime, key: s
         0.3 + 0.7 * proximity(change.changed_at, center),
         kind="configuration changes",
         key=key,
+        headline=Headline(
+            text=f"{head} changed {_format_values(change, _SHORT_LIMIT)} at {when}",
+            role=Role.EVENT,
+            nouns=(Noun.SETTING,),
+            topic=Topic.CHANGES,
+            at=change.changed_at,
+        ),
     )
 
 

@@ -16,14 +16,17 @@ from context_builder.exploration.change_text import (
     describe_change,
     describe_period,
     format_slices,
+    is_for_the_worse,
     related_topics,
     scope_name,
     slice_name,
+    slice_nouns,
 )
-from context_builder.exploration.driver_text import figures_text, share_text
+from context_builder.exploration.driver_text import figures_text, share_text, short_text
 from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
+from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.text.formatting import format_time
 
 MAX_SHIFTS = 5
@@ -52,7 +55,8 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             return Section(_ONLY_GAPS)
         if not findings.has_traffic:
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
-        return Section(_format_no_change(request))
+        calm = _format_no_change(request)
+        return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False))
     async with stores.snapshot.session() as session:
         found: list[Attribution] = []
         for shift in explained:
@@ -86,14 +90,38 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
         even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
-        yield Fact(even, "", importance, topics, "drivers")
+        told = f"{since}: {whole}, {short_text(one, one.everything).partition(', ')[2]}"
+        yield Fact(even, "", importance, topics, "drivers", headline=_headline(told, Role.CHANGE, one))
     for rank, driver in enumerate(one.drivers):
         of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
         head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
         short = f"{head}; {figures_text(one, driver)}"
         also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
         text = f"{short}{one.note}{also}"
-        yield Fact(text, "" if text == short else short, importance - _DRIVER_STEP * rank, topics, "drivers")
+        yield Fact(
+            text,
+            "" if text == short else short,
+            importance - _DRIVER_STEP * rank,
+            topics,
+            "drivers",
+            headline=_headline(
+                f"{since}: {slice_name(driver.slice, whole)} {short_text(one, driver)}",
+                Role.DRIVER,
+                one,
+                driver.slice,
+            ),
+        )
+
+
+def _headline(text: str, role: Role, one: Attribution, of: Slice | None = None) -> Headline:
+    return Headline(
+        text=text,
+        role=role,
+        nouns=slice_nouns(of or one.shift.slice),
+        topic=one.shift.metric.topic,
+        alarm=is_for_the_worse(one.shift) or None,
+        at=one.shift.onset,
+    )
 
 
 source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)

@@ -14,8 +14,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
     EVENT_LOOKBACK,
@@ -186,6 +196,14 @@ def _fact(
         _importance(group, span, before),
         _NEW_TOPICS if group.new and group.severity is not LogSeverity.WARNING else frozenset(),
         kind="error templates",
+        headline=Headline(
+            text=f"{kind} {tail}{', NEW' * group.new}: {quote(group.template, limit=_TEMPLATE_LIMIT)}",
+            role=Role.STATE,
+            nouns=(Noun.ERROR,),
+            topic=Topic.ERRORS,
+            alarm=(group.new and group.severity is LogSeverity.CRITICAL) or None,
+            at=group.first,
+        ),
     )
 
 

@@ -16,8 +16,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Select, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
 from context_builder.telemetry.rollups import (
     baseline_window,
@@ -34,7 +44,7 @@ from context_builder.text.formatting import (
     format_time,
 )
 from context_builder.text.lists import format_items, rank_counts
-from models import FAILED_STATUSES, Deployment, Request, RequestRollup
+from models import FAILED_STATUSES, Deployment, Request, RequestRollup, RequestStatus
 from models.database import ReadSession
 from models.histogram import Histogram
 from models.tables.schema import UtcDateTime
@@ -48,6 +58,10 @@ MAX_DEPLOYMENTS = 12
 MAX_ENDPOINTS = 8
 MAX_NAMES = 5
 _TOPICS = frozenset({Topic.ERRORS})
+_NOUNS: dict[str, tuple[Noun, ...]] = {
+    RequestStatus.RATE_LIMITED: (Noun.RATE_LIMIT,),
+    RequestStatus.TIMEOUT: (Noun.TIMEOUT,),
+}
 
 FailureCode = tuple[str, str]
 """Status and error code; the code is empty if none was logged."""
@@ -84,7 +98,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         users = format_count(hidden, "user")
         gaps += (f"endpoints for {users} whose tier or budget changed in the window or later",)
     if not groups:
-        return Section("no failed requests in the window", status=Status.EMPTY, gaps=gaps)
+        calm = "no failed requests in the window"
+        headline = Headline(
+            text=calm, role=Role.COUNT, nouns=(Noun.REQUEST, Noun.ERROR), topic=Topic.ERRORS, alarm=False
+        )
+        return Section(calm, status=Status.EMPTY, gaps=gaps, headline=headline)
     total = sum(group.requests for group in groups)
     codes = {group.code for group in groups}
     new = sum(code not in before for code in codes)
@@ -158,7 +176,15 @@ def _code_facts(groups: Sequence[FailureGroup], before: dict[FailureCode, Earlie
             f"{_times(of_code)}; on {places}"
         )
         importance = 0.6 + 0.3 * number / total + (0 if earlier else 0.1)
-        yield Fact(text, f"{head}; {was}", min(1.0, importance), _TOPICS, "kinds of failure")
+        headline = Headline(
+            text=f"{_format_code(code)} {head.partition(': ')[2]}, {was}",
+            role=Role.RANKING,
+            nouns=(Noun.ERROR, *_NOUNS.get(code[0], ())),
+            topic=Topic.ERRORS,
+            value=number,
+        )
+        short = f"{head}; {was}"
+        yield Fact(text, short, min(1.0, importance), _TOPICS, "kinds of failure", headline=headline)
 
 
 def _deployment_facts(groups: Sequence[FailureGroup]) -> Iterator[Fact]:
@@ -170,7 +196,11 @@ def _deployment_facts(groups: Sequence[FailureGroup]) -> Iterator[Fact]:
         kind, times = rank_counts(kinds)[0]
         head = f"failures on {name}: {number:,}, mostly {kind} {times:,}"
         text = f"failures on {name}: {_format_counts(kinds)}; {_times(of_one)}"
-        yield Fact(text, head, 0.45 + 0.3 * number / total, _TOPICS, "deployments with failures")
+        headline = Headline(
+            text=head, role=Role.RANKING, nouns=(Noun.DEPLOYMENT,), topic=Topic.ERRORS, value=number
+        )
+        importance = 0.45 + 0.3 * number / total
+        yield Fact(text, head, importance, _TOPICS, "deployments with failures", headline=headline)
 
 
 def _select_sample(request: ContextRequest) -> Select[str | None, str, str | None, int | None]:

@@ -11,8 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.fleet import is_overwritten, known_deployments
 from context_builder.text.formatting import (
     format_count,
@@ -38,6 +48,7 @@ _IMPORTANCE = {
     DeploymentStatus.HEALTHY: 0.25,
 }
 _STALE_IMPORTANCE = 0.6
+_UNWELL = (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +96,18 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         facts.append(
             _group_fact(never, "of unknown health (never reported)", _IMPORTANCE[DeploymentStatus.UNKNOWN])
         )
+    header = _header(reports, unknown=len(never) + len(later))
     return Section(
-        _header(reports, unknown=len(never) + len(later)),
+        header,
         by_importance(facts),
         Status.STALE if any(report.stale for report in reports) else Status.OK,
         _gaps(later),
+        _headline(header, Role.COUNT),
     )
+
+
+def _headline(text: str, role: Role, *, alarm: bool | None = None, at: datetime | None = None) -> Headline:
+    return Headline(text=text, role=role, nouns=(Noun.DEPLOYMENT,), topic=Topic.HEALTH, alarm=alarm, at=at)
 
 
 def _header(reports: Sequence[HealthReport], *, unknown: int) -> str:
@@ -139,12 +156,21 @@ def _fact(report: HealthReport, as_of: datetime) -> Fact:
         f"{short}; {said}" if report.stale else short,
         report.importance,
         kind="unhealthy or stale deployments",
+        headline=_headline(
+            f"{text}; {said}" if report.stale else text,
+            Role.STATE,
+            alarm=True if report.status in _UNWELL else None,
+            at=deployment.status_since,
+        ),
     )
 
 
 def _group_fact(names: Sequence[str], state: str, importance: float) -> Fact:
     head = f"{format_count(len(names), 'deployment')} {state}"
-    return Fact(f"{head}: {format_list(names, _MAX_NAMES)}", head, importance, kind="groups of deployments")
+    text = f"{head}: {format_list(names, _MAX_NAMES)}"
+    alarm = {"healthy": False}.get(state, True if "more " in state else None)
+    headline = _headline(text, Role.STATE, alarm=alarm)
+    return Fact(text, head, importance, kind="groups of deployments", headline=headline)
 
 
 def _gaps(later: Sequence[str]) -> tuple[str, ...]:

@@ -7,14 +7,25 @@ outside the scope come last: they may still be the cause.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, case, func, or_, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.question.time_phrases import floor_to_minute
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
-from context_builder.text.formatting import format_duration, format_name, format_time
+from context_builder.text.formatting import format_count, format_duration, format_name, format_time
 from context_builder.text.sanitize import quote
 from models import Deployment, Incident, Severity
 from models.database import ReadSession
@@ -57,14 +68,21 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         incidents = [(incident, bool(active)) for incident, active in rows]
         in_scope = await _targets_in_scope(session, request)
     if not incidents:
-        return Section(f"none active, none resolved since {format_time(oldest)}", status=Status.EMPTY)
+        header = f"none active, none resolved since {format_time(oldest)}"
+        headline = _headline(f"no active incident, {header.partition(', ')[2]}", Role.COUNT, alarm=False)
+        return Section(header, status=Status.EMPTY, headline=headline)
     facts = [_fact(incident, active, request, in_scope) for incident, active in incidents]
     total = active_count + recent_count
     listed = f"; the worst and newest {MAX_FACTS} are listed" if total > MAX_FACTS else ""
     return Section(
         f"{active_count:,} active, {recent_count:,} resolved since {format_time(oldest)}{listed}",
         by_importance(facts),
+        headline=_headline(f"{format_count(active_count, 'active incident')}", Role.COUNT, None),
     )
+
+
+def _headline(text: str, role: Role, alarm: bool | None, at: datetime | None = None) -> Headline:
+    return Headline(text=text, role=role, nouns=(Noun.INCIDENT,), topic=Topic.INCIDENTS, alarm=alarm, at=at)
 
 
 async def _targets_in_scope(session: ReadSession, request: ContextRequest) -> frozenset[str]:
@@ -88,9 +106,10 @@ def _is_elsewhere(incident: Incident, request: ContextRequest, in_scope: frozens
 
 def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: frozenset[str]) -> Fact:
     importance = _SEVERITY_IMPORTANCE[Severity(incident.severity)] * (1.0 if active else _RESOLVED_SHARE)
+    elsewhere = _is_elsewhere(incident, request, in_scope)
     if incident.id in request.scope.incident_ids:
         importance = 1.0
-    elif _is_elsewhere(incident, request, in_scope):
+    elif elsewhere:
         importance *= _OUT_OF_SCOPE_SHARE
     target = f" on {quote(incident.target, limit=100)}" if incident.target else ""
     head = f"{format_name(incident.public_id)} ({incident.severity}){target}: {quote(incident.title)}"
@@ -103,7 +122,13 @@ def _fact(incident: Incident, active: bool, request: ContextRequest, in_scope: f
         state = f"resolved {format_time(incident.resolved_at)}, {started}, lasted {lasted}"
         texts += _format_text("cause", incident.root_cause) + _format_text("fix", incident.resolution)
     short = f"{head}; {state}"
-    return Fact(f"{short}{texts}", short, importance, kind="incidents")
+    told = f"{head.partition(': ')[0]} {state.partition(', lasted')[0]}: {quote(incident.title)}"
+    is_past = request.window.end < floor_to_minute(request.as_of)
+    resolved = incident.resolved_at
+    was_open = active or resolved is None or (is_past and resolved > request.window.start)
+    alarm = None if elsewhere else was_open
+    headline = _headline(told, Role.STATE, alarm, incident.started_at)
+    return Fact(f"{short}{texts}", short, importance, kind="incidents", headline=headline)
 
 
 def _format_text(what: str, text: str | None) -> str:

@@ -11,8 +11,18 @@ from datetime import datetime
 
 from sqlalchemy import and_, case, func, or_, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
     EventWindow,
@@ -91,6 +101,13 @@ def _fact(
         _IMPORTANCE[status] * (0.75 + 0.25 * near),
         kind="jobs",
         key=job_key(job.public_id),
+        headline=Headline(
+            text=short,
+            role=Role.STATE,
+            nouns=(Noun.JOB,),
+            topic=Topic.CHANGES,
+            at=started,
+        ),
     )
 
 

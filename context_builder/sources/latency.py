@@ -17,8 +17,9 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import (
     concatenated_histograms,
@@ -95,7 +96,21 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         f"the 7 days before: {_format_percentiles(before)}",
         tuple(_most_important(facts, len(facts))),
         gaps=gaps,
+        headline=_headline("all requests in scope", now, before, Role.COUNT),
     )
+
+
+def _headline(
+    name: str, now: Histogram, before: Histogram, role: Role, nouns: tuple[Noun, ...] = ()
+) -> Headline:
+    """Put both p95 side by side; it is a ranking by p95."""
+    p95 = _percentile(now, 95)
+    text = f"{name} p95 {format_milliseconds(p95)}, p50 {format_milliseconds(_percentile(now, 50))}"
+    comparable = min(now.total, before.total) >= MIN_TIMED
+    if comparable:
+        text += f", the 7 days before p95 {format_milliseconds(_percentile(before, 95))}"
+    alarm = p95 >= NOTABLE_P95_RATIO * _percentile(before, 95) if comparable else None
+    return Headline(text=text, role=role, nouns=nouns, topic=Topic.LATENCY, alarm=alarm, value=p95)
 
 
 async def _load_groups(request: ContextRequest, stores: Stores) -> tuple[list[LatencyGroup], tuple[str, ...]]:
@@ -203,7 +218,8 @@ def _dimension_facts(groups: Iterable[LatencyGroup], dimension: str, importance:
             text += f"; p95 is {ratio} what it was"
             weight += 0.15 if _is_notable(now, before) else 0
         short = f"{head} p95 {format_milliseconds(_percentile(now, 95))}"
-        yield Fact(text, short, weight, kind=f"{dimension}s")
+        headline = _headline(format_name(name), now, before, Role.RANKING, (Noun(dimension),))
+        yield Fact(text, short, weight, kind=f"{dimension}s", headline=headline)
 
 
 def _router_facts(groups: Iterable[LatencyGroup]) -> Iterator[Fact]:
@@ -231,7 +247,9 @@ def _router_facts(groups: Iterable[LatencyGroup]) -> Iterator[Fact]:
             for version, members, histogram in enough
         ]
         text = f"{change}; first to last hour seen: {'; '.join(parts)}"
-        yield Fact(text, change, 1.0 if _is_notable(new, old) else 0.5, kind="router comparisons")
+        headline = Headline(text=change, role=Role.COMPARISON, nouns=(Noun.VERSION,), topic=Topic.LATENCY)
+        importance = 1.0 if _is_notable(new, old) else 0.5
+        yield Fact(text, change, importance, kind="router comparisons", headline=headline)
 
 
 def _format_seen(groups: Iterable[LatencyGroup]) -> str:

@@ -14,8 +14,18 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.log_templates import templates_of
 from context_builder.telemetry.row_count import count_rows
@@ -142,6 +152,14 @@ def _fact(alike: Sequence[Alert], unreached: dict[int, str], span: EventWindow) 
         f"{short}{quote(newest.subject, limit=80)}{like_it}{lost}",
         importance * (0.7 + 0.3 * proximity(newest.created_at, span.until)),
         kind="notifications",
+        headline=Headline(
+            text=f"{short}{quote(newest.subject)}{lost}",
+            role=Role.EVENT,
+            nouns=(Noun.ALERT,),
+            topic=Topic.INCIDENTS,
+            alarm=bool(lost) or None,
+            at=newest.created_at,
+        ),
     )
 
 

@@ -17,9 +17,19 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import baseline_window, rollup_scope, scored_by
 from context_builder.text.formatting import format_count, format_name, format_percent, format_time
@@ -105,7 +115,20 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         by_importance(facts),
         Status.OK if facts else Status.EMPTY,
         gaps,
+        _headline("mean quality", now, before, Role.COUNT) if now.number else None,
     )
+
+
+def _headline(
+    name: str, now: ScoreSums, before: ScoreSums, role: Role, nouns: tuple[Noun, ...] = ()
+) -> Headline:
+    text = f"{name} {now.mean:.3f} over {format_count(now.number, 'score')}"
+    if before.number:
+        text += f", the 7 days before {before.mean:.3f}"
+    alarm = None
+    if min(now.number, before.number) >= MIN_SCORES:
+        alarm = _is_notable(now, before) and now.mean < before.mean
+    return Headline(text=text, role=role, nouns=nouns, topic=Topic.QUALITY, alarm=alarm, value=now.mean)
 
 
 def _hours(request: ContextRequest) -> Window:
@@ -172,8 +195,8 @@ def _dimension_facts(
     ranked = sorted(sides.items(), key=lambda item: (-item[1][True].number, item[0]))
     facts = [
         _fact(
-            f"{dimension} {format_name(name) if name else 'unknown'}",
-            _WEIGHTS[dimension],
+            dimension,
+            format_name(name) if name else "unknown",
             both[True],
             both[False],
         )
@@ -183,22 +206,31 @@ def _dimension_facts(
     yield from sorted(facts, key=lambda fact: -fact.importance)[:MAX_GROUPS]
 
 
-def _fact(name: str, weight: float, now: ScoreSums, before: ScoreSums) -> Fact:
+def _fact(dimension: str, group: str, now: ScoreSums, before: ScoreSums) -> Fact:
+    name, weight = f"{dimension} {group}", _WEIGHTS[dimension]
+    nouns = (Noun(dimension),) if dimension in set(Noun) else ()
+    headline = _headline(f"{group} mean quality", now, before, Role.RANKING, nouns)
     head = f"{name}: mean quality {now.mean:.3f}"
     text = f"{name}: {_format_scores(now)}; the 7 days before: {_format_scores(before)}"
     if min(now.number, before.number) < MIN_SCORES:
-        return Fact(f"{text}; too few scores to compare", head, weight / 2, kind="quality comparisons")
+        text += "; too few scores to compare"
+        return Fact(text, head, weight / 2, kind="quality comparisons", headline=headline)
     difference = now.mean - before.mean
     text += f"; {'down' if difference < 0 else 'up'} {abs(difference):.3f}"
-    error = math.sqrt(now.squared_error + before.squared_error)
-    notable = abs(difference) >= NOTABLE_MEAN_CHANGE and abs(difference) >= MIN_STANDARD_ERRORS * error
-    if notable:
+    if _is_notable(now, before):
         text += ", significant"
         head += f", {'DOWN' if difference < 0 else 'up'} {abs(difference):.3f} from the 7 days before"
         weight = 0.9 + weight / 10 if difference < 0 else 0.75
     if _has_low_coverage(now, before):
         text += "; LOW coverage, most scores may still arrive"
-    return Fact(text, head, weight, kind="quality comparisons")
+    return Fact(text, head, weight, kind="quality comparisons", headline=headline)
+
+
+def _is_notable(now: ScoreSums, before: ScoreSums) -> bool:
+    """Return whether the means differ by more than chance, and enough to matter."""
+    difference = abs(now.mean - before.mean)
+    error = math.sqrt(now.squared_error + before.squared_error)
+    return difference >= NOTABLE_MEAN_CHANGE and difference >= MIN_STANDARD_ERRORS * error
 
 
 def _has_low_coverage(now: ScoreSums, before: ScoreSums) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import case, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -50,7 +51,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     # The question may find an incident that it names itself.
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
     if not found:
-        return Section(_format_no_match(recall), status=Status.EMPTY)
+        header = _format_no_match(recall)
+        headline = Headline(
+            text=header, role=Role.COUNT, nouns=(Noun.INCIDENT,), topic=Topic.HISTORY, alarm=False
+        )
+        return Section(header, status=Status.EMPTY, headline=headline)
     asked_for = Topic.HISTORY in request.topics
     facts = tuple(_fact(each, names.get(each.query), asked_for=asked_for) for each in found)
     missed = [format_name(names[miss.query]) for miss in recall.misses if miss.query in names]
@@ -111,6 +116,16 @@ def _fact(recollection: RecalledIncident, asked: str | None, *, asked_for: bool)
         f"{head}{fix}" if cause else "",
         _importance(recollection, asked_for=asked_for),
         kind="similar past incidents",
+        headline=Headline(
+            text=f"{format_name(recollection.public_id)} (similarity {recollection.similarity:.2f}) of "
+            f"{format_time(recollection.started_at)}{fix or cause or f': {quote(recollection.title)}'}",
+            role=Role.STATE,
+            nouns=(Noun.INCIDENT,),
+            topic=Topic.HISTORY,
+            alarm=True,
+            value=recollection.similarity,
+            at=recollection.started_at,
+        ),
     )
 
 

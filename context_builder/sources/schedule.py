@@ -16,8 +16,18 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.fleet import is_overwritten, known_deployments
 from context_builder.telemetry.operating_hours import WeeklyHours, time_zones
 from context_builder.text.formatting import (
@@ -88,12 +98,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts = [*_offline_facts(deployments, sites, request), *_site_facts(sites.values())]
     closed = sum(site.is_closed for site in sites.values())
     in_maintenance = sum(site.under_way is not None for site in sites.values())
-    return Section(
+    header = (
         f"{format_count(len(sites), 'site')} with known hours: "
-        f"{closed:,} closed, {in_maintenance:,} in maintenance",
-        by_importance(facts),
-        gaps=gaps,
+        f"{closed:,} closed, {in_maintenance:,} in maintenance"
     )
+    headline = Headline(text=header, role=Role.COUNT, nouns=(Noun.BACKEND, Noun.MAINTENANCE))
+    return Section(header, by_importance(facts), gaps=gaps, headline=headline)
 
 
 async def _load_hours(session: ReadSession, backends: Sequence[str]) -> Sequence[OperatingHours]:
@@ -185,7 +195,9 @@ def _offline_fact(deployment: Deployment, site: Site) -> Fact:
             f"{format_time(began)}: not explained by it"
         )
         short = f"{head} since before its site {short_why}"
-    return Fact(text, short, 1.0, _PLANNED_WORK_TOPICS, kind="deployments offline as planned")
+    headline = _headline(short, Noun.DEPLOYMENT)
+    kind = "deployments offline as planned"
+    return Fact(text, short, 1.0, _PLANNED_WORK_TOPICS, kind=kind, headline=headline)
 
 
 def _describe_closure(site: Site) -> tuple[str, datetime | None]:
@@ -224,12 +236,14 @@ def _facts_of(site: Site) -> Iterator[Fact]:
             left = format_duration(window.ends_at - site.as_of)
             head = f"site {name} is in MAINTENANCE until {format_time(window.ends_at)} UTC"
             text = f"{head} ({left} left), since {format_time(window.starts_at)}: {reason}"
-            yield Fact(text, head, 0.9, _PLANNED_WORK_TOPICS, kind="maintenance windows")
+            headline = _headline(head, Noun.MAINTENANCE)
+            yield Fact(text, head, 0.9, _PLANNED_WORK_TOPICS, kind="maintenance windows", headline=headline)
         else:
             head = f"maintenance of site {name} begins at {format_time(window.starts_at)} UTC"
             ahead = format_duration(window.starts_at - site.as_of)
             text = f"{head} (in {ahead}) and ends at {format_time(window.ends_at)}: {reason}"
-            yield Fact(text, head, 0.75, kind="maintenance windows")
+            headline = _headline(f"{head} and ends at {format_time(window.ends_at)}", Noun.MAINTENANCE)
+            yield Fact(text, head, 0.75, kind="maintenance windows", headline=headline)
     if not site.hours:
         return
     state = site.hours.at(site.as_of)
@@ -243,7 +257,12 @@ def _facts_of(site: Site) -> Iterator[Fact]:
         )
         head = f"site {name} is CLOSED, {until}"
         importance = 0.7
-    yield Fact(f"{head}; operating hours {site.hours.text}", head, importance, kind="operating hours")
+    text = f"{head}; operating hours {site.hours.text}"
+    yield Fact(text, head, importance, kind="operating hours", headline=_headline(head, Noun.BACKEND))
+
+
+def _headline(text: str, noun: Noun) -> Headline:
+    return Headline(text=text, role=Role.STATE, nouns=(noun,))
 
 
 source = ContextSource("schedule", "O", frozenset({Topic.HEALTH}), 2.0, read)

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.newest_requests import has_one_of
 from context_builder.telemetry.row_count import count_rows
@@ -147,6 +148,7 @@ def _flapping_fact(
         short if last.reason else "",
         importance,
         kind="flapping episodes",
+        headline=_headline(short, first.changed_at, alarm=True),
     )
 
 
@@ -161,6 +163,17 @@ def _fact(transition: StatusTransition, span: EventWindow) -> Fact:
         short if transition.reason else "",
         _IMPORTANCE[transition.after] * (0.4 + 0.55 * near),
         kind="status changes",
+        headline=_headline(
+            short,
+            transition.changed_at,
+            alarm=transition.after in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED) or None,
+        ),
+    )
+
+
+def _headline(text: str, at: datetime, *, alarm: bool | None) -> Headline:
+    return Headline(
+        text=text, role=Role.EVENT, nouns=(Noun.DEPLOYMENT,), topic=Topic.HEALTH, alarm=alarm, at=at
     )
 
 

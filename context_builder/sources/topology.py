@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import case, func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
 from context_builder.text.formatting import format_count, format_list, format_name
 from context_builder.text.lists import format_items
@@ -38,12 +39,17 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     facts = [*_model_facts(models, request), *_backend_facts(backends)]
     if users:
         facts.append(_tier_fact(users))
-    return Section(
+    header = (
         f"the whole gateway: {format_count(len(deployments), 'deployment')} of "
         f"{format_count(len(models), 'model')} on {format_count(len(backends), 'backend')}, "
-        f"{format_count(sum(users.values()), 'user')}",
+        f"{format_count(sum(users.values()), 'user')}"
+    )
+    nouns = (Noun.DEPLOYMENT, Noun.MODEL, Noun.BACKEND, Noun.USER)
+    return Section(
+        header,
         tuple(facts),
         gaps=tuple(_gaps(deployments, users, request)),
+        headline=Headline(text=header, role=Role.COUNT, nouns=nouns),
     )
 
 
@@ -68,7 +74,8 @@ def _model_facts(groups: dict[str, list[Deployment]], request: ContextRequest) -
     for model in names[:MAX_MODELS]:
         places = format_items([_format_place(one, request) for one in groups[model]], MAX_LISTED)
         short = f"model {format_name(model)} on {format_count(len(groups[model]), 'backend')}"
-        yield Fact(f"model {format_name(model)} on {places}", short, 0.6, kind="models")
+        headline = Headline(text=f"{format_name(model)} on {places}", role=Role.STATE, nouns=(Noun.MODEL,))
+        yield Fact(f"model {format_name(model)} on {places}", short, 0.6, kind="models", headline=headline)
     if len(names) > MAX_MODELS:
         rest = format_list(names[MAX_MODELS:], MAX_LISTED)
         yield Fact(f"{len(names) - MAX_MODELS:,} more models: {rest}", "", 0.3, kind="models")
@@ -87,7 +94,9 @@ def _backend_facts(groups: dict[str, list[Deployment]]) -> Iterator[Fact]:
     for backend in names[:MAX_BACKENDS]:
         models = format_list([deployment.model for deployment in groups[backend]], MAX_LISTED)
         short = f"backend {format_name(backend)} serves {format_count(len(groups[backend]), 'model')}"
-        yield Fact(f"backend {format_name(backend)} serves {models}", short, 0.5, kind="backends")
+        text = f"backend {format_name(backend)} serves {models}"
+        headline = Headline(text=text, role=Role.STATE, nouns=(Noun.BACKEND,))
+        yield Fact(text, short, 0.5, kind="backends", headline=headline)
     if len(names) > MAX_BACKENDS:
         rest = format_list(names[MAX_BACKENDS:], MAX_LISTED)
         yield Fact(f"{len(names) - MAX_BACKENDS:,} more backends: {rest}", "", 0.3, kind="backends")
@@ -97,7 +106,9 @@ def _tier_fact(users: dict[str, int]) -> Fact:
     parts = [f"{tier} {users[tier]:,}" for tier in Tier if tier in users]
     if _UNKNOWN in users:
         parts.append(f"unknown at this moment {users[_UNKNOWN]:,}")
-    return Fact(f"users by tier: {', '.join(parts)}", "", 0.55, kind="tiers")
+    text = f"users by tier: {', '.join(parts)}"
+    headline = Headline(text=text, role=Role.RANKING, nouns=(Noun.USER, Noun.TIER))
+    return Fact(text, "", 0.55, kind="tiers", headline=headline)
 
 
 def _gaps(deployments: Sequence[Deployment], users: dict[str, int], request: ContextRequest) -> Iterator[str]:

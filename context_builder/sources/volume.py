@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
+from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import baseline_window, rollup_scope
 from context_builder.text.formatting import (
@@ -31,6 +32,7 @@ from models.tables.schema import UtcDateTime
 
 MAX_GROUPS = 10
 MAX_GROUPS_SHORT = 3
+MAX_GROUPS_IN_HEADLINE = 4
 _IMPORTANCE = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
 """Importance of a dimension by name, unless the question names it."""
 _ONE_GROUP_WEIGHT = 0.3
@@ -76,7 +78,17 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         + (f", {pending:,} pending" if pending else "")
         + f"; {past}"
     )
-    return Section(header, tuple(_facts(request.question, now, before)), gaps=gaps)
+    share = format_percent(failed, total)
+    asks_failures = Topic.ERRORS in request.topics
+    headline = Headline(
+        text=f"{failed:,} of {format_count(total, 'request')} failed ({share})"
+        if asks_failures
+        else f"{format_count(total, 'request')}, {failed:,} of them failed ({share})",
+        role=Role.COUNT,
+        nouns=(Noun.REQUEST, Noun.ERROR) if asks_failures else (Noun.REQUEST,),
+        topic=Topic.ERRORS if asks_failures else Topic.VOLUME,
+    )
+    return Section(header, tuple(_facts(request.question, now, before)), gaps=gaps, headline=headline)
 
 
 async def _load_cells(request: ContextRequest, stores: Stores) -> tuple[list[VolumeCell], tuple[str, ...]]:
@@ -111,7 +123,7 @@ def _facts(question: str, now: list[VolumeCell], before: list[VolumeCell]) -> It
         shares = [
             f"{format_name(name)} {number:,} ({format_percent(number, total)})" for name, number in ranked
         ]
-        yield _list_fact(f"requests by {dimension}", shares, importance, _VOLUME)
+        yield _list_fact(f"requests by {dimension}", shares, importance, _VOLUME, Noun(dimension))
         if failed:
             yield _failure_fact(now, before, dimension, importance)
     statuses = [f"{name} {number:,}" for name, number in _ranked(now, "status")]
@@ -119,7 +131,7 @@ def _facts(question: str, now: list[VolumeCell], before: list[VolumeCell]) -> It
     codes = _ranked((cell for cell in now if cell.failed and cell.error_code), "error_code")
     if codes:
         listed = [f"{format_name(name)} {number:,}" for name, number in codes]
-        yield _list_fact("failed requests by error code", listed, 0.85, _ERRORS)
+        yield _list_fact("failed requests by error code", listed, 0.85, _ERRORS, Noun.ERROR)
 
 
 def _ranked_dimensions(question: str, cells: list[VolumeCell]) -> list[tuple[str, float]]:
@@ -142,7 +154,8 @@ def _failure_fact(now: list[VolumeCell], before: list[VolumeCell], dimension: st
         was = f", before {format_percent(past_failed[name], past[name])}" if past[name] else ""
         rate = format_percent(number, totals[name])
         groups.append(f"{format_name(name)} {number:,} of {totals[name]:,} ({rate}{was})")
-    return _list_fact(f"failed requests by {dimension}, most failures first", groups, importance, _ERRORS)
+    title = f"failed requests by {dimension}, most failures first"
+    return _list_fact(title, groups, importance, _ERRORS, Noun(dimension))
 
 
 def _counts(cells: Iterable[VolumeCell], dimension: str) -> Counter[str]:
@@ -157,13 +170,25 @@ def _ranked(cells: Iterable[VolumeCell], dimension: str) -> list[tuple[str, int]
     return rank_counts(_counts(cells, dimension))
 
 
-def _list_fact(title: str, items: list[str], importance: float, topics: frozenset[Topic]) -> Fact:
+def _list_fact(
+    title: str, items: list[str], importance: float, topics: frozenset[Topic], noun: Noun | None = None
+) -> Fact:
     def listed(most: int) -> str:
         rest = f", and {len(items) - most} more groups" if len(items) > most else ""
         return f"{title}: {', '.join(items[:most])}{rest}"
 
     short = listed(MAX_GROUPS_SHORT) if len(items) > MAX_GROUPS_SHORT else ""
-    return Fact(listed(MAX_GROUPS), short, importance, topics, kind="breakdowns")
+    headline = (
+        None
+        if noun is None
+        else Headline(
+            text=f"{title.partition(', most')[0]}: {'; '.join(items[:MAX_GROUPS_IN_HEADLINE])}",
+            role=Role.RANKING,
+            nouns=(Noun.REQUEST, noun),
+            topic=min(topics),
+        )
+    )
+    return Fact(listed(MAX_GROUPS), short, importance, topics, kind="breakdowns", headline=headline)
 
 
 def _totals(cells: Iterable[VolumeCell]) -> tuple[int, int]:

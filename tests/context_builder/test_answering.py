@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from context_builder.llm.chat_model import Delta
 from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.render import render
-from context_builder.question.request import QuestionError, QuestionInput
+from context_builder.question.request import NotUsed, QuestionError, QuestionInput
 from models import Question
 from models.database import Database
 from tests.loopback.behaviour import Cut, Fail, Hang, Reply
@@ -118,6 +119,37 @@ async def test_an_unsupported_claim_is_marked(
     assert [citation.ref for citation in answer.citations] == ["H1"]
 
 
+class HalfUnderstood(ContextBuilder):
+    """Builds contexts of questions of which a part was not used."""
+
+    async def build(self, ask: QuestionInput) -> BuiltContext:
+        built = await super().build(ask)
+        not_used = (NotUsed("except 987,654 of them", "no such number"),)
+        return replace(built, manifest=replace(built.manifest, not_used=not_used))
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+async def test_what_was_not_used_stands_below_every_answer(
+    story: Database, make_claude: MakeClaude, messages_api: MessagesApi, with_model: bool
+) -> None:
+    """Law 11: in the stream and in the log alike, whatever the model wrote; those lines are not checked."""
+    messages_api.script(Reply(text="llama-70b/neocloud is DOWN [H1]."))
+    builder = HalfUnderstood(story, NO_MEMORY, SOURCES, default_budget=4000, clock=lambda: STORY_ANCHOR)
+    model = await make_claude() if with_model else None
+    answerer = Answerer(builder, QuestionLog(story), PRICES, model, clock=lambda: STORY_ANCHOR)
+    events = [event async for event in answerer.stream(ASK)]
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    last = "Not used of the question: “except 987,654 of them” (no such number)."
+    assert answer.text.endswith(f"\n\n{last}")
+    assert answer.text.count(last) == 1
+    assert answer.unsupported == ()
+    assert "not used of the question: “except 987,654 of them”" in answer.confidence.reasons
+    assert (await logged(story))[0].answer == answer.text
+    if with_model:
+        assert "".join(event.text for event in events if isinstance(event, Delta)) == answer.text
+
+
 @pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens"])
 async def test_an_incomplete_answer_has_its_stop_reason(
     make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi, stop_reason: str
@@ -129,11 +161,11 @@ async def test_an_incomplete_answer_has_its_stop_reason(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "says", "starts"),
+    ("behaviour", "says", "notice"),
     [
-        (Fail(status=401), "ARCPOINT_ANTHROPIC_API_KEY", "**No model was called:**"),
-        (Fail(status=529), "overloaded", "**No model was called:**"),
-        (Cut(after_pieces=2), "", "**The model returned no complete answer:**"),
+        (Fail(status=401), "ARCPOINT_ANTHROPIC_API_KEY", "No model was called: "),
+        (Fail(status=529), "overloaded", "No model was called: "),
+        (Cut(after_pieces=2), "", "The model returned no complete answer: "),
     ],
 )
 async def test_when_the_model_fails_the_facts_still_answer(
@@ -143,15 +175,15 @@ async def test_when_the_model_fails_the_facts_still_answer(
     messages_api: MessagesApi,
     behaviour: Any,
     says: str,
-    starts: str,
+    notice: str,
 ) -> None:
     """Law 2: an outage of the API gives a grounded brief with the reason, which is logged."""
     messages_api.script(behaviour)
     answer = await make_answerer(await make_claude(max_retries=0)).answer(ASK)
     assert answer.model is None
     assert says in (answer.no_model_reason or "")
-    assert answer.text.startswith(starts)
-    assert "llama-70b/neocloud" in answer.text
+    assert notice in answer.text
+    assert answer.text.startswith("llama-70b/neocloud (fra-2) is DOWN")
     assert answer.citations
     assert (await logged(story))[0].no_model_reason == answer.no_model_reason
 
@@ -169,7 +201,7 @@ async def test_without_a_model_nothing_is_sent(
 async def test_a_failed_source_is_named_in_the_answer(make_answerer: MakeAnswerer) -> None:
     """Law 2: the answer names the source that could not be read, with its status."""
     answer = await make_answerer(None).answer(ASK)
-    assert "recall could not be read (error): memory is down for this test" in answer.text
+    assert "Could not be read: recall (memory is down for this test) [M0]." in answer.text
 
 
 async def test_leaving_early_ends_the_call(

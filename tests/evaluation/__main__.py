@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from memory.errors import MemoryUnavailable
+from tests.evaluation.brief_form import measure as measure_briefs
+from tests.evaluation.brief_form import print_briefs
 from tests.evaluation.control import control
 from tests.evaluation.recall.runner import EMBEDDERS, measure
 from tests.evaluation.recall.tables import print_tables
@@ -39,7 +41,7 @@ def main() -> int:
         asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
     found: dict[str, Any] = {}
-    parts = {"understanding": _understanding, "prompts": _prompts, "recall": _recall}
+    parts = {"understanding": _understanding, "prompts": _prompts, "briefs": _briefs, "recall": _recall}
     ended = 0
     for run_part in [parts[name] for name in parts if getattr(arguments, name)] or parts.values():
         ended = ended or run_part(console, arguments, found)
@@ -68,6 +70,17 @@ def _prompts(console: Console, arguments: argparse.Namespace, found: dict[str, A
         print_report(console, arguments.seed, trials)
         found |= document(arguments.seed, trials)
     return ended
+
+
+def _briefs(console: Console, arguments: argparse.Namespace, _found: dict[str, Any]) -> int:
+    """Prints how many briefs answer the question first."""
+    quiet()
+    try:
+        print_briefs(console, arguments.seed, asyncio.run(measure_briefs(arguments.seed)))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped before briefs were measured\n")
+        return _INTERRUPTED
+    return 0
 
 
 def _recall(console: Console, arguments: argparse.Namespace, found: dict[str, Any]) -> int:
@@ -130,6 +143,7 @@ def _arguments() -> argparse.Namespace:
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--understanding", action="store_true", help="only how questions are understood")
     part.add_argument("--prompts", action="store_true", help="only what prompts hold")
+    part.add_argument("--briefs", action="store_true", help="only whether briefs answer the question first")
     part.add_argument("--recall", action="store_true", help="only what memory recalls")
     parser.add_argument("--verbose", action="store_true", help="also every question that is misread")
     parser.add_argument(

@@ -12,8 +12,27 @@ from hypothesis import strategies as st
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import pack
 from context_builder.prompt.tokens import TokenBound
-from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
-from context_builder.source import ContextSource, Fact, Section, SourceResult, Status, Stores
+from context_builder.question.form import Noun
+from context_builder.question.request import (
+    ContextRequest,
+    Interval,
+    NotUsed,
+    Scope,
+    Side,
+    Topic,
+    UnknownName,
+    Window,
+)
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    SourceResult,
+    Status,
+    Stores,
+)
 
 AS_OF = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NAMES = ("health", "incidents", "latency", "budgets", "recall", "volume")
@@ -44,7 +63,7 @@ def reading(name: str, *facts: Fact, header: str = "fine", **values: Any) -> Sou
     """A source that was read well; `values` are the fields of Reading and Section that matter."""
     topics = values.pop("topics", (Topic.HEALTH,))
     status, stable = values.pop("status", Status.OK), values.pop("stable", False)
-    section = Section(header, facts, status, values.pop("gaps", ()))
+    section = Section(header, facts, status, values.pop("gaps", ()), values.pop("headline", None))
     return SourceResult(
         source(name, *topics, stable=stable),
         section,
@@ -81,6 +100,16 @@ def packed(request: ContextRequest, readings: Sequence[SourceResult]) -> Manifes
 texts = st.text(max_size=60) | st.lists(st.sampled_from(ATTACKS) | st.text(max_size=8), max_size=6).map(
     " ".join
 )
+headlines = st.builds(
+    Headline,
+    text=texts,
+    role=st.sampled_from(Role),
+    nouns=st.lists(st.sampled_from(Noun), max_size=2).map(tuple),
+    topic=st.none() | st.sampled_from(Topic),
+    alarm=st.none() | st.booleans(),
+    value=st.none() | st.floats(0, 1e9),
+    at=st.none() | st.just(AS_OF - timedelta(hours=1)),
+)
 facts = st.builds(
     Fact,
     text=texts | st.builds(lambda text, times: text * times, texts, st.sampled_from((1, 1, 3, 200))),
@@ -89,6 +118,13 @@ facts = st.builds(
     topics=st.frozensets(st.sampled_from(list(Topic)), max_size=2),
     kind=st.sampled_from(("", "error templates", "jobs", "config changes", "checks")) | texts,
     key=st.sampled_from(("", "", "", "job:1", "job:2", "config:gpt-4")),
+    headline=st.none() | headlines,
+)
+sides = st.builds(
+    Side,
+    label=texts,
+    intervals=st.lists(st.just(Interval(AS_OF - timedelta(hours=2), AS_OF)), max_size=9).map(tuple),
+    scope=st.builds(Scope, labels=st.lists(texts, max_size=9).map(tuple)),
 )
 
 
@@ -108,6 +144,7 @@ def many_readings(draw: st.DrawFn) -> list[SourceResult]:
                 *draw(st.lists(facts, max_size=8)) * flood,
                 header=draw(texts),
                 status=status,
+                headline=draw(st.none() | headlines),
                 topics=draw(st.lists(st.sampled_from(list(Topic)), min_size=1, max_size=3)),
                 gaps=tuple(draw(st.lists(texts, max_size=8))),
                 stable=draw(st.sampled_from((False, False, True))),
@@ -150,4 +187,7 @@ def any_request(draw: st.DrawFn) -> ContextRequest:
         unknown_names=tuple(
             draw(st.lists(st.builds(UnknownName, texts, st.lists(texts, max_size=3).map(tuple)), max_size=12))
         ),
+        sides=tuple(draw(st.lists(sides, max_size=3))),
+        not_used=tuple(draw(st.lists(st.builds(NotUsed, texts, texts), max_size=9))),
+        notes=tuple(draw(st.lists(texts, max_size=7))),
     )

@@ -81,7 +81,7 @@ def _references(answer: Answer) -> Iterator[Row]:
 
 
 def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
-    """Yield what the answer lacks; below a brief, only what its text does not mention."""
+    """Yield what the answer lacks; not what its last lines say, or a brief itself."""
     if brief:
         stale = (source for source in manifest.sources if source.status is Status.STALE)
         yield from ((source.name, _state(source)) for source in stale)
@@ -91,9 +91,6 @@ def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
     empty = [source.name for source in manifest.sources if _is_empty(source) and not source.on_topic]
     if empty:
         yield "off topic", f"{Status.EMPTY}: {', '.join(empty)}"
-    for unknown in manifest.unknown_names:
-        near = f"; similar names: {', '.join(unknown.near)}" if unknown.near else ""
-        yield unknown.name, f"unknown name{near}"
 
 
 def _gaps(source: SourceEntry) -> Iterator[Row]:

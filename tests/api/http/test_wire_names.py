@@ -15,13 +15,20 @@ from tests.support.http_service import QUESTION, events_of, settings_of
 Names = dict[str, str]
 """Sorted field names of the objects in a body, by their path in it; lists are stepped over."""
 
+HEADLINE = "alarm at nouns role text topic value"
 MANIFEST: Names = {
-    "": "as_of bound_terms build_ms facts live prompt_sha256 question scope sources token_bound token_budget "
-    "topics unknown_names window",
+    "": "as_of bound_terms build_ms facts live not_used notes prompt_sha256 question scope sides sources "
+    "token_bound token_budget topics unknown_names window",
     "window": "end origin start",
     "unknown_names": "name near",
-    "sources": "cut error folded gaps header kept milliseconds name not_shown on_topic ref stable status",
-    "facts": "detail importance on_topic reason ref same_as source stable text tokens",
+    "sides": "intervals label scope",
+    "sides.intervals": "end start",
+    "not_used": "reason text",
+    "sources": "cut error folded gaps header headline kept milliseconds name not_shown on_topic ref stable "
+    "status",
+    "facts": "detail headline importance on_topic reason ref same_as source stable text tokens",
+    "sources.headline": HEADLINE,
+    "facts.headline": HEADLINE,
     "bound_terms": "factor rule whole_words words",
 }
 ANSWER: Names = {

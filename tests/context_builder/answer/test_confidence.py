@@ -16,7 +16,7 @@ from context_builder.answer.confidence import (
     ConfidenceLevel,
     confidence_of,
 )
-from context_builder.question.request import ContextRequest, Topic, UnknownName
+from context_builder.question.request import ContextRequest, NotUsed, Topic, UnknownName
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.sources import discover
 from tests.support.source_results import any_request, asked, many_readings, packed, reading, roomy
@@ -53,7 +53,18 @@ def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status
         confidence = confidence_of(manifest, unsupported=0)
         assert confidence.level is (ConfidenceLevel.LOW if needed else ConfidenceLevel.MEDIUM)
         assert f"{failed} could not be read ({status})" in confidence.reasons
-        assert f"- {failed} could not be read ({status}): it broke" in write_brief(manifest, "no key")
+        assert f"- Could not be read: {failed} (it broke) [" in write_brief(manifest, "no key")
+
+
+@pytest.mark.parametrize(("parts", "level"), [(1, "medium"), (2, "medium"), (3, "low"), (50, "low")])
+def test_what_is_not_used_caps_the_confidence(parts: int, level: str) -> None:
+    """Law 11: never high if a part of the question is not taken into account, low from three on."""
+    confidence = judged(
+        reading("health", DOWN), not_used=tuple(NotUsed(f"part {n}", "unknown") for n in range(parts))
+    )
+    assert confidence.level == level
+    (reason,) = confidence.reasons
+    assert reason.startswith("not used of the question: “part 0”")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from context_builder import builder
-from context_builder.answer import brief, confidence, grounding
+from context_builder.answer import brief, closing, confidence, grounding
 from context_builder.llm import pricing
 from context_builder.prompt import (
     calibration,
@@ -22,7 +22,16 @@ from context_builder.prompt import (
 )
 
 POLICY: dict[ModuleType, dict[str, object]] = {
-    packing: {"SUMMARY_SHARE": 0.4, "MAX_NAME_CHARACTERS": 220, "MAX_LABELS": 20, "MAX_UNKNOWN_NAMES": 10},
+    packing: {
+        "SUMMARY_SHARE": 0.4,
+        "MAX_NAME_CHARACTERS": 220,
+        "MAX_LABELS": 20,
+        "MAX_UNKNOWN_NAMES": 10,
+        "MAX_NOT_USED": 6,
+        "MAX_NOTES": 4,
+        "MAX_PART_CHARACTERS": 60,
+        "MAX_NOTE_CHARACTERS": 145,
+    },
     selection: {
         "MIN_FULL_UTILITY": 0.3,
         "MIN_LINE_TOKENS": 6,
@@ -40,8 +49,9 @@ POLICY: dict[ModuleType, dict[str, object]] = {
     summaries: {"MAX_KINDS": 3, "FIRST_NARROW": 2},
     tokens: {"FRAMING_TOKENS": 32, "DEFAULT_FACTOR": 1.3, "MIN_FACTOR": 1.0, "MAX_FACTOR": 2.0},
     calibration: {"MARGIN": 0.05, "MIN_SAMPLES": 20, "MAX_SAMPLES": 200},
-    confidence: {"MIN_IMPORTANT": 0.6, "MIN_UNSUPPORTED_FOR_LOW": 3},
-    brief: {"MAX_SUMMARIES": 3, "MAX_ON_TOPIC": 10, "MAX_OFF_TOPIC": 3, "MAX_CHARACTERS": 320},
+    confidence: {"MIN_IMPORTANT": 0.6, "MIN_UNSUPPORTED_FOR_LOW": 3, "MIN_NOT_USED_FOR_LOW": 3},
+    brief: {"MAX_LINES": 12, "MAX_PER_SOURCE": 2, "MAX_OTHERS": 2, "MIN_OTHER_IMPORTANCE": 0.7},
+    closing: {"MAX_LINE": 160, "MAX_LINES_OF_ONE_KIND": 2},
     grounding: {"_MIN_CODE": 100, "_SAME_UNIT_ONLY": ("%", "times")},
     builder: {"MAX_READERS": 8, "RESOLVE_DEADLINE_S": 10.0},
     pricing: {"UNKNOWN_CACHE_MINIMUM": 4_096},

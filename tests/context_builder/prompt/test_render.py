@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,17 @@ from context_builder.answer.sentences import parse_references
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import BudgetTooSmall
 from context_builder.prompt.render import fence_for, render, uncited_text
-from context_builder.question.request import ContextRequest, Scope, Topic, UnknownName, Window
-from context_builder.source import Fact, SourceResult, Status
+from context_builder.question.request import (
+    ContextRequest,
+    Interval,
+    NotUsed,
+    Scope,
+    Side,
+    Topic,
+    UnknownName,
+    Window,
+)
+from context_builder.source import Fact, Headline, Role, SourceResult, Status
 from tests.support.source_results import AS_OF, any_request, asked, many_readings, packed, reading, roomy
 
 FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
@@ -93,6 +103,49 @@ def test_the_prompt_begins_with_what_the_question_is_about() -> None:
         "unknown name in the question: inc_9",
     ]
     assert uncited_text(manifest).splitlines() == [*render(manifest).user.splitlines()[1:6], "What is down?"]
+
+
+def test_the_prompt_says_what_was_not_used_and_how_the_rest_was_read() -> None:
+    """Law 11: sides, parts not used and notes are lines of the preamble; a question without them has none."""
+    hour = Interval(datetime(2026, 11, 20, 7, tzinfo=UTC), datetime(2026, 11, 20, 8, tzinfo=UTC))
+    request = asked(
+        sides=(Side("this week", (hour, hour), Scope(labels=("tier premium",))), Side("a", (hour,), Scope())),
+        not_used=(NotUsed("except gpt-9\n[H1]", "no such deployment"),),
+        notes=("“sonnet” means 2 models: a, b",),
+    )
+    manifest = packed(request, [])
+    span = "2026-11-20 07:00 to 2026-11-20 08:00"
+    lines = [
+        f"sides: this week ({span}, {span} UTC; tier premium); a ({span} UTC)",
+        "not used of the question: “except gpt-9 (H1)” (no such deployment)",
+        "read as: “sonnet” means 2 models: a, b",
+    ]
+    assert render(manifest).user.splitlines()[4:7] == lines
+    assert uncited_text(manifest).splitlines()[3:6] == lines
+    plain = uncited_text(packed(asked(), []))
+    assert not any(word in plain for word in ("sides", "not used", "read as"))
+
+
+def test_a_manifest_of_before_gives_the_same_bytes() -> None:
+    """Law 6: one stored without the newer fields renders as it did."""
+    manifest = packed(asked(), [reading("health", Fact("gpt-4/aws is DOWN"))])
+    document = manifest.to_json()
+    for name in ("sides", "not_used", "notes"):
+        del document[name]
+    for entry in (*document["facts"], *document["sources"]):
+        del entry["headline"]
+    assert render(Manifest.from_json(document)) == render(manifest)
+
+
+def test_headlines_are_not_in_the_prompt() -> None:
+    """They are for briefs: neither the prompt nor its bound depends on them."""
+    headline = Headline(text="secret headline", role=Role.STATE)
+    bare, told = (
+        packed(asked(), [reading("health", Fact("fine", headline=one), headline=one)])
+        for one in (None, headline)
+    )
+    assert render(bare) == render(told)
+    assert bare.token_bound == told.token_bound
 
 
 def test_the_text_of_a_reference_is_what_the_prompt_says() -> None:

@@ -128,7 +128,6 @@ def test_the_notes_come_in_the_order_in_which_they_matter() -> None:
         ("volume", "timeout: gave no answer within 2 s"),
         ("recall", "error: memory is down\nand more"),
         ("off topic", "empty: audit, jobs"),
-        ("gpt-5/aws", "unknown name; similar names: gpt-4/aws"),
     )
     assert cut.rows == (("1 fact (latency 1 of 3); --why lists them",),)
 

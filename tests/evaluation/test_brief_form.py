@@ -1,0 +1,15 @@
+"""The first lines of briefs answer questions of every form on the demo's week, as counted from its rows."""
+
+from __future__ import annotations
+
+from models.database import Database
+from tests.evaluation.brief_form import CASES, judge_all
+from tests.support.prepared_databases import STORY_ANCHOR
+
+
+async def test_briefs_answer_first_and_keep_their_form(story: Database) -> None:
+    """Every brief of the story is short and grounded and holds what was asked in its first two lines."""
+    outcomes = await judge_all(story, STORY_ANCHOR)
+    assert len(outcomes) == len(CASES)
+    assert [one.case.question for one in outcomes if not one.well_formed] == []
+    assert {one.case.question: one.missing for one in outcomes if one.missing} == {}
