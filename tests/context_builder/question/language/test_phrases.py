@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from context_builder.question.names import find_tiers
+from context_builder.question.names.tier_names import find_tier_names
 from context_builder.question.text import read_text
 from context_builder.question.topics import DEFAULT_TOPICS, topics_of
 from tests.support.windows import find_window
@@ -28,7 +28,8 @@ def test_a_question_is_read_as_in_english(
     assert (text.language, text.english) == (language, english)
     found = topics_of(text.english)
     assert " ".join(sorted(found)) == topics or (found == DEFAULT_TOPICS and not topics)
-    assert " ".join(find_tiers(text.english)) == tiers
+    named = dict.fromkeys(name for found in find_tier_names(text.english) for name in found.names)
+    assert " ".join(sorted(named)) == tiers
     if window:
         read = find_window(text.english, SUNDAY)
         assert f"{read.start:%m-%d %H:%M} to {read.end:%m-%d %H:%M}" == window
