@@ -13,7 +13,7 @@ from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.question.time_phrases import floor_to_minute
+from context_builder.question.times.bounds import floor_to_minute
 from context_builder.source import (
     ContextSource,
     Fact,

@@ -16,11 +16,18 @@ class Kind(StrEnum):
     PUNCTUATION = auto()
     COMMA = auto()
     DOT = auto()
+    OPEN = auto()
+    CLOSE = auto()
+    """Parentheses."""
     DASH = auto()
     ARTICLE = auto()
     OF = auto()
     AND = auto()
+    OR = auto()
+    """In a question only: 还是."""
     NOT = auto()
+    NOT_AHEAD = auto()
+    """The first of the two words of a negation: `ne marche pas`."""
 
     SINCE = auto()
     UNTIL = auto()
@@ -30,6 +37,8 @@ class Kind(StrEnum):
     AFTER = auto()
     MAYBE_AFTER = auto()
     """`nach` is "after" only next to a time or an event."""
+    BEFORE_AND_AFTER = auto()
+    """After an event both, after a time "around": 前后."""
     BETWEEN = auto()
     FROM = auto()
     AT = auto()
@@ -66,6 +75,8 @@ class Kind(StrEnum):
     ORDINAL = auto()
     WEEKDAY = auto()
     WEEKDAY_SHORT = auto()
+    DAY_MONTH = auto()
+    """Numbers that are a date only in the company of a time: `3.5.`, `3/5`."""
     MONTH = auto()
     MONTH_SHORT = auto()
     DAY = auto()
@@ -86,6 +97,11 @@ class Kind(StrEnum):
     """A clock time whose half of the day is known."""
     RANGE = auto()
     MOMENT = auto()
+    ZONE = auto()
+    ZONE_NOUN = auto()
+    """`Zeit`, 时间, which make a place a zone."""
+    PLACE = auto()
+    """A place whose time is a zone, by a name that is not the English one."""
 
     TIER = auto()
     TIER_NOUN = auto()
@@ -93,11 +109,19 @@ class Kind(StrEnum):
     EVENT = auto()
     EXCEPT = auto()
     EXCEPT_AFTER = auto()
+    AGAINST = auto()
+    """`gegen` is "around" before a clock time, else "against"."""
     COMPARED = auto()
     COMPARED_AFTER = auto()
     COMPARE = auto()
     WITH = auto()
     MORE = auto()
+    LESS = auto()
+    """`menos` is also "except"."""
+    ADJECTIVE = auto()
+    WHICH = auto()
+    RANKING = auto()
+    """A question of which is slower, dearer and the like."""
     THAN = auto()
 
 
@@ -108,7 +132,8 @@ ONLY_IN_A_PHRASE = frozenset(
         Kind.MONTH_MARK, Kind.DAY_MARK,
         Kind.ORDINAL, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.HOUR_WORD, Kind.PAST, Kind.HALF_TO,
         Kind.CLOCK_ARTICLE, Kind.CLOCK_TO, Kind.WITH, Kind.THAN, Kind.COMPARED_AFTER, Kind.EXCEPT_AFTER,
-        Kind.WITHIN, Kind.EDGE,
+        Kind.WITHIN, Kind.EDGE, Kind.NOT_AHEAD, Kind.DAY_MONTH, Kind.ZONE_NOUN, Kind.PLACE,
+        Kind.BEFORE_AND_AFTER,
     }
 )  # fmt: skip
 """Roles whose words mean this only within a phrase of the grammar; elsewhere they stay as asked."""

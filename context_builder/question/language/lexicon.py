@@ -128,3 +128,5 @@ ENGLISH_EVIDENCE = frozenset(_english["evidence"].split())
 """Words that show a text to be English."""
 SHARED_WITH_ENGLISH = frozenset(_english["shared"].split())
 """Words of other languages that show nothing, since they are English too."""
+HINTS = frozenset(_english["hints"].split())
+"""Words of other languages that show one only in company, since names have them too: `la`, `est`."""

@@ -10,6 +10,7 @@ from context_builder.question.language.atom import ONLY_IN_A_PHRASE, Atom, Piece
 from context_builder.question.language.grammar import arrange, joined
 from context_builder.question.language.lexicon import (
     ENGLISH_EVIDENCE,
+    HINTS,
     LEXICONS,
     SHARED_WITH_ENGLISH,
     Lexicon,
@@ -62,7 +63,7 @@ def _lexicon_of(text: str) -> Lexicon | None:
     for at, known in enumerate(LEXICONS):
         exact = words & known.vocabulary
         theirs = exact | {word for word in words if without_accents(word) in known.plain_vocabulary}
-        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH)
+        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH - HINTS) + len(theirs & HINTS) // 2
         scores.append((foreign - len(words & ENGLISH_EVIDENCE - theirs), len(exact), -at))
     most, _, minus_at = max(scores)
     return LEXICONS[-minus_at] if most > 0 else None

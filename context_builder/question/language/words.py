@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from context_builder.question.language.atom import Atom, Kind, Piece
+from context_builder.question.language.dates import MONTHS, day_of_month
 from context_builder.question.language.lexicon import FoldedText, Lexicon, Meaning
 
 _JOINED = r"[-./:@+#]+"
@@ -21,9 +22,11 @@ _ZONES = frozenset({"CET", "EST"})
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[tT]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[zZ]|[+-]\d{2}:?\d{2})?)?")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})")
 _YEAR_FIRST = re.compile(r"(\d{4})([./])(\d{1,2})\2(\d{1,2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})([./])(\d{1,2})\.?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _NUMBER = re.compile(r"\d{1,4}(?:[.,]\d{1,2})?")
-_RANGE = re.compile(r"(\d{1,2}(?:[hH:]\d{0,2})?)-(\d{1,2}(?:[hH:]\d{0,2})?)")
+_END = r"(\d{1,2}(?:[hH:]\d{0,2}|[./]\d{1,2}\.?)?)"
+_RANGE = re.compile(rf"{_END}-{_END}")
 _ORDINAL = re.compile(r"(\d{1,2})(?:er|[eè]?re|e|[eè]me|[oa])")
 _NUMBERED_WEEK = re.compile(r"(kw)(\d{1,2})")
 _WITH_UNIT = re.compile(r"(\d{1,4})([^\W\d_]+)(\d{2})?")
@@ -32,9 +35,25 @@ _CENTURY = 2000
 _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _NUMERALS = re.compile(rf"[{''.join(_DIGITS)}]?十[{''.join(_DIGITS)}]?|[{''.join(_DIGITS)}]")
 _TEN = 10
-_MARKS = {".": Kind.DOT, ",": Kind.COMMA, "、": Kind.COMMA} | dict.fromkeys("-–~〜", Kind.DASH)
+_MARKS = {".": Kind.DOT, ",": Kind.COMMA, "、": Kind.COMMA} | dict.fromkeys("-–~〜", Kind.DASH) | {
+    "(": Kind.OPEN, ")": Kind.CLOSE,
+}  # fmt: skip
 _PIECE = re.compile(r"[^-/]+|[-/]")
-_COMPOUND = frozenset({Kind.WORD, Kind.NOT, Kind.TIER, Kind.TIER_NOUN, Kind.EVENT, Kind.WEEKDAY, Kind.PART})
+_COMPOUND = frozenset(
+    {
+        Kind.WORD,
+        Kind.NOT,
+        Kind.TIER,
+        Kind.TIER_NOUN,
+        Kind.EVENT,
+        Kind.WEEKDAY,
+        Kind.PART,
+        Kind.BEFORE,
+        Kind.BEFORE_OR_AGO,
+        Kind.AFTER,
+        Kind.MAYBE_AFTER,
+    }
+)
 """Roles of the parts of a compound word such as `Premium-Nutzer`; other joined words are names."""
 
 
@@ -99,6 +118,8 @@ class _Reader:
         parts = _RANGE.fullmatch(token) or _WITH_UNIT.fullmatch(token)
         if iso := _date(token, day_first=self.lexicon.is_spaced):
             yield Kind.DAY, asked if _ISO.fullmatch(token) else iso, start, end
+        elif found := self._day_of_month(token, end):
+            yield found[0], found[1], start, found[2]
         elif _CLOCK.fullmatch(token):
             yield Kind.CLOCK, asked, start, end
         elif _NUMBER.fullmatch(token):
@@ -120,6 +141,19 @@ class _Reader:
                 yield Kind.NUMBER, parts[3], start + parts.start(3), end
         else:
             yield from self._compound(start, end)
+
+    def _day_of_month(self, token: str, end: int) -> tuple[Kind, str, int] | None:
+        """Return a day and a month in numbers, as a date if it can hardly be anything else, and its end."""
+        match = _DAY_MONTH.fullmatch(token)
+        if match is None:
+            return None
+        is_dot_next = match[2] == "." and self.text.folded[end : end + 1] == "."
+        if match[2] == "." and not (self.lexicon.is_spaced and (is_dot_next or token.endswith("."))):
+            return None  # a number or a clock time
+        day, month = (match[1], match[3]) if self.lexicon.is_spaced else (match[3], match[1])
+        named = day_of_month(month, day)
+        kind = Kind.DAY if int(day) > len(MONTHS) else Kind.DAY_MONTH
+        return (kind, named, end + is_dot_next) if named else None
 
     def _compound(self, start: int, end: int) -> _Read:
         """Yield the parts of a word joined by hyphens or slashes that are all known, else one name."""

@@ -1,0 +1,49 @@
+"""Dates as other languages write them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+_LEAP_YEAR = 2000
+
+
+def month(number: str) -> str | None:
+    """Return the name of a month."""
+    is_month = number.isdecimal() and 1 <= int(number) <= len(MONTHS)
+    return MONTHS[int(number) - 1] if is_month else None
+
+
+def month_and_year(year: str, number: str) -> str | None:
+    """Return a month of a year."""
+    name = month(number)
+    return f"{name} {year}" if name else None
+
+
+def day_of_year(year: str, number: str, day: str) -> str | None:
+    """Return a day of a year."""
+    return f"{day} {month_and_year(year, number)}" if month(number) else None
+
+
+def day_of_month(number: str, day: str) -> str | None:
+    """Return a day of any year; None if no year has it."""
+    try:
+        return f"{int(day)} {MONTHS[date(_LEAP_YEAR, int(number), int(day)).month - 1]}"
+    except ValueError:
+        return None
+
+
+def days(number: str, first: str, last: str) -> str | None:
+    """Return two days of a month as a range."""
+    name = month(number)
+    return f"{first} {name} to {last} {name}" if name else None
+
+
+def of_year(name: str, year: str) -> str | None:
+    """Return a month of this year, or of another one that is told apart by a word."""
+    if not year.endswith(" year"):
+        return None
+    return f"this {name}" if year == "this year" else f"{name} of {year}"
