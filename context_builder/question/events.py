@@ -44,7 +44,7 @@ _VERSION = (
     r"(?:(?:router|gateway|version|release) )*(?P<version>v\d+(?:\.\d+){1,3}(?:[-+.][\w.]+)?|\d+\.\d+\.\d+)"
 )
 _TIMED_EVENT = re.compile(
-    rf"\b(?P<relation>{_RELATION})(?: (?:the )?(?:deploy(?:|ment)|roll-?out|release|upgrade) (?:of|to))? "
+    rf"\b(?P<relation>{_RELATION})(?: (?:the )?(?:deploy|deployment|roll-?out|release|upgrade) (?:of|to))? "
     rf"(?P<event>{_WHICH}(?:{_EVENT}|{_VERSION}|(?P<row>(?:cfg|job)_[\w-]+)))(?![\w-])",
     re.IGNORECASE,
 )

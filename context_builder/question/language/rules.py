@@ -223,7 +223,11 @@ _CLOCKS = (
     phrase("([of from between]) (number) [until to dash and] (number)(?=at? article? [day weekday])",
            Kind.RANGE,
            _clock_range(first_known=False, last_known=False)),
-    phrase("(at) (number)(?!length|named|[month word adjective tier tier_users tier_noun event past and])", Kind.MOMENT, _at_number),
+    phrase(
+        "(at) (number)(?!length|named|[month word adjective tier tier_users tier_noun event past and])",
+        Kind.MOMENT,
+        _at_number,
+    ),
     phrase("(day) link? (clock)", Kind.MOMENT, _day_and_clock),
     phrase("(any_clock) particle", Kind.MOMENT, "at {1}"),
     phrase("(time) link (?=time)", Kind.MOMENT, "{1}"),
