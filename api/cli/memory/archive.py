@@ -84,8 +84,9 @@ def import_(
 ) -> None:
     """Import an archive of incidents and postmortems; the same archive again changes nothing.
 
-    Files are Markdown with front matter or JSON Lines. Documents that cannot be imported are reported with
-    their place, the others are imported. The command can be stopped at any time; the same command continues.
+    Files are Markdown, with front matter or without, or JSON Lines. Documents that cannot be imported are
+    reported with their place, the others are imported. The command can be stopped at any time; the same
+    command continues.
     """
     columns = load_mapping(ArchiveRecord, mapping)
     bindings = bind(changed(columns, by_name=False), None, str(mapping)) if columns.fields else None
