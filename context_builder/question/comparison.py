@@ -14,6 +14,7 @@ from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.operators import (
     Operator,
     OperatorKind,
+    asks_to_choose,
     asks_to_rank,
     baseline_after,
     rest_after,
@@ -35,6 +36,13 @@ _RELATIVE_SIDE = re.compile(
     re.IGNORECASE,
 )
 """A side that is named by the other one."""
+_RELATION_BEFORE = re.compile(r"\b(?:before|after|since) $", re.IGNORECASE)
+_TURN = re.compile(
+    r",? (?:than|vs\.?|versus|and|or|with|to|against|compared (?:to|with)) (?:(?:it|they) (?:was|were) )?"
+    r"(?:before|after)(?: it| that| then)?(?!\w| \w+ (?:before|after))",
+    re.IGNORECASE,
+)
+_ROOM = len("before ")
 _STEPS = {"yesterday": _DAY, "hour": timedelta(hours=1), "day": _DAY, "week": _WEEK}
 
 
@@ -71,6 +79,8 @@ def find_comparison(
     around = next((o for o in operators if o.kind is OperatorKind.SPLITS), None)
     if around is not None and (sides := _around(material, around, besides)):
         return replace(sides, spans=(*sides.spans, *announced))
+    if (sides := _turned(material, besides)) is not None:
+        return sides
     for division in _divisions(material.text, operators, announced=bool(announced)):
         sides = _divided(material, division, besides)
         if sides is not None:
@@ -89,8 +99,9 @@ def _divisions(text: str, operators: Sequence[Operator], *, announced: bool) -> 
     if announced:
         for span in sorted(connectors, key=lambda span: words[span] in ("and", "or")):
             yield _Division(span, is_explicit=True)
-    elif asks_to_rank(text):
-        yield from (_Division(span, is_explicit=False) for span in connectors if words[span] == "or")
+    else:
+        meaning = [word for word, asks in (("or", asks_to_rank), ("and", asks_to_choose)) if asks(text)]
+        yield from (_Division(span, is_explicit=False) for span in connectors if words[span] in meaning)
 
 
 def _divided(material: Material, division: _Division, besides: Sequence[TextSpan]) -> ComparedSides | None:
@@ -214,6 +225,19 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
         replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True)
     )
     return ComparedSides(times=times, spans=(split.span, *after.spans))
+
+
+def _turned(material: Material, besides: Sequence[TextSpan]) -> ComparedSides | None:
+    """Read "slower after the rollout than before" as both sides of the event."""
+    text = material.text
+    for span in sorted(material.anchors or {}):
+        relation = _RELATION_BEFORE.search(text, 0, span.start)
+        turn = _TURN.match(text, span.end)
+        if relation and turn and span.start > _ROOM:
+            split = Operator(TextSpan(relation.start(), span.start - 1), OperatorKind.SPLITS)
+            sides = _around(material, split, besides)
+            return sides and replace(sides, spans=(*sides.spans, TextSpan(*turn.span())))
+    return None
 
 
 def _check_two(

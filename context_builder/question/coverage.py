@@ -23,7 +23,7 @@ _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quar
 _NOW_OR_ANY = "this|last|past|previous|next|coming|the|whole|every|each|current"
 _SPAN_BEFORE = "last|past|next|previous|first|within|for|over"
 _TIMES = (
-    rf"(?:{_WEEKDAY})",
+    rf"(?:{_WEEKDAY})|the \d{{1,2}}(?:st|nd|rd|th)",
     rf"{_LONG_MONTH}|{_MONTH} \d{{1,4}}(?!\d)|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}",
     rf"(?:in|since|of|during|until|last|this|early|late|mid) {_MONTH}(?=\W|$)",
     r"(?:the day before )?yesterday|today|tonight|tomorrow|noon|midnight|overnight",
@@ -43,7 +43,7 @@ _TIMES = (
 )
 _TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
 _RELATION = re.compile(
-    r"(?<![\w-])(?:since|until|till|during|before|after) (?:the )?\w+(?: \w+)?", re.IGNORECASE
+    r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?\w+(?: \w+)?", re.IGNORECASE
 )
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
@@ -51,7 +51,9 @@ _HEALTHY = (
 )
 _FILTERING_NOT = re.compile(
     rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
-    r"(?: [\w/%.-]+){1,3})",
+    r"(?: [\w/%.-]+){1,3})"
+    r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )(?<!can )"
+    r"(?<=\w )(?P<bare>not (?:\w+ed|due|from|with|by|via|using)(?: [\w/%.-]+){1,2})",
     re.IGNORECASE,
 )
 _NEXT_WORDS = re.compile(rf"(?: [^\s,;:?!]+){{0,{_MAX_WORDS_AFTER}}}")
@@ -70,7 +72,8 @@ def relations_in(text: str) -> Iterator[TextSpan]:
 
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:
     """Yield negations that restrict a noun, as in "requests that did not time out"."""
-    return (TextSpan(*match.span("not")) for match in _FILTERING_NOT.finditer(text))
+    groups = ((match, "not" if match["not"] else "bare") for match in _FILTERING_NOT.finditer(text))
+    return (TextSpan(*match.span(group)) for match, group in groups)
 
 
 def with_object(text: str, operator: TextSpan) -> TextSpan:

@@ -50,17 +50,22 @@ _PATTERNS = {
     OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?{_FIGURE}|[<>≤≥]=? ?{_FIGURE}"
     r"|(?:over|above|below|under|beyond|at least|at most|exceed(?:s|ed|ing)?|no more than|no less than)"
     rf" {_FIGURE}",
-    OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} but(?! not)"
+    OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} (?:but(?! not)|bar)"
     r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|other than"
     r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
-    r"|(?:leav(?:e|ing)|tak(?:e|ing)) out|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?",
-    OperatorKind.MAY_EXCLUDE: r"not|n't|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?",
-    OperatorKind.EXCLUDED: r"(?:(?:is|are|was|were) )?(?:excluded|left out|omitted|not included|aside)",
+    r"|(?:leav(?:e|ing)|tak(?:e|ing)) out|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
+    r"|forget(?: about)?"
+    r"|(?:don't|do not|doesn't|does not) (?:care about|count|include|consider|show|want|need)",
+    OperatorKind.MAY_EXCLUDE: r"not|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?"
+    r"|(?<=\w )(?:who|that|which) (?:(?:is|are|was|were) not|\w+n't)",
+    OperatorKind.EXCLUDED: r"(?:(?:is|are|was|were) )?(?:excluded|left out|omitted|not included|aside)"
+    r"|out of (?:it|this)",
     OperatorKind.SPLITS: r"before (?:and|vs\.?|versus|or|/|against) after"
     r"|after (?:and|vs\.?|versus|or|/|against) before",
     OperatorKind.COMPARES: r"vs\.?|versus|against|(?:as )?compared (?:to|with|against)"
-    r"|in comparison (?:to|with)|relative to|as opposed to|rather than|(?<!other )than",
-    OperatorKind.ANNOUNCES: r"compar(?:e|es|ing|ison(?: of| between)?)|side by side"
+    r"|as (?!well\b|soon\b|long\b|many\b|much\b)\w+ as|the same as|in comparison (?:to|with)"
+    r"|relative to|as opposed to|rather than|(?<!other )than",
+    OperatorKind.ANNOUNCES: r"compar(?:e|es|ing|ed|ison(?: of| between)?)|side by side"
     r"|difference(?:s)?(?: between| in)?|differ(?:s|ent)?",
 }
 _OPERATOR = re.compile(
@@ -70,6 +75,7 @@ _OPERATOR = re.compile(
 _RANKS = re.compile(
     rf"\b(?:who|which|what|whether|is|are|was|were|does|do|did|has|have)\b[^.;]*?\b{_BETTER}\b", re.IGNORECASE
 )
+_CHOOSES = re.compile(rf"\b(?:who|which(?: one)?|what)\b[^.;]*?\b(?!\w+est\b){_BETTER}\b", re.IGNORECASE)
 _BASELINE = re.compile(
     r"\W*(?:(?:the|its|their|our|an?) )?(?:usual(?:ly)?|normal(?:ly)?|average|expected|typical(?:ly)?"
     r"|baseline|before\b(?! \w)|ever\b|always|(?:it|they) (?:was|is|were|are|should)|we (?:expect|thought))",
@@ -91,6 +97,11 @@ def find_operators(text: str) -> Iterator[Operator]:
 def asks_to_rank(text: str) -> bool:
     """Return whether a question asks who is slower, dearer, worse and the like."""
     return _RANKS.search(text) is not None
+
+
+def asks_to_choose(text: str) -> bool:
+    """Return whether a question asks which of two is more so, as in "which one fails more often"."""
+    return _CHOOSES.search(text) is not None
 
 
 def baseline_after(text: str, position: int) -> TextSpan | None:

@@ -35,7 +35,8 @@ from models import Tier
 _BOUNDED = re.compile(r"(?:since|from|between|until|till|during)\b", re.IGNORECASE)
 _WEEK = timedelta(days=7)
 _WEEKDAY = re.compile(
-    r"(?:on )?(?:the )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat|sun)",
+    r"(?:on )?(?:the )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat|sun"
+    r"|weekends?)",
     re.IGNORECASE,
 )
 
@@ -114,7 +115,9 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
         later = max(sides, key=lambda side: side.intervals[-1].end)
         whole = hull(later.intervals)
         window = Window(
-            whole.start, whole.end, window.origin if len(sides) == 1 else f"“{later.label}”, the later side"
+            whole.start,
+            whole.end,
+            window.origin if not compared.times else f"“{later.label}”, the later side",
         )
     scope = parts.scope()
     times = (*reading.mentions, *compared.times, *exclusions.times)
@@ -255,7 +258,7 @@ class _Parts:
 def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
     """Yield what a time leaves out of a window: of a weekday, every such day."""
     (*_, last) = mention.intervals
-    if len(mention.intervals) > 1 or not _WEEKDAY.fullmatch(mention.label):
+    if not _WEEKDAY.fullmatch(mention.label):
         yield from mention.intervals
         return
     start = last.start - _WEEK * math.ceil((last.start - whole.start) / _WEEK)
