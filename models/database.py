@@ -76,8 +76,10 @@ class Database:
     @property
     def shown_url(self) -> str:
         """Return the URL without its secrets, for messages."""
-        shown = self.url.difference_update_query(SECRETS).render_as_string(hide_password=True)
-        return shown if self.is_sqlite else unquote_plus(shown)
+        if self.is_sqlite:
+            return f"sqlite:///{self.path}"
+        url = self.url.set(drivername=self.url.get_backend_name()).difference_update_query(SECRETS)
+        return unquote_plus(url.render_as_string(hide_password=True))
 
     @property
     def path(self) -> Path:

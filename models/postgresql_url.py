@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
@@ -76,7 +76,7 @@ def parse_postgresql_url(text: str) -> URL | None:
         password=said.pop("password", unquote(parts["password"] or "")) or None,
         database=name or None,
     )
-    hosts, ports = _hosts(said.pop("host", unquote(parts["hosts"])), said.pop("port", ""))
+    hosts, ports = _hosts(quote(said.pop("host", ""), safe="/:,[]") or parts["hosts"], said.pop("port", ""))
     if len(hosts) == 1 and hosts[0] and not hosts[0].startswith("/"):
         return url.set(host=hosts[0], port=int(ports[0]) if ports[0] else None, query=said)
     if any(hosts) or any(ports):
@@ -88,10 +88,15 @@ def _parameters(query: str) -> dict[str, str]:
     """Return the parameters of a query: of equal names the last, but all of several hosts and ports."""
     said: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
-        name, _, value = (unquote(part) for part in pair.partition("="))  # libpq leaves a + as it is
+        name, equals, value = (unquote(part) for part in pair.partition("="))  # libpq leaves a + as it is
+        if not equals or not re.fullmatch(r"\w{1,40}", name):  # not shown: it may be a piece of a password
+            raise DatabaseError(
+                "the database URL has something after its ? that is not name=value; write @ : / ? # in a "
+                "user name or password as %40 %3A %2F %3F %23"
+            )
         if name not in ACCEPTED:
             raise DatabaseError(
-                f"the database URL has the parameter {name[:40]!r}, which is not supported; accepted are "
+                f"the database URL has the parameter {name!r}, which is not supported; accepted are "
                 f"{', '.join(sorted(ACCEPTED))}; write settings of the server as options=-c%20name=value"
             )
         adds_up = name in ("host", "port") and name in said
@@ -119,12 +124,12 @@ def _refuse(name: str, value: str, accepted: str) -> None:
 
 
 def _hosts(text: str, override: str) -> tuple[list[str], list[str]]:
-    """Return hosts and as many ports; `override` is the parameter `port`, which wins over a host's own."""
+    """Return hosts, quoted in the text, and as many ports; the parameter `port` wins over a host's own."""
     hosts, ports = [], []
     for host in text.split(","):
         bare_ipv6 = host.count(":") > 1 and not host.startswith(("[", "/"))
         shape = _HOST.fullmatch(f"[{host}]" if bare_ipv6 else host)
-        hosts.append("" if shape is None else shape["v6"] or shape["name"])
+        hosts.append("" if shape is None else unquote(shape["v6"] or shape["name"]))
         ports.append("none" if shape is None else shape["port"] or "")
     if override:
         given = override.split(",")
