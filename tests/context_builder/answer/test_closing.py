@@ -34,13 +34,13 @@ def test_each_line_is_a_paragraph_of_its_own() -> None:
     """They do not run into the text above; parts that do not fit are said to be more."""
     manifest = packed(
         asked(
-            not_used=tuple(NotUsed(f"except name-{n}", "no such name") for n in range(7)),
+            not_used=tuple(NotUsed(f"except name-{n}", "there is no such deployment") for n in range(7)),
             unknown_names=(UnknownName("gpt-5"),),
         ),
         [],
     )
     title = "Not used of the question: "
-    parts = [f"“except name-{n}” (no such name)" for n in range(4)]
+    parts = [f"“except name-{n}” (there is no such deployment)" for n in range(4)]
     assert closing_text(manifest).split("\n\n") == [
         "",
         f"{title}{parts[0]}; {parts[1]}.",
