@@ -52,7 +52,7 @@ _HEALTHY = (
 _FILTERING_NOT = re.compile(
     rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
     r"(?: [\w/%.-]+){1,3})"
-    r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )(?<!can )"
+    r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )"
     r"(?<=\w )(?P<bare>not (?:\w+ed|due|from|with|by|via|using)(?: [\w/%.-]+){1,2})",
     re.IGNORECASE,
 )

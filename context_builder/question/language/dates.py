@@ -43,7 +43,10 @@ def days(number: str, first: str, last: str) -> str | None:
 
 
 def of_year(name: str, year: str) -> str | None:
-    """Return a month of this year, or of another one that is told apart by a word."""
-    if not year.endswith(" year"):
+    """Return a month or quarter of this year or of another one, as in `March of last year`."""
+    is_month = name in MONTHS
+    if not year.endswith(" year") or not (is_month or name.startswith("Q")):
         return None
-    return f"this {name}" if year == "this year" else f"{name} of {year}"
+    if year == "this year":
+        return f"this {name}" if is_month else name
+    return f"{name} of {year}"

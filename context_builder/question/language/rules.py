@@ -100,7 +100,7 @@ def _around_time_of_day(day: str) -> str | None:
 
 def _at_number(at: str, number: str) -> str | None:
     """Return a bare number as a clock time: `um 9`."""
-    time = clock.clock(number) if at in ("at", "around") else None
+    time = clock.clock(number) if at not in ("on", "in", "during") else None
     return f"{at} {time}" if time else None
 
 
@@ -170,8 +170,8 @@ _PERIODS = (
     phrase("article? ([unit weekday weekday_short month part]) (last)", Kind.PERIOD, "{2} {1}"),
     phrase("([day weekday]) tomorrow", Kind.MOMENT, "{1} morning"),
     phrase("(unit) (number)", Kind.PERIOD, lambda unit, number: _numbered(number, unit)),
-    phrase("([month]) of? article? (period)", Kind.MOMENT, dates.of_year),
-    phrase("(period) link? (month)", Kind.MOMENT, lambda year, name: dates.of_year(name, year)),
+    phrase("([month period]) of? article? (period)", Kind.MOMENT, dates.of_year),
+    phrase("(period) link? ([month period])", Kind.MOMENT, lambda year, name: dates.of_year(name, year)),
     phrase("(period) of? (year_number)", Kind.PERIOD, "{1} {2}"),
     phrase("(amount) year_mark link? (period)", Kind.PERIOD, "{2} {1}"),
     phrase("(period) link? (any_weekday)", Kind.MOMENT, "{2} of {1}"),
@@ -223,11 +223,12 @@ _CLOCKS = (
     phrase("([of from between]) (number) [until to dash and] (number)(?=at? article? [day weekday])",
            Kind.RANGE,
            _clock_range(first_known=False, last_known=False)),
-    phrase(
-        "(at) (number)(?!length|named|[month word adjective tier tier_users tier_noun event past and])",
-        Kind.MOMENT,
-        _at_number,
-    ),
+    phrase("(?<=[day weekday period moment])([of from between]) (number) [until to dash and] (number)"
+           "(?!length|named|[month word adjective tier_noun])",
+           Kind.RANGE, _clock_range(first_known=False, last_known=False)),
+    phrase("([at since until after before]) (number)"
+           "(?!length|named|[month word tier tier_users tier_noun event past and])",
+           Kind.MOMENT, _at_number),
     phrase("(day) link? (clock)", Kind.MOMENT, _day_and_clock),
     phrase("(any_clock) particle", Kind.MOMENT, "at {1}"),
     phrase("(time) link (?=time)", Kind.MOMENT, "{1}"),

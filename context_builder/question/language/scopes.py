@@ -25,6 +25,12 @@ def _except_from(less: str) -> str | None:
     return "except" if less == "less" else None
 
 
+def _compared_with_last(this: str, last: str) -> str | None:
+    """Return a period and the one before it, which the question names by `last` alone."""
+    word, _, unit = this.partition(" ")
+    return f"compare {this} to {last} {unit}" if word == "this" else None
+
+
 _BETWEEN_QUESTION = "[comma particle link punctuation]{0,3}"
 EXCLUSIONS = (
     phrase(
@@ -60,13 +66,14 @@ _EXCEPT = (
 )
 _COMPARISONS = (
     phrase("([more less]) (adjective)", Kind.MORE, _comparative),
-    phrase("(which) [link particle]{0,2} (adjective)", Kind.RANKING, _ranking),
+    phrase("(which (?:[link particle]{0,2} word)?) [link particle]{0,2} (adjective)", Kind.RANKING, _ranking),
     phrase("(which [article word link particle unknown]{0,3} more)", Kind.RANKING, "{1}"),
     phrase(f"(side) [and or] (side) {_BETWEEN_QUESTION} (ranking)", Kind.WORD, "{1} or {2}: {3}"),
     phrase(f"(ranking) {_BETWEEN_QUESTION} (side) [and or] (side)", Kind.WORD, "{1}, {2} or {3}"),
     phrase("(side) or (side) [comma particle]? (more)", Kind.WORD, "{1} or {2}: which {3}"),
     phrase("(noun) and (noun) particle? compare", Kind.WORD, "compare {1} to {2}"),
     phrase("(side) and (side) link? (word) particle? compare", Kind.WORD, "compare {1} to {2} {3}"),
+    phrase("compare article? (period) [with to] article? (last)", Kind.WORD, _compared_with_last),
     phrase("compare article? (noun) [and with] article? (noun)", Kind.WORD, "compare {1} to {2}"),
     phrase(
         "(compare) [article to]? ([^compare with dot comma punctuation]{1,9}) with [article to]?",
@@ -74,7 +81,11 @@ _COMPARISONS = (
         "{1} {2} to",
     ),
     phrase("(tier) [against compared] (?=tier)", Kind.WORD, "{1} vs"),
+    phrase("(tier) and (tier) compared(?!side)", Kind.WORD, "{1} vs {2}"),
+    phrase("(tier) particle? (tier) link? compared_after", Kind.WORD, "{1} vs {2}"),
+    phrase("(times) link? compared_after (times)", Kind.WORD, "{2} compared to {1}"),
     phrase("(side) compare (?=side)", Kind.WORD, "{1} vs"),
+    phrase("(?<!time|[name tier tier_users])and (times) compared (times)", Kind.WORD, "{2} compared to {1}"),
     phrase("and (noun) compared(?!side)", Kind.WORD, "compared to {1}"),
     phrase("[and with]? (noun) link? compared_after", Kind.WORD, "compared to {1}"),
     phrase(

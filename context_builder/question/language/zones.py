@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from context_builder.question.language.atom import Kind
 from context_builder.question.language.lexicon import without_accents
 from context_builder.question.language.roles import phrase
 from context_builder.question.times.zones import find_zone, zone_of_place
 
 _NOUNS = ("hour", "time")
+_OFFSET = re.compile(r"(?:UTC|GMT)[+-]\d{1,2}(?::?\d{2})?")
 _GERMAN_ADJECTIVE = "er"
 
 
@@ -21,7 +24,7 @@ def _zone(place: str, noun: str) -> str | None:
 
 
 def _abbreviation(name: str) -> str | None:
-    return name if name.isupper() and find_zone(name) else None
+    return name if name.isupper() and (find_zone(name) or _OFFSET.fullmatch(name)) else None
 
 
 def _zone_of(noun: str, place: str) -> str | None:

@@ -79,7 +79,16 @@ def test_the_table_has_many_phrases_of_each_language(language: str) -> None:
         ("llama-70b/k8s上周的延迟", "llama-70b/k8s last week 的 latency"),
         ("ｇｐｔ－４/awsの昨日", "gpt-4/aws の yesterday"),
         ("ｴﾗｰ ﾀｲﾑｱｳﾄ 昨日", "errors timeouts yesterday"),
+        # a negated verb leaves nothing out, a negated tier does
+        ("les utilisateurs qui ne sont pas premium", "the users who ne are non-premium"),
+        ("warum antwortet gpt-4o nicht", "why antwortet gpt-4o not"),
+        # a clock time in a zone of its own, and words that only look like one
+        ("昨日14:00（UTC+9）のエラー", "yesterday 14:00 UTC+9 の errors"),
+        ("seit langer Zeit langsam", "since langer Zeit slow"),
+        ("errores a la hora de inicio", "errors a the hour of inicio"),
         # numbers that are no dates or times
+        ("ist claude 3.5. langsam, 1/2 der Nutzer?", "is claude 3.5. slow, 1/2 the users?"),
+        ("Fehler um 9 Prozent mehr", "errors at 9 Prozent more"),
         (
             "Fehler in Version 1.2.3 und 31.02.2026 gestern",
             "errors in Version 1.2.3 and 31.02.2026 yesterday",

@@ -121,7 +121,8 @@ def test_a_part_is_quoted_in_the_words_of_the_user(question: str, part: str, ask
     "piece",
     ["昨", "昨日", "の", "前", "九", "十", "gestern ", "vor 3 ", "9h-", "à 9h ", "premium ", "premium-",
      "以外", "gpt-4/aws以外", "a-",
-     "11月24日", "到", "x和", "昨日、", "l'", "\u0301", "1/", "1.1.", "que más ", "٣"],
+     "11月24日", "到", "x和", "昨日、", "l'", "\u0301", "1/", "1.1.", "que más ", "٣",
+     "26.11.-", "3/11 ", "(UTC) ", "plus lent ", "nicht ", "时间", "对比", "どちらが", "と比べて", "前后"],
 )  # fmt: skip
 def test_a_hostile_question_is_read(piece: str) -> None:
     """4,000 characters of one word, in a question of its language."""
