@@ -93,7 +93,7 @@ def test_a_read_only_run_changes_nothing(
     for command in (["sync"], ["rebuild"], ["approve", "inc_0001"], ["forget", "inc_0001", "--yes"]):
         refused = arcpoint("memory", *command)
         assert refused.code == 1
-        assert refused.err.endswith("for reading only (ARCPOINT_READ_ONLY); nothing was changed\n")
+        assert refused.err.endswith("is open read-only (ARCPOINT_READ_ONLY); nothing was changed\n")
 
 
 def _status(arcpoint: Run) -> dict[str, Any]:

@@ -156,7 +156,7 @@ async def test_a_cursor_of_another_list_or_a_damaged_one_is_refused(
     assert "with other filters" in problem["detail"]
     for damaged in (cursor[:-1], f"x{cursor}", "", "ü", "x" * 5_000):
         problem = assert_problem(await client.get(path, params={"cursor": damaged}), 422, "parameters")
-        assert "the cursor is damaged" in problem["detail"]
+        assert "the cursor is malformed" in problem["detail"]
 
 
 @pytest.mark.parametrize("path", [*LISTS, *TRAFFIC, "/v1/requests/req_1", "/v1/users/user_1/context"])
