@@ -134,7 +134,7 @@ def test_a_role_that_cannot_write_is_asked_with_the_setting_only(
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", url)
     refused = arcpoint("ask", QUESTION)
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err.endswith(f"cannot be written by this user; {HINT}")
+    assert refused.err.endswith(f"is read-only for this user; {HINT}")
     assert arcpoint("db", "status").code == 0
     monkeypatch.setenv("ARCPOINT_READ_ONLY", "true")
     answer = arcpoint("ask", QUESTION)
