@@ -219,7 +219,7 @@ class Database:
             async with self.write_engine.connect() as connection:
                 allowed = await connection.scalar(text(_MAY_WRITE))
         if not allowed:
-            raise DatabaseReadOnly(f"{self.shown_url} cannot be written by this user{_HINT}")
+            raise DatabaseReadOnly(f"{self.shown_url} is read-only for this user{_HINT}")
 
     def _failure(self, error: Exception) -> DatabaseError:
         """Return an error of the driver as one of ours, in one line."""

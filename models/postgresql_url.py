@@ -79,9 +79,8 @@ def parse_postgresql_url(text: str) -> URL | None:
     hosts, ports = _hosts(quote(said.pop("host", ""), safe="/:,[]") or parts["hosts"], said.pop("port", ""))
     if len(hosts) == 1 and hosts[0] and not hosts[0].startswith("/"):
         return url.set(host=hosts[0], port=int(ports[0]) if ports[0] else None, query=said)
-    if any(hosts) or any(ports):
-        said |= {"host": ",".join(hosts), "port": ",".join(ports)}
-    return url.set(query=said)
+    listed = {"host": hosts, "port": ports}
+    return url.set(query=said | {name: ",".join(each) for name, each in listed.items() if any(each)})
 
 
 def _parameters(query: str) -> dict[str, str]:
@@ -151,7 +150,7 @@ async def connect(url: URL) -> Any:
     """Connect to the first host that answers and is of the wanted kind; for a preferred one look twice."""
     said = {name: str(value) for name, value in url.query.items()}
     hosts = said.get("host", url.host or "").split(",")
-    ports = said.get("port", str(url.port or "")).split(",")
+    ports = said["port"].split(",") if "port" in said else [str(url.port or "")] * len(hosts)
     kind = said.get("target_session_attrs")
     targets = [
         {"host": host or None, "port": int(port) if port else None, "target_session_attrs": wanted}

@@ -173,9 +173,7 @@ class IndexMaintenance:
 
     def _require_writable(self) -> None:
         if self._database.read_only:
-            raise MemoryReadOnly(
-                "memory is open read-only (ARCPOINT_READ_ONLY); nothing was changed"
-            )
+            raise MemoryReadOnly("memory is open read-only (ARCPOINT_READ_ONLY); nothing was changed")
 
     async def _rebuild(self, progress: Progress | None) -> SyncReport:
         first, second = _phases(progress)

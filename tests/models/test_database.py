@@ -26,11 +26,13 @@ def user(public_id: str) -> User:
     return User(public_id=public_id, tier="premium", created_at=NOW, updated_at=NOW)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
 async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goes_on(
-    database: Database,
+    database: Database, database_url: str, read_only: bool
 ) -> None:
-    """Law 3: commits after a snapshot opened are invisible in all its sessions."""
-    snapshots = Snapshots(database, readers=4)
+    """Law 3: commits after a snapshot opened are invisible in all its sessions, with a write lock or not."""
+    reading = Database(database_url, read_only=read_only)
+    snapshots = Snapshots(reading, readers=4)
     stop = asyncio.Event()
 
     async def keep_writing() -> None:
@@ -50,6 +52,7 @@ async def test_all_readers_of_a_snapshot_see_the_same_commits_while_a_writer_goe
     finally:
         stop.set()
         await writer
+        await reading.close()
 
 
 async def _count_users_twice(snapshot: Snapshot) -> set[int | None]:

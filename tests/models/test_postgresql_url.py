@@ -129,12 +129,12 @@ def test_any_password_arrives_and_is_never_shown(password: str, in_query: bool) 
 @given(st.text(st.sampled_from("ab@:/?#%=&,[] "), max_size=12))
 def test_a_password_written_as_it_is_gives_a_url_or_one_error(password: str) -> None:
     """Whatever is not encoded, no message holds the end of it and nothing but DatabaseError is raised."""
-    with contextlib.suppress(DatabaseError):
-        try:
-            parse_url(f"postgresql://u:{password}#hidden@h/d")
-        except DatabaseError as error:
-            assert "hidden" not in str(error)
-            raise
+    said = ""
+    try:
+        parse_url(f"postgresql://u:{password}#hidden@h/d")
+    except DatabaseError as error:
+        said = str(error)
+    assert "hidden" not in said
 
 
 def test_a_driver_s_refusal_is_one_line() -> None:

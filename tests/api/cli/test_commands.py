@@ -12,7 +12,7 @@ import pytest
 
 from api.cli.commands import SUMMARIES, load
 from tests.loopback.messages_api import API_KEY
-from tests.support.command_line import PAST, Run
+from tests.support.command_line import PAST, Run, Start
 
 
 @pytest.mark.process
@@ -140,8 +140,8 @@ ABSENT = ("sqlite:///{folder}/absent.db", "run `arcpoint db upgrade`")
         ("ask x", "nonsense", "not a database URL"),
         (
             "ask x",
-            "postgresql://me:hidden-word@host:port/x",
-            "not a database URL: 'postgresql:***@host:port/x'",
+            "postgresql://me:hidden@word@host/x",
+            "not a database URL: 'postgresql:***@host/x'",
         ),
         ("ask x", "postgresql://me:hidden-word@127.0.0.1:9/none", "cannot use the database postgresql"),
         ("db upgrade", "postgresql://me:hidden-word@127.0.0.1:9/none", "cannot use the database postgresql"),
@@ -217,6 +217,39 @@ def test_closed_streams_are_no_error(arcpoint: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", narrow)
     assert arcpoint("ask", "x").code == 0
     assert " \\xb7 the whole gateway" in narrow.buffer.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("chat",), 0, ""),
+        (("ask", "-"), 2, "the question is empty"),
+        (("memory", "forget", "inc_0001"), 2, "nothing was forgotten; answer y, or use --yes"),
+        (("db", "status"), 0, ""),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(
+    arguments: tuple[str, ...], code: int, said: str, arcpoint: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`arcpoint ask - <&-`, as a service manager starts it, ends as at the end of a file."""
+    monkeypatch.setattr(sys, "stdin", None)
+    result = arcpoint(*arguments)
+    assert (result.code, "Traceback" in result.err) == (code, False)
+    assert said in result.err
+    sys.stdin.close()
+
+
+@pytest.mark.process
+def test_no_file_takes_the_number_of_a_closed_stream(start: Start, tmp_path: Path) -> None:
+    """Started with all three closed, a database must not become standard output."""
+    watch = (
+        "import os, sys; os.closerange(0, 3); sys.stdin = sys.stdout = sys.stderr = None; "
+        "import atexit; from pathlib import Path; from api.cli import main; atexit.register("
+        "lambda: Path('streams').write_text(repr([os.readlink(f'/proc/self/fd/{n}') for n in range(3)]))); "
+        "main()"
+    )
+    assert start("db", "status", code=watch, stdin=subprocess.DEVNULL).wait(60) == 0
+    assert (tmp_path / "streams").read_text() == repr(["/dev/null"] * 3)
 
 
 def test_warnings_are_shown_on_request_only(arcpoint: Run) -> None:
