@@ -160,7 +160,7 @@ async def test_a_source_that_fails_is_named_everywhere_and_limits_the_confidence
         assert (got.entry.status, got.entry.error) == (status, says)
         assert got.entry.on_topic is (question == EVERYTHING)
         assert f"\n[{got.entry.ref}] {source.name} ({status}): {says}" in got.built.prompt.message
-        assert f"- {source.name} could not be read ({status}): {says} [{got.entry.ref}]" in got.answer.text
+        assert f"Could not be read: {source.name} ({status}: {says}) [{got.entry.ref}]" in got.answer.text
         assert f"{source.name} could not be read ({status})" in got.answer.confidence.reasons
         # A lower level than the cap would have another reason.
         assert list(ConfidenceLevel).index(got.answer.confidence.level) >= list(ConfidenceLevel).index(level)
