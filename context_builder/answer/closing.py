@@ -34,15 +34,15 @@ def _unknown(name: str, near: Sequence[str]) -> str:
     return f"{name} (similar: {', '.join(near)})" if near else name
 
 
-def folded(title: str, parts: Sequence[str]) -> Iterator[str]:
-    """Yield at most MAX_LINES_OF_ONE_KIND lines of as many whole parts as fit; a long part is shortened."""
+def folded(title: str, parts: Sequence[str], most: int = MAX_LINES_OF_ONE_KIND) -> Iterator[str]:
+    """Yield at most `most` lines of as many whole parts as fit; a long part is shortened."""
     room = MAX_LINE - len(title) - len(f"; {_REST}.")
     lines: list[str] = []
     for part in parts:
         whole = part if len(part) <= room else f"{part[: room - 2].rstrip()} …"
         if lines and len(lines[-1]) + len(f"; {whole}") <= room:
             lines[-1] += f"; {whole}"
-        elif len(lines) < MAX_LINES_OF_ONE_KIND:
+        elif len(lines) < most:
             lines.append(whole)
         else:
             lines[-1] += f"; {_REST}"

@@ -201,7 +201,7 @@ async def test_without_a_model_nothing_is_sent(
 async def test_a_failed_source_is_named_in_the_answer(make_answerer: MakeAnswerer) -> None:
     """Law 2: the answer names the source that could not be read, with its status."""
     answer = await make_answerer(None).answer(ASK)
-    assert "Could not be read: recall (memory is down for this test) [M0]." in answer.text
+    assert "Could not be read: recall (error: memory is down for this test) [M0]." in answer.text
 
 
 async def test_leaving_early_ends_the_call(

@@ -19,7 +19,7 @@ _WHOLE = "end_turn"
 def notes(answer: Answer) -> list[TextTable]:
     """Return the tables that are not empty, most important first.
 
-    A brief, which no model wrote, consists of facts and already says what could not be read.
+    A brief, which no model wrote, consists of facts and already says what could not be read or is stale.
     """
     written = answer.model is not None
     tables = [
@@ -83,8 +83,8 @@ def _references(answer: Answer) -> Iterator[Row]:
 def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
     """Yield what the answer lacks; not what its last lines say, or a brief itself."""
     if brief:
-        stale = (source for source in manifest.sources if source.status is Status.STALE)
-        yield from ((source.name, _state(source)) for source in stale)
+        empty = [source.name for source in manifest.sources if _is_empty(source)]
+        yield from (("no data", ", ".join(names)) for names in [empty] if names)
         return
     for source in manifest.sources:
         yield from _gaps(source)

@@ -124,7 +124,7 @@ def test_it_says_what_is_not_known() -> None:
     )
     assert lines_of(manifest)[0] == "Not known: health could not be read"
     assert [line for line in lines_of(manifest) if not line.endswith(("[B1]", "[B0]", "gateway"))][1:] == [
-        "- Could not be read: health (no response within 2 s) [H0].",
+        "- Could not be read: health (timeout: no response within 2 s) [H0].",
         "- Stale: volume [V0].",
         "- Not known: the budget of 3 users [B0].",
         f"No model was called: {REASON}",

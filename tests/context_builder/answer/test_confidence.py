@@ -53,7 +53,7 @@ def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status
         confidence = confidence_of(manifest, unsupported=0)
         assert confidence.level is (ConfidenceLevel.LOW if needed else ConfidenceLevel.MEDIUM)
         assert f"{failed} could not be read ({status})" in confidence.reasons
-        assert f"- Could not be read: {failed} (it broke) [" in write_brief(manifest, "no key")
+        assert f"- Could not be read: {failed} ({status}: it broke) [" in write_brief(manifest, "no key")
 
 
 @pytest.mark.parametrize(("parts", "level"), [(1, "medium"), (2, "medium"), (3, "low"), (50, "low")])

@@ -161,7 +161,7 @@ def test_a_failed_call_gives_a_brief(
     assert (result.code, result.err) == (0, "")
     assert said in result.out
     assert result.out.startswith("Likely: ")
-    assert "latency:" in result.out
+    assert "2.3 times the usual latency" in result.out
     assert "References" not in result.out, "a brief is made of the facts themselves"
 
 

@@ -136,7 +136,7 @@ def test_a_brief_is_not_repeated_in_its_notes() -> None:
     """It lists facts and failed sources itself; what it does not say is still said."""
     sheets = {sheet.title: sheet.rows for sheet in notes(answer(model=None, stop_reason=None))}
     assert "References" not in sheets
-    assert [row[0] for row in sheets["Unknown"]] == ["health"]
+    assert sheets["Unknown"] == (("no data", "incidents, audit, jobs"),)
 
 
 def test_an_answer_that_is_not_whole_says_so_first() -> None:

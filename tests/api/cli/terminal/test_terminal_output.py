@@ -59,7 +59,7 @@ def test_a_reply_that_broke_off_is_told_from_the_brief(on_terminal: Show, with_m
     mark = lines.index("(the reply was cut off here)")
     assert "".join(lines[:mark]).startswith("It is slow because of the router.")
     assert "The model returned no complete answer:" in "\n".join(lines[mark:])
-    assert any(line.startswith(" • latency: ") for line in lines[mark:])
+    assert any(line.startswith("Likely: ") for line in lines[mark:])
 
 
 def test_why_and_the_prompt_fit_the_terminal(on_terminal: Show, arcpoint: Run) -> None:
