@@ -1,4 +1,4 @@
-"""Questions from public reports that were once misread, each with the window and scope that it should have."""
+"""Questions from public reports that were once misread, with the window and scope that they should have."""
 
 from __future__ import annotations
 
