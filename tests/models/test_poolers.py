@@ -48,7 +48,7 @@ async def test_a_pooler_in_transaction_mode_needs_no_setting(pooler: PgBouncer) 
         """Count in two tasks of one snapshot, one after the other in one of them."""
         async with Snapshots(client, readers=2).open() as snapshot:
 
-            async def one() -> int:
+            async def read() -> int:
                 async with snapshot.session() as session:
                     return (await session.execute(select(func.count()).select_from(Request))).scalar_one()
 
@@ -74,11 +74,12 @@ async def test_questions_with_more_readers_than_the_pooler_has_sessions_do_not_w
     async def ask() -> int:
         async with snapshots.open() as snapshot, asyncio.TaskGroup() as group:
 
-            async def one() -> int:
+            async def read() -> int:
                 async with snapshot.session() as session:
-                    return (await session.execute(text("SELECT 1"))).scalar_one()
+                    one: int = (await session.execute(text("SELECT 1"))).scalar_one()
+                    return one
 
-            tasks = [group.create_task(one()) for _ in range(12)]
+            tasks = [group.create_task(read()) for _ in range(12)]
         return sum(task.result() for task in tasks)
 
     async with asyncio.timeout(60):
