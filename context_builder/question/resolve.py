@@ -19,6 +19,7 @@ from context_builder.question.checks import (
 )
 from context_builder.question.events import find_events
 from context_builder.question.given_scope import resolve_scope
+from context_builder.question.meaning.understanding import Findings, understand
 from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.names.reading import find_names
 from context_builder.question.request import (
@@ -31,7 +32,6 @@ from context_builder.question.request import (
 )
 from context_builder.question.text import read_text
 from context_builder.question.topics import topics_of
-from context_builder.question.understanding import Findings, understand
 from models import Deployment, Incident, User
 from models.database import ReadSession
 

@@ -52,7 +52,7 @@ async def test_a_pooler_in_transaction_mode_needs_no_setting(pooler: PgBouncer) 
                 async with snapshot.session() as session:
                     return (await session.execute(select(func.count()).select_from(Request))).scalar_one()
 
-            return set(await asyncio.gather(one(), one())) | {await one()}
+            return set(await asyncio.gather(read(), read())) | {await read()}
 
     async with asyncio.timeout(60):
         counts = await asyncio.gather(*(count(client) for client in clients * 4))
@@ -76,8 +76,8 @@ async def test_questions_with_more_readers_than_the_pooler_has_sessions_do_not_w
 
             async def read() -> int:
                 async with snapshot.session() as session:
-                    one: int = (await session.execute(text("SELECT 1"))).scalar_one()
-                    return one
+                    value: int = (await session.execute(text("SELECT 1"))).scalar_one()
+                    return value
 
             tasks = [group.create_task(read()) for _ in range(12)]
         return sum(task.result() for task in tasks)

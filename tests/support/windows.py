@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from context_builder.question.meaning.understanding import Findings, understand
 from context_builder.question.request import Window
 from context_builder.question.text import read_text
-from context_builder.question.understanding import Findings, understand
 
 
 def find_window(question: str, as_of: datetime) -> Window:

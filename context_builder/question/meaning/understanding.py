@@ -1,4 +1,4 @@
-"""Puts together what a question says: its window, its scope, its sides, and what was not used. Pure."""
+"""What a question asks about, made of its times, names, exclusions and comparisons."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from context_builder.question.comparison import ComparedSides, find_comparison
-from context_builder.question.coverage import (
+from context_builder.question.events import EventMention
+from context_builder.question.meaning.comparison import ComparedSides, find_comparison
+from context_builder.question.meaning.coverage import (
     MAX_NOT_USED,
     filtering_negations_in,
     joined,
@@ -18,15 +19,14 @@ from context_builder.question.coverage import (
     times_in,
     with_object,
 )
-from context_builder.question.events import EventMention
-from context_builder.question.exclusions import Exclusions, find_exclusions
-from context_builder.question.intervals import clipped, hull, without
-from context_builder.question.material import Material
+from context_builder.question.meaning.exclusions import Exclusions, find_exclusions
+from context_builder.question.meaning.intervals import clipped, hull, without
+from context_builder.question.meaning.material import Material
+from context_builder.question.meaning.operators import Operator, OperatorKind, baseline_after, find_operators
+from context_builder.question.meaning.scopes import leaves_nothing, scope_of
 from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
 from context_builder.question.names.catalog import DeploymentName
-from context_builder.question.operators import Operator, OperatorKind, baseline_after, find_operators
 from context_builder.question.request import Interval, NotUsed, Scope, Side, Window
-from context_builder.question.scopes import leaves_nothing, scope_of
 from context_builder.question.text import QuestionText
 from context_builder.question.times.bounds import DEFAULT_LENGTH, floor_to_minute
 from context_builder.question.times.lexer import Anchor

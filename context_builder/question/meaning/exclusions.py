@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from context_builder.question.material import Material
+from context_builder.question.meaning.material import Material
+from context_builder.question.meaning.operators import Operator, OperatorKind
 from context_builder.question.mention import NameMention, TextSpan, TimeMention
-from context_builder.question.operators import Operator, OperatorKind
 
 _PREFIXES = (OperatorKind.EXCLUDES, OperatorKind.MAY_EXCLUDE)
 _BEGINS_CLAUSE = re.compile(r"(?:^|[,;:(–—-] ?|\b(?:and|but|or) )$", re.IGNORECASE)

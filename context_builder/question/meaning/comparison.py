@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
-from context_builder.question.intervals import hull, length_of
-from context_builder.question.material import Material
-from context_builder.question.mention import NameMention, TextSpan, TimeMention
-from context_builder.question.operators import (
+from context_builder.question.meaning.intervals import hull, length_of
+from context_builder.question.meaning.material import Material
+from context_builder.question.meaning.operators import (
     Operator,
     OperatorKind,
     asks_to_choose,
@@ -19,6 +18,7 @@ from context_builder.question.operators import (
     baseline_after,
     rest_after,
 )
+from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.request import Interval, QuestionError
 
 MAX_LENGTH_AROUND = timedelta(hours=24)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from context_builder.question.events import EventMention
+from context_builder.question.meaning.understanding import Findings, Understanding, understand
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.request import Interval, QuestionError, Scope, Window
 from context_builder.question.text import read_text
-from context_builder.question.understanding import Findings, Understanding, understand
 
 AS_OF = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)  # a Sunday
 FLEET = [
