@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from context_builder.question.request import ContextRequest, Side, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import (
+    ContextSource,
+    Fact,
+    Headline,
+    Role,
+    Section,
+    Status,
+    Stores,
+    by_importance,
+)
 from context_builder.telemetry.chance import Chance
 from context_builder.telemetry.side_figures import Measure, SideFigures, SidesFound, load_sides
 from context_builder.telemetry.side_metrics import METRICS, Pair, SideMetric, format_length
@@ -154,10 +163,16 @@ def _fact(contrast: Contrast, pair: Pair) -> Fact:
     values = " vs ".join(f"{label_of(side.side)} {metric.shown(side)}" for side in pair)
     brief = " vs ".join(f"{label_of(side.side)} {metric.show(side)}" for side in pair)
     if not contrast.words:
-        return Fact(f"{head}{values}: no difference", f"{head}{brief}")
+        told = Headline(text=f"{head}{brief}: no difference", role=Role.COMPARISON, topic=metric.topic)
+        return Fact(f"{head}{values}: no difference", f"{head}{brief}", headline=told)
     alike = f"in the same hours {contrast.alike}, " if contrast.alike else ""
     verdict = f"{contrast.words}; {alike}{contrast.chance}"
-    return Fact(f"{head}{values}: {verdict}", f"{head}{brief}; {alike}{contrast.chance}")
+    told = Headline(
+        text=f"{head}{brief}: {contrast.words.split(', ')[-1]}; {contrast.chance}",
+        role=Role.COMPARISON,
+        topic=metric.topic,
+    )
+    return Fact(f"{head}{values}: {verdict}", f"{head}{brief}; {alike}{contrast.chance}", headline=told)
 
 
 def _claims(contrasts: Sequence[Contrast]) -> str:

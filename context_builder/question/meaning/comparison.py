@@ -123,7 +123,9 @@ def _divided(material: Material, division: _Division, besides: Sequence[TextSpan
     elif (shifted := _shifted(material.text, end, left)) is not None and left is not None:
         times = left, shifted
     elif right is not None and material.is_gap(end, right.spans[0].start):
-        if left is None and not division.is_explicit:
+        is_or = material.text[start:end].casefold() == "or"
+        if not division.is_explicit and (left is None or not is_or):
+            # "Who was slower between 9 and 10" has one time.
             return None
         times = left or _present(right, material), right
     else:

@@ -53,7 +53,8 @@ _PATTERNS = {
     OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} (?:but(?! not)|bar)"
     r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|other than"
     r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
-    r"|(?:leav(?:e|ing)|tak(?:e|ing)) out|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
+    r"|(?:leav(?:e|ing)|keep(?:ing)?|tak(?:e|ing))(?: out|(?= (?:[\w/.-]+ ){1,4}out\b))"
+    r"|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
     r"|forget(?: about)?"
     r"|(?:don't|do not|doesn't|does not) (?:care about|count|include|consider|show|want|need)",
     OperatorKind.MAY_EXCLUDE: r"not|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?"
@@ -75,7 +76,9 @@ _OPERATOR = re.compile(
 _RANKS = re.compile(
     rf"\b(?:who|which|what|whether|is|are|was|were|does|do|did|has|have)\b[^.;]*?\b{_BETTER}\b", re.IGNORECASE
 )
-_CHOOSES = re.compile(rf"\b(?:who|which(?: one)?|what)\b[^.;]*?\b(?!\w+est\b){_BETTER}\b", re.IGNORECASE)
+_CHOOSES = re.compile(
+    rf"\b(?:who|which(?: one)?|what)\b[^.;]*?\b(?!\w+est\b|most\b|least\b|worst\b){_BETTER}\b", re.IGNORECASE
+)
 _BASELINE = re.compile(
     r"\W*(?:(?:the|its|their|our|an?) )?(?:usual(?:ly)?|normal(?:ly)?|average|expected|typical(?:ly)?"
     r"|baseline|before\b(?! \w)|ever\b|always|(?:it|they) (?:was|is|were|are|should)|we (?:expect|thought))",
