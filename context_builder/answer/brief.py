@@ -13,7 +13,7 @@ from context_builder.answer.clause import first_clauses
 from context_builder.answer.closing import MAX_LINE, closing_lines, folded
 from context_builder.answer.statements import BULLET, Line, LineWriter, Statement, statements_of
 from context_builder.answer.verdict import Verdict
-from context_builder.prompt.manifest import Manifest, SourceEntry
+from context_builder.prompt.manifest import Manifest
 from context_builder.question.form import form_of
 from context_builder.question.text import read_text
 from context_builder.source import Status
@@ -27,8 +27,7 @@ MAX_PER_SOURCE = 2
 MAX_OTHERS = 2
 """Lines about what else is wrong."""
 MIN_OTHER_IMPORTANCE = 0.7
-MAX_REASONS = 3
-MAX_REASON = 70
+MAX_REASON = 100
 """Characters of why one source is incomplete."""
 _FAILED = (Status.TIMEOUT, Status.ERROR)
 
@@ -83,22 +82,20 @@ def _lines(
 
 
 def _limitations(manifest: Manifest) -> Iterator[str]:
-    """Yield what could not be read, is too old, or is not known."""
-    failed = [source for source in manifest.sources if source.status in _FAILED]
-    stale = [source for source in manifest.sources if source.status is Status.STALE]
-    gaps = [source for source in manifest.sources if source.gaps and not source.folded]
-    # The names of all of them, with reasons while these are few.
-    reasons = len(failed) <= MAX_REASONS
-    said = [f"{s.name}{f' ({_reason(s)})' if reasons else ''} [{s.ref}]" for s in failed]
-    yield from folded(f"{BULLET}Could not be read: ", said, most=3)
-    yield from folded(f"{BULLET}Stale: ", [f"{s.name} [{s.ref}]" for s in stale])
-    yield from folded(
-        f"{BULLET}Not known: ", [f"{first_clauses(s.gaps[0], MAX_REASON)} [{s.ref}]" for s in gaps]
-    )
+    """Yield what could not be read, is stale, or has gaps.
 
-
-def _reason(source: SourceEntry) -> str:
-    return f"{source.status}: {first_clauses(source.error or source.header, MAX_REASON)}"
+    Only a source alone in its line says why: untrusted text shares no line with another reference.
+    """
+    failed = {s: f"{s.status}: {s.error or s.header}" for s in manifest.sources if s.status in _FAILED}
+    stale = {s: s.header for s in manifest.sources if s.status is Status.STALE}
+    gaps = {s: s.gaps[0] for s in manifest.sources if s.gaps and not s.folded}
+    for title, reasons in (("Could not be read", failed), ("Stale", stale), ("Some data is not known", gaps)):
+        alone = len(reasons) == 1
+        said = [
+            f"{s.name}{f' ({first_clauses(why, MAX_REASON)})' if alone else ''} [{s.ref}]"
+            for s, why in reasons.items()
+        ]
+        yield from folded(f"{BULLET}{title}: ", said, most=3)
 
 
 def _below(manifest: Manifest, reason: str, *, called: bool) -> Iterator[str]:

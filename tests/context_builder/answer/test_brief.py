@@ -125,8 +125,8 @@ def test_it_says_what_is_not_known() -> None:
     assert lines_of(manifest)[0] == "Not known: health could not be read"
     assert [line for line in lines_of(manifest) if not line.endswith(("[B1]", "[B0]", "gateway"))][1:] == [
         "- Could not be read: health (timeout: no response within 2 s) [H0].",
-        "- Stale: volume [V0].",
-        "- Not known: the budget of 3 users [B0].",
+        "- Stale: volume (old) [V0].",
+        "- Some data is not known: budgets (the budget of 3 users) [B0].",
         f"No model was called: {REASON}",
         "Not used of the question: “except gpt-4/aws” (no such deployment); “last Whitsun” (no time).",
         "Unknown name: gpt-5 (similar: gpt-4); inc_9.",
