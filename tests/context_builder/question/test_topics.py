@@ -20,7 +20,7 @@ from context_builder.question.topics import DEFAULT_TOPICS, topics_of
         ("How many calls timed out, and are 5xx rising?", "errors volume"),
         ("What capacity risks are we taking?", "volume"),
         ("Has this happened before?", "history incidents"),
-        ("Did quality drop?", "errors quality"),
+        ("Did quality drop?", "quality"),
         ("p95 of gpt-4?", "latency"),
     ],
 )
