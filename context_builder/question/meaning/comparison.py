@@ -247,12 +247,16 @@ def _check_two(
 ) -> None:
     """Refuse a third side: another `vs` after the second, or a list where comparing is announced."""
     end = max(span.end for span in sides.spans)
-    third = [o for o in operators if o.kind is OperatorKind.COMPARES and o.span.start >= end]
+    later = [o for o in operators if o.span.start >= end]
+    third = [o.span for o in later if o.kind is OperatorKind.COMPARES]
+    if announced := [o.span.end for o in later if o.kind is OperatorKind.ANNOUNCES]:
+        connectors = islice(_CONNECTOR.finditer(material.text, announced[0]), _MAX_CONNECTORS)
+        third += [TextSpan(*match.span()) for match in connectors]
     is_list = material.text[division.between.start : division.between.end].casefold() in ("and", "or")
     before = material.times(0, division.between.start).mentions[-2:] if sides.times else ()
     are_listed = len(before) > 1 and material.is_link(before[0].spans[-1].end, before[1].spans[0].start)
     is_long_list = is_list and (are_listed or any(len(names) > 1 for names in sides.names))
-    if is_long_list or any(_divided(material, _Division(o.span, is_explicit=True), ()) for o in third):
+    if is_long_list or any(_divided(material, _Division(o, is_explicit=True), ()) for o in third):
         raise QuestionError(
             "the question compares more than two things; two names or two times are accepted, "
             "for example: premium vs standard, or this week vs last week"

@@ -17,7 +17,10 @@ _FILLER = (
     r"|backends?|regions?|clouds?|providers?|sites?|days?|ones?|both|either|one|latency|errors?|cost|volume|incident)"
 )
 _GAP = re.compile(rf"[\s,:“”\"'()]*(?:{_FILLER}\b[\s,:“”\"'()]*)*", re.IGNORECASE)
-_LINK = re.compile(rf"[\s,;&/]*(?:(?:and|or|nor|plus|{_FILLER})\b[\s,;&/]*)*", re.IGNORECASE)
+_LINK = re.compile(
+    rf"\s*(?:{_FILLER}\b\s*)*(?:[,&/]|\b(?:and|or|nor|plus)\b)[\s,]*(?:(?:and|or|nor|{_FILLER})\b[\s,]*)*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

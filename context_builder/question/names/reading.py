@@ -18,7 +18,7 @@ from context_builder.question.names.unknown_names import UnknownMention, unknown
 from context_builder.question.names.words import characters
 from models.database import ReadSession
 
-_ZONE = re.compile(r"\b(?:(?P<zone>[A-Z]\w+(?:/[A-Z]\w+){1,2})|(?P<city>[A-Z]\w+) time\b)")
+_ZONE = re.compile(r"\b(?:(?P<zone>[A-Z]\w+(?:/[A-Z]\w+){1,2})|(?:US )?(?P<city>[A-Z]\w+) time\b)")
 _ZONES = frozenset(part for zone in available_timezones() for part in (zone, zone.rpartition("/")[2]))
 
 

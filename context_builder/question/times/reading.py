@@ -33,7 +33,8 @@ _RULES = (
 _NO_ANCHORS: Mapping[TextSpan, Anchor] = {}
 _TIMES = ("day", "period", "moment", "hours", "weak", "clock", "open", "mention")
 """`weak` are numbers that are times of day only together with a day."""
-_SENTENCE_END = re.compile(r"[.?!;](?= )")
+_APART = re.compile(r"[.?!;](?= )|\b(?:and|or)\b", re.IGNORECASE)
+"""Between two times that are not one."""
 _LEADING = re.compile(
     r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
 )
@@ -80,7 +81,7 @@ def _joined(text: str, atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...]
     for atom in atoms:
         if atom.kind not in _TIMES:
             continue
-        is_apart = waiting and _SENTENCE_END.search(text, waiting.span.end, atom.span.start)
+        is_apart = waiting and _APART.search(text, waiting.span.end, atom.span.start)
         both = _combined(waiting, atom) if waiting and not is_apart else None
         if waiting and both:
             yield (waiting.span, atom.span), both

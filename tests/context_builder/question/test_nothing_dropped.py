@@ -310,10 +310,10 @@ async def dropped(asked: Asked, understand: Understand) -> list[Piece]:
     try:
         whole = await understand(question)
     except QuestionError as refusal:
-        # More than two sides may be refused, in a sentence that says so.
-        return (
-            [] if any(piece.role is Role.THREE for piece in asked.pieces) and str(refusal) else asked.pieces
-        )
+        # More than two sides are refused, in a sentence that says so.
+        roles = {piece.role for piece in asked.pieces}
+        are_four = {Role.NAMES_COMPARED, Role.TIMES_COMPARED} <= roles
+        return [] if (Role.THREE in roles or are_four) and str(refusal) else asked.pieces
     lost = []
     for piece in asked.pieces:
         if whole.tells(piece, asked):
