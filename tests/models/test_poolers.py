@@ -76,7 +76,8 @@ async def test_questions_with_more_readers_than_the_pooler_has_sessions_do_not_w
 
             async def one() -> int:
                 async with snapshot.session() as session:
-                    return (await session.execute(text("SELECT 1"))).scalar_one()
+                    number: int = (await session.execute(text("SELECT 1"))).scalar_one()
+                    return number
 
             tasks = [group.create_task(one()) for _ in range(12)]
         return sum(task.result() for task in tasks)
