@@ -48,11 +48,11 @@ async def test_a_pooler_in_transaction_mode_needs_no_setting(pooler: PgBouncer) 
         """Count in two tasks of one snapshot, one after the other in one of them."""
         async with Snapshots(client, readers=2).open() as snapshot:
 
-            async def read() -> int:
+            async def one() -> int:
                 async with snapshot.session() as session:
                     return (await session.execute(select(func.count()).select_from(Request))).scalar_one()
 
-            return set(await asyncio.gather(read(), read())) | {await read()}
+            return set(await asyncio.gather(one(), one())) | {await one()}
 
     async with asyncio.timeout(60):
         counts = await asyncio.gather(*(count(client) for client in clients * 4))
@@ -74,12 +74,12 @@ async def test_questions_with_more_readers_than_the_pooler_has_sessions_do_not_w
     async def ask() -> int:
         async with snapshots.open() as snapshot, asyncio.TaskGroup() as group:
 
-            async def read() -> int:
+            async def one() -> int:
                 async with snapshot.session() as session:
-                    value: int = (await session.execute(text("SELECT 1"))).scalar_one()
-                    return value
+                    number: int = (await session.execute(text("SELECT 1"))).scalar_one()
+                    return number
 
-            tasks = [group.create_task(read()) for _ in range(12)]
+            tasks = [group.create_task(one()) for _ in range(12)]
         return sum(task.result() for task in tasks)
 
     async with asyncio.timeout(60):
