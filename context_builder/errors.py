@@ -5,6 +5,7 @@ ContextBuilderError
         BudgetTooSmall
         NotResolved
         NotFound
+    NoSuchTime
     QueryTimeout
     ModelUnavailable
     NoResponse

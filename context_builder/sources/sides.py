@@ -167,11 +167,11 @@ def _fact(contrast: Contrast, pair: Pair) -> Fact:
         return Fact(f"{head}{values}: no difference", f"{head}{brief}", headline=told)
     alike = f"in the same hours {contrast.alike}, " if contrast.alike else ""
     verdict = f"{contrast.words}; {alike}{contrast.chance}"
-    told = Headline(
-        text=f"{head}{brief}: {contrast.words.split(', ')[-1]}; {contrast.chance}",
-        role=Role.COMPARISON,
-        topic=metric.topic,
-    )
+    words = contrast.words.split(", ")
+    line = f"{head}{brief}: {words[-1]}; {contrast.chance}"
+    if pair[0].side.intervals == pair[1].side.intervals:
+        line = f"{words[0]}: {head}{brief}, {words[-1]}; {contrast.chance}"
+    told = Headline(text=line, role=Role.COMPARISON, topic=metric.topic)
     return Fact(f"{head}{values}: {verdict}", f"{head}{brief}; {alike}{contrast.chance}", headline=told)
 
 

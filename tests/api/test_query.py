@@ -60,6 +60,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return openings
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("environment")
 def test_a_script_of_three_lines_prints_an_answer_and_nothing_else(repository: Path) -> None:
     """No warning, no leaked process: standard error stays empty."""
@@ -115,6 +116,7 @@ async def test_each_cause_of_failure_has_its_own_error(
     assert (await query_ai("What is down?")).citations
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("after_s", [0.05, 0.5])
 def test_a_loop_that_ends_while_memory_starts_leaves_nothing_open(repository: Path, after_s: float) -> None:

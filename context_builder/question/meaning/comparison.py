@@ -229,6 +229,18 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
     return ComparedSides(times=times, spans=(split.span, *after.spans))
 
 
+def _announced(material: Material, start: int, besides: Sequence[TextSpan]) -> TextSpan | None:
+    """Return where a comparison divides that begins right after its announcement, apart from another one."""
+    for match in islice(_CONNECTOR.finditer(material.text, start), _MAX_CONNECTORS):
+        between = TextSpan(*match.span())
+        sides = _divided(material, _Division(between, is_explicit=True), besides)
+        places = [] if sides is None else [span for span in sides.spans if span != between]
+        is_apart = not any(span.start < b.end and b.start < span.end for span in places for b in besides)
+        if len(places) > 1 and is_apart and material.is_gap(start, min(places).start):
+            return between
+    return None
+
+
 def _turned(material: Material, besides: Sequence[TextSpan]) -> ComparedSides | None:
     """Read "slower after the rollout than before" as both sides of the event."""
     text = material.text
@@ -247,11 +259,9 @@ def _check_two(
 ) -> None:
     """Refuse a third side: another `vs` after the second, or a list where comparing is announced."""
     end = max(span.end for span in sides.spans)
-    later = [o for o in operators if o.span.start >= end]
-    third = [o.span for o in later if o.kind is OperatorKind.COMPARES]
-    if announced := [o.span.end for o in later if o.kind is OperatorKind.ANNOUNCES]:
-        connectors = islice(_CONNECTOR.finditer(material.text, announced[0]), _MAX_CONNECTORS)
-        third += [TextSpan(*match.span()) for match in connectors]
+    third = [o.span for o in operators if o.kind is OperatorKind.COMPARES and o.span.start >= end]
+    others = (o.span.end for o in operators if o.kind is OperatorKind.ANNOUNCES)
+    third += [span for start in others if (span := _announced(material, start, sides.spans)) is not None]
     is_list = material.text[division.between.start : division.between.end].casefold() in ("and", "or")
     before = material.times(0, division.between.start).mentions[-2:] if sides.times else ()
     are_listed = len(before) > 1 and material.is_link(before[0].spans[-1].end, before[1].spans[0].start)

@@ -176,7 +176,8 @@ class _Parts:
             return chosen
         end = floor_to_minute(as_of)
         told = next((self.text.as_asked(span) for span, _ in self.ledger.told), None)
-        reason = f"“{told}” was not used" if told else "the question names no time"
+        unread = f"“{told}” is no clear time before the moment asked about"
+        reason = unread if told else "the question names no time"
         default = Interval(end - DEFAULT_LENGTH, end)
         return Window(default.start, default.end, f"the last 24 hours, since {reason}"), (default,)
 

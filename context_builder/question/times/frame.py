@@ -6,6 +6,7 @@ from calendar import month_name
 from dataclasses import dataclass, field, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 
+from context_builder.errors import ContextBuilderError
 from context_builder.question.request import Interval
 from context_builder.question.times.zones import Zone
 
@@ -15,7 +16,7 @@ _MONTHS = {"month": 1, "quarter": 3, "half": 6, "year": 12}
 _SHORT = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": HOUR, "day": DAY}
 
 
-class NoSuchTime(Exception):
+class NoSuchTime(ContextBuilderError):
     """Words name no time, or none that can be used; the message says why."""
 
 

@@ -20,6 +20,7 @@ def folder(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monk
     return tmp_path / "memory"
 
 
+@pytest.mark.process
 def test_memory_from_nothing_to_a_search_that_finds(arcpoint: Run, folder: Path) -> None:
     """Memory that was never synced is told with the remedy; then it knows what was resolved by the moment."""
     before = arcpoint("memory", "status")
@@ -46,6 +47,7 @@ def test_memory_from_nothing_to_a_search_that_finds(arcpoint: Run, folder: Path)
     )
 
 
+@pytest.mark.process
 def test_a_kept_index_can_serve_again_and_be_dropped(arcpoint: Run, folder: Path) -> None:
     """A rebuild keeps the index before it; both ways lie open, and a wrong name changes nothing."""
     arcpoint("memory", "sync")
@@ -63,6 +65,7 @@ def test_a_kept_index_can_serve_again_and_be_dropped(arcpoint: Run, folder: Path
     assert len(_status(arcpoint)["kept"]) == 1
 
 
+@pytest.mark.process
 def test_forgetting_asks_first_and_leaves_nothing(
     arcpoint: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +86,7 @@ def test_forgetting_asks_first_and_leaves_nothing(
     assert (status["entries"], status["lag"], len(status["kept"])) == (RESOLVED - 1, 0, 1)
 
 
+@pytest.mark.process
 def test_a_read_only_run_changes_nothing(
     arcpoint: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
