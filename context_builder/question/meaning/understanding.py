@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from context_builder.question.events import EventMention
@@ -62,9 +62,9 @@ class Understanding:
 
     window: Window
     scope: Scope
-    sides: tuple[Side, ...]
-    not_used: tuple[NotUsed, ...]
-    notes: tuple[str, ...]
+    sides: tuple[Side, ...] = ()
+    not_used: tuple[NotUsed, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -93,48 +93,63 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
         QuestionError: It compares more than two things.
     """
     english = text.english
-    anchors = {
-        e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in findings.events if e.interval
-    }
-    material = Material(english, as_of, findings.names, anchors)
+    material = Material(english, as_of, findings.names, _anchors(english, findings.events))
     operators = tuple(find_operators(english))
-    ledger = _Ledger(list(findings.unknown))
-    for event in findings.events:
-        if event.interval is None:
-            ledger.tell([event.span], event.label)
     exclusions = find_exclusions(material, operators)
     compared = find_comparison(material, operators, exclusions.spans) or ComparedSides()
     hidden = (*exclusions.spans, *(compared.spans if compared.times else ()))
     reading = material.times(0, len(english), besides=hidden)
-    for span, reason in reading.refused:
-        ledger.tell([span], reason)
+    events = [(event.span, event.label) for event in findings.events if event.interval is None]
+    ledger = _Ledger(list(findings.unknown), [*events, *reading.refused])
     parts = _Parts(text, material, findings.fleet, exclusions, compared, ledger)
     window, intervals = parts.window(reading.mentions)
-    sides = parts.sides(intervals)
-    if sides:
-        later = max(sides, key=lambda side: side.intervals[-1].end)
-        whole = hull(later.intervals)
-        window = Window(
-            whole.start,
-            whole.end,
-            window.origin if not compared.times else f"“{later.label}”, the later side",
-        )
-    scope = parts.scope()
+    sides = parts.sides(intervals, _words_of(window))
     times = (*reading.mentions, *compared.times, *exclusions.times)
+    found = Understanding(_window_of(sides, window, compared), parts.scope(), sides)
+    found = _with_arguments(found, findings, exclusions, times, ledger)
+    _tell_the_rest(english, operators, exclusions, ledger)
+    noted = [name.note for name in findings.names] + [time.note for time in times]
+    notes = (*filter(None, noted), *_event_notes(text, findings.events, ledger))
+    return replace(found, not_used=tuple(_not_used(text, ledger)), notes=tuple(dict.fromkeys(notes)))
+
+
+def _anchors(english: str, events: Sequence[EventMention]) -> dict[TextSpan, Anchor]:
+    return {e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in events if e.interval}
+
+
+def _words_of(window: Window) -> str:
+    """Return the words of the question that a window comes from."""
+    quoted = window.origin.startswith("“") and window.origin.partition("”")[0].removeprefix("“")
+    return quoted or "the last 24 hours"
+
+
+def _window_of(sides: Sequence[Side], window: Window, compared: ComparedSides) -> Window:
+    """Return the window from the first to the last part of the later side."""
+    if not sides:
+        return window
+    later = max(sides, key=lambda side: side.intervals[-1].end)
+    whole = hull(later.intervals)
+    origin = f"“{later.label}”, the later side" if compared.times else window.origin
+    return Window(whole.start, whole.end, origin)
+
+
+def _with_arguments(
+    found: Understanding,
+    findings: Findings,
+    exclusions: Exclusions,
+    times: Sequence[TimeMention],
+    ledger: _Ledger,
+) -> Understanding:
+    """Let the window and scope that the caller gave overrule those of the text."""
     if findings.given_window is not None:
-        ledger.overrule([s for m in times for s in m.spans], "the window is given as an argument")
-        window, sides = findings.given_window, ()
+        ledger.overrule([s for time in times for s in time.spans], "the window is given as an argument")
+        found = replace(found, window=findings.given_window, sides=())
     if findings.given_scope is not None:
         given = {name for label in findings.given_scope.labels for name in label.split()}
-        other = [
-            name for name in findings.names if name in exclusions.names or not given.issuperset(name.names)
-        ]
-        ledger.overrule([s for m in other for s in m.spans], "the scope is given as an argument")
-        scope, sides = findings.given_scope, ()
-    _tell_the_rest(english, operators, exclusions, ledger)
-    found = [name.note for name in findings.names] + [time.note for time in times]
-    notes = (*(note for note in found if note), *_event_notes(text, findings.events, ledger))
-    return Understanding(window, scope, sides, tuple(_not_used(text, ledger)), tuple(dict.fromkeys(notes)))
+        other = [n for n in findings.names if n in exclusions.names or not given.issuperset(n.names)]
+        ledger.overrule([s for name in other for s in name.spans], "the scope is given as an argument")
+        found = replace(found, scope=findings.given_scope, sides=())
+    return found
 
 
 def _event_notes(text: QuestionText, events: Sequence[EventMention], ledger: _Ledger) -> Iterator[str]:
@@ -181,8 +196,8 @@ class _Parts:
         default = Interval(end - DEFAULT_LENGTH, end)
         return Window(default.start, default.end, f"the last 24 hours, since {reason}"), (default,)
 
-    def sides(self, intervals: tuple[Interval, ...]) -> tuple[Side, ...]:
-        """Return two sides if the question compares, one if its window has gaps."""
+    def sides(self, intervals: tuple[Interval, ...], words: str) -> tuple[Side, ...]:
+        """Return two sides if the question compares, one if its window, called `words`, has gaps."""
         gaps = tuple(i for mention in self.exclusions.times for i in _recurring(mention, hull(intervals)))
         compared = self.compared
         if compared.times or compared.names:
@@ -192,14 +207,11 @@ class _Parts:
             reason = "nothing of the window is left" if not left else "it is outside the window"
             self.ledger.tell([s for m in self.exclusions.times for s in m.spans], reason)
             left = intervals
-        if len(left) == 1 and len(intervals) == 1:
-            # What remains is a plain window.
-            return () if left == intervals else (Side(self._label_of_rest(), left, self.scope()),)
-        return (Side(self._label_of_rest(), left, self.scope()),)
-
-    def _label_of_rest(self) -> str:
+        if left == intervals and len(left) == 1:
+            return ()
         out = ", ".join(dict.fromkeys(mention.label for mention in self.exclusions.times))
-        return f"the window without {out}" if out else "the window"
+        label = f"{words} without {out}" if out and left != intervals else words
+        return (Side(label, left, self.scope()),)
 
     def _two_sides(self, intervals: tuple[Interval, ...], gaps: Sequence[Interval]) -> tuple[Side, ...]:
         compared, as_of = self.compared, self.material.as_of
