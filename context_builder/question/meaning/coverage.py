@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from zoneinfo import available_timezones
 
 from context_builder.question.mention import TextSpan
 
@@ -43,8 +44,11 @@ _TIMES = (
 )
 _TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
 _RELATION = re.compile(
-    r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?\w+(?: \w+)?", re.IGNORECASE
+    r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?(?P<object>\w+)(?: \w+)?",
+    re.IGNORECASE,
 )
+_IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+)\b")
+_CITIES = frozenset(zone.rpartition("/")[2] for zone in available_timezones())
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
     r"|serving|online|right|resolved|closed|acknowledged|over|yet)"
@@ -65,9 +69,15 @@ def times_in(text: str) -> Iterator[TextSpan]:
     return (TextSpan(*match.span()) for match in _TIME.finditer(text))
 
 
-def relations_in(text: str) -> Iterator[TextSpan]:
-    """Yield what begins with a word such as `since` or `before`."""
-    return (TextSpan(*match.span()) for match in _RELATION.finditer(text))
+def relations_in(text: str) -> Iterator[tuple[TextSpan, TextSpan]]:
+    """Yield what begins with a word such as `since` or `before`, and the first word that it applies to."""
+    for match in _RELATION.finditer(text):
+        yield TextSpan(*match.span()), TextSpan(*match.span("object"))
+
+
+def cities_in(text: str) -> Iterator[TextSpan]:
+    """Yield cities that have a time zone, as in "at 9:00 in Berlin"."""
+    return (TextSpan(*match.span()) for match in _IN_CITY.finditer(text) if match["city"] in _CITIES)
 
 
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from context_builder.question.meaning.material import Material
 from context_builder.question.meaning.operators import Operator, OperatorKind
-from context_builder.question.mention import NameMention, TextSpan, TimeMention
+from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
+from models import Tier
 
 _PREFIXES = (OperatorKind.EXCLUDES, OperatorKind.MAY_EXCLUDE)
 _BEGINS_CLAUSE = re.compile(r"(?:^|[,;:(–—-] ?|\b(?:and|but|or) )$", re.IGNORECASE)
 """Before a `not` that leaves out a time: in "what did not work on Monday" it does not."""
+_TIER = re.compile(
+    rf" (?:the )?(?P<tier>{'|'.join(Tier)})\b(?! ?(?:s\b|limit|cap|alert|overrun))", re.IGNORECASE
+)
 MAX_TIMES = 7
 """Times left out by one operator."""
 
@@ -64,6 +68,12 @@ def _touches(span: TextSpan, other: TextSpan) -> bool:
 
 
 def _objects_after(operator: Operator, material: Material) -> tuple[list[NameMention], list[TimeMention]]:
+    if tier := _TIER.match(material.text, operator.span.end):
+        # Right after an exclusion even `budget` is a tier.
+        span = TextSpan(*tier.span("tier"))
+        if not any(_touches(span, s) for name in material.names for s in name.spans):
+            name = tier["tier"].casefold()
+            return [NameMention(spans=(span,), kind=NameKind.TIER, names=(name,))], []
     found = material.names_after(operator.span.end)
     if found and material.is_gap(operator.span.end, found[0].spans[0].start):
         return list(found), []

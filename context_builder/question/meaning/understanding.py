@@ -12,6 +12,7 @@ from context_builder.question.events import EventMention
 from context_builder.question.meaning.comparison import ComparedSides, find_comparison
 from context_builder.question.meaning.coverage import (
     MAX_NOT_USED,
+    cities_in,
     filtering_negations_in,
     joined,
     overlaps,
@@ -297,12 +298,12 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
     unread = [s for s in times_in(text) if ledger.is_open(s)]
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
     told = [span for span, _ in ledger.told]
-    unread += [
-        s
-        for s in relations_in(text)
-        if ledger.is_open(TextSpan(s.start, s.start + 1)) and not overlaps(s, told)
-    ]
+    for span, first in relations_in(text):
+        is_unread = ledger.is_open(TextSpan(span.start, span.start + 1)) and ledger.is_open(first)
+        unread += [span] if is_unread and not overlaps(span, told) else []
     ledger.tell(unread, "it is no time that could be read")
+    cities = [span for span in cities_in(text) if ledger.is_open(span)]
+    ledger.tell(cities, "no region is called so; for a time zone write for example Berlin time")
 
 
 def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
