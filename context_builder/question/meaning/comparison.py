@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from context_builder.question.meaning.intervals import hull, length_of
@@ -30,9 +31,11 @@ _DAY = timedelta(days=1)
 _WEEK = 7 * _DAY
 _RELATIVE_SIDE = re.compile(
     r"[\s,]*(?P<side>(?:the )?same (?:time|hours?|days?|period|window|clock time|weekday|week)"
-    r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week) before"
-    r"|(?:the )?(?:last|previous|prior) (?:day|week)|(?:a|one) (?:day|week) (?:ago|earlier|before))"
-    r"|(?:the )?(?P<unit>hour|day|week) (?:before|earlier|prior))(?![\w-])(?! (?:yesterday|that|\w+day\b))",
+    r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week|month|year) before"
+    r"|(?:the )?(?:last|previous|prior) (?:day|week|month|year)"
+    r"|(?:a|one) (?:day|week|month|year) (?:ago|earlier|before))"
+    r"|(?:the )?(?P<unit>hour|day|week|month|year) (?:before|earlier|prior))"
+    r"(?![\w-])(?! (?:yesterday|that|\w+day\b))",
     re.IGNORECASE,
 )
 """A side that is named by the other one."""
@@ -43,7 +46,11 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ROOM = len("before ")
-_STEPS = {"yesterday": _DAY, "hour": timedelta(hours=1), "day": _DAY, "week": _WEEK}
+_STEPS = {"yesterday": (0, _DAY), "hour": (0, timedelta(hours=1)), "day": (0, _DAY), "week": (0, _WEEK)} | {
+    "month": (1, timedelta()),
+    "year": (12, timedelta()),
+}
+"""How far back each goes: calendar months, and a length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +177,15 @@ def _shifted(text: str, position: int, left: TimeMention | None) -> TimeMention 
     words = (match["back"] or match["unit"]).casefold().split()
     by = next(step for word, step in _STEPS.items() if word in words)
     span = TextSpan(match.start("side"), match.end("side"))
-    moved = tuple(Interval(i.start - by, i.end - by) for i in left.intervals)
+    moved = tuple(Interval(_back(i.start, *by), _back(i.end, *by)) for i in left.intervals)
     return TimeMention(spans=(span,), intervals=moved, label=match["side"])
+
+
+def _back(moment: datetime, months: int, length: timedelta) -> datetime:
+    """Return the moment before by calendar months, at the latest on their last day, and by a length."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
+    day = min(moment.day, monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day) - length
 
 
 def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:

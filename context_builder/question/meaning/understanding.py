@@ -34,7 +34,12 @@ from context_builder.question.times.lexer import Anchor
 from models import Tier
 
 _BOUNDED = re.compile(r"(?:since|from|between|until|till|during)\b", re.IGNORECASE)
+_DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
+_HOURS = re.compile(
+    r"(?:(?:between|from|to|and|until|utc|noon|midnight|\d{1,2}(?::\d{2})?(?: ?[ap]m)?)[ –-]*)+",
+    re.IGNORECASE,
+)
 _WEEKDAY = re.compile(
     r"(?:on )?(?:the )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|mon|tue|wed|thu|fri|sat|sun"
     r"|weekends?)",
@@ -270,15 +275,16 @@ class _Parts:
 
 
 def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
-    """Yield what a time leaves out of a window: of a weekday, every such day."""
+    """Yield what a time leaves out of a window: every such day of a weekday, hours of every day."""
     (*_, last) = mention.intervals
-    if not _WEEKDAY.fullmatch(mention.label):
+    period = _WEEK if _WEEKDAY.fullmatch(mention.label) else _DAY if _HOURS.fullmatch(mention.label) else None
+    if period is None:
         yield from mention.intervals
         return
-    start = last.start - _WEEK * math.ceil((last.start - whole.start) / _WEEK)
-    for number in range(math.ceil((whole.end - start) / _WEEK)):
-        day = start + number * _WEEK
-        yield Interval(day, day + (last.end - last.start))
+    start = last.start - period * math.ceil((last.start - whole.start) / period)
+    for number in range(math.ceil((whole.end - start) / period)):
+        begin = start + number * period
+        yield Interval(begin, begin + (last.end - last.start))
 
 
 def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger) -> None:

@@ -14,6 +14,7 @@ from context_builder.question.request import Interval, QuestionError, Scope, Win
 from context_builder.question.text import read_text
 
 AS_OF = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)  # a Sunday
+OCTOBER_27, OCTOBER_28 = datetime(2026, 10, 27, tzinfo=UTC), datetime(2026, 10, 28, tzinfo=UTC)
 FLEET = [
     DeploymentName(1, "gpt-4/aws", "gpt-4", "aws"),
     DeploymentName(2, "gpt-4/azure", "gpt-4", "azure"),
@@ -83,6 +84,25 @@ def test_an_excluded_deployment_leaves_the_others_in_scope(question: str) -> Non
     assert understood.not_used == ()
 
 
+def test_a_tier_right_after_an_exclusion_is_one() -> None:
+    """Even `budget`, which is a tier beside few words only, and no name was found."""
+    question = "Latency for all tiers but budget"
+    understood = understand(read_text(question), AS_OF, Findings(fleet=FLEET))
+
+    assert (understood.scope.tiers, understood.not_used) == (("premium", "standard"), ())
+
+
+def test_hours_are_left_out_of_every_day() -> None:
+    """An excluded part of a day recurs in the window."""
+    (side,) = _read("Errors since Friday except 22:00 to 06:00").sides
+
+    assert side.intervals == (
+        Interval(_day(27, 6), _day(27, 22)),
+        Interval(_day(28, 6), _day(28, 22)),
+        Interval(_day(29, 6), AS_OF),
+    )
+
+
 def test_a_list_is_excluded_as_a_whole_but_a_time_after_it_is_not() -> None:
     """The reach of an exclusion is the list that follows it."""
     understood = _read("Errors except gpt-4/aws and gpt-4/azure yesterday")
@@ -129,6 +149,8 @@ def test_an_exclusion_before_its_window_applies_to_its_own_time_only() -> None:
         ("Errors yesterday and on Monday 16 November", "Monday 16 November"),
         ("Errors since the outage of the century", "since the outage of the century"),
         ("Capacity risks in the next 5 minutes", "next 5 minutes"),
+        ("Errors at 9:00 yesterday in Berlin", "in Berlin"),
+        ("Errors since the game last night", "since the game"),
     ],
 )
 def test_what_is_not_used_is_told_in_the_words_of_the_question(question: str, told: str) -> None:
@@ -147,6 +169,7 @@ def test_what_is_not_used_is_told_in_the_words_of_the_question(question: str, to
         "How many errors 500 since 09:00?",
         "Have we seen this before?",
         "Requests per minute today",
+        "Errors during the last half hour",
         "Are there deployments that are not responding?",
     ],
 )
@@ -164,6 +187,7 @@ def test_nothing_is_told_of_a_plain_question(question: str) -> None:
         ("Was Friday worse than Thursday?", (_day(27), _day(28)), (_day(26), _day(27))),
         ("Difference between Monday and Tuesday", (_day(23), _day(24)), (_day(24), _day(25))),
         ("Is it slower than yesterday?", (_day(29), AS_OF), (_day(28), _day(29))),
+        ("Cost on Friday vs the same day last month", (_day(27), _day(28)), (OCTOBER_27, OCTOBER_28)),
         ("Errors from 9 to 10 today vs yesterday", (_day(29, 9), _day(29, 10)), (_day(28, 9), _day(28, 10))),
     ],
 )
