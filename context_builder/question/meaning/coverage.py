@@ -42,7 +42,7 @@ _TIMES = (
     r"(?:halloween|christmas|easter|thanksgiving|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
     r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
 )
-_TIME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
+_TIME = re.compile(rf"(?<![\w./-])(?!24/7)(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
 _RELATION = re.compile(
     r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?(?P<object>\w+)(?: \w+)?",
     re.IGNORECASE,

@@ -38,8 +38,8 @@ class Operator:
 
 
 _FIGURE = (
-    r"[$€£]?\d[\d.,]*(?: ?(?:%|percent|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|usd|dollars?"
-    r"|cents?|k|tokens?|requests?|errors?|times)(?!\w))?"
+    r"(?:[$€£]?\d[\d.,]*(?: ?(?:%|percent|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|usd|dollars?"
+    r"|cents?|k|tokens?|requests?|errors?|times)(?!\w))?|(?:half|twice|a (?:third|quarter|dozen))(?!\w))"
 )
 _BETTER = (
     r"(?:slower|slowest|faster|fastest|cheaper|cheapest|dearer|pricier|healthier|busier|busiest|higher|highest"
