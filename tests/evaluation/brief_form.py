@@ -249,12 +249,14 @@ def judge(case: Case, brief: str, manifest: Manifest, truth: Truth) -> Outcome:
 Write = Callable[[Manifest, str], str]
 
 
-async def judge_all(database: Database, as_of: datetime, write: Write = write_brief) -> list[Outcome]:
-    """Ask every question of one gateway and check its brief."""
+async def judge_all(
+    database: Database, as_of: datetime, write: Write = write_brief, cases: Sequence[Case] = CASES
+) -> list[Outcome]:
+    """Ask the questions of one gateway and check their briefs."""
     builder = ContextBuilder(database, NO_MEMORY, SOURCES, default_budget=BUDGET, clock=lambda: as_of)
     truth = await read_truth(database, as_of)
     outcomes = []
-    for case in CASES:
+    for case in cases:
         manifest = (await builder.build(QuestionInput(question=case.question))).manifest
         outcomes.append(judge(case, write(manifest, "no model is configured"), manifest, truth))
     return outcomes
