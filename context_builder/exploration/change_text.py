@@ -9,6 +9,7 @@ from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, Chan
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.question.form import Noun
+from context_builder.question.meaning.scopes import ALL_BUT
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.text.formatting import format_name, format_time
 
@@ -50,14 +51,20 @@ def scope_name(request: ContextRequest) -> str:
     Rollups have no users: a user in scope is represented by the tier.
     """
     labels = [
-        f"the tier of {label}" if label.startswith("user ") else label
+        f"the tier of {_safe(label)}" if label.startswith("user ") else _safe(label)
         for label in request.scope.labels
-        if label.partition(" ")[0] in _TRAFFIC_LABELS
+        if label.partition(" ")[0] in _TRAFFIC_LABELS or label.startswith(ALL_BUT)
     ]
     if not labels:
         return "all requests"
     rest = f" and {len(labels) - _MAX_LABELS} more" if len(labels) > _MAX_LABELS else ""
     return f"all requests of {', '.join(labels[:_MAX_LABELS])}{rest}"
+
+
+def _safe(label: str) -> str:
+    """Return a label of the scope with the name in it quoted where it is not plain."""
+    kind, _, name = label.partition(" ")
+    return label if label.startswith(ALL_BUT) else f"{kind} {format_name(name)}"
 
 
 def slice_name(one: Slice, whole: str) -> str:

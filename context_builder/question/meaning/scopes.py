@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from context_builder.question.mention import NameKind, NameMention
 from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.request import Scope
+from context_builder.text.formatting import format_name
 from models import Tier
 
+ALL_BUT = "all deployments but"
+"""How a label begins that names what is left out; the names in it are quoted where they are not plain."""
 _MAX_LISTED = 5
 """Names left out that a label lists."""
 
@@ -68,7 +71,7 @@ def _deployment_labels(
 ) -> list[str]:
     out = _names(NameKind.DEPLOYMENT, excluded)
     if out and not _names(NameKind.DEPLOYMENT, included):
-        return [f"all deployments but {_listed(out)}"]
+        return [f"{ALL_BUT} {_listed(format_name(name) for name in out)}"]
     return [f"deployment {name}" for name in names]
 
 

@@ -17,7 +17,7 @@ from tests.support.prepared_databases import PostgresServer, seed_story
 from tests.support.without_rights import without_rights
 
 QUESTION = "Which deployments are unhealthy?"
-ANSWERED = "health: 6 deployments: "
+ANSWERED = "llama-70b/neocloud (fra-2) is DOWN"
 HINT = "set ARCPOINT_READ_ONLY=true if it is only to be read\n"
 
 Confined = Callable[..., Result]
