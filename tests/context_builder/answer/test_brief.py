@@ -41,7 +41,7 @@ def lines_of(manifest: Manifest) -> list[str]:
     return [line for line in write_brief(manifest, REASON).splitlines() if line]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(any_request(), many_readings(), st.sampled_from(QUESTIONS))
 def test_the_form_of_a_brief(request: ContextRequest, readings: list[SourceResult], question: str) -> None:
     """Law 5: for any facts at most 12 lines of 160 characters, grounded, with every quotation closed."""
