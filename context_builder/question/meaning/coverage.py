@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from zoneinfo import available_timezones
 
 from context_builder.question.mention import TextSpan
+from context_builder.question.times.zones import zone_of_place
 
 MAX_NOT_USED = 10
 """Parts told of one question."""
@@ -48,7 +48,6 @@ _RELATION = re.compile(
     re.IGNORECASE,
 )
 _IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+)\b")
-_CITIES = frozenset(zone.rpartition("/")[2] for zone in available_timezones())
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
     r"|serving|online|right|resolved|closed|acknowledged|over|yet)"
@@ -77,7 +76,7 @@ def relations_in(text: str) -> Iterator[tuple[TextSpan, TextSpan]]:
 
 def cities_in(text: str) -> Iterator[TextSpan]:
     """Yield cities that have a time zone, as in "at 9:00 in Berlin"."""
-    return (TextSpan(*match.span()) for match in _IN_CITY.finditer(text) if match["city"] in _CITIES)
+    return (TextSpan(*match.span()) for match in _IN_CITY.finditer(text) if zone_of_place(match["city"]))
 
 
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:

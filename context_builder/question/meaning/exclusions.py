@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from context_builder.question.meaning.coverage import overlaps
 from context_builder.question.meaning.material import Material
 from context_builder.question.meaning.operators import Operator, OperatorKind
 from context_builder.question.mention import NameKind, NameMention, TextSpan, TimeMention
@@ -58,20 +59,16 @@ def find_exclusions(material: Material, operators: Sequence[Operator]) -> Exclus
             spans.append(operator.span)
             spans += [span for name in found for span in name.spans]
             spans += [span for time in when for span in time.spans]
-        elif operator.kind is OperatorKind.EXCLUDES and not any(_touches(operator.span, s) for s in spans):
+        elif operator.kind is OperatorKind.EXCLUDES and not overlaps(operator.span, spans):
             without_object.append(operator.span)
     return Exclusions(tuple(dict.fromkeys(names)), tuple(times), tuple(spans), tuple(without_object))
-
-
-def _touches(span: TextSpan, other: TextSpan) -> bool:
-    return span.start < other.end and other.start < span.end
 
 
 def _objects_after(operator: Operator, material: Material) -> tuple[list[NameMention], list[TimeMention]]:
     if tier := _TIER.match(material.text, operator.span.end):
         # Right after an exclusion even `budget` is a tier.
         span = TextSpan(*tier.span("tier"))
-        if not any(_touches(span, s) for name in material.names for s in name.spans):
+        if not overlaps(span, (s for name in material.names for s in name.spans)):
             name = tier["tier"].casefold()
             return [NameMention(spans=(span,), kind=NameKind.TIER, names=(name,))], []
     found = material.names_after(operator.span.end)

@@ -21,7 +21,7 @@ def scope_of(
 ) -> Scope:
     """Return the scope of what is included, or of everything, without what is excluded.
 
-    Nothing may be left: see `leaves_nothing`.
+    If nothing is left of a kind it is not restricted, so ask `leaves_nothing` before.
     """
     deployments = _remaining(NameKind.DEPLOYMENT, included, excluded, [d.public_id for d in fleet])
     ids = {d.public_id: d.id for d in fleet}

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import available_timezones
 
 from context_builder.question.mention import NameMention
 from context_builder.question.names.catalog import DeploymentName
@@ -16,10 +15,10 @@ from context_builder.question.names.row_names import find_row_names
 from context_builder.question.names.tier_names import find_tier_names
 from context_builder.question.names.unknown_names import UnknownMention, unknown_names
 from context_builder.question.names.words import characters
+from context_builder.question.times.zones import find_zone, zone_of_place
 from models.database import ReadSession
 
 _ZONE = re.compile(r"\b(?:(?P<zone>[A-Z]\w+(?:/[A-Z]\w+){1,2})|(?:US )?(?P<city>[A-Z]\w+) time\b)")
-_ZONES = frozenset(part for zone in available_timezones() for part in (zone, zone.rpartition("/")[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,7 @@ async def find_names(
     text: str, as_of: datetime, session: ReadSession, known: Sequence[DeploymentName]
 ) -> NameReading:
     """Return every name in the text of a question, as known at `as_of`, where the fleet is `known`."""
-    zones = _zones_in(text)
-    # As long, so that places stay.
-    text = "".join(" " if at in zones else character for at, character in enumerate(text))
+    text = await asyncio.to_thread(_without_zones, text)
     # Hundreds of names are read into parts, off the event loop.
     deployments = await asyncio.to_thread(read_deployments, text, known)
     taken = [span for mention in deployments.mentions for span in mention.spans]
@@ -54,7 +51,11 @@ async def find_names(
     return NameReading(tuple(mentions), unknown)
 
 
-def _zones_in(text: str) -> set[int]:
-    """Return the positions of time zones, which hold names of regions: `Asia/Tokyo`, `Tokyo time`."""
-    words = (match for match in _ZONE.finditer(text) if (match["zone"] or match["city"]) in _ZONES)
-    return {at for match in words for at in range(*match.span())}
+def _without_zones(text: str) -> str:
+    """Blank time zones, which hold names of regions (`Asia/Tokyo`, `Tokyo time`); every place stays."""
+
+    def blank(match: re.Match[str]) -> str:
+        zone = find_zone(match["zone"]) if match["zone"] else zone_of_place(match["city"])
+        return " " * len(match.group()) if zone else match.group()
+
+    return _ZONE.sub(blank, text)
