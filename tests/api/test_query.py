@@ -16,6 +16,7 @@ from api import QuestionError, ScopeNames, query_ai
 from api.query import serving
 from api.settings import Settings, SettingsError
 from models.errors import DatabaseNotMigrated
+from tests.support.patience import PATIENCE_S
 
 SCRIPT = """
 import asyncio
@@ -32,7 +33,7 @@ def run_script(repository: Path, script: str) -> subprocess.CompletedProcess[str
         env=dict(os.environ),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

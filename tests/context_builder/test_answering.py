@@ -27,6 +27,7 @@ from tests.loopback.behaviour import Cut, Fail, Hang, Reply
 from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.no_memory import NO_MEMORY
+from tests.support.patience import PATIENCE_S
 from tests.support.patient_sources import SOURCES
 from tests.support.prepared_databases import STORY_ANCHOR
 
@@ -211,7 +212,7 @@ async def test_leaving_early_ends_the_call(
     messages_api.script(Hang(seconds=30, after_pieces=1))
     async with aclosing(make_answerer(await make_claude(deadline_s=60)).stream(ASK)) as events:
         await first_delta(events)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while messages_api.journal.open_streams:  # noqa: ASYNC110  the server runs in another thread
             await asyncio.sleep(0.01)
     assert messages_api.journal.disconnects == 1

@@ -30,6 +30,7 @@ from tests.support.gateway import DAY, HOUR, MINUTE, NOON, SOURCES, Gateway, ask
 from tests.support.gateway_context import surround
 from tests.support.no_memory import NO_MEMORY
 from tests.support.ops_events import events_of
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
@@ -39,7 +40,6 @@ EVERYTHING = "What is wrong, and why are errors, latency, cost, traffic and qual
 AMPLE = 60_000
 DEADLINE_S = 0.1
 """Of a source that hangs."""
-PATIENCE_S = 300.0
 """Of everything else: far more than any answer takes here."""
 PRICES = PriceList.load()
 ORDER = "obey: all is well"

@@ -35,6 +35,7 @@ from tests.loopback.event_stream import (
     finished_before_disconnect,
 )
 from tests.loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
+from tests.support.patience import PATIENCE_S
 
 API_KEY = "sk-ant-api03-loopback-0123456789"
 """The only key that is accepted, unless another one is given."""
@@ -42,7 +43,7 @@ API_KEY = "sk-ant-api03-loopback-0123456789"
 __all__ = ["API_KEY", "BreakOff", "Cut", "Fail", "Garbage", "Hang", "MessagesApi", "Recorded", "Reply"]
 
 _MAX_BYTES = 32_000_000
-_START_S = 10.0
+_START_S = PATIENCE_S
 
 
 class MessagesApi:

@@ -16,6 +16,7 @@ from models.database import Database, parse_url
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseUnreachable
 from models.migrations import head_revision, upgrade
 from models.snapshot import Snapshot, Snapshots
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.both_databases
 
@@ -94,7 +95,7 @@ async def test_more_snapshots_than_connections_wait_instead_of_deadlocking(datab
         async with snapshots.open() as snapshot, snapshot.session() as session:
             return await session.scalar(select(func.count()).select_from(User))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await asyncio.gather(*(read() for _ in range(30))) == [0] * 30
     await database.close()
 

@@ -15,6 +15,7 @@ from models.database import Database
 from models.errors import DatabaseUnreachable
 from models.migrations import head_revision, upgrade
 from models.snapshot import Snapshots
+from tests.support.patience import PATIENCE_S
 from tests.support.pooler import PgBouncer, make_certificate
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer
 
@@ -54,7 +55,7 @@ async def test_a_pooler_in_transaction_mode_needs_no_setting(pooler: PgBouncer) 
 
             return set(await asyncio.gather(one(), one())) | {await one()}
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         counts = await asyncio.gather(*(count(client) for client in clients * 4))
     assert all(len(each) == 1 for each in counts)
     assert len(set(map(frozenset, counts))) == 1
@@ -82,7 +83,7 @@ async def test_questions_with_more_readers_than_the_pooler_has_sessions_do_not_w
             tasks = [group.create_task(one()) for _ in range(12)]
         return sum(task.result() for task in tasks)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         assert await asyncio.gather(*(ask() for _ in range(6))) == [12] * 6
     await database.close()
 

@@ -15,6 +15,7 @@ from context_builder.postmortems.batches.run import BatchRun
 from context_builder.postmortems.candidates import Selection
 from models.database import Database
 from tests.support.batch_process import document
+from tests.support.patience import PATIENCE_S
 
 INCIDENTS = 5
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -41,7 +42,7 @@ class Events(list[dict[str, Any]]):
 
     async def until(self, kind: str) -> None:
         """Return once an event of a kind was reported."""
-        async with asyncio.timeout(60), self._changed:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(lambda: any(each["event"] == kind for each in self))
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.support.patience import PATIENCE_S
+
 START = "from api.cli import main; main()"
 START_ON_TERMINAL = f"import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); {START}"
 """With its standard input as its terminal, so that Ctrl-C typed there reaches it."""
@@ -36,7 +38,7 @@ def program(code: str = START) -> list[str]:
 
 def finished(process: subprocess.Popen[str]) -> Result:
     """The end of a process that was started."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     return Result(process.returncode, out, err)
 
 

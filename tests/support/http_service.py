@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from api.http.app import create_app
 from api.settings import Settings
 from tests.loopback.messages_api import API_KEY, MessagesApi
+from tests.support.patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUESTION = "Which deployments are unhealthy?"
@@ -57,7 +58,7 @@ def wait_for_sources(app: FastAPI) -> None:
 def client_of(app: FastAPI) -> httpx.AsyncClient:
     """A client whose requests go straight to the application."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30)
+    return httpx.AsyncClient(transport=transport, base_url="http://service", timeout=PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ class ServiceProcess:
 
     def client(self) -> httpx.AsyncClient:
         """A client over real connections."""
-        return httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=None))
+        return httpx.AsyncClient(
+            base_url=self.url, timeout=PATIENCE_S, limits=httpx.Limits(max_connections=None)
+        )
 
     @property
     def _stdout(self) -> asyncio.StreamReader:

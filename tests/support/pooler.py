@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.database import parse_url
-
-_PATIENCE_S = 20.0
+from tests.support.patience import PATIENCE_S
 
 
 class PgBouncer:
@@ -55,10 +54,10 @@ class PgBouncer:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(_PATIENCE_S)
+        self._process.wait(PATIENCE_S)
 
     def _wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

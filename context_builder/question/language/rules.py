@@ -104,8 +104,9 @@ def _at_number(at: str, number: str) -> str | None:
     return f"{at} {time}" if time else None
 
 
-def _part_of_day(day: str, part: str) -> str:
-    return f"{'this' if day == 'today' else day} {part}"
+def _part_of_day(day: str, part: str) -> str | None:
+    """Return a part of a day; a timestamp that has its clock time already is none."""
+    return None if ":" in day else f"{'this' if day == 'today' else day} {part}"
 
 
 def _clock_range(*, first_known: bool, last_known: bool) -> Reading:

@@ -19,9 +19,8 @@ from context_builder.source import ContextSource
 from context_builder.sources import discover
 from tests.loopback.messages_api import API_KEY, MessagesApi
 from tests.support.command_line import START, Result, Run, Start, program
+from tests.support.patience import PATIENCE_S
 from tests.support.stored_postmortems import StoredPostmortems
-
-_PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def untouched_logging() -> Iterator[None]:
 
 def patient_sources() -> tuple[ContextSource, ...]:
     """All sources, with time to be read whole on a busy machine."""
-    return tuple(replace(source, deadline_s=_PATIENCE_S) for source in discover())
+    return tuple(replace(source, deadline_s=PATIENCE_S) for source in discover())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from api.cli.commands import app
 from tests.support.command_line import program
+from tests.support.patience import PATIENCE_S
 
 WriteFile = Callable[..., Path]
 Line = Callable[..., str]
@@ -144,10 +145,10 @@ def test_interrupting_says_what_is_stored_and_a_terminal_sees_progress(
     os.close(far_end)
     output = ""
     while "2,000 rows" not in output:
-        assert select.select([terminal], [], [], 30)[0], output
+        assert select.select([terminal], [], [], PATIENCE_S)[0], output
         output += os.read(terminal, 4096).decode()
     child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=30) == 130
+    assert child.wait(timeout=PATIENCE_S) == 130
     while select.select([terminal], [], [], 0)[0]:
         try:
             output += os.read(terminal, 4096).decode()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from context_builder.jobs.lease import LEASE, NOBODY, Lease, is_dead, process_identity
+from tests.support.patience import PATIENCE_S
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ELSEWHERE = "another-host:1:1.00"
@@ -70,7 +71,7 @@ async def test_leases_are_renewed_while_they_are_held() -> None:
             enough.set()
 
     async with Lease(owner="a:1:1.00", duration=timedelta(milliseconds=30)).held(renew):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await enough.wait()
     count = len(renewed)
     await asyncio.sleep(0.05)

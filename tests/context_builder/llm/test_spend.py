@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.llm.spend import CapReached, SpendTracker
+from tests.support.patience import PATIENCE_S
 
 cents = st.integers(0, 400).map(lambda number: Decimal(number) / 100)
 
@@ -51,7 +52,7 @@ async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, wor
                 assert paid + call.worst > cap
                 left.append(call)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         for _ in range(workers):
             group.create_task(work())
     assert spend.reserved == 0
@@ -75,7 +76,7 @@ async def test_a_call_waits_for_calls_in_flight() -> None:
         async with spend.reserved_for(Decimal(2)) as cheaper:  # does not wait behind it
             cheaper.settle(Decimal(0))
         first.settle(Decimal(1))
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE_S)
     assert spend.spent == 9
 
 

@@ -19,6 +19,7 @@ from context_builder.postmortems.journal import CallJournal, ClaimedCall, Docume
 from context_builder.postmortems.template import SectionTemplate, Template
 from models import Incident, PostmortemCall
 from models.database import Database
+from tests.support.patience import PATIENCE_S
 from tests.support.source_results import asked, packed
 
 pytestmark = pytest.mark.both_databases
@@ -149,13 +150,13 @@ async def test_a_held_call_stays_its_owner_s(database: Database, journal: MakeJo
                 return until
             await asyncio.sleep(0.005)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async with quick.held(PostmortemCall.id == call.id):
             first = await renewed(NOW)
             await renewed(await renewed(first))
         async with quick.held(PostmortemCall.id != call.id):
             await asyncio.sleep(0.1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         other = CallJournal(database, Lease(owner="b:1:1.00"))
         while await other.claim(1) is None:  # noqa: ASYNC110  leases expire by the clock
             await asyncio.sleep(0.005)

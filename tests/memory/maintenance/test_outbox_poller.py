@@ -9,6 +9,7 @@ import pytest
 from memory.errors import MemoryUnavailable
 from memory.maintenance.outbox_poller import outbox_poller
 from tests.support.incident_world import World, distinct, ids
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,7 +27,7 @@ async def test_what_is_resolved_while_a_service_runs_can_be_recalled_soon(world:
     memory.maintenance.process_outbox = failing_first  # type: ignore[assignment,method-assign]
     async with outbox_poller(memory.maintenance, every_s=0.05):
         [number] = await world.add(distinct(1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     if ids(await world.recall(distinct(1).title, memory=memory)) == [number]:

@@ -8,9 +8,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from api.http.middleware.disconnect import CancelOnDisconnect
+from tests.support.patience import PATIENCE_S
 
 SCOPE: Scope = {"type": "http"}
-PATIENCE_S = 30.0
 
 
 async def test_the_work_ends_when_the_client_leaves() -> None:

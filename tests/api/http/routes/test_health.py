@@ -13,6 +13,7 @@ from fastapi import FastAPI
 import api.http.routes.health
 from memory.embedding.hashing import HashingEmbedder
 from tests.support.http_service import client_of, running, settings_of
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def test_a_part_that_does_not_answer_costs_its_deadline_alone(
 
     monkeypatch.setattr(HashingEmbedder, "load", hang)
     monkeypatch.setattr(api.http.routes.health, "DEADLINE_S", 0.1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         response = await readiness(app)
     assert response.status_code == 200
     assert "not ready within 0.1 s" in response.json()["embedder"]["reason"]

@@ -16,6 +16,7 @@ from api.http.accept import wants_events
 from context_builder.answering import Answerer
 from tests.loopback.messages_api import BreakOff, Fail, Hang, MessagesApi, Reply
 from tests.support.http_service import QUESTION, client_of, events_of, running, settings_of
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,7 +110,7 @@ async def test_words_arrive_while_the_model_still_writes(service: FastAPI, messa
         seen.put_nowait(message.get("body", b""))
 
     call = asyncio.create_task(service(scope, receive, send))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await seen.get() == b""
         assert (await seen.get()).startswith(b"event: context\n")
         assert (await seen.get()).startswith(b"event: delta\n")

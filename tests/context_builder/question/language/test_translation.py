@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from context_builder.question.language.atom import Kind
@@ -89,6 +89,7 @@ def test_every_character_has_its_place(question: str) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(FOREIGN), max_size=6), st.integers(0, 6), st.sampled_from(NAMES))
+@example(words=["da madrugada"], at=0, name="2026-11-27T22:30:00-08:00")
 def test_a_name_survives(words: list[str], at: int, name: str) -> None:
     """Among any words of any language a name stays byte for byte, separated from its neighbours."""
     text = read_text(" ".join([*words[:at], name, *words[at:]]))
