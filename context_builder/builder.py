@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
+from context_builder.deadlines import Deadlines
 from context_builder.exploration.exploration import Exploration
 from context_builder.prompt.calibration import Calibration
 from context_builder.prompt.manifest import Manifest
@@ -18,24 +21,32 @@ from context_builder.prompt.packing import pack
 from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.render import render
 from context_builder.question.checks import check_question
-from context_builder.question.request import ContextRequest, QuestionInput
+from context_builder.question.lookups import Lookups
+from context_builder.question.request import ContextRequest, QuestionError, QuestionInput, Window, Wording
 from context_builder.question.resolve import resolve
+from context_builder.shared_work import SharedWork
 from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
+from context_builder.tick.tick import Tick
+from context_builder.tick.ticks import Ticks
 from memory.incident_memory import IncidentMemory
 from models.database import Database
-from models.errors import DatabaseUnreachable
-from models.snapshot import Snapshot, Snapshots
+from models.errors import DatabaseError, DatabaseUnreachable
+from models.snapshot import Snapshots
 
 log = structlog.get_logger(__name__)
 
-MAX_READERS = 8
-"""Database connections of one question.
+MAX_READERS = 4
+"""Database connections of one snapshot.
 
-A build is CPU-bound, so that more connections make it no faster. Seven sources may hang in the database while
-the others are read.
+A build is CPU-bound, so that more connections make it no faster, and each costs a millisecond to open. Three
+sources may hang in the database while the others are read.
 """
+MAX_FREQUENT = 8
+"""Kinds of questions for which the next tick is read ahead of them."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 RESOLVE_DEADLINE_S = 10.0
 """Far above the duration of a few lookups by key."""
@@ -72,6 +83,25 @@ class ContextBuilder:
         self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()
         self._clock = clock
+        self._max_age_s = 0.0
+        self._deadlines = Deadlines()
+        self._frequent: OrderedDict[ContextRequest, QuestionInput] = OrderedDict()
+        self._ticks = Ticks(self._open_tick)
+
+    @asynccontextmanager
+    async def shared_ticks(self, max_age_s: float) -> AsyncIterator[None]:
+        """Let questions about now share what is read, for up to so many seconds, within the block."""
+        own, self._max_age_s = self._ticks, max_age_s
+        self._ticks = Ticks(self._open_tick, max_age_s=max_age_s, prepare=self._read_ahead)
+        try:
+            yield
+        finally:
+            shared, self._ticks, self._max_age_s = self._ticks, own, 0.0
+            await shared.close()
+
+    def expire(self) -> None:
+        """Let questions from now on see what this process has just written."""
+        self._ticks.expire()
 
     async def build(self, ask: QuestionInput) -> BuiltContext:
         """Build the context of a question; a failed source does not fail the question.
@@ -82,22 +112,48 @@ class ContextBuilder:
         """
         started = time.perf_counter()
         check_question(ask.question)
-        async with self._snapshots.open() as snapshot:
-            now = self._clock()
-            request = await self._resolve(ask, snapshot, now)
-            async with Exploration(snapshot) as exploration, asyncio.TaskGroup() as group:
-                stores = Stores(snapshot, self._memory, exploration, self._runbooks)
-                tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
+        async with self._ticks.live() if ask.as_of is None else self._ticks.alone() as tick:
+            request = await self._resolve(ask, tick)
+            self._note_frequent(ask, request)
+            results = await self._read_all(request, tick)
         # Counting and hashing many facts takes time and must not block other questions.
-        manifest, prompt = await asyncio.to_thread(self._pack, request, [task.result() for task in tasks])
+        manifest, prompt = await asyncio.to_thread(self._pack, request, results)
         build_ms = round((time.perf_counter() - started) * 1000)
         return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
 
-    async def _resolve(self, ask: QuestionInput, snapshot: Snapshot, now: datetime) -> ContextRequest:
+    @asynccontextmanager
+    async def _open_tick(self) -> AsyncIterator[Tick]:
+        async with self._snapshots.open() as snapshot, Exploration(snapshot, self._deadlines) as exploration:
+            stores = Stores(snapshot, self._memory, exploration, self._runbooks)
+            sections = SharedWork()
+            try:
+                yield Tick(self._clock(), stores, Lookups(snapshot.session), sections)
+            finally:
+                await sections.close()
+
+    def _note_frequent(self, ask: QuestionInput, request: ContextRequest) -> None:
+        """Remember the last question of each kind about now."""
+        if self._max_age_s and request.is_now:
+            window = Window(EPOCH, EPOCH + request.window.length)
+            kind = replace(request.narrowed(frozenset({Wording.TOPICS})), as_of=EPOCH, window=window)
+            self._frequent[kind] = ask
+            self._frequent.move_to_end(kind)
+            if len(self._frequent) > MAX_FREQUENT:
+                self._frequent.popitem(last=False)
+
+    async def _read_ahead(self, tick: Tick) -> None:
+        """Read what was asked since the last tick, once for each kind of question."""
+        asked, self._frequent = self._frequent, OrderedDict()
+        for ask in reversed(asked.values()):
+            with suppress(QuestionError, DatabaseError):
+                request = await self._resolve(ask, tick)
+                await self._read_all(request, tick)
+
+    async def _resolve(self, ask: QuestionInput, tick: Tick) -> ContextRequest:
         """Resolve names and times within RESOLVE_DEADLINE_S, so that a lock cannot block a question."""
         try:
-            async with asyncio.timeout(RESOLVE_DEADLINE_S), snapshot.session() as session:
-                return await resolve(ask, session, now=now, default_budget=self._default_budget)
+            async with self._deadlines.within(RESOLVE_DEADLINE_S):
+                return await resolve(ask, tick.lookups, now=tick.moment, default_budget=self._default_budget)
         except TimeoutError:
             raise DatabaseUnreachable(
                 f"the database did not respond within {RESOLVE_DEADLINE_S:g} s while names were looked up"
@@ -110,7 +166,20 @@ class ContextBuilder:
         digest = hashlib.sha256(prompt.whole.encode()).hexdigest()
         return replace(manifest, prompt_sha256=digest, bound_terms=bound.terms(*astuple(prompt))), prompt
 
-    async def _read(self, source: ContextSource, request: ContextRequest, stores: Stores) -> SourceResult:
+    async def _read_all(self, request: ContextRequest, tick: Tick) -> list[SourceResult]:
+        known = {source.name: tick.known_section(source, request) for source in self.sources}
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                source.name: group.create_task(self._read(source, request, tick))
+                for source in self.sources
+                if known[source.name] is None
+            }
+        return [
+            SourceResult(source, section, section.status, 0) if section else tasks[source.name].result()
+            for source, section in zip(self.sources, known.values(), strict=True)
+        ]
+
+    async def _read(self, source: ContextSource, request: ContextRequest, tick: Tick) -> SourceResult:
         """Read one source; any failure becomes its status."""
         started = time.perf_counter()
 
@@ -118,11 +187,12 @@ class ContextBuilder:
             return SourceResult(source, section, status, round((time.perf_counter() - started) * 1000), error)
 
         try:
-            async with asyncio.timeout(source.deadline_s):
-                section = await source.read(request, stores)
+            async with self._deadlines.within(source.deadline_s):
+                section = await tick.section(source, request)
             return result(section, section.status)
         except TimeoutError:
             log.warning("source timed out", source=source.name, deadline_s=source.deadline_s)
+            self._ticks.expire()  # its statement was cancelled, and the snapshot's connection is lost with it
             return result(Section(""), Status.TIMEOUT, f"no response within {source.deadline_s:g} s")
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():

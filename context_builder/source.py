@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.telemetry.runbooks import Runbooks
 
 if TYPE_CHECKING:  # keeps packing and rendering, which import facts, free of databases
@@ -130,6 +130,8 @@ class ContextSource:
     read: Read
     stable: bool = False
     """True if its result is the same for every question and scope until the gateway changes."""
+    asks: frozenset[Wording] = frozenset()
+    """The parts of a question's wording that its result depends on; it is given no others."""
 
 
 @dataclass(frozen=True, slots=True)

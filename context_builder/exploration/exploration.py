@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Self
 
+from context_builder.deadlines import Deadlines
 from context_builder.exploration.change_point import (
     FAR_FUTURE,
     MAX_RELATED_ONSET_GAP,
@@ -34,8 +35,9 @@ from context_builder.exploration.series.slices import (
 )  # fmt: skip
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
+from context_builder.shared_work import SharedWork
 from context_builder.telemetry.rollups import rollup_scope
 from models.snapshot import Snapshot
 
@@ -88,43 +90,60 @@ def with_aftermath(request: ContextRequest) -> ContextRequest:
     return replace(request, window=replace(request.window, end=end))
 
 
-class Exploration:
-    """The exploration of one snapshot for one question, as a context manager around it."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Every change in a scope, before the topics of a question select some."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    shifts: tuple[ChangePoint, ...]
+    has_traffic: bool
+    gaps: tuple[str, ...]
+
+
+class Exploration:
+    """The explorations of one snapshot, each done once, as a context manager around them."""
+
+    def __init__(self, snapshot: Snapshot, deadlines: Deadlines | None = None) -> None:
         self._snapshot = snapshot
-        self._work: asyncio.Task[ExplorationFindings] | None = None
+        self._deadlines = deadlines or Deadlines()
+        self._work = SharedWork()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        await self._work.close()
 
     async def findings(self, request: ContextRequest) -> ExplorationFindings:
-        """Return the findings; the work is done once, and survives a caller's cancellation."""
-        return await asyncio.shield(self._started(request))
+        """Return the findings; the work survives a caller's cancellation."""
+        asked = request.narrowed(frozenset({Wording.TOPICS}))
+        return await self._work.result(asked, lambda: self._explore(asked))
 
     async def onset(self, request: ContextRequest) -> Onset:
         """Return the first onset if found within ONSET_TIMEOUT_S, for sources that can do without it."""
-        work = self._started(request)
-        await asyncio.wait({work}, timeout=ONSET_TIMEOUT_S)
-        if not work.done():
+        search = asyncio.create_task(self.findings(request))
+        try:
+            async with self._deadlines.within(ONSET_TIMEOUT_S):
+                await asyncio.wait({search})
+        except TimeoutError:
             return Onset(None, ("the onset (not found in time)",))
-        if work.cancelled() or work.exception() is not None:
-            return Onset(None, ("the onset (the search failed)",))
-        shifts = work.result().shifts
+        else:
+            if search.cancelled() or search.exception() is not None:
+                return Onset(None, ("the onset (the search failed)",))
+        finally:
+            search.cancel()
+        shifts = search.result().shifts
         return Onset(shifts[0].onset if shifts else None)
 
-    def _started(self, request: ContextRequest) -> asyncio.Task[ExplorationFindings]:
-        if self._work is None:
-            self._work = asyncio.create_task(self._explore(request))
-        return self._work
+    async def _explore(self, asked: ContextRequest) -> ExplorationFindings:
+        scope = asked.narrowed(frozenset())
+        found = await self._work.result(("found", scope), lambda: self._find(scope))
+        leading = _select(asked, found.shifts)
+        async with self._snapshot.session() as session:
+            shifts = [await refine_onset(session, with_aftermath(scope), shift) for shift in leading]
+        return ExplorationFindings(tuple(shifts), found.has_traffic, found.gaps)
 
-    async def _explore(self, request: ContextRequest) -> ExplorationFindings:
-        asked, request = request, with_aftermath(request)
+    async def _find(self, asked: ContextRequest) -> _Found:
+        request = with_aftermath(asked)
         timeline = Timeline.of(request.window, LOOKBACK)
         async with self._snapshot.session() as session:
             scope = await rollup_scope(session, request)
@@ -133,10 +152,7 @@ class Exploration:
             quality = await quality_signals(session, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
-        leading = _select(request, found)
-        async with self._snapshot.session() as session:
-            shifts = [await refine_onset(session, request, shift) for shift in leading]
-        return ExplorationFindings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
+        return _Found(tuple(found), bool(len(traffic.slot)), scope.gaps)
 
 
 def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:

@@ -13,4 +13,7 @@ MAX_HEADLINE = 300
 
 def safe_headline(headline: Headline | None) -> Headline | None:
     """Return a headline whose text is one safe line."""
-    return headline and replace(headline, text=single_line(headline.text, limit=MAX_HEADLINE))
+    if headline is None:
+        return None
+    text = single_line(headline.text, limit=MAX_HEADLINE)
+    return headline if text == headline.text else replace(headline, text=text)

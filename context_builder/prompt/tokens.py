@@ -65,6 +65,10 @@ RULE = 2
 """Version of the counting rules; increase it whenever any bound changes, since recorded bounds persist."""
 
 
+_MAX_LINES = 16_384
+"""Lines whose cost is remembered: the facts of many questions are the same."""
+
+
 def _listed(path: Path) -> dict[str, int]:
     """Load the listed words with the token count of each after anything but a space."""
     lines = (line for line in path.read_text("ascii").splitlines() if not line.startswith("#"))
@@ -118,6 +122,22 @@ _COSTS: dict[str, Callable[[str, float, bool], float]] = {
 }
 
 
+@lru_cache(maxsize=_MAX_LINES)
+def _line_cost(line: str, factor: float, whole: bool) -> float:
+    """Return the cost of a line; no run of characters goes beyond it."""
+    return sum(_COSTS[run.lastgroup or "ascii"](run.group(), factor, whole) for run in _runs(line))
+
+
+@lru_cache(maxsize=_MAX_LINES)
+def _line_words(line: str, whole: bool) -> float:
+    """Return the increase of a line's cost per unit of the factor."""
+    return sum(
+        _word(run.group(), MAX_FACTOR, whole) - _word(run.group(), MIN_FACTOR, whole)
+        for run in _runs(line)
+        if run.lastgroup == "word"
+    ) / (MAX_FACTOR - MIN_FACTOR)
+
+
 @dataclass(frozen=True, slots=True)
 class BoundTerms:
     """The terms of a prompt's bound, from which its value with another factor follows."""
@@ -156,23 +176,15 @@ class TokenBound:
 
     def of(self, text: str) -> int:
         """Return an upper bound of the tokens in a text; texts joined at a newline never exceed their sum."""
-        factor, whole = self.factor, self.whole_words
-        total = sum(_COSTS[run.lastgroup or "ascii"](run.group(), factor, whole) for run in _runs(text))
+        lines = text.split("\n")
+        total = sum(_line_cost(line, self.factor, self.whole_words) for line in lines)
         # The sum of the same costs in another order differs in the last bits.
-        return math.ceil(round(total, 6))
+        return math.ceil(round(total + len(lines) - 1, 6))
 
     def terms(self, *texts: str) -> BoundTerms:
         """Return the terms of the sum of these texts' bounds."""
-        words = sum(map(self._words, texts))
+        words = sum(_line_words(line, self.whole_words) for text in texts for line in text.split("\n"))
         return BoundTerms(RULE, self.whole_words, self.factor, round(words, 3))
-
-    def _words(self, text: str) -> float:
-        return sum(
-            _word(run.group(), MAX_FACTOR, self.whole_words)
-            - _word(run.group(), MIN_FACTOR, self.whole_words)
-            for run in _runs(text)
-            if run.lastgroup == "word"
-        ) / (MAX_FACTOR - MIN_FACTOR)
 
 
 def _family(model: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.request import Interval
 from context_builder.text.formatting import format_time
@@ -89,23 +90,29 @@ class _Lookup:
 
 
 async def find_events(
-    text: str, names: Sequence[NameMention], as_of: datetime, session: ReadSession
+    text: str, names: Sequence[NameMention], as_of: datetime, lookups: Lookups
 ) -> tuple[EventMention, ...]:
     """Return the events that times of the question refer to, and where they stand in its English text."""
+    incidents = [name for name in names if _is_timed(name, text)]
+    matches = list(_named_events(text, [span for name in names for span in name.spans]))
     ids = tuple(i for name in names if name.kind is NameKind.DEPLOYMENT for i in name.ids)
-    lookup = _Lookup(session, as_of, ids)
-    found = [await _incident(name, lookup) for name in names if _is_timed(name, text)]
-    taken = [span for name in names for span in name.spans]
+
+    async def read(session: ReadSession) -> tuple[EventMention, ...]:
+        lookup = _Lookup(session, as_of, ids)
+        found = [await _incident(name, lookup) for name in incidents]
+        found += [await _event(match, TextSpan(*match.span("event")), lookup) for match in matches]
+        return tuple(sorted(found, key=lambda event: event.span))
+
+    return await lookups.once(("events", text, as_of), read) if incidents or matches else ()
+
+
+def _named_events(text: str, taken: Sequence[TextSpan]) -> Iterator[re.Match[str]]:
+    """Yield the events beside the names that are `taken`; `deployment` before one of them is its noun."""
     for match in _TIMED_EVENT.finditer(text):
-        span = TextSpan(*match.span("event"))
-        followed = any(
-            text[span.end : other.start].strip() == "" and other.start >= span.end for other in taken
-        )
-        if not (followed and match["rollout"]) and not any(
-            o.start < span.end and span.start < o.end for o in taken
-        ):
-            found.append(await _event(match, span, lookup))
-    return tuple(sorted(found, key=lambda event: event.span))
+        start, end = match.span("event")
+        followed = any(text[end : other.start].strip() == "" and other.start >= end for other in taken)
+        if not (followed and match["rollout"]) and not any(o.start < end and start < o.end for o in taken):
+            yield match
 
 
 def _is_timed(name: NameMention, text: str) -> bool:

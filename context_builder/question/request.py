@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from context_builder.errors import ContextBuilderError
 
 
 class QuestionError(ContextBuilderError, ValueError):
     """An invalid question or argument; the message says what is accepted."""
+
+
+class Wording(StrEnum):
+    """A part of a resolved question that only some sources read: it is a field of ContextRequest."""
+
+    QUESTION = "question"
+    TOPICS = "topics"
+    DIMENSIONS = "dimensions"
+    SIDES = "sides"
 
 
 class Topic(StrEnum):
@@ -136,6 +146,8 @@ class ContextRequest:
     token_budget: int
     scope: Scope = field(default_factory=Scope)
     topics: frozenset[Topic] = frozenset()
+    dimensions: frozenset[str] = frozenset()
+    """Words of the question that name a dimension of the traffic: tier, model, backend, deployment."""
     unknown_names: tuple[UnknownName, ...] = ()
     sides: tuple[Side, ...] = ()
     """Two if the question compares, one if its window has gaps, else none.
@@ -147,3 +159,18 @@ class ContextRequest:
     """What was found in the question and not taken into account."""
     notes: tuple[str, ...] = ()
     """How parts of the question were understood where that is not plain, without a full stop."""
+
+    def narrowed(self, wording: frozenset[Wording]) -> ContextRequest:
+        """Return the question with nothing but its moment, window, scope and these parts of its wording.
+
+        Questions that are equal after it have the same facts in every source that reads no other part.
+        """
+        kept: dict[str, Any] = {part: getattr(self, part) for part in wording}
+        return ContextRequest(
+            **{"question": "", **kept},
+            as_of=self.as_of,
+            is_now=self.is_now,
+            window=Window(self.window.start, self.window.end, origin=""),
+            token_budget=0,
+            scope=self.scope,
+        )

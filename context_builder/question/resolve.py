@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from sqlalchemy import select
 
@@ -19,6 +21,7 @@ from context_builder.question.checks import (
 )
 from context_builder.question.events import find_events
 from context_builder.question.given_scope import resolve_scope
+from context_builder.question.lookups import Lookups
 from context_builder.question.meaning.understanding import Findings, understand
 from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.names.reading import find_names
@@ -31,13 +34,13 @@ from context_builder.question.request import (
     Window,
 )
 from context_builder.question.text import read_text
-from context_builder.question.topics import topics_of
+from context_builder.question.topics import dimensions_of, topics_of
 from models import Deployment, Incident, User
 from models.database import ReadSession
 
 
 async def resolve(
-    ask: QuestionInput, session: ReadSession, *, now: datetime, default_budget: int
+    ask: QuestionInput, lookups: Lookups, *, now: datetime, default_budget: int
 ) -> ContextRequest:
     """Resolve a question at the moment `now`.
 
@@ -51,11 +54,11 @@ async def resolve(
         check_name(ask.asked_by, kind="user", max_characters=MAX_USER_CHARACTERS)
     check_scope(ask.scope)
     window = _given_window(ask, as_of, now)
-    scope = None if ask.scope == ScopeNames() else await resolve_scope(ask.scope, session, as_of=as_of)
+    scope = await _given_scope(ask.scope, lookups, as_of)
     text = await asyncio.to_thread(read_text, question)
-    fleet = await deployment_names_at(session, as_of)
-    names = await find_names(text.english, as_of, session, fleet)
-    events = await find_events(text.english, names.mentions, as_of, session)
+    fleet = await lookups.once(("fleet", as_of), partial(deployment_names_at, as_of=as_of))
+    names = await find_names(text.english, as_of, lookups, fleet)
+    events = await find_events(text.english, names.mentions, as_of, lookups)
     findings = Findings(
         names=names.mentions,
         unknown=[unknown.span for unknown in names.unknown],
@@ -67,10 +70,7 @@ async def resolve(
     # Times are read several times where a question compares, which would block other questions.
     understood = await asyncio.to_thread(understand, text, as_of, findings)
     unknown = tuple(u.unknown for u in names.unknown) if scope is None else ()
-    if (
-        ask.asked_by is not None
-        and await session.scalar(select(User.id).where(User.public_id == ask.asked_by)) is None
-    ):
+    if ask.asked_by is not None and not await lookups.each("users", [ask.asked_by], _user_ids):
         unknown = (*unknown, UnknownName(ask.asked_by))
     return ContextRequest(
         question=question,
@@ -78,8 +78,9 @@ async def resolve(
         is_now=ask.as_of is None,
         window=understood.window,
         token_budget=budget,
-        scope=await _with_incident_targets(understood.scope, session),
+        scope=await _with_incident_targets(understood.scope, lookups),
         topics=topics_of(text.english),
+        dimensions=dimensions_of(question),
         unknown_names=unknown,
         sides=understood.sides,
         not_used=understood.not_used,
@@ -93,16 +94,31 @@ def _given_window(ask: QuestionInput, as_of: datetime, now: datetime) -> Window 
     return explicit_window(ask.since, ask.until, as_of=as_of, now=now)
 
 
-async def _with_incident_targets(scope: Scope, session: ReadSession) -> Scope:
+async def _given_scope(names: ScopeNames, lookups: Lookups, as_of: datetime) -> Scope | None:
+    if names == ScopeNames():
+        return None
+    return await lookups.once(("scope", names, as_of), partial(resolve_scope, names, as_of=as_of))
+
+
+async def _user_ids(session: ReadSession, names: list[str]) -> dict[str, int]:
+    rows = await session.execute(select(User.public_id, User.id).where(User.public_id.in_(names)))
+    return {row[0]: row[1] for row in rows}
+
+
+async def _with_incident_targets(scope: Scope, lookups: Lookups) -> Scope:
     """Add the deployments that the incidents in scope affected, unless deployments are given."""
     if not scope.incident_ids or scope.deployment_ids:
         return scope
-    rows = await session.execute(
-        select(Deployment.id, Deployment.public_id)
-        .join(Incident, Incident.deployment_id == Deployment.id)
-        .where(Incident.id.in_(scope.incident_ids))
-        .distinct()
-    )
-    affected = sorted(rows, key=lambda row: row.public_id)
+
+    async def read(session: ReadSession) -> list[Any]:
+        rows = await session.execute(
+            select(Deployment.id, Deployment.public_id)
+            .join(Incident, Incident.deployment_id == Deployment.id)
+            .where(Incident.id.in_(scope.incident_ids))
+            .distinct()
+        )
+        return sorted(rows.all(), key=lambda row: row.public_id)
+
+    affected = await lookups.once(("affected", scope.incident_ids), read)
     labels = (*scope.labels, *(f"deployment {row.public_id}" for row in affected))
     return replace(scope, deployment_ids=tuple(row.id for row in affected), labels=labels)

@@ -52,6 +52,14 @@ DEFAULT_TOPICS = frozenset({Topic.HEALTH, Topic.INCIDENTS, Topic.ERRORS, Topic.L
 """Topics of a question that names none: is anything wrong right now?"""
 
 
+_DIMENSIONS = re.compile(r"\b(tier|model|backend|deployment)s?\b", re.IGNORECASE)
+
+
+def dimensions_of(question: str) -> frozenset[str]:
+    """Return the dimensions of the traffic that the question's words name."""
+    return frozenset(name.lower() for name in _DIMENSIONS.findall(question))
+
+
 def topics_of(question: str) -> frozenset[Topic]:
     """Return the topics that the question's words name, else DEFAULT_TOPICS."""
     found = frozenset(topic for topic, pattern in _PATTERNS.items() if pattern.search(question))

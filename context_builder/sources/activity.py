@@ -18,7 +18,7 @@ from sqlalchemy import func, select, type_coerce
 from sqlalchemy.types import BigInteger
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.request import ContextRequest, Topic, Window, Wording
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -246,4 +246,11 @@ def _format_shares(rows: Sequence[Any], column: int, total: int) -> str:
     return format_items(shares, MAX_NAMES)
 
 
-source = ContextSource("activity", "U", frozenset({Topic.VOLUME, Topic.COST, Topic.CHANGES}), 3.0, read)
+source = ContextSource(
+    "activity",
+    "U",
+    frozenset({Topic.VOLUME, Topic.COST, Topic.CHANGES}),
+    3.0,
+    read,
+    asks=frozenset({Wording.TOPICS}),
+)

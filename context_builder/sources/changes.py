@@ -29,7 +29,7 @@ from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, 
 from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -272,4 +272,4 @@ def _describe_shift(shift: ChangePoint, shifts: Sequence[ChangePoint], whole: st
     return what if alone else f"{slice_name(shift.slice, whole)}: {what}"
 
 
-source = ContextSource("changes", "CH", ANY_CHANGE, 4.0, read)
+source = ContextSource("changes", "CH", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}))

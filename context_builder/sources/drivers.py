@@ -25,7 +25,7 @@ from context_builder.exploration.change_text import (
 from context_builder.exploration.driver_text import figures_text, share_text, short_text
 from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
 from context_builder.exploration.series.slices import Slice
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.text.formatting import format_time
 
@@ -124,4 +124,4 @@ def _headline(text: str, role: Role, one: Attribution, of: Slice | None = None) 
     )
 
 
-source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read)
+source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}))

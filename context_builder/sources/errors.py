@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, select
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -244,4 +244,4 @@ def _daily_rate(lines: int, span: EventWindow) -> float:
     return lines * (EVENT_LOOKBACK / max(span.until - span.since, timedelta(minutes=1)))
 
 
-source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read)
+source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read, asks=frozenset({Wording.TOPICS}))

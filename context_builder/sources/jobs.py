@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import and_, case, func, or_, select
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -137,4 +137,6 @@ _STATUS_TEXT = {
     JobStatus.CANCELLED: "was cancelled",
 }
 
-source = ContextSource("jobs", "J", frozenset({Topic.CHANGES, Topic.HEALTH}), 4.0, read)
+source = ContextSource(
+    "jobs", "J", frozenset({Topic.CHANGES, Topic.HEALTH}), 4.0, read, asks=frozenset({Wording.TOPICS})
+)

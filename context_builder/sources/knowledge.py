@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.runbooks import Passage
 from context_builder.text.formatting import format_count, format_list, format_name
@@ -109,4 +109,11 @@ def _fact(match: PassageMatch) -> Fact:
     )
 
 
-source = ContextSource("knowledge", "K", frozenset({Topic.HISTORY, Topic.CHANGES, Topic.HEALTH}), 3.0, read)
+source = ContextSource(
+    "knowledge",
+    "K",
+    frozenset({Topic.HISTORY, Topic.CHANGES, Topic.HEALTH}),
+    3.0,
+    read,
+    asks=frozenset({Wording.QUESTION}),
+)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import case, select
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic
+from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
 from context_builder.text.formatting import format_count, format_name, format_time
@@ -145,5 +145,10 @@ def _format_no_match(recall: Recall) -> str:
 
 
 source = ContextSource(
-    "recall", "M", frozenset({Topic.HISTORY, Topic.INCIDENTS, Topic.HEALTH, Topic.ERRORS}), 6.0, read
+    "recall",
+    "M",
+    frozenset({Topic.HISTORY, Topic.INCIDENTS, Topic.HEALTH, Topic.ERRORS}),
+    6.0,
+    read,
+    asks=frozenset({Wording.QUESTION, Wording.TOPICS}),
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from context_builder.question.request import ContextRequest, Side, Topic
+from context_builder.question.request import ContextRequest, Side, Topic, Wording
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -216,4 +216,5 @@ source = ContextSource(
     frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Topic.QUALITY}),
     4.0,
     read,
+    asks=frozenset({Wording.TOPICS, Wording.SIDES}),
 )

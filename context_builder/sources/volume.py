@@ -6,7 +6,6 @@ Columns: requests, share of the window (%), failed requests (error, timeout, rat
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.request import ContextRequest, Topic, Window, Wording
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.rollups import baseline_window, rollup_scope
@@ -88,7 +87,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         nouns=(Noun.REQUEST, Noun.ERROR) if asks_failures else (Noun.REQUEST,),
         topic=Topic.ERRORS if asks_failures else Topic.VOLUME,
     )
-    return Section(header, tuple(_facts(request.question, now, before)), gaps=gaps, headline=headline)
+    return Section(header, tuple(_facts(request.dimensions, now, before)), gaps=gaps, headline=headline)
 
 
 async def _load_cells(request: ContextRequest, stores: Stores) -> tuple[list[VolumeCell], tuple[str, ...]]:
@@ -116,9 +115,9 @@ async def _load_cells(request: ContextRequest, stores: Stores) -> tuple[list[Vol
     return cells, scope.gaps
 
 
-def _facts(question: str, now: list[VolumeCell], before: list[VolumeCell]) -> Iterator[Fact]:
+def _facts(named: frozenset[str], now: list[VolumeCell], before: list[VolumeCell]) -> Iterator[Fact]:
     total, failed = _totals(now)
-    for dimension, importance in _ranked_dimensions(question, now):
+    for dimension, importance in _ranked_dimensions(named, now):
         ranked = _ranked(now, dimension)
         shares = [
             f"{format_name(name)} {number:,} ({format_percent(number, total)})" for name, number in ranked
@@ -134,13 +133,13 @@ def _facts(question: str, now: list[VolumeCell], before: list[VolumeCell]) -> It
         yield _list_fact("failed requests by error code", listed, 0.85, _ERRORS, Noun.ERROR)
 
 
-def _ranked_dimensions(question: str, cells: list[VolumeCell]) -> list[tuple[str, float]]:
+def _ranked_dimensions(named: frozenset[str], cells: list[VolumeCell]) -> list[tuple[str, float]]:
     """Rank the dimensions with their importance: named ones first, uninformative ones last."""
 
     def importance(dimension: str, unnamed: float) -> float:
         if len(_counts(cells, dimension)) == 1:
             return unnamed * _ONE_GROUP_WEIGHT
-        return 1.0 if re.search(rf"\b{dimension}s?\b", question, re.IGNORECASE) else unnamed
+        return 1.0 if dimension in named else unnamed
 
     weighted = [(dimension, importance(dimension, unnamed)) for dimension, unnamed in _IMPORTANCE.items()]
     return sorted(weighted, key=lambda pair: -pair[1])
@@ -210,4 +209,11 @@ def _format_baseline(cells: list[VolumeCell], window: Window) -> str:
     return f"from {format_time(first)} until then {rate}, {format_percent(failed, total)} failed"
 
 
-source = ContextSource("volume", "V", frozenset({Topic.VOLUME, Topic.ERRORS}), 3.0, read)
+source = ContextSource(
+    "volume",
+    "V",
+    frozenset({Topic.VOLUME, Topic.ERRORS}),
+    3.0,
+    read,
+    asks=frozenset({Wording.TOPICS, Wording.DIMENSIONS}),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_CHARACTERS = 1_200
 """Maximum length of the text of one fact; longer text is truncated, with the omitted length stated."""
@@ -30,6 +31,7 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+@lru_cache(maxsize=16_384)  # the facts of many questions are the same
 def single_line(text: str, *, limit: int = MAX_CHARACTERS) -> str:
     """Return untrusted text as one safe line of at most `limit` characters. Idempotent.
 

@@ -21,6 +21,8 @@ from context_builder.question.names.model_parts import (
 from context_builder.question.names.places import Places
 from context_builder.question.names.words import ORDINARY_WORDS, normalize_name, plain_word
 
+_MAX_REMEMBERED = 10_000
+"""Sets of parts whose models are remembered."""
 _MIN_HEAD_CHARACTERS = 3
 """Of the first word of a backend's name that stands for the backend."""
 
@@ -90,6 +92,8 @@ class Catalog:
     def models_said(self, said: frozenset[Part]) -> set[str]:
         """Return the models that are meant by all these parts together."""
         if said not in self._said:
+            if len(self._said) >= _MAX_REMEMBERED:
+                self._said.clear()
             holders = sorted((self._by_part.get(part, set()) for part in said), key=len)
             found = sorted(set.intersection(*holders)) if holders else []
             self._said[said] = {model.name for model in most_exact(said, [self._models[n] for n in found])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.names.catalog import Catalog, DeploymentName, Dimension
@@ -38,7 +39,7 @@ def find_deployment_names(text: str, known: Sequence[DeploymentName]) -> tuple[N
 
 def read_deployments(text: str, known: Sequence[DeploymentName]) -> DeploymentReading:
     """Return the deployments that a text names, and the places that name what does not exist."""
-    terms, unmatched = read_terms(text, Catalog(known))
+    terms, unmatched = read_terms(text, _catalog(tuple(known)))
     public_ids = {deployment.id: deployment.public_id for deployment in known}
     mentions = [
         _mention(text, item, ids, remark, public_ids)
@@ -46,6 +47,12 @@ def read_deployments(text: str, known: Sequence[DeploymentName]) -> DeploymentRe
         for item, ids, remark in _items(text, group)
     ]
     return DeploymentReading(tuple(sorted(mentions, key=lambda found: found.spans)), tuple(sorted(unmatched)))
+
+
+@lru_cache(maxsize=4)
+def _catalog(known: tuple[DeploymentName, ...]) -> Catalog:
+    """Return the catalog of a fleet, which is the same for many questions."""
+    return Catalog(known)
 
 
 def _groups(text: str, terms: Iterable[Term]) -> Iterator[list[Term]]:

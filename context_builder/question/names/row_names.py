@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import func, select
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.names.words import ORDINARY_WORDS, Word, characters, words_in
 from models import Incident, Request, User
@@ -55,7 +57,7 @@ class _Candidate:
 
 
 async def find_row_names(
-    text: str, as_of: datetime, session: ReadSession, taken: Sequence[TextSpan]
+    text: str, as_of: datetime, lookups: Lookups, taken: Sequence[TextSpan]
 ) -> tuple[NameMention, ...]:
     """Return the users, incidents and requests that a text names outside of `taken`, in text order.
 
@@ -64,7 +66,7 @@ async def find_row_names(
     """
     used = characters(taken)
     candidates = [c for c in _candidates(text) if used.isdisjoint(characters([c.span]))]
-    rows = await _rows(candidates, as_of, session)
+    rows = await _rows(candidates, as_of, lookups)
     mentions: list[NameMention] = []
     for candidate in candidates:
         found = _meant(candidate, rows)
@@ -126,38 +128,53 @@ def _spellings(word: str, prefix: str) -> Iterator[str]:
 
 
 async def _rows(
-    candidates: Sequence[_Candidate], as_of: datetime, session: ReadSession
+    candidates: Sequence[_Candidate], as_of: datetime, lookups: Lookups
 ) -> dict[tuple[NameKind, str], Row]:
     """Load the rows with one of the spellings, by kind and spelling."""
     rows: dict[tuple[NameKind, str], Row] = {}
     for kind, (table, prefix) in _TABLES.items():
         spelled = {name for c in candidates for name in _spellings(c.text, prefix) if c.kind in (None, kind)}
-        for row in await _select(session, table, spelled, as_of):
-            rows[kind, row[1]] = (kind, *row)
+        found = await lookups.each((kind, as_of), spelled, partial(_by_name, table, as_of))
+        rows |= {(kind, name): (kind, *row) for name, row in found.items()}
     doubtful = [c for c in candidates if c.is_marked and c.text.isascii() and not _meant(c, rows)]
     for kind in (NameKind.USER, NameKind.INCIDENT):
         table, prefix = _TABLES[kind]
         lower = {name.lower() for c in doubtful[:_MAX_RECASED] for name in _spellings(c.text, prefix)}
-        by_lower: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        for row in await _select(session, table, lower, as_of, is_lower=True):
-            by_lower[row[1].lower()].append(row)
-        rows |= {(kind, name): (kind, *same[0]) for name, same in by_lower.items() if len(same) == 1}
+        alone = await lookups.each((kind, as_of, "lower"), lower, partial(_by_lower_name, table, as_of))
+        rows |= {(kind, name): (kind, *row) for name, row in alone.items()}
     return rows
+
+
+async def _by_name(
+    table: type[User | Incident | Request], as_of: datetime, session: ReadSession, names: list[str]
+) -> dict[str, tuple[int, str]]:
+    """Return the rows with these public ids."""
+    return {row[1]: row for row in await _select(session, table, names, as_of)}
+
+
+async def _by_lower_name(
+    table: type[User | Incident | Request], as_of: datetime, session: ReadSession, names: list[str]
+) -> dict[str, tuple[int, str]]:
+    """Return the rows whose public ids are these in lower case, each the only one of its kind."""
+    by_lower: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for row in await _select(session, table, names, as_of, is_lower=True):
+        by_lower[row[1].lower()].append(row)
+    return {name: same[0] for name, same in by_lower.items() if len(same) == 1}
 
 
 async def _select(
     session: ReadSession,
     table: type[User | Incident | Request],
-    names: Iterable[str],
+    names: list[str],
     as_of: datetime,
     *,
     is_lower: bool = False,
 ) -> list[tuple[int, str]]:
     since = Incident.started_at if table is Incident else getattr(table, "created_at")  # noqa: B009
     column = func.lower(table.public_id) if is_lower else table.public_id
-    ordered, found = sorted(names), []
-    for start in range(0, len(ordered), _MAX_PARAMETERS):
-        batch = ordered[start : start + _MAX_PARAMETERS]
+    found: list[tuple[int, str]] = []
+    for start in range(0, len(names), _MAX_PARAMETERS):
+        batch = names[start : start + _MAX_PARAMETERS]
         statement = select(table.id, table.public_id).where(column.in_(batch), since <= as_of)
         found += [(row[0], row[1]) for row in await session.execute(statement)]
     return found

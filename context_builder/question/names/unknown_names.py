@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher, get_close_matches
+from functools import partial
 from itertools import islice
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.mention import TextSpan
 from context_builder.question.names.catalog import DeploymentName
 from context_builder.question.names.known_names import sample_incidents, sample_users
@@ -18,7 +20,6 @@ from context_builder.question.names.row_names import QUOTED
 from context_builder.question.names.words import ORDINARY_WORDS, Word, characters, word_set, words_in
 from context_builder.question.request import UnknownName
 from models import Tier
-from models.database import ReadSession
 
 MAX_UNKNOWN_NAMES = 10
 """Per text."""
@@ -92,7 +93,7 @@ class UnknownMention:
 async def unknown_names(
     text: str,
     as_of: datetime,
-    session: ReadSession,
+    lookups: Lookups,
     *,
     known: Sequence[DeploymentName],
     taken: Sequence[TextSpan],
@@ -103,7 +104,7 @@ async def unknown_names(
     Args:
         text: The question.
         as_of: Later names are not suggested.
-        session: Reads ids to compare with.
+        lookups: Reads ids to compare with.
         known: The deployments.
         taken: Places of names that were understood.
         unmatched: Places known to be unknown names.
@@ -112,7 +113,9 @@ async def unknown_names(
     unknown = find_unknown(text, taken, unmatched, names)
     if not any(_may_be_row(text, found) for found in unknown):
         return unknown
-    ids = [*await sample_users(session, as_of), *await sample_incidents(session, as_of)]
+    users = await lookups.once(("user ids", as_of), partial(sample_users, as_of=as_of))
+    incidents = await lookups.once(("incident ids", as_of), partial(sample_incidents, as_of=as_of))
+    ids = [*users, *incidents]
     # Thousands of comparisons, off the event loop.
     return await asyncio.to_thread(find_unknown, text, taken, unmatched, names, ids)
 

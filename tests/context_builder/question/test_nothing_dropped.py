@@ -16,6 +16,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.request import ContextRequest, QuestionError, QuestionInput
 from context_builder.question.resolve import resolve
 from tests.evaluation.understanding.measure import Names, names_of
@@ -335,7 +336,7 @@ async def understand(
     async def product(question: str) -> Understood:
         async with database.read() as session:
             request = await resolve(
-                QuestionInput(question=question), session, now=AS_OF, default_budget=BUDGET
+                QuestionInput(question=question), Lookups.of(session), now=AS_OF, default_budget=BUDGET
             )
         return Understood.of(request, names)
 

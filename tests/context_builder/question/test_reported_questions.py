@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.question.resolve import resolve
 from tests.support.gateway import Gateway
@@ -36,7 +37,7 @@ async def _asked(gateway: Gateway, case: Mapping[str, Any]) -> ContextRequest:
     as_of = datetime.fromisoformat(case["as_of"])
     async with gateway.database.read() as session:
         ask = QuestionInput(question=case["question"], as_of=as_of)
-        return await resolve(ask, session, now=as_of + timedelta(days=30), default_budget=4_000)
+        return await resolve(ask, Lookups.of(session), now=as_of + timedelta(days=30), default_budget=4_000)
 
 
 async def test_reported_questions_are_understood(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from context_builder.question.checks import MAX_NAMES, MAX_QUESTION_CHARACTERS, check_question
+from context_builder.question.lookups import Lookups
 from context_builder.question.request import (
     ContextRequest,
     QuestionError,
@@ -28,7 +29,7 @@ async def resolved(gateway: Gateway, question: str = "What is down?", **values: 
     async with gateway.database.read() as session:
         return await resolve(
             QuestionInput(question=question, **values),
-            session,
+            Lookups.of(session),
             now=NOON,
             default_budget=values.get("token_budget", BUDGET),
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.request import ContextRequest, QuestionError, QuestionInput, Scope
 from context_builder.question.resolve import resolve
 from models import Deployment, Incident, User
@@ -119,7 +120,10 @@ async def _result(database: Database, names: Names, phrase: Phrase) -> Result:
     async with database.read() as session:
         try:
             request = await resolve(
-                QuestionInput(question=phrase.question), session, now=phrase.as_of, default_budget=_BUDGET
+                QuestionInput(question=phrase.question),
+                Lookups.of(session),
+                now=phrase.as_of,
+                default_budget=_BUDGET,
             )
         except QuestionError as refusal:
             return Result(phrase, _of_refusal(phrase, str(refusal)), (str(refusal),))

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from context_builder.question.lookups import Lookups
 from context_builder.question.names.known_names import deployment_names_at
 from context_builder.question.names.reading import NameReading, find_names
 from tests.support.gateway import NOON, Gateway
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def reading(gateway: Gateway, text: str) -> NameReading:
     """Read a text at NOON; places must not overlap."""
     async with gateway.database.read() as session:
-        found = await find_names(text, NOON, session, await deployment_names_at(session, NOON))
+        found = await find_names(text, NOON, Lookups.of(session), await deployment_names_at(session, NOON))
     spans = sorted([span for mention in found.mentions for span in mention.spans])
     spans = sorted([*spans, *(unknown.span for unknown in found.unknown)])
     assert all(one.end <= other.start for one, other in pairwise(spans))

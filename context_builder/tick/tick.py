@@ -1,0 +1,35 @@
+"""One snapshot and its moment, with everything that questions have read of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from context_builder.question.lookups import Lookups
+from context_builder.question.request import ContextRequest
+from context_builder.shared_work import SharedWork
+from context_builder.source import ContextSource, Section, Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What the questions of one moment share; every section of a prompt is of one tick."""
+
+    moment: datetime
+    """`as_of` of the questions about now."""
+    stores: Stores
+    lookups: Lookups
+    sections: SharedWork
+
+    def known_section(self, source: ContextSource, request: ContextRequest) -> Section | None:
+        """Return what a source says if it was read before."""
+        section: Section | None = self.sections.known((source.name, request.narrowed(source.asks)))
+        return section
+
+    async def section(self, source: ContextSource, request: ContextRequest) -> Section:
+        """Read a source, once for all questions that are the same to it.
+
+        A failure is shared like a result, and ends with the tick; a caller's deadline is its own.
+        """
+        asked = request.narrowed(source.asks)
+        return await self.sections.result((source.name, asked), lambda: source.read(asked, self.stores))
