@@ -55,7 +55,8 @@ async def query_ai(
 async def serving(settings: Settings) -> AsyncIterator[Services]:
     """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
-    async with open_services(settings, wait_for_memory=False) as services, _maintenance(services):
+    opening = open_services(settings, wait_for_memory=False, shares_ticks=True)
+    async with opening as services, _maintenance(services):
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:

@@ -85,10 +85,13 @@ async def open_memory(
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, wait_for_memory: bool = True, shares_ticks: bool = False
+) -> AsyncIterator[Services]:
     """Open all services on one database and one memory.
 
     A program that asks once should wait for memory to load its model; until then answers do without it.
+    With `shares_ticks` questions about now share what is read, as old as the settings allow.
 
     Raises:
         DatabaseError: The database is unavailable, or its schema is of another version.
@@ -114,6 +117,7 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
             calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
+        await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)

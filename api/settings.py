@@ -55,6 +55,8 @@ class Settings(BaseSettings):
 
     token_budget: Annotated[int, Field(ge=500, le=1_000_000)] = 8000
     """Token budget of a prompt if the question sets none."""
+    tick_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+    """How old what questions about now share may be when one begins, in seconds; 0: nothing is shared."""
     postmortem_path: Path = Path("postmortems")
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -110,16 +110,18 @@ class ContextBuilder:
             QuestionError: The question cannot be answered as asked.
             DatabaseError: The database cannot be read.
         """
-        started = time.perf_counter()
+        started, asked_at = time.perf_counter(), self._clock()
         check_question(ask.question)
-        async with self._ticks.live() if ask.as_of is None else self._ticks.alone() as tick:
-            request = await self._resolve(ask, tick)
+        max_age_s = self._max_age_s if ask.as_of is None else 0.0
+        async with self._ticks.live() if max_age_s else self._ticks.alone() as tick:
+            age_ms = max(0, round((asked_at - tick.moment) / timedelta(milliseconds=1)))
+            request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
             self._note_frequent(ask, request)
             results = await self._read_all(request, tick)
         # Counting and hashing many facts takes time and must not block other questions.
         manifest, prompt = await asyncio.to_thread(self._pack, request, results)
         build_ms = round((time.perf_counter() - started) * 1000)
-        return BuiltContext(request, replace(manifest, build_ms=build_ms), prompt)
+        return BuiltContext(request, replace(manifest, build_ms=build_ms, age_ms=age_ms), prompt)
 
     @asynccontextmanager
     async def _open_tick(self) -> AsyncIterator[Tick]:
@@ -133,7 +135,7 @@ class ContextBuilder:
 
     def _note_frequent(self, ask: QuestionInput, request: ContextRequest) -> None:
         """Remember the last question of each kind about now."""
-        if self._max_age_s and request.is_now:
+        if request.max_age_s:
             window = Window(EPOCH, EPOCH + request.window.length)
             kind = replace(request.narrowed(frozenset({Wording.TOPICS})), as_of=EPOCH, window=window)
             self._frequent[kind] = ask

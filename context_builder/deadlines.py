@@ -1,13 +1,16 @@
-"""Deadlines that count the time in which the event loop was free to work, not that it was starved of."""
+"""Deadlines that hardly count the time in which the process's own work kept the processor busy."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 _STEP_S = 0.02
 """A round of the event loop counts at most this much; on a free loop no round is longer."""
+_MIN_COUNTED = 0.25
+"""Share of a fully busy moment that counts: what waits for its turn is late because of others."""
 _MAX_STRETCH = 10.0
 """Multiple of its length after which a deadline passes however busy the process is."""
 
@@ -19,29 +22,38 @@ class Deadlines:
         self._active: dict[asyncio.Timeout, float] = {}
         """The latest moment of each."""
         self._timer: asyncio.TimerHandle | None = None
+        self._stepped_at = self._used_s = 0.0
 
     @asynccontextmanager
     async def within(self, seconds: float) -> AsyncIterator[None]:
-        """Cancel the block after so many seconds of a free event loop. Raises TimeoutError."""
-        loop = asyncio.get_running_loop()
+        """Cancel the block after so many seconds of a free process. Raises TimeoutError."""
         async with asyncio.timeout(seconds) as timeout:
-            self._active[timeout] = loop.time() + _MAX_STRETCH * seconds
+            self._active[timeout] = asyncio.get_running_loop().time() + _MAX_STRETCH * seconds
             if self._timer is None:
-                self._timer = loop.call_at(loop.time() + _STEP_S, self._step, loop.time() + _STEP_S)
+                self._schedule()
             try:
                 yield
             finally:
                 del self._active[timeout]
 
-    def _step(self, due: float) -> None:
-        """Move the deadlines by the time that this step is late.
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stepped_at, self._used_s = loop.time(), time.process_time()
+        self._timer = loop.call_at(self._stepped_at + _STEP_S, self._step)
+
+    def _step(self) -> None:
+        """Move the deadlines by what does not count of the time since the last step.
 
         It is due before any deadline that has passed meanwhile, and the loop runs what is due in order.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        if not self._active:
+            self._timer = None
+            return
+        elapsed = asyncio.get_running_loop().time() - self._stepped_at
+        busy = min(elapsed, time.process_time() - self._used_s)
+        lost = max(elapsed - 2 * _STEP_S, (1 - _MIN_COUNTED) * busy)
         for timeout, latest in self._active.items():
             when = timeout.when()
-            if when is not None and now > due + _STEP_S and not timeout.expired():
-                timeout.reschedule(max(when, min(when + now - due, latest)))
-        self._timer = loop.call_at(now + _STEP_S, self._step, now + _STEP_S) if self._active else None
+            if when is not None and not timeout.expired():
+                timeout.reschedule(max(when, min(when + lost, latest)))
+        self._schedule()

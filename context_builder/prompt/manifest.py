@@ -118,6 +118,10 @@ class Manifest:
     token_budget: int
     token_bound: int
     build_ms: int
+    max_age_s: float = 0.0
+    """How old what was read may have been when the question began, in seconds; in the prompt."""
+    age_ms: int = 0
+    """How old it was."""
     sources: tuple[SourceEntry, ...]
     facts: tuple[FactEntry, ...]
     """In order of utility, including omitted ones."""

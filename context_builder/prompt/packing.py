@@ -165,6 +165,7 @@ def _manifest(
         token_budget=request.token_budget,
         token_bound=0,
         build_ms=0,
+        max_age_s=request.max_age_s,
         sources=sources,
         facts=facts,
         prompt_sha256="",

@@ -81,6 +81,8 @@ def uncited_text(manifest: Manifest) -> str:
 def _preamble(manifest: Manifest) -> list[str]:
     """Return the lines for moment, window and scope, and those about the question that are not empty."""
     moment = "now" if manifest.live else "a past moment; nothing later was read"
+    if manifest.max_age_s:
+        moment += f"; read at most {manifest.max_age_s:g} s before the question"
     window = manifest.window
     return [
         f"as_of: {manifest.as_of:%Y-%m-%d %H:%M:%S} UTC ({moment})",

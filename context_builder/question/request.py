@@ -146,6 +146,8 @@ class ContextRequest:
     token_budget: int
     scope: Scope = field(default_factory=Scope)
     topics: frozenset[Topic] = frozenset()
+    max_age_s: float = 0.0
+    """How old what is read may be when the question begins; 0: not older than the question."""
     dimensions: frozenset[str] = frozenset()
     """Words of the question that name a dimension of the traffic: tier, model, backend, deployment."""
     unknown_names: tuple[UnknownName, ...] = ()

@@ -100,7 +100,7 @@ class Ticks:
         Raises:
             DatabaseUnreachable: The database does not answer.
         """
-        return self._fresh().use() if self._max_age_s else self._opened()
+        return self._fresh().use() if self._max_age_s else self.alone()
 
     def alone(self) -> AbstractAsyncContextManager[Tick]:
         """Open a tick for one question. Raises DatabaseUnreachable."""

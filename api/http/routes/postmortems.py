@@ -47,6 +47,7 @@ async def write(incident_id: str, services: RunningServices, response: Response)
             await services.postmortems.write(incident_id)
         except NothingToDo as error:
             raise Conflict(str(error)) from None
+    services.answerer.builder.expire()
     response.headers["location"] = f"/v1/incidents/{quote(incident_id, safe='')}/postmortem"
     return await _stored(services, incident_id)
 
@@ -70,6 +71,7 @@ async def _decided(
     await _stored(services, incident_id)
     with services.database.connected():
         await decide(services.database, incident_id, by=decision.by, at=utc_now())
+    services.answerer.builder.expire()
     return await _stored(services, incident_id)
 
 

@@ -17,8 +17,8 @@ Names = dict[str, str]
 
 HEADLINE = "alarm at nouns role text topic value"
 MANIFEST: Names = {
-    "": "as_of bound_terms build_ms facts live not_used notes prompt_sha256 question scope sides sources "
-    "token_bound token_budget topics unknown_names window",
+    "": "age_ms as_of bound_terms build_ms facts live max_age_s not_used notes prompt_sha256 question scope "
+    "sides sources token_bound token_budget topics unknown_names window",
     "window": "end origin start",
     "unknown_names": "name near",
     "sides": "intervals label scope",
