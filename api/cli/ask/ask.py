@@ -97,5 +97,5 @@ def _read_question() -> str:
 
 async def _ask(settings: Settings, asked: QuestionInput, output: AnswerOutput) -> None:
     with output:
-        async with open_services(settings, wait_for_memory=False) as services:
+        async with open_services(settings, wait_for_memory=False, only_asks=True) as services:
             await show_answer(services, asked, output)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from api.cli.ask.manifest_tables import manifest_tables
 from api.cli.ask.output import Extras, say_prompt, show_answer, text_output
-from api.cli.failure import USER_ERRORS, error_text
+from api.cli.failure import error_text, user_errors
 from api.cli.loop_thread import LoopThread
 from api.cli.options import Asker, AsOf, Budget, parse_time
 from api.cli.terminal.streams import print_error, say
@@ -35,7 +35,7 @@ def chat(user: Asker = None, as_of: AsOf = None, budget: Budget = None) -> None:
         import readline  # noqa: F401, PLC0415  adds editing and history to the prompt, if available
     settings = load_settings()
     # Memory keeps loading while the first question is typed.
-    opening = open_services(settings, wait_for_memory=False)
+    opening = open_services(settings, wait_for_memory=False, only_asks=True)
     with LoopThread() as loop, loop.entered(opening) as services:
         conversation = Conversation(loop, services, user, as_of, budget)
         if sys.stdin.isatty():
@@ -89,7 +89,7 @@ class Conversation:
                 self._ask(line)
         except KeyboardInterrupt:
             say("(stopped)")
-        except USER_ERRORS as error:
+        except user_errors() as error:
             print_error(error_text(error))
 
     def _ask(self, question: str) -> None:

@@ -14,8 +14,8 @@ from api.services import Services
 from context_builder.text.clock import utc_now
 from memory.errors import MemoryUnavailable
 from memory.recall.results import RecallQuery
+from models.database import HEAD_REVISION
 from models.errors import DatabaseError
-from models.migrations import head_revision
 
 router = APIRouter(tags=["health"])
 
@@ -63,7 +63,7 @@ async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:
 
 
 async def _database_works(services: Services) -> None:
-    await services.database.require_revision(await asyncio.to_thread(head_revision))
+    await services.database.require_revision(HEAD_REVISION)
 
 
 async def _memory_works(services: Services) -> None:
