@@ -22,6 +22,7 @@ from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
 from memory.embedding.embedder import Embedder
 from memory.embedding.hashing import HashingEmbedder
+from memory.embedding.onnx_embedder import OnnxEmbedder
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -139,7 +140,7 @@ def make_embedder(settings: Settings) -> Embedder:
     if settings.embedder == "hashing":
         return HashingEmbedder()
     if settings.embedder_path is None:
-        return SentenceTransformerEmbedder()
+        return OnnxEmbedder()
     return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
 
 
