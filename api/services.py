@@ -22,13 +22,13 @@ from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
 from memory.embedding.embedder import Embedder
 from memory.embedding.hashing import HashingEmbedder
+from memory.embedding.onnx_embedder import OnnxEmbedder
 from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
+from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
-from memory.index.chroma_server import ChromaServerIndex
 from memory.index.contract import VectorIndex
-from models.database import Database
-from models.migrations import head_revision
+from models.database import HEAD_REVISION, Database
 
 _Client = TypeVar("_Client")
 
@@ -57,7 +57,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         settings.database_url, connections=settings.database_connections, read_only=settings.read_only
     )
     try:
-        await database.require_revision(await asyncio.to_thread(head_revision))
+        await database.require_revision(HEAD_REVISION)
         await database.require_writable()
         yield database
     finally:
@@ -66,15 +66,24 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_memory(
-    settings: Settings, database: Database, embedder: Embedder | None = None
+    settings: Settings,
+    database: Database,
+    embedder: Embedder | None = None,
+    *,
+    only_asks: bool = False,
 ) -> AsyncIterator[IncidentMemory]:
-    """Open incident memory, which loads in the background; its errors surface when it is used."""
+    """Open incident memory, which loads in the background; its errors surface when it is used.
+
+    `only_asks` is for a process that changes nothing in memory: where the index would be a folder, the
+    embeddings in the database are searched instead.
+    """
     if embedder is None:
         embedder = await asyncio.to_thread(make_embedder, settings)
+    searches_database = only_asks and settings.memory_url is None
     memory = IncidentMemory(
         database,
         embedder,
-        make_index(settings),
+        StoredIndex(database, embedder) if searches_database else make_index(settings),
         deadline_s=settings.memory_deadline_s,
     )
     await memory.start()
@@ -86,9 +95,9 @@ async def open_memory(
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, wait_for_memory: bool = True, shares_ticks: bool = False
+    settings: Settings, *, wait_for_memory: bool = True, shares_ticks: bool = False, only_asks: bool = False
 ) -> AsyncIterator[Services]:
-    """Open all services on one database and one memory.
+    """Open all services on one database and one memory, which `only_asks` opens for recalls alone.
 
     A program that asks once should wait for memory to load its model; until then answers do without it.
     With `shares_ticks` questions about now share what is read, as old as the settings allow.
@@ -102,7 +111,9 @@ async def open_services(
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
         database = await stack.enter_async_context(open_database(settings))
         embedder = await asyncio.to_thread(make_embedder, settings)
-        memory = await stack.enter_async_context(open_memory(settings, database, embedder))
+        memory = await stack.enter_async_context(
+            open_memory(settings, database, embedder, only_asks=only_asks)
+        )
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
@@ -131,7 +142,7 @@ def make_embedder(settings: Settings) -> Embedder:
     if settings.embedder == "hashing":
         return HashingEmbedder()
     if settings.embedder_path is None:
-        return SentenceTransformerEmbedder()
+        return OnnxEmbedder()
     return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
 
 
@@ -139,6 +150,8 @@ def make_index(settings: Settings) -> VectorIndex:
     """Create the index: a folder that this process owns, or a server shared by many."""
     if settings.memory_url is None:
         return ChromaIndex(settings.memory_path, read_only=settings.read_only)
+    from memory.index.chroma_server import ChromaServerIndex  # noqa: PLC0415  imports an HTTP client
+
     token = settings.memory_token
     return ChromaServerIndex(settings.memory_url, token=token.get_secret_value() if token else None)
 

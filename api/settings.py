@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -61,11 +63,27 @@ class Settings(BaseSettings):
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""
 
+    service_url: str | None = None
+    """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     log_format: Literal["console", "json"] = "console"
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
+
+    def database_key(self) -> str:
+        """Return the same text for the same database, with no secret and no name in it; reads the disk."""
+        scheme, _, rest = self.database_url.partition("//")
+        if scheme.startswith("sqlite"):
+            place = os.path.realpath(rest.removeprefix("/").partition("?")[0])
+        else:
+            place = rest.rpartition("@")[2].partition("?")[0]
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+    @field_validator("service_url")
+    @classmethod
+    def _service_address(cls, url: str | None) -> str | None:
+        return None if url is None else checked_service_url(url)
 
     @field_validator("memory_url")
     @classmethod
@@ -76,6 +94,11 @@ class Settings(BaseSettings):
     @classmethod
     def _server_token(cls, token: SecretStr | None) -> SecretStr | None:
         return None if token is None else SecretStr(checked_server_token(token.get_secret_value()))
+
+
+def checked_service_url(url: str) -> str:
+    """Return the address of a service without a trailing slash. Raises ValueError if it is invalid."""
+    return checked_server_url(url, remedy="the service takes none")
 
 
 def load_settings() -> Settings:

@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 from typing_extensions import override
 
+from api.cli.failure import exit_on_error
 from api.cli.terminal.streams import flush_streams, invalid_argument, prepare_streams, print_error
 
 USAGE_ERROR = 2
@@ -65,8 +66,6 @@ class LazyGroup(TyperGroup):
 
     @override
     def invoke(self, ctx: Any) -> Any:
-        from api.cli.failure import exit_on_error  # noqa: PLC0415  imports everything, to know every error
-
         with exit_on_error():
             return super().invoke(ctx)
 

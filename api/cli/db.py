@@ -42,8 +42,7 @@ from models import (
     User,
     UserAction,
 )
-from models.database import Database
-from models.migrations import head_revision
+from models.database import HEAD_REVISION, Database
 from models.migrations import upgrade as migrate
 
 app = typer.Typer(no_args_is_help=True)
@@ -107,7 +106,7 @@ async def _upgrade(settings: Settings) -> None:
     try:
         before = await database.revision()
         await migrate(database)
-        head = await asyncio.to_thread(head_revision)
+        head = HEAD_REVISION
         change = "already at" if before == head else f"migrated from {before or 'nothing'} to"
         say(f"{database.shown_url}: {change} schema {head}")
     finally:
@@ -123,7 +122,7 @@ async def _seed(settings: Settings, number: int, anchor: datetime) -> DemoDataSu
 async def _status(settings: Settings) -> dict[str, Any]:
     database = Database(settings.database_url, read_only=settings.read_only)
     try:
-        head = await asyncio.to_thread(head_revision)
+        head = HEAD_REVISION
         revision = await database.revision()
         report: dict[str, Any] = {
             "url": database.shown_url,

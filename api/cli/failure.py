@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from api.archive.errors import ArchiveError
 from api.cli.terminal.streams import BROKEN_PIPE, print_error, silence_output
-from api.demo_data import DemoDataError
-from api.ingest.errors import IngestError, MappingError
-from api.settings import SettingsError
-from context_builder.llm.pricing import PriceFileError
-from context_builder.postmortems.template import TemplateError
-from context_builder.question.request import QuestionError
-from memory.errors import MemoryUnavailable, UnknownIncident, UnknownIndex, UnusableReviewer
-from models.errors import DatabaseError
 
 EXIT_FAILURE = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
-_BAD_INPUT = (
-    *(SettingsError, QuestionError, PriceFileError, TemplateError, DemoDataError, MappingError, ArchiveError),
-    *(UnknownIncident, UnknownIndex, UnusableReviewer),
-)
-_FAILURE = (DatabaseError, MemoryUnavailable, IngestError, SQLAlchemyError, OSError)
-USER_ERRORS = (*_BAD_INPUT, *_FAILURE)
-"""Errors that a user can fix."""
+_BAD_INPUT = {
+    "api.archive.errors": ["ArchiveError"],
+    "api.demo_data.generator": ["DemoDataError"],
+    "api.ingest.errors": ["MappingError"],
+    "api.settings": ["SettingsError"],
+    "context_builder.llm.pricing": ["PriceFileError"],
+    "context_builder.postmortems.template": ["TemplateError"],
+    "context_builder.question.request": ["QuestionError"],
+    "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
+}
+_FAILURE = {
+    "api.ingest.errors": ["IngestError"],
+    "builtins": ["OSError"],
+    "memory.errors": ["MemoryUnavailable"],
+    "models.errors": ["DatabaseError"],
+    "sqlalchemy.exc": ["SQLAlchemyError"],
+}
+"""Classes of errors by module. Only those of imported modules can have been raised."""
+
+Errors = tuple[type[BaseException], ...]
+
+
+def user_errors() -> Errors:
+    """Return the errors that a user can fix."""
+    return (*_imported(_BAD_INPUT), *_imported(_FAILURE))
 
 
 @contextmanager
@@ -40,19 +49,18 @@ def exit_on_error() -> Iterator[None]:
     except BrokenPipeError:
         silence_output()
         raise typer.Exit(BROKEN_PIPE) from None
-    except _BAD_INPUT as error:
+    except _imported(_BAD_INPUT) as error:
         print_error(error_text(error))
         raise typer.Exit(BAD_INPUT) from None
-    except _FAILURE as error:
+    except _imported(_FAILURE) as error:
         print_error(error_text(error))
         raise typer.Exit(EXIT_FAILURE) from None
 
 
 def error_text(error: BaseException) -> str:
     """Return the message of an error in one line."""
-    if isinstance(error, SQLAlchemyError):
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        return f"the database failed: {_first_line(cause)}"
+    if isinstance(error, _imported({"sqlalchemy.exc": ["SQLAlchemyError"]})):
+        return f"the database failed: {_first_line(getattr(error, 'orig', None) or error)}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return _first_line(error)
@@ -61,3 +69,12 @@ def error_text(error: BaseException) -> str:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _imported(classes: Mapping[str, Sequence[str]]) -> Errors:
+    return tuple(
+        getattr(sys.modules[module], name)
+        for module, names in classes.items()
+        if module in sys.modules
+        for name in names
+    )

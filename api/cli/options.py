@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from api.settings import Settings, checked_service_url, load_settings
+
 EXAMPLE_TIME = "2026-11-20T08:00Z"
 
 
@@ -36,6 +38,15 @@ def parse_time_option(value: str | datetime) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
+def settings_for(service: str | None) -> Settings:
+    """Return the settings, with the service of an option. Raises SettingsError."""
+    try:
+        given = {} if service is None else {"service_url": checked_service_url(service)}
+    except ValueError as error:
+        raise typer.BadParameter(f"--service: {error}") from None
+    return load_settings().model_copy(update=given)
+
+
 AsOf = Annotated[
     datetime | None,
     typer.Option(
@@ -46,7 +57,7 @@ AsOf = Annotated[
         show_default=False,
     ),
 ]
-Asker = Annotated[
+AskedBy = Annotated[
     str | None,
     typer.Option("--user", metavar="ID", help="Public id of the user who asks.", show_default=False),
 ]
@@ -56,4 +67,14 @@ Budget = Annotated[
         "--budget", metavar="TOKENS", help="Maximum tokens of the whole prompt.", show_default=False
     ),
 ]
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--service",
+        metavar="URL",
+        help="Ask the service at this address; overrides ARCPOINT_SERVICE_URL.",
+        show_default=False,
+    ),
+]
+Local = Annotated[bool, typer.Option("--local", help="Answer in this process, also beside a service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from api.cli.failure import INTERRUPTED
+from api.cli.service_socket import local_listener, socket_path
 from api.errors import ArcpointApiError
 from api.http.app import create_app
 from api.log_setup import configure_logging
@@ -74,10 +75,13 @@ async def run(app: FastAPI, settings: Settings) -> None:
         ws="none",
     )
     async with app.router.lifespan_context(app):
-        with _listening(settings.host, settings.port) as listener:
+        with (
+            _listening(settings.host, settings.port) as listener,
+            local_listener(socket_path(settings)) as local,
+        ):
             typer.echo(f"Arcpoint listens on {_address(listener)}, described at /openapi.json")
             typer.echo(_configured(settings))
-            await StoppableServer(config).serve(sockets=[listener])
+            await StoppableServer(config).serve(sockets=[listener, *local])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -19,8 +19,7 @@ from api.demo_data.quality import SCORER, Score, scores
 from api.demo_data.traffic import Exchange, week_of_requests
 from api.errors import ArcpointApiError
 from models import Deployment, HealthCheck, Incident, Request, RequestStatus, User, quality_log
-from models.database import Database, WriteSession
-from models.migrations import head_revision
+from models.database import HEAD_REVISION, Database, WriteSession
 from models.quality_log import NewScore
 from models.request_log import append
 from models.tables.schema import Table
@@ -159,7 +158,7 @@ async def seed(
         DatabaseError: The database is unavailable, or its schema is of another version.
     """
     data = await asyncio.to_thread(generate, seed, anchor)
-    await database.require_revision(await asyncio.to_thread(head_revision))
+    await database.require_revision(HEAD_REVISION)
     async with database.write() as session:
         written = not await _is_stored(session, data)
         if written:

@@ -32,6 +32,7 @@ from api.http.routes import (
     users,
     volume,
 )
+from api.http.schemas.bodies import Health, LivenessBody
 from api.query import serving
 from api.settings import Settings, load_settings
 from api.version import version
@@ -67,7 +68,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.settings = settings or load_settings()
+    app.state.settings = settings = settings or load_settings()
+    model = settings.model if settings.anthropic_api_key else None
+    app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     queries = (deployments, incidents, requests, users, latency, quality, volume)
     for resource in (query, context, *queries, postmortems, memory, health):
         app.include_router(resource.router)

@@ -1,10 +1,12 @@
-"""Results as JSON: the one place that turns dataclasses into what HTTP clients and `--json` get."""
+"""Results as JSON: the one place that turns dataclasses into what HTTP clients and `--json` get, and back."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+
+T = TypeVar("T")
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
@@ -17,6 +19,12 @@ def to_json(result: object) -> bytes:
 def to_document(result: object) -> Any:
     """Convert a result to plain JSON values: dicts, lists, text and numbers."""
     return _adapter(type(result)).dump_python(result, mode="json")
+
+
+def from_json(kind: type[T], document: bytes) -> T:
+    """Parse the JSON of a result. Raises ValueError."""
+    result: T = _adapter(kind).validate_json(document)
+    return result
 
 
 def prepare(*kinds: type[Any]) -> None:

@@ -1,7 +1,6 @@
 """Detects when a signal left its baseline level, and whether it returned. Pure.
 
-Change points are proposed by penalised segmentation (kernel change point detection with a linear kernel, that
-is changes of the mean: Arlot, Celisse and Harchaoui, JMLR 2019) and confirmed by a likelihood ratio test.
+Change points are proposed by penalised segmentation and confirmed by a likelihood ratio test.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
-from ruptures.detection.kernelcpd import KernelCPD  # type: ignore[import-untyped]  # it ships no types
 
+from context_builder.exploration.segmentation import segment_bounds
 from context_builder.exploration.series.signal import Distribution, Floats, Signal, SignalLevel
 
 MAX_BUCKETS = 250
@@ -76,8 +75,7 @@ def _propose_bounds(signal: Signal) -> list[int]:
     """Return the bounds of the segments, including 0 and the length."""
     values = signal.standardised() / math.sqrt(signal.noise.dispersion)
     penalty = _PENALTY + 2 * math.log(len(values))
-    ends = KernelCPD(kernel="linear", min_size=1).fit(values.reshape(-1, 1)).predict(pen=penalty)
-    return [0, *(int(end) for end in ends)]
+    return segment_bounds(values, penalty)
 
 
 def _dispersion(signal: Signal) -> float:

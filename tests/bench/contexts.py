@@ -14,7 +14,7 @@ from context_builder.exploration.exploration import Exploration
 from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
-from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
+from memory.embedding.onnx_embedder import OnnxEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
@@ -124,7 +124,7 @@ async def real_memory(database: Database) -> AsyncIterator[IncidentMemory]:
     """Chroma in a folder of its own and the real embedding model, with the story's incidents in it."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        embedder = await asyncio.to_thread(SentenceTransformerEmbedder)
+        embedder = await asyncio.to_thread(OnnxEmbedder)
         memory = IncidentMemory(database, embedder, ChromaIndex(Path(folder) / "memory"), deadline_s=30)
         await memory.start()
         stack.push_async_callback(memory.close)

@@ -17,7 +17,7 @@ import numpy as np
 from sqlalchemy import insert
 
 from memory.embedding.embedder import Embedder, Vectors
-from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
+from memory.embedding.onnx_embedder import OnnxEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from memory.recall.results import RecallQuery
@@ -65,7 +65,7 @@ class _Memory:
 
 async def recall_sizes(at_most: int) -> None:
     """Prints a row for every size up to `at_most`."""
-    embedder = SentenceTransformerEmbedder()
+    embedder = OnnxEmbedder()
     await embedder.load()
     recalls, indexing = [], []
     for size in [each for each in SIZES if each <= at_most]:

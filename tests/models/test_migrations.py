@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, select
 
 from models import Deployment, QualityRollup, User, quality_log
-from models.database import Database
+from models.database import HEAD_REVISION, Database
 from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
@@ -54,6 +54,11 @@ async def test_every_check_of_the_models_is_in_the_database(database: Database) 
     async with database.write_engine.connect() as connection:
         assert declared
         assert declared <= await connection.run_sync(checks)
+
+
+def test_the_needed_revision_is_that_of_the_newest_migration() -> None:
+    """`HEAD_REVISION`, which spares every start the import of Alembic, is the head of the scripts."""
+    assert head_revision() == HEAD_REVISION
 
 
 async def test_upgrading_twice_changes_nothing(database: Database) -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from api.cli.ask.output import AnswerOutput, Extras, JsonOutput, show_answer, text_output
-from api.cli.options import EXAMPLE_TIME, AsJson, Asker, AsOf, Budget, parse_time_option
-from api.services import open_services
-from api.settings import Settings, load_settings
+from api.cli.ask.asker import open_asker
+from api.cli.ask.output import AnswerOutput, Extras, JsonOutput, text_output
+from api.cli.options import (
+    EXAMPLE_TIME,
+    AsJson,
+    AskedBy,
+    AsOf,
+    Budget,
+    Local,
+    ServiceUrl,
+    parse_time_option,
+    settings_for,
+)
+from api.settings import Settings
 from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
 
 _MAX_BYTES = 1_000_000
@@ -33,7 +44,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         str, typer.Argument(help="The question in plain words; - reads it from standard input.")
     ],
     *,
-    user: Asker = None,
+    user: AskedBy = None,
     as_of: AsOf = None,
     since: Annotated[
         datetime | None,
@@ -55,12 +66,15 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         bool,
         typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
     ] = False,
+    service: ServiceUrl = None,
+    local: Local = False,
 ) -> None:
     """Ask one question about the gateway.
 
     All sources are read in parallel and packed into one prompt for one model call; every reference and
     number in the answer is checked against the facts. Without ARCPOINT_ANTHROPIC_API_KEY no model is
-    called, and the answer lists the most important facts.
+    called, and the answer lists the most important facts. A running `arcpoint serve` of the same database
+    answers at once.
     """
     scope = ScopeNames(
         deployments=tuple(deployment or ()),
@@ -80,8 +94,11 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         token_budget=budget,
     )
     extras = Extras(prompt=show_prompt, manifest=why)
-    output = JsonOutput(extras) if as_json else text_output(extras)
-    asyncio.run(_ask(load_settings(), asked, output))
+
+    def new_output() -> AnswerOutput:
+        return JsonOutput(extras) if as_json else text_output(extras)
+
+    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local))
 
 
 def _read_question() -> str:
@@ -95,7 +112,8 @@ def _read_question() -> str:
         ) from None
 
 
-async def _ask(settings: Settings, asked: QuestionInput, output: AnswerOutput) -> None:
-    with output:
-        async with open_services(settings, wait_for_memory=False) as services:
-            await show_answer(services, asked, output)
+async def _ask(
+    settings: Settings, asked: QuestionInput, new_output: Callable[[], AnswerOutput], *, only_here: bool
+) -> None:
+    async with open_asker(settings, only_here=only_here) as asker:
+        await asker.show_answer(asked, new_output)

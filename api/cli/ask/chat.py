@@ -6,14 +6,13 @@ import contextlib
 import sys
 from datetime import datetime
 
+from api.cli.ask.asker import Asker, open_asker
 from api.cli.ask.manifest_tables import manifest_tables
-from api.cli.ask.output import Extras, say_prompt, show_answer, text_output
-from api.cli.failure import USER_ERRORS, error_text
+from api.cli.ask.output import Extras, say_prompt, text_output
+from api.cli.failure import error_text, user_errors
 from api.cli.loop_thread import LoopThread
-from api.cli.options import Asker, AsOf, Budget, parse_time
+from api.cli.options import AskedBy, AsOf, Budget, Local, ServiceUrl, parse_time, settings_for
 from api.cli.terminal.streams import print_error, say
-from api.services import Services, open_services
-from api.settings import load_settings
 from context_builder.answer.answer import Answer
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionInput
@@ -29,15 +28,21 @@ Type a question, or one of these:
 Ctrl-C stops the current answer. Questions do not refer to earlier ones: name what each is about."""
 
 
-def chat(user: Asker = None, as_of: AsOf = None, budget: Budget = None) -> None:
+def chat(
+    user: AskedBy = None,
+    as_of: AsOf = None,
+    budget: Budget = None,
+    service: ServiceUrl = None,
+    *,
+    local: Local = False,
+) -> None:
     """Ask several questions interactively; /help lists the commands."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415  adds editing and history to the prompt, if available
-    settings = load_settings()
     # Memory keeps loading while the first question is typed.
-    opening = open_services(settings, wait_for_memory=False)
-    with LoopThread() as loop, loop.entered(opening) as services:
-        conversation = Conversation(loop, services, user, as_of, budget)
+    opening = open_asker(settings_for(service), only_here=local)
+    with LoopThread() as loop, loop.entered(opening) as asker:
+        conversation = Conversation(loop, asker, user, as_of, budget)
         if sys.stdin.isatty():
             say("Ask about the gateway. /help lists the commands, Ctrl-D leaves.")
         while (line := _read_line(conversation.as_of)) is not None:
@@ -68,15 +73,15 @@ class Conversation:
     def __init__(
         self,
         loop: LoopThread,
-        services: Services,
-        asker: str | None,
+        asker: Asker,
+        user: str | None,
         as_of: datetime | None,
         budget: int | None,
     ) -> None:
         self.as_of = as_of
         self._loop = loop
-        self._services = services
         self._asker = asker
+        self._user = user
         self._budget = budget
         self._last: Answer | None = None
 
@@ -89,15 +94,14 @@ class Conversation:
                 self._ask(line)
         except KeyboardInterrupt:
             say("(stopped)")
-        except USER_ERRORS as error:
+        except user_errors() as error:
             print_error(error_text(error))
 
     def _ask(self, question: str) -> None:
         asked = QuestionInput(
-            question=question, asked_by=self._asker, as_of=self.as_of, token_budget=self._budget
+            question=question, asked_by=self._user, as_of=self.as_of, token_budget=self._budget
         )
-        with text_output(Extras()) as output:
-            self._last = self._loop.run(show_answer(self._services, asked, output))
+        self._last = self._loop.run(self._asker.show_answer(asked, lambda: text_output(Extras())))
         say()
 
     def _command(self, name: str, argument: str = "") -> None:

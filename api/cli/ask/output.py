@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -21,12 +20,10 @@ from api.cli.terminal.markdown_stream import MarkdownStream
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
 from api.http.json_body import prepare, to_document
-from api.services import MEMORY_START_S, Services
 from context_builder.answer.answer import Answer
-from context_builder.builder import BuiltContext
-from context_builder.llm.chat_model import Delta
+from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
-from context_builder.question.request import QuestionInput
+from context_builder.prompt.render import render
 
 _MAX_COLUMNS = 120
 """Maximum width of text, in columns: longer lines are hard to read."""
@@ -55,8 +52,8 @@ class AnswerOutput(Protocol):
         """Say what it is waiting for."""
         ...
 
-    def built(self, context: BuiltContext, model: str | None) -> None:
-        """Handle the built prompt, which goes to the model if there is one."""
+    def built(self, manifest: Manifest, model: str | None) -> None:
+        """Handle the built context, whose prompt goes to the model if there is one."""
         ...
 
     def add(self, piece: str) -> None:
@@ -66,26 +63,6 @@ class AnswerOutput(Protocol):
     def finish(self, answer: Answer) -> None:
         """Handle the complete, checked answer."""
         ...
-
-
-async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutput) -> Answer:
-    """Ask, and show the answer as it is written. Raises QuestionError and DatabaseError."""
-    answerer = services.answerer
-    model = services.settings.model if answerer.has_model else None
-    output.wait("loading incident memory")
-    await services.memory.started(at_most_s=MEMORY_START_S)
-    output.wait(f"reading {len(answerer.builder.sources)} sources")
-    async with aclosing(answerer.stream(ask)) as events:
-        async for event in events:
-            match event:
-                case BuiltContext():
-                    output.built(event, model)
-                case Delta():
-                    output.add(event.text)
-                case Answer():
-                    answer = event
-    output.finish(answer)
-    return answer
 
 
 class PlainOutput:
@@ -104,16 +81,16 @@ class PlainOutput:
     def wait(self, what: str) -> None:
         """Ignore it: nobody watches."""
 
-    def built(self, context: BuiltContext, model: str | None) -> None:  # noqa: ARG002  nobody watches
-        """Show the prompt if requested."""
-        if self.extras.prompt:
-            say_prompt(context.prompt)
+    def built(self, manifest: Manifest, model: str | None) -> None:
+        """Ignore it: the prompt is shown at the end."""
 
     def add(self, piece: str) -> None:
         """Ignore it: the complete text is shown at the end."""
 
     def finish(self, answer: Answer) -> None:
         """Show everything."""
+        if self.extras.prompt:
+            say_prompt(render(answer.manifest))
         say(answer.text.strip())
         for table in notes(answer):
             self.show(table)
@@ -137,18 +114,12 @@ class JsonOutput(PlainOutput):
     def __init__(self, extras: Extras) -> None:
         super().__init__(extras)
         prepare(Answer, Prompt)
-        self._prompt: Prompt | None = None
-
-    @override
-    def built(self, context: BuiltContext, model: str | None) -> None:
-        """Keep the prompt for the document."""
-        self._prompt = context.prompt
 
     @override
     def finish(self, answer: Answer) -> None:
         document: dict[str, Any] = to_document(answer)
         if self.extras.prompt:
-            document["prompt"] = to_document(self._prompt)
+            document["prompt"] = to_document(render(answer.manifest))
         say_json(document)
 
 
@@ -173,12 +144,12 @@ class TerminalOutput:
         """Show a spinner beside it."""
         self._stream.wait(what)
 
-    def built(self, context: BuiltContext, model: str | None) -> None:
+    def built(self, manifest: Manifest, model: str | None) -> None:
         """Show the prompt if requested."""
         if self.extras.prompt:
-            say_prompt(context.prompt)
+            say_prompt(render(manifest))
         if model is not None:
-            self._stream.wait(f"asking {model} (prompt of at most {context.manifest.token_bound:,} tokens)")
+            self._stream.wait(f"asking {model} (prompt of at most {manifest.token_bound:,} tokens)")
 
     def add(self, piece: str) -> None:
         """Show it at once."""

@@ -12,7 +12,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from api.archive.postmortem_files import PostmortemFiles
-from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, show_answer, text_output
+from api.cli.ask.local import show_answer
+from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, text_output
 from api.cli.demo.files import open_demo_folder
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say

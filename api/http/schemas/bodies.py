@@ -26,11 +26,17 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LivenessBody:
-    """Liveness of the process."""
+    """Liveness of the process, and what it is."""
 
     __pydantic_config__ = WIRE
 
     status: Health
+    version: str
+    """Version of Arcpoint."""
+    database: str
+    """Key of its database, equal for processes that use the same one."""
+    model: str | None
+    """The model that answers; null without one."""
 
 
 @dataclass(frozen=True, slots=True)

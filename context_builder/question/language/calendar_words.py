@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any
 
 from context_builder.question.language.atom import Kind
+from context_builder.submodule import load_submodule
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
@@ -66,5 +66,6 @@ def _names(language: str, keys: Iterable[str], kind: Kind, short: Kind) -> Itera
 
 
 def _data(language: str) -> dict[str, Any]:
-    info: dict[str, Any] = import_module(f"dateparser.data.date_translation_data.{language}").info
+    # Without dateparser itself, which takes as long to import as all of ours.
+    info: dict[str, Any] = load_submodule(f"dateparser.data.date_translation_data.{language}").info
     return info

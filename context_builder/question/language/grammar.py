@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from context_builder.question.language.atom import Atom, Kind, Piece
 
@@ -18,13 +19,19 @@ Reading = Callable[..., str | None]
 """Returns the English of a phrase from the texts of its groups; None if it is no such phrase."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """A sequence of roles, and what it becomes: a template of its groups, or a function of their texts."""
 
-    pattern: re.Pattern[str]
+    roles: str
+    """A regular expression over the codes of roles."""
     kind: Kind
     becomes: str | Reading
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The expression, compiled on use: English questions need none of them."""
+        return re.compile(self.roles)
 
     def phrase(self, match: re.Match[str], atoms: list[Atom]) -> Atom | None:
         """Return the phrase that the matched atoms become."""
@@ -44,7 +51,7 @@ def rule(pattern: str, kind: Kind, becomes: str | Reading, sets: Mapping[str, st
     def coded(text: str) -> str:
         return re.sub(r"[a-z_]+", lambda m: coded(sets[m[0]]) if m[0] in sets else _CODES[Kind(m[0])], text)
 
-    return Rule(re.compile(coded(pattern).replace(" ", "")), kind, becomes)
+    return Rule(coded(pattern).replace(" ", ""), kind, becomes)
 
 
 def arrange(atoms: list[Atom], rules: Iterable[Rule]) -> list[Atom]:

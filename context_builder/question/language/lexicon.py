@@ -113,6 +113,8 @@ def _spellings(pattern: str) -> Iterator[str]:
 
 def without_accents(text: str) -> str:
     """Return a text of the same length with Latin letters without accents."""
+    if text.isascii():
+        return text
     decomposed = (unicodedata.normalize("NFD", character)[0] for character in text)
     return "".join(base if base.isascii() else asked for base, asked in zip(decomposed, text, strict=True))
 

@@ -17,7 +17,7 @@ from memory.embedding.hashing import HashingEmbedder
 from memory.embedding.sentence_transformer import (
     PACKAGE_WEIGHTS_SHA256,
     SentenceTransformerEmbedder,
-    _package_folder,
+    package_folder,
 )
 from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
@@ -36,7 +36,7 @@ PARAPHRASES = {
 @pytest.fixture(scope="session")
 def model_folder() -> Path:
     try:
-        return _package_folder()
+        return package_folder()
     except MemoryUnavailable as absent:
         pytest.skip(str(absent))
 

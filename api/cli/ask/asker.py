@@ -1,0 +1,101 @@
+"""Who answers: a running service of the same database if there is one, else this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from api.cli.ask.output import AnswerOutput
+from api.cli.service_socket import socket_path
+from api.cli.terminal.streams import print_error
+from api.settings import Settings
+from context_builder.answer.answer import Answer
+from context_builder.question.request import QuestionInput
+
+if TYPE_CHECKING:
+    from api.cli.ask.service import Service
+    from api.services import Services
+
+
+@dataclass
+class Asker:
+    """Asks the service until it is lost, and from then on opens what is needed here."""
+
+    settings: Settings
+    stack: AsyncExitStack
+    service: Service | None = None
+    services: Services | None = None
+
+    async def show_answer(self, ask: QuestionInput, new_output: Callable[[], AnswerOutput]) -> Answer:
+        """Ask, and show the answer as it is written, by an output of its own.
+
+        Raises QuestionError, and what `open_services` raises.
+        """
+        if self.service is not None:
+            from api.cli.ask.service import ServiceLost  # noqa: PLC0415  imported already
+
+            try:
+                with new_output() as output:
+                    answer = await self.service.show_answer(ask, output)
+            except ServiceLost as lost:
+                _say_lost(self.service.address, lost)
+                self.service = None
+            else:
+                print_error(f"answered by the service at {self.service.address}")
+                return answer
+        with new_output() as output:
+            services = await self.opened()
+            from api.cli.ask.local import show_answer  # noqa: PLC0415  needs what is open now
+
+            return await show_answer(services, ask, output)
+
+    async def opened(self) -> Services:
+        """Return the services of this process, opened on first use."""
+        if self.services is None:
+            await asyncio.to_thread(import_module, "api.services")
+            from api.services import open_services  # noqa: PLC0415  imported above, off the loop
+
+            opening = open_services(self.settings, wait_for_memory=False, only_asks=True)
+            self.services = await self.stack.enter_async_context(opening)
+        return self.services
+
+
+@asynccontextmanager
+async def open_asker(settings: Settings, *, only_here: bool = False) -> AsyncIterator[Asker]:
+    """Find a service, unless the answer is to be made here; without one, open what is needed here."""
+    async with AsyncExitStack() as stack:
+        asker = Asker(settings, stack)
+        if not only_here:
+            asker.service = await _found(settings, stack)
+        if asker.service is None:
+            await asker.opened()
+        yield asker
+
+
+async def _found(settings: Settings, stack: AsyncExitStack) -> Service | None:
+    """Return the service at the URL of the settings, or the one of the same database at the socket."""
+    address: Path | str = settings.service_url or socket_path(settings)
+    # A service would log the question.
+    if settings.read_only or (isinstance(address, Path) and not await asyncio.to_thread(address.is_socket)):
+        return None
+    await asyncio.to_thread(import_module, "api.cli.ask.service")
+    from api.cli.ask.service import ServiceLost, open_service  # noqa: PLC0415  imported above, off the loop
+
+    try:
+        service = await stack.enter_async_context(open_service(address))
+    except ServiceLost as lost:
+        if settings.service_url is not None:
+            _say_lost(settings.service_url, lost)
+        return None
+    if settings.service_url is None and service.database != await asyncio.to_thread(settings.database_key):
+        return None
+    return service
+
+
+def _say_lost(address: str, lost: Exception) -> None:
+    print_error(f"the service at {address} cannot answer ({lost}); answering without it")
