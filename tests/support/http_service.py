@@ -37,6 +37,7 @@ def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None,
         "anthropic_api_key": API_KEY if api else None,
         "anthropic_base_url": api.url if api else None,
         "model_retries": 0,
+        "max_wait_s": PATIENCE_S,
     }
     return Settings(**(values | changes))
 
@@ -86,6 +87,8 @@ class ServiceProcess:
     settings: Settings
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("--port", "0")
+    errors: int = PIPE
+    """Where standard error goes; a pipe that nobody reads fills up after some hundred requests."""
     process: Process = field(init=False)
     url: str = field(init=False, default="")
     output: list[str] = field(init=False, default_factory=list)
@@ -113,7 +116,7 @@ class ServiceProcess:
         """Starts the process without waiting for the service to be ready."""
         command = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()", "serve"]
         self.process = await asyncio.create_subprocess_exec(
-            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=PIPE
+            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=self.errors
         )
 
     async def ended(self) -> tuple[int, str]:
