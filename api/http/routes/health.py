@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Response
 
-from api.http.dependencies import RunningServices
+from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems
 from api.http.schemas.bodies import Health, LivenessBody, PartBody, ReadinessBody
 from api.services import Services
@@ -26,9 +26,9 @@ _WORST_FIRST = (Health.UNAVAILABLE, Health.DEGRADED, Health.OK)
 
 
 @router.get("/healthz", responses=problems(500))
-async def healthz() -> LivenessBody:
-    """Report that the process is alive, without checking its dependencies."""
-    return LivenessBody(Health.OK)
+async def healthz(services: RunningServices, load: Load) -> LivenessBody:
+    """Report that the process is alive and how busy it is, without checking its dependencies."""
+    return LivenessBody(Health.OK, load.state(services.database))
 
 
 @router.get(
@@ -36,7 +36,7 @@ async def healthz() -> LivenessBody:
     responses=problems(500)
     | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
 )
-async def readyz(services: RunningServices, response: Response) -> ReadinessBody:
+async def readyz(services: RunningServices, load: Load, response: Response) -> ReadinessBody:
     """Report whether questions can be answered: 503 without the database; without memory, only degraded."""
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
@@ -47,7 +47,8 @@ async def readyz(services: RunningServices, response: Response) -> ReadinessBody
         memory = PartBody(Health.DEGRADED, "not checked: the database is unavailable")
     worst = min((part.status for part in (database, memory, embedder)), key=_WORST_FIRST.index)
     response.status_code = 503 if worst is Health.UNAVAILABLE else 200
-    return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder)
+    busy = load.state(services.database)
+    return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder, load=busy)
 
 
 async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.worker_load import LoadState
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
 from context_builder.text.wire import WIRE
@@ -31,6 +32,7 @@ class LivenessBody:
     __pydantic_config__ = WIRE
 
     status: Health
+    load: LoadState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class ReadinessBody:
     database: PartBody
     memory: PartBody
     embedder: PartBody
+    load: LoadState
 
 
 @dataclass(frozen=True, slots=True)
