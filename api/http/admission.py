@@ -121,6 +121,8 @@ class Admission:
 
     async def _wait(self, asker: str) -> None:
         """Wait for a slot. Raises Overloaded."""
+        if self._turn_after_s(asker) > self._max_wait_s:
+            raise self._refusal(asker, f"a turn takes more than {self._max_wait_s:g} s")
         self._make_room(asker)
         waiter = _Waiter(asker, self._clock(), asyncio.get_running_loop().create_future())
         self._queues.setdefault(asker, deque()).append(waiter)
@@ -136,9 +138,9 @@ class Admission:
         finally:
             self._remove(waiter)
         if waiter.turn.cancelled():
-            raise self._refusal(f"no turn came within {self._max_wait_s:g} s")
+            raise self._refusal(asker, f"no turn came within {self._max_wait_s:g} s")
         if not waiter.is_admitted:
-            raise self._refusal("the queue is full, and other askers wait for less")
+            raise self._refusal(asker, "the queue is full, and other askers wait for less")
 
     def _make_room(self, asker: str) -> None:
         """Leave a place for one more in the queue. Raises Overloaded."""
@@ -146,7 +148,7 @@ class Admission:
             return
         longest = max(self._queues.values(), key=len, default=deque[_Waiter]())
         if len(longest) < len(self._queues.get(asker, ())) + 2:
-            raise self._refusal(f"{self._at_work} are at work and {self._waiting} wait")
+            raise self._refusal(asker, f"{self._at_work} are at work and {self._waiting} wait")
         longest.pop().settle(admitted=False)
 
     def _remove(self, waiter: _Waiter) -> None:
@@ -173,11 +175,14 @@ class Admission:
         known_s = work_s if self._work_s is None else self._work_s
         self._work_s = known_s + _WEIGHT_OF_NEWEST * (work_s - known_s)
 
-    def _refusal(self, why: str) -> Overloaded:
+    def _turn_after_s(self, asker: str) -> float:
+        """Return when one more question of an asker would have its turn, at the observed rate, in seconds."""
+        own = len(self._queues.get(asker, ()))
+        ahead = own + sum(min(len(queue), own + 1) for one, queue in self._queues.items() if one != asker)
+        return (ahead + 1) * (self._work_s or 0.0) / self._slots
+
+    def _refusal(self, asker: str, why: str) -> Overloaded:
         self._refused += 1
-        if self._work_s is None:
-            seconds = float(_RETRY_AFTER_S)
-        else:
-            seconds = (self._waiting + 1) * self._work_s / self._slots
+        seconds = _RETRY_AFTER_S if self._work_s is None else self._turn_after_s(asker)
         retry_after_s = min(max(1, math.ceil(seconds)), _MAX_RETRY_AFTER_S)
         return Overloaded(f"too many questions at once: {why}; try again in {retry_after_s} s", retry_after_s)

@@ -83,28 +83,31 @@ class Client:
 
     async def _ask_again(self) -> None:
         while time.perf_counter() < self._last_question:
-            await self._connected(once=False)
+            wait_s = await self._connected(once=False)
+            await asyncio.sleep(min(wait_s, max(0.0, self._last_question - time.perf_counter())))
 
-    async def _connected(self, *, once: bool) -> None:
-        """Ask over one connection until it breaks, the time is over, or once."""
+    async def _connected(self, *, once: bool) -> float:
+        """Ask over one connection until it breaks, a question is refused, the time is over, or once.
+
+        Returns the seconds after which to connect again: a service closes connections that are idle as long.
+        """
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._load.port)
         except OSError:
             self.outcome.unanswered += 1
-            await asyncio.sleep(0.1)
-            return
+            return 0.1
         try:
             while time.perf_counter() < self._last_question or once:
                 wait_s = await self._exchange(reader, writer)
-                if once:
-                    return
-                await asyncio.sleep(min(wait_s, max(0.0, self._last_question - time.perf_counter())))
+                if once or wait_s:
+                    return wait_s
         except (OSError, asyncio.IncompleteReadError):
             pass  # counted as unanswered
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+        return 0.0
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
         """Ask one question; returns the seconds after which to ask again."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.http.admission import Admission, Overloaded, QueueState
@@ -88,6 +88,7 @@ class Traffic:
             visit.phase = visit.phase if visit.phase == "refused" else "gone"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_bounds_hold_whatever_comes_and_goes_at_the_same_moment(steps: Sequence[Step]) -> None:
     """Never more at work or waiting than allowed, no slot idle or lost, and no trace of who has left."""
@@ -109,6 +110,7 @@ def test_bounds_hold_whatever_comes_and_goes_at_the_same_moment(steps: Sequence[
     asyncio.run(run())
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_askers_take_turns_and_share_the_queue(steps: Sequence[Step]) -> None:
     """Nobody who waits sees another asker admitted twice, or is refused while one of them waits for more."""
@@ -133,6 +135,7 @@ def test_askers_take_turns_and_share_the_queue(steps: Sequence[Step]) -> None:
     asyncio.run(run())
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["ada", "bob", "eve"]), min_size=1, max_size=MAX_WAITING))
 def test_within_an_asker_the_first_to_come_is_the_first_to_work(askers: Sequence[str]) -> None:
     """Admission goes round the askers, and by arrival within each."""
@@ -182,7 +185,7 @@ async def test_retry_after_is_what_the_queue_takes_at_the_observed_rate(
 ) -> None:
     """Three waiting and one more take two rounds of work at two at once; between 1 s and a minute."""
     clock = Clock()
-    admission = Admission(slots=2, max_waiting=3, max_wait_s=PATIENCE_S, clock=clock)
+    admission = Admission(slots=2, max_waiting=3, max_wait_s=1e9, clock=clock)
     async with admission.slot("ada"):
         clock.now += work_s
     async with asyncio.TaskGroup() as group, admission.slot("ada"), admission.slot("ada"):
@@ -196,13 +199,29 @@ async def test_retry_after_is_what_the_queue_takes_at_the_observed_rate(
     assert refusal.value.retry_after_s == retry_after_s
 
 
+async def test_nobody_waits_for_a_turn_that_will_come_too_late() -> None:
+    """With 4 s of work for one slot, two may wait within 10 s; an asker without any has an early turn."""
+    clock = Clock()
+    admission = Admission(slots=1, max_waiting=9, max_wait_s=10.0, clock=clock)
+    async with admission.slot("ada"):
+        clock.now += 4
+    async with asyncio.TaskGroup() as group, admission.slot("ada"):
+        for _ in range(2):
+            group.create_task(_pass_through(admission))
+        await _until_waiting(admission, 2)
+        with pytest.raises(Overloaded, match=r"a turn takes more than 10 s; try again in 12 s$"):
+            await _pass_through(admission)
+        group.create_task(_pass_through(admission, "bob"))
+        await _until_waiting(admission, 3)
+
+
 async def _until_waiting(admission: Admission, number: int) -> None:
     while admission.state().waiting < number:  # noqa: ASYNC110  it has no event, and needs none
         await asyncio.sleep(0)
 
 
-async def _pass_through(admission: Admission) -> None:
-    async with admission.slot("ada"):
+async def _pass_through(admission: Admission, asker: str = "ada") -> None:
+    async with admission.slot(asker):
         pass
 
 
