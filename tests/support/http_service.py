@@ -96,21 +96,29 @@ class ServiceProcess:
 
     async def __aenter__(self) -> Self:
         await self.start()
-        async with asyncio.timeout(START_S):
-            while not self.url:
-                line = (await self._stdout.readline()).decode()
-                if not line:
-                    raise RuntimeError(f"the service did not start: {(await self.ended())[1]}")
-                self.output.append(line.rstrip("\n"))
-                if address := re.search(r"http://[\w.:\[\]]+", line):
-                    self.url = address.group()
-            self.output.append((await self._stdout.readline()).decode().rstrip("\n"))
+        try:
+            async with asyncio.timeout(START_S):
+                await self._listening()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.process.returncode is None:
             self.process.kill()
             await self.process.communicate()
+
+    async def _listening(self) -> None:
+        """Read what it prints until it listens."""
+        while not self.url:
+            line = (await self._stdout.readline()).decode()
+            if not line:
+                raise RuntimeError(f"the service did not start: {(await self.ended())[1]}")
+            self.output.append(line.rstrip("\n"))
+            if address := re.search(r"http://[\w.:\[\]]+", line):
+                self.url = address.group()
+        self.output.append((await self._stdout.readline()).decode().rstrip("\n"))
 
     async def start(self) -> None:
         """Starts the process without waiting for the service to be ready."""
