@@ -36,8 +36,8 @@ lint: $(READY)  ## style, spelling, types, direction of imports
 mutants: $(READY)  ## breaks each law on purpose, in a copy, and sees a test fail; ONLY=text for some of them
 	$(BIN)/python -m tests.mutants --only "$(ONLY)"
 
-bench: $(READY)  ## build time on the story and on a million requests, CPU per context, packing, recall; BENCH_REQUESTS=n, BENCH_INCIDENTS=n
-	$(BIN)/python -m tests.bench
+bench: $(READY)  ## build time, CPU per context, packing, recall, the service under load; QUICK=1, ONLY=contexts|packing|recall|http, BENCH_REQUESTS=n, BENCH_INCIDENTS=n, BENCH_SOAK_S=s, BENCH_WORKERS=n
+	QUICK=$(QUICK) ONLY=$(ONLY) $(BIN)/python -m tests.bench
 
 SEED ?= 1
 

@@ -8,6 +8,7 @@ ArcpointApiError
 ├── SettingsError           api.settings: a variable of the environment cannot be used
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
 ├── Conflict                api.http.problem: a request does not fit the current state
+├── Overloaded              api.http.admission: too many questions at once; says when to try again
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
 ├── OutputFailed            api.cli.terminal: standard output cannot be written

@@ -68,6 +68,16 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     log_format: Literal["console", "json"] = "console"
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes of `arcpoint serve`; the four bounds below are of each."""
+    max_builds: Annotated[int, Field(ge=1, le=1000)] = 2
+    """Contexts that are built at the same time."""
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 64
+    """Questions that wait for that; beyond it they are refused with 503."""
+    max_wait_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long one of them waits before it is refused, in seconds; at once if that is to be expected."""
+    max_answers: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Answers in flight, which wait for the model most of their time."""
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
 

@@ -83,11 +83,7 @@ class Answerer:
             QuestionError: The question cannot be answered as asked.
             DatabaseError: The database cannot be read.
         """
-        async with aclosing(self.stream(ask, record=record)) as events:
-            async for event in events:
-                if isinstance(event, Answer):
-                    return event
-        raise AssertionError("the stream ends with an answer")
+        return await final_answer(self.stream(ask, record=record))
 
     async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the built context, the model's text as it arrives, and finally the checked answer.
@@ -179,6 +175,15 @@ class Answerer:
             await self._questions.record(answer, asker=asker, asked_at=asked_at)
         except (SQLAlchemyError, StorageError, OSError) as error:
             log.warning("question not logged", question=answer.id, error=str(error).splitlines()[0])
+
+
+async def final_answer(events: AsyncGenerator[AnswerEvent, None]) -> Answer:
+    """Return the answer that a stream, or the rest of one, ends with, and close it."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Answer):
+                return event
+    raise AssertionError("the stream ends with an answer")
 
 
 def source_names(manifest: Manifest) -> dict[str, str]:

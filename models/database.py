@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
@@ -83,6 +83,12 @@ class Database:
             return f"sqlite:///{self.path}"
         url = self.url.set(drivername=self.url.get_backend_name()).difference_update_query(SECRETS)
         return unquote_plus(url.render_as_string(hide_password=True))
+
+    @property
+    def connections_in_use(self) -> int | None:
+        """Return how many read connections are in use; None if each is opened when needed."""
+        pool = self.read_engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else None
 
     @property
     def path(self) -> Path:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 
 from api.cli.failure import INTERRUPTED
 from api.cli.service_socket import local_listener, socket_path
+from api.cli.workers import require_startable, run_workers
 from api.errors import ArcpointApiError
 from api.http.app import create_app
 from api.log_setup import configure_logging
@@ -29,16 +30,25 @@ Port = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Port to listen on; overrides ARCPOINT_PORT, 0 picks a free one."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Processes that serve the port; overrides ARCPOINT_WORKERS."),
+]
 
 
-def serve(host: Host = None, port: Port = None) -> None:
+def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
     """Run the HTTP service until Ctrl-C or SIGTERM; requests in flight are completed."""
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    options = {"host": host, "port": port, "workers": workers}
+    given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings().model_copy(update=given)
     configure_logging(settings.log_format)
-    app = create_app(settings)
     try:
-        asyncio.run(run(app, settings))
+        if settings.workers > 1:
+            asyncio.run(require_startable(settings))
+            with _announced(settings) as listener:
+                run_workers(settings, listener)
+        else:
+            asyncio.run(run(create_app(settings), settings))
     except KeyboardInterrupt:  # before the server was running
         raise typer.Exit(INTERRUPTED) from None
 
@@ -75,13 +85,17 @@ async def run(app: FastAPI, settings: Settings) -> None:
         ws="none",
     )
     async with app.router.lifespan_context(app):
-        with (
-            _listening(settings.host, settings.port) as listener,
-            local_listener(socket_path(settings)) as local,
-        ):
-            typer.echo(f"Arcpoint listens on {_address(listener)}, described at /openapi.json")
-            typer.echo(_configured(settings))
+        with _announced(settings) as listener, local_listener(socket_path(settings)) as local:
             await StoppableServer(config).serve(sockets=[listener, *local])
+
+
+@contextmanager
+def _announced(settings: Settings) -> Iterator[socket.socket]:
+    """Listen, and print where and with what. Raises CannotListen."""
+    with _listening(settings.host, settings.port) as listener:
+        typer.echo(f"Arcpoint listens on {_address(listener)}, described at /openapi.json")
+        typer.echo(_configured(settings))
+        yield listener
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from api.http.admission import Overloaded
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
 from api.http.middleware.body_limit import BodyLimit
@@ -33,6 +34,7 @@ from api.http.routes import (
     volume,
 )
 from api.http.schemas.bodies import Health, LivenessBody
+from api.http.worker_load import WorkerLoad
 from api.query import serving
 from api.settings import Settings, load_settings
 from api.version import version
@@ -46,7 +48,8 @@ from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
-    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Exception),
+    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Overloaded),
+    Exception,
 )
 
 
@@ -71,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings = settings or load_settings()
     model = settings.model if settings.anthropic_api_key else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
+    app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, latency, quality, volume)
     for resource in (query, context, *queries, postmortems, memory, health):
         app.include_router(resource.router)
@@ -83,6 +87,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-    async with serving(app.state.settings) as services:
+    async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
         yield

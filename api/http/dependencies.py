@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.http.worker_load import WorkerLoad, asker_of
 from api.services import Services
 from context_builder.queries import query_session
 from context_builder.queries.session import DEADLINE_S
@@ -20,6 +21,24 @@ async def running_services(request: Request) -> Services:
 
 
 RunningServices = Annotated[Services, Depends(running_services)]
+
+
+async def worker_load(request: Request) -> WorkerLoad:
+    """Return the bounds and measures of this process."""
+    load: WorkerLoad = request.app.state.load
+    return load
+
+
+Load = Annotated[WorkerLoad, Depends(worker_load)]
+
+
+async def answer_slot(request: Request, load: Load) -> AsyncIterator[None]:
+    """Count an answer as in flight until its response is sent. Raises Overloaded."""
+    async with load.answers.slot(asker_of(request)):
+        yield
+
+
+AnswerSlot = Depends(answer_slot, scope="request")
 
 
 async def read_session(services: RunningServices) -> AsyncIterator[ReadSession]:

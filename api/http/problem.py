@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import ArcpointApiError
+from api.http.admission import Overloaded
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
@@ -37,6 +38,7 @@ _TITLES = {
     "conflict": "Not possible in the current state",
     "memory": "Incident memory is unavailable",
     "model": "The model is unavailable",
+    "overloaded": "Too many questions at once",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
@@ -59,6 +61,7 @@ _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((DatabaseError,), 503, "database", "the database is unavailable; try again soon, /readyz has the state"),
     ((MemoryUnavailable,), 503, "memory", "{}"),
     ((PostmortemFailed,), 503, "model", "{}"),
+    ((Overloaded,), 503, "overloaded", "{}"),
 )
 """Errors whose class decides status and kind, with the format of the detail."""
 
@@ -113,7 +116,8 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         log.warning("database unavailable", reason=str(error))
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["retry-after"] = str(RETRY_AFTER_S)
+        seconds = error.retry_after_s if isinstance(error, Overloaded) else RETRY_AFTER_S
+        headers["retry-after"] = str(seconds)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         await log_unexpected(error, request)
         # This response is created outside the middleware that adds the header to all others.

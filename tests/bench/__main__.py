@@ -1,4 +1,7 @@
-"""`make bench`: build time, CPU per context, packing and recall. Compare ratios within one run, not runs."""
+"""`make bench`: build time, packing, recall, and the service under load. Compare ratios within one run.
+
+ONLY=http (or contexts, packing, recall) runs one part. QUICK=1 runs everything small, in under three minutes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import text
@@ -15,19 +19,33 @@ from models.database import Database
 from tests.bench.contexts import max_not_sum, story
 from tests.bench.history import fill_history
 from tests.bench.large import fill
+from tests.bench.load import loads, service_under_load
+from tests.bench.measure import QUICK
 from tests.bench.packing import packing
 from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.sizes import sizes
+from tests.bench.soak import soak
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
-REQUESTS = {"SQLite": 1_000_000, "PostgreSQL": 250_000}
+REQUESTS = (
+    {"SQLite": 1_000_000, "PostgreSQL": 250_000} if not QUICK else {"SQLite": 5_000, "PostgreSQL": 5_000}
+)
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
 STORY_REQUESTS = 6_155
 
 
 def main() -> None:
-    """Prints every table."""
+    """Prints every table, or those of one part."""
     print(f"Python {platform.python_version()}, {os.cpu_count()} processors")  # noqa: T201  a report
+    only = os.environ.get("ONLY", "")
+    if only not in {"", *PARTS}:
+        sys.exit(f"ONLY={only}: expected one of {', '.join(PARTS)}")
+    for name, part in PARTS.items():
+        if only in ("", name):
+            part()
+
+
+def _prepared_contexts() -> None:
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
         sqlite_url = f"sqlite:///{folder}/story.db"
         seed_story(sqlite_url)
@@ -40,8 +58,19 @@ def main() -> None:
             asyncio.run(_contexts(urls, large_urls))
         finally:
             server.stop()
-    packing()
-    asyncio.run(recall_sizes(int(os.environ.get("BENCH_INCIDENTS", max(SIZES)))))
+
+
+def _recall() -> None:
+    asyncio.run(recall_sizes(int(os.environ.get("BENCH_INCIDENTS", 1_000 if QUICK else max(SIZES)))))
+
+
+def _http() -> None:
+    asyncio.run(_under_load())
+
+
+async def _under_load() -> None:
+    async with service_under_load() as service:
+        await soak(service, await loads(service))
 
 
 async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
@@ -69,6 +98,13 @@ async def _analyze(database: Database) -> None:
         async with database.write() as session:
             await session.execute(text("ANALYZE"))
 
+
+PARTS: dict[str, Callable[[], None]] = {
+    "contexts": _prepared_contexts,
+    "packing": packing,
+    "recall": _recall,
+    "http": _http,
+}
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
+
+QUICK = os.environ.get("QUICK") == "1"
+"""Everything small and short: whether the bench runs, and rough figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Timing:
 
 
 async def measure(action: Callable[[], Awaitable[object]], *, runs: int, warm_up: int = 3) -> Timing:
-    """Times an action that is repeated one after another."""
+    """Times an action that is repeated one after another; a tenth as often if QUICK."""
+    runs = max(5, runs // 10) if QUICK else runs
     for _ in range(warm_up):
         await action()
     walls = []

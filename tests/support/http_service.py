@@ -37,6 +37,7 @@ def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None,
         "anthropic_api_key": API_KEY if api else None,
         "anthropic_base_url": api.url if api else None,
         "model_retries": 0,
+        "max_wait_s": PATIENCE_S,
     }
     return Settings(**(values | changes))
 
@@ -86,6 +87,8 @@ class ServiceProcess:
     settings: Settings
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("--port", "0")
+    errors: int = PIPE
+    """Where standard error goes; a pipe that nobody reads fills up after some hundred requests."""
     process: Process = field(init=False)
     url: str = field(init=False, default="")
     output: list[str] = field(init=False, default_factory=list)
@@ -93,15 +96,12 @@ class ServiceProcess:
 
     async def __aenter__(self) -> Self:
         await self.start()
-        async with asyncio.timeout(START_S):
-            while not self.url:
-                line = (await self._stdout.readline()).decode()
-                if not line:
-                    raise RuntimeError(f"the service did not start: {(await self.ended())[1]}")
-                self.output.append(line.rstrip("\n"))
-                if address := re.search(r"http://[\w.:\[\]]+", line):
-                    self.url = address.group()
-            self.output.append((await self._stdout.readline()).decode().rstrip("\n"))
+        try:
+            async with asyncio.timeout(START_S):
+                await self._listening()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -109,11 +109,22 @@ class ServiceProcess:
             self.process.kill()
             await self.process.communicate()
 
+    async def _listening(self) -> None:
+        """Read what it prints until it listens."""
+        while not self.url:
+            line = (await self._stdout.readline()).decode()
+            if not line:
+                raise RuntimeError(f"the service did not start: {(await self.ended())[1]}")
+            self.output.append(line.rstrip("\n"))
+            if address := re.search(r"http://[\w.:\[\]]+", line):
+                self.url = address.group()
+        self.output.append((await self._stdout.readline()).decode().rstrip("\n"))
+
     async def start(self) -> None:
         """Starts the process without waiting for the service to be ready."""
         command = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()", "serve"]
         self.process = await asyncio.create_subprocess_exec(
-            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=PIPE
+            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=self.errors
         )
 
     async def ended(self) -> tuple[int, str]:

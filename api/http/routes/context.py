@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from api.http.dependencies import RunningServices
+from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems
 from api.http.schemas.bodies import ContextBody
 from api.http.schemas.question import QuestionBody
+from api.http.worker_load import asker_of
 
 router = APIRouter(tags=["questions"])
 
 
 @router.post("/v1/context", responses=problems(400, 403, 413, 415, 422, 500, 503))
-async def context(body: QuestionBody, services: RunningServices) -> ContextBody:
+async def context(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> ContextBody:
     """Build the prompt of a question and its manifest; no model is called."""
-    built = await services.answerer.builder.build(body.to_input())
+    async with load.builds.slot(asker_of(request, body.user)):
+        built = await services.answerer.builder.build(body.to_input())
     return ContextBody(built.prompt, built.manifest)

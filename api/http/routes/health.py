@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import RunningServices
+from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems
 from api.http.schemas.bodies import Health, LivenessBody, PartBody, ReadinessBody
 from api.services import Services
@@ -26,10 +27,10 @@ _WORST_FIRST = (Health.UNAVAILABLE, Health.DEGRADED, Health.OK)
 
 
 @router.get("/healthz", responses=problems(500))
-async def healthz(request: Request) -> LivenessBody:
-    """Report that the process is alive, without checking its dependencies."""
+async def healthz(request: Request, services: RunningServices, load: Load) -> LivenessBody:
+    """Report that the process is alive and how busy it is, without checking its dependencies."""
     body: LivenessBody = request.app.state.liveness
-    return body
+    return replace(body, load=load.state(services.database))
 
 
 @router.get(
@@ -37,7 +38,7 @@ async def healthz(request: Request) -> LivenessBody:
     responses=problems(500)
     | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
 )
-async def readyz(services: RunningServices, response: Response) -> ReadinessBody:
+async def readyz(services: RunningServices, load: Load, response: Response) -> ReadinessBody:
     """Report whether questions can be answered: 503 without the database; without memory, only degraded."""
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
@@ -48,7 +49,8 @@ async def readyz(services: RunningServices, response: Response) -> ReadinessBody
         memory = PartBody(Health.DEGRADED, "not checked: the database is unavailable")
     worst = min((part.status for part in (database, memory, embedder)), key=_WORST_FIRST.index)
     response.status_code = 503 if worst is Health.UNAVAILABLE else 200
-    return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder)
+    busy = load.state(services.database)
+    return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder, load=busy)
 
 
 async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:

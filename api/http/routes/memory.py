@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from api.http.dependencies import RunningServices, Session
+from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems, query_problems
 from api.http.schemas.bodies import SearchBody
 from api.http.schemas.parameters import SearchParameters
+from api.http.worker_load import asker_of
+from context_builder.queries import query_session
 from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
@@ -19,7 +21,7 @@ router = APIRouter(tags=["memory"])
 
 @router.get("/v1/memory/search", responses=query_problems() | problems(503))
 async def search(
-    parameters: Annotated[SearchParameters, Query()], services: RunningServices, session: Session
+    parameters: Annotated[SearchParameters, Query()], request: Request, load: Load, services: RunningServices
 ) -> SearchBody:
     """Find resolved incidents similar to a text; with `as_of`, only those resolved by then.
 
@@ -27,5 +29,7 @@ async def search(
     """
     query = RecallQuery(text=check_question(parameters.text))
     as_of = resolve_moment(parameters.as_of).as_of
-    recall = await services.memory.recall(session, [query], as_of=as_of, limit=parameters.limit)
+    # It embeds a text and ranks, as a build does. A connection is taken only when it is its turn.
+    async with load.builds.slot(asker_of(request)), query_session(services.database) as session:
+        recall = await services.memory.recall(session, [query], as_of=as_of, limit=parameters.limit)
     return SearchBody.of(recall, as_of)

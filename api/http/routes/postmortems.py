@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from api.http.dependencies import RunningServices
+from api.http.dependencies import AnswerSlot, RunningServices
 from api.http.openapi import problems
 from api.http.problem import Conflict
 from api.http.schemas.bodies import DecisionBody
@@ -33,6 +33,7 @@ Decide = Callable[..., Awaitable[tuple[Review, ...]]]
     _PATH,
     status_code=201,
     responses=problems(403, 404, 409, 415, 422, 500, 503, 504) | {201: {"headers": {"Location": _LOCATION}}},
+    dependencies=[AnswerSlot],
 )
 async def write(incident_id: str, services: RunningServices, response: Response) -> IncidentPostmortem:
     """Write the postmortem of a resolved incident, with at most one model call.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.http.accept import wants_events
-from api.http.dependencies import RunningServices
+from api.http.dependencies import AnswerSlot, Load, RunningServices
 from api.http.event_stream import EventStream
 from api.http.json_body import to_json
 from api.http.openapi import problems
 from api.http.schemas.question import QuestionBody
+from api.http.worker_load import asker_of
 from context_builder.answer.answer import Answer
+from context_builder.answering import final_answer
 
 router = APIRouter(tags=["questions"])
 
@@ -34,8 +36,8 @@ _RESPONSES = problems(400, 403, 413, 415, 422, 500, 503) | {
 }
 
 
-@router.post("/v1/query", response_model=Answer, responses=_RESPONSES)
-async def query(body: QuestionBody, request: Request, services: RunningServices) -> Response:
+@router.post("/v1/query", response_model=Answer, responses=_RESPONSES, dependencies=[AnswerSlot])
+async def query(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
     """Answer a question about the gateway with at most one model call.
 
     With `Accept: text/event-stream` the events are `context` (the manifest), then `delta` (the next words,
@@ -43,9 +45,11 @@ async def query(body: QuestionBody, request: Request, services: RunningServices)
     document). If `answer.model` is null, the model failed and the answer's text replaces all earlier deltas.
     Disconnecting cancels the model call.
     """
-    question = body.to_input()
+    events = services.answerer.stream(body.to_input())
+    # Only building takes the processor: a slot is not held while the model writes.
+    async with load.builds.slot(asker_of(request, body.user)):
+        first = await anext(events)
     if wants_events(request.headers.get("accept", "")):
-        events = services.answerer.stream(question)
-        # An error before the context is built still gets its own status.
-        return EventStream(request, events, first=await anext(events))
-    return Response(to_json(await services.answerer.answer(question)), media_type="application/json")
+        # An error before the context was built has got its own status.
+        return EventStream(request, events, first)
+    return Response(to_json(await final_answer(events)), media_type="application/json")

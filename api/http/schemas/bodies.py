@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.worker_load import LoadState
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
 from context_builder.text.wire import WIRE
@@ -37,6 +38,7 @@ class LivenessBody:
     """Key of its database, equal for processes that use the same one."""
     model: str | None
     """The model that answers; null without one."""
+    load: LoadState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class ReadinessBody:
     database: PartBody
     memory: PartBody
     embedder: PartBody
+    load: LoadState
 
 
 @dataclass(frozen=True, slots=True)

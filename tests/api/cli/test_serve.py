@@ -168,6 +168,8 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ANTHROPIC_API_KEY": "hunter22 x"}, [], 2, "ARCPOINT_ANTHROPIC_API_KEY"),
         ({"SHUTDOWN_S": "soon"}, [], 2, "ARCPOINT_SHUTDOWN_S"),
         ({}, ["--port", "65536"], 2, "--port"),
+        ({}, ["--workers", "2"], 2, "set ARCPOINT_MEMORY_URL to its address"),
+        ({"MEMORY_URL": "http://m:1", "PRICES_FILE": "none.toml"}, ["--workers", "2"], 2, "none.toml"),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(

@@ -52,6 +52,12 @@ PERCENTILES = "p50_ms p95_ms p99_ms since timed until"
 QUALITY = "answered coverage deviation mean model requests scored task_type"
 VOLUME = "failed failure_rate name pending requests statuses"
 PART = "reason status"
+QUEUE = "at_work max_at_work max_waiting oldest_waiting_s refused waiting"
+LOAD = {
+    "load": "answers builds connections loop_lag_p50_ms loop_lag_p99_ms max_connections worker",
+    "load.builds": QUEUE,
+    "load.answers": QUEUE,
+}
 
 
 def below(path: str, names: Names) -> Names:
@@ -109,9 +115,10 @@ PINNED: dict[str, Names] = {
         "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
         "severity similarity started_at status symptoms target title",
     },
-    "GET /healthz": {"": "status version database model"},
+    "GET /healthz": {"": "status version database model load"} | LOAD,
     "GET /readyz": {
-        "": "database embedder memory status",
+        "": "database embedder load memory status",
+        **LOAD,
         **dict.fromkeys(["database", "memory", "embedder"], PART),
     },
 }

@@ -1,0 +1,93 @@
+"""Several worker processes behind one port, each replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from api.cli.failure import EXIT_FAILURE
+from api.http.app import create_app
+from api.log_setup import configure_logging
+from api.services import make_model, open_database
+from api.settings import Settings, SettingsError, load_settings
+from context_builder.llm.pricing import PriceList
+
+_UNRESPONSIVE_AFTER_S = 30.0
+"""A worker is killed and replaced only then: one that is starved of the processor must not be."""
+
+
+class Supervisor(Multiprocess):
+    """Starts, replaces and stops the workers."""
+
+    def terminate_all(self) -> None:
+        """Stop the workers; new connections are refused at once rather than left in a queue."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+async def require_startable(settings: Settings) -> None:
+    """Raise here, once and in one line, what would keep every worker from starting.
+
+    Raises:
+        SettingsError: There is no memory server, or a setting of the model cannot be used.
+        PriceFileError: The price file cannot be used.
+        DatabaseError: The database is unavailable, or its schema is of another version.
+    """
+    if settings.memory_url is None:
+        raise SettingsError(
+            f"{settings.workers} workers need a memory server, since a folder belongs to one process: start "
+            "`chroma run --path FOLDER` and set ARCPOINT_MEMORY_URL to its address (docs/chroma-server.md)"
+        )
+    prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
+    model = await asyncio.to_thread(make_model, settings, prices)
+    if model is not None:
+        await model.close()
+    async with open_database(settings):
+        pass
+
+
+def run_workers(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a listening socket until SIGINT or SIGTERM; SIGHUP replaces the workers one by one."""
+    config = uvicorn.Config(
+        f"{__name__}:{worker_app.__name__}",
+        factory=True,
+        workers=settings.workers,
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        timeout_worker_healthcheck=round(_UNRESPONSIVE_AFTER_S),
+        ws="none",
+    )
+    supervisor = Supervisor(config, sockets=[listener])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise typer.Exit(EXIT_FAILURE)  # the worker has logged why
+
+
+def worker_app() -> FastAPI:
+    """Create the application of one worker, with the environment's settings."""
+    settings = load_settings()
+    configure_logging(settings.log_format)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    return create_app(settings)
+
+
+def _stop_with_parent() -> None:
+    """Stop this worker when its supervisor is gone: nobody could stop or replace it any more."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
