@@ -114,6 +114,7 @@ async def open_services(settings: Settings, *, wait_for_memory: bool = True) -> 
             calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
+        builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         postmortems = PostmortemWriter(database, answerer, questions)

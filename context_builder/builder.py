@@ -20,6 +20,7 @@ from context_builder.prompt.render import render
 from context_builder.question.checks import check_question
 from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.question.resolve import resolve
+from context_builder.rollups.store import RollupStore
 from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
@@ -71,6 +72,7 @@ class ContextBuilder:
         self._default_budget = default_budget
         self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()
+        self.rollups = RollupStore()
         self._clock = clock
 
     async def build(self, ask: QuestionInput) -> BuiltContext:
@@ -85,8 +87,12 @@ class ContextBuilder:
         async with self._snapshots.open() as snapshot:
             now = self._clock()
             request = await self._resolve(ask, snapshot, now)
-            async with Exploration(snapshot) as exploration, asyncio.TaskGroup() as group:
-                stores = Stores(snapshot, self._memory, exploration, self._runbooks)
+            async with (
+                await self.rollups.at(snapshot) as rollups,
+                Exploration(rollups) as exploration,
+                asyncio.TaskGroup() as group,
+            ):
+                stores = Stores(snapshot, rollups, self._memory, exploration, self._runbooks)
                 tasks = [group.create_task(self._read(source, request, stores)) for source in self.sources]
         # Counting and hashing many facts takes time and must not block other questions.
         manifest, prompt = await asyncio.to_thread(self._pack, request, [task.result() for task in tasks])

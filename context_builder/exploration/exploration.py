@@ -36,8 +36,8 @@ from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.telemetry.rollups import rollup_scope
-from models.snapshot import Snapshot
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.store import Rollups
 
 LOOKBACK = timedelta(days=7)
 """Time before the window that is explored, as a baseline."""
@@ -89,10 +89,10 @@ def with_aftermath(request: ContextRequest) -> ContextRequest:
 
 
 class Exploration:
-    """The exploration of one snapshot for one question, as a context manager around it."""
+    """The exploration of one snapshot for one question, as a context manager within it."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, rollups: Rollups) -> None:
+        self._rollups = rollups
         self._work: asyncio.Task[ExplorationFindings] | None = None
 
     async def __aenter__(self) -> Self:
@@ -126,16 +126,14 @@ class Exploration:
     async def _explore(self, request: ContextRequest) -> ExplorationFindings:
         asked, request = request, with_aftermath(request)
         timeline = Timeline.of(request.window, LOOKBACK)
-        async with self._snapshot.session() as session:
-            scope = await rollup_scope(session, request)
-            traffic = await read_traffic(session, request, timeline)
-            users = await read_users(session, request, timeline)
-            quality = await quality_signals(session, request, timeline)
+        scope = await rollup_scope(self._rollups, request)
+        traffic = await read_traffic(self._rollups, request, timeline)
+        users = await read_users(self._rollups, request, timeline)
+        quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
         leading = _select(request, found)
-        async with self._snapshot.session() as session:
-            shifts = [await refine_onset(session, request, shift) for shift in leading]
+        shifts = [await refine_onset(self._rollups, request, shift) for shift in leading]
         return ExplorationFindings(tuple(shifts), bool(len(traffic.slot)), scope.gaps)
 
 
