@@ -128,7 +128,7 @@ class _Chunks:
     def __init__(self, chunks: OrderedDict[ChunkKey, Chunk], max_bytes: int) -> None:
         self._chunks = chunks
         self._max_bytes = max_bytes
-        self._bytes = sum(chunk.size for chunk in chunks.values())
+        self.bytes = sum(chunk.size for chunk in chunks.values())
 
     def copy(self) -> OrderedDict[ChunkKey, Chunk]:
         return self._chunks.copy()
@@ -140,10 +140,10 @@ class _Chunks:
 
     def add(self, key: ChunkKey, chunk: Chunk) -> None:
         self._chunks[key] = chunk
-        self._bytes += chunk.size
-        while self._bytes > self._max_bytes:
+        self.bytes += chunk.size
+        while self.bytes > self._max_bytes:
             _, oldest = self._chunks.popitem(last=False)
-            self._bytes -= oldest.size
+            self.bytes -= oldest.size
 
 
 class Rollups:
