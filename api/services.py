@@ -128,6 +128,7 @@ async def open_services(
             calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
+        builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///.arcpoint/arcpoint.db"
     database_connections: Annotated[int, Field(ge=8, le=1000)] = 32
     """Read connections of one process; each question uses up to eight of them."""
+    rollup_memory_mb: Annotated[int, Field(ge=1)] = 256
+    """Bound of the rollups that one process keeps in memory, in MiB."""
 
     memory_path: Path = Path(".arcpoint/memory")
     """Folder of the vector index; unused with a memory_url."""

@@ -24,6 +24,7 @@ from context_builder.question.checks import check_question
 from context_builder.question.lookups import Lookups
 from context_builder.question.request import ContextRequest, QuestionError, QuestionInput, Window, Wording
 from context_builder.question.resolve import resolve
+from context_builder.rollups.store import RollupStore
 from context_builder.shared_work import SharedWork
 from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
 from context_builder.telemetry.runbooks import Runbooks
@@ -82,6 +83,7 @@ class ContextBuilder:
         self._default_budget = default_budget
         self.calibration = calibration or Calibration()
         self._runbooks = runbooks or Runbooks()
+        self.rollups = RollupStore()
         self._clock = clock
         self._max_age_s = 0.0
         self._deadlines = Deadlines()
@@ -125,8 +127,12 @@ class ContextBuilder:
 
     @asynccontextmanager
     async def _open_tick(self) -> AsyncIterator[Tick]:
-        async with self._snapshots.open() as snapshot, Exploration(snapshot, self._deadlines) as exploration:
-            stores = Stores(snapshot, self._memory, exploration, self._runbooks)
+        async with (
+            self._snapshots.open() as snapshot,
+            await self.rollups.at(snapshot) as rollups,
+            Exploration(rollups, self._deadlines) as exploration,
+        ):
+            stores = Stores(snapshot, rollups, self._memory, exploration, self._runbooks)
             sections = SharedWork()
             try:
                 yield Tick(self._clock(), stores, Lookups(snapshot.session), sections)

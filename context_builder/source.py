@@ -14,6 +14,7 @@ from context_builder.telemetry.runbooks import Runbooks
 
 if TYPE_CHECKING:  # keeps packing and rendering, which import facts, free of databases
     from context_builder.exploration.exploration import Exploration
+    from context_builder.rollups.store import Rollups
     from memory.incident_memory import IncidentMemory
     from models.snapshot import Snapshot
 
@@ -108,6 +109,8 @@ class Stores:
     """The data that a source may read."""
 
     snapshot: Snapshot
+    rollups: Rollups
+    """Of the snapshot. Wait for them without holding a session: loading takes one."""
     memory: IncidentMemory
     exploration: Exploration
     """Findings shared by several sources, computed once per question."""

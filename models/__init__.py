@@ -5,7 +5,7 @@ from models.tables.gateway.incidents import Incident, IncidentStatus, Severity
 from models.tables.gateway.quality import QualityScore
 from models.tables.gateway.requests import FAILED_STATUSES, Request, RequestStatus
 from models.tables.gateway.review import Provenance, ReviewStatus
-from models.tables.gateway.rollups import QualityRollup, RequestRollup, Resolution, UserSpend
+from models.tables.gateway.rollups import QualityRollup, RequestRollup, Resolution, RollupClock, UserSpend
 from models.tables.gateway.users import Tier, User
 from models.tables.operations.audit_events import AuditEvent
 from models.tables.operations.config_changes import ConfigChange
@@ -55,6 +55,7 @@ __all__ = [
     "RequestStatus",
     "Resolution",
     "ReviewStatus",
+    "RollupClock",
     "Severity",
     "StateTransition",
     "Tier",

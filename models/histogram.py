@@ -18,11 +18,24 @@ _LOG_GAMMA = math.log(_GAMMA)
 _LOG_OFFSET = math.log(2 / (_GAMMA + 1))
 _CELL = np.dtype([("bucket", "<u2"), ("count", "<u4")])
 _MAX_BUCKET = 2**16 - 1
+LOG_SCALE = 2**20
+"""Steps of a logarithm: sums of 10^10 squares fit, and those of 10^7 are exact as floats too."""
 
 
 def bucket_of(latency_ms: int) -> int:
     """Return the bucket of a latency in whole milliseconds; bucket 0 holds 0 and 1 ms."""
     return 0 if latency_ms <= 1 else min(math.ceil(math.log(latency_ms) / _LOG_GAMMA), _MAX_BUCKET)
+
+
+def _all_logs() -> npt.NDArray[np.float64]:
+    """Return the logarithm that stands for each bucket."""
+    logs = np.arange(_MAX_BUCKET + 1, dtype=np.float64) * np.float64(_LOG_GAMMA) + np.float64(_LOG_OFFSET)
+    logs[0] = 0.0
+    return logs
+
+
+_LOGS = np.rint(_all_logs() * LOG_SCALE).astype(np.int64)
+_SQUARED_LOGS = np.rint(_all_logs() ** 2 * LOG_SCALE).astype(np.int64)
 
 
 def _value_of(bucket: int) -> float:
@@ -44,12 +57,9 @@ class Histogram:
     @classmethod
     def merged(cls, stored: Iterable[bytes]) -> Histogram:
         """Return the sum of stored histograms; fast for tens of thousands of them."""
-        cells: npt.NDArray[np.void] = np.frombuffer(b"".join(stored), dtype=_CELL)
-        if not len(cells):
-            return cls({})
-        totals = np.bincount(cells["bucket"], weights=cells["count"])
-        (present,) = totals.nonzero()
-        return cls({int(bucket): int(totals[bucket]) for bucket in present})
+        cells = _cells(stored)
+        present, totals = _totals(cells["bucket"], cells["count"], 0)
+        return cls(dict(zip(present.tolist(), totals.tolist(), strict=True)))
 
     @classmethod
     def total_of(cls, counts: Iterable[dict[int, int]]) -> Histogram:
@@ -84,14 +94,49 @@ class Histogram:
         return None
 
 
-def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.float64]:
+def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.int64]:
     """Return count, sum of logarithms and sum of squared logarithms of each stored histogram.
 
-    Shape (histograms, 3); logarithms are natural, of milliseconds.
+    Shape (3, histograms); logarithms are natural, of milliseconds, and in units of 1 / LOG_SCALE: whole
+    numbers, whose sums do not depend on their order.
     """
-    cells: npt.NDArray[np.void] = np.frombuffer(b"".join(stored), dtype=_CELL)
-    owner = np.repeat(np.arange(len(stored)), [len(one) // _CELL.itemsize for one in stored])
-    counts = cells["count"].astype(float)
-    logs = np.where(cells["bucket"] == 0, 0.0, cells["bucket"] * _LOG_GAMMA + _LOG_OFFSET)
-    sums = [counts, counts * logs, counts * logs * logs]
-    return np.stack([np.bincount(owner, weights=one, minlength=len(stored)) for one in sums], axis=1)
+    cells, ends = _cells(stored), np.cumsum(_sizes(stored))
+    counts, bucket = cells["count"].astype(np.int64), cells["bucket"]
+    sums = np.stack([counts, counts * _LOGS[bucket], counts * _SQUARED_LOGS[bucket]])
+    upto = np.concatenate([np.zeros((3, 1), dtype=np.int64), np.cumsum(sums, axis=1)], axis=1)
+    return np.diff(upto[:, ends], axis=1, prepend=0)
+
+
+def grouped_histograms(
+    stored: Iterable[bytes], groups: npt.NDArray[np.int64], number: int
+) -> list[Histogram]:
+    """Return the sum of the stored histograms of each of a number of groups."""
+    stored = list(stored)
+    cells = _cells(stored)
+    owner = np.repeat(groups, _sizes(stored))
+    width = int(cells["bucket"].max(initial=0)) + 1
+    places, totals = _totals(owner * width + cells["bucket"], cells["count"], number * width)
+    found: list[dict[int, int]] = [{} for _ in range(number)]
+    for group, bucket, total in zip(
+        *(one.tolist() for one in (*np.divmod(places, width), totals)), strict=True
+    ):
+        found[group][bucket] = total
+    return [Histogram(counts) for counts in found]
+
+
+def _cells(stored: Iterable[bytes]) -> npt.NDArray[np.void]:
+    return np.frombuffer(b"".join(stored), dtype=_CELL)
+
+
+def _sizes(stored: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Return the number of cells of each stored histogram."""
+    return np.fromiter(map(len, stored), dtype=np.int64, count=len(stored)) // _CELL.itemsize
+
+
+def _totals(
+    places: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the places that occur, and the sum of the counts of each."""
+    totals = np.bincount(places, weights=counts, minlength=size)
+    (present,) = totals.nonzero()
+    return present, totals[present].astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import ModuleType
 from typing import Any, TypeVar
@@ -77,8 +77,9 @@ def dialect_of(session: WriteSession) -> ModuleType:
 
 def bucket_start(moment: datetime, resolution: Resolution) -> datetime:
     """Return the start of the UTC bucket that contains a moment."""
-    minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
-    return minute if resolution is Resolution.MINUTE else minute.replace(minute=0)
+    utc = moment.astimezone(UTC)
+    width = resolution.width // timedelta(minutes=1)
+    return utc.replace(minute=utc.minute - utc.minute % width, second=0, microsecond=0)
 
 
 def _rollups_of(new: Iterable[tuple[int, NewRequest]]) -> dict[RollupKey, dict[str, Any]]:

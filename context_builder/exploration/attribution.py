@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import select
-
 from context_builder.exploration.breakdown import (
     ComparedSpans,
     LatencyHistograms,
@@ -27,8 +25,7 @@ from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.user_sample import MAX_REQUESTS as MAX_SAMPLED
 from context_builder.exploration.user_sample import user_error_breakdown, user_volume_breakdown
 from context_builder.question.request import ContextRequest
-from models import Deployment
-from models.database import ReadSession
+from context_builder.rollups.store import Rollups
 
 MIN_USER_SHARE = 0.35
 """Minimum share of a change for a user to be a driver."""
@@ -59,7 +56,7 @@ class Attribution:
 
 
 async def attribute_change(
-    session: ReadSession,
+    rollups: Rollups,
     request: ContextRequest,
     shift: ChangePoint,
     lookback: timedelta,
@@ -69,63 +66,65 @@ async def attribute_change(
 
     `without` are drivers of other changes of the metric; if nothing is left without them, so is no change.
     """
-    parts = await _attributions(session, request, shift, ComparedSpans.of(shift, request, lookback), without)
+    parts = await _attributions(rollups, request, shift, ComparedSpans.of(shift, request, lookback), without)
     return [] if without and not any(part.drivers for part in parts if part.is_main) else parts
 
 
 async def _attributions(
-    session: ReadSession,
+    rollups: Rollups,
     request: ContextRequest,
     shift: ChangePoint,
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
     if shift.metric is Metric.LATENCY:
-        breakdown, latencies = await latency_breakdown(session, request, spans)
+        breakdown, latencies = await latency_breakdown(rollups, request, spans)
         return [await _attribution(shift, breakdown, without, latencies=latencies)]
     if shift.metric is Metric.QUALITY:
-        return [await _attribution(shift, await quality_breakdown(session, request, spans), without)]
+        return [await _attribution(shift, await quality_breakdown(rollups, request, spans), without)]
     if shift.metric is Metric.ERRORS:
-        return await _error_attributions(session, request, shift, spans, without)
-    return await _total_attributions(session, request, shift, spans, without)
+        return await _error_attributions(rollups, request, shift, spans, without)
+    return await _total_attributions(rollups, request, shift, spans, without)
 
 
 async def _error_attributions(
-    session: ReadSession,
+    rollups: Rollups,
     request: ContextRequest,
     shift: ChangePoint,
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
     """Attribute by the dimensions of requests; within the slice of the change by error code and user."""
-    within = await _narrow_to_slice(session, request, shift)
+    within = _narrow_to_slice(rollups, request, shift)
     parts = [
-        await _attribution(shift, await error_breakdown(session, request, spans), without),
-        await _attribution(shift, await code_breakdown(session, within, spans), within=shift.slice),
+        await _attribution(shift, await error_breakdown(rollups, request, spans), without),
+        await _attribution(shift, await code_breakdown(rollups, within, spans), within=shift.slice),
     ]
     if not _has_single_user(request):
-        users, complete = await user_error_breakdown(session, within, spans, shift)
+        async with rollups.snapshot.session() as session:
+            users, complete = await user_error_breakdown(session, within, spans, shift)
         parts.append(await _attribution(shift, users, note=_sample_note(complete), within=shift.slice))
     return parts
 
 
 async def _total_attributions(
-    session: ReadSession,
+    rollups: Rollups,
     request: ContextRequest,
     shift: ChangePoint,
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
     """Attribute by user unless there is only one, then by the dimensions of requests."""
-    breakdown = await total_breakdown(session, request, spans, shift)
+    breakdown = await total_breakdown(rollups, request, spans, shift)
     parts = [await _attribution(shift, breakdown, without)]
     if _has_single_user(request):
         return parts
     if not request.scope.deployment_ids:
-        users = await user_breakdown(session, request, spans, shift)
+        users = await user_breakdown(rollups, request, spans, shift)
         parts.insert(0, await _attribution(shift, users, without))
     elif shift.metric is Metric.VOLUME:
-        users, complete = await user_volume_breakdown(session, request, spans)
+        async with rollups.snapshot.session() as session:
+            users, complete = await user_volume_breakdown(session, request, spans)
         parts.insert(0, await _attribution(shift, users, without, note=_sample_note(complete)))
     return parts
 
@@ -134,15 +133,15 @@ def _has_single_user(request: ContextRequest) -> bool:
     return len(request.scope.user_ids) == 1 and not request.scope.tiers
 
 
-async def _narrow_to_slice(
-    session: ReadSession, request: ContextRequest, shift: ChangePoint
-) -> ContextRequest:
+def _narrow_to_slice(rollups: Rollups, request: ContextRequest, shift: ChangePoint) -> ContextRequest:
     """Return the request, narrowed to the slice of a change."""
     deployment, tier = shift.slice.value_of("deployment"), shift.slice.value_of("tier")
     scope = request.scope
     if deployment is not None:
-        found = await session.scalar(select(Deployment.id).where(Deployment.public_id == deployment))
-        scope = replace(scope, deployment_ids=scope.deployment_ids if found is None else (found,))
+        found = tuple(
+            number for number, one in rollups.names.deployments.items() if one.deployment == deployment
+        )
+        scope = replace(scope, deployment_ids=found or scope.deployment_ids)
     if tier is not None and not scope.user_ids:
         scope = replace(scope, tiers=(tier,))
     return replace(request, scope=scope)

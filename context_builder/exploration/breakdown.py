@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Integer, String, case, cast, func, or_, select, type_coerce
+from sqlalchemy import select
 
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.drivers import Breakdown
@@ -17,16 +17,13 @@ from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.traffic import tier_conditions
 from context_builder.question.request import ContextRequest, Window
-from context_builder.telemetry.rollups import (
-    concatenated_histograms,
-    in_window,
-    merge_histograms,
-    rollup_scope,
-    scored_by,
-)
-from context_builder.telemetry.user_scope import of_users
-from models import FAILED_STATUSES, Deployment, QualityRollup, RequestRollup, RequestStatus, User, UserSpend
-from models.database import ReadSession
+from context_builder.rollups.chunk import Column
+from context_builder.rollups.rows import Groups, Labels, Mask, Rows, labels_of
+from context_builder.rollups.scope import known_scores, rollup_scope, users_in_scope
+from context_builder.rollups.span import by_hour, covering
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import QUALITY, REQUESTS, SPEND
+from models import FAILED_STATUSES, RequestStatus, User
 from models.histogram import Histogram
 from models.quality_log import MILLION
 from models.tables.schema import NANO
@@ -37,6 +34,8 @@ SLOW_QUANTILE = 0.9
 """A response is slow above this quantile of its deployment before the onset."""
 
 CellValues = tuple[Any, ...]
+Cell = tuple[CellValues, bool, CellValues]
+"""Values of the dimensions, whether after the onset, and sums."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +63,23 @@ class LatencyHistograms:
     before: Sequence[Histogram]
 
 
-async def error_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+async def error_breakdown(rollups: Rollups, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
     """Load requests and failed requests."""
-    failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
-    columns = [func.sum(RequestRollup.requests), func.sum(failed)]
-    rows = await _read_cells(session, request, spans, columns)
-    return _breakdown(rows, Noise(Distribution.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
+    rows = await _read_rows(rollups, request, spans)
+    failed = rows["requests"] * rows.having("status", FAILED_STATUSES)
+    cells = await asyncio.to_thread(_cells, rows, spans, rows["requests"], failed)
+    return _breakdown(cells, Noise(Distribution.BINOMIAL), lambda row: (float(row[0]), float(row[1])))
 
 
 async def total_breakdown(
-    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
+    rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
     """Load requests, or dollars in units of the mean cost of a request."""
-    cost = cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String)
-    rows = await _read_cells(session, request, spans, [func.sum(RequestRollup.requests), cost])
-    unit = _unit_of(shift, [row[2] for row in rows])
+    rows = await _read_rows(rollups, request, spans)
+    cells = await asyncio.to_thread(_cells, rows, spans, rows["requests"], rows["cost_nanousd"])
+    unit = _unit_of(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
-        rows,
+        cells,
         Noise(Distribution.POISSON),
         lambda row: (float(row[0]), _amount_of(shift, row, unit)),
         exposure=shift.exposure,
@@ -91,97 +90,74 @@ async def total_breakdown(
 
 
 async def user_breakdown(
-    session: ReadSession, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
+    rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
     """Load requests or dollars by user."""
-    side = case((in_window(UserSpend, spans.after), 1), else_=0)
-    rows = await session.execute(
-        select(
-            User.public_id, User.tier, side, func.sum(UserSpend.requests),
-            cast(func.sum(type_coerce(UserSpend.cost_usd, Integer)), String),
-        )
-        .join(User, User.id == UserSpend.user_id)
-        .where(
-            or_(in_window(UserSpend, spans.after), in_window(UserSpend, spans.before)),
-            of_users(request.scope, UserSpend.user_id),
-            *tier_conditions(request),
-        )
-        .group_by(User.public_id, User.tier, side)
-    )  # fmt: skip
-    cells = [((row[0],), bool(row[2]), (row[3], row[4])) for row in rows]
+    rows = await rollups.read(SPEND, *covering(spans.after), *covering(spans.before))
+    rows = rows.where(users_in_scope(request.scope, rows))
+    async with rollups.snapshot.session() as session:
+        found = await session.execute(select(User.id, User.public_id).where(*tier_conditions(request)))
+        users = {row.id: row.public_id for row in found}
+    rows = rows.where(np.isin(rows["user_id"], list(users)))
+    cells = await asyncio.to_thread(
+        _grouped,
+        [labels_of(rows["user_id"], users.__getitem__)],
+        rows.since(spans.after.start),
+        rows["requests"],
+        rows["cost_nanousd"],
+    )
     unit = _unit_of(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
-        sorted(cells), Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount_of(shift, row, unit)),
+        cells, Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount_of(shift, row, unit)),
         exposure=shift.exposure, dimensions=("user",),
     )  # fmt: skip
     return replace(breakdown, unit=unit)
 
 
-async def code_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+async def code_breakdown(rollups: Rollups, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
     """Load failed requests by error code, with those expected at the baseline rate."""
-    side = case((in_window(RequestRollup, spans.after), 1), else_=0)
-    failed = RequestRollup.status.in_(FAILED_STATUSES)
-    scope = await rollup_scope(session, request)
-    code = case((failed, RequestRollup.error_code), else_="")
-    status = case((failed, RequestRollup.status), else_="")
-    rows = await session.execute(
-        select(code, status, side, func.sum(RequestRollup.requests))
-        .where(
-            or_(in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)),
-            scope.condition,
-        )
-        .group_by(code, status, side)
-    )
-    cells = sorted((row[0], row[1], bool(row[2]), float(row[3])) for row in rows)
-    now, past = (sum(cell[3] for cell in cells if cell[2] is after) for after in (True, False))
-    bad = [((code or status,), after, (count, count)) for code, status, after, count in cells if status]
+    rows = await _read_rows(rollups, request, spans)
+    after = rows.since(spans.after.start)
+    now, past = (float(rows["requests"][side].sum()) for side in (after, ~after))
+    rows = rows.where(rows.having("status", FAILED_STATUSES))
+    labels = [rows.labels("error_code"), rows.labels("status")]
+    cells = await asyncio.to_thread(_grouped, labels, rows.since(spans.after.start), rows["requests"])
+    bad = [((code or status,), side, count * 2) for (code, status), side, count in cells]
     return _breakdown(
-        bad, Noise(Distribution.POISSON), lambda row: (row[0], row[1]),
+        bad, Noise(Distribution.POISSON), lambda row: (float(row[0]), float(row[1])),
         exposure=now / past if past else 1.0, dimensions=("error_code",),
     )  # fmt: skip
 
 
-async def quality_breakdown(session: ReadSession, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
+async def quality_breakdown(rollups: Rollups, request: ContextRequest, spans: ComparedSpans) -> Breakdown:
     """Load scores and their distance from a perfect score."""
     # Whole hours only: the hour in progress may have scores from after the window.
     start, end = spans.before.start.replace(minute=0), spans.after.end.replace(minute=0)
-    side = case((QualityRollup.bucket_start >= spans.after.start.replace(minute=0), 1), else_=0)
-    dimensions = _dimensions(QualityRollup)
-    scope = await rollup_scope(session, request, QualityRollup)
-    rows = await session.execute(
-        select(
-            *dimensions, side, func.sum(QualityRollup.scores), func.sum(QualityRollup.score_sum),
-            func.sum(QualityRollup.score_square_sum),
-        )
-        .join(Deployment, Deployment.id == QualityRollup.deployment_id)
-        .where(
-            QualityRollup.bucket_start >= start, QualityRollup.bucket_start < end,
-            scored_by(request.as_of, is_now=request.is_now), scope.condition,
-        )
-        .group_by(*dimensions, side)
+    scope = await rollup_scope(rollups, request)
+    rows = await rollups.read(QUALITY, *by_hour(start, end))
+    rows = scope.of(rows.where(known_scores(rows, request)))
+    cells = await asyncio.to_thread(
+        _grouped,
+        [rows.labels(dimension) for dimension in DIMENSIONS],
+        rows.since(spans.after.start.replace(minute=0)),
+        rows["scores"], rows["score_sum_millionths"], rows["score_square_sum_millionths"],
     )  # fmt: skip
-    width = len(dimensions)
-    cells = sorted(
-        (tuple(value or "" for value in row[:width]), bool(row[width]), tuple(map(int, row[width + 1 :])))
-        for row in map(tuple, rows)
-    )
     noise = Noise(Distribution.GAUSSIAN, _score_deviation([cell[2] for cell in cells]))
     return _breakdown(cells, noise, lambda row: (float(row[0]), row[0] - row[1] / MILLION))
 
 
 async def latency_breakdown(
-    session: ReadSession, request: ContextRequest, spans: ComparedSpans
+    rollups: Rollups, request: ContextRequest, spans: ComparedSpans
 ) -> tuple[Breakdown, LatencyHistograms]:
     """Load answered requests, and those slower than the SLOW_QUANTILE of their deployment's past."""
-    answered = RequestRollup.status == RequestStatus.SUCCESS
-    gathered = await _read_cells(session, request, spans, [concatenated_histograms(session)], answered)
-    return await asyncio.to_thread(_slow_answers, gathered)
+    rows = await _read_rows(rollups, request, spans)
+    answers = rows.where(rows.having("status", (RequestStatus.SUCCESS,)))
+    return await asyncio.to_thread(_slow_answers, answers, spans)
 
 
-def _slow_answers(
-    gathered: Sequence[tuple[CellValues, bool, CellValues]],
-) -> tuple[Breakdown, LatencyHistograms]:
-    rows = [(values, after, merge_histograms(text)) for values, after, (text,) in gathered]
+def _slow_answers(answers: Rows, spans: ComparedSpans) -> tuple[Breakdown, LatencyHistograms]:
+    cells = _cells(answers, spans, answers["histogram"])
+    rows: list[tuple[CellValues, bool, Histogram]] = [(values, after, one) for values, after, (one,) in cells]
     place = DIMENSIONS.index("deployment")
     limits = {}
     for deployment in {values[place] for values, _, _ in rows}:
@@ -209,38 +185,30 @@ def _slow_answers(
     return breakdown, LatencyHistograms(after, before)
 
 
-def _dimensions(table: type[RequestRollup | QualityRollup]) -> list[Any]:
-    """Return the columns of DIMENSIONS."""
-    return [
-        Deployment.public_id, table.tier, table.task_type, table.router_version,
-        Deployment.model, Deployment.backend, func.coalesce(Deployment.region, ""),
-    ]  # fmt: skip
+async def _read_rows(rollups: Rollups, request: ContextRequest, spans: ComparedSpans) -> Rows:
+    scope = await rollup_scope(rollups, request)
+    return scope.of(await rollups.read(REQUESTS, *covering(spans.after), *covering(spans.before)))
 
 
-async def _read_cells(
-    session: ReadSession,
-    request: ContextRequest,
-    spans: ComparedSpans,
-    columns: Sequence[ColumnElement[Any]],
-    *conditions: ColumnElement[bool],
-) -> list[tuple[CellValues, bool, CellValues]]:
-    """Load the values of the dimensions, whether after the onset, and the columns; sorted."""
-    after, before = in_window(RequestRollup, spans.after), in_window(RequestRollup, spans.before)
-    side = case((after, 1), else_=0)
-    dimensions = _dimensions(RequestRollup)
-    scope = await rollup_scope(session, request)
-    rows = await session.execute(
-        select(*dimensions, side, *columns)
-        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(or_(after, before), scope.condition, *conditions)
-        .group_by(*dimensions, side)
-    )
-    width = len(dimensions)
-    return sorted((tuple(row)[:width], bool(row[width]), tuple(row)[width + 1 :]) for row in rows)
+def _cells(rows: Rows, spans: ComparedSpans, *columns: Column) -> list[Cell]:
+    labels = [rows.labels(dimension) for dimension in DIMENSIONS]
+    return _grouped(labels, rows.since(spans.after.start), *columns)
+
+
+def _grouped(labels: Sequence[Labels], after: Mask, *columns: Column) -> list[Cell]:
+    """Return the sums of columns, or of histograms, by values of the dimensions and side; sorted."""
+    groups = Groups(*(places for _, places in labels), after)
+    names = [[values[place] for place in places[groups.first].tolist()] for values, places in labels]
+    sums = [
+        groups.histograms(column) if column.dtype == object else groups.sum(column).tolist()
+        for column in columns
+    ]
+    sides = after[groups.first].tolist()
+    return list(zip(zip(*names, strict=True), sides, zip(*sums, strict=True), strict=True))
 
 
 def _breakdown(
-    rows: Sequence[tuple[CellValues, bool, CellValues]],
+    rows: Sequence[Cell],
     noise: Noise,
     level: Callable[[CellValues], tuple[float, float]],
     *,

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest, Window
 from context_builder.question.times.bounds import floor_to_minute
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import by_hour, by_minute, moment_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS
 from context_builder.telemetry.event_scope import TargetedTable, event_scope
-from context_builder.telemetry.rollups import rollup_scope
 from context_builder.text.fact_keys import change_key, job_key
 from context_builder.text.formatting import format_name, format_time
 from context_builder.text.sanitize import quote
@@ -26,12 +30,9 @@ from models import (
     Job,
     JobStatus,
     MaintenanceWindow,
-    RequestRollup,
-    Resolution,
     StateTransition,
 )
 from models.database import ReadSession
-from models.tables.schema import UtcDateTime
 
 BEFORE = timedelta(hours=6)
 """How long before an onset a cause is looked for."""
@@ -122,21 +123,22 @@ def spans_around(moments: Iterable[tuple[datetime, datetime]], request: ContextR
     return [Window(first - BEFORE, min(last + AFTER, ends)) for first, last in moments]
 
 
-async def events_in(session: ReadSession, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
+async def events_in(rollups: Rollups, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
     """Return the change events within any of the spans, oldest first.
 
     Includes deployments that are not asked about: what happened elsewhere at an onset may be its cause.
     """
     query = EventQuery(near=_near(spans), as_of=request.as_of)
-    events = [
-        *await config_changes(session, query),
-        *await jobs(session, query),
-        *await audit_events(session, query),
-        *await transitions(session, query),
-        *await _incidents(session, query),
-        *await _maintenance(session, query),
-        *await _router_versions(session, request, spans),
-    ]
+    async with rollups.snapshot.session() as session:
+        events = [
+            *await config_changes(session, query),
+            *await jobs(session, query),
+            *await audit_events(session, query),
+            *await transitions(session, query),
+            *await _incidents(session, query),
+            *await _maintenance(session, query),
+        ]
+    events += await _router_versions(rollups, request, spans)
     return sorted(events, key=lambda event: event.sort_key)
 
 
@@ -275,47 +277,39 @@ async def _maintenance(session: ReadSession, query: EventQuery) -> list[Event]:
     ]
 
 
-async def _router_versions(
-    session: ReadSession, request: ContextRequest, spans: Sequence[Window]
-) -> list[Event]:
+async def _router_versions(rollups: Rollups, request: ContextRequest, spans: Sequence[Window]) -> list[Event]:
     """Return the router versions that were first seen in one of the spans."""
     if not spans:
         return []
-    scope = await rollup_scope(session, request)
-    first = func.min(RequestRollup.bucket_start, type_=UtcDateTime)
-    oldest = min(span.start for span in spans) - timedelta(days=7)
-    seen = [
-        (row[0], row[1])
-        for row in await session.execute(
-            select(RequestRollup.router_version, first)
-            .where(
-                RequestRollup.resolution == Resolution.HOUR,
-                RequestRollup.bucket_start >= oldest,
-                RequestRollup.bucket_start < max(span.end for span in spans),
-                RequestRollup.router_version != "",
-                scope.condition,
-            )
-            .group_by(RequestRollup.router_version)
-        )
-    ]
+    scope = await rollup_scope(rollups, request)
+    oldest, end = min(span.start for span in spans) - timedelta(days=7), max(span.end for span in spans)
+    rows = scope.of(await rollups.read(REQUESTS, *by_hour(_next_hour(oldest), _next_hour(end))))
+    seen = _first_seen(rows)
     # The oldest known version was there before the spans.
-    known_since = min((hour for _, hour in seen), default=None)
+    known_since = min(seen.values(), default=None)
     events = []
-    for version, hour in seen:
+    for version, hour in seen.items():
         if hour == known_since or not any(span.start < hour + _HOUR and hour < span.end for span in spans):
             continue
-        at = await session.scalar(
-            select(first).where(
-                RequestRollup.resolution == Resolution.MINUTE,
-                RequestRollup.bucket_start >= hour,
-                RequestRollup.bucket_start < min(hour + _HOUR, floor_to_minute(request.as_of)),
-                RequestRollup.router_version == version,
-                scope.condition,
-            )
-        )
+        minutes = Window(hour, min(hour + _HOUR, floor_to_minute(request.as_of)))
+        at = _first_seen(scope.of(await rollups.read(REQUESTS, *by_minute(minutes)))).get(version)
         # In that hour it may have come before or after the spans, even after `as_of`.
         if at is None or not any(span.start <= at < span.end for span in spans):
             continue
         text = f"router version {format_name(version)} was first seen"
         events.append(Event(at=at, kind="version", text=text, target="router"))
     return events
+
+
+def _first_seen(rows: Rows) -> dict[str, datetime]:
+    """Return when each router version was first seen."""
+    versions, places = rows.labels("router_version")
+    groups = Groups(places)
+    first = zip(places[groups.first].tolist(), groups.min(rows["start"]).tolist(), strict=True)
+    return {versions[place]: moment_of(start) for place, start in first if versions[place]}
+
+
+def _next_hour(moment: datetime) -> datetime:
+    """Return the first start of an hour that is not before a moment."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour + timedelta(hours=hour < moment)

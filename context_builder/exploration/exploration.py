@@ -37,9 +37,9 @@ from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.store import Rollups
 from context_builder.shared_work import SharedWork
-from context_builder.telemetry.rollups import rollup_scope
-from models.snapshot import Snapshot
 
 LOOKBACK = timedelta(days=7)
 """Time before the window that is explored, as a baseline."""
@@ -100,10 +100,10 @@ class _Found:
 
 
 class Exploration:
-    """The explorations of one snapshot, each done once, as a context manager around them."""
+    """The explorations of one snapshot, each done once, as a context manager within it."""
 
-    def __init__(self, snapshot: Snapshot, deadlines: Deadlines | None = None) -> None:
-        self._snapshot = snapshot
+    def __init__(self, rollups: Rollups, deadlines: Deadlines | None = None) -> None:
+        self._rollups = rollups
         self._deadlines = deadlines or Deadlines()
         self._work = SharedWork()
 
@@ -138,18 +138,16 @@ class Exploration:
         scope = asked.narrowed(frozenset())
         found = await self._work.result(("found", scope), lambda: self._find(scope))
         leading = _select(asked, found.shifts)
-        async with self._snapshot.session() as session:
-            shifts = [await refine_onset(session, with_aftermath(scope), shift) for shift in leading]
+        shifts = [await refine_onset(self._rollups, with_aftermath(scope), shift) for shift in leading]
         return ExplorationFindings(tuple(shifts), found.has_traffic, found.gaps)
 
     async def _find(self, asked: ContextRequest) -> _Found:
         request = with_aftermath(asked)
         timeline = Timeline.of(request.window, LOOKBACK)
-        async with self._snapshot.session() as session:
-            scope = await rollup_scope(session, request)
-            traffic = await read_traffic(session, request, timeline)
-            users = await read_users(session, request, timeline)
-            quality = await quality_signals(session, request, timeline)
+        scope = await rollup_scope(self._rollups, request)
+        traffic = await read_traffic(self._rollups, request, timeline)
+        users = await read_users(self._rollups, request, timeline)
+        quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
         return _Found(tuple(found), bool(len(traffic.slot)), scope.gaps)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
+from sqlalchemy import select
 
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.onset import OnsetEstimate, estimate_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
-from context_builder.question.request import ContextRequest
-from context_builder.telemetry.rollups import concatenated_histograms, rollup_scope
-from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
-from models.database import ReadSession
-from models.histogram import log_moments
+from context_builder.question.request import ContextRequest, Window
+from context_builder.rollups.chunk import Column
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import by_minute, moment_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS, SPEND
+from models import FAILED_STATUSES, RequestStatus, User
+from models.histogram import LOG_SCALE
 
 MINUTE = timedelta(minutes=1)
 _MARGIN = timedelta(minutes=20)
@@ -31,7 +33,7 @@ Minutes = dict[datetime, tuple[float, float]]
 """Weight and mass by minute."""
 
 
-async def refine_onset(session: ReadSession, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
+async def refine_onset(rollups: Rollups, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
     """Return the change with its onset to the minute, if its metric is recorded by the minute."""
     start = shift.earliest - _MARGIN
     last = min(shift.latest, shift.earliest + _MAX_SPAN) + _MARGIN
@@ -39,9 +41,9 @@ async def refine_onset(session: ReadSession, request: ContextRequest, shift: Cha
     if shift.metric is Metric.QUALITY or end - start < 2 * MINUTE:
         return shift
     if shift.slice.value_of("user"):
-        found = await _read_user_minutes(session, shift, start, end)
+        found = await _read_user_minutes(rollups, shift, Window(start, end))
     else:
-        found = await _read_minutes(session, request, shift, start, end)
+        found = await _read_minutes(rollups, request, shift, Window(start, end))
     # For a latency, every minute is tried as the onset.
     turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE))
     if turn is None:
@@ -61,68 +63,40 @@ def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int)
 
 
 async def _read_minutes(
-    session: ReadSession, request: ContextRequest, shift: ChangePoint, start: datetime, end: datetime
+    rollups: Rollups, request: ContextRequest, shift: ChangePoint, window: Window
 ) -> Minutes:
     """Load requests and failed ones, dollars, or answered requests and the sum of their log latencies."""
-    scope = await rollup_scope(session, request)
-    conditions = [
-        scope.condition,
-        RequestRollup.resolution == Resolution.MINUTE,
-        RequestRollup.bucket_start >= start,
-        RequestRollup.bucket_start < end,
-        *_slice_conditions(shift),
-    ]
-    by_minute = (
-        select(RequestRollup.bucket_start)
-        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .group_by(RequestRollup.bucket_start)
-    )
+    scope = await rollup_scope(rollups, request)
+    rows = scope.of(await rollups.read(REQUESTS, *by_minute(window)))
+    chosen = np.ones(len(rows), dtype=np.bool_)
+    for dimension, value in shift.slice.values:
+        chosen &= rows.having(dimension, (value,))
     if shift.metric is Metric.LATENCY:
-        conditions.append(RequestRollup.status == RequestStatus.SUCCESS)
-        gathered = await session.execute(
-            by_minute.add_columns(concatenated_histograms(session)).where(*conditions)
-        )
-        return await asyncio.to_thread(_log_latencies, [(row[0], row[1]) for row in gathered])
-    failed = case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)
-    amount = _nano_dollars(RequestRollup) if shift.metric is Metric.COST else RequestRollup.requests
-    counted = await session.execute(
-        by_minute.add_columns(func.sum(amount), func.sum(failed)).where(*conditions)
-    )
-    return {moment: (float(total), float(bad)) for moment, total, bad in counted}
+        chosen &= rows.having("status", (RequestStatus.SUCCESS,))
+    rows = rows.where(chosen)
+    if shift.metric is Metric.LATENCY:
+        return _by_minute(rows, rows["timed"], rows["log_sum"], unit=1 / LOG_SCALE)
+    amount = rows["cost_nanousd"] if shift.metric is Metric.COST else rows["requests"]
+    return _by_minute(rows, amount, rows["requests"] * rows.having("status", FAILED_STATUSES))
 
 
-def _log_latencies(gathered: Sequence[tuple[datetime, str]]) -> Minutes:
-    moments = log_moments([bytes.fromhex(text) for _, text in gathered])
+async def _read_user_minutes(rollups: Rollups, shift: ChangePoint, window: Window) -> Minutes:
+    async with rollups.snapshot.session() as session:
+        name = shift.slice.value_of("user")
+        user = await session.scalar(select(User.id).where(User.public_id == name))
+    rows = await rollups.read(SPEND, *by_minute(window))
+    rows = rows.where(rows["user_id"] == user)
+    amount = rows["cost_nanousd"] if shift.metric is Metric.COST else rows["requests"]
+    return _by_minute(rows, amount, np.zeros(len(rows), dtype=np.int64))
+
+
+def _by_minute(rows: Rows, weight: Column, mass: Column, *, unit: float = 1.0) -> Minutes:
+    minutes = Groups(rows["start"])
+    columns = (rows["start"][minutes.first], minutes.sum(weight), minutes.sum(mass) * unit)
     return {
-        minute: (float(timed), float(log_sum))
-        for (minute, _), (timed, log_sum, _) in zip(gathered, moments, strict=True)
+        moment_of(start): (float(one), float(other))
+        for start, one, other in zip(*(column.tolist() for column in columns), strict=True)
     }
-
-
-def _nano_dollars(table: type[RequestRollup | UserSpend]) -> ColumnElement[Any]:
-    return type_coerce(table.cost_usd, BigInteger)
-
-
-def _slice_conditions(shift: ChangePoint) -> list[ColumnElement[bool]]:
-    columns = {"deployment": Deployment.public_id, "tier": RequestRollup.tier}
-    return [columns[dimension] == value for dimension, value in shift.slice.values]
-
-
-async def _read_user_minutes(
-    session: ReadSession, shift: ChangePoint, start: datetime, end: datetime
-) -> Minutes:
-    amount = _nano_dollars(UserSpend) if shift.metric is Metric.COST else UserSpend.requests
-    rows = await session.execute(
-        select(UserSpend.bucket_start, amount)
-        .join(User, User.id == UserSpend.user_id)
-        .where(
-            UserSpend.resolution == Resolution.MINUTE,
-            User.public_id == shift.slice.value_of("user"),
-            UserSpend.bucket_start >= start,
-            UserSpend.bucket_start < end,
-        )
-    )
-    return {moment: (float(total), 0.0) for moment, total in rows}
 
 
 def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:

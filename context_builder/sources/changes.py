@@ -113,8 +113,8 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             return Section("no requests recorded, so nothing can have changed", status=Status.EMPTY)
         return Section("no onset: no metric of any slice left its usual level")
     onsets = [(shift.earliest, shift.latest) for shift in shifts]
+    events = await events_in(stores.rollups, request, spans_around(onsets, request))
     async with stores.snapshot.session() as session:
-        events = await events_in(session, request, spans_around(onsets, request))
         events += await new_errors(session, request, onsets)
     deployments = (label.removeprefix("deployment ") for label in request.scope.labels)
     nearby = _nearby_events(events, shifts, frozenset(name for name in deployments if "/" in name))

@@ -57,12 +57,11 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
         calm = _format_no_change(request)
         return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False))
-    async with stores.snapshot.session() as session:
-        found: list[Attribution] = []
-        for shift in explained:
-            others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
-            without = [driver.slice for one in others for driver in one.drivers[:1]]
-            found += await attribute_change(session, with_aftermath(request), shift, LOOKBACK, without)
+    found: list[Attribution] = []
+    for shift in explained:
+        others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
+        without = [driver.slice for one in others for driver in one.drivers[:1]]
+        found += await attribute_change(stores.rollups, with_aftermath(request), shift, LOOKBACK, without)
     facts = [
         fact
         for rank, one in enumerate(found)

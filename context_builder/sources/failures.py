@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+import numpy as np
+from sqlalchemy import Select, select
 
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import covering, moment_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -29,13 +35,7 @@ from context_builder.source import (
     by_importance,
 )
 from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
-from context_builder.telemetry.rollups import (
-    baseline_window,
-    concatenated_histograms,
-    in_window,
-    merge_histograms,
-    rollup_scope,
-)
+from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
     format_milliseconds,
@@ -44,10 +44,8 @@ from context_builder.text.formatting import (
     format_time,
 )
 from context_builder.text.lists import format_items, rank_counts
-from models import FAILED_STATUSES, Deployment, Request, RequestRollup, RequestStatus
-from models.database import ReadSession
+from models import FAILED_STATUSES, Request, RequestStatus
 from models.histogram import Histogram
-from models.tables.schema import UtcDateTime
 
 MAX_SAMPLE = 500
 """Newest failed requests whose endpoints are read."""
@@ -90,8 +88,8 @@ class EarlierFailures:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return each kind of failure with its start and response times, then deployments and endpoints."""
+    groups, before, gaps = await _load_groups(stores.rollups, request)
     async with stores.snapshot.session() as session:
-        groups, before, gaps = await _load_groups(session, request)
         sample = (await session.execute(_select_sample(request))).all()
         hidden = await count_changed_users(session, request)
     if hidden:
@@ -116,46 +114,50 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 async def _load_groups(
-    session: ReadSession, request: ContextRequest
+    rollups: Rollups, request: ContextRequest
 ) -> tuple[list[FailureGroup], dict[FailureCode, EarlierFailures], tuple[str, ...]]:
-    scope = await rollup_scope(session, request)
-
-    def failed(window: Window, *columns: Any) -> Select[Any]:
-        return select(*columns).where(
-            in_window(RequestRollup, window), RequestRollup.status.in_(FAILED_STATUSES), scope.condition
-        )
-
-    requests = func.sum(RequestRollup.requests)
-    first = func.min(RequestRollup.bucket_start, type_=UtcDateTime)
-    last = func.max(RequestRollup.bucket_start, type_=UtcDateTime)
-    code = (RequestRollup.status, RequestRollup.error_code)
-    histograms = concatenated_histograms(session)
-    # The first id breaks ties, since the databases collate names differently.
-    order = (requests.desc(), func.min(RequestRollup.id))
-    rows = await session.execute(
-        failed(request.window, *code, Deployment.public_id, requests, first, last, histograms)
-        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .group_by(*code, Deployment.public_id)
-        .order_by(*order)
-        .limit(MAX_GROUPS)
-    )
-    fetched = rows.all()
-    groups = await asyncio.to_thread(lambda: [_group(row) for row in fetched])
-    earlier = await session.execute(
-        failed(baseline_window(request.window), *code, requests, first)
-        .group_by(*code)
-        .order_by(*order)
-        .limit(MAX_GROUPS)
-    )
-    before = {(row[0], row[1]): EarlierFailures(int(row[2]), row[3]) for row in earlier}
+    scope = await rollup_scope(rollups, request)
+    now = scope.of(await rollups.read(REQUESTS, *covering(request.window)))
+    past = scope.of(await rollups.read(REQUESTS, *covering(baseline_window(request.window))))
+    groups, before = await asyncio.to_thread(lambda: (_groups(now), _earlier(past)))
     gaps = scope.gaps
     if len(groups) == MAX_GROUPS:
         gaps += (f"kinds of failure beyond the {MAX_GROUPS:,} most frequent, which are not counted",)
     return groups, before, gaps
 
 
-def _group(row: Any) -> FailureGroup:
-    return FailureGroup((row[0], row[1]), row[2], int(row[3]), row[4], row[5], merge_histograms(row[6]))
+def _groups(rows: Rows) -> list[FailureGroup]:
+    rows = rows.where(rows.having("status", FAILED_STATUSES))
+    labels = [rows.labels(dimension) for dimension in ("status", "error_code", "deployment")]
+    groups = Groups(*(places for _, places in labels))
+    histograms = groups.histograms(rows["histogram"])
+    requests, first, last = (
+        groups.sum(rows["requests"]), groups.min(rows["start"]), groups.max(rows["start"])
+    )  # fmt: skip
+    found = []
+    for n in _most_frequent(groups, rows):
+        status, code, deployment = (values[places[groups.first[n]]] for values, places in labels)
+        seen = moment_of(first[n]), moment_of(last[n])
+        found.append(FailureGroup((status, code), deployment, int(requests[n]), *seen, histograms[n]))
+    return found
+
+
+def _earlier(rows: Rows) -> dict[FailureCode, EarlierFailures]:
+    rows = rows.where(rows.having("status", FAILED_STATUSES))
+    labels = [rows.labels(dimension) for dimension in ("status", "error_code")]
+    groups = Groups(*(places for _, places in labels))
+    requests, first = groups.sum(rows["requests"]), groups.min(rows["start"])
+    found = {}
+    for n in _most_frequent(groups, rows):
+        status, code = (values[places[groups.first[n]]] for values, places in labels)
+        found[status, code] = EarlierFailures(int(requests[n]), moment_of(first[n]))
+    return found
+
+
+def _most_frequent(groups: Groups, rows: Rows) -> list[int]:
+    """Return the MAX_GROUPS groups with the most requests; the first id breaks ties."""
+    order = np.lexsort((groups.min(rows["id"]), -groups.sum(rows["requests"])))
+    return [int(n) for n in order[:MAX_GROUPS]]
 
 
 def _code_facts(groups: Sequence[FailureGroup], before: dict[FailureCode, EarlierFailures]) -> Iterator[Fact]:

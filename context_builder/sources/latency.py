@@ -13,21 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
-from sqlalchemy import and_, case, func, select
+import numpy as np
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import by_minute, covering, minute_of, moment_of
+from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
-from context_builder.telemetry.comparison import compare_to_baseline
-from context_builder.telemetry.rollups import (
-    concatenated_histograms,
-    in_window,
-    in_window_by_minute,
-    merge_histograms,
-    rollup_scope,
-)
+from context_builder.telemetry.rollups import covering_with_baseline
 from context_builder.text.formatting import (
     format_count,
     format_milliseconds,
@@ -35,9 +31,7 @@ from context_builder.text.formatting import (
     format_ratio,
     format_time,
 )
-from models import Deployment, RequestRollup
 from models.histogram import Histogram
-from models.tables.schema import UtcDateTime
 
 MIN_TIMED = 20
 """Minimum of timed requests on each side for a comparison of percentiles."""
@@ -114,51 +108,49 @@ def _headline(
 
 
 async def _load_groups(request: ContextRequest, stores: Stores) -> tuple[list[LatencyGroup], tuple[str, ...]]:
-    covered, side = compare_to_baseline(RequestRollup, request.window)
-    dimensions = (Deployment.public_id, RequestRollup.tier, RequestRollup.router_version, side)
-    async with stores.snapshot.session() as session:
-        scope = await rollup_scope(session, request)
-        result = await session.execute(
-            select(
-                *dimensions,
-                func.min(RequestRollup.bucket_start, type_=UtcDateTime),
-                func.max(RequestRollup.bucket_start, type_=UtcDateTime),
-                concatenated_histograms(session),
-            )
-            .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-            .where(covered, RequestRollup.slowest_ms.is_not(None), scope.condition)
-            .group_by(*dimensions)
-        )
-        rows = result.all()
+    scope = await rollup_scope(stores.rollups, request)
+    rows = scope.of(await stores.rollups.read(REQUESTS, *covering_with_baseline(request.window)))
     # Merging the histograms of a busy week takes a while; a thread keeps the event loop free.
-    groups = await asyncio.to_thread(lambda: [_group(*row) for row in sorted(rows)])
-    return groups, scope.gaps
+    return await asyncio.to_thread(_groups, rows, request.window), scope.gaps
+
+
+def _groups(rows: Rows, window: Window) -> list[LatencyGroup]:
+    rows = rows.where(rows["slowest_ms"] >= 0)
+    labels = [rows.labels(dimension) for dimension in ("deployment", "tier", "router_version")]
+    now = rows.since(window.start)
+    groups = Groups(*(places for _, places in labels), now)
+    names = [[values[place] for place in places[groups.first].tolist()] for values, places in labels]
+    return [
+        LatencyGroup(*group)
+        for group in zip(
+            *names,
+            now[groups.first].tolist(),
+            map(moment_of, groups.min(rows["start"]).tolist()),
+            map(moment_of, groups.max(rows["start"]).tolist()),
+            groups.histograms(rows["histogram"]),
+            strict=True,
+        )
+    ]
 
 
 async def _load_series(request: ContextRequest, stores: Stores) -> list[LatencySpan]:
     """Load latencies of all requests in scope, in clock-aligned spans of the window."""
     window = request.window
-    spans = _split_window(window)
-    number = case(
-        *(
-            (and_(RequestRollup.bucket_start >= start, RequestRollup.bucket_start < end), position)
-            for position, (start, end) in enumerate(spans)
-        )
-    )
     # Whole hours cannot show the parts of an hour; minutes of many hours would be many rows.
     fine = window.length <= MAX_BUCKETS * _HOUR
-    buckets = in_window_by_minute(RequestRollup, window) if fine else in_window(RequestRollup, window)
-    async with stores.snapshot.session() as session:
-        scope = await rollup_scope(session, request)
-        result = await session.execute(
-            select(number, concatenated_histograms(session))
-            .where(buckets, RequestRollup.slowest_ms.is_not(None), scope.condition)
-            .group_by(number)
-        )
-        rows = sorted(result.all())
-    return await asyncio.to_thread(
-        lambda: [LatencySpan(*spans[row[0]], merge_histograms(row[1])) for row in rows]
-    )
+    scope = await rollup_scope(stores.rollups, request)
+    rows = await stores.rollups.read(REQUESTS, *(by_minute(window) if fine else covering(window)))
+    return await asyncio.to_thread(_series, scope.of(rows), _split_window(window))
+
+
+def _series(rows: Rows, spans: Sequence[tuple[datetime, datetime]]) -> list[LatencySpan]:
+    rows = rows.where(rows["slowest_ms"] >= 0)
+    starts = np.array([minute_of(start) for start, _ in spans])
+    places = np.searchsorted(starts, rows["start"], side="right") - 1
+    groups = Groups(places)
+    found = [spans[place] for place in places[groups.first].tolist()]
+    histograms = groups.histograms(rows["histogram"])
+    return [LatencySpan(start, end, one) for (start, end), one in zip(found, histograms, strict=True)]
 
 
 def _split_window(window: Window) -> list[tuple[datetime, datetime]]:
@@ -191,10 +183,6 @@ def _series_facts(series: Sequence[LatencySpan]) -> Iterator[Fact]:
     )
     head = "p50/p95/p99 in ms over the window, by start of span, with timed requests"
     yield Fact(f"{head}: {'; '.join(parts)}", short, 0.65, kind="latency series")
-
-
-def _group(*row: Any) -> LatencyGroup:
-    return LatencyGroup(row[0], row[1], row[2], bool(row[3]), row[4], row[5], merge_histograms(row[6]))
 
 
 def _most_important(facts: Iterable[Fact], most: int) -> list[Fact]:

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median_low
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import Select, select, union_all
 
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
+from context_builder.rollups.rows import Groups
+from context_builder.rollups.span import by_minute, minute_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
 from context_builder.telemetry.rollups import baseline_window
@@ -29,7 +33,7 @@ from context_builder.text.formatting import (
     format_percent,
     format_ratio,
 )
-from models import Deployment, HealthCheck, RequestRollup, Resolution
+from models import Deployment, HealthCheck
 from models.database import ReadSession
 
 MAX_FACTS = 30
@@ -68,11 +72,11 @@ class CheckLatencies:
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return a fact for each of the busiest deployments; the others are listed by name."""
+    loads = await _read_loads(stores.rollups, request)
     async with stores.snapshot.session() as session:
         deployments = await known_deployments(session, request)
         if not deployments:
             return Section("no deployments are known", status=Status.EMPTY)
-        loads = await _read_loads(session, [one.id for one in deployments], request)
         ranked = sorted(deployments, key=lambda d: (-_load_of(loads, d).requests, d.public_id))
         shown = [deployment.id for deployment in ranked[:MAX_FACTS]]
         now = await _load_checks(session, shown, request.window)
@@ -104,32 +108,22 @@ def _load_of(loads: dict[int, DeploymentLoad], deployment: Deployment) -> Deploy
     return loads.get(deployment.id, DeploymentLoad())
 
 
-async def _read_loads(
-    session: ReadSession, ids: Sequence[int], request: ContextRequest
-) -> dict[int, DeploymentLoad]:
+async def _read_loads(rollups: Rollups, request: ContextRequest) -> dict[int, DeploymentLoad]:
     """Load the last hour by deployment, across all users, since they share its capacity."""
     end = floor_to_minute(request.as_of)
-    minutes = (
-        select(
-            RequestRollup.deployment_id,
-            RequestRollup.bucket_start,
-            func.sum(RequestRollup.requests).label("requests"),
+    rows = await rollups.read(REQUESTS, *by_minute(Window(end - _HOUR, end)))
+    minutes = Groups(rows["deployment_id"], rows["start"] - minute_of(end - _HOUR))
+    deployment, requests = rows["deployment_id"][minutes.first], minutes.sum(rows["requests"])
+    deployments = Groups(deployment)
+    return {
+        number: DeploymentLoad(total, peak)
+        for number, total, peak in zip(
+            deployment[deployments.first].tolist(),
+            deployments.sum(requests).tolist(),
+            deployments.max(requests).tolist(),
+            strict=True,
         )
-        .where(
-            RequestRollup.resolution == Resolution.MINUTE,
-            RequestRollup.bucket_start >= end - _HOUR,
-            RequestRollup.bucket_start < end,
-            RequestRollup.deployment_id.in_(ids),
-        )
-        .group_by(RequestRollup.deployment_id, RequestRollup.bucket_start)
-        .subquery()
-    )
-    rows = await session.execute(
-        select(minutes.c.deployment_id, func.sum(minutes.c.requests), func.max(minutes.c.requests)).group_by(
-            minutes.c.deployment_id
-        )
-    )
-    return {row[0]: DeploymentLoad(int(row[1]), int(row[2])) for row in rows}
+    }
 
 
 async def _load_checks(

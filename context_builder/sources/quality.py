@@ -8,6 +8,7 @@ question is about now, since at a past moment it is unknown which of them had ar
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+import numpy as np
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import known_scores, rollup_scope
+from context_builder.rollups.span import by_hour
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import QUALITY, REQUESTS
 from context_builder.source import (
     ContextSource,
     Fact,
@@ -30,11 +36,9 @@ from context_builder.source import (
     Stores,
     by_importance,
 )
-from context_builder.telemetry.comparison import compare_to_baseline
-from context_builder.telemetry.rollups import baseline_window, rollup_scope, scored_by
+from context_builder.telemetry.rollups import baseline_window, covering_with_baseline
 from context_builder.text.formatting import format_count, format_name, format_percent, format_time
-from models import Deployment, QualityRollup, RequestRollup, RequestStatus
-from models.database import ReadSession
+from models import RequestStatus
 from models.quality_log import MILLION
 
 MIN_SCORES = 20
@@ -97,8 +101,7 @@ class ScoreCell:
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return means by dimension compared with the baseline, significant drops first."""
     hours = _hours(request)
-    async with stores.snapshot.session() as session:
-        cells, gaps = await _load_cells(session, request, hours)
+    cells, gaps = await _load_cells(stores.rollups, request, hours)
     now = sum((cell.scores for cell in cells if cell.in_window), ScoreSums())
     before = sum((cell.scores for cell in cells if not cell.in_window), ScoreSums())
     span = f"requests of {format_time(hours.start)} to {format_time(hours.end)}"
@@ -141,46 +144,43 @@ def _hours(request: ContextRequest) -> Window:
 
 
 async def _load_cells(
-    session: ReadSession, request: ContextRequest, hours: Window
+    rollups: Rollups, request: ContextRequest, hours: Window
 ) -> tuple[list[ScoreCell], tuple[str, ...]]:
-    scope = await rollup_scope(session, request)
-    in_scope = await rollup_scope(session, request, QualityRollup)
-    scored = and_(
-        scored_by(request.as_of, is_now=request.is_now),
-        QualityRollup.bucket_start >= baseline_window(hours).start,
-        QualityRollup.bucket_start < hours.end,
-    )
-    in_hours = case((QualityRollup.bucket_start >= hours.start, 1), else_=0)
-    dimensions = (Deployment.model, Deployment.public_id)
-    keys: tuple[Any, ...] = (*dimensions, QualityRollup.task_type, in_hours)
-    number = func.sum(QualityRollup.scores)
-    rows = await session.execute(
-        select(*keys, number, func.sum(QualityRollup.score_sum), func.sum(QualityRollup.score_square_sum))
-        .join(Deployment, Deployment.id == QualityRollup.deployment_id)
-        .where(scored, in_scope.condition)
-        .group_by(*keys)
-        .order_by(number.desc(), func.min(QualityRollup.id))
-        .limit(MAX_ROWS)
-    )
-    cells = [ScoreCell(*row[:3], bool(row[3]), ScoreSums(*map(int, row[4:]))) for row in rows]
-    covered, side = compare_to_baseline(RequestRollup, hours)
-    keys = (*dimensions, RequestRollup.task_type, side)
-    answered = func.sum(RequestRollup.requests)
-    rows = await session.execute(
-        select(*keys, answered)
-        .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-        .where(covered, RequestRollup.status == RequestStatus.SUCCESS, scope.condition)
-        .group_by(*keys)
-        .order_by(answered.desc(), func.min(RequestRollup.id))
-        .limit(MAX_ROWS)
-    )
-    cells += [ScoreCell(*row[:3], bool(row[3]), ScoreSums(answered=int(row[4]))) for row in rows]
+    scope = await rollup_scope(rollups, request)
+    scores = await rollups.read(QUALITY, *by_hour(baseline_window(hours).start, hours.end))
+    scores = scores.where(known_scores(scores, request))
+    traffic = await rollups.read(REQUESTS, *covering_with_baseline(hours))
+    cells = await asyncio.to_thread(_cells, scope.of(scores), scope.of(traffic), hours)
     gaps = scope.gaps
     if request.scope.tiers or request.scope.user_ids:
-        unknown = await session.scalar(select(number).where(scored, QualityRollup.tier == ""))
+        unknown = int(scores["scores"][scores.having("tier", ("",))].sum())
         if unknown:
-            gaps += (f"{format_count(int(unknown), 'score')} of users whose tier or budget changed since",)
+            gaps += (f"{format_count(unknown, 'score')} of users whose tier or budget changed since",)
     return cells, gaps
+
+
+def _cells(scores: Rows, traffic: Rows, hours: Window) -> list[ScoreCell]:
+    answers = traffic.where(traffic.having("status", (RequestStatus.SUCCESS,)))
+    columns = ("scores", "score_sum_millionths", "score_square_sum_millionths")
+    found = [(*key, ScoreSums(*sums)) for *key, sums in _most_frequent(scores, hours, *columns)]
+    found += [
+        (*key, ScoreSums(answered=requests))
+        for *key, (requests,) in _most_frequent(answers, hours, "requests")
+    ]
+    return [ScoreCell(*cell) for cell in found]
+
+
+def _most_frequent(rows: Rows, hours: Window, *columns: str) -> list[tuple[Any, ...]]:
+    """Return sums by model, deployment, task type and side: the MAX_ROWS with most of the first column."""
+    labels = [rows.labels(dimension) for dimension in ("model", "deployment", "task_type")]
+    side = rows.since(hours.start)
+    groups = Groups(*(places for _, places in labels), side)
+    sums = [groups.sum(rows[column]) for column in columns]
+    best = np.lexsort((groups.min(rows["id"]), -sums[0]))[:MAX_ROWS]
+    first = groups.first[best]
+    names = [[values[place] for place in places[first].tolist()] for values, places in labels]
+    totals = zip(*(one[best].tolist() for one in sums), strict=True)
+    return list(zip(*names, side[first].tolist(), totals, strict=True))
 
 
 def _dimension_facts(

@@ -11,16 +11,20 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from sqlalchemy import Select, select
 
 from context_builder.question.request import ContextRequest, Topic
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import covering
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
 from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
-from context_builder.telemetry.rollups import in_window, rollup_scope
 from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
 from context_builder.text.sanitize import quote
-from models import Deployment, Request, RequestRollup, User
+from models import Deployment, Request, User
 from models.database import ReadSession
 
 MAX_FAILED = 8
@@ -52,9 +56,10 @@ class ExampleRequest:
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the named requests, and the newest failed and the slowest requests of the window."""
     named_ids = request.scope.request_ids[:MAX_NAMED]
+    slowest = [] if request.scope.user_ids else await _slowest_of_rollups(stores.rollups, request)
     async with stores.snapshot.session() as session:
         failed = (await session.scalars(_select_failed(request))).all()
-        slow = await _load_slow(session, request)
+        slow = await _load_slow(session, request, slowest)
         examples = await _load_examples(session, {*named_ids, *failed, *slow})
         hidden = await count_changed_users(session, request)
     _add_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
@@ -91,8 +96,8 @@ def _select_failed(request: ContextRequest) -> Select[int]:
     return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(MAX_FAILED)
 
 
-async def _load_slow(session: ReadSession, request: ContextRequest) -> Sequence[int]:
-    """Load ids of slow requests: the rollups' examples or, for named users, the slowest of their newest."""
+async def _load_slow(session: ReadSession, request: ContextRequest, examples: Sequence[int]) -> Sequence[int]:
+    """Load ids of slow requests: examples of the rollups or, for named users, the slowest of their newest."""
     if request.scope.user_ids:
         newest = newest_of_users(request, MAX_OF_USERS, Request.latency_ms.is_not(None))
         return (
@@ -100,26 +105,22 @@ async def _load_slow(session: ReadSession, request: ContextRequest) -> Sequence[
                 select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(MAX_SLOW)
             )
         ).all()
-    rollups = await rollup_scope(session, request)
-    slowest = (
-        select(RequestRollup.slowest_request_id, RequestRollup.slowest_ms)
-        .where(
-            in_window(RequestRollup, request.window),
-            rollups.condition,
-            RequestRollup.slowest_request_id.is_not(None),
-        )
-        .order_by(RequestRollup.slowest_ms.desc(), RequestRollup.slowest_request_id)
-        .limit(MAX_OF_USERS if request.scope.excluded_user_ids else MAX_SLOW)
-        .subquery()
-    )
     found = await session.scalars(
-        select(Request.id)
-        .join(slowest, slowest.c.slowest_request_id == Request.id)
-        .where(of_users(request.scope, Request.user_id))
-        .order_by(slowest.c.slowest_ms.desc(), Request.id)
-        .limit(MAX_SLOW)
+        select(Request.id).where(Request.id.in_(examples), of_users(request.scope, Request.user_id))
     )
-    return found.all()
+    there = set(found)
+    return [number for number in examples if number in there][:MAX_SLOW]
+
+
+async def _slowest_of_rollups(rollups: Rollups, request: ContextRequest) -> list[int]:
+    """Return the ids of the slowest requests of the window's buckets, the slowest first."""
+    scope = await rollup_scope(rollups, request)
+    rows = scope.of(await rollups.read(REQUESTS, *covering(request.window)))
+    numbers, slowest_ms = rows["slowest_request_id"], rows["slowest_ms"]
+    order = np.lexsort((numbers, -slowest_ms))
+    # Each is the slowest of its hour or minute; users left out are known only from the log.
+    most = MAX_OF_USERS if request.scope.excluded_user_ids else MAX_SLOW
+    return [int(number) for number in numbers[order[:most]] if number >= 0]
 
 
 async def _load_examples(session: ReadSession, ids: Collection[int]) -> dict[int, ExampleRequest]:

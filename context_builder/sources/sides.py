@@ -62,8 +62,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if not request.sides:
         return Section("the question compares nothing and leaves no time out", status=Status.EMPTY)
     request = replace(request, sides=_in_order(request.sides))
-    async with stores.snapshot.session() as session:
-        found = await load_sides(session, request)
+    found = await load_sides(stores.rollups, request)
     # Thousands of exchanges of blocks, off the event loop.
     return await asyncio.to_thread(_section, request, found)
 

@@ -6,18 +6,20 @@ Columns: requests, share of the window (%), failed requests (error, timeout, rat
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window, Wording
+from context_builder.rollups.rows import Groups, Rows
+from context_builder.rollups.scope import rollup_scope
+from context_builder.rollups.span import moment_of
+from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
-from context_builder.telemetry.comparison import compare_to_baseline
-from context_builder.telemetry.rollups import baseline_window, rollup_scope
+from context_builder.telemetry.rollups import baseline_window, covering_with_baseline
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -26,14 +28,14 @@ from context_builder.text.formatting import (
     format_time,
 )
 from context_builder.text.lists import rank_counts
-from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus
-from models.tables.schema import UtcDateTime
+from models import FAILED_STATUSES, RequestStatus
 
 MAX_GROUPS = 10
 MAX_GROUPS_SHORT = 3
 MAX_GROUPS_IN_HEADLINE = 4
 _IMPORTANCE = {"tier": 0.95, "model": 0.8, "backend": 0.7, "deployment": 0.6}
 """Importance of a dimension by name, unless the question names it."""
+_DIMENSIONS = ("tier", "model", "backend", "deployment", "status", "error_code")
 _ONE_GROUP_WEIGHT = 0.3
 """Importance factor of a dimension with only one group: the header says as much."""
 _VOLUME = frozenset({Topic.VOLUME})
@@ -91,28 +93,26 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 
 async def _load_cells(request: ContextRequest, stores: Stores) -> tuple[list[VolumeCell], tuple[str, ...]]:
-    covered, side = compare_to_baseline(RequestRollup, request.window)
-    dimensions = (
-        RequestRollup.tier, Deployment.model, Deployment.backend, Deployment.public_id,
-        RequestRollup.status, RequestRollup.error_code, side,
-    )  # fmt: skip
-    async with stores.snapshot.session() as session:
-        scope = await rollup_scope(session, request)
-        rows = await session.execute(
-            select(
-                *dimensions,
-                func.sum(RequestRollup.requests),
-                func.min(RequestRollup.bucket_start, type_=UtcDateTime),
-            )
-            .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-            .where(covered, scope.condition)
-            .group_by(*dimensions)
+    scope = await rollup_scope(stores.rollups, request)
+    rows = scope.of(await stores.rollups.read(REQUESTS, *covering_with_baseline(request.window)))
+    return await asyncio.to_thread(_cells, rows, request.window), scope.gaps
+
+
+def _cells(rows: Rows, window: Window) -> list[VolumeCell]:
+    labels = [rows.labels(dimension) for dimension in _DIMENSIONS]
+    now = rows.since(window.start)
+    groups = Groups(*(places for _, places in labels), now)
+    names = [[values[place] for place in places[groups.first].tolist()] for values, places in labels]
+    return [
+        VolumeCell(*cell)
+        for cell in zip(
+            *names,
+            now[groups.first].tolist(),
+            groups.sum(rows["requests"]).tolist(),
+            map(moment_of, groups.min(rows["start"]).tolist()),
+            strict=True,
         )
-        cells = [
-            VolumeCell(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), int(row[7]), row[8])
-            for row in rows
-        ]
-    return cells, scope.gaps
+    ]
 
 
 def _facts(named: frozenset[str], now: list[VolumeCell], before: list[VolumeCell]) -> Iterator[Fact]:

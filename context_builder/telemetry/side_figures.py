@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, or_, select, type_coerce
+from sqlalchemy import func, select
 
 from context_builder.question.request import ContextRequest, Interval, Scope, Side, Window
+from context_builder.rollups.rows import Rows
+from context_builder.rollups.scope import known_scores, rollup_scope, users_in_scope
+from context_builder.rollups.span import Span, by_hour, by_minute, covering, minute_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import QUALITY, REQUESTS, SPEND
 from context_builder.telemetry.chance import Floats, block_length
-from context_builder.telemetry.rollups import (
-    concatenated_histograms,
-    in_window,
-    in_window_by_minute,
-    merge_histograms,
-    rollup_scope,
-    scored_by,
-)
-from context_builder.telemetry.user_scope import of_users
-from models import FAILED_STATUSES, QualityRollup, RequestRollup, RequestStatus, Resolution, UserSpend
-from models.database import ReadSession
-from models.histogram import Histogram
+from models import FAILED_STATUSES, RequestRollup, RequestStatus, Resolution
+from models.histogram import Histogram, grouped_histograms
 from models.tables.schema import NANO, UtcDateTime
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-_MAX_INTERVALS = 100
-"""Per statement: SQLite limits the depth of an expression."""
 MIN_ALIKE = 0.5
 """Share of both sides that must lie at the same times of day for them to be compared pair by pair."""
 
@@ -115,10 +106,11 @@ class SidesFound:
         return tuple(one.only(blocks) for one, blocks in zip(self.sides, kept, strict=True))
 
 
-async def load_sides(session: ReadSession, request: ContextRequest) -> SidesFound:
+async def load_sides(rollups: Rollups, request: ContextRequest) -> SidesFound:
     """Load the figures of the request's sides, in their order."""
     first = select(func.min(RequestRollup.bucket_start, type_=UtcDateTime))
-    since = await session.scalar(first.where(RequestRollup.resolution == Resolution.HOUR))
+    async with rollups.snapshot.session() as session:
+        since = await session.scalar(first.where(RequestRollup.resolution == Resolution.HOUR))
     intervals = [_recorded(side.intervals, since) for side in request.sides]
     paired, length = _blocks(request.sides, intervals)
     span = max(side.intervals[-1].end - side.intervals[0].start for side in request.sides)
@@ -126,7 +118,7 @@ async def load_sides(session: ReadSession, request: ContextRequest) -> SidesFoun
     gaps: dict[str, None] = {}
     for side, recorded in zip(request.sides, intervals, strict=True):
         grid = _Grid(side.intervals[0].start, length, -(-span // length), recorded)
-        figures, missing = await _load(session, replace(request, scope=side.scope), side, grid)
+        figures, missing = await _load(rollups, replace(request, scope=side.scope), side, grid)
         found.append(figures)
         gaps |= dict.fromkeys(missing)
     return SidesFound(tuple(found), paired, since, tuple(gaps))
@@ -151,6 +143,11 @@ class _Grid:
         """Return the block that a rollup's bucket counts in."""
         return (moment - self.start) // self.length
 
+    def blocks_of(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """Return the block of each row."""
+        blocks: npt.NDArray[np.int64] = (rows["start"] - minute_of(self.start)) // (self.length // _MINUTE)
+        return blocks
+
     def minutes(self) -> npt.NDArray[np.int64]:
         """Return the minutes of each block."""
         minutes = np.zeros(self.blocks, dtype=np.int64)
@@ -162,24 +159,17 @@ class _Grid:
                 moment += _HOUR if whole else _MINUTE
         return minutes
 
-    def spans(self, table: type[RequestRollup | UserSpend]) -> Iterator[ColumnElement[bool]]:
-        """Yield conditions that together select the buckets, each once."""
-        covers = in_window_by_minute if self.by_minute else in_window
-        for place in range(0, len(self.intervals), _MAX_INTERVALS):
-            some = self.intervals[place : place + _MAX_INTERVALS]
-            yield or_(*(covers(table, Window(one.start, one.end)) for one in some))
+    def spans(self) -> Iterator[Span]:
+        """Yield the buckets of requests, each once."""
+        covers = by_minute if self.by_minute else covering
+        for one in self.intervals:
+            yield from covers(Window(one.start, one.end))
 
-    def whole_hours(self) -> Iterator[ColumnElement[bool]]:
-        """Yield conditions for the scores of the whole hours."""
-        hours = [(one.start + (_HOUR - _MINUTE), one.end) for one in self.intervals]
-        column = QualityRollup.bucket_start
-        for place in range(0, len(hours), _MAX_INTERVALS):
-            yield or_(
-                *(
-                    and_(column >= start.replace(minute=0), column < end.replace(minute=0))
-                    for start, end in hours[place : place + _MAX_INTERVALS]
-                )
-            )
+    def whole_hours(self) -> Iterator[Span]:
+        """Yield the whole hours, for scores."""
+        for one in self.intervals:
+            first = (one.start + (_HOUR - _MINUTE)).replace(minute=0)
+            yield from by_hour(first, one.end.replace(minute=0))
 
 
 def _recorded(intervals: Sequence[Interval], since: datetime | None) -> tuple[Interval, ...]:
@@ -204,27 +194,23 @@ def _blocks(sides: Sequence[Side], recorded: Sequence[tuple[Interval, ...]]) -> 
 
 
 async def _load(
-    session: ReadSession, request: ContextRequest, side: Side, grid: _Grid
+    rollups: Rollups, request: ContextRequest, side: Side, grid: _Grid
 ) -> tuple[SideFigures, tuple[str, ...]]:
     """Load one side, whose scope is that of the request, and what is missing of it."""
     sums = np.zeros((len(Measure), grid.blocks), dtype=np.int64)
     sums[Measure.MINUTES] = grid.minutes()
     figures = SideFigures(side, sums, (Histogram({}),) * grid.blocks)
     if side.scope.user_ids and not side.scope.tiers:
-        await _add_rows(session, figures, grid, _spend(grid, side.scope))
+        spend = await rollups.read(SPEND, *grid.spans())
+        _add(figures, grid, spend.where(users_in_scope(side.scope, spend)), _SPEND)
         return replace(figures, of_users=True), _user_gaps(side.scope)
-    traffic = await rollup_scope(session, request)
-    histograms = await _add_rows(
-        session, figures, grid, _traffic(grid, traffic.condition, concatenated_histograms(session))
-    )
-    scored = await rollup_scope(session, request, QualityRollup)
-    known = and_(scored_by(request.as_of, is_now=request.is_now), scored.condition)
-    await _add_rows(session, figures, grid, _scores(grid, known))
+    scope = await rollup_scope(rollups, request)
+    traffic = await rollups.read(REQUESTS, *grid.spans())
+    scores = await rollups.read(QUALITY, *grid.whole_hours())
+    scores = scores.where(known_scores(scores, request))
     # Merging the histograms of a long side takes a while; a thread keeps the event loop free.
-    merged = await asyncio.to_thread(
-        lambda: tuple(merge_histograms("".join(histograms[block])) for block in range(grid.blocks))
-    )
-    return replace(figures, latencies=merged), traffic.gaps
+    latencies = await asyncio.to_thread(_add_all, figures, grid, scope.of(traffic), scope.of(scores))
+    return replace(figures, latencies=latencies), scope.gaps
 
 
 def _user_gaps(scope: Scope) -> tuple[str, ...]:
@@ -234,60 +220,24 @@ def _user_gaps(scope: Scope) -> tuple[str, ...]:
     return (*gaps, "requests and cost by user and deployment; those here are on all deployments")
 
 
-_Columns = dict[Measure, ColumnElement[Any]]
-_Statements = Iterator[tuple[Sequence[Measure], Select[*tuple[Any, ...]]]]
-"""The measures that a row has after its bucket, and the statement; histograms come last."""
+_SPEND = {Measure.REQUESTS: "requests", Measure.NANO_USD: "cost_nanousd"}
+_SCORES = {Measure.SCORES: "scores", Measure.SCORE_MILLIONTHS: "score_sum_millionths"}
+_STATUSES = {
+    Measure.FAILED: FAILED_STATUSES,
+    Measure.TIMEOUTS: (RequestStatus.TIMEOUT,),
+    Measure.RATE_LIMITED: (RequestStatus.RATE_LIMITED,),
+}
 
 
-def _traffic(grid: _Grid, condition: ColumnElement[bool], histograms: ColumnElement[str]) -> _Statements:
-    table = RequestRollup
-
-    def requests(*statuses: RequestStatus) -> ColumnElement[Any]:
-        return func.sum(case((table.status.in_(statuses), table.requests), else_=0))
-
-    columns: _Columns = {
-        Measure.REQUESTS: func.sum(table.requests),
-        Measure.FAILED: requests(*FAILED_STATUSES),
-        Measure.TIMEOUTS: requests(RequestStatus.TIMEOUT),
-        Measure.RATE_LIMITED: requests(RequestStatus.RATE_LIMITED),
-        Measure.NANO_USD: func.sum(type_coerce(table.cost_usd, BigInteger)),
-    }
-    for span in grid.spans(table):
-        chosen = select(table.bucket_start, *columns.values(), histograms).where(span, condition)
-        yield list(columns), chosen.group_by(table.bucket_start)
+def _add_all(figures: SideFigures, grid: _Grid, traffic: Rows, scores: Rows) -> tuple[Histogram, ...]:
+    """Add requests and scores to the sums; return the latencies by block."""
+    _add(figures, grid, traffic, _SPEND)
+    for measure, statuses in _STATUSES.items():
+        _add(figures, grid, traffic.where(traffic.having("status", statuses)), {measure: "requests"})
+    _add(figures, grid, scores, _SCORES)
+    return tuple(grouped_histograms(traffic["histogram"], grid.blocks_of(traffic), grid.blocks))
 
 
-def _spend(grid: _Grid, scope: Scope) -> _Statements:
-    table = UserSpend
-    columns: _Columns = {
-        Measure.REQUESTS: func.sum(table.requests),
-        Measure.NANO_USD: func.sum(type_coerce(table.cost_usd, BigInteger)),
-    }
-    for span in grid.spans(table):
-        chosen = select(table.bucket_start, *columns.values()).where(span, of_users(scope, table.user_id))
-        yield list(columns), chosen.group_by(table.bucket_start)
-
-
-def _scores(grid: _Grid, condition: ColumnElement[bool]) -> _Statements:
-    table = QualityRollup
-    columns: _Columns = {
-        Measure.SCORES: func.sum(table.scores),
-        Measure.SCORE_MILLIONTHS: func.sum(table.score_sum),
-    }
-    for span in grid.whole_hours():
-        chosen = select(table.bucket_start, *columns.values()).where(span, condition)
-        yield list(columns), chosen.group_by(table.bucket_start)
-
-
-async def _add_rows(
-    session: ReadSession, figures: SideFigures, grid: _Grid, statements: _Statements
-) -> defaultdict[int, list[str]]:
-    """Add the rows to the sums; return their histograms, if they have any, by block."""
-    histograms: defaultdict[int, list[str]] = defaultdict(list)
-    for measures, statement in statements:
-        for moment, *values in await session.execute(statement):
-            block = grid.block_of(moment)
-            for measure, value in zip(measures, values, strict=False):
-                figures.sums[measure, block] += int(value)
-            histograms[block] += values[len(measures) :]
-    return histograms
+def _add(figures: SideFigures, grid: _Grid, rows: Rows, columns: Mapping[Measure, str]) -> None:
+    for measure, column in columns.items():
+        np.add.at(figures.sums[measure], grid.blocks_of(rows), rows[column])

@@ -23,6 +23,7 @@ from tests.bench.load import loads, service_under_load
 from tests.bench.measure import QUICK
 from tests.bench.packing import packing
 from tests.bench.recall import SIZES, recall_sizes
+from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
 from tests.bench.soak import soak
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
@@ -32,6 +33,8 @@ REQUESTS = (
 )
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
 STORY_REQUESTS = 6_155
+ROLLED_UP = 10_000_000
+"""Requests a week whose rollups are generated without a log."""
 
 
 def main() -> None:
@@ -84,6 +87,10 @@ async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
         await fill_history(database, STORY_ANCHOR)
         await _analyze(database)
     await sizes({(kind, STORY_REQUESTS): database for kind, database in databases.items()} | large)
+    busiest = large["SQLite", _requests("SQLite")]
+    await generate(busiest, ROLLED_UP, STORY_ANCHOR)
+    await sizes({("SQLite, rollups alone", ROLLED_UP): busiest})
+    await refreshes(busiest, STORY_ANCHOR)
     for database in [*databases.values(), *large.values()]:
         await database.close()
 

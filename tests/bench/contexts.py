@@ -18,10 +18,10 @@ from memory.embedding.onnx_embedder import OnnxEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
 from models.database import Database
-from models.snapshot import Snapshots
 from tests.bench.measure import measure, show
 from tests.support.no_memory import NO_MEMORY
 from tests.support.prepared_databases import STORY_ANCHOR
+from tests.support.rollup_views import rollups_of
 
 DELAY_S = 0.05
 QUESTIONS = (
@@ -87,9 +87,9 @@ async def max_not_sum(databases: dict[str, Database]) -> None:
 async def _one_after_another(database: Database, sources: Sequence[ContextSource]) -> None:
     built = await builder(database, NO_MEMORY, sources[:1]).build(QuestionInput(question=QUESTIONS[0]))
     # What several sources use is found once, here as in a build.
-    async with Snapshots(database, readers=1).open() as snapshot, Exploration(snapshot) as exploration:
+    async with rollups_of(database) as rollups, Exploration(rollups) as exploration:
         for source in sources[1:]:
-            await source.read(built.request, Stores(snapshot, NO_MEMORY, exploration))
+            await source.read(built.request, Stores(rollups.snapshot, rollups, NO_MEMORY, exploration))
 
 
 async def story(databases: dict[str, Database]) -> None:

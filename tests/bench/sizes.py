@@ -12,10 +12,10 @@ from context_builder.question.request import QuestionInput
 from context_builder.source import ContextSource, Status, Stores
 from context_builder.sources import discover
 from models.database import Database
-from models.snapshot import Snapshots
 from tests.bench.contexts import QUESTIONS, builder
 from tests.bench.measure import measure, show
 from tests.support.no_memory import NO_MEMORY
+from tests.support.rollup_views import rollups_of
 
 RUNS = 30
 IN_TURN_RUNS = 2
@@ -61,8 +61,8 @@ async def _row(database: Database, sources: list[ContextSource]) -> list[str]:
 async def _in_turn(database: Database, sources: list[ContextSource], question: str) -> float:
     """Milliseconds of all sources one after another; what several of them use is found once."""
     resolved = await builder(database, NO_MEMORY, sources[:1]).build(QuestionInput(question=question))
-    async with Snapshots(database, readers=1).open() as snapshot, Exploration(snapshot) as exploration:
-        stores = Stores(snapshot, NO_MEMORY, exploration)
+    async with rollups_of(database) as rollups, Exploration(rollups) as exploration:
+        stores = Stores(rollups.snapshot, rollups, NO_MEMORY, exploration)
         started = time.perf_counter()
         for source in sources:
             await source.read(resolved.request, stores)

@@ -32,7 +32,7 @@ async def rows(database: Database) -> dict[str, set[tuple[Any, ...]]]:
         named = await session.execute(select(Request.id, Request.public_id))
         public = {row.id: row.public_id for row in named}
         for table in (Request, RequestRollup, UserSpend):
-            columns = [column for column in table.__mapper__.columns if column.name != "id"]
+            columns = [column for column in table.__mapper__.columns if column.name not in ("id", "stamp")]
             found = [row._asdict() for row in await session.execute(select(*columns))]
             for row in found:
                 row["slowest_request_id"] = public.get(row.get("slowest_request_id"))

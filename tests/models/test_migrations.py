@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, select
 
-from models import Deployment, QualityRollup, User, quality_log
+from models import Deployment, QualityRollup, RequestRollup, Resolution, User, UserSpend, quality_log
 from models.database import HEAD_REVISION, Database
 from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
@@ -93,6 +94,39 @@ async def test_scores_of_an_older_database_are_rolled_up(database: Database) -> 
 
 
 async def _quality_rollups(database: Database) -> list[tuple[object, ...]]:
-    columns = [column for column in QualityRollup.__table__.columns if column.name != "id"]
+    columns = [column for column in QualityRollup.__table__.columns if column.name not in ("id", "stamp")]
     async with database.read() as session:
         return sorted(tuple(row) for row in await session.execute(select(*columns)))
+
+
+async def test_ten_minutes_of_an_older_database_are_made_of_its_minutes(database: Database) -> None:
+    """The upgrade leaves the rollups of ten minutes that the writers would have written, and no other."""
+    async with database.write() as session:
+        session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
+        session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON))
+        await session.flush()
+        rows = [
+            NewRequest(public_id=f"r{n}", created_at=NOON + 7 * n * n * MINUTE, user_id=1, deployment_id=1,
+                       tier="premium", status="success", task_type="chat" if n % 2 else None,
+                       latency_ms=None if n % 5 == 0 else n * 37, cost_usd=Decimal(n) / 1000)
+            for n in range(60)
+        ] + [
+            NewRequest(public_id=f"s{n}", created_at=NOON + n * MINUTE, user_id=1, deployment_id=1,
+                       tier="premium", status="success", latency_ms=5000 + n, prompt_tokens=n)
+            for n in range(60)
+        ]  # fmt: skip
+        await append(session, rows)
+    written = await _rollups(database)
+    assert sum(row[0] == Resolution.TEN_MINUTES for row in written) > 60
+    await downgrade(database, "0003")
+    await upgrade(database)
+    assert await _rollups(database) == written
+
+
+async def _rollups(database: Database) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    async with database.read() as session:
+        for table in (RequestRollup, UserSpend):
+            columns = [column for column in table.__table__.columns if column.name not in ("id", "stamp")]
+            found += sorted((tuple(row) for row in await session.execute(select(*columns))), key=repr)
+    return found

@@ -84,7 +84,9 @@ async def test_an_upgrade_loses_no_row_and_no_value(upgraded: Database, path: Pa
     assert len(before["requests"]) >= 200
     assert len(before["postmortems"]) == len(before["postmortem_batches"]) == 2
     for name, rows in before.items():
-        kept = [{column: row[column] for column in rows[0]} for row in after[name]] if rows else after[name]
+        # Of rollups there are more: those of ten minutes.
+        there = [row for row in after[name] if row.get("resolution") != "10_minutes"]
+        kept = [{column: row[column] for column in rows[0]} for row in there] if rows else there
         assert kept == rows, name
 
 

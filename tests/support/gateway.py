@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from context_builder.exploration.exploration import Exploration
 from context_builder.question.request import ContextRequest, Interval, Scope, Side, Topic, Window
+from context_builder.rollups.store import Rollups
 from context_builder.source import ContextSource, Section, Stores
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
@@ -20,9 +21,9 @@ from memory.incident_memory import IncidentMemory
 from models import Deployment, Incident, User
 from models.database import Database
 from models.request_log import NewRequest, append
-from models.snapshot import Snapshot, Snapshots
 from models.tables.schema import Table
 from tests.support.no_memory import NO_MEMORY
+from tests.support.rollup_views import rollups_of
 
 SOURCES = discover()
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -151,19 +152,19 @@ class Gateway:
 
     async def read(self, source: ContextSource, request: ContextRequest | None = None) -> Section:
         """What a source says, on a snapshot of its own."""
-        async with Snapshots(self.database, readers=1).open() as snapshot:
-            return await source.read(request or asking(), self._stores(snapshot))
+        async with rollups_of(self.database) as rollups:
+            return await source.read(request or asking(), self._stores(rollups))
 
     async def read_all(self, *requests: ContextRequest) -> dict[str, list[Section]]:
         """What each source says to each request, all on one snapshot."""
-        async with Snapshots(self.database, readers=1).open() as snapshot:
+        async with rollups_of(self.database) as rollups:
             return {
-                source.name: [await source.read(request, self._stores(snapshot)) for request in requests]
+                source.name: [await source.read(request, self._stores(rollups)) for request in requests]
                 for source in SOURCES
             }
 
-    def _stores(self, snapshot: Snapshot) -> Stores:
-        return Stores(snapshot, self.memory, Exploration(snapshot), self.runbooks)
+    def _stores(self, rollups: Rollups) -> Stores:
+        return Stores(rollups.snapshot, rollups, self.memory, Exploration(rollups), self.runbooks)
 
     def sent_in(self, window: Window, **values: Any) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select
 
-from context_builder.exploration.series.signal import Distribution, Noise, Signal
+from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.traffic import Indices, slots_of
 from context_builder.question.request import ContextRequest
-from context_builder.telemetry.rollups import rollup_scope, scored_by
-from models import Deployment, QualityRollup
-from models.database import ReadSession
+from context_builder.rollups.rows import Groups, Mask, Rows
+from context_builder.rollups.scope import known_scores, rollup_scope
+from context_builder.rollups.span import by_hour
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import QUALITY
 from models.quality_log import MILLION
-
-QualityRow = tuple[Any, ...]
-"""Hour, deployment, task type; number of scores, their sum and sum of squares."""
 
 MIN_SCORES = 40
 """Per slice."""
@@ -32,53 +30,56 @@ def whole_hours(timeline: Timeline) -> Timeline:
 
 
 async def quality_signals(
-    session: ReadSession, request: ContextRequest, timeline: Timeline
+    rollups: Rollups, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
     """Load the hourly scores of all requests in scope, of each deployment and of each task type."""
     hours = whole_hours(timeline)
-    scope = await rollup_scope(session, request, QualityRollup)
-    rows = await session.execute(
-        select(
-            QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type,
-            func.sum(QualityRollup.scores), func.sum(QualityRollup.score_sum),
-            func.sum(QualityRollup.score_square_sum),
-        )
-        .join(Deployment, Deployment.id == QualityRollup.deployment_id)
-        .where(
-            QualityRollup.bucket_start >= timeline.start,
-            QualityRollup.bucket_start < hours.end,
-            scored_by(request.as_of, is_now=request.is_now),
-            scope.condition,
-        )
-        .group_by(QualityRollup.bucket_start, Deployment.public_id, QualityRollup.task_type)
-    )  # fmt: skip
-    return await asyncio.to_thread(_signals, hours, sorted(tuple(row) for row in rows))
+    scope = await rollup_scope(rollups, request)
+    rows = await rollups.read(QUALITY, *by_hour(timeline.start, hours.end))
+    return await asyncio.to_thread(lambda: _signals(hours, scope.of(rows.where(known_scores(rows, request)))))
 
 
-def _signals(hours: Timeline, cells: Sequence[QualityRow]) -> list[tuple[Slice, Signal]]:
-    found: list[tuple[Slice, Sequence[QualityRow]]] = [(Slice(), cells)]
-    for column, dimension in ((1, "deployment"), (2, "task_type")):
-        found += [
-            (Slice(((dimension, name),)), [cell for cell in cells if cell[column] == name])
-            for name in sorted({cell[column] for cell in cells} - {""})
-        ]
-    return [
-        (one, _signal(hours, members)) for one, members in found
-        if sum(int(cell[3]) for cell in members) >= MIN_SCORES
-    ]  # fmt: skip
-
-
-def _signal(hours: Timeline, cells: Sequence[QualityRow]) -> Signal:
-    slot = np.array([hours.slot_of(cell[0]) for cell in cells])
+def _signals(hours: Timeline, rows: Rows) -> list[tuple[Slice, Signal]]:
+    slot = slots_of(hours, rows)
+    labels = {dimension: rows.labels(dimension) for dimension in ("deployment", "task_type")}
+    groups = Groups(slot, *(places for _, places in labels.values()))
     counts, sums, squares = (
-        np.array([float(cell[column]) for cell in cells]) / scale
-        for column, scale in ((3, 1), (4, MILLION), (5, MILLION))
-    )
+        groups.sum(rows[column]) / scale
+        for column, scale in (
+            ("scores", 1), ("score_sum_millionths", MILLION), ("score_square_sum_millionths", MILLION),
+        )
+    )  # fmt: skip
+    cells = _ScoreCells(slot[groups.first], counts, sums, squares)
+    found = [(Slice(), cells)]
+    for dimension, (names, places) in labels.items():
+        found += [
+            (Slice(((dimension, name),)), cells.where(places[groups.first] == place))
+            for place, name in enumerate(names)
+            if name
+        ]
+    return [(one, _signal(hours, some)) for one, some in found if some.counts.sum() >= MIN_SCORES]
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoreCells:
+    """Scores by hour, deployment and task type."""
+
+    slot: Indices
+    counts: Floats
+    sums: Floats
+    squares: Floats
+
+    def where(self, mask: Mask) -> _ScoreCells:
+        return _ScoreCells(self.slot[mask], self.counts[mask], self.sums[mask], self.squares[mask])
+
+
+def _signal(hours: Timeline, cells: _ScoreCells) -> Signal:
+    counts, sums, squares = cells.counts, cells.sums, cells.squares
     several = counts > 1
     freedom = max(1.0, float((counts[several] - 1).sum()))
     variance = float((squares[several] - sums[several] ** 2 / counts[several]).sum()) / freedom
     return Signal.by_slot(
         Noise(Distribution.GAUSSIAN, max(variance, 1e-4) ** 0.5),
-        np.bincount(slot, weights=counts, minlength=hours.slots).astype(float),
-        np.bincount(slot, weights=sums, minlength=hours.slots).astype(float),
+        np.bincount(cells.slot, weights=counts, minlength=hours.slots).astype(float),
+        np.bincount(cells.slot, weights=sums, minlength=hours.slots).astype(float),
     )

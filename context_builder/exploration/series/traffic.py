@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, func, select, type_coerce
+from sqlalchemy import ColumnElement, select
 
 from context_builder.exploration.series.signal import Floats
-from context_builder.exploration.series.timeline import FINE_SLOT, Timeline
-from context_builder.question.request import ContextRequest
-from context_builder.telemetry.rollups import concatenated_histograms, in_window, rollup_scope
-from context_builder.telemetry.user_scope import of_users
-from models import FAILED_STATUSES, Deployment, RequestRollup, RequestStatus, Resolution, User, UserSpend
-from models.database import ReadSession
-from models.histogram import log_moments
+from context_builder.exploration.series.timeline import Timeline
+from context_builder.question.request import ContextRequest, Window
+from context_builder.rollups.rows import Groups, Rows, labels_of
+from context_builder.rollups.scope import rollup_scope, users_in_scope
+from context_builder.rollups.span import Span, by_ten_minutes, covering, minute_of
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS, SPEND
+from models import FAILED_STATUSES, RequestStatus, Resolution, User
+from models.histogram import LOG_SCALE
 from models.tables.schema import NANO
 
 Indices = npt.NDArray[np.int64]
-Row = tuple[Any, ...]
-"""Slot, values of the dimensions, figures."""
 
 MAX_USERS = 12
 """Users whose traffic is explored, the busiest in the window."""
-_SLOT_PREFIX = len("2026-11-20 09:3")
-"""Length of the prefix of a time stored in SQLite that is equal within a FINE_SLOT."""
+_USERS_AT_ONCE = 500
+"""Of the busiest, whose tiers are looked up together."""
 
 
 @dataclass(frozen=True)
@@ -58,61 +55,23 @@ class Cells:
         return np.bincount(self.slot, weights=values, minlength=slots).astype(float)
 
 
-async def read_traffic(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells:
+async def read_traffic(rollups: Rollups, request: ContextRequest, timeline: Timeline) -> Cells:
     """Load the cells by deployment and tier."""
-    scope = await rollup_scope(session, request)
-    answered = case((RequestRollup.status == RequestStatus.SUCCESS, 1), else_=0)
-    rows: list[Row] = []
-    for resolution, span in _spans(timeline, RequestRollup):
-        slot = _slot(session, resolution, RequestRollup)
-        found = await session.execute(
-            select(
-                slot, Deployment.public_id, RequestRollup.tier, answered,
-                func.sum(RequestRollup.requests),
-                func.sum(case((RequestRollup.status.in_(FAILED_STATUSES), RequestRollup.requests), else_=0)),
-                cast(func.sum(type_coerce(RequestRollup.cost_usd, Integer)), String),
-                concatenated_histograms(session),
-            )
-            .join(Deployment, Deployment.id == RequestRollup.deployment_id)
-            .where(span, scope.condition)
-            .group_by(slot, Deployment.public_id, RequestRollup.tier, answered)
-        )  # fmt: skip
-        rows += map(tuple, found)
-    # A month of many deployments has tens of thousands of histograms.
-    return await asyncio.to_thread(_traffic_cells, timeline, rows)
+    scope = await rollup_scope(rollups, request)
+    rows = await rollups.read(REQUESTS, *_spans(timeline))
+    # A month of many deployments has tens of thousands of rows.
+    return await asyncio.to_thread(lambda: _traffic_cells(timeline, scope.of(rows)))
 
 
-async def read_users(session: ReadSession, request: ContextRequest, timeline: Timeline) -> Cells | None:
+async def read_users(rollups: Rollups, request: ContextRequest, timeline: Timeline) -> Cells | None:
     """Load the cells of the busiest users; None with deployments in scope, which user totals lack."""
     if request.scope.deployment_ids:
         return None
-    busiest = (
-        select(UserSpend.user_id)
-        .join(User, User.id == UserSpend.user_id)
-        .where(
-            in_window(UserSpend, request.window),
-            of_users(request.scope, UserSpend.user_id),
-            *tier_conditions(request),
-        )
-        .group_by(UserSpend.user_id)
-        .order_by(func.sum(UserSpend.requests).desc(), UserSpend.user_id)
-        .limit(MAX_USERS)
-    )
-    chosen = list(await session.scalars(busiest))
-    rows: list[Row] = []
-    for resolution, span in _spans(timeline, UserSpend):
-        slot = _slot(session, resolution, UserSpend)
-        found = await session.execute(
-            select(
-                slot, User.public_id, func.sum(UserSpend.requests),
-                cast(func.sum(type_coerce(UserSpend.cost_usd, Integer)), String),
-            )
-            .join(User, User.id == UserSpend.user_id)
-            .where(span, UserSpend.user_id.in_(chosen))
-            .group_by(slot, User.public_id)
-        )  # fmt: skip
-        rows += map(tuple, found)
-    return await asyncio.to_thread(_user_cells, timeline, rows)
+    spent = await rollups.read(SPEND, *covering(request.window))
+    ranked = await asyncio.to_thread(_busiest, spent.where(users_in_scope(request.scope, spent)))
+    chosen = await _with_tier_in_scope(rollups, request, ranked)
+    rows = await rollups.read(SPEND, *_spans(timeline))
+    return await asyncio.to_thread(_user_cells, timeline, rows, chosen)
 
 
 def tier_conditions(request: ContextRequest) -> list[ColumnElement[bool]]:
@@ -123,75 +82,78 @@ def tier_conditions(request: ContextRequest) -> list[ColumnElement[bool]]:
     return [User.tier.in_(scope.tiers), User.updated_at <= request.as_of]
 
 
-def _traffic_cells(timeline: Timeline, unordered: Sequence[Row]) -> Cells:
-    rows = sorted(((_start(row[0]), *row[1:]) for row in unordered), key=lambda row: row[:4])
-    deployments, deployment = _indexed([row[1] for row in rows])
-    tiers, tier = _indexed([row[2] for row in rows])
+def _busiest(rows: Rows) -> list[int]:
+    """Return users, those with the most requests first."""
+    users = Groups(rows["user_id"])
+    number, requests = rows["user_id"][users.first], users.sum(rows["requests"])
+    return [int(user) for user in number[np.lexsort((number, -requests))]]
+
+
+async def _with_tier_in_scope(rollups: Rollups, request: ContextRequest, ranked: list[int]) -> dict[int, str]:
+    """Return the names of the first MAX_USERS whose tier is in scope, by id."""
+    chosen: dict[int, str] = {}
+    async with rollups.snapshot.session() as session:
+        while ranked and len(chosen) < MAX_USERS:
+            some, ranked = ranked[:_USERS_AT_ONCE], ranked[_USERS_AT_ONCE:]
+            found = await session.execute(
+                select(User.id, User.public_id).where(User.id.in_(some), *tier_conditions(request))
+            )
+            names = {row.id: row.public_id for row in found}
+            wanted = [number for number in some if number in names]
+            chosen |= {number: names[number] for number in wanted[: MAX_USERS - len(chosen)]}
+    return chosen
+
+
+def _traffic_cells(timeline: Timeline, rows: Rows) -> Cells:
+    slot = slots_of(timeline, rows)
+    deployments, deployment = rows.labels("deployment")
+    tiers, tier = rows.labels("tier")
     # Latencies of answered requests only: failed requests may fail fast.
-    moments = log_moments([bytes.fromhex(row[7]) if row[3] else b"" for row in rows])
+    answered = rows.having("status", (RequestStatus.SUCCESS,))
+    failed = rows.having("status", FAILED_STATUSES)
+    cells = Groups(slot, deployment, tier, answered)
+
+    def logs(column: str) -> Floats:
+        return cells.sum(rows[column] * answered) / LOG_SCALE
+
     return Cells(
         timeline,
         {"deployment": deployments, "tier": tiers},
-        np.array([timeline.slot_of(row[0]) for row in rows], dtype=np.int64),
-        {"deployment": deployment, "tier": tier},
-        np.array([float(row[4]) for row in rows]),
-        np.array([float(row[5]) for row in rows]),
-        np.array([float(row[6]) / float(NANO) for row in rows]),
-        timed=moments[:, 0],
-        log_sum=moments[:, 1],
-        log_square_sum=moments[:, 2],
+        slot[cells.first],
+        {"deployment": deployment[cells.first], "tier": tier[cells.first]},
+        cells.sum(rows["requests"]).astype(float),
+        cells.sum(rows["requests"] * failed).astype(float),
+        cells.sum(rows["cost_nanousd"]) / float(NANO),
+        timed=cells.sum(rows["timed"] * answered).astype(float),
+        log_sum=logs("log_sum"),
+        log_square_sum=logs("log_square_sum"),
     )
 
 
-def _user_cells(timeline: Timeline, unordered: Sequence[Row]) -> Cells:
-    rows = sorted(((_start(row[0]), *row[1:]) for row in unordered), key=lambda row: row[:2])
-    users, user = _indexed([row[1] for row in rows])
+def _user_cells(timeline: Timeline, rows: Rows, chosen: dict[int, str]) -> Cells:
+    rows = rows.where(np.isin(rows["user_id"], list(chosen)))
+    slot = slots_of(timeline, rows)
+    users, user = labels_of(rows["user_id"], chosen.__getitem__)
+    cells = Groups(slot, user)
     return Cells(
         timeline,
         {"user": users},
-        np.array([timeline.slot_of(row[0]) for row in rows], dtype=np.int64),
-        {"user": user},
-        np.array([float(row[2]) for row in rows]),
-        np.zeros(len(rows)),
-        np.array([float(row[3]) / float(NANO) for row in rows]),
+        slot[cells.first],
+        {"user": user[cells.first]},
+        cells.sum(rows["requests"]).astype(float),
+        np.zeros(len(cells)),
+        cells.sum(rows["cost_nanousd"]) / float(NANO),
     )
 
 
-def _indexed(values: Sequence[str]) -> tuple[list[str], Indices]:
-    names = sorted(set(values))
-    places = {name: place for place, name in enumerate(names)}
-    return names, np.array([places[value] for value in values], dtype=np.int64)
+def _spans(timeline: Timeline) -> list[Span]:
+    """Return hours, then ten minutes in the fine part."""
+    hours = [Span(Resolution.HOUR, timeline.start, timeline.fine_start)]
+    fine = Window(timeline.fine_start, timeline.end)
+    return [*(hours if timeline.start < timeline.fine_start else ()), *by_ten_minutes(fine)]
 
 
-def _spans(
-    timeline: Timeline, table: type[RequestRollup | UserSpend]
-) -> list[tuple[Resolution, ColumnElement[bool]]]:
-    """Return the condition of each resolution: hours first, minutes in the fine part."""
-    return [
-        (
-            resolution,
-            and_(table.resolution == resolution, table.bucket_start >= start, table.bucket_start < end),
-        )
-        for resolution, start, end in (
-            (Resolution.HOUR, timeline.start, timeline.fine_start),
-            (Resolution.MINUTE, timeline.fine_start, timeline.end),
-        )
-        if start < end
-    ]
-
-
-def _slot(
-    session: ReadSession, resolution: Resolution, table: type[RequestRollup | UserSpend]
-) -> ColumnElement[Any]:
-    """Return the slot of a bucket as an expression to group by."""
-    if resolution is Resolution.HOUR:
-        return type_coerce(table.bucket_start, table.bucket_start.type)
-    if session.get_bind().dialect.name == "sqlite":
-        return func.substr(type_coerce(table.bucket_start, String), 1, _SLOT_PREFIX)
-    return func.date_bin(FINE_SLOT, table.bucket_start, datetime(2000, 1, 1, tzinfo=UTC))
-
-
-def _start(slot: datetime | str) -> datetime:
-    if isinstance(slot, str):
-        return datetime.fromisoformat(f"{slot}0:00").replace(tzinfo=UTC)
-    return slot.astimezone(UTC)
+def slots_of(timeline: Timeline, rows: Rows) -> Indices:
+    """Return the slot of each row."""
+    starts = np.array([minute_of(start) for start in timeline.starts], dtype=np.int64)
+    return np.searchsorted(starts, rows["start"], side="right") - 1

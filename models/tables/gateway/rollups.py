@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -16,7 +16,13 @@ class Resolution(StrEnum):
     """Width of a bucket. Every request counts once in each resolution."""
 
     MINUTE = "minute"
+    TEN_MINUTES = "10_minutes"
     HOUR = "hour"
+
+    @property
+    def width(self) -> timedelta:
+        """Return the length of a bucket; it divides an hour."""
+        return timedelta(minutes={"minute": 1, "10_minutes": 10, "hour": 60}[self.value])
 
 
 class RequestRollup(Table):
@@ -54,6 +60,12 @@ class RequestRollup(Table):
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
+    stamp: Mapped[int] = mapped_column(BigInteger, server_default="0", index=True)
+    """When the row last changed, set by a trigger, so that readers find changes without reading all rows.
+
+    On SQLite a count of changes; on PostgreSQL the id of the transaction, as sequences are not in the order
+    of commits.
+    """
 
 
 class UserSpend(Table):
@@ -72,6 +84,8 @@ class UserSpend(Table):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     requests: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
+    stamp: Mapped[int] = mapped_column(BigInteger, server_default="0", index=True)
+    """As in `RequestRollup`."""
 
 
 class QualityRollup(Table):
@@ -106,3 +120,17 @@ class QualityRollup(Table):
     """Sum of the scores in millionths, so that it does not depend on the order of addition."""
     score_square_sum: Mapped[int] = mapped_column("score_square_sum_millionths", BigInteger)
     """Sum of the squared scores, each rounded to millionths."""
+    stamp: Mapped[int] = mapped_column(BigInteger, server_default="0", index=True)
+    """As in `RequestRollup`."""
+
+
+class RollupClock(Table):
+    """The one row by which readers know that rollups changed or disappeared. Written only by triggers."""
+
+    __tablename__ = "rollup_clock"
+
+    id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
+    stamp: Mapped[int] = mapped_column(BigInteger)
+    """The last stamp given on SQLite; unused on PostgreSQL."""
+    removals: Mapped[int] = mapped_column(BigInteger)
+    """Raised whenever rollups are deleted, or moved to another bucket: what was read before is void."""

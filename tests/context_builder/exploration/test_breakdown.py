@@ -28,6 +28,7 @@ from models import FAILED_STATUSES
 from models.request_log import NewRequest
 from tests.support.faulty_sources import USERS, WORSE_SINCE
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.rollup_views import rollups_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,12 +73,12 @@ async def test_every_request_is_counted_once_on_its_side(
     spans = ComparedSpans.of(one, request, LOOKBACK)
     assert spans.before.end == spans.after.start == one.onset
     assert spans.after.end == (one.until or NOON)
-    async with busy.database.read() as session:
-        errors = await error_breakdown(session, request, spans)
-        totals = await total_breakdown(session, request, spans, one)
-        latencies, histograms = await latency_breakdown(session, request, spans)
-        codes = await code_breakdown(session, request, spans)
-        users = await user_breakdown(session, request, spans, one)
+    async with rollups_of(busy.database) as rollups:
+        errors = await error_breakdown(rollups, request, spans)
+        totals = await total_breakdown(rollups, request, spans, one)
+        latencies, histograms = await latency_breakdown(rollups, request, spans)
+        codes = await code_breakdown(rollups, request, spans)
+        users = await user_breakdown(rollups, request, spans, one)
     names = {number: name for name, number in busy.deployments.items()}
     sides = [
         [
@@ -123,10 +124,10 @@ async def test_money_is_counted_in_the_mean_cost_of_a_request(busy: Gateway) -> 
     """Masses times the unit are the dollars spent on each side."""
     one = shift(Metric.COST, 300, 9999)
     spans = ComparedSpans.of(one, asking(), LOOKBACK)
-    async with busy.database.read() as session:
+    async with rollups_of(busy.database) as rollups:
         for breakdown in (
-            await total_breakdown(session, asking(), spans, one),
-            await user_breakdown(session, asking(), spans, one),
+            await total_breakdown(rollups, asking(), spans, one),
+            await user_breakdown(rollups, asking(), spans, one),
         ):
             for mass, window in ((breakdown.mass, spans.after), (breakdown.past_mass, spans.before)):
                 spent = float(sum(sent.cost_usd for sent in busy.sent_in(window)))
@@ -144,8 +145,8 @@ async def test_scores_are_counted_by_whole_hours_of_the_window(troubled: Gateway
     request = asking(since=window.start, until=window.end, user_ids=users)
     onset = round((NOON - WORSE_SINCE) / MINUTE)
     spans = ComparedSpans.of(shift(Metric.QUALITY, onset, 9999), request, LOOKBACK)
-    async with troubled.database.read() as session:
-        breakdown = await quality_breakdown(session, request, spans)
+    async with rollups_of(troubled.database) as rollups:
+        breakdown = await quality_breakdown(rollups, request, spans)
     whole = Window(WORSE_SINCE, window.end.replace(minute=0))
     for name, number in troubled.deployments.items():
         weight, missing, past_weight, past_missing = sums(breakdown, "deployment", name)

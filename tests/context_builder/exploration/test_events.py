@@ -11,6 +11,7 @@ from context_builder.question.request import ContextRequest, Window
 from models import MaintenanceWindow
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 from tests.support.ops_events import audit, config, events_of, job, transition
+from tests.support.rollup_views import rollups_of
 
 in_session = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,8 +22,8 @@ async def found(gateway: Gateway, request: ContextRequest | None = None, *around
     """Events around some moments, by default three hours before NOON."""
     request = request or asking()
     spans = spans_around([(at, at) for at in around or (NOON - 3 * HOUR,)], request)
-    async with gateway.database.read() as session:
-        return await events_in(session, request, spans)
+    async with rollups_of(gateway.database) as rollups:
+        return await events_in(rollups, request, spans)
 
 
 def maintenance(at: datetime, announced: datetime) -> MaintenanceWindow:

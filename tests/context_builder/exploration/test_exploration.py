@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from context_builder.exploration import breakdown, refinement
+from context_builder.exploration import refinement
 from context_builder.exploration.exploration import (
     MAX_CHANGE_POINTS,
     MAX_PER_METRIC,
@@ -23,12 +23,12 @@ from context_builder.exploration.exploration import (
 from context_builder.exploration.series import traffic
 from context_builder.exploration.series.metric import Metric
 from context_builder.question.request import ContextRequest, Topic
+from context_builder.rollups import chunk, rows
 from context_builder.source import Section, Stores
 from context_builder.sources import changes, drivers
 from context_builder.telemetry.runbooks import Runbooks
 from models.database import Database
 from models.request_log import NewRequest
-from models.snapshot import Snapshots
 from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
@@ -41,6 +41,7 @@ from tests.support.faulty_sources import (
 )
 from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, asking
 from tests.support.no_memory import NO_MEMORY
+from tests.support.rollup_views import rollups_of
 from tests.support.statements import captured
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,18 +49,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def read_both(gateway: Gateway, request: ContextRequest) -> list[Section]:
     """Read the two sources that share an exploration at the same time."""
-    async with Snapshots(gateway.database, readers=2).open() as snapshot:
-        stores = Stores(snapshot, NO_MEMORY, Exploration(snapshot), Runbooks())
+    async with rollups_of(gateway.database, readers=2) as rollups:
+        stores = Stores(rollups.snapshot, rollups, NO_MEMORY, Exploration(rollups), Runbooks())
         sources = (drivers.source, changes.source)
         return list(await asyncio.gather(*(source.read(request, stores) for source in sources)))
 
 
 async def test_the_work_is_done_once(troubled: Gateway) -> None:
     """Ten concurrent callers send the statements of one; later ones send none."""
-    async with Snapshots(troubled.database, readers=3).open() as snapshot:
+    async with rollups_of(troubled.database, readers=3) as rollups:
         with captured(troubled.database) as alone:
-            expected = await Exploration(snapshot).findings(asking())
-        exploration = Exploration(snapshot)
+            expected = await Exploration(rollups).findings(asking())
+    async with rollups_of(troubled.database, readers=3) as rollups:
+        exploration = Exploration(rollups)
         with captured(troubled.database) as together:
             found = await asyncio.gather(*(exploration.findings(asking()) for _ in range(10)))
         assert found == [expected] * 10
@@ -73,9 +75,10 @@ async def test_the_work_is_done_once(troubled: Gateway) -> None:
 @pytest.mark.parametrize("statements", [1, 3])
 async def test_a_cancelled_caller_does_not_cancel_the_work(troubled: Gateway, statements: int) -> None:
     """The deadline of one source does not affect the others."""
-    async with Snapshots(troubled.database, readers=3).open() as snapshot:
-        expected = await Exploration(snapshot).findings(asking())
-        exploration = Exploration(snapshot)
+    async with rollups_of(troubled.database, readers=3) as rollups:
+        expected = await Exploration(rollups).findings(asking())
+    async with rollups_of(troubled.database, readers=3) as rollups:
+        exploration = Exploration(rollups)
         with captured(troubled.database) as sent:
             first = asyncio.create_task(exploration.findings(asking()))
             second = asyncio.create_task(exploration.findings(asking()))
@@ -103,10 +106,10 @@ async def test_histograms_are_merged_off_the_event_loop(
     places = {
         (module.__name__, name): getattr(module, name)
         for module, name in (
-            (traffic, "log_moments"),
-            (refinement, "log_moments"),
+            (chunk, "log_moments"),
+            (rows, "grouped_histograms"),
+            (traffic, "slots_of"),
             (refinement, "estimate_onset"),
-            (breakdown, "merge_histograms"),
         )
     }
     for (module, name), work in places.items():
@@ -157,8 +160,8 @@ def topics_of(section: Section) -> set[Topic]:
 
 async def test_every_planted_fault_is_one_change_point(troubled: Gateway) -> None:
     """One per metric, in the planted slice and direction, with the other slices that show it."""
-    async with Snapshots(troubled.database, readers=1).open() as snapshot:
-        shifts = (await Exploration(snapshot).findings(asking())).shifts
+    async with rollups_of(troubled.database, readers=1) as rollups:
+        shifts = (await Exploration(rollups).findings(asking())).shifts
     by_metric = {shift.metric: shift for shift in shifts}
     assert len(by_metric) == len(shifts) == len(Metric)
     assert dict(by_metric[Metric.LATENCY].slice.values) == {"deployment": "gpt-4/aws", "tier": "premium"}
@@ -180,8 +183,8 @@ async def test_every_planted_fault_is_one_change_point(troubled: Gateway) -> Non
 async def test_the_metric_asked_about_comes_first(troubled: Gateway, topic: Topic) -> None:
     """A question's onset is that of its metric; each metric has a few changes at most."""
     request = replace(asking(), topics=frozenset({topic, Topic.CHANGES}))
-    async with Snapshots(troubled.database, readers=1).open() as snapshot:
-        exploration = Exploration(snapshot)
+    async with rollups_of(troubled.database, readers=1) as rollups:
+        exploration = Exploration(rollups)
         shifts = (await exploration.findings(request)).shifts
         assert await exploration.onset(request) == Onset(shifts[0].onset)
     assert shifts[0].metric.topic is topic
@@ -191,10 +194,10 @@ async def test_the_metric_asked_about_comes_first(troubled: Gateway, topic: Topi
 
 async def test_changes_that_ended_before_the_window_are_omitted(troubled: Gateway) -> None:
     """A burst that ended is not what is wrong now; a change that still lasts is."""
-    async with Snapshots(troubled.database, readers=1).open() as snapshot:
-        shifts = (await Exploration(snapshot).findings(asking(since=NOON - 2 * HOUR))).shifts
+    async with rollups_of(troubled.database, readers=1) as rollups:
+        shifts = (await Exploration(rollups).findings(asking(since=NOON - 2 * HOUR))).shifts
         assert {shift.metric for shift in shifts} == {Metric.LATENCY, Metric.QUALITY}
-        during = (await Exploration(snapshot).findings(asking(FAILING_UNTIL - 20 * MINUTE))).shifts
+        during = (await Exploration(rollups).findings(asking(FAILING_UNTIL - 20 * MINUTE))).shifts
     assert {shift.metric for shift in during} == {Metric.ERRORS, Metric.QUALITY}
     assert all(shift.until is None for shift in during)
 
@@ -216,9 +219,9 @@ async def test_cost_that_fell_without_requests_is_omitted(
         yield replace(request, cost_usd=request.cost_usd / 10) if hit else request
 
     await live(gateway, surging(gateway, 0, silent, silent + HOUR), cheaper)
-    async with Snapshots(database, readers=1).open() as snapshot:
+    async with rollups_of(database) as rollups:
         request = replace(asking(), topics=frozenset({Topic.COST}))
-        shifts = (await Exploration(snapshot).findings(request)).shifts
+        shifts = (await Exploration(rollups).findings(request)).shifts
     await database.close()
     assert {shift.metric for shift in shifts} == told
     assert shifts[0].is_gap
@@ -230,8 +233,8 @@ async def test_an_onset_found_late_is_a_gap_until_then(
 ) -> None:
     """A source that can do without it does not wait."""
     monkeypatch.setattr(f"{Exploration.__module__}.ONSET_TIMEOUT_S", 0.0)
-    async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
-        exploration = Exploration(snapshot)
+    async with rollups_of(troubled_sqlite.database, readers=1) as rollups:
+        exploration = Exploration(rollups)
         late = await exploration.onset(asking())
         assert late == Onset(None, ("the onset (not found in time)",))
         shifts = (await exploration.findings(asking())).shifts
@@ -247,8 +250,8 @@ async def test_a_failed_exploration_leaves_the_onset_unknown(
         raise ConnectionError("the database is gone")
 
     monkeypatch.setattr(f"{Exploration.__module__}.read_traffic", broken)
-    async with Snapshots(troubled_sqlite.database, readers=1).open() as snapshot:
-        exploration = Exploration(snapshot)
+    async with rollups_of(troubled_sqlite.database, readers=1) as rollups:
+        exploration = Exploration(rollups)
         with pytest.raises(ConnectionError, match="the database is gone"):
             await exploration.findings(asking())
         onset = await exploration.onset(asking())
@@ -257,13 +260,13 @@ async def test_a_failed_exploration_leaves_the_onset_unknown(
 
 async def test_no_requests_are_no_traffic(gateway: Gateway) -> None:
     """An empty log has no changes and no onset; one old request is traffic."""
-    async with Snapshots(gateway.database, readers=1).open() as snapshot:
-        exploration = Exploration(snapshot)
+    async with rollups_of(gateway.database, readers=1) as rollups:
+        exploration = Exploration(rollups)
         assert await exploration.findings(asking()) == ExplorationFindings((), has_traffic=False, gaps=())
         assert await exploration.onset(asking()) == Onset(None)
     await gateway.deployment()
     await gateway.user()
     await gateway.send(NOON - 100 * HOUR)
-    async with Snapshots(gateway.database, readers=1).open() as snapshot:
-        exploration = Exploration(snapshot)
+    async with rollups_of(gateway.database, readers=1) as rollups:
+        exploration = Exploration(rollups)
         assert await exploration.findings(asking()) == ExplorationFindings((), has_traffic=True, gaps=())

@@ -15,6 +15,7 @@ from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.question.request import ContextRequest
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.rollup_views import rollups_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,8 +68,8 @@ async def changed(gateway: Gateway) -> None:
 
 
 async def found(gateway: Gateway, one: ChangePoint, request: ContextRequest | None = None) -> ChangePoint:
-    async with gateway.database.read() as session:
-        return await refine_onset(session, request or asking(), one)
+    async with rollups_of(gateway.database) as rollups:
+        return await refine_onset(rollups, request or asking(), one)
 
 
 def is_near(one: ChangePoint, turn: datetime = TURN) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,11 +16,10 @@ from context_builder.telemetry.rollups import (
     concatenated_histograms,
     in_window,
     merge_histograms,
-    rollup_scope,
 )
-from models import RequestRollup, Resolution, User, UserSpend
+from models import RequestRollup, Resolution, UserSpend
 from models.histogram import Histogram
-from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -92,64 +90,6 @@ async def test_the_baseline_is_the_seven_days_before_the_window(window: Window) 
     assert baseline.length == timedelta(days=7)
     assert baseline.end.minute == baseline.start.minute == 0
     assert timedelta(0) <= window.start - baseline.end < HOUR
-
-
-async def _requests(gateway: Gateway, **scope: Any) -> tuple[int, tuple[str, ...]]:
-    """Return the requests of the last day in a scope, and the gaps."""
-    request = asking(**scope)
-    async with gateway.database.read() as session:
-        rollups = await rollup_scope(session, request)
-        counted = await session.scalar(
-            select(func.coalesce(func.sum(RequestRollup.requests), 0)).where(
-                in_window(RequestRollup, request.window), rollups.condition
-            )
-        )
-    return counted or 0, rollups.gaps
-
-
-async def test_deployments_and_tiers_restrict_together(busy: Gateway) -> None:
-    """An empty scope is everything; both are the requests of that tier on that deployment."""
-    window = asking().window
-    here = busy.id_of("gpt-4/aws", "mistral/gcp")
-    expected = {
-        (): busy.sent_in(window),
-        here: [r for r in busy.sent_in(window) if r.deployment_id in here],
-    }
-    for deployments, sent in expected.items():
-        assert (await _requests(busy, deployment_ids=deployments)) == (len(sent), ())
-        premium = [r for r in sent if r.tier == "premium"]
-        assert 0 < len(premium) < len(sent)
-        assert await _requests(busy, deployment_ids=deployments, tiers=("premium",)) == (len(premium), ())
-
-
-async def test_a_user_is_represented_by_the_tier_and_that_is_a_gap(busy: Gateway) -> None:
-    """Figures cover the user's tier and any other tier in scope."""
-    window = asking().window
-    counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"))
-    assert counted == len(busy.sent_in(window, tier="premium"))
-    assert gaps == ("figures per user; those here cover all users of tier premium",)
-    counted, gaps = await _requests(busy, user_ids=busy.id_of("user_a"), tiers=("budget",))
-    assert counted == len(busy.sent_in(window, tier="premium")) + len(busy.sent_in(window, tier="budget"))
-    assert gaps == ("figures per user; those here cover all users of tier budget, premium",)
-
-
-async def test_a_tier_that_changed_later_is_not_used(gateway: Gateway) -> None:
-    """No figures are better than those of the wrong tier."""
-    await gateway.deployment()
-    await gateway.user("user_a", "premium")
-    await gateway.user("user_b", "standard")
-    await gateway.send(NOON - HOUR, user="user_a")
-    await gateway.send(NOON - HOUR, NOON - 2 * HOUR, user="user_b")
-    await gateway.change(User, "user_a", tier="standard", updated_at=NOON + HOUR)
-    counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a"))
-    assert counted == 0
-    assert gaps == (
-        "figures per user; those here cover all users of tier unknown",
-        "the tier at this moment of user_a, whose tier or budget changed later",
-    )
-    counted, gaps = await _requests(gateway, user_ids=gateway.id_of("user_a", "user_b"))
-    assert counted == 2
-    assert "the tier at this moment of user_a" in gaps[1]
 
 
 @given(windows())

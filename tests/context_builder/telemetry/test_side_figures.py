@@ -16,6 +16,7 @@ from models import FAILED_STATUSES
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, side
+from tests.support.rollup_views import rollups_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.both_databases]
 
@@ -24,8 +25,8 @@ MINUTES = 9 * 24 * 60
 
 
 async def loaded(gateway: Gateway, *sides: object) -> SidesFound:
-    async with gateway.database.read() as session:
-        return await load_sides(session, asking(sides=sides))  # type: ignore[arg-type]
+    async with rollups_of(gateway.database) as rollups:
+        return await load_sides(rollups, asking(sides=sides))  # type: ignore[arg-type]
 
 
 @st.composite

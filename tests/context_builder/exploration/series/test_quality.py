@@ -19,6 +19,7 @@ from models import Request
 from models.quality_log import NewScore, append
 from models.request_log import NewRequest
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
+from tests.support.rollup_views import rollups_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -57,8 +58,8 @@ async def scored(gateway: Gateway) -> Scored:
 
 async def signals(gateway: Gateway, request: ContextRequest) -> dict[Slice, Signal]:
     """Load signals by slice, with the timeline of two days before the window."""
-    async with gateway.database.read() as session:
-        return dict(await quality_signals(session, request, Timeline.of(request.window, 2 * DAY)))
+    async with rollups_of(gateway.database) as rollups:
+        return dict(await quality_signals(rollups, request, Timeline.of(request.window, 2 * DAY)))
 
 
 def hour(moment: datetime) -> datetime:

@@ -18,6 +18,7 @@ from models import FAILED_STATUSES
 from models.histogram import RELATIVE_ERROR
 from models.request_log import NewRequest
 from tests.support.gateway import DAY, FLEET, HOUR, MINUTE, NOON, TIER_OF, Gateway, asking
+from tests.support.rollup_views import rollups_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -80,8 +81,8 @@ async def test_cells_count_what_was_sent(
 ) -> None:
     """Requests, failures and dollars by slot and deployment; answered requests with their latencies."""
     timeline = Timeline.of(window, lookback)
-    async with busy.database.read() as session:
-        cells = await read_traffic(session, about(busy, window, scope), timeline)
+    async with rollups_of(busy.database) as rollups:
+        cells = await read_traffic(rollups, about(busy, window, scope), timeline)
     names = {number: name for name, number in busy.deployments.items()}
     requests: Counter[tuple[int, str]] = Counter()
     failed: Counter[tuple[int, str]] = Counter()
@@ -107,12 +108,12 @@ async def test_cells_of_users_count_what_they_sent(busy: Gateway, window: Window
     """By slot, of one user in scope or of all; none with a deployment in scope, which user totals lack."""
     timeline = Timeline.of(window, 3 * DAY)
     span = Window(timeline.start, timeline.end)
-    async with busy.database.read() as session:
-        everyone = await read_users(session, asking(window.end, since=window.start), timeline)
+    async with rollups_of(busy.database) as rollups:
+        everyone = await read_users(rollups, asking(window.end, since=window.start), timeline)
         one = await read_users(
-            session, asking(window.end, since=window.start, user_ids=busy.id_of(name)), timeline
+            rollups, asking(window.end, since=window.start, user_ids=busy.id_of(name)), timeline
         )
-        lacking = await read_users(session, asking(window.end, deployment_ids=(1,)), timeline)
+        lacking = await read_users(rollups, asking(window.end, deployment_ids=(1,)), timeline)
     assert lacking is None
     for cells, users in ((everyone, set(TIER_OF)), (one, {name})):
         assert cells is not None
@@ -136,8 +137,8 @@ async def test_the_busiest_users_are_those_of_the_window(gateway: Gateway) -> No
     timeline = Timeline.of(request.window, DAY)
 
     async def chosen() -> list[str]:
-        async with gateway.database.read() as session:
-            cells = await read_users(session, request, timeline)
+        async with rollups_of(gateway.database) as rollups:
+            cells = await read_users(rollups, request, timeline)
         assert cells is not None
         return cells.names["user"]
 

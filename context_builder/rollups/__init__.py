@@ -1,0 +1,1 @@
+"""The rollups as numpy columns that stay in memory and follow the database."""
