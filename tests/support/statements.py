@@ -10,7 +10,8 @@ from sqlalchemy import event
 
 from context_builder.source import ContextSource
 from models.database import Database
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, asking
+from tests.support.rollup_views import rollups_of
 
 Statement = tuple[str, Any]
 
@@ -32,8 +33,9 @@ def captured(database: Database) -> Iterator[list[Statement]]:
 
 async def rows_fetched(gateway: Gateway, source: ContextSource) -> int:
     """How many rows all statements of a source give together, found out by sending them again."""
-    with captured(gateway.database) as statements:
-        await gateway.read(source)
+    async with rollups_of(gateway.database) as rollups:
+        with captured(gateway.database) as statements:
+            await source.read(asking(), gateway._stores(rollups))
     async with gateway.database.read() as session:
         connection = await session.connection()
         selects = [one for one in statements if one[0].lstrip().startswith("SELECT")]
