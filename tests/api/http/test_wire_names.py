@@ -109,7 +109,7 @@ PINNED: dict[str, Names] = {
         "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
         "severity similarity started_at status symptoms target title",
     },
-    "GET /healthz": {"": "status version database model"},
+    "GET /healthz": {"": "database model status version"},
     "GET /readyz": {
         "": "database embedder memory status",
         **dict.fromkeys(["database", "memory", "embedder"], PART),
