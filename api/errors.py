@@ -9,6 +9,7 @@ ArcpointApiError
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
 ├── Conflict                api.http.problem: a request does not fit the current state
 ├── Overloaded              api.http.admission: too many questions at once; says when to try again
+├── ServiceLost             api.cli.ask.service: the service does not answer, or refuses
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
 ├── OutputFailed            api.cli.terminal: standard output cannot be written

@@ -10,6 +10,7 @@ MemoryFailure
     UnusableReviewer (also a ValueError)
     IndexFault: between the parts of an index, never raised to callers
         WorkerDied
+    ExportUnusable: the exported model; questions are then embedded without it
 """
 
 from __future__ import annotations

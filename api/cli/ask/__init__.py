@@ -1,1 +1,1 @@
-"""`arcpoint ask` and `arcpoint chat`."""
+"""`arcpoint ask` and `arcpoint chat`, answered by a running service or in this process."""

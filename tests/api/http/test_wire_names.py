@@ -115,7 +115,7 @@ PINNED: dict[str, Names] = {
         "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
         "severity similarity started_at status symptoms target title",
     },
-    "GET /healthz": {"": "status version database model load"} | LOAD,
+    "GET /healthz": {"": "database load model status version"} | LOAD,
     "GET /readyz": {
         "": "database embedder load memory status",
         **LOAD,
