@@ -1,6 +1,6 @@
 """`make bench`: build time, packing, recall, and the service under load. Compare ratios within one run.
 
-ONLY=http (or contexts, packing, recall) runs one part. QUICK=1 runs everything small, in under three minutes.
+ONLY=http (or contexts, packing, recall) runs one part. QUICK=1 runs everything small, without PostgreSQL.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from sqlalchemy import text
@@ -28,9 +29,7 @@ from tests.bench.sizes import sizes
 from tests.bench.soak import soak
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
-REQUESTS = (
-    {"SQLite": 1_000_000, "PostgreSQL": 250_000} if not QUICK else {"SQLite": 5_000, "PostgreSQL": 5_000}
-)
+REQUESTS = {"SQLite": 5_000 if QUICK else 1_000_000, "PostgreSQL": 250_000}
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
 STORY_REQUESTS = 6_155
 ROLLED_UP = 10_000_000
@@ -50,21 +49,21 @@ def main() -> None:
 
 def _prepared_contexts() -> None:
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        sqlite_url = f"sqlite:///{folder}/story.db"
+        sqlite_url, large_url = f"sqlite:///{folder}/story.db", f"sqlite:///{folder}/large.db"
         seed_story(sqlite_url)
-        server = PostgresServer(Path(folder) / "pg", durable=True)
-        try:
-            large_url = f"sqlite:///{folder}/large.db"
-            migrate(large_url)
-            urls = {"SQLite": sqlite_url, "PostgreSQL": server.url(server.clone(seed_story))}
-            large_urls = {"SQLite": large_url, "PostgreSQL": server.url(server.clone(migrate))}
+        migrate(large_url)
+        urls, large_urls = {"SQLite": sqlite_url}, {"SQLite": large_url}
+        with ExitStack() as stack:
+            if not QUICK:
+                server = PostgresServer(Path(folder) / "pg", durable=True)
+                stack.callback(server.stop)
+                urls["PostgreSQL"] = server.url(server.clone(seed_story))
+                large_urls["PostgreSQL"] = server.url(server.clone(migrate))
             asyncio.run(_contexts(urls, large_urls))
-        finally:
-            server.stop()
 
 
 def _recall() -> None:
-    asyncio.run(recall_sizes(int(os.environ.get("BENCH_INCIDENTS", 1_000 if QUICK else max(SIZES)))))
+    asyncio.run(recall_sizes(int(os.environ.get("BENCH_INCIDENTS", max(SIZES)))))
 
 
 def _http() -> None:
@@ -84,7 +83,7 @@ async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
     for (kind, requests), database in large.items():
         print(f"{kind}: writing {requests:,} requests", file=sys.stderr)  # noqa: T201  progress
         await fill(database, requests, STORY_ANCHOR)
-        await fill_history(database, STORY_ANCHOR)
+        await fill_history(database, STORY_ANCHOR, scale=0.05 if QUICK else 1.0)
         await _analyze(database)
     await sizes({(kind, STORY_REQUESTS): database for kind, database in databases.items()} | large)
     busiest = large["SQLite", _requests("SQLite")]

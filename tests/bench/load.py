@@ -30,6 +30,7 @@ from tests.support.prepared_databases import STORY_SEED
 CONCURRENCY = (1, 10, 50, 200)
 SECONDS = 4.0 if QUICK else 20.0
 GRACE_S = 5.0 if QUICK else 20.0
+MAX_WAIT_S = 3.0 if QUICK else Settings().max_wait_s
 WORKERS = int(os.environ.get("BENCH_WORKERS", "1"))
 SAME = ("Why are premium users slow?",)
 DIFFERENT = tuple(
@@ -79,7 +80,7 @@ class ServiceUnderLoad:
 async def service_under_load() -> AsyncIterator[ServiceUnderLoad]:
     """The story, ending now, behind `arcpoint serve`; BENCH_WORKERS says how many workers it has."""
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        settings = settings_of(f"sqlite:///{folder}/story.db", Path(folder), max_wait_s=Settings().max_wait_s)
+        settings = settings_of(f"sqlite:///{folder}/story.db", Path(folder), max_wait_s=MAX_WAIT_S)
         database = Database(settings.database_url)
         try:
             await upgrade(database)

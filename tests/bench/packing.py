@@ -10,10 +10,11 @@ from context_builder.prompt.packing import pack
 from context_builder.prompt.tokens import TokenBound
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.source import ContextSource, Fact, Section, SourceResult, Status, Stores
-from tests.bench.measure import show
+from tests.bench.measure import QUICK, show
 from tests.support.prepared_databases import STORY_ANCHOR
 
-REPEATS = 5
+REPEATS = 1 if QUICK else 5
+FACTS = (1_000, 10_000) if QUICK else (1_000, 10_000, 100_000)
 
 
 async def _unread(_request: ContextRequest, _stores: Stores) -> Section:
@@ -43,7 +44,7 @@ def packing() -> None:
     """Prints milliseconds and bound against budget."""
     window = Window(STORY_ANCHOR - timedelta(hours=24), STORY_ANCHOR)
     rows = []
-    for facts in (1_000, 10_000, 100_000):
+    for facts in FACTS:
         given = readings(facts)
         for budget in (4_000, 100_000):
             request = ContextRequest(

@@ -24,19 +24,19 @@ from memory.recall.results import RecallQuery
 from memory.text.recipe import RECIPE, content_hash
 from models import EntrySource, Incident, MemoryEntry
 from models.database import Database
-from tests.bench.measure import measure, show
+from tests.bench.measure import QUICK, measure, show
 from tests.evaluation.recall.catalogue import families
 from tests.evaluation.recall.corpus import Corpus, PastIncident
 from tests.evaluation.recall.histories import make_history
 from tests.support.loop_ticker import Ticker
 from tests.support.prepared_databases import migrate
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (200,) if QUICK else (1_000, 10_000, 100_000)
 """Incidents in memory; BENCH_INCIDENTS leaves out the larger ones."""
 _EMBEDDED = 1_000
 """Texts that the model embeds; the vectors of the others lie near one of theirs, as recurrences do."""
 _NEARNESS = 0.35
-_TAKEN_IN = 1_000
+_TAKEN_IN = 50 if QUICK else 1_000
 _QUERIES = 150
 _ROWS_PER_INSERT = 2_000
 _LATER = datetime(2027, 1, 1, tzinfo=UTC)

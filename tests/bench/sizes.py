@@ -13,12 +13,12 @@ from context_builder.source import ContextSource, Status, Stores
 from context_builder.sources import discover
 from models.database import Database
 from tests.bench.contexts import QUESTIONS, builder
-from tests.bench.measure import measure, show
+from tests.bench.measure import QUICK, measure, show
 from tests.support.no_memory import NO_MEMORY
 from tests.support.rollup_views import rollups_of
 
 RUNS = 30
-IN_TURN_RUNS = 2
+IN_TURN_RUNS = 1 if QUICK else 2
 """Of each question."""
 COLUMNS = (
     "database", "requests", "p50 ms", "p99 ms", "CPU ms", "slowest source", "its ms", "in turn ms", "times",
