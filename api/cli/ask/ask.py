@@ -94,6 +94,8 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         token_budget=budget,
     )
     extras = Extras(prompt=show_prompt, manifest=why)
+    if as_json:
+        JsonOutput.prepare()
 
     def new_output() -> AnswerOutput:
         return JsonOutput(extras) if as_json else text_output(extras)

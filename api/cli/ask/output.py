@@ -111,8 +111,9 @@ class PlainOutput:
 class JsonOutput(PlainOutput):
     """One JSON document, the same as the body of the HTTP service."""
 
-    def __init__(self, extras: Extras) -> None:
-        super().__init__(extras)
+    @staticmethod
+    def prepare() -> None:
+        """Build the serializers, which reads files: before the event loop runs."""
         prepare(Answer, Prompt)
 
     @override
