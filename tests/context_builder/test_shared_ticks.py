@@ -63,7 +63,7 @@ async def add_user(database: Database, name: str) -> None:
 async def test_a_shared_tick_gives_the_facts_that_a_snapshot_of_ones_own_gives(
     story: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law 6: whoever else asks, and in whatever order, a question gets the same facts and headers."""
+    """Law 6: no matter who else asks, and in whatever order, a question gets the same facts and headers."""
     monkeypatch.setattr("context_builder.exploration.exploration.ONSET_TIMEOUT_S", PATIENCE_S)
     alone = builder_of(story)
     expected = [(await ask(alone, question)).manifest for question in QUESTIONS]

@@ -256,7 +256,7 @@ async def test_an_older_snapshot_gets_its_own_columns(database: Database) -> Non
 
 
 async def test_a_cancelled_asker_does_not_stop_the_load_of_others(database: Database) -> None:
-    """A load is shared: whoever still waits gets it, and it happens once."""
+    """A load is shared: anyone who still waits gets it, and it happens once."""
     gateway = Gateway(database, 7)
     await gateway.start()
     await write(gateway)
