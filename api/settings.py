@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     """Processes of `arcpoint serve`; the four bounds below are of each."""
     max_builds: Annotated[int, Field(ge=1, le=1000)] = 2
     """Contexts that are built at the same time."""
-    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 64
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
     """Questions that wait for that; beyond it they are refused with 503."""
     max_wait_s: Annotated[float, Field(gt=0)] = 10.0
     """How long one of them waits before it is refused, in seconds; at once if that is to be expected."""
