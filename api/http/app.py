@@ -33,7 +33,7 @@ from api.http.routes import (
     users,
     volume,
 )
-from api.http.schemas.bodies import Health, LivenessBody
+from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.worker_load import WorkerLoad
 from api.query import serving
 from api.settings import Settings, load_settings
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
-    prepare(Answer, IncidentPostmortem, Manifest)
+    prepare(Answer, ContextBody, IncidentPostmortem, Manifest)
     return app
 
 

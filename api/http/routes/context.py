@@ -14,9 +14,7 @@ from api.http.worker_load import asker_of
 router = APIRouter(tags=["questions"])
 
 
-@router.post(
-    "/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503)
-)
+@router.post("/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503))
 async def context(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
     """Build the prompt of a question and its manifest; no model is called."""
     async with load.builds.slot(asker_of(request, body.user)):

@@ -25,7 +25,7 @@ async def test_an_outage_is_told_as_one_and_needs_no_restart(
     postgres: PostgresServer, database_name: str, tmp_path: Path
 ) -> None:
     """503 with Retry-After for every form of a question, and answers again as soon as there is a database."""
-    settings = settings_of(postgres.url(database_name), tmp_path)
+    settings = settings_of(postgres.url(database_name), tmp_path, tick_s=0)
     async with running(settings) as app, client_of(app) as client:
         assert (await ask(client)).status_code == 200
         await asyncio.to_thread(close, postgres, database_name)

@@ -232,10 +232,11 @@ async def test_an_onset_found_late_is_a_gap_until_then(
     troubled_sqlite: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that can do without it does not wait."""
-    monkeypatch.setattr(f"{Exploration.__module__}.ONSET_TIMEOUT_S", 0.0)
     async with rollups_of(troubled_sqlite.database, readers=1) as rollups:
         exploration = Exploration(rollups)
-        late = await exploration.onset(asking())
+        with monkeypatch.context() as patched:
+            patched.setattr(f"{Exploration.__module__}.ONSET_TIMEOUT_S", 0.0)
+            late = await exploration.onset(asking())
         assert late == Onset(None, ("the onset (not found in time)",))
         shifts = (await exploration.findings(asking())).shifts
         assert await exploration.onset(asking()) == Onset(shifts[0].onset)

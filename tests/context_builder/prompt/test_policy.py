@@ -53,7 +53,7 @@ POLICY: dict[ModuleType, dict[str, object]] = {
     brief: {"MAX_LINES": 12, "MAX_PER_SOURCE": 2, "MAX_OTHERS": 2, "MIN_OTHER_IMPORTANCE": 0.7},
     closing: {"MAX_LINE": 160, "MAX_LINES_OF_ONE_KIND": 2},
     grounding: {"_MIN_CODE": 100, "_SAME_UNIT_ONLY": ("%", "times")},
-    builder: {"MAX_READERS": 8, "RESOLVE_DEADLINE_S": 10.0},
+    builder: {"MAX_READERS": 4, "MAX_FREQUENT": 8, "RESOLVE_DEADLINE_S": 10.0},
     pricing: {"UNKNOWN_CACHE_MINIMUM": 4_096},
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context_builder.question.request import Topic
-from context_builder.question.topics import DEFAULT_TOPICS, topics_of
+from context_builder.question.topics import DEFAULT_TOPICS, dimensions_of, topics_of
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,17 @@ def test_every_question_has_a_topic(question: str) -> None:
     found = topics_of(question)
     assert found
     assert found <= frozenset(Topic)
+
+
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("Which tiers fail most?", {"tier"}),
+        ("errors by Model and BACKEND", {"model", "backend"}),
+        ("every deployment, whatever its models do", {"deployment", "model"}),
+        ("is remodelling a frontier?", set()),
+    ],
+)
+def test_dimensions_are_named_by_their_words(question: str, named: set[str]) -> None:
+    """In singular or plural and any case, as words of their own."""
+    assert dimensions_of(question) == named
