@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo check test coverage lint mutants bench eval clean
+.PHONY: demo check test exhaustive coverage lint mutants bench eval clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -18,9 +18,12 @@ demo: $(READY)  ## seeds an embedded database, prints four grounded answers and 
 	$(BIN)/arcpoint demo
 
 check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not database and not process and not model"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not database and not process and not model and not exhaustive"
 
-test: $(READY) lint  ## lint, then every test
+test: $(READY) lint  ## lint, then every test; of long rows of like cases, some
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not exhaustive"
+
+exhaustive: $(READY)  ## every test, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: $(READY)  ## every test with coverage, which takes a third longer

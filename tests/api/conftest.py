@@ -41,6 +41,7 @@ def service_settings(
     """The story, the hashing embedder and the loopback model API."""
     folder = tmp_path_factory.mktemp("service")
     shutil.copyfile(sqlite_story_template, folder / "story.db")
+    messages_api_server.reset()  # a hang that a test scripted and nobody met
     return settings_of(f"sqlite:///{folder / 'story.db'}", folder, messages_api_server)
 
 

@@ -45,6 +45,7 @@ def model(row: dict[str, str]) -> str:
     return row["checkpoint_model_version_id"] or "unknown"
 
 
+@pytest.mark.exhaustive
 async def test_the_whole_trace_is_loaded_exactly_and_only_once(
     database: Database, trace: Path, rows: list[dict[str, str]], repository: Path,
     record_property: Callable[[str, object], None],

@@ -19,6 +19,7 @@ from models.quality_log import NewScore, append
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking, people, side, traffic
 from tests.support.gateway_context import action, checks, hours, maintenance
 from tests.support.ops_events import events_of, job
+from tests.support.thinning import thinned
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -130,7 +131,7 @@ def questions(gateway: Gateway, as_of: datetime) -> list[ContextRequest]:
     ]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", thinned([0, 1], keep_every=2))
 async def test_what_happens_later_changes_nothing(
     gateway: Gateway, memory: IncidentMemory, seed: int
 ) -> None:

@@ -15,6 +15,7 @@ from memory.index.chroma import ChromaIndex
 from models import MemoryOutbox, ReviewStatus
 from tests.support import maintenance_process
 from tests.support.incident_world import LATER, World, distinct, ids
+from tests.support.thinning import thinned
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
@@ -44,7 +45,7 @@ async def _run(world: World, change: str, step: str) -> int:
     return await process.wait()
 
 
-@pytest.mark.parametrize(("change", "step"), CASES)
+@pytest.mark.parametrize(("change", "step"), thinned(CASES, keep_every=3))
 async def test_killed_at_any_step_the_next_run_repairs_memory(
     own_world: World, change: str, step: str
 ) -> None:

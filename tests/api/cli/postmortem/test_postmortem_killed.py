@@ -11,6 +11,7 @@ import pytest
 from tests.loopback.messages_api import API_KEY, MessagesApi, Reply
 from tests.support.command_line import Run, Start, finished
 from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
+from tests.support.thinning import thinned
 
 pytestmark = pytest.mark.process
 
@@ -60,7 +61,7 @@ STEPS = {
 """Where it dies, and how many calls are lost: only one whose reply had not arrived and been stored."""
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", thinned(STEPS, keep_every=3))
 def test_whatever_had_arrived_is_used(
     step: str, start: Start, arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
 ) -> None:

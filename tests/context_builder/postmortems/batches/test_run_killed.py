@@ -22,6 +22,7 @@ from tests.loopback.behaviour import Hang, Reply
 from tests.loopback.messages_api import MessagesApi
 from tests.support import batch_process
 from tests.support.batch_process import ended
+from tests.support.thinning import thinned
 
 INCIDENTS = 3
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -100,7 +101,7 @@ async def assert_everything_was_paid_for_once(database: Database, api: MessagesA
     assert all(text.cost_usd > 0 and "It was bad." in text.markdown for text in written)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", thinned(STEPS, keep_every=3))
 async def test_a_run_that_is_killed_at_any_step_is_continued(
     filled: Database, messages_api: MessagesApi, start: Start, step: str
 ) -> None:
@@ -111,7 +112,7 @@ async def test_a_run_that_is_killed_at_any_step_is_continued(
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("step", INTERRUPTED)
+@pytest.mark.parametrize("step", thinned(INTERRUPTED, keep_every=2))
 async def test_a_run_that_is_killed_while_it_submits_is_never_repeated_silently(
     filled: Database, messages_api: MessagesApi, start: Start, tmp_path: Path, step: str
 ) -> None:

@@ -1,0 +1,18 @@
+"""Cases of a law that `make test` leaves to `make exhaustive`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def thinned(cases: Iterable[Any], *, keep_every: int) -> list[Any]:
+    """Every case, of which all but each `keep_every`th are marked as exhaustive."""
+    return [
+        case
+        if number % keep_every == 0
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.exhaustive)
+        for number, case in enumerate(cases)
+    ]
