@@ -31,7 +31,7 @@ from models.migrations import upgrade
 QUESTIONS = (
     "Which deployments are unhealthy?",
     "Why are premium users slow?",
-    "How many requests did each tier send this week?",
+    "How many requests did each tier send in the last 7 days?",
     "Has the outage of llama-70b/neocloud happened before, and what fixed it?",
 )
 _RESOLVED = "inc_0118"
