@@ -27,6 +27,7 @@ from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
 from tests.bench.soak import soak
+from tests.bench.ticks import shared_ticks
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
 REQUESTS = {"SQLite": 5_000 if QUICK else 1_000_000, "PostgreSQL": 250_000}
@@ -79,6 +80,7 @@ async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:
     databases = {kind: Database(url) for kind, url in urls.items()}
     await max_not_sum(databases)
     await story(databases)
+    await shared_ticks(databases)
     large = {(kind, _requests(kind)): Database(url) for kind, url in large_urls.items()}
     for (kind, requests), database in large.items():
         print(f"{kind}: writing {requests:,} requests", file=sys.stderr)  # noqa: T201  progress
