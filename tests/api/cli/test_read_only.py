@@ -119,6 +119,7 @@ def story_database(postgres: PostgresServer) -> Iterator[str]:
     ],
     ids=["like a standby", "select only"],
 )
+@pytest.mark.process
 def test_a_role_that_cannot_write_is_asked_with_the_setting_only(
     rights: str,
     arcpoint: Run,
