@@ -57,6 +57,7 @@ class MessagesApi:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
+        self._socket.listen()  # who reads the address may connect before it is served
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             self._app(), log_config=None, log_level="critical", lifespan="off", http="h11", ws="none"
