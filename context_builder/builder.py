@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -127,15 +127,15 @@ class ContextBuilder:
 
     @asynccontextmanager
     async def _open_tick(self) -> AsyncIterator[Tick]:
-        async with (
-            self._snapshots.open() as snapshot,
-            await self.rollups.at(snapshot) as rollups,
-            Exploration(rollups, self._deadlines) as exploration,
-        ):
+        async with AsyncExitStack() as stack:
+            snapshot = await stack.enter_async_context(self._snapshots.open())
+            moment = self._clock()  # before the rollups follow: nothing later is in the snapshot
+            rollups = await stack.enter_async_context(await self.rollups.at(snapshot))
+            exploration = await stack.enter_async_context(Exploration(rollups, self._deadlines))
             stores = Stores(snapshot, rollups, self._memory, exploration, self._runbooks)
             sections = SharedWork()
             try:
-                yield Tick(self._clock(), stores, Lookups(snapshot.session), sections)
+                yield Tick(moment, stores, Lookups(snapshot.session), sections)
             finally:
                 await sections.close()
 
@@ -200,7 +200,6 @@ class ContextBuilder:
             return result(section, section.status)
         except TimeoutError:
             log.warning("source timed out", source=source.name, deadline_s=source.deadline_s)
-            self._ticks.expire()  # its statement was cancelled, and the snapshot's connection is lost with it
             return result(Section(""), Status.TIMEOUT, f"no response within {source.deadline_s:g} s")
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():

@@ -40,7 +40,7 @@ class SharedWork:
             if not self._waiting[task]:
                 del self._waiting[task]
                 if not task.done():
-                    del self._tasks[key]
+                    self._tasks.pop(key, None)  # unless everything is being closed
                     self._abandon(task)
 
     async def close(self) -> None:

@@ -90,15 +90,6 @@ def with_aftermath(request: ContextRequest) -> ContextRequest:
     return replace(request, window=replace(request.window, end=end))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Every change in a scope, before the topics of a question select some."""
-
-    shifts: tuple[ChangePoint, ...]
-    has_traffic: bool
-    gaps: tuple[str, ...]
-
-
 class Exploration:
     """The explorations of one snapshot, each done once, as a context manager within it."""
 
@@ -139,9 +130,10 @@ class Exploration:
         found = await self._work.result(("found", scope), lambda: self._find(scope))
         leading = _select(asked, found.shifts)
         shifts = [await refine_onset(self._rollups, with_aftermath(scope), shift) for shift in leading]
-        return ExplorationFindings(tuple(shifts), found.has_traffic, found.gaps)
+        return replace(found, shifts=tuple(shifts))
 
-    async def _find(self, asked: ContextRequest) -> _Found:
+    async def _find(self, asked: ContextRequest) -> ExplorationFindings:
+        """Return every change in a scope, before the topics of a question select some."""
         request = with_aftermath(asked)
         timeline = Timeline.of(request.window, LOOKBACK)
         scope = await rollup_scope(self._rollups, request)
@@ -150,7 +142,7 @@ class Exploration:
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
-        return _Found(tuple(found), bool(len(traffic.slot)), scope.gaps)
+        return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
 
 
 def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:

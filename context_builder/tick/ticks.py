@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
 from context_builder.tick.tick import Tick
 
@@ -93,6 +92,7 @@ class Ticks:
         self._current: _HeldTick | None = None
         self._next: _HeldTick | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: set[asyncio.Task[None]] = set()
 
     def live(self) -> AbstractAsyncContextManager[Tick]:
         """Use the current tick, or a new one if there is none that is new enough.
@@ -114,9 +114,11 @@ class Ticks:
         self._current = self._next = None
 
     async def close(self) -> None:
-        """Close every tick, and wait for those in use."""
+        """Read nothing more ahead, close every tick, and wait for those in use."""
         self.expire()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._preparing:
+            task.cancel()
+        await asyncio.gather(*self._preparing, *self._tasks, return_exceptions=True)
 
     def _fresh(self) -> _HeldTick:
         if self._next is not None and not self._next.is_usable:
@@ -126,7 +128,9 @@ class Ticks:
             return self._swap(self._next or self._begin())
         if self._next is None and current.age_s >= _EARLY * self._max_age_s:
             self._next = self._begin()
-            self._keep(self._prepare_next(self._next))
+            preparing = asyncio.create_task(self._prepare_next(self._next))
+            self._preparing.add(preparing)
+            preparing.add_done_callback(self._preparing.discard)
         return current
 
     def _begin(self) -> _HeldTick:
@@ -150,8 +154,3 @@ class Ticks:
                 await self._prepare(tick)
         if self._next is held and held.is_usable:
             self._swap(held)
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

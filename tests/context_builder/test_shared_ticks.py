@@ -149,7 +149,7 @@ async def test_the_age_of_what_is_shared_is_told(database: Database) -> None:
 
 
 async def test_a_source_that_hangs_holds_back_nobody_else(database: Database) -> None:
-    """Law 2: its deadline is each question's own, and the next question gets a new tick."""
+    """Law 2: its deadline is each question's own, and the next question reads it again."""
     hangs = True
 
     async def read(request: ContextRequest, stores: Stores) -> Section:
