@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from operator import eq
 
 WILDCARD = "<*>"
@@ -33,13 +34,16 @@ _HTTP_STATUS = re.compile(r"\W*[1-5]\d\d\W*")
 _STATUS_KEYS = frozenset({"http", "status", "code", "status_code", "returned", "response", "error", "with"})
 _KEY_PUNCTUATION = ".:-+#?&*$"
 
+_MAX_KEPT_LINES = 32_768
+"""Lines whose words are remembered, since the next question reads most of them again: some 30 MB."""
+_MAX_KEPT_WORDS = 16_384
+
 Words = tuple[str, ...]
 
 
 def templates_of(lines: Iterable[str]) -> dict[str, str]:
     """Return the template of each distinct line, independent of the order and repetition of lines."""
-    masked = _MaskCache()
-    words_of = {line: _masked_words(line, masked) for line in set(lines)}
+    words_of = {line: _masked_words(line) for line in set(lines)}
     template_of: dict[Words, str] = {}
     for leaf in _leaves(sorted(set(words_of.values()))):
         for cluster in _clusters(leaf):
@@ -47,15 +51,13 @@ def templates_of(lines: Iterable[str]) -> dict[str, str]:
     return {line: template_of[words] for line, words in words_of.items()}
 
 
-class _MaskCache(dict[str, str]):
-    """Cache of masked words, since the words of a log recur."""
-
-    def __missing__(self, word: str) -> str:
-        cut = word[:MAX_WORD_CHARACTERS]
-        if "://" in cut:
-            cut = _URL.sub(WILDCARD, cut)
-        self[word] = masked = cut if cut.isalpha() else _PIECE.sub(_mask_piece, cut)
-        return masked
+@lru_cache(maxsize=_MAX_KEPT_WORDS)
+def _mask_word(word: str) -> str:
+    """Mask the numbers, ids, addresses and paths in a word."""
+    cut = word[:MAX_WORD_CHARACTERS]
+    if "://" in cut:
+        cut = _URL.sub(WILDCARD, cut)
+    return cut if cut.isalpha() else _PIECE.sub(_mask_piece, cut)
 
 
 def _mask_piece(match: re.Match[str]) -> str:
@@ -68,14 +70,15 @@ def _mask_piece(match: re.Match[str]) -> str:
     return f"{before}{WILDCARD}{after}"
 
 
-def _masked_words(line: str, masked: _MaskCache) -> Words:
+@lru_cache(maxsize=_MAX_KEPT_LINES)
+def _masked_words(line: str) -> Words:
     """Return the masked words of a line. HTTP statuses are kept: 429 and 503 are different errors."""
     if not line.lstrip().startswith("{"):  # in JSON, everything is quoted
         line = _QUOTED.sub(WILDCARD, line)
     words = line.split()[:MAX_WORDS]
     masks: list[str] = []
     for position, word in enumerate(words):
-        mask = masked[word]
+        mask = _mask_word(word)
         if WILDCARD in mask and _is_http_status(word, words[position - 1] if position else ""):
             mask = word
         elif mask == WILDCARD and masks and masks[-1] == WILDCARD:
