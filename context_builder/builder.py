@@ -117,13 +117,19 @@ class ContextBuilder:
         max_age_s = self._max_age_s if ask.as_of is None else 0.0
         async with self._ticks.live() if max_age_s else self._ticks.alone() as tick:
             age_ms = max(0, round((asked_at - tick.moment) / timedelta(milliseconds=1)))
-            request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
-            self._note_frequent(ask, request)
-            results = await self._read_all(request, tick)
+            built = await tick.work.result(ask, lambda: self._build(ask, tick, max_age_s))
+            if any(source.status.is_failure for source in built.manifest.sources):
+                tick.work.forget(ask)  # the next one may have more luck
+            self._note_frequent(ask, built.request)
+        build_ms = round((time.perf_counter() - started) * 1000)
+        return replace(built, manifest=replace(built.manifest, build_ms=build_ms, age_ms=age_ms))
+
+    async def _build(self, ask: QuestionInput, tick: Tick, max_age_s: float) -> BuiltContext:
+        request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
+        results = await self._read_all(request, tick)
         # Counting and hashing many facts takes time and must not block other questions.
         manifest, prompt = await asyncio.to_thread(self._pack, request, results)
-        build_ms = round((time.perf_counter() - started) * 1000)
-        return BuiltContext(request, replace(manifest, build_ms=build_ms, age_ms=age_ms), prompt)
+        return BuiltContext(request, manifest, prompt)
 
     @asynccontextmanager
     async def _open_tick(self) -> AsyncIterator[Tick]:
@@ -133,11 +139,11 @@ class ContextBuilder:
             rollups = await stack.enter_async_context(await self.rollups.at(snapshot))
             exploration = await stack.enter_async_context(Exploration(rollups, self._deadlines))
             stores = Stores(snapshot, rollups, self._memory, exploration, self._runbooks)
-            sections = SharedWork()
+            work = SharedWork()
             try:
-                yield Tick(moment, stores, Lookups(snapshot.session), sections)
+                yield Tick(moment, stores, Lookups(snapshot.session), work)
             finally:
-                await sections.close()
+                await work.close()
 
     def _note_frequent(self, ask: QuestionInput, request: ContextRequest) -> None:
         """Remember the last question of each kind about now."""

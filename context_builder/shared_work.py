@@ -40,8 +40,13 @@ class SharedWork:
             if not self._waiting[task]:
                 del self._waiting[task]
                 if not task.done():
-                    self._tasks.pop(key, None)  # unless everything is being closed
+                    if self._tasks.get(key) is task:  # unless it was forgotten, or everything is being closed
+                        del self._tasks[key]
                     self._abandon(task)
+
+    def forget(self, key: Hashable) -> None:
+        """Let the next caller start anew; those who wait still get the result."""
+        self._tasks.pop(key, None)
 
     async def close(self) -> None:
         """Cancel what still runs and wait for its end."""

@@ -28,6 +28,11 @@ class Status(StrEnum):
     TIMEOUT = "timeout"
     ERROR = "error"
 
+    @property
+    def is_failure(self) -> bool:
+        """Return whether the source could not be read."""
+        return self in (Status.TIMEOUT, Status.ERROR)
+
 
 class Role(StrEnum):
     """Which kind of question a statement answers by itself."""

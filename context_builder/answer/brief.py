@@ -29,7 +29,6 @@ MAX_OTHERS = 2
 MIN_OTHER_IMPORTANCE = 0.7
 MAX_REASON = 100
 """Characters of why one source is incomplete."""
-_FAILED = (Status.TIMEOUT, Status.ERROR)
 
 
 def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str:
@@ -86,7 +85,7 @@ def _limitations(manifest: Manifest) -> Iterator[str]:
 
     Only a source alone in its line says why: untrusted text shares no line with another reference.
     """
-    failed = {s: f"{s.status}: {s.error or s.header}" for s in manifest.sources if s.status in _FAILED}
+    failed = {s: f"{s.status}: {s.error or s.header}" for s in manifest.sources if s.status.is_failure}
     stale = {s: s.header for s in manifest.sources if s.status is Status.STALE}
     gaps = {s: s.gaps[0] for s in manifest.sources if s.gaps and not s.folded}
     for title, reasons in (("Could not be read", failed), ("Stale", stale), ("Some data is not known", gaps)):

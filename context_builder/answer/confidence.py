@@ -41,7 +41,6 @@ class Confidence:
 
 
 _Limit = tuple[ConfidenceLevel, str]
-_FAILED = (Status.TIMEOUT, Status.ERROR)
 _ORDER = list(ConfidenceLevel)
 
 
@@ -62,7 +61,7 @@ def confidence_of(manifest: Manifest, *, unsupported: int) -> Confidence:
 
 def _failed_sources(sources: Sequence[SourceEntry]) -> Iterator[_Limit]:
     for source in sources:
-        if source.status in _FAILED:
+        if source.status.is_failure:
             level = ConfidenceLevel.LOW if source.on_topic else ConfidenceLevel.MEDIUM
             yield level, f"{source.name} could not be read ({source.status})"
 

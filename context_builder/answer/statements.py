@@ -10,7 +10,7 @@ from context_builder.answer.closing import MAX_LINE
 from context_builder.answer.grounding import PromptClaims
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
-from context_builder.source import Headline, Role, Status
+from context_builder.source import Headline, Role
 
 BULLET = "- "
 _OTHERS = "; and others"
@@ -48,7 +48,7 @@ def statements_of(manifest: Manifest) -> list[Statement]:
     summaries = {
         s.name: Statement(s.ref, s.name, s.header, s.headline, s.on_topic, 0.0, is_summary=True)
         for s in manifest.sources
-        if not s.folded and s.status not in (Status.TIMEOUT, Status.ERROR)
+        if not s.folded and not s.status.is_failure
     }
     for fact in manifest.facts:
         if fact.is_shown:

@@ -14,7 +14,7 @@ from context_builder.answer.statements import SIDES, Line, Statement
 from context_builder.prompt.manifest import Manifest
 from context_builder.question.form import Form, Noun, QuestionForm
 from context_builder.question.request import Topic
-from context_builder.source import Headline, Role, Status
+from context_builder.source import Headline, Role
 
 MAX_LINES = 2
 _METRICS = frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Topic.QUALITY})
@@ -23,7 +23,6 @@ _EXISTING = frozenset({Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Nou
 _WORD = re.compile(r"\w+")
 _OF_THE_PAST = ("recall", "knowledge")
 """Sources that say nothing about how things are."""
-_FAILED = (Status.TIMEOUT, Status.ERROR)
 _CHANGE = (Role.DRIVER, Role.CHANGE)
 
 
@@ -47,7 +46,7 @@ class Verdict:
         self._metrics = topics & _METRICS
         tagged = [Tagged(one, one.headline) for one in told if one.headline is not None]
         self._tagged = [one for one in tagged if self.is_about(one.headline)]
-        needed = (s for s in manifest.sources if s.on_topic and s.status in _FAILED)
+        needed = (s for s in manifest.sources if s.on_topic and s.status.is_failure)
         asks_past = Topic.HISTORY in topics
         self._unread = [s.name for s in needed if asks_past or s.name not in _OF_THE_PAST]
 

@@ -102,7 +102,7 @@ def _action_items(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     if not findings.incident.resolution:
         yield f"- Record what resolved it {_record(findings)}; owner: open"
     for source in answer.manifest.sources:
-        if source.status in (Status.TIMEOUT, Status.ERROR):
+        if source.status.is_failure:
             name = escape_markdown(source.name)
             yield f"- Find out why {name} could not be read [{source.ref}]; owner: open"
     yield f"- Decide how to prevent a recurrence {_record(findings)}; owner: open"
@@ -125,7 +125,7 @@ def _similar(_: IncidentFindings, answer: Answer) -> Iterator[str]:
 def _blind_spots(findings: IncidentFindings, answer: Answer) -> Iterator[str]:
     lines = []
     for source in answer.manifest.sources:
-        if source.status in (Status.TIMEOUT, Status.ERROR, Status.STALE):
+        if source.status is Status.STALE or source.status.is_failure:
             why = escape_markdown(source.error or source.header)
             lines.append(f"- {source.name} ({source.status}): {why} [{source.ref}]")
         elif source.status is Status.EMPTY:

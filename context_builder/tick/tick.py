@@ -19,11 +19,12 @@ class Tick:
     """`as_of` of the questions about now."""
     stores: Stores
     lookups: Lookups
-    sections: SharedWork
+    work: SharedWork
+    """Contexts by question, and sections by source and what it is asked."""
 
     def known_section(self, source: ContextSource, request: ContextRequest) -> Section | None:
         """Return what a source says if it was read before."""
-        section: Section | None = self.sections.known((source.name, request.narrowed(source.asks)))
+        section: Section | None = self.work.known((source.name, request.narrowed(source.asks)))
         return section
 
     async def section(self, source: ContextSource, request: ContextRequest) -> Section:
@@ -32,4 +33,4 @@ class Tick:
         A failure is shared like a result, and ends with the tick; a caller's deadline is its own.
         """
         asked = request.narrowed(source.asks)
-        return await self.sections.result((source.name, asked), lambda: source.read(asked, self.stores))
+        return await self.work.result((source.name, asked), lambda: source.read(asked, self.stores))

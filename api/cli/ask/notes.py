@@ -12,7 +12,6 @@ from context_builder.prompt.manifest import Manifest, SourceEntry
 from context_builder.source import Status
 from context_builder.text.formatting import format_count, format_dollars, format_time
 
-_FAILED = (Status.TIMEOUT, Status.ERROR)
 _WHOLE = "end_turn"
 
 
@@ -94,7 +93,7 @@ def _missing(manifest: Manifest, *, brief: bool) -> Iterator[Row]:
 
 
 def _gaps(source: SourceEntry) -> Iterator[Row]:
-    is_incomplete = source.status in (Status.STALE, *_FAILED)
+    is_incomplete = source.status is Status.STALE or source.status.is_failure
     if is_incomplete or (_is_empty(source) and source.on_topic):
         yield source.name, _state(source)
     yield from ((source.name, gap) for gap in source.gaps)
@@ -105,7 +104,7 @@ def _is_empty(source: SourceEntry) -> bool:
 
 
 def _state(source: SourceEntry) -> str:
-    text = (source.error or "could not be read") if source.status in _FAILED else source.header
+    text = (source.error or "could not be read") if source.status.is_failure else source.header
     return f"{source.status}: {text}"
 
 
