@@ -118,8 +118,8 @@ class ContextBuilder:
         async with self._ticks.live() if max_age_s else self._ticks.alone() as tick:
             age_ms = max(0, round((asked_at - tick.moment) / timedelta(milliseconds=1)))
             built = await tick.work.result(ask, lambda: self._build(ask, tick, max_age_s))
-            if any(source.status.is_failure for source in built.manifest.sources):
-                tick.work.forget(ask)  # the next one may have more luck
+            if any(source.status is Status.TIMEOUT for source in built.manifest.sources):
+                tick.work.forget(ask)  # what was too late for this question may be there for the next
             self._note_frequent(ask, built.request)
         build_ms = round((time.perf_counter() - started) * 1000)
         return replace(built, manifest=replace(built.manifest, build_ms=build_ms, age_ms=age_ms))
