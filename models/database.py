@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
+from models.sqlite_driver import OneVisitDriver
 from models.sqlite_file import BUSY_TIMEOUT_S, open_to_read, parse_sqlite_url
 
 HEAD_REVISION = "0004"
@@ -115,10 +116,15 @@ class Database:
         if self.read_only:
             # Whether a file can be written beside is another question whenever it is opened.
             engine = create_async_engine(
-                self.url, async_creator=partial(open_to_read, self.path), poolclass=NullPool
+                self.url,
+                async_creator=partial(open_to_read, self.path),
+                module=OneVisitDriver(),
+                poolclass=NullPool,
             )
         else:
-            engine = create_async_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
+            engine = create_async_engine(
+                self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, module=OneVisitDriver(), **pool
+            )
         _use_explicit_transactions(engine, read_only=read_only)
         return engine
 
