@@ -45,7 +45,7 @@ class SharedWork:
                     self._abandon(task)
 
     def forget(self, key: Hashable) -> None:
-        """Let the next caller start anew; those who wait still get the result."""
+        """Let the next caller start again; those who wait still get the result."""
         self._tasks.pop(key, None)
 
     async def close(self) -> None:

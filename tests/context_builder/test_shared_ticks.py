@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,8 +11,10 @@ import pytest
 from sqlalchemy import func, select
 
 from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.prompt.manifest import Manifest
+from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import ContextRequest, QuestionInput, Topic, Wording
-from context_builder.source import ContextSource, Section, Status, Stores
+from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
 from models import User
 from models.database import Database
 from tests.support.no_memory import NO_MEMORY
@@ -91,6 +94,27 @@ async def test_a_source_is_read_once_for_questions_that_are_the_same_to_it(datab
     assert plain.reads[0].topics == frozenset() == worded.reads[0].topics
 
 
+async def test_a_context_is_built_once_for_questions_that_are_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal questions with equal options are packed once in a tick; any other is packed for itself."""
+    builder = builder_of(database, CountingSource("plain").source)
+    packed: list[str] = []
+    pack = builder._pack
+
+    def counted(request: ContextRequest, results: Sequence[SourceResult]) -> tuple[Manifest, Prompt]:
+        packed.append(request.question)
+        return pack(request, results)
+
+    monkeypatch.setattr(builder, "_pack", counted)
+    asked = [QuestionInput(question="What is wrong?"), QuestionInput(question="What is broken?")]
+    asked.append(replace(asked[0], token_budget=50_000))
+    async with builder.shared_ticks(PATIENCE_S):
+        built = await asyncio.gather(*(builder.build(question) for question in asked * 20))
+    assert sorted(packed) == ["What is broken?", "What is wrong?", "What is wrong?"]
+    assert {one.manifest.token_budget for one in built} == {50_000, 100_000}
+
+
 @pytest.mark.both_databases
 async def test_every_section_of_a_prompt_is_of_one_tick(database: Database) -> None:
     """Law 3: under a writer that never rests, no prompt mixes two moments, and none goes back in time."""
@@ -168,7 +192,7 @@ async def test_a_source_that_hangs_holds_back_nobody_else(database: Database) ->
                 "slow": Status.TIMEOUT,
             }
         hangs = False
-        again = await ask(builder, "What is wrong?")
+        again = await ask(builder, "What is wrong, take 0?")
     assert {entry.status for entry in again.manifest.sources} == {Status.OK}
     assert database.read_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
