@@ -1,4 +1,4 @@
-"""`make mutants`: break each law on purpose, one mutant at a time in a copy, and see a test fail."""
+"""`make mutants`: break each law on purpose, each mutant in a copy, and see a test fail."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 
 from rich.console import Console
 from rich.table import Table
@@ -63,7 +65,8 @@ def load() -> list[Mutant]:
 def run(copy: Path, tests: Sequence[str]) -> int:
     """Run tests in the copy and return the exit status of pytest."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
-    variables = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables["PYTHONPATH"] = str(copy)
     try:
         # A loop that never ends is noticed as well.
         ended = subprocess.run(
@@ -74,42 +77,76 @@ def run(copy: Path, tests: Sequence[str]) -> int:
     return ended.returncode
 
 
-def judge(copy: Path, mutants: Sequence[Mutant]) -> Iterator[Verdict]:
-    """Apply each mutant to the copy, run its tests, and take it back."""
-    for mutant in mutants:
-        path = copy / mutant.file
-        whole = path.read_text("utf-8")
-        started = time.monotonic()
-        path.write_text(whole.replace(mutant.old, mutant.new), "utf-8")
+def write(path: Path, text: str) -> None:
+    """Write a module whose byte code is stale whatever was written in the same second."""
+    modified = path.stat().st_mtime_ns + 10**9
+    path.write_text(text, "utf-8")
+    os.utime(path, ns=(modified, modified))
+
+
+def judge(mutant: Mutant, copies: Queue[Path]) -> Verdict:
+    """Apply a mutant to a copy that is free, run its tests, and take it back."""
+    copy = copies.get()
+    path = copy / mutant.file
+    whole = path.read_text("utf-8")
+    started = time.monotonic()
+    write(path, whole.replace(mutant.old, mutant.new))
+    try:
+        status = run(copy, mutant.tests)
+    finally:
+        write(path, whole)
+        copies.put(copy)
+    outcome = {0: "survived", _FAILED: "killed"}.get(status, f"broken ({status})")
+    return Verdict(mutant, outcome, time.monotonic() - started)
+
+
+def judge_all(mutants: Sequence[Mutant], folder: Path, jobs: int) -> Iterator[Verdict]:
+    """Yield the verdicts as they come, each of so many jobs in a copy of its own.
+
+    Raises:
+        RuntimeError: A test fails without a mutant, and would kill all of them.
+    """
+    copies: Queue[Path] = Queue()
+    for number in range(jobs):
+        copies.put(
+            shutil.copytree(
+                REPOSITORY,
+                folder / f"{number}" / "arcpoint",
+                ignore=shutil.ignore_patterns(".*", "__pycache__"),
+            )
+        )
+    if status := run(
+        folder / "0" / "arcpoint", sorted({test for mutant in mutants for test in mutant.tests})
+    ):
+        raise RuntimeError(f"the tests do not pass without a mutant: pytest ended with {status}")
+    with ThreadPoolExecutor(jobs) as pool:
+        judged = [pool.submit(judge, mutant, copies) for mutant in mutants]
         try:
-            status = run(copy, mutant.tests)
+            yield from (each.result() for each in as_completed(judged))
         finally:
-            path.write_text(whole, "utf-8")
-        outcome = {0: "survived", _FAILED: "killed"}.get(status, f"broken ({status})")
-        yield Verdict(mutant, outcome, time.monotonic() - started)
+            pool.shutdown(cancel_futures=True)
 
 
 def main() -> int:
     """Run the chosen mutants and print a table; the exit status is 1 unless all were killed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose law or file contains it")
-    only = parser.parse_args().only
-    mutants = [each for each in load() if only in each.law or only in each.file]
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="mutants at the same time")
+    arguments = parser.parse_args()
+    mutants = [each for each in load() if arguments.only in each.law or arguments.only in each.file]
     console = Console()
     if not mutants:
-        console.print(f"no mutant's law or file contains {only!r}")
+        console.print(f"no mutant's law or file contains {arguments.only!r}")
         return 2
+    verdicts = []
     with tempfile.TemporaryDirectory(prefix="arcpoint-mutants-") as folder:
-        copy = Path(folder) / "arcpoint"
-        shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        # A test that fails without a mutant would kill all of them.
-        if status := run(copy, sorted({test for mutant in mutants for test in mutant.tests})):
-            console.print(f"the tests do not pass without a mutant: pytest ended with {status}")
+        try:
+            for verdict in judge_all(mutants, Path(folder), arguments.jobs):
+                verdicts.append(verdict)
+                console.print(f"{len(verdicts)}/{len(mutants)} {verdict.outcome}: {verdict.mutant.law}")
+        except RuntimeError as error:
+            console.print(str(error))
             return 2
-        verdicts = []
-        for verdict in judge(copy, mutants):
-            verdicts.append(verdict)
-            console.print(f"{len(verdicts)}/{len(mutants)} {verdict.outcome}: {verdict.mutant.law}")
     table = Table("law", "file", "verdict", "seconds", title="Mutants")
     for each in verdicts:
         table.add_row(each.mutant.law, each.mutant.file, each.outcome, f"{each.seconds:.0f}")
