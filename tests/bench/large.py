@@ -12,15 +12,18 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text
 
-from models import Deployment, Request, RequestRollup, User, UserSpend
+from models import Deployment, Request, User
 from models.database import Database, WriteSession
 from models.request_log import (
-    _COLUMNS,
+    _REQUEST,
+    _ROLLUP,
     _ROLLUP_KEY,
+    _SPEND,
     _SPEND_KEY,
+    Key,
     NewRequest,
-    RollupKey,
     _rollups_of,
+    _row_of,
     _spend_of,
     bucket_start,
 )
@@ -104,18 +107,15 @@ def new_requests(
 
 
 async def _write_hour(session: WriteSession, new: Sequence[tuple[int, NewRequest]]) -> None:
-    requests = [{"id": n} | {name: getattr(row, name) for name in _COLUMNS} for n, row in new]
-    rollups = _keyed(_ROLLUP_KEY, _rollups_of(new))
     for table, rows in (
-        (Request, requests),
-        (RequestRollup, rollups),
-        (UserSpend, _keyed(_SPEND_KEY, _spend_of(new))),
+        (_REQUEST, [{"id": n} | _row_of(row) for n, row in new]),
+        (_ROLLUP, _keyed(_ROLLUP_KEY, _rollups_of(new))),
+        (_SPEND, _keyed(_SPEND_KEY, _spend_of(new))),
     ):
-        # With NULLs left out, rows with and without an error code would be separate statements.
-        await session.execute(insert(table), rows, execution_options={"render_nulls": True})
+        await session.execute(insert(table), rows)
 
 
-def _keyed(names: Sequence[str], buckets: Mapping[RollupKey, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _keyed(names: Sequence[str], buckets: Mapping[Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**dict(zip(names, key, strict=True)), **buckets[key]} for key in sorted(buckets)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models import Deployment, Request, RequestRollup, Resolution, User, UserSpend
 from models.database import Database
@@ -89,6 +89,19 @@ async def test_one_bad_request_in_a_batch_leaves_neither_rows_nor_rollups(databa
     async with database.write() as session:
         assert await session.scalar(select(func.count()).select_from(Request)) == 0
         assert await session.scalar(select(func.count()).select_from(RequestRollup)) == 0
+
+
+async def test_what_no_column_holds_is_refused_and_not_cut(database: Database) -> None:
+    """A text with NUL, or on PostgreSQL one longer than its column, is an error and no shorter text."""
+    await add_owner(database)
+    await append_in_batches(database, [request(1, tier="a")], 1)
+    with pytest.raises((ValueError, DBAPIError)):
+        await append_in_batches(database, [request(2, tier="a\0b")], 1)
+    if not database.is_sqlite:
+        with pytest.raises(DBAPIError, match="too long"):
+            await append_in_batches(database, [request(3, public_id="r" * 101)], 1)
+    async with database.read() as session:
+        assert (await session.scalars(select(Request.public_id))).all() == ["req_1"]
 
 
 async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Database) -> None:
