@@ -20,6 +20,7 @@ from tests.loopback.fixtures import (  # noqa: F401 - for any test
     messages_api,
     messages_api_server,
 )
+from tests.support.fork_server import forking
 from tests.support.prepared_databases import PostgresServer, migrate, seed_story
 
 # A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
@@ -89,6 +90,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         _running = None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def processes_start_quickly() -> Iterator[None]:
+    """Those that a test does not want to start anew."""
+    with forking():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def event_loop_must_not_block() -> Iterator[BlockBuster]:
     """Any blocking call of ours on the event loop fails the test that made it."""
@@ -100,6 +108,8 @@ def event_loop_must_not_block() -> Iterator[BlockBuster]:
             function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
             # Measuring coverage takes a lock whenever another thread has just begun to run.
             function.can_block_in("coverage/collector.py", {"lock_data"})
+            # Stands for starting a process, which blocks as long.
+            function.can_block_in("tests/support/fork_server.py", {"fork_exec"})
         blockbuster.functions["os.path.abspath"].deactivate()  # puts two strings together
         yield blockbuster
 

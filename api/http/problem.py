@@ -139,7 +139,7 @@ async def log_unexpected(error: Exception, request: Request) -> None:
 def _kind_of(error: Exception, request: Request) -> _Kind:
     for kinds, status, kind, detail in _KNOWN:
         if isinstance(error, kinds):
-            return status, kind, detail.format(" ".join(str(error).split()))
+            return status, kind, detail.format(_one_line(str(error)))
     match error:
         case QuestionError():
             is_question = "questions" in getattr(request.scope.get("route"), "tags", ())
@@ -160,7 +160,7 @@ def _kind_of_fields(error: RequestValidationError, request: Request) -> _Kind:
     first, *others = _field_errors(error, request)
     more = f" (and {len(others)} more)" if others else ""
     kind = "parameters" if error.errors()[0]["loc"][0] == "query" else "body"
-    return 422, kind, f"{first.field or 'the body'}: {first.message}{more}"
+    return 422, kind, _one_line(f"{first.field or 'the body'}: {first.message}{more}")
 
 
 def _kind_of_http(error: HTTPException) -> _Kind:
@@ -221,6 +221,10 @@ def _operation(request: Request) -> Mapping[str, Any]:
     path = request.app.openapi()["paths"][request.scope["route"].path_format]
     operation: Mapping[str, Any] = path[request.method.lower()]
     return operation
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _plain(message: str) -> str:

@@ -23,6 +23,7 @@ _START_DEADLINE_S = 60.0
 """Importing Chroma takes under a second from a warm disk."""
 _RETRY_REFUSED_S = 2.0
 """How long a refused folder is not tried again: a busy service must not start a process per question."""
+_CLOSED = "incident memory is closed"
 
 
 class ChromaIndex(VectorIndex):
@@ -74,7 +75,7 @@ class ChromaIndex(VectorIndex):
         self._closed = True
         if self._worker is not None:
             await self._worker.stop()
-        async with self._turn:  # a worker that was just starting
+        async with self._turn:  # a process that was just being started
             if self._worker is not None:
                 await self._worker.stop()
                 self._worker = None
@@ -121,24 +122,25 @@ class ChromaIndex(VectorIndex):
     async def _running(self, *options: str) -> ChromaWorker:
         """Return the live worker, started if need be. Raises MemoryUnavailable."""
         if self._closed:
-            raise MemoryUnavailable("incident memory is closed")
+            raise MemoryUnavailable(_CLOSED)
         if self._worker is not None and self._worker.pid is not None:
             return self._worker
         if self._refused is not None and time.monotonic() < self._refused[0]:
             raise self._refused[1]
         try:
-            self._worker = await self._started(options)
+            return await self._started(options)
         except MemoryUnavailable as error:
             self._refused = time.monotonic() + _RETRY_REFUSED_S, error
             raise
-        return self._worker
 
     async def _started(self, options: Sequence[str]) -> ChromaWorker:
         try:
-            return await ChromaWorker.start(
-                self._python, self.folder, *self._options, *options, deadline_s=_START_DEADLINE_S
-            )
+            worker = await ChromaWorker.start(self._python, self.folder, *self._options, *options)
+            self._worker = worker
+            await worker.opened(deadline_s=_START_DEADLINE_S)
         except WorkerDied as died:
+            if self._closed:
+                raise MemoryUnavailable(_CLOSED) from None
             if not died.by_signal:
                 raise MemoryUnavailable(f"the memory worker did not start: it {died}") from None
             fault = IndexFault("corrupt", f"its worker {died}")  # reading damaged files crashes Chroma
@@ -146,4 +148,6 @@ class ChromaIndex(VectorIndex):
             fault = error
         except OSError as error:
             raise MemoryUnavailable(f"the memory worker did not start: {error}") from None
+        else:
+            return worker
         raise unavailable(f"memory folder {self.folder}", None, fault)

@@ -38,29 +38,33 @@ _MAX_LINE = 2**27
 
 
 class ChromaWorker:
-    """A running worker process. It takes one call at a time."""
+    """A worker process. It takes one call at a time."""
 
     def __init__(self, process: Process) -> None:
         """`process` has pipes for its input and output."""
         self._process = process
         self._stdin = cast("StreamWriter", process.stdin)
         self._stdout = cast("StreamReader", process.stdout)
+        self._is_open = False
 
     @classmethod
-    async def start(cls, python: str, folder: Path, *options: str, deadline_s: float) -> ChromaWorker:
-        """Start a worker and wait until it has opened the folder. Raises IndexFault and OSError."""
+    async def start(cls, python: str, folder: Path, *options: str) -> ChromaWorker:
+        """Start a worker, which begins to open the folder. Raises OSError."""
         # In a session of its own, so that Ctrl-C in a terminal does not interrupt a write.
         process = await asyncio.create_subprocess_exec(
             *(python, "-P", "-c", _BOOTSTRAP, str(_PACKAGE), str(folder), *options),
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True, limit=_MAX_LINE,
         )  # fmt: skip
-        worker = cls(process)
+        return cls(process)
+
+    async def opened(self, *, deadline_s: float) -> None:
+        """Wait until it has opened the folder; if it cannot, it is stopped. Raises IndexFault."""
         try:
-            await worker._exchange(b"", deadline_s)
+            await self._exchange(b"", deadline_s)
         except BaseException:
-            await worker.stop()
+            await self.stop()
             raise
-        return worker
+        self._is_open = True
 
     @property
     def pid(self) -> int | None:
@@ -73,11 +77,13 @@ class ChromaWorker:
         return await self._exchange(request + b"\n", deadline_s)
 
     async def stop(self) -> None:
-        """Let the worker finish its current request, and end it."""
+        """Let the worker finish its current request, and end it; one that still imports ends at once."""
         self._stdin.close()
+        if not self._is_open:
+            self._send(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), _STOP_GRACE_S)
-        self._kill()
+        self._send(signal.SIGKILL)
         await self._process.wait()
 
     async def _exchange(self, request: bytes, deadline_s: float) -> Any:
@@ -90,14 +96,14 @@ class ChromaWorker:
                 if not line:
                     await self._process.wait()
         except TimeoutError:
-            self._kill()
+            self._send(signal.SIGKILL)
             raise IndexFault(
                 "refused",
                 f"the memory worker did not answer within {deadline_s:g} s and was stopped; the next use "
                 "starts another",
             ) from None
         except asyncio.CancelledError:
-            self._kill()  # the answer would be taken for that to the next call
+            self._send(signal.SIGKILL)  # the answer would be taken for that to the next call
             raise
         if not line:
             code = self._process.returncode or 0
@@ -108,9 +114,9 @@ class ChromaWorker:
             raise IndexFault(answer["fault"], answer["message"])
         return answer["result"]
 
-    def _kill(self) -> None:
+    def _send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            self._process.send_signal(number)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -125,6 +131,7 @@ def main(arguments: Sequence[str]) -> None:
         _serve(Path(arguments[0]), sys.stdin.buffer, answers, arguments[1:])
     except BrokenPipeError:
         sys.exit(1)  # the owner is gone
+    os._exit(0)  # every answer is flushed; taking Chroma apart would keep the owner waiting
 
 
 def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[str]) -> None:
@@ -134,9 +141,11 @@ def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[
 
     try:
         folder = ChromaFolder(path, owner=os.getppid(), create="--existing" not in options)
+        from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
+
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from now on the end of the input ends us
         if "--reset" in options:
             folder.set_aside()
-        from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
     except (IndexFault, ImportError) as error:
         send(fault=getattr(error, "kind", "failed"), message=str(error))
         return

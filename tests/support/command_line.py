@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.support.fork_server import FORKED
 from tests.support.patience import PATIENCE_S
 
 START = "from api.cli import main; main()"
@@ -31,9 +32,9 @@ Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def program(code: str = START) -> list[str]:
-    """How the command line is started as a process of its own."""
-    return [sys.executable, "-W", "error", "-c", code]
+def program(code: str = START, *, forked: bool = True) -> list[str]:
+    """How the command line is started as a process of its own; its imports have been made if it is forked."""
+    return [sys.executable, *(FORKED if forked else ()), "-W", "error", "-c", code]
 
 
 def finished(process: subprocess.Popen[str]) -> Result:

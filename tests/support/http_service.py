@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from fastapi import FastAPI
 from api.http.app import create_app
 from api.settings import Settings
 from tests.loopback.messages_api import API_KEY, MessagesApi
+from tests.support.command_line import program
 from tests.support.patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -122,9 +122,14 @@ class ServiceProcess:
 
     async def start(self) -> None:
         """Starts the process without waiting for the service to be ready."""
-        command = [sys.executable, "-W", "error", "-c", "from api.cli import main; main()", "serve"]
         self.process = await asyncio.create_subprocess_exec(
-            *command, *self.options, cwd=REPOSITORY, env=self._environment(), stdout=PIPE, stderr=self.errors
+            *program(),
+            "serve",
+            *self.options,
+            cwd=REPOSITORY,
+            env=self._environment(),
+            stdout=PIPE,
+            stderr=self.errors,
         )
 
     async def ended(self) -> tuple[int, str]:

@@ -94,9 +94,11 @@ def start(environment: dict[str, str], repository: Path) -> Iterator[Start]:
     """Starts a command line as a process of its own."""
     processes: list[subprocess.Popen[str]] = []
 
-    def spawn(*arguments: object, code: str = START, **options: Any) -> subprocess.Popen[str]:
+    def spawn(
+        *arguments: object, code: str = START, forked: bool = True, **options: Any
+    ) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        command = [*program(code), *map(str, arguments)]
+        command = [*program(code, forked=forked), *map(str, arguments)]
         variables = os.environ | {"PYTHONPATH": str(repository)}
         processes.append(subprocess.Popen(command, env=variables, **(pipes | options)))
         return processes[-1]

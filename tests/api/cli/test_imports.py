@@ -30,7 +30,7 @@ REPORT = (
 
 def imported(start: Start, *arguments: str) -> set[str]:
     """The modules that a command has imported at its end."""
-    ended = finished(start(*arguments, code=REPORT))
+    ended = finished(start(*arguments, code=REPORT, forked=False))
     assert ended.code == 0, ended.err
     return set(ended.err.splitlines()[-1].split())
 

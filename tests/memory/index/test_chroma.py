@@ -22,6 +22,7 @@ from memory.index.chroma import ChromaIndex
 from memory.index.chroma_worker import ChromaWorker
 from tests.support.incident_world import EPOCH
 from tests.support.index_rows import rows
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
 
@@ -286,3 +287,18 @@ async def test_a_closed_index_starts_nothing_until_it_is_opened(own_index: Chrom
         await own_index.collections()
     await own_index.open()
     assert own_index.worker_pid is not None
+
+
+async def test_closing_does_not_wait_for_a_worker_that_still_imports(
+    own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not touched the folder, so it ends at once; whoever waits for it is told."""
+    monkeypatch.setattr(chroma_worker, "_BOOTSTRAP", "import time; time.sleep(1e9)")
+    monkeypatch.setattr(chroma_worker, "_STOP_GRACE_S", 2 * PATIENCE_S)
+    opening = asyncio.create_task(own_index.open())
+    async with asyncio.timeout(PATIENCE_S):
+        while own_index.worker_pid is None:  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(0.01)
+        await own_index.close()
+    with pytest.raises(MemoryUnavailable, match=r"^incident memory is closed$"):
+        await opening

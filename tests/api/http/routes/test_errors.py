@@ -142,6 +142,7 @@ async def test_a_field_of_the_wrong_kind_is_named_with_what_it_takes(
         ({"budget": 1}, "budget", "token_budget"),
         ({"scope": {"tier": ["premium"]}}, "scope.tier", "tiers"),
         ({"x" * 5000: 1}, "x" * 80, "question"),
+        ({"two\nlines": 1}, "two\nlines", "question"),
     ],
 )
 async def test_an_unknown_field_is_refused_with_those_that_exist(
