@@ -22,6 +22,8 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parents[2]
 TABLES = Path(__file__).parent
 _TIMEOUT_S = 900.0
+_WHOLE_TIMEOUT_S = 7_200.0
+"""For the tests of all mutants at once."""
 _FAILED = 1
 """Exit status of pytest where a test failed; any other is no verdict."""
 
@@ -62,15 +64,16 @@ def load() -> list[Mutant]:
     return mutants
 
 
-def run(copy: Path, tests: Sequence[str]) -> int:
+def run(copy: Path, tests: Sequence[str], *, processes: int = 0, timeout_s: float = _TIMEOUT_S) -> int:
     """Run tests in the copy and return the exit status of pytest."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-n", str(processes)]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     variables["PYTHONPATH"] = str(copy)
     try:
         # A loop that never ends is noticed as well.
         ended = subprocess.run(
-            command, cwd=copy, env=variables, capture_output=True, timeout=_TIMEOUT_S, check=False
+            command, cwd=copy, env=variables, capture_output=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         return _FAILED
