@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
-import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
 
 from models.errors import DatabaseError
@@ -55,8 +54,6 @@ _SHAPE = re.compile(
 )
 _HOST = re.compile(r"(?:\[(?P<v6>[^][]+)\]|(?P<name>/.*|[^][:]*))(?::(?P<port>\d*))?")
 _MAX_PORT = 65535
-_NEXT_HOST = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
-"""Failures after which the next host is tried; a wrong password is not one."""
 
 
 def parse_postgresql_url(text: str) -> URL | None:
@@ -148,6 +145,10 @@ def _is_port(text: str) -> bool:
 
 async def connect(url: URL) -> Any:
     """Connect to the first host that answers and is of the wanted kind; for a preferred one look twice."""
+    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  SQLite needs none of it
+
+    # A wrong password is no reason to try the next host.
+    next_host = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
     said = {name: str(value) for name, value in url.query.items()}
     hosts = said.get("host", url.host or "").split(",")
     ports = said["port"].split(",") if "port" in said else [str(url.port or "")] * len(hosts)
@@ -158,7 +159,7 @@ async def connect(url: URL) -> Any:
         for host, port in zip(hosts, ports, strict=True)
     ]
     for target in targets[:-1]:
-        with suppress(*_NEXT_HOST):
+        with suppress(*next_host):
             return await asyncpg.connect(**_arguments(url, said), **target)
     return await asyncpg.connect(**_arguments(url, said), **targets[-1])
 
