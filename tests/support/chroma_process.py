@@ -6,13 +6,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import httpx
-
+from tests.support.command_line import program
 from tests.support.patience import PATIENCE_S
+
+_CHROMA = "from chromadb.cli.cli import app; app()"
+"""What the command `chroma` does."""
 
 _START_S = PATIENCE_S
 """Generous: the machine may be busy with other tests."""
@@ -32,10 +35,9 @@ class ChromaProcess:
 
     def start(self) -> None:
         """Start it on the same folder and port as before."""
-        command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(self.folder)]
-        address = ["--host", "127.0.0.1", "--port", str(self.port)]
+        options = ["--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(
-            [*command, *address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*program(_CHROMA), "run", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         give_up = time.monotonic() + _START_S
         while not self._answers():
@@ -58,7 +60,11 @@ class ChromaProcess:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
         try:
-            return httpx.get(f"{self.url}/api/v2/heartbeat", timeout=1, trust_env=False).is_success
-        except httpx.HTTPError:
+            connection.request("GET", "/api/v2/heartbeat")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()

@@ -44,7 +44,7 @@ _IMPORTED_ON_USE = (
     *("sqlalchemy.dialects.sqlite.aiosqlite", "sqlalchemy.dialects.postgresql.asyncpg"),
     *("uvicorn.protocols.http.auto", "uvicorn.loops.auto", "uvicorn.lifespan.on"),
     *("api.http.app", "api.log_setup", "context_builder.llm.claude", "context_builder.llm.claude_batches"),
-    *("memory.index.chroma_server", "memory.index.chroma_store"),
+    *("chromadb.cli.cli", "memory.index.chroma_server", "memory.index.chroma_store"),
 )
 """What the product imports at the moment it needs it."""
 

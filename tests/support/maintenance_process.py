@@ -1,4 +1,4 @@
-"""A process that changes memory and kills itself at a step: `maintenance_process.py URL FOLDER CHANGE STEP`.
+"""A process that changes memory and kills itself at a step: its arguments are URL FOLDER CHANGE STEP.
 
 STEP is `before:NAME` or `after:NAME`, NAME one of STEPS; `none` lets it end by itself.
 """
@@ -61,8 +61,9 @@ async def change(url: str, folder: Path, what: str) -> None:
     await database.close()
 
 
-if __name__ == "__main__":
-    given_url, given_folder, given_change, given_step = sys.argv[1:]
-    if given_step != "none":
-        kill_at(given_step)
-    asyncio.run(change(given_url, Path(given_folder), given_change))
+def main() -> None:
+    """Do what the arguments say."""
+    url, folder, what, step = sys.argv[1:]
+    if step != "none":
+        kill_at(step)
+    asyncio.run(change(url, Path(folder), what))

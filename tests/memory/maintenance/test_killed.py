@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,11 @@ from memory.errors import MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from models import MemoryOutbox, ReviewStatus
 from tests.support import maintenance_process
+from tests.support.command_line import program
 from tests.support.incident_world import LATER, World, distinct, ids
 from tests.support.thinning import thinned
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.process]
-
-ROOT = Path(__file__).parents[3]
 
 _STEPS_OF = {
     "sync": ["before acknowledge", "after write rows"],
@@ -35,19 +33,19 @@ CASES = [
 ]
 
 
-async def _run(world: World, change: str, step: str) -> int:
+async def _run(repository: Path, world: World, change: str, step: str) -> int:
     assert isinstance(world.index, ChromaIndex)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, maintenance_process.__file__,
+        *program(f"from {maintenance_process.__name__} import main; main()"),
         world.database.url.render_as_string(hide_password=False), str(world.index.folder), change, step,
-        env={"PYTHONPATH": str(ROOT)}, cwd=ROOT,
+        cwd=repository,
     )  # fmt: skip
     return await process.wait()
 
 
 @pytest.mark.parametrize(("change", "step"), thinned(CASES, keep_every=3))
 async def test_killed_at_any_step_the_next_run_repairs_memory(
-    own_world: World, change: str, step: str
+    repository: Path, own_world: World, change: str, step: str
 ) -> None:
     """Resolved incidents are recalled, rejected and forgotten ones are not, and the outbox is empty.
 
@@ -59,7 +57,7 @@ async def test_killed_at_any_step_the_next_run_repairs_memory(
     await own_world.change(numbers[1], title="quokka zugzwang")
     await own_world.change(numbers[2], review=ReviewStatus.REJECTED)
     await own_world.add(distinct(7))
-    assert await _run(own_world, change, step) == -signal.SIGKILL
+    assert await _run(repository, own_world, change, step) == -signal.SIGKILL
     await own_world.index.open()
     memory = own_world.memory()
     if change == "process_outbox":
@@ -83,13 +81,13 @@ async def test_killed_at_any_step_the_next_run_repairs_memory(
     assert {each.index.collection for each in status.kept} == set(await own_world.index.collections())
 
 
-async def test_a_second_process_is_refused_and_harms_nothing(own_world: World) -> None:
+async def test_a_second_process_is_refused_and_harms_nothing(repository: Path, own_world: World) -> None:
     """While one process owns the folder another one's change ends with one line, and the owner goes on."""
     [number] = await own_world.add(distinct(1))
     memory = own_world.memory()
     await memory.sync()
     await own_world.add(distinct(2))
-    assert await _run(own_world, "sync", "none") == 1
+    assert await _run(repository, own_world, "sync", "none") == 1
     other = own_world.memory(index=ChromaIndex(own_world.index.folder))  # type: ignore[attr-defined]
     with pytest.raises(MemoryUnavailable, match=r"^[^\n]*is in use by process \d+; stop it or[^\n]*$"):
         await own_world.recall(distinct(1).title, memory=other)
