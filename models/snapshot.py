@@ -11,9 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from models.database import Database, ReadSession
+from models.sqlite_connection import SqliteConnection
 
-_CHECK_EVERY_STEPS = 20_000
-"""SQLite virtual machine steps between two checks for cancellation: well under a millisecond."""
 _DATA_VERSION = text("PRAGMA data_version")
 """Changes for a connection with every commit of another."""
 _MAX_ALIGNMENTS = 20
@@ -180,16 +179,13 @@ async def stop_statement_on_cancel(connection: AsyncConnection) -> AsyncIterator
     Otherwise a cancelled task returns only when the statement has finished. PostgreSQL's driver cancels at
     the server by itself.
     """
-    task = asyncio.current_task()
     driver = (await connection.get_raw_connection()).driver_connection
-    if connection.dialect.name != "sqlite" or task is None or driver is None:
+    if not isinstance(driver, SqliteConnection):
         yield
         return
-    await driver.set_progress_handler(lambda: task.cancelling() > 0, _CHECK_EVERY_STEPS)
+    driver.stops_with = asyncio.current_task()
     try:
         yield
     finally:
-        # Otherwise this task could interrupt the connection's next user. A connection whose statement was
-        # cancelled is closed by now.
-        with suppress(ValueError):
-            await driver.set_progress_handler(None, 0)
+        # Otherwise this task could interrupt the connection's next user.
+        driver.stops_with = None
