@@ -24,8 +24,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
-from models.sqlite_driver import OneVisitDriver
-from models.sqlite_file import BUSY_TIMEOUT_S, open_to_read, parse_sqlite_url
+from models.sqlite_file import BUSY_TIMEOUT_S, open_file, open_to_read, parse_sqlite_url
 
 HEAD_REVISION = "0004"
 """Revision of the schema that this version of the code needs: that of the newest migration."""
@@ -116,15 +115,11 @@ class Database:
         if self.read_only:
             # Whether a file can be written beside is another question whenever it is opened.
             engine = create_async_engine(
-                self.url,
-                async_creator=partial(open_to_read, self.path),
-                module=OneVisitDriver(),
-                poolclass=NullPool,
+                self.url, async_creator=partial(open_to_read, self.path), poolclass=NullPool
             )
         else:
-            engine = create_async_engine(
-                self.url, connect_args={"timeout": BUSY_TIMEOUT_S}, module=OneVisitDriver(), **pool
-            )
+            opens = partial(open_file, self.path, read_only=read_only)
+            engine = create_async_engine(self.url, async_creator=opens, **pool)
         _use_explicit_transactions(engine, read_only=read_only)
         return engine
 
@@ -265,18 +260,6 @@ def _is_read_only(cause: object) -> bool:
 
 def _use_explicit_transactions(engine: AsyncEngine, *, read_only: bool) -> None:
     """Begin SQLite transactions explicitly: the driver's own mode gives readers no snapshot."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is issued below
-        cursor = connection.cursor()
-        if read_only:
-            cursor.execute("PRAGMA query_only = ON")
-        else:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:

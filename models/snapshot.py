@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from models.database import Database, ReadSession
-from models.sqlite_driver import OneVisitConnection
+from models.sqlite_connection import SqliteConnection
 
 _DATA_VERSION = text("PRAGMA data_version")
 """Changes for a connection with every commit of another."""
@@ -179,10 +179,13 @@ async def stop_statement_on_cancel(connection: AsyncConnection) -> AsyncIterator
     Otherwise a cancelled task returns only when the statement has finished. PostgreSQL's driver cancels at
     the server by itself.
     """
-    task = asyncio.current_task()
-    driver = (await connection.get_raw_connection()).dbapi_connection
-    if not isinstance(driver, OneVisitConnection) or task is None:
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, SqliteConnection):
         yield
         return
-    with driver.serving(task):
+    driver.stops_with = asyncio.current_task()
+    try:
         yield
+    finally:
+        # Otherwise this task could interrupt the connection's next user.
+        driver.stops_with = None

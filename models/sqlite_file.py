@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
-import aiosqlite
 from sqlalchemy.engine import URL
 
 from models.errors import DatabaseError, DatabaseUnreachable
+from models.sqlite_connection import SqliteConnection
 
 BUSY_TIMEOUT_S = 10
 """Seconds that a SQLite writer waits for another writing process."""
@@ -44,16 +44,42 @@ def parse_sqlite_url(text: str) -> URL | None:
     return URL.create("sqlite+aiosqlite", database=path)
 
 
-async def open_to_read(path: Path) -> aiosqlite.Connection:
+async def open_file(path: Path, *, read_only: bool) -> SqliteConnection:
+    """Open a file; `read_only` makes SQLite refuse writes."""
+    if read_only:
+        return await _connected(str(path), "query_only = ON", "foreign_keys = ON")
+    return await _connected(str(path), "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
+
+
+async def open_to_read(path: Path) -> SqliteConnection:
     """Open a file to read it, even if neither it nor its folder can be written.
 
     Raises:
         DatabaseUnreachable: Its log holds commits that only a process that may write can read.
     """
     uri = await asyncio.to_thread(_readable_uri, path)
-    connection = aiosqlite.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
-    connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does: a killed task must not keep us alive
-    return await connection
+    return await _connected(uri, "query_only = ON", "foreign_keys = ON")
+
+
+async def _connected(database: str, *pragmas: str) -> SqliteConnection:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            database,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,  # `models.database` says when a transaction begins
+            uri=database.startswith("file:"),
+        )
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    connection = SqliteConnection(connect)
+    await connection
+    return connection
 
 
 def _readable_uri(path: Path) -> str:
