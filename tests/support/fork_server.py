@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import io
 import json
 import os
 import signal
@@ -24,10 +25,9 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from types import CodeType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -214,8 +214,7 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> CodeType:
         sys.path.remove("")
     if "-W" not in options:
         warnings.simplefilter("default")
-    for opened in (sys.stdin, sys.stdout):
-        cast("TextIOWrapper", opened).reconfigure(line_buffering=opened.isatty())
+    _open_streams()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return compile(code, "<string>", "exec")
 
@@ -223,6 +222,25 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> CodeType:
 def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     place = words.index("-c")
     return words[1:place], words[place + 1 :]
+
+
+def _open_streams() -> None:
+    """Open the standard streams as the interpreter does when it starts."""
+    is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        size = 0 if number and is_unbuffered else -1
+        raw = open(number, "wb" if number else "rb", size, closefd=False)  # noqa: SIM115
+        before = getattr(sys, name)
+        stream = io.TextIOWrapper(
+            raw,
+            encoding=before.encoding,
+            errors=before.errors,
+            newline="\n",
+            line_buffering=not is_unbuffered and (name == "stderr" or raw.isatty()),
+            write_through=is_unbuffered,
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def _import_all() -> None:

@@ -17,12 +17,13 @@ pytestmark = pytest.mark.process
 
 SURROUNDINGS = """
 import os, signal, sys, warnings
-print(sys.argv, os.getcwd(), sorted(os.environ.items()), sys.stdin.read(), sys.warnoptions)
+print(sys.argv, os.getcwd(), sorted(os.environ), os.environ["A"], sys.stdin.read(), sys.warnoptions)
 print(os.getppid(), os.getsid(0) == os.getpid())
 print(signal.getsignal(signal.SIGINT), signal.pthread_sigmask(0, ()))
 print([number for number in range(64) if os.path.exists(f"/proc/self/fd/{number}")])
 for stream in (sys.stdin, sys.stdout, sys.stderr):
-    print(stream.encoding, stream.errors, stream.line_buffering, stream.newlines, stream.isatty())
+    print(stream.encoding, stream.errors, stream.line_buffering, stream.write_through, stream.isatty())
+    stream.reconfigure(errors="backslashreplace")
 """
 ENDS = {
     "at the end of its code": "print('said')",
