@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
 from context_builder.question.meaning.intervals import hull, length_of
@@ -21,6 +20,7 @@ from context_builder.question.meaning.operators import (
 )
 from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.request import Interval, QuestionError
+from context_builder.question.times.frame import step
 
 MAX_LENGTH_AROUND = timedelta(hours=24)
 """Length of either side of an event in "before and after the deploy", at most."""
@@ -46,11 +46,7 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ROOM = len("before ")
-_STEPS = {"yesterday": (0, _DAY), "hour": (0, timedelta(hours=1)), "day": (0, _DAY), "week": (0, _WEEK)} | {
-    "month": (1, timedelta()),
-    "year": (12, timedelta()),
-}
-"""How far back each goes: calendar months, and a length."""
+_UNITS = ("hour", "day", "week", "month", "year")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +171,10 @@ def _shifted(text: str, position: int, left: TimeMention | None) -> TimeMention 
     if match is None or left is None:
         return None
     words = (match["back"] or match["unit"]).casefold().split()
-    by = next(step for word, step in _STEPS.items() if word in words)
+    unit = "day" if "yesterday" in words else next(unit for unit in _UNITS if unit in words)
     span = TextSpan(match.start("side"), match.end("side"))
-    moved = tuple(Interval(_back(i.start, *by), _back(i.end, *by)) for i in left.intervals)
+    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in left.intervals)
     return TimeMention(spans=(span,), intervals=moved, label=match["side"])
-
-
-def _back(moment: datetime, months: int, length: timedelta) -> datetime:
-    """Return the moment before by calendar months, at the latest on their last day, and by a length."""
-    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
-    day = min(moment.day, monthrange(year, month + 1)[1])
-    return moment.replace(year=year, month=month + 1, day=day) - length
 
 
 def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
