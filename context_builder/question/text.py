@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from context_builder.question.language.spelling import edits, mistyped
 from context_builder.question.language.translation import ENGLISH, translate
 from context_builder.question.mention import TextSpan
 
@@ -23,6 +24,8 @@ class QuestionText:
     places: tuple[TextSpan, ...]
     """For each character of `english`, the part of `asked` that it stands for."""
     language: str = ENGLISH
+    notes: tuple[str, ...] = ()
+    """How words were understood that are mistyped."""
 
     def as_asked(self, span: TextSpan) -> str:
         """Return the words of `asked` that a part of `english` stands for."""
@@ -48,7 +51,25 @@ def read_text(question: str) -> QuestionText:
         TextSpan(folded[start].start, folded[end - 1].end if end > start else folded[start].start)
         for start, end in translation.places
     )
-    return QuestionText(question, translation.english, places, translation.language)
+    read = QuestionText(question, translation.english, places, translation.language)
+    return _written_out(read) if translation.language == ENGLISH else read
+
+
+def _written_out(text: QuestionText) -> QuestionText:
+    """Return an English text with abbreviations written out and slips of the hand put right."""
+    english, places, done = "", list[TextSpan](), 0
+    for start, end, full in edits(text.english):
+        place = TextSpan(text.places[start].start, text.places[end - 1].end)
+        english += text.english[done:start] + full
+        places += [*text.places[done:start], *[place] * len(full)]
+        done = end
+    slips = ((text.as_asked(TextSpan(start, end)), meant) for start, end, meant in mistyped(text.english))
+    return replace(
+        text,
+        english=english + text.english[done:],
+        places=(*places, *text.places[done:]),
+        notes=tuple(f"“{asked}” is read as {meant}" for asked, meant in slips),
+    )
 
 
 def _clusters(text: str) -> Iterator[TextSpan]:

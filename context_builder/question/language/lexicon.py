@@ -132,3 +132,7 @@ SHARED_WITH_ENGLISH = frozenset(_english["shared"].split())
 """Words of other languages that show nothing, since they are English too."""
 HINTS = frozenset(_english["hints"].split())
 """Words of other languages that show one only in company, since names have them too: `la`, `est`."""
+OFTEN_MISTYPED = tuple(_english["often_mistyped"].split())
+"""English words that are recognized with one letter missing, added, wrong or in another's place."""
+NOT_MISTYPED = ENGLISH_EVIDENCE | SHARED_WITH_ENGLISH | frozenset(_english["not_mistyped"].split())
+"""Words that mean something else, though they may be as close to one of those."""

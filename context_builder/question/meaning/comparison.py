@@ -21,6 +21,7 @@ from context_builder.question.meaning.operators import (
 from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.request import Interval, QuestionError
 from context_builder.question.times.frame import step
+from context_builder.question.times.reading import read_times
 
 MAX_LENGTH_AROUND = timedelta(hours=24)
 """Length of either side of an event in "before and after the deploy", at most."""
@@ -215,21 +216,33 @@ def _same_clock(left: TimeMention, right: TimeMention) -> tuple[TimeMention, ...
 
 def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) -> ComparedSides | None:
     """Return equal lengths on either side of what follows "before and after"."""
-    place, length = split.span.end + 1, len(material.text)
+    place, end = split.span.end + 1, len(material.text)
     sides = [
-        next(iter(material.times(place, length, besides=besides, after=word).mentions), None)
+        next(iter(material.times(place, end, besides=besides, after=word).mentions), None)
         for word in ("before", "after")
     ]
     before, after = sides
     if before is None or after is None or not material.is_gap(place, max(place, after.spans[0].start)):
         return None
     end, start = hull(before.intervals).end, hull(after.intervals).start
-    reach = max(min(MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
+    length = _length_before(material, split.span.start)
+    reach = max(min(length or MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
     intervals = Interval(end - reach, end), Interval(start, start + reach)
     times = tuple(
         replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True)
     )
     return ComparedSides(times=times, spans=(split.span, *after.spans))
+
+
+def _length_before(material: Material, position: int) -> timedelta | None:
+    """Return the length of either side where one is named, as in "an hour before and after the deploy"."""
+    words = material.text[:position].split()
+    for count in (3, 2, 1):
+        text = " ".join(("last", *words[-count:]))
+        (*_, only) = read_times(text, material.as_of).mentions or (None,)
+        if only and len(words) >= count and only.spans == (TextSpan(0, len(text)),):
+            return length_of(only.intervals)
+    return None
 
 
 def _announced(material: Material, start: int, besides: Sequence[TextSpan]) -> TextSpan | None:

@@ -23,15 +23,30 @@ _UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|w|y)"
 _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
 _NOW_OR_ANY = "this|last|past|previous|next|coming|the|whole|every|each|current"
 _SPAN_BEFORE = "last|past|next|previous|first|within|for|over"
+_NO_NOUN = (
+    r"(?:in|on|at|for|of|we|they|it|is|are|was|were|did|do|does|the|this|that|these|those|what|why|who|which|how"
+    r"|when|where|with|till|until|through|thru|before|after|and|or|but|only|i|you|our|my|an?|has|have|had|pls|plz"
+    r"|please|leading|prior|into|following|around|to|from|utc|gmt)\b(?! \d+ [a-z])"
+)
+"""After a number: so that it counts nothing."""
+_HOUR = r"(?:[01]?\d|2[0-4])(?:[0-5]\d)?"
+_COUNT = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_NEAR_A_TIME = r"(?:since|from|between|until|till|before|after|at|around|about)"
+_EVENT_WORDS = (
+    r"(?:last|latest|previous|past|final|next|second|third|penultimate|\d(?:st|nd|rd|th)) (?:[a-z-]+ )?"
+    r"(?:incident|outage|deploy(?:ment)?|release|rollout|shift|sprint|stand-?up|meeting|hand-?over|rotation|on-?call"
+    r"|maintenance|freeze|cut-?over|migration|peak|spike|dip|surge|crash|restart|reboot|fail-?over|roll-?back|drill"
+    r"|launch|demo|game|page|season|cycle|run)(?:(?=['’]s)|(?!\w))"
+)
 _TIMES = (
-    rf"(?:{_WEEKDAY})|the \d{{1,2}}(?:st|nd|rd|th)",
+    rf"(?:{_WEEKDAY})|(?:the )?\d{{1,2}}(?:st|nd|rd|th)(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
     rf"{_LONG_MONTH}|{_MONTH} \d{{1,4}}(?!\d)|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}",
     rf"(?:in|since|of|during|until|last|this|early|late|mid) {_MONTH}(?=\W|$)",
     r"(?:the day before )?yesterday|today|tonight|tomorrow|noon|midnight|overnight",
     rf"(?!the second\b)(?:{_NOW_OR_ANY}) (?:\w+ )?{_LONG_UNIT}(?:'s)?(?: (?:before|ago))?",
     r"(?:this|last|yesterday|every|the|\w+day) (?:mornings?|afternoons?|evenings?|nights?)",
     r"(?:by|each|every) (?:second|minute|hour|day|week|month|quarter|year|weekday|night)",
-    rf"(?:\w+ )?{_LONG_UNIT} ago|\d[\d.,]* ?{_UNIT} ago",
+    r"(?:\w+ )?\w+ ago",
     rf"(?:{_SPAN_BEFORE}) (?:the )?(?:\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})|\w+ {_LONG_UNIT})",
     r"(?:week|month|quarter|year) to date|[MQYW]TD|weekends?|weekdays?",
     r"(?:work|working|business) ?(?:days?|hours)",
@@ -40,7 +55,15 @@ _TIMES = (
     r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|(?:in|of|since|during|for|year) (?:19|20)\d\d",
     r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
     r"(?:halloween|christmas|easter|thanksgiving|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
-    r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
+    r"(?:recent|late)ly|the other day|earlier|soon|back then|just now|(?:since|until|by|before) then",
+    rf"{_NEAR_A_TIME} (?:the )?(?:{_HOUR}|{_COUNT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
+    rf"(?:from|between) (?:{_HOUR}|{_COUNT}) ?(?:to|and|until|till|-) ?(?:{_HOUR}|{_COUNT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
+    rf"(?:in|over|for|within|during|the|some|about) (?:the )?\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
+    rf"{_EVENT_WORDS}",
+    r"1[4-9]\d{8}(?:\d{3})?|[TD][-+]\d+(?: ?[a-z]+)?|(?:mornings|afternoons|evenings|nights)",
+    r"lunch(?:time)?|breakfast|dinner|dawn|dusk|noonish|sun(?:rise|set)|EO[BDMQY]|COB|(?:start|close|end) of (?:business|day)",
+    r"FY ?\d{2}(?:\d{2})?|fiscal \w+|semesters?|decades?|(?:month|quarter|year)[- ]end|xmas|NYE|cyber monday"
+    r"|(?:memorial|labou?r|boxing|prime|independence|bank) (?:day|holiday)|holidays?",
 )
 _TIME = re.compile(rf"(?<![\w./-])(?!24/7)(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
 _RELATION = re.compile(

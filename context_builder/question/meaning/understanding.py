@@ -113,14 +113,23 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     times = (*reading.mentions, *compared.times, *exclusions.times)
     found = Understanding(_window_of(sides, window, compared), parts.scope(), sides)
     found = _with_arguments(found, findings, exclusions, times, ledger)
+    event_notes = tuple(_event_notes(text, findings.events, ledger))
     _tell_the_rest(english, operators, exclusions, ledger)
-    noted = [name.note for name in findings.names] + [time.note for time in times]
-    notes = (*filter(None, noted), *_event_notes(text, findings.events, ledger))
+    noted = [*text.notes, *(name.note for name in findings.names), *(time.note for time in times)]
+    notes = (*filter(None, noted), *event_notes)
     return replace(found, not_used=tuple(_not_used(text, ledger)), notes=tuple(dict.fromkeys(notes)))
 
 
 def _anchors(english: str, events: Sequence[EventMention]) -> dict[TextSpan, Anchor]:
-    return {e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in events if e.interval}
+    return {
+        e.span: Anchor(e.interval, english[e.span.start : e.span.end], e.is_chosen and _is_long(e.interval))
+        for e in events
+        if e.interval
+    }
+
+
+def _is_long(interval: Interval) -> bool:
+    return interval.start < interval.end
 
 
 def _words_of(window: Window) -> str:
@@ -159,9 +168,14 @@ def _with_arguments(
 
 
 def _event_notes(text: QuestionText, events: Sequence[EventMention], ledger: _Ledger) -> Iterator[str]:
+    """Say which events are meant; those that no time refers to are told as not used, unless one is chosen."""
     for event in events:
+        if event.is_chosen and ledger.is_open(event.span):
+            ledger.used.append(event.span)
         if event.interval is not None and overlaps(event.span, ledger.used):
             yield f"“{text.as_asked(event.span)}” is {event.label}"
+        elif ledger.is_open(event.span):
+            ledger.tell([event.span], "no time that could be read refers to it")
 
 
 @dataclass(frozen=True, slots=True)
