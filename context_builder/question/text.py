@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from context_builder.question.language.spelling import edits, mistyped
+from context_builder.question.language.spelling import assumed, edits
 from context_builder.question.language.translation import ENGLISH, translate
 from context_builder.question.mention import TextSpan
 
@@ -25,7 +25,7 @@ class QuestionText:
     """For each character of `english`, the part of `asked` that it stands for."""
     language: str = ENGLISH
     notes: tuple[str, ...] = ()
-    """How words were understood that are mistyped."""
+    """How words were understood that may be meant in another way."""
 
     def as_asked(self, span: TextSpan) -> str:
         """Return the words of `asked` that a part of `english` stands for."""
@@ -63,7 +63,7 @@ def _written_out(text: QuestionText) -> QuestionText:
         english += text.english[done:start] + full
         places += [*text.places[done:start], *[place] * len(full)]
         done = end
-    slips = ((text.as_asked(TextSpan(start, end)), meant) for start, end, meant in mistyped(text.english))
+    slips = ((text.as_asked(TextSpan(start, end)), meant) for start, end, meant in assumed(text.english))
     return replace(
         text,
         english=english + text.english[done:],

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from context_builder.question.language.lexicon import NOT_MISTYPED, OFTEN_MISTYPED
+from context_builder.question.times.zones import find_zone, zone_of_place
+from context_builder.text.zones import GENERIC
 
 Edit = tuple[int, int, str]
 """Start and end of a part of a text, and what stands there instead."""
@@ -57,6 +60,13 @@ _WRITTEN = tuple(
 _MISTYPED = re.compile(r"(?<![\w./:@#'-])[^\W\d_]{6,10}(?![\w/@#'-]|\.\w)")
 
 
+_IN_PLACE = re.compile(
+    r"(?:\d:\d\d|\d ?[ap]\.?m\.?|noon|midnight) (?P<lead>\(?(?:in )?)(?P<word>[A-Za-z]{3,}\b)"
+    r"(?P<more> [A-Z][a-z]+\b)?(?! (?:\w+ )?time\b)"
+)
+"""A time of day before what may be a place."""
+
+
 def edits(text: str) -> Iterator[Edit]:
     """Yield what to write out in an English text, in order."""
     found = [
@@ -65,14 +75,21 @@ def edits(text: str) -> Iterator[Edit]:
         for match in form.finditer(text)
     ]
     end = 0
-    for start, stop, full in sorted([*found, *mistyped(text)], key=lambda edit: (edit[0], -edit[1])):
+    for start, stop, full in sorted([*found, *assumed(text)], key=lambda edit: (edit[0], -edit[1])):
         if start >= end:
             yield start, stop, full
             end = stop
 
 
-def mistyped(text: str) -> Iterator[Edit]:
-    """Yield words of time, tier and exclusion with one letter missing, added, wrong or in another's place."""
+def assumed(text: str) -> Iterator[Edit]:
+    """Yield what may be meant in another way: slips of the hand, and places whose time a clock time is in.
+
+    A slip is a word of time, tier or exclusion with one letter missing, added, wrong or in another's place.
+    """
+    for match in _IN_PLACE.finditer(text):
+        places = filter(_is_place, (match["word"] + (match["more"] or ""), match["word"]))
+        for place in islice(places, 1):
+            yield match.start("lead"), match.start("word") + len(place), f"{place} time"
     for match in _MISTYPED.finditer(text):
         word = match[0].casefold()
         if word in OFTEN_MISTYPED or word in NOT_MISTYPED:
@@ -82,6 +99,15 @@ def mistyped(text: str) -> Iterator[Edit]:
         )
         if meant:
             yield *match.span(), meant
+
+
+def _is_place(name: str) -> bool:
+    """Return whether a place has a zone; in small letters some names of places are ordinary words."""
+    zone = zone_of_place(name)
+    is_plain = not name.islower() or name.upper() in GENERIC
+    return (
+        zone is not None and not find_zone(name) and (is_plain or zone.name.startswith(("Europe/", "Asia/")))
+    )
 
 
 def _is_slip(word: str, known: str) -> bool:

@@ -29,13 +29,13 @@ _CONNECTOR = re.compile(r"(?<!\w)(?:to|with|and|or|from)(?!\w)", re.IGNORECASE)
 _MAX_CONNECTORS = 12
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
-_WEEK = 7 * _DAY
 _RELATIVE_SIDE = re.compile(
     r"[\s,]*(?P<side>(?:the )?same (?:time|hours?|days?|period|window|clock time|weekday|week)"
     r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week|month|year) before"
     r"|(?:the )?(?:last|previous|prior) (?:day|week|month|year)"
     r"|(?:a|one) (?:day|week|month|year) (?:ago|earlier|before))"
-    r"|(?:the )?(?P<unit>hour|day|week|month|year) (?:before|earlier|prior))"
+    r"|(?:the )?(?P<unit>hour|day|week|month|quarter|year) (?:before|earlier|prior)(?: that)?"
+    r"|(?:the )?(?P<length>(?:\d+|\w+) \w+) (?:before|prior to) (?:that|those|it))"
     r"(?![\w-])(?! (?:yesterday|that|\w+day\b))",
     re.IGNORECASE,
 )
@@ -47,7 +47,7 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ROOM = len("before ")
-_UNITS = ("hour", "day", "week", "month", "year")
+_UNITS = ("hour", "day", "week", "month", "quarter", "year")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def _divided(material: Material, division: _Division, besides: Sequence[TextSpan
     times: tuple[TimeMention, ...] = ()
     if names:
         times = (left, right) if left and right else ()
-    elif (shifted := _shifted(material.text, end, left)) is not None and left is not None:
+    elif (shifted := _shifted(material, end, left)) is not None and left is not None:
         times = left, shifted
     elif right is not None and material.is_gap(end, right.spans[0].start):
         is_or = material.text[start:end].casefold() == "or"
@@ -166,25 +166,31 @@ def _pair_of_names(
     return () if {n for m in left for n in m.names} == {n for m in right for n in m.names} else (left, right)
 
 
-def _shifted(text: str, position: int, left: TimeMention | None) -> TimeMention | None:
+def _shifted(material: Material, position: int, left: TimeMention | None) -> TimeMention | None:
     """Return the time that is named by the first side: `the week before`, `same hour yesterday`."""
-    match = _RELATIVE_SIDE.match(text, position)
+    match = _RELATIVE_SIDE.match(material.text, position)
     if match is None or left is None:
         return None
+    span = TextSpan(match.start("side"), match.end("side"))
+    if match["length"]:
+        length, end = _length(match["length"], material), left.intervals[0].start
+        return length and TimeMention(
+            spans=(span,), intervals=(Interval(end - length, end),), label=match["side"]
+        )
     words = (match["back"] or match["unit"]).casefold().split()
     unit = "day" if "yesterday" in words else next(unit for unit in _UNITS if unit in words)
-    span = TextSpan(match.start("side"), match.end("side"))
     moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in left.intervals)
     return TimeMention(spans=(span,), intervals=moved, label=match["side"])
 
 
 def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
-    """Read "Tuesday against last Tuesday" as two: what is said to be last is a week before its like."""
+    """Read "Tuesday against last Tuesday", "October against the previous month" as two."""
     left, right = times
     if left.intervals != right.intervals:
         return times
     earlier = right if right.label.casefold().startswith(("last ", "previous ")) else left
-    moved = tuple(Interval(i.start - _WEEK, i.end - _WEEK) for i in earlier.intervals)
+    unit = next((unit for unit in _UNITS if earlier.label.casefold().endswith(f" {unit}")), "week")
+    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in earlier.intervals)
     changed = replace(earlier, intervals=moved)
     return (left, changed) if earlier is right else (changed, right)
 
@@ -229,7 +235,8 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
     reach = max(min(length or MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
     intervals = Interval(end - reach, end), Interval(start, start + reach)
     times = tuple(
-        replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True)
+        replace(side, intervals=(each,), note=after.note)
+        for side, each in zip((before, after), intervals, strict=True)
     )
     return ComparedSides(times=times, spans=(split.span, *after.spans))
 
@@ -237,12 +244,17 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
 def _length_before(material: Material, position: int) -> timedelta | None:
     """Return the length of either side where one is named, as in "an hour before and after the deploy"."""
     words = material.text[:position].split()
-    for count in (3, 2, 1):
-        text = " ".join(("last", *words[-count:]))
-        (*_, only) = read_times(text, material.as_of).mentions or (None,)
-        if only and len(words) >= count and only.spans == (TextSpan(0, len(text)),):
-            return length_of(only.intervals)
-    return None
+    lengths = (
+        _length(" ".join(words[-count:]), material) for count in (5, 4, 3, 2, 1) if count <= len(words)
+    )
+    return next(filter(None, lengths), None)
+
+
+def _length(words: str, material: Material) -> timedelta | None:
+    """Return how long `30 min` or `a day and a half` is."""
+    text = f"last {words}"
+    (*_, only) = read_times(text, material.as_of).mentions or (None,)
+    return length_of(only.intervals) if only and only.spans == (TextSpan(0, len(text)),) else None
 
 
 def _announced(material: Material, start: int, besides: Sequence[TextSpan]) -> TextSpan | None:
@@ -283,7 +295,8 @@ def _check_two(
     are_listed = len(before) > 1 and material.is_link(before[0].spans[-1].end, before[1].spans[0].start)
     is_long_list = is_list and (are_listed or any(len(names) > 1 for names in sides.names))
     if is_long_list or any(_divided(material, _Division(o, is_explicit=True), ()) for o in third):
+        start = min(span.start for span in (*sides.spans, *(s for time in before for s in time.spans)))
         raise QuestionError(
-            "the question compares more than two things; two names or two times are accepted, "
-            "for example: premium vs standard, or this week vs last week"
+            f"the question compares more than two things, “{material.text[start:end]}”; two names or two "
+            "times are accepted, for example: premium vs standard, or this week vs last week"
         )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from context_builder.question.mention import TextSpan
-from context_builder.question.times.zones import zone_of_place
+from context_builder.question.times.zones import find_zone, zone_of_place
 
 MAX_NOT_USED = 10
 """Parts told of one question."""
@@ -29,14 +29,13 @@ _NO_NOUN = (
     r"|please|leading|prior|into|following|around|to|from|utc|gmt)\b(?! \d+ [a-z])"
 )
 """After a number: so that it counts nothing."""
-_HOUR = r"(?:[01]?\d|2[0-4])(?:[0-5]\d)?"
-_COUNT = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-_NEAR_A_TIME = r"(?:since|from|between|until|till|before|after|at|around|about)"
-_EVENT_WORDS = (
-    r"(?:last|latest|previous|past|final|next|second|third|penultimate|\d(?:st|nd|rd|th)) (?:[a-z-]+ )?"
+_ENDS = rf"(?= {_NO_NOUN}|\W*$|[,.;:?!)])"
+_HOUR = r"(?:(?:[01]?\d|2[0-4])(?:[0-5]\d)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_WHICH = r"(?:last|latest|previous|past|final|next|second|third|penultimate|\d(?:st|nd|rd|th))"
+_EVENT = (
     r"(?:incident|outage|deploy(?:ment)?|release|rollout|shift|sprint|stand-?up|meeting|hand-?over|rotation|on-?call"
     r"|maintenance|freeze|cut-?over|migration|peak|spike|dip|surge|crash|restart|reboot|fail-?over|roll-?back|drill"
-    r"|launch|demo|game|page|season|cycle|run)(?:(?=['’]s)|(?!\w))"
+    r"|launch|demo|game|page|season|cycle|run)"
 )
 _TIMES = (
     rf"(?:{_WEEKDAY})|(?:the )?\d{{1,2}}(?:st|nd|rd|th)(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
@@ -56,21 +55,23 @@ _TIMES = (
     r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
     r"(?:halloween|christmas|easter|thanksgiving|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
     r"(?:recent|late)ly|the other day|earlier|soon|back then|just now|(?:since|until|by|before) then",
-    rf"{_NEAR_A_TIME} (?:the )?(?:{_HOUR}|{_COUNT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
-    rf"(?:from|between) (?:{_HOUR}|{_COUNT}) ?(?:to|and|until|till|-) ?(?:{_HOUR}|{_COUNT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
-    rf"(?:in|over|for|within|during|the|some|about) (?:the )?\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
-    rf"{_EVENT_WORDS}",
-    r"1[4-9]\d{8}(?:\d{3})?|[TD][-+]\d+(?: ?[a-z]+)?|(?:mornings|afternoons|evenings|nights)",
-    r"lunch(?:time)?|breakfast|dinner|dawn|dusk|noonish|sun(?:rise|set)|EO[BDMQY]|COB|(?:start|close|end) of (?:business|day)",
-    r"FY ?\d{2}(?:\d{2})?|fiscal \w+|semesters?|decades?|(?:month|quarter|year)[- ]end|xmas|NYE|cyber monday"
-    r"|(?:memorial|labou?r|boxing|prime|independence|bank) (?:day|holiday)|holidays?",
+    rf"(?:since|from|between|until|till|before|after|at|around|about) (?:the )?{_HOUR}{_ENDS}",
+    rf"(?:from|between) {_HOUR} ?(?:to|and|until|till|-) ?{_HOUR}{_ENDS}",
+    rf"(?:in|over|for|within|during|the|some|about) (?:the )?\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT}){_ENDS}",
+    rf"{_WHICH} (?:[a-z-]+ )?{_EVENT}(?:(?=['’]s)|(?!\w))",
+    r"1[4-9]\d{8}(?:\d{3})?|[TD][-+]\d+(?: ?[a-z]+)?|FY ?\d{2}(?:\d{2})?|cyber monday|fiscal \w+",
+    r"(?:month|quarter|year)[- ]end|EO[BDMQY]|COB|(?:start|close|end) of (?:business|day)|xmas|NYE",
+    r"holidays?|(?:memorial|labou?r|boxing|prime|independence|bank) (?:day|holiday)|semesters?|decades?",
+    r"mornings|afternoons|evenings|nights|lunch(?:time)?|breakfast|dinner|dawn|dusk|sun(?:rise|set)",
 )
 _TIME = re.compile(rf"(?<![\w./-])(?!24/7)(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
+_ZONE = re.compile(r"(?<![\w/])(?:[A-Z][a-z]+(?:/[A-Z]\w+)+|UTC|[A-Z]{2,4}T)(?![\w/])")
+_UNKNOWN_ZONE = re.compile(r"(?:\d:\d\d|\d ?[ap]m) (?P<zone>[A-Z]{2,4}T)\b")
 _RELATION = re.compile(
     r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?(?P<object>\w+)(?: \w+)?",
     re.IGNORECASE,
 )
-_IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+)\b")
+_IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+(?: [A-Z][a-z]+)?)\b")
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
     r"|serving|online|right|resolved|closed|acknowledged|over|yet)"
@@ -78,6 +79,8 @@ _HEALTHY = (
 _FILTERING_NOT = re.compile(
     rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
     r"(?: [\w/%.-]+){1,3})"
+    r"|(?P<notonly>not (?:only|just)(?: [\w/-]+){1,2})"
+    r"|(?:^|(?<=[,;:(] ))(?P<only>only (?:for|in|on|from|with|by|if|where|those) [\w/-]+)"
     r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )"
     r"(?<=\w )(?P<bare>not (?:\w+ed|due|from|with|by|via|using)(?: [\w/%.-]+){1,2})",
     re.IGNORECASE,
@@ -102,10 +105,15 @@ def cities_in(text: str) -> Iterator[TextSpan]:
     return (TextSpan(*match.span()) for match in _IN_CITY.finditer(text) if zone_of_place(match["city"]))
 
 
+def zones_in(text: str) -> Iterator[TextSpan]:
+    """Yield what stands after a time of day like a time zone, and names of zones."""
+    yield from (TextSpan(*match.span("zone")) for match in _UNKNOWN_ZONE.finditer(text))
+    yield from (TextSpan(*match.span()) for match in _ZONE.finditer(text) if find_zone(match[0]))
+
+
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:
     """Yield negations that restrict a noun, as in "requests that did not time out"."""
-    groups = ((match, "not" if match["not"] else "bare") for match in _FILTERING_NOT.finditer(text))
-    return (TextSpan(*match.span(group)) for match, group in groups)
+    return (TextSpan(*match.span(match.lastgroup or 0)) for match in _FILTERING_NOT.finditer(text))
 
 
 def with_object(text: str, operator: TextSpan) -> TextSpan:

@@ -19,6 +19,7 @@ from context_builder.question.meaning.coverage import (
     relations_in,
     times_in,
     with_object,
+    zones_in,
 )
 from context_builder.question.meaning.exclusions import Exclusions, find_exclusions
 from context_builder.question.meaning.intervals import clipped, hull, without
@@ -295,6 +296,9 @@ def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
     if period is None:
         yield from mention.intervals
         return
+    if period is _WEEK:
+        # The latest may not be over.
+        last = Interval(last.start, last.start + _DAY * math.ceil((last.end - last.start) / _DAY))
     start = last.start - period * math.ceil((last.start - whole.start) / period)
     for number in range(math.ceil((whole.end - start) / period)):
         begin = start + number * period
@@ -322,6 +326,8 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
         is_unread = ledger.is_open(TextSpan(span.start, span.start + 1)) and ledger.is_open(first)
         unread += [span] if is_unread and not overlaps(span, told) else []
     ledger.tell(unread, "it is no time that could be read")
+    zones = [span for span in zones_in(text) if ledger.is_open(span)]
+    ledger.tell(zones, "no time that could be read is in this time zone")
     cities = [span for span in cities_in(text) if ledger.is_open(span)]
     ledger.tell(cities, "no region is called so; for a time zone write for example Berlin time")
 

@@ -10,6 +10,7 @@ from context_builder.question.times.bounds import DEFAULT_LENGTH, MIN_TIME, subt
 from context_builder.question.times.frame import DAY, Frame, NoSuchTime
 from context_builder.question.times.grammar import Phrase, rule
 
+_NO_START = "the question names no start, so it is read as the 24 hours that end there"
 _TIMES = "day period moment hours clock anchor"
 
 
@@ -24,9 +25,7 @@ def relate(phrase: Phrase) -> Atom:
         parts = time.at(frame)
         start, end = parts[0].start, parts[-1].end
         if word in ("before", "previous", "until", "up"):
-            frame.note(
-                f"nothing says since when, so it is read as the 24 hours {'before' if word in ('before', 'previous') else 'until then'}"
-            )
+            frame.note(_NO_START)
         if word in ("before", "previous"):
             return (Interval(subtract(start, DEFAULT_LENGTH), start),)
         if word in ("until", "up"):
