@@ -92,7 +92,12 @@ def find_event_phrases(text: str, as_of: datetime, taken: Sequence[TextSpan]) ->
         # `deployment` before a name is its noun.
         if (followed and match["rollout"]) or any(o.start < span.end and span.start < o.end for o in taken):
             continue
-        if match["relation"] or phrase.is_chosen:
+        if (
+            match["relation"]
+            or (phrase.is_chosen and not phrase.noun.endswith("s"))
+            or match["ago"]
+            or match["pair"]
+        ):
             yield phrase
 
 

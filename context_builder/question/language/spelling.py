@@ -67,21 +67,23 @@ _IN_PLACE = re.compile(
 """A time of day before what may be a place."""
 
 
-def edits(text: str) -> Iterator[Edit]:
-    """Yield what to write out in an English text, in order."""
+def edits(text: str, *, is_english: bool) -> Iterator[Edit]:
+    """Yield what to write out in an English text, in order; of a translated one only places beside times."""
     found = [
         (match.start(), match.end(), " ".join(match.expand(full).split()))
-        for form, full in _WRITTEN
+        for form, full in (_WRITTEN if is_english else ())
         for match in form.finditer(text)
     ]
     end = 0
-    for start, stop, full in sorted([*found, *assumed(text)], key=lambda edit: (edit[0], -edit[1])):
+    for start, stop, full in sorted(
+        [*found, *assumed(text, is_english=is_english)], key=lambda edit: (edit[0], -edit[1])
+    ):
         if start >= end:
             yield start, stop, full
             end = stop
 
 
-def assumed(text: str) -> Iterator[Edit]:
+def assumed(text: str, *, is_english: bool) -> Iterator[Edit]:
     """Yield what may be meant in another way: slips of the hand, and places whose time a clock time is in.
 
     A slip is a word of time, tier or exclusion with one letter missing, added, wrong or in another's place.
@@ -90,7 +92,7 @@ def assumed(text: str) -> Iterator[Edit]:
         places = filter(_is_place, (match["word"] + (match["more"] or ""), match["word"]))
         for place in islice(places, 1):
             yield match.start("lead"), match.start("word") + len(place), f"{place} time"
-    for match in _MISTYPED.finditer(text):
+    for match in _MISTYPED.finditer(text if is_english else ""):
         word = match[0].casefold()
         if word in OFTEN_MISTYPED or word in NOT_MISTYPED:
             continue

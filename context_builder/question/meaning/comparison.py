@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
-from context_builder.question.meaning.intervals import hull, length_of
+from context_builder.question.meaning.intervals import clipped, hull, length_of
 from context_builder.question.meaning.material import Material
 from context_builder.question.meaning.operators import (
     Operator,
@@ -179,7 +179,9 @@ def _shifted(material: Material, position: int, left: TimeMention | None) -> Tim
         )
     words = (match["back"] or match["unit"]).casefold().split()
     unit = "day" if "yesterday" in words else next(unit for unit in _UNITS if unit in words)
-    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in left.intervals)
+    # The same time of yesterday is as much of it as there is of today.
+    intervals = clipped(left.intervals, material.as_of) if match["back"] else left.intervals
+    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in intervals)
     return TimeMention(spans=(span,), intervals=moved, label=match["side"])
 
 
@@ -231,23 +233,24 @@ def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) ->
     if before is None or after is None or not material.is_gap(place, max(place, after.spans[0].start)):
         return None
     end, start = hull(before.intervals).end, hull(after.intervals).start
-    length = _length_before(material, split.span.start)
+    length, words = _length_before(material, split.span.start)
     reach = max(min(length or MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
     intervals = Interval(end - reach, end), Interval(start, start + reach)
     times = tuple(
         replace(side, intervals=(each,), note=after.note)
         for side, each in zip((before, after), intervals, strict=True)
     )
-    return ComparedSides(times=times, spans=(split.span, *after.spans))
+    return ComparedSides(times=times, spans=(*words, split.span, *after.spans))
 
 
-def _length_before(material: Material, position: int) -> timedelta | None:
-    """Return the length of either side where one is named, as in "an hour before and after the deploy"."""
-    words = material.text[:position].split()
-    lengths = (
-        _length(" ".join(words[-count:]), material) for count in (5, 4, 3, 2, 1) if count <= len(words)
-    )
-    return next(filter(None, lengths), None)
+def _length_before(material: Material, position: int) -> tuple[timedelta | None, tuple[TextSpan, ...]]:
+    """Return the length of either side and where it is named: "an hour before and after the deploy"."""
+    words = material.text[: position - 1].split(" ")
+    for count in (5, 4, 3, 2, 1):
+        named = " ".join(words[-count:])
+        if count <= len(words) and (length := _length(named, material)):
+            return length, (TextSpan(position - 1 - len(named), position - 1),)
+    return None, ()
 
 
 def _length(words: str, material: Material) -> timedelta | None:

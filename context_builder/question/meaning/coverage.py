@@ -79,7 +79,7 @@ _HEALTHY = (
 _FILTERING_NOT = re.compile(
     rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
     r"(?: [\w/%.-]+){1,3})"
-    r"|(?P<notonly>not (?:only|just)(?: [\w/-]+){1,2})"
+    r"|(?P<notonly>not (?:only|just)(?= \w))"
     r"|(?:^|(?<=[,;:(] ))(?P<only>only (?:for|in|on|from|with|by|if|where|those) [\w/-]+)"
     r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )"
     r"(?<=\w )(?P<bare>not (?:\w+ed|due|from|with|by|via|using)(?: [\w/%.-]+){1,2})",

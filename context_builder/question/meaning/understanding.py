@@ -115,7 +115,7 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     found = Understanding(_window_of(sides, window, compared), parts.scope(), sides)
     found = _with_arguments(found, findings, exclusions, times, ledger)
     event_notes = tuple(_event_notes(text, findings.events, ledger))
-    _tell_the_rest(english, operators, exclusions, ledger)
+    _tell_the_rest(text, operators, exclusions, ledger)
     noted = [*text.notes, *(name.note for name in findings.names), *(time.note for time in times)]
     notes = (*filter(None, noted), *event_notes)
     return replace(found, not_used=tuple(_not_used(text, ledger)), notes=tuple(dict.fromkeys(notes)))
@@ -305,8 +305,11 @@ def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
         yield Interval(begin, begin + (last.end - last.start))
 
 
-def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger) -> None:
+def _tell_the_rest(
+    asked: QuestionText, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger
+) -> None:
     """Tell what the broad patterns find and nothing used."""
+    text = asked.english
     ledger.used += [*exclusions.spans]
     for span in exclusions.without_object:
         ledger.tell([with_object(text, span)], "only names, tiers and times that are known can be left out")
@@ -319,7 +322,8 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
     ledger.tell(
         [s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this"
     )
-    unread = [s for s in times_in(text) if ledger.is_open(s)]
+    left = filter(None, map(asked.in_english, asked.left))
+    unread = [s for s in dict.fromkeys((*times_in(text), *left)) if ledger.is_open(s)]
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
     told = [span for span, _ in ledger.told]
     for span, first in relations_in(text):

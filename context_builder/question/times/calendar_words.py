@@ -314,7 +314,7 @@ RELATIVE = (
         _day_of_month,
     ),
     rule("(?<=between day and) the? ordinalday (?![word UNIT count])", _day_of_month),
-    rule("the ordinalday (?![word UNIT count time mask])", _day_of_month),
+    rule("the ordinalday (?![word UNIT count time])", _day_of_month),
     rule("[ordinal last] duration of the? [day period anchor]", _first_or_last),
     rule("[ordinal second last] UNIT of the? [day period anchor]", _first_or_last),
     rule("[unit quarter weekend] of the? DAY", _week_of),

@@ -152,6 +152,12 @@ def _in_part(phrase: Phrase) -> Atom:
     return _hours_atom(hours, kind="part")
 
 
+def _night_between(phrase: Phrase) -> Atom | None:
+    """Read `the night of the 12th to the 13th`."""
+    part = phrase.one("part")
+    return on_day(phrase.one("day"), part) if part.number == _NIGHT else None
+
+
 def _part_of_today(phrase: Phrase) -> Atom:
     """Read `this morning` or `last night`."""
     return on_day(day_back(0 if phrase.get("this") else 1), phrase.one("part"))
@@ -282,8 +288,9 @@ JOINS = (
     rule("(?:number part ago|part before last)", _part_ago),
     rule("[clock hours] GLUE (?:DAY possessive?|THIS) part", _with_part),
     rule("THIS part comma? [at prep]? [clock hours]", _with_part),
-    rule("part comma? [at prep]? the? [hours clock]", _in_part),
+    rule("part comma? [at prep around]? the? [hours clock]", _in_part),
     rule("[hours clock] prep the? part", _in_part),
+    rule("part [from of between] the? day [to and dash] the? day", _night_between),
     rule("THIS part", _part_of_today),
     rule("tonight", _tonight),
     rule("[prep at] the? part", _part),
