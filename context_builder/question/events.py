@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 
+from context_builder.question.event_phrases import EventPhrase, find_event_phrases
 from context_builder.question.lookups import Lookups
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.request import Interval
@@ -26,29 +28,6 @@ from models import (
 from models.database import ReadSession
 
 _RELATION = r"(?:since|before|after|during|until|till|around|from|between|following|prior to|while|when)"
-_WHICH = (
-    r"(?:(?:the|our|its|this|that|a) )?"
-    r"(?:(?:very )?(?:last|latest|newest|recent|most recent|previous|current|big) )?"
-)
-_NOUNS = {
-    "rollout": r"deploys?|deployment|roll-?out|release|upgrade|update",
-    "change": r"(?:config(?:uration)?|settings?|parameter|route|routing) (?:change|push|update|edit)",
-    "scale": r"(?:scale|scaling)(?:[ -](?:up|down|event|in|out))?",
-    "drain": r"drain(?:ing)?",
-    "firmware": r"firmware (?:update|upgrade)",
-    "image": r"image (?:update|upgrade)",
-    "maintenance": r"maintenance(?: window)?",
-    "incident": r"incident|outage",
-}
-_EVENT = "|".join(rf"(?P<{kind}>{nouns})" for kind, nouns in reversed(_NOUNS.items()))
-_VERSION = (
-    r"(?:(?:router|gateway|version|release) )*(?P<version>v\d+(?:\.\d+){1,3}(?:[-+.][\w.]+)?|\d+\.\d+\.\d+)"
-)
-_TIMED_EVENT = re.compile(
-    rf"\b(?P<relation>{_RELATION})(?: (?:the )?(?:deploy|deployment|roll-?out|release|upgrade) (?:of|to))? "
-    rf"(?P<event>{_WHICH}(?:{_EVENT}|{_VERSION}|(?P<row>(?:cfg|job)_[\w-]+)))(?![\w-])",
-    re.IGNORECASE,
-)
 _TIMED_BEFORE = re.compile(
     rf"\b(?:{_RELATION}|between\b.{{1,60}} and)(?: (?:the|incident|outage|time|of|and|after|before|vs))* $",
     re.IGNORECASE,
@@ -60,7 +39,6 @@ _JOBS = {
     "firmware": JobType.FIRMWARE_UPDATE,
     "image": JobType.IMAGE_UPDATE,
 }
-_WITHIN = ("during", "while", "when")
 _CHARACTERS_BEFORE = 90
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -74,6 +52,8 @@ class EventMention:
     """Start equals end for an event of one moment; None if no such event is recorded."""
     label: str
     """What it is and when, or why there is none."""
+    is_chosen: bool = False
+    """True if it is told even where no time refers to it; if it has a length, it is then the time meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +68,30 @@ class _Lookup:
             return true()
         return or_(table.deployment_id.in_(self.deployment_ids), table.deployment_id.is_(None))
 
+    async def meant(self, phrase: EventPhrase, events: Select[Any], began: Any, row_id: Any) -> Any:
+        """Return the event that a phrase means: the latest before `as_of`, or one so many before it."""
+        events = events.where(began <= self.as_of)
+        if phrase.day:
+            events = events.where(began >= phrase.day.start, began < phrase.day.end)
+        latest = events.order_by(began.desc(), row_id.desc()).offset(phrase.back).limit(1)
+        return (await self.session.execute(latest)).first()
+
 
 async def find_events(
     text: str, names: Sequence[NameMention], as_of: datetime, lookups: Lookups
 ) -> tuple[EventMention, ...]:
     """Return the events that times of the question refer to, and where they stand in its English text."""
     incidents = [name for name in names if _is_timed(name, text)]
-    matches = list(_named_events(text, [span for name in names for span in name.spans]))
+    phrases = tuple(find_event_phrases(text, as_of, [span for name in names for span in name.spans]))
     ids = tuple(i for name in names if name.kind is NameKind.DEPLOYMENT for i in name.ids)
 
     async def read(session: ReadSession) -> tuple[EventMention, ...]:
         lookup = _Lookup(session, as_of, ids)
         found = [await _incident(name, lookup) for name in incidents]
-        found += [await _event(match, TextSpan(*match.span("event")), lookup) for match in matches]
+        found += [await _event(phrase, lookup) for phrase in phrases]
         return tuple(sorted(found, key=lambda event: event.span))
 
-    return await lookups.once(("events", text, as_of), read) if incidents or matches else ()
-
-
-def _named_events(text: str, taken: Sequence[TextSpan]) -> Iterator[re.Match[str]]:
-    """Yield the events beside the names that are `taken`; `deployment` before one of them is its noun."""
-    for match in _TIMED_EVENT.finditer(text):
-        start, end = match.span("event")
-        followed = any(text[end : other.start].strip() == "" and other.start >= end for other in taken)
-        if not (followed and match["rollout"]) and not any(o.start < end and start < o.end for o in taken):
-            yield match
+    return await lookups.once(("events", text, as_of), read) if incidents or phrases else ()
 
 
 def _is_timed(name: NameMention, text: str) -> bool:
@@ -132,78 +111,71 @@ async def _incident(name: NameMention, lookup: _Lookup) -> EventMention:
     return _spanning(name.spans[0], row.public_id, row.started_at, row.resolved_at, lookup.as_of)
 
 
-async def _event(match: re.Match[str], span: TextSpan, lookup: _Lookup) -> EventMention:
-    kind = next(kind for kind in (*_NOUNS, "version", "row") if match[kind])
-    if kind == "version":
-        return await _version(match["version"], span, lookup)
-    found = await _FINDERS.get(kind, _job)(kind, match["row"], span, lookup)
+async def _event(phrase: EventPhrase, lookup: _Lookup) -> EventMention:
+    if phrase.kind == "version":
+        return await _version(phrase, lookup)
+    found = await _FINDERS.get(phrase.kind, _job)(phrase, lookup)
     if found is None:
-        name = match["event"].split()[-1]
-        return EventMention(span, None, f"no {name} is recorded before the moment asked about")
-    is_within = match["relation"].casefold() in _WITHIN
-    if kind in ("incident", "maintenance") or is_within or found.interval is None:
+        if phrase.without_day:
+            return await _event(phrase.without_day, lookup)
+        when = "then" if phrase.day else "before the moment asked about"
+        return EventMention(
+            phrase.span, None, f"no {'other ' * bool(phrase.back)}{phrase.noun} is recorded {when}"
+        )
+    found = replace(found, is_chosen=phrase.is_chosen)
+    if phrase.kind in ("incident", "maintenance") or phrase.is_within or found.interval is None:
         return found
     # What a rollout changes begins with it.
     return replace(found, interval=Interval(found.interval.start, found.interval.start))
 
 
-async def _job(kind: str, row_id: str | None, span: TextSpan, lookup: _Lookup) -> EventMention | None:
+async def _job(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
+    is_row = phrase.kind == "row"
     began = func.coalesce(Job.started_at, Job.created_at)
-    asked = Job.public_id == row_id if row_id else and_(Job.type == _JOBS[kind], lookup.near(Job))
-    statement = (
-        select(Job.public_id, Job.type, Job.target, Job.detail, began.label("began"), Job.finished_at)
-        .where(asked, began <= lookup.as_of)
-        .order_by(began.desc(), Job.id.desc())
-    )
-    row = (await lookup.session.execute(statement.limit(1))).first()
+    asked = Job.public_id == phrase.noun if is_row else and_(Job.type == _JOBS[phrase.kind], lookup.near(Job))
+    jobs = select(Job.public_id, Job.type, Job.target, Job.detail, began.label("began"), Job.finished_at)
+    row = await lookup.meant(phrase, jobs.where(asked), began, Job.id)
     if row is None:
-        return await _config_change(kind, row_id, span, lookup) if row_id else None
+        return await _config_change(phrase, lookup) if is_row else None
     what = f"{row.type.replace('_', ' ')} {row.public_id} of {row.target}"
-    return _spanning(span, what, row.began, row.finished_at, lookup.as_of)
+    return _spanning(phrase.span, what, row.began, row.finished_at, lookup.as_of)
 
 
-async def _config_change(
-    _kind: str, row_id: str | None, span: TextSpan, lookup: _Lookup
-) -> EventMention | None:
-    asked = ConfigChange.public_id == row_id if row_id else lookup.near(ConfigChange)
-    statement = (
-        select(ConfigChange.public_id, ConfigChange.target, ConfigChange.parameter, ConfigChange.changed_at)
-        .where(ConfigChange.changed_at <= lookup.as_of, asked)
-        .order_by(ConfigChange.changed_at.desc(), ConfigChange.id.desc())
-    )
-    row = (await lookup.session.execute(statement.limit(1))).first()
-    return row and _at(span, f"{row.public_id} ({row.parameter} of {row.target})", row.changed_at)
+async def _config_change(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
+    is_row = phrase.kind == "row"
+    asked = ConfigChange.public_id == phrase.noun if is_row else lookup.near(ConfigChange)
+    changes = select(
+        ConfigChange.public_id, ConfigChange.target, ConfigChange.parameter, ConfigChange.changed_at
+    ).where(asked)
+    row = await lookup.meant(phrase, changes, ConfigChange.changed_at, ConfigChange.id)
+    return row and _at(phrase.span, f"{row.public_id} ({row.parameter} of {row.target})", row.changed_at)
 
 
-async def _maintenance(_kind: str, _id: str | None, span: TextSpan, lookup: _Lookup) -> EventMention | None:
-    statement = (
-        select(MaintenanceWindow.backend, MaintenanceWindow.starts_at, MaintenanceWindow.ends_at)
-        .where(MaintenanceWindow.starts_at <= lookup.as_of, MaintenanceWindow.announced_at <= lookup.as_of)
-        .order_by(MaintenanceWindow.starts_at.desc(), MaintenanceWindow.id.desc())
+async def _maintenance(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
+    windows = select(MaintenanceWindow.backend, MaintenanceWindow.starts_at, MaintenanceWindow.ends_at).where(
+        MaintenanceWindow.announced_at <= lookup.as_of
     )
     if lookup.deployment_ids:
         backends = select(Deployment.backend).where(Deployment.id.in_(lookup.deployment_ids))
-        statement = statement.where(MaintenanceWindow.backend.in_(backends))
-    row = (await lookup.session.execute(statement.limit(1))).first()
-    return row and _spanning(span, f"maintenance of {row.backend}", row.starts_at, row.ends_at, lookup.as_of)
+        windows = windows.where(MaintenanceWindow.backend.in_(backends))
+    row = await lookup.meant(phrase, windows, MaintenanceWindow.starts_at, MaintenanceWindow.id)
+    what = f"maintenance of {row.backend}" if row else ""
+    return row and _spanning(phrase.span, what, row.starts_at, row.ends_at, lookup.as_of)
 
 
-async def _newest_incident(
-    _kind: str, _id: str | None, span: TextSpan, lookup: _Lookup
-) -> EventMention | None:
-    statement = (
-        select(Incident.public_id, Incident.started_at, Incident.resolved_at)
-        .where(Incident.started_at <= lookup.as_of, Incident.forgotten_at.is_(None))
-        .order_by(Incident.started_at.desc(), Incident.id.desc())
+async def _incident_before(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
+    incidents = select(Incident.public_id, Incident.started_at, Incident.resolved_at).where(
+        Incident.forgotten_at.is_(None)
     )
     if lookup.deployment_ids:
-        statement = statement.where(Incident.deployment_id.in_(lookup.deployment_ids))
-    row = (await lookup.session.execute(statement.limit(1))).first()
-    return row and _spanning(span, row.public_id, row.started_at, row.resolved_at, lookup.as_of)
+        incidents = incidents.where(Incident.deployment_id.in_(lookup.deployment_ids))
+    row = await lookup.meant(phrase, incidents, Incident.started_at, Incident.id)
+    return row and _spanning(phrase.span, row.public_id, row.started_at, row.resolved_at, lookup.as_of)
 
 
-async def _version(version: str, span: TextSpan, lookup: _Lookup) -> EventMention:
+async def _version(phrase: EventPhrase, lookup: _Lookup) -> EventMention:
     """Find when a router version was rolled out, else when it first served."""
+    version, span = phrase.noun, phrase.span
     spelled = version.removeprefix("v").removeprefix("V")
     began = func.coalesce(Job.started_at, Job.created_at)
     rollouts = select(Job.public_id, Job.detail, began.label("began")).where(
@@ -249,5 +221,5 @@ def _spanning(
     return EventMention(span, interval, f"{what}, {format_time(start)} UTC {until}")
 
 
-_FINDERS = {"change": _config_change, "maintenance": _maintenance, "incident": _newest_incident}
+_FINDERS = {"change": _config_change, "maintenance": _maintenance, "incident": _incident_before}
 """How kinds of events but jobs are found."""

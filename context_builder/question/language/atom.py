@@ -115,6 +115,13 @@ class Kind(StrEnum):
     COMPARED_AFTER = auto()
     COMPARE = auto()
     WITH = auto()
+    NOR = auto()
+    """Before each of a list that is left out, `ni acme ni globex`, or before all but the first: `noch`."""
+    NEITHER = auto()
+    SAME = auto()
+    """Of times: `zur gleichen Zeit`, before or after the other day."""
+    UNREAD = auto()
+    """A word of time, exclusion or comparison that no reader knows, so that it has to be told."""
     MORE = auto()
     LESS = auto()
     """`menos` is also "except"."""
@@ -133,7 +140,7 @@ ONLY_IN_A_PHRASE = frozenset(
         Kind.ORDINAL, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kind.HOUR_WORD, Kind.PAST, Kind.HALF_TO,
         Kind.CLOCK_ARTICLE, Kind.CLOCK_TO, Kind.WITH, Kind.THAN, Kind.COMPARED_AFTER, Kind.EXCEPT_AFTER,
         Kind.WITHIN, Kind.EDGE, Kind.NOT_AHEAD, Kind.DAY_MONTH, Kind.ZONE_NOUN, Kind.PLACE,
-        Kind.BEFORE_AND_AFTER,
+        Kind.BEFORE_AND_AFTER, Kind.NOR, Kind.UNREAD,
     }
 )  # fmt: skip
 """Roles whose words mean this only within a phrase of the grammar; elsewhere they stay as asked."""

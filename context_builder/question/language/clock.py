@@ -16,15 +16,23 @@ def clock(hour: str, minute: str = "") -> str | None:
 
     `14.30` as the hour holds its minutes, as in `14.30 Uhr`.
     """
+    if minute.startswith(":-"):
+        return before("quarter", hour)
     match = re.fullmatch(r"(\d{1,2})(?:[.:](\d{2}))?", hour)
     if match is None or (match[2] and minute) or (minute and len(minute.lstrip(":")) > len("59")):
         return None
     return _written(int(match[1]), int(match[2] or minute.lstrip(":") or 0))
 
 
-def half_to(hour: str) -> str | None:
-    """Return the clock time half an hour before an hour: `halb drei` is 2:30."""
-    return _written(int(hour) - 1, 30) if hour.isdecimal() and int(hour) > 0 else None
+def before(word: str, hour: str) -> str | None:
+    """Return the clock time before an hour: `halb drei` is 2:30, `viertel vor drei` 2:45."""
+    is_hour = hour.isdecimal() and int(hour) > 0
+    return _written(int(hour) - 1, 30 if word == "half" else 45) if is_hour else None
+
+
+def after(word: str, hour: str) -> str | None:
+    """Return the clock time a quarter past an hour."""
+    return clock(hour, "15") if word == "quarter" else None
 
 
 def in_part_of_day(time: str, part: str) -> str | None:

@@ -9,6 +9,8 @@ MONTHS = (
     "November", "December",
 )  # fmt: skip
 _LEAP_YEAR = 2000
+_LONGEST_MONTH = 31
+_NTH = {"1": "first", "2": "second", "3": "third", "4": "fourth"}
 
 
 def month(number: str) -> str | None:
@@ -34,6 +36,24 @@ def day_of_month(number: str, day: str) -> str | None:
         return f"{int(day)} {MONTHS[date(_LEAP_YEAR, int(number), int(day)).month - 1]}"
     except ValueError:
         return None
+
+
+def nth(day: str) -> str | None:
+    """Return a day of the month alone; its comma keeps it from counting what follows."""
+    number = int(day) if day.isdecimal() else 0
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number // 10 != 1 else 0, "th")
+    return f"the {number}{suffix}," if 1 <= number <= _LONGEST_MONTH else None
+
+
+def from_to(first: str, last: str) -> str | None:
+    """Return two days of the month as a range."""
+    start, end = nth(first), nth(last)
+    return f"from {start[:-1]} to {end}" if start and end else None
+
+
+def part(number: str, what: str, whole: str) -> str | None:
+    """Return the first or second half of a time, or the nth weekday of a period."""
+    return f"{_NTH[number]} {what} of {whole}" if number in _NTH else None
 
 
 def days(number: str, first: str, last: str) -> str | None:

@@ -15,6 +15,22 @@ _FIRST_UNSPACED = "\u2e80"
 """From this character on the scripts are written without spaces."""
 _TEMPLATE = re.compile(r"\{(\d)\}|([^{}]+)")
 
+_GLUE = frozenset({Kind.LINK, Kind.PARTICLE, Kind.OF, Kind.ARTICLE})
+_NAMED = frozenset(
+    {Kind.WEEKDAY_SHORT, Kind.PERIOD, Kind.MONTH, Kind.MOMENT, Kind.WEEKDAY, Kind.DAY, Kind.EVENT}
+)
+_MARKS = frozenset({Kind.UNIT, Kind.UNIT_SHORT, Kind.DAY_MARK, Kind.MONTH_MARK, Kind.YEAR_MARK})
+_BELONG = {
+    Kind.NUMBER: _MARKS,
+    Kind.ORDINAL: _NAMED | _MARKS,
+    Kind.LAST: _NAMED | _MARKS,
+    Kind.EDGE: _NAMED | _MARKS,
+    Kind.BEFORE_AND_AFTER: _NAMED | _MARKS,
+}
+"""Roles that have to do with time, each with those beside which it should have become part of a phrase."""
+_IS_COUNTED = re.compile(r"second|\w+ents|outages")
+"""A figure, or several events: `the last 5 incidents`."""
+
 Reading = Callable[..., str | None]
 """Returns the English of a phrase from the texts of its groups; None if it is no such phrase."""
 
@@ -66,6 +82,25 @@ def arrange(atoms: list[Atom], rules: Iterable[Rule]) -> list[Atom]:
                 done = match.end()
         atoms = [*arranged, *atoms[done:]]
     return atoms
+
+
+def left_over(atoms: Iterable[Atom]) -> Iterator[Atom]:
+    """Yield what no rule took up: words that nobody reads, and those of time beside other ones."""
+    before: Atom | None = None
+    for atom in atoms:
+        if atom.kind is Kind.UNREAD:
+            yield atom
+        if atom.kind in _GLUE:
+            continue
+        for one, other in ((before, atom), (atom, before)):
+            if (
+                one
+                and other
+                and other.kind in _BELONG.get(one.kind, ())
+                and not _IS_COUNTED.search(other.text)
+            ):
+                yield from (one, other)
+        before = atom
 
 
 def joined(atoms: Iterable[Atom]) -> Iterator[Piece]:

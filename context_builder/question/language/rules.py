@@ -32,6 +32,11 @@ def _last(last: str, number: str, unit: str) -> str:
     return f"{last} {_length(number, unit)}"
 
 
+def _last_few(number: str, period: str) -> str | None:
+    """Return `last 15 minutes` for `15 dernières minutes`."""
+    return period.replace("few", number) if period.startswith("last few ") else None
+
+
 def _since(number: str, unit: str) -> str:
     """Return when a state began that lasts that long: `depuis 3 jours`."""
     return f"since {_ago(number, unit)}"
@@ -57,6 +62,11 @@ def _whole_hours(number: str, unit: str) -> str | None:
 def _hour_and_minute(hour: str, minute: str, unit: str) -> str | None:
     """Return a clock time whose minutes have two digits or their unit: `14 Uhr 5` is none."""
     return clock.clock(hour, minute) if len(minute) == len("05") or unit == "minute" else None
+
+
+def _hour_and_past(hour: str, word: str, past: str) -> str | None:
+    """Return a clock time with its minutes in words; `trois jours et demi` is none."""
+    return clock.clock(hour, past) if word in ("", "hour", ":00") else None
 
 
 def _part_and_clock(part: str, time: str) -> str | None:
@@ -98,6 +108,28 @@ def _around_time_of_day(day: str) -> str | None:
     return f"around {day}" if day in ("noon", "midnight") else None
 
 
+def _ago_both(*parts: str) -> str:
+    """Return a sum of two lengths ago: `vor 3 Stunden und 20 Minuten`."""
+    return f"{_length(*parts[:2])} and {_length(*parts[2:])} ago"
+
+
+def _before(anchor: str, number: str, unit: str) -> str:
+    return f"{_length(number, unit)} before {anchor}"
+
+
+def _after(anchor: str, number: str, unit: str) -> str:
+    return f"{_length(number, unit)} after {anchor}"
+
+
+def _on_both_sides(anchor: str, number: str, unit: str) -> str:
+    return f"{_length(number, unit)} before to after {anchor}"
+
+
+def _event_of(day: str, event: str) -> str | None:
+    """Return `Tuesday's release`; a date or timestamp is no adjective."""
+    return f"{day}'s {event}" if day.isalpha() else None
+
+
 def _at_number(at: str, number: str) -> str | None:
     """Return a bare number as a clock time: `um 9`."""
     time = clock.clock(number) if at not in ("on", "in", "during") else None
@@ -123,6 +155,8 @@ _DATES = (
         dates.days,
     ),
     phrase("(number) month_mark (number) day_mark", Kind.DAY, dates.day_of_month),
+    phrase("(number) day_mark link? [until to dash start] (number) day_mark end?", Kind.RANGE, dates.from_to),
+    phrase("(?<!last)(number) day_mark(?![start back within])", Kind.DAY, dates.nth),
     phrase("(amount) year_mark link? (number) month_mark", Kind.MONTH, dates.month_and_year),
     phrase("(number) month_mark", Kind.MONTH, dates.month),
     phrase(
@@ -139,6 +173,18 @@ _DATES = (
     phrase("(number) dot? of? (any_month)", Kind.DAY, "{1} {2}"),
     phrase("(any_month) of? (year_number)", Kind.MONTH, "{1} {2}"),
     phrase(
+        "[of from between]? article? (number) dot [until to dash and word] article? (number) dot",
+        Kind.RANGE,
+        dates.from_to,
+    ),
+    phrase("[of from]? article? unit (number) to article? unit (number)", Kind.RANGE, dates.from_to),
+    phrase("(?<=[at of])article (number) dot(?!length|weekday|edge)", Kind.DAY, dates.nth),
+    phrase("(?<=at)(number) dot(?!length|weekday|edge)", Kind.DAY, dates.nth),
+    phrase("article (number)(?=[comma punctuation]|$)", Kind.DAY, dates.nth),
+    phrase(
+        "(unit) (number)(?!length)", Kind.DAY, lambda unit, day: dates.nth(day) if unit == "day" else None
+    ),
+    phrase(
         "([of from between]) article? (day_month) [until to dash and start] article? (day_month) end?",
         Kind.RANGE,
         "from {2} to {3}",
@@ -151,12 +197,19 @@ _DATES = (
     phrase("[of from between] article? (range)", Kind.RANGE, "from {1}"),
 )
 _LENGTHS = (
+    phrase("[before_or_ago ago] article? (amount) (length) and (amount) (length)", Kind.MOMENT, _ago_both),
+    phrase("(amount) (length) (amount) (length) back", Kind.MOMENT, _ago_both),
+    phrase("(happening) link? afterwards link? (amount) (length) within?", Kind.MOMENT, _after),
+    phrase("(happening|name) link (amount) (length) back", Kind.MOMENT, _before),
+    phrase("(happening) back (amount) (length)", Kind.MOMENT, _before),
     phrase("[before_or_ago ago] article? (amount) (length)", Kind.MOMENT, _ago),
     phrase("[before_or_ago ago] article? (duration)", Kind.MOMENT, "{1} ago"),
     phrase("(amount) (length) back", Kind.MOMENT, _ago),
+    phrase("back (amount) (length)", Kind.PERIOD, partial(_last, "last")),
     phrase("(duration) back", Kind.MOMENT, "{1} ago"),
     phrase("the? (last) link? (amount) (length)", Kind.PERIOD, _last),
     phrase("the? (amount) (last) (length)", Kind.PERIOD, lambda n, last, unit: _last(last, n, unit)),
+    phrase("(amount) (period)", Kind.PERIOD, _last_few),
     phrase("the? (last) (duration)", Kind.PERIOD, "{1} {2}"),
     phrase("(amount) (length) within", Kind.PERIOD, partial(_last, "last")),
     phrase("within of? article? (amount) (length)", Kind.PERIOD, partial(_last, "last")),
@@ -167,6 +220,34 @@ _LENGTHS = (
 _PERIODS = (
     phrase("[article particle]? ([number ordinal]) dot? (unit)", Kind.PERIOD, _numbered),
     phrase("(last) tomorrow", Kind.PERIOD, "{1} morning"),
+    phrase(
+        "article? ([ordinal number]) dot? (any_weekday) [of at] article? ([month period])",
+        Kind.MOMENT,
+        dates.part,
+    ),
+    phrase(
+        "article? ([ordinal number]) dot? (edge) (?:of? article?) ([month period day])",
+        Kind.MOMENT,
+        dates.part,
+    ),
+    phrase(
+        "([month period]) link? particle? ([ordinal number]) (weekday)",
+        Kind.MOMENT,
+        lambda whole, number, day: dates.part(number, day, whole),
+    ),
+    phrase("[article to]? (edge) of article? (unit)", Kind.MOMENT, "{1} of the {2}"),
+    phrase("month_mark (edge)", Kind.MOMENT, "{1} of the month"),
+    phrase(
+        "(?<=[since until before_or_ago after maybe_after])([day weekday]) (event)", Kind.EVENT, _event_of
+    ),
+    phrase("([day weekday]) link? (event)(?=link?[afterwards back between start])", Kind.EVENT, _event_of),
+    phrase(
+        "(period) (last)",
+        Kind.PERIOD,
+        lambda period, last: f"{last} {period}" if period == "weekend" else None,
+    ),
+    phrase("(same) (?:of? article?)? ([day period weekday])", Kind.MOMENT, "{1} {2}"),
+    phrase("([day period weekday]) link? [to at of]? article? (same)", Kind.MOMENT, "{2} {1}"),
     phrase("article? (last) link? ([unit weekday weekday_short month part])", Kind.PERIOD, "{1} {2}"),
     phrase("article? ([unit weekday weekday_short month part]) (last)", Kind.PERIOD, "{2} {1}"),
     phrase("([day weekday]) tomorrow", Kind.MOMENT, "{1} morning"),
@@ -190,9 +271,10 @@ _PERIODS = (
     phrase("([month period]) link? (edge)", Kind.MOMENT, "{2} of {1}"),
 )
 _CLOCKS = (
-    phrase("half_to (number)", Kind.CLOCK, clock.half_to),
-    phrase("(number) [hour_word hour_letter]? (past)", Kind.CLOCK, clock.clock),
-    phrase("(number) [hour_word hour_letter] (number) (unit?)", Kind.CLOCK, _hour_and_minute),
+    phrase("(half_to) [before_or_ago before]? (number)", Kind.CLOCK, clock.before),
+    phrase("(half_to) [maybe_after after] (number)", Kind.CLOCK, clock.after),
+    phrase("(number) ([hour_word hour_letter unit]?) (past)", Kind.CLOCK, _hour_and_past),
+    phrase("(number) [hour_word hour_letter] (number) ([unit unit_short]?)", Kind.CLOCK, _hour_and_minute),
     phrase("(number) [hour_word hour_letter]", Kind.CLOCK, clock.clock),
     phrase("(clock) hour_word", Kind.CLOCK, "{1}"),
     phrase("(number) (unit)(?=part)", Kind.CLOCK, _whole_hours),
@@ -214,12 +296,14 @@ _CLOCKS = (
     phrase("lead (hour) to_clock (clock) end?", Kind.RANGE,
            _clock_range(first_known=False, last_known=False)),
     phrase("([of from since between]) article? clock_article (number)"
-           "(?:clock_to|[to until and] clock_article) (number)", Kind.RANGE,
+           "(?:clock_to|[to until and] [clock_article article]) (number)", Kind.RANGE,
            _clock_range(first_known=False, last_known=False)),
     phrase("([of from since between]) article? (number) clock_to (number)", Kind.RANGE,
            _clock_range(first_known=False, last_known=False)),
     phrase("clock_to (number)(?!length)", Kind.CLOCK, clock.clock),
     phrase("(?<=[since until before after at and])clock_article (number)(?!length)", Kind.CLOCK, clock.clock),
+    phrase("(since) article? ([day weekday moment]) [to clock_to at] article? (any_clock)", Kind.MOMENT,
+           "{1} {2} {3}"),
     phrase("clock_article (any_clock)", Kind.CLOCK, "{1}"),
     phrase("([of from between]) (number) [until to dash and] (number)(?=at? article? [day weekday])",
            Kind.RANGE,
@@ -230,7 +314,7 @@ _CLOCKS = (
     phrase("([at since until after before]) (number)"
            "(?!length|named|[month word tier tier_users tier_noun event past and])",
            Kind.MOMENT, _at_number),
-    phrase("(day) link? (clock)", Kind.MOMENT, _day_and_clock),
+    phrase("(day) [link to clock_to]? (clock)", Kind.MOMENT, _day_and_clock),
     phrase("(any_clock) particle", Kind.MOMENT, "at {1}"),
     phrase("(time) link (?=time)", Kind.MOMENT, "{1}"),
 )  # fmt: skip
@@ -247,6 +331,7 @@ _RELATIONS = (
     *PLACED_ZONES,
     phrase("[at of from since until]? (times) link? (afterwards)", Kind.MOMENT, _day_then_clock),
     phrase("[at of]? (times) link? (back)", Kind.MOMENT, _day_then_clock),
+    phrase("(anchor) link? before_and_after link? (amount) (length)", Kind.MOMENT, _on_both_sides),
     phrase("[before before_or_ago] [and punctuation] article? [after maybe_after] article?", Kind.BEFORE,
            "before and after"),
     phrase("[at of]? (happening) link? back and (happening) link? afterwards", Kind.MOMENT,
@@ -256,6 +341,7 @@ _RELATIONS = (
     phrase("[at of]? (times) link? before_and_after", Kind.MOMENT, "around {1}"),
     phrase("[at of from since until]? (anchor) link? (afterwards)", Kind.MOMENT, "{2} {1}"),
     phrase("(anchor) between", Kind.MOMENT, "during {1}"),
+    phrase("([unit part]) [of from]? (range)", Kind.MOMENT, "{1} {2}"),
     phrase("[at of]? (anchor) link? back", Kind.MOMENT, "before {1}"),
     phrase("until (anchor) end", Kind.MOMENT, "until {1}"),
     phrase("(anchor) end", Kind.MOMENT, "until {1}"),

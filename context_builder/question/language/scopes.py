@@ -38,6 +38,11 @@ EXCLUSIONS = (
         Kind.MOMENT,
         "{2} except {1}",
     ),
+    phrase(
+        "([month period]) comma ([weekday day period]) particle? link? except_after",
+        Kind.MOMENT,
+        "{1} except {2}",
+    ),
     phrase("([weekday day period]) link? except_after link? ([period month])", Kind.MOMENT, "{2} except {1}"),
 )
 """What is left out of a period, before the rest of its words join it."""
@@ -60,17 +65,21 @@ _NEGATIONS = (
 )
 """A negated verb leaves nothing out: its `not` comes before it, not before the time that may follow."""
 _EXCEPT = (
+    phrase("[neither nor] (nouns) nor", Kind.WORD, "neither {1} nor"),
+    phrase("(except) (nouns) nor", Kind.WORD, "{1} {2} nor"),
     phrase("except (nouns) link? except_after", Kind.WORD, "except {1}"),
     phrase("(nouns) link? except_after", Kind.WORD, "except {1}"),
     phrase("(?<=time|[name tier_users tier_noun comma])(less)(?=article?side)", Kind.WORD, _except_from),
 )
 _COMPARISONS = (
+    phrase("([more less]) of (?=amount)", Kind.MORE, "{1} than"),
     phrase("([more less]) (adjective)", Kind.MORE, _comparative),
     phrase("(which (?:[link particle]{0,2} word)?) [link particle]{0,2} (adjective)", Kind.RANKING, _ranking),
     phrase("(which [article word link particle unknown]{0,3} more)", Kind.RANKING, "{1}"),
     phrase(f"(side) [and or] (side) {_BETWEEN_QUESTION} (ranking)", Kind.WORD, "{1} or {2}: {3}"),
     phrase(f"(ranking) {_BETWEEN_QUESTION} (side) [and or] (side)", Kind.WORD, "{1}, {2} or {3}"),
     phrase("(side) or (side) [comma particle]? (more)", Kind.WORD, "{1} or {2}: which {3}"),
+    phrase("(side) particle (side) [and with] particle? compare", Kind.WORD, "compare {1} to {2}"),
     phrase("(noun) and (noun) particle? compare", Kind.WORD, "compare {1} to {2}"),
     phrase("(side) and (side) link? (word) particle? compare", Kind.WORD, "compare {1} to {2} {3}"),
     phrase("compare article? (period) [with to] article? (last)", Kind.WORD, _compared_with_last),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from context_builder.question.language.atom import ONLY_IN_A_PHRASE, Atom, Piece
-from context_builder.question.language.grammar import arrange, joined
+from context_builder.question.language.grammar import arrange, joined, left_over
 from context_builder.question.language.lexicon import (
     ENGLISH_EVIDENCE,
     HINTS,
@@ -36,6 +36,8 @@ class Translation:
     english: str
     places: tuple[Place, ...]
     """For each character of `english`, the start and end of the part of the text that it stands for."""
+    left: tuple[Place, ...] = ()
+    """Parts of the text that have to do with time, exclusion or comparison, and belong to no known phrase."""
 
 
 def translate(text: str) -> Translation:
@@ -49,7 +51,8 @@ def translate(text: str) -> Translation:
     atoms = arrange(atoms_of(text, known), RULES)
     placed = list(_characters(joined(_as_asked(atom, text) for atom in atoms)))
     english = "".join(character for character, _ in placed)
-    return Translation(known.language, english, tuple(place for _, place in placed))
+    left = tuple((atom.start, atom.end) for atom in left_over(atoms))
+    return Translation(known.language, english, tuple(place for _, place in placed), left)
 
 
 def _lexicon_of(text: str) -> Lexicon | None:
@@ -60,10 +63,12 @@ def _lexicon_of(text: str) -> Lexicon | None:
         known, characters = _unspaced_lexicon(text)
         return known if max(characters, 1) >= len(words & ENGLISH_EVIDENCE) else None
     scores = []
+    is_english = bool(words & ENGLISH_EVIDENCE)
     for at, known in enumerate(LEXICONS):
         exact = words & known.vocabulary
         theirs = exact | {word for word in words if without_accents(word) in known.plain_vocabulary}
-        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH - HINTS) + len(theirs & HINTS) // 2
+        shared = theirs & known.function_words if not is_english else theirs & HINTS
+        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH - HINTS) + len(shared) // 2
         scores.append((foreign - len(words & ENGLISH_EVIDENCE - theirs), len(exact), -at))
     most, _, minus_at = max(scores)
     return LEXICONS[-minus_at] if most > 0 else None

@@ -55,6 +55,10 @@ _COMPOUND = frozenset(
     }
 )
 """Roles of the parts of a compound word such as `Premium-Nutzer`; other joined words are names."""
+_FIRST = frozenset({Kind.WEEKDAY, Kind.MONTH, Kind.UNIT})
+_LAST = frozenset({Kind.PART, Kind.TOMORROW, Kind.EDGE, Kind.DAY})
+_MIN_JOINED = 4
+"""Letters of either word of time that are written as one."""
 
 
 def atoms_of(text: str, lexicon: Lexicon) -> list[Atom]:
@@ -168,7 +172,16 @@ class _Reader:
         else:
             asked = self.text.asked[start:end]
             is_name = asked.isascii() and not (self.lexicon.is_spaced and asked.isalpha())
-            yield Kind.NAME if is_name else Kind.UNKNOWN, asked, start, end
+            parts = None if is_name else self._joined_words(start, end)
+            yield from parts or ((Kind.NAME if is_name else Kind.UNKNOWN, asked, start, end),)
+
+    def _joined_words(self, start: int, end: int) -> tuple[tuple[Kind, str, int, int], ...] | None:
+        """Return the two words of time that are written as one: `Freitagmittag`, `Novemberhälfte`."""
+        for middle in range(start + _MIN_JOINED, end - _MIN_JOINED + 1) if self.lexicon.is_spaced else ():
+            first, last = self._meaning(start, middle), self._meaning(middle, end)
+            if first and last and first.kind in _FIRST and last.kind in _LAST:
+                return (first.kind, first.english, start, middle), (last.kind, last.english, middle, end)
+        return None
 
     def _meaning(self, start: int, end: int) -> Meaning | None:
         return self.lexicon.meaning(self.text.folded[start:end], self.text.plain[start:end])

@@ -41,6 +41,7 @@ ZONES = (
         )
         for words in (2, 1)
     ),
+    phrase(f"{_IN} ([place unknown name]{{2}}) zone_noun", Kind.ZONE, lambda place: _zone(place, "time")),
     phrase(f"{_IN} ([place unknown name]) ([unit zone_noun])", Kind.ZONE, _zone),
     phrase(f"{_IN} article? (zone)", Kind.ZONE, "{1}"),
     phrase("zone ([place unknown name])", Kind.ZONE, lambda place: _zone(place, "time")),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
-from context_builder.question.meaning.intervals import hull, length_of
+from context_builder.question.meaning.intervals import clipped, hull, length_of
 from context_builder.question.meaning.material import Material
 from context_builder.question.meaning.operators import (
     Operator,
@@ -21,6 +20,8 @@ from context_builder.question.meaning.operators import (
 )
 from context_builder.question.mention import NameMention, TextSpan, TimeMention
 from context_builder.question.request import Interval, QuestionError
+from context_builder.question.times.frame import step
+from context_builder.question.times.reading import read_times
 
 MAX_LENGTH_AROUND = timedelta(hours=24)
 """Length of either side of an event in "before and after the deploy", at most."""
@@ -28,13 +29,13 @@ _CONNECTOR = re.compile(r"(?<!\w)(?:to|with|and|or|from)(?!\w)", re.IGNORECASE)
 _MAX_CONNECTORS = 12
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
-_WEEK = 7 * _DAY
 _RELATIVE_SIDE = re.compile(
     r"[\s,]*(?P<side>(?:the )?same (?:time|hours?|days?|period|window|clock time|weekday|week)"
     r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week|month|year) before"
     r"|(?:the )?(?:last|previous|prior) (?:day|week|month|year)"
     r"|(?:a|one) (?:day|week|month|year) (?:ago|earlier|before))"
-    r"|(?:the )?(?P<unit>hour|day|week|month|year) (?:before|earlier|prior))"
+    r"|(?:the )?(?P<unit>hour|day|week|month|quarter|year) (?:before|earlier|prior)(?: that)?"
+    r"|(?:the )?(?P<length>(?:\d+|\w+) \w+) (?:before|prior to) (?:that|those|it))"
     r"(?![\w-])(?! (?:yesterday|that|\w+day\b))",
     re.IGNORECASE,
 )
@@ -46,11 +47,7 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ROOM = len("before ")
-_STEPS = {"yesterday": (0, _DAY), "hour": (0, timedelta(hours=1)), "day": (0, _DAY), "week": (0, _WEEK)} | {
-    "month": (1, timedelta()),
-    "year": (12, timedelta()),
-}
-"""How far back each goes: calendar months, and a length."""
+_UNITS = ("hour", "day", "week", "month", "quarter", "year")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +124,7 @@ def _divided(material: Material, division: _Division, besides: Sequence[TextSpan
     times: tuple[TimeMention, ...] = ()
     if names:
         times = (left, right) if left and right else ()
-    elif (shifted := _shifted(material.text, end, left)) is not None and left is not None:
+    elif (shifted := _shifted(material, end, left)) is not None and left is not None:
         times = left, shifted
     elif right is not None and material.is_gap(end, right.spans[0].start):
         is_or = material.text[start:end].casefold() == "or"
@@ -169,32 +166,33 @@ def _pair_of_names(
     return () if {n for m in left for n in m.names} == {n for m in right for n in m.names} else (left, right)
 
 
-def _shifted(text: str, position: int, left: TimeMention | None) -> TimeMention | None:
+def _shifted(material: Material, position: int, left: TimeMention | None) -> TimeMention | None:
     """Return the time that is named by the first side: `the week before`, `same hour yesterday`."""
-    match = _RELATIVE_SIDE.match(text, position)
+    match = _RELATIVE_SIDE.match(material.text, position)
     if match is None or left is None:
         return None
-    words = (match["back"] or match["unit"]).casefold().split()
-    by = next(step for word, step in _STEPS.items() if word in words)
     span = TextSpan(match.start("side"), match.end("side"))
-    moved = tuple(Interval(_back(i.start, *by), _back(i.end, *by)) for i in left.intervals)
+    if match["length"]:
+        length, end = _length(match["length"], material), left.intervals[0].start
+        return length and TimeMention(
+            spans=(span,), intervals=(Interval(end - length, end),), label=match["side"]
+        )
+    words = (match["back"] or match["unit"]).casefold().split()
+    unit = "day" if "yesterday" in words else next(unit for unit in _UNITS if unit in words)
+    # The same time of yesterday is as much of it as there is of today.
+    intervals = clipped(left.intervals, material.as_of) if match["back"] else left.intervals
+    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in intervals)
     return TimeMention(spans=(span,), intervals=moved, label=match["side"])
 
 
-def _back(moment: datetime, months: int, length: timedelta) -> datetime:
-    """Return the moment before by calendar months, at the latest on their last day, and by a length."""
-    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
-    day = min(moment.day, monthrange(year, month + 1)[1])
-    return moment.replace(year=year, month=month + 1, day=day) - length
-
-
 def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
-    """Read "Tuesday against last Tuesday" as two: what is said to be last is a week before its like."""
+    """Read "Tuesday against last Tuesday", "October against the previous month" as two."""
     left, right = times
     if left.intervals != right.intervals:
         return times
     earlier = right if right.label.casefold().startswith(("last ", "previous ")) else left
-    moved = tuple(Interval(i.start - _WEEK, i.end - _WEEK) for i in earlier.intervals)
+    unit = next((unit for unit in _UNITS if earlier.label.casefold().endswith(f" {unit}")), "week")
+    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in earlier.intervals)
     changed = replace(earlier, intervals=moved)
     return (left, changed) if earlier is right else (changed, right)
 
@@ -226,21 +224,40 @@ def _same_clock(left: TimeMention, right: TimeMention) -> tuple[TimeMention, ...
 
 def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) -> ComparedSides | None:
     """Return equal lengths on either side of what follows "before and after"."""
-    place, length = split.span.end + 1, len(material.text)
+    place, end = split.span.end + 1, len(material.text)
     sides = [
-        next(iter(material.times(place, length, besides=besides, after=word).mentions), None)
+        next(iter(material.times(place, end, besides=besides, after=word).mentions), None)
         for word in ("before", "after")
     ]
     before, after = sides
     if before is None or after is None or not material.is_gap(place, max(place, after.spans[0].start)):
         return None
     end, start = hull(before.intervals).end, hull(after.intervals).start
-    reach = max(min(MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
+    length, words = _length_before(material, split.span.start)
+    reach = max(min(length or MAX_LENGTH_AROUND, material.as_of - start), _MINUTE)
     intervals = Interval(end - reach, end), Interval(start, start + reach)
     times = tuple(
-        replace(side, intervals=(each,)) for side, each in zip((before, after), intervals, strict=True)
+        replace(side, intervals=(each,), note=after.note)
+        for side, each in zip((before, after), intervals, strict=True)
     )
-    return ComparedSides(times=times, spans=(split.span, *after.spans))
+    return ComparedSides(times=times, spans=(*words, split.span, *after.spans))
+
+
+def _length_before(material: Material, position: int) -> tuple[timedelta | None, tuple[TextSpan, ...]]:
+    """Return the length of either side and where it is named: "an hour before and after the deploy"."""
+    words = material.text[: position - 1].split(" ")
+    for count in (5, 4, 3, 2, 1):
+        named = " ".join(words[-count:])
+        if count <= len(words) and (length := _length(named, material)):
+            return length, (TextSpan(position - 1 - len(named), position - 1),)
+    return None, ()
+
+
+def _length(words: str, material: Material) -> timedelta | None:
+    """Return how long `30 min` or `a day and a half` is."""
+    text = f"last {words}"
+    (*_, only) = read_times(text, material.as_of).mentions or (None,)
+    return length_of(only.intervals) if only and only.spans == (TextSpan(0, len(text)),) else None
 
 
 def _announced(material: Material, start: int, besides: Sequence[TextSpan]) -> TextSpan | None:
@@ -281,7 +298,8 @@ def _check_two(
     are_listed = len(before) > 1 and material.is_link(before[0].spans[-1].end, before[1].spans[0].start)
     is_long_list = is_list and (are_listed or any(len(names) > 1 for names in sides.names))
     if is_long_list or any(_divided(material, _Division(o, is_explicit=True), ()) for o in third):
+        start = min(span.start for span in (*sides.spans, *(s for time in before for s in time.spans)))
         raise QuestionError(
-            "the question compares more than two things; two names or two times are accepted, "
-            "for example: premium vs standard, or this week vs last week"
+            f"the question compares more than two things, “{material.text[start:end]}”; two names or two "
+            "times are accepted, for example: premium vs standard, or this week vs last week"
         )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from context_builder.question.mention import TextSpan
-from context_builder.question.times.zones import zone_of_place
+from context_builder.question.times.zones import find_zone, zone_of_place
 
 MAX_NOT_USED = 10
 """Parts told of one question."""
@@ -23,15 +23,29 @@ _UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|w|y)"
 _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
 _NOW_OR_ANY = "this|last|past|previous|next|coming|the|whole|every|each|current"
 _SPAN_BEFORE = "last|past|next|previous|first|within|for|over"
+_NO_NOUN = (
+    r"(?:in|on|at|for|of|we|they|it|is|are|was|were|did|do|does|the|this|that|these|those|what|why|who|which|how"
+    r"|when|where|with|till|until|through|thru|before|after|and|or|but|only|i|you|our|my|an?|has|have|had|pls|plz"
+    r"|please|leading|prior|into|following|around|to|from|utc|gmt)\b(?! \d+ [a-z])"
+)
+"""After a number: so that it counts nothing."""
+_ENDS = rf"(?= {_NO_NOUN}|\W*$|[,.;:?!)])"
+_HOUR = r"(?:(?:[01]?\d|2[0-4])(?:[0-5]\d)?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_WHICH = r"(?:last|latest|previous|past|final|next|second|third|penultimate|\d(?:st|nd|rd|th))"
+_EVENT = (
+    r"(?:incident|outage|deploy(?:ment)?|release|rollout|shift|sprint|stand-?up|meeting|hand-?over|rotation|on-?call"
+    r"|maintenance|freeze|cut-?over|migration|peak|spike|dip|surge|crash|restart|reboot|fail-?over|roll-?back|drill"
+    r"|launch|demo|game|page|season|cycle|run)"
+)
 _TIMES = (
-    rf"(?:{_WEEKDAY})|the \d{{1,2}}(?:st|nd|rd|th)",
+    rf"(?:{_WEEKDAY})|(?:the )?\d{{1,2}}(?:st|nd|rd|th)(?= {_NO_NOUN}|\W*$|[,.;:?!)])",
     rf"{_LONG_MONTH}|{_MONTH} \d{{1,4}}(?!\d)|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}",
     rf"(?:in|since|of|during|until|last|this|early|late|mid) {_MONTH}(?=\W|$)",
     r"(?:the day before )?yesterday|today|tonight|tomorrow|noon|midnight|overnight",
     rf"(?!the second\b)(?:{_NOW_OR_ANY}) (?:\w+ )?{_LONG_UNIT}(?:'s)?(?: (?:before|ago))?",
     r"(?:this|last|yesterday|every|the|\w+day) (?:mornings?|afternoons?|evenings?|nights?)",
     r"(?:by|each|every) (?:second|minute|hour|day|week|month|quarter|year|weekday|night)",
-    rf"(?:\w+ )?{_LONG_UNIT} ago|\d[\d.,]* ?{_UNIT} ago",
+    r"(?:\w+ )?\w+ ago",
     rf"(?:{_SPAN_BEFORE}) (?:the )?(?:\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})|\w+ {_LONG_UNIT})",
     r"(?:week|month|quarter|year) to date|[MQYW]TD|weekends?|weekdays?",
     r"(?:work|working|business) ?(?:days?|hours)",
@@ -40,14 +54,24 @@ _TIMES = (
     r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?|(?:in|of|since|during|for|year) (?:19|20)\d\d",
     r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[ap]m)?|\d{1,2} ?[ap]m|\d{1,2} o'clock",
     r"(?:halloween|christmas|easter|thanksgiving|(?:black|good) friday|new year(?:'s)?)(?: eve| day)?",
-    r"(?:recent|late)ly|a (?:while|moment) ago|the other day|earlier|soon",
+    r"(?:recent|late)ly|the other day|earlier|soon|back then|just now|(?:since|until|by|before) then",
+    rf"(?:since|from|between|until|till|before|after|at|around|about) (?:the )?{_HOUR}{_ENDS}",
+    rf"(?:from|between) {_HOUR} ?(?:to|and|until|till|-) ?{_HOUR}{_ENDS}",
+    rf"(?:in|over|for|within|during|the|some|about) (?:the )?\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT}){_ENDS}",
+    rf"{_WHICH} (?:[a-z-]+ )?{_EVENT}(?:(?=['’]s)|(?!\w))",
+    r"1[4-9]\d{8}(?:\d{3})?|[TD][-+]\d+(?: ?[a-z]+)?|FY ?\d{2}(?:\d{2})?|cyber monday|fiscal \w+",
+    r"(?:month|quarter|year)[- ]end|EO[BDMQY]|COB|(?:start|close|end) of (?:business|day)|xmas|NYE",
+    r"holidays?|(?:memorial|labou?r|boxing|prime|independence|bank) (?:day|holiday)|semesters?|decades?",
+    r"mornings|afternoons|evenings|nights|lunch(?:time)?|breakfast|dinner|dawn|dusk|sun(?:rise|set)",
 )
 _TIME = re.compile(rf"(?<![\w./-])(?!24/7)(?:{'|'.join(_TIMES)})(?!\w)", re.IGNORECASE)
+_ZONE = re.compile(r"(?<![\w/])(?:[A-Z][a-z]+(?:/[A-Z]\w+)+|UTC|[A-Z]{2,4}T)(?![\w/])")
+_UNKNOWN_ZONE = re.compile(r"(?:\d:\d\d|\d ?[ap]m) (?P<zone>[A-Z]{2,4}T)\b")
 _RELATION = re.compile(
     r"(?<![\w-])(?:since|until|till|during|before|after) (?!when\b|all\b)(?:the )?(?P<object>\w+)(?: \w+)?",
     re.IGNORECASE,
 )
-_IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+)\b")
+_IN_CITY = re.compile(r"\bin (?P<city>[A-Z][a-z]+(?: [A-Z][a-z]+)?)\b")
 _HEALTHY = (
     r"(?:healthy|available|responding|responsive|working|running|up|ok|okay|reachable|ready|enough|normal|good|fine"
     r"|serving|online|right|resolved|closed|acknowledged|over|yet)"
@@ -55,6 +79,8 @@ _HEALTHY = (
 _FILTERING_NOT = re.compile(
     rf"(?<=\w )(?:that|who|which|whose) [^,?.;:]{{0,24}}?(?<!\w)(?P<not>(?:\w+n't|not|never)(?! {_HEALTHY}\b)"
     r"(?: [\w/%.-]+){1,3})"
+    r"|(?P<notonly>not (?:only|just)(?= \w))"
+    r"|(?:^|(?<=[,;:(] ))(?P<only>only (?:for|in|on|from|with|by|if|where|those) [\w/-]+)"
     r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!were )(?<!\bdo )(?<!does )(?<!\bdid )(?<!have )(?<!\bhas )"
     r"(?<=\w )(?P<bare>not (?:\w+ed|due|from|with|by|via|using)(?: [\w/%.-]+){1,2})",
     re.IGNORECASE,
@@ -79,10 +105,15 @@ def cities_in(text: str) -> Iterator[TextSpan]:
     return (TextSpan(*match.span()) for match in _IN_CITY.finditer(text) if zone_of_place(match["city"]))
 
 
+def zones_in(text: str) -> Iterator[TextSpan]:
+    """Yield what stands after a time of day like a time zone, and names of zones."""
+    yield from (TextSpan(*match.span("zone")) for match in _UNKNOWN_ZONE.finditer(text))
+    yield from (TextSpan(*match.span()) for match in _ZONE.finditer(text) if find_zone(match[0]))
+
+
 def filtering_negations_in(text: str) -> Iterator[TextSpan]:
     """Yield negations that restrict a noun, as in "requests that did not time out"."""
-    groups = ((match, "not" if match["not"] else "bare") for match in _FILTERING_NOT.finditer(text))
-    return (TextSpan(*match.span(group)) for match, group in groups)
+    return (TextSpan(*match.span(match.lastgroup or 0)) for match in _FILTERING_NOT.finditer(text))
 
 
 def with_object(text: str, operator: TextSpan) -> TextSpan:

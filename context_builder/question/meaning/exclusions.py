@@ -15,6 +15,8 @@ from models import Tier
 _PREFIXES = (OperatorKind.EXCLUDES, OperatorKind.MAY_EXCLUDE)
 _BEGINS_CLAUSE = re.compile(r"(?:^|[,;:(–—-] ?|\b(?:and|but|or) )$", re.IGNORECASE)
 """Before a `not` that leaves out a time: in "what did not work on Monday" it does not."""
+_HARDLY_ORDINARY = re.compile(r"minus|outside(?: of)?|skip(?:ping)?", re.IGNORECASE)
+"""Words that may leave out, and hardly do anything else."""
 _TIER = re.compile(
     rf" (?:the )?(?P<tier>{'|'.join(Tier)})\b(?! ?(?:s\b|limit|cap|alert|overrun))", re.IGNORECASE
 )
@@ -59,7 +61,10 @@ def find_exclusions(material: Material, operators: Sequence[Operator]) -> Exclus
             spans.append(operator.span)
             spans += [span for name in found for span in name.spans]
             spans += [span for time in when for span in time.spans]
-        elif operator.kind is OperatorKind.EXCLUDES and not overlaps(operator.span, spans):
+        elif not overlaps(operator.span, spans) and (
+            operator.kind is OperatorKind.EXCLUDES
+            or _HARDLY_ORDINARY.fullmatch(material.text, operator.span.start, operator.span.end)
+        ):
             without_object.append(operator.span)
     return Exclusions(tuple(dict.fromkeys(names)), tuple(times), tuple(spans), tuple(without_object))
 

@@ -48,6 +48,8 @@ _BETTER = (
 )
 _PATTERNS = {
     OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?{_FIGURE}|[<>≤≥]=? ?{_FIGURE}"
+    rf"|{_FIGURE} (?:or|and) (?:more|less|fewer|higher|lower|longer|above|below|over|slower|faster)"
+    r"|between \d[\d.,]* and \d[\d.,]* ?(?:%|percent|ms|s|secs?|seconds?|usd|dollars?|k|tokens)(?!\w)"
     r"|(?:over|above|below|under|beyond|at least|at most|exceed(?:s|ed|ing)?|no more than|no less than)"
     rf" {_FIGURE}",
     OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} (?:but(?! not)|bar)"

@@ -19,6 +19,7 @@ from context_builder.question.meaning.coverage import (
     relations_in,
     times_in,
     with_object,
+    zones_in,
 )
 from context_builder.question.meaning.exclusions import Exclusions, find_exclusions
 from context_builder.question.meaning.intervals import clipped, hull, without
@@ -113,14 +114,23 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     times = (*reading.mentions, *compared.times, *exclusions.times)
     found = Understanding(_window_of(sides, window, compared), parts.scope(), sides)
     found = _with_arguments(found, findings, exclusions, times, ledger)
-    _tell_the_rest(english, operators, exclusions, ledger)
-    noted = [name.note for name in findings.names] + [time.note for time in times]
-    notes = (*filter(None, noted), *_event_notes(text, findings.events, ledger))
+    event_notes = tuple(_event_notes(text, findings.events, ledger))
+    _tell_the_rest(text, operators, exclusions, ledger)
+    noted = [*text.notes, *(name.note for name in findings.names), *(time.note for time in times)]
+    notes = (*filter(None, noted), *event_notes)
     return replace(found, not_used=tuple(_not_used(text, ledger)), notes=tuple(dict.fromkeys(notes)))
 
 
 def _anchors(english: str, events: Sequence[EventMention]) -> dict[TextSpan, Anchor]:
-    return {e.span: Anchor(e.interval, english[e.span.start : e.span.end]) for e in events if e.interval}
+    return {
+        e.span: Anchor(e.interval, english[e.span.start : e.span.end], e.is_chosen and _is_long(e.interval))
+        for e in events
+        if e.interval
+    }
+
+
+def _is_long(interval: Interval) -> bool:
+    return interval.start < interval.end
 
 
 def _words_of(window: Window) -> str:
@@ -159,9 +169,14 @@ def _with_arguments(
 
 
 def _event_notes(text: QuestionText, events: Sequence[EventMention], ledger: _Ledger) -> Iterator[str]:
+    """Say which events are meant; those that no time refers to are told as not used, unless one is chosen."""
     for event in events:
+        if event.is_chosen and ledger.is_open(event.span):
+            ledger.used.append(event.span)
         if event.interval is not None and overlaps(event.span, ledger.used):
             yield f"“{text.as_asked(event.span)}” is {event.label}"
+        elif ledger.is_open(event.span):
+            ledger.tell([event.span], "no time that could be read refers to it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +296,20 @@ def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
     if period is None:
         yield from mention.intervals
         return
+    if period is _WEEK:
+        # The latest may not be over.
+        last = Interval(last.start, last.start + _DAY * math.ceil((last.end - last.start) / _DAY))
     start = last.start - period * math.ceil((last.start - whole.start) / period)
     for number in range(math.ceil((whole.end - start) / period)):
         begin = start + number * period
         yield Interval(begin, begin + (last.end - last.start))
 
 
-def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger) -> None:
+def _tell_the_rest(
+    asked: QuestionText, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger
+) -> None:
     """Tell what the broad patterns find and nothing used."""
+    text = asked.english
     ledger.used += [*exclusions.spans]
     for span in exclusions.without_object:
         ledger.tell([with_object(text, span)], "only names, tiers and times that are known can be left out")
@@ -301,13 +322,16 @@ def _tell_the_rest(text: str, operators: Sequence[Operator], exclusions: Exclusi
     ledger.tell(
         [s for s in filtering_negations_in(text) if ledger.is_open(s)], "requests are not filtered by this"
     )
-    unread = [s for s in times_in(text) if ledger.is_open(s)]
+    left = filter(None, map(asked.in_english, asked.left))
+    unread = [s for s in dict.fromkeys((*times_in(text), *left)) if ledger.is_open(s)]
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
     told = [span for span, _ in ledger.told]
     for span, first in relations_in(text):
         is_unread = ledger.is_open(TextSpan(span.start, span.start + 1)) and ledger.is_open(first)
         unread += [span] if is_unread and not overlaps(span, told) else []
     ledger.tell(unread, "it is no time that could be read")
+    zones = [span for span in zones_in(text) if ledger.is_open(span)]
+    ledger.tell(zones, "no time that could be read is in this time zone")
     cities = [span for span in cities_in(text) if ledger.is_open(span)]
     ledger.tell(cities, "no region is called so; for a time zone write for example Berlin time")
 

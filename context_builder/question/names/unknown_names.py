@@ -195,7 +195,7 @@ def _is_name_after(word: Word, noun: str, *, is_general: bool) -> bool:
         folded in ORDINARY_WORDS
         or folded in _AFTER_NOUN
         or _NOT_A_NAME.fullmatch(folded)
-        or "_" in folded
+        or ("_" in folded and not folded[-1].isdecimal())
         or len(folded) < _MIN_CHARACTERS
     ):
         return False

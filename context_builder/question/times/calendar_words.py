@@ -91,12 +91,14 @@ def _fraction(phrase: Phrase) -> Atom | None:
 
 def _unit(phrase: Phrase) -> Atom | None:
     """Read `this week`, `last month`, `next year`, `the week before last`."""
-    unit = phrase.one("unit quarter second")
+    unit = phrase.every("unit quarter second")[-1]
     if unit.word not in _CALENDAR_UNITS:
         return None
     word = phrase.get("this last previous next")
     back = {"this": 0, "last": 1, "previous": 1, "next": -1}[word.kind] if word else 0
     back += phrase.get("before") is not None
+    if phrase.get("to"):
+        back = int(phrase.one("ordinal second next").number or 2)
     return periods.unit_back(unit.word, back, ends_now=word is not None and back == 0)
 
 
@@ -177,6 +179,26 @@ def _working_days(phrase: Phrase) -> Atom | None:
     if phrase.one("unit").word != "day":
         return None
     return Atom("filter", word="working days", number=-1)
+
+
+def _last_working_day(phrase: Phrase) -> Atom | None:
+    """Read `the last business day`; `the last business days` are those of the last days."""
+    unit = phrase.one("unit")
+    if unit.word != "day" or unit.span.end - unit.span.start > len(unit.word):
+        return None
+    week = Atom("period", when=lambda frame: frame.span(frame.today - 7 * DAY, frame.today))
+    return periods.days_within(week, _FILTERS[-1], -1)
+
+
+def _this_time(phrase: Phrase) -> Atom:
+    """Read `this time yesterday`: the time of day that it is now."""
+    day = phrase.one("day period")
+
+    def when(frame: Frame) -> tuple[Interval, ...]:
+        starts = [each.start + (frame.local(frame.now) - frame.today) for each in day.at(frame)]
+        return tuple(Interval(start, start) for start in starts)
+
+    return Atom("moment", when=when, zone=day.zone)
 
 
 def _weekend(phrase: Phrase) -> Atom:
@@ -263,10 +285,12 @@ RELATIVE = (
     rule("unit before dayname", _day_name),
     rule("dayname", _day_name),
     rule("UNIT before last", _unit),
+    rule("[ordinal second next] to last [unit quarter]", _unit),
     rule("[unit quarter] to date", _to_date),
     rule("todate", _to_date),
     rule("[this last previous next] UNIT (?![of before])", _unit),
     rule("(?<=of) the [unit quarter]", _unit),
+    rule("LAST working unit", _last_working_day),
     rule("working unit", _working_days),
     rule("number filter ago", _filters_ago),
     rule("LAST number filter", _filter),
@@ -290,6 +314,7 @@ RELATIVE = (
         _day_of_month,
     ),
     rule("(?<=between day and) the? ordinalday (?![word UNIT count])", _day_of_month),
+    rule("the ordinalday (?![word UNIT count time])", _day_of_month),
     rule("[ordinal last] duration of the? [day period anchor]", _first_or_last),
     rule("[ordinal second last] UNIT of the? [day period anchor]", _first_or_last),
     rule("[unit quarter weekend] of the? DAY", _week_of),
@@ -298,6 +323,7 @@ RELATIVE = (
     rule("earlier DAY", _keep),
     rule("so far DAY", _keep),
     rule("DAY so far", _keep),
+    rule("this time day", _this_time),
 )
 """Days and periods counted from now, weekdays, and parts of periods."""
 FILTERS = (rule("filter", _filter),)

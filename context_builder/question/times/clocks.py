@@ -152,6 +152,12 @@ def _in_part(phrase: Phrase) -> Atom:
     return _hours_atom(hours, kind="part")
 
 
+def _night_between(phrase: Phrase) -> Atom | None:
+    """Read `the night of the 12th to the 13th`."""
+    part = phrase.one("part")
+    return on_day(phrase.one("day"), part) if part.number == _NIGHT else None
+
+
 def _part_of_today(phrase: Phrase) -> Atom:
     """Read `this morning` or `last night`."""
     return on_day(day_back(0 if phrase.get("this") else 1), phrase.one("part"))
@@ -181,9 +187,12 @@ def _filtered(phrase: Phrase) -> Atom:
 
 
 def _past_hour(phrase: Phrase) -> Atom | None:
-    """Read `half past nine` and `quarter to ten`."""
-    hour, minutes = int(phrase.one("number").number), 30 if phrase.get("half") else 15
-    if not 1 <= hour <= _NOON:
+    """Read `half past nine`, `quarter to ten` and `twenty to nine`; `five to nine` are hours."""
+    *before, hours = phrase.every("number")
+    hour = int(hours.number)
+    minutes = int(before[0].number) if before else 30 if phrase.get("half") else 15
+    is_clear = minutes in (20, 25) or phrase.get("past") or minutes > hour
+    if not 1 <= hour <= _NOON or minutes not in (5, 10, 15, 20, 25, 30) or (before and not is_clear):
         return None
     if phrase.get("to"):
         hour, minutes = (hour - 1 or _NOON), 60 - minutes
@@ -250,6 +259,7 @@ _NOT_COUNTED = "(?!UNIT|count|word|duration|MONTH)"
 READ = (
     rule("[part overnight]", _named_part),
     rule("a? [half quarter] [past to] number", _past_hour),
+    rule("(?<![from between]) number [past to] number", _past_hour),
     rule("clock", lambda phrase: replace(at_clock(clock_of(phrase.atoms[0])), word=phrase.atoms[0].word)),
     rule("number [at prep] the? part", _in_the_part),
     rule("NUM zone", _bare),
@@ -265,7 +275,8 @@ RANGES = (
     rule(f"(?<=[DAY part filter]) [between from]? number [and to dash until] number {_NOT_COUNTED}", _range),
     rule(f"(?<=[DAY part] comma) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
     rule(
-        "(?<=[at since after before until from]) number (?=comma? [prep during]? the? DAY|THIS part)", _bare
+        "(?<=[at since after before until from around]) number (?=comma? [prep during]? the? DAY|THIS part)",
+        _bare,
     ),
     rule(f"(?<!change) between number and number (?!of) {_NOT_COUNTED}", _weak),
     rule("filter [of prep]? hours GLUE period", _filtered),
@@ -277,8 +288,9 @@ JOINS = (
     rule("(?:number part ago|part before last)", _part_ago),
     rule("[clock hours] GLUE (?:DAY possessive?|THIS) part", _with_part),
     rule("THIS part comma? [at prep]? [clock hours]", _with_part),
-    rule("part comma? [at prep]? the? [hours clock]", _in_part),
+    rule("part comma? [at prep around]? the? [hours clock]", _in_part),
     rule("[hours clock] prep the? part", _in_part),
+    rule("part [from of between] the? day [to and dash] the? day", _night_between),
     rule("THIS part", _part_of_today),
     rule("tonight", _tonight),
     rule("[prep at] the? part", _part),
@@ -286,7 +298,7 @@ JOINS = (
     rule("(?<=DAY) part", _part),
     rule("(?<=DAY possessive) part", _part),
     rule("DAY comma? [at prep]? around? clock", _join),
-    rule("(?<![duration UNIT]) [after before until] around? clock", _open),
+    rule("(?<![duration UNIT to]) [after before until] around? clock", _open),
     rule("(?<=DAY) [since from] around? clock (?![to dash until])", _open),
     rule("(?<=DAY comma) [since from] around? clock (?![to dash until])", _open),
     rule("[from between]? DAY possessive? GLUE [hours open]", _join),

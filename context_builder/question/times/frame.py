@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calendar import month_name
+from calendar import month_name, monthrange
 from dataclasses import dataclass, field, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 
@@ -92,7 +92,7 @@ def start_of(unit: str, local: datetime) -> datetime:
 
 
 def step(unit: str, start: datetime, count: int) -> datetime:
-    """Return the start of the calendar unit that is `count` units after one that starts at `start`.
+    """Return the same place in the calendar unit `count` units later, at the latest the last day of a month.
 
     Raises:
         OverflowError: It lies outside the years 1 to 9999.
@@ -103,7 +103,7 @@ def step(unit: str, start: datetime, count: int) -> datetime:
     year, month = divmod(months, 12)
     if not MINYEAR <= year <= MAXYEAR:
         raise OverflowError(f"year {year}")
-    return start.replace(year=year, month=month + 1)
+    return start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
 
 
 def day_of_year(year: int, month: int, day: int) -> datetime:

@@ -27,6 +27,8 @@ class Anchor:
     interval: Interval
     """Starts and ends at once if the event is a point in time."""
     label: str
+    is_chosen: bool = False
+    """True if it is a time also where no word such as `during` stands before it."""
 
 
 _LEXEMES = {
@@ -113,7 +115,8 @@ def atoms_of(text: str, anchors: Mapping[TextSpan, Anchor]) -> list[Atom]:
 
 
 def _anchor(span: TextSpan, anchor: Anchor) -> Atom:
-    return Atom("anchor", span, when=lambda _frame: (anchor.interval,))
+    word = "chosen" if anchor.is_chosen else ""
+    return Atom("anchor", span, word, when=lambda _frame: (anchor.interval,))
 
 
 def _lexeme(text: str, place: int, atoms: list[Atom]) -> re.Match[str]:

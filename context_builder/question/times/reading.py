@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from context_builder.question.mention import TextSpan, TimeMention
@@ -35,6 +35,8 @@ _TIMES = ("day", "period", "moment", "hours", "weak", "clock", "open", "mention"
 """`weak` are numbers that are times of day only together with a day."""
 _APART = re.compile(r"[.?!;](?= )|\b(?:and|or)\b", re.IGNORECASE)
 """Between two times that are not one."""
+_APPOSED = re.compile(r"(?:[,;(]|\btimes?(?: (?:are|is))?(?: in)?|\bin) ?$|^$", re.IGNORECASE)
+"""Before a zone that is that of the whole text."""
 _LEADING = re.compile(
     r"^(?:(?:at|on|in|over|for|within|during|throughout|when|while|around|about) )+(?=.)", re.IGNORECASE
 )
@@ -59,7 +61,7 @@ def read_times(text: str, as_of: datetime, anchors: Mapping[TextSpan, Anchor] = 
     mentions: list[TimeMention] = []
     refused: list[tuple[TextSpan, str]] = []
     now = as_of.astimezone(UTC)
-    for spans, atom in _joined(text, apply(_RULES, atoms_of(text, anchors))):
+    for spans, atom in _zoned(text, apply(_RULES, atoms_of(text, anchors))):
         frame = Frame(now, now)
         try:
             intervals = _intervals(atom, frame)
@@ -73,6 +75,19 @@ def read_times(text: str, as_of: datetime, anchors: Mapping[TextSpan, Anchor] = 
                 TimeMention(spans=spans, intervals=intervals, label=label, note="; ".join(frame.notes))
             )
     return TimeReading(tuple(mentions), tuple(refused))
+
+
+def _zoned(text: str, atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...], Atom]]:
+    """Yield the times; one zone that stands apart, as in "last week's cost, Asia/Tokyo", is that of all."""
+    zones = [atom for atom in atoms if atom.kind == "zone"]
+    (zone,) = zones if len(zones) == 1 and _APPOSED.search(text, 0, zones[0].span.start) else (None,)
+    free = (zone.span,) if zone else ()
+    for spans, atom in _joined(text, atoms):
+        if zone is None or atom.zone:
+            yield spans, atom
+        else:
+            yield (*spans, *free), replace(atom, zone=zone.zone)
+            free = ()
 
 
 def _joined(text: str, atoms: list[Atom]) -> Iterator[tuple[tuple[TextSpan, ...], Atom]]:

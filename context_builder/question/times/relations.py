@@ -10,6 +10,7 @@ from context_builder.question.times.bounds import DEFAULT_LENGTH, MIN_TIME, subt
 from context_builder.question.times.frame import DAY, Frame, NoSuchTime
 from context_builder.question.times.grammar import Phrase, rule
 
+_NO_START = "the question names no start, so it is read as the 24 hours that end there"
 _TIMES = "day period moment hours clock anchor"
 
 
@@ -23,6 +24,8 @@ def relate(phrase: Phrase) -> Atom:
     def when(frame: Frame) -> tuple[Interval, ...]:
         parts = time.at(frame)
         start, end = parts[0].start, parts[-1].end
+        if word in ("before", "previous", "until", "up"):
+            frame.note(_NO_START)
         if word in ("before", "previous"):
             return (Interval(subtract(start, DEFAULT_LENGTH), start),)
         if word in ("until", "up"):
@@ -96,6 +99,10 @@ def _during(phrase: Phrase) -> Atom:
     return Atom("mention", when=anchor.when)
 
 
+def _chosen(phrase: Phrase) -> Atom | None:
+    return _during(phrase) if phrase.one("anchor").word else None
+
+
 _OPENED = "[from since after between]? around? the?"
 RULES = (
     rule("(?<=[at since after before until from between and to around slash]) epoch", _epoch),
@@ -104,14 +111,15 @@ RULES = (
     rule(f"{_OPENED} TIME comma? and? [to dash until slash] [the around]? [TIME now]", _from_to),
     rule("between the? TIME and the? [TIME now]", _from_to),
     rule("[from since after] the? TIME and? before the? [TIME now]", _from_to),
-    rule("[duration UNIT] (?:before and)? [before after around] the? SPAN", _beside),
+    rule("[duration UNIT] (?:before [and to])? [before after around] the? SPAN", _beside),
     rule("prep duration of the? SPAN", _beside),
-    rule("[duration UNIT] [before after around] the? [clock hours]", _beside),
+    rule("[duration UNIT] (?:before [and to])? [before after around] the? [clock hours]", _beside),
     rule("[since after] [around from]? the? [TIME mention]", relate),
     rule("from around? the? [clock moment anchor]", relate),
     rule("(?:before|previous to) around? the? [TIME mention]", relate),
     rule("(?:until|up to) around? the? [TIME mention]", relate),
     rule("[during at around] the? anchor", _during),
+    rule("prep? the? anchor", _chosen),
     rule("[at prep during around]{1,2} [day period moment hours clock]", _last),
 )
 """How times relate to one another and to now."""

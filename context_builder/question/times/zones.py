@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-_MAX_OFFSET = timedelta(hours=14)
+from context_builder.text.zones import ABBREVIATIONS, GENERIC, MAX_OFFSET, offset_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,52 +33,10 @@ class Zone:
         return f"{self.name} is {_written(meant)} all year, but {self.region} keeps {_written(kept)} then"
 
 
-_FIXED = """
-EST -05:00 America/New_York = Eastern Standard Time of North America | Australian Eastern Standard Time (UTC+10:00)
-EDT -04:00 America/New_York
-CST -06:00 America/Chicago = Central Standard Time of North America | China Standard Time (UTC+08:00), Cuba Standard Time (UTC-05:00)
-CDT -05:00 America/Chicago = Central Daylight Time of North America | Cuba Daylight Time (UTC-04:00)
-MST -07:00 - = Mountain Standard Time of North America | Myanmar Standard Time (UTC+06:30), Malaysia Standard Time (UTC+08:00)
-MDT -06:00 America/Denver
-PST -08:00 America/Los_Angeles = Pacific Standard Time of North America | Philippine Standard Time (UTC+08:00), Pakistan Standard Time (UTC+05:00)
-PDT -07:00 America/Los_Angeles
-AKST -09:00 America/Anchorage
-AKDT -08:00 America/Anchorage
-HST -10:00 -
-AST -04:00 - = Atlantic Standard Time | Arabia Standard Time (UTC+03:00)
-ADT -03:00 - = Atlantic Daylight Time | Arabia Daylight Time (UTC+04:00)
-BRT -03:00 -
-ART -03:00 -
-GST +04:00 - = Gulf Standard Time | South Georgia Time (UTC-02:00)
-WET +00:00 Europe/Lisbon
-WEST +01:00 Europe/Lisbon
-BST +01:00 Europe/London = British Summer Time | Bangladesh Standard Time (UTC+06:00), Bougainville Standard Time (UTC+11:00)
-CET +01:00 Europe/Berlin
-CEST +02:00 Europe/Berlin
-MEZ +01:00 Europe/Berlin
-MESZ +02:00 Europe/Berlin
-EET +02:00 Europe/Helsinki
-EEST +03:00 Europe/Helsinki
-MSK +03:00 -
-SAST +02:00 -
-PKT +05:00 -
-IST +05:30 - = India Standard Time | Israel Standard Time (UTC+02:00), Irish Standard Time (UTC+01:00)
-SGT +08:00 -
-HKT +08:00 -
-AWST +08:00 -
-JST +09:00 -
-KST +09:00 -
-ACST +09:30 -
-AEST +10:00 -
-AEDT +11:00 -
-NZST +12:00 Pacific/Auckland
-NZDT +13:00 Pacific/Auckland
-"""  # noqa: E501  one zone a line: abbreviation, offset, region with summer time = meaning | other meanings
 _PLACES = """
-America/New_York: ET, eastern, us eastern, east coast, boston, washington, atlanta, miami
-America/Chicago: CT, central, us central, dallas, austin
-America/Denver: MT, mountain
-America/Los_Angeles: PT, pacific, us pacific, west coast, san francisco, seattle, california
+America/New_York: us eastern, east coast, boston, washington, atlanta, miami
+America/Chicago: us central, dallas, austin
+America/Los_Angeles: us pacific, west coast, san francisco, seattle, california
 Europe/Berlin: central european, german, germany, munich, frankfurt, hamburg, cologne
 Europe/London: uk, british
 Europe/Paris: french, france
@@ -91,7 +48,6 @@ Asia/Tokyo: japanese, japan, osaka
 America/Sao_Paulo: brazilian, brazil, brasilia
 Australia/Sydney: sydney, canberra
 """
-_OFFSET = re.compile(r"(?:utc|gmt)? ?([+-])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 
 
 def find_zone(name: str) -> Zone | None:
@@ -115,13 +71,9 @@ def zone_of_place(place: str) -> Zone | None:
 
 def zone_at_offset(offset: str) -> Zone:
     """Return the zone of `+02:00`, `-0800` or `UTC+2`."""
-    match = _OFFSET.fullmatch(offset.strip())
-    if match is None:
-        raise ValueError(f"not an offset: {offset!r}")
-    ahead = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
-    if ahead > _MAX_OFFSET:
+    ahead = offset_of(offset)
+    if ahead is None or abs(ahead) > MAX_OFFSET:
         return Zone(offset.strip(), None)
-    ahead = ahead if match[1] == "+" else -ahead
     return Zone(_written(ahead), timezone(ahead))
 
 
@@ -133,15 +85,13 @@ def _written(offset: timedelta | None) -> str:
 @cache
 def _abbreviations() -> dict[str, Zone]:
     zones = {}
-    for line in _FIXED.strip().splitlines():
-        plain, _, meanings = line.partition(" = ")
-        name, offset, region = plain.split()
-        fixed = zone_at_offset(offset)
-        usual, _, others = meanings.partition(" | ")
-        note = f"{name} is read as {usual} ({fixed.name}); it may also mean {others}" if others else ""
-        zones[name] = Zone(name, fixed.rules, note, region.removeprefix("-"))
-    generic = {place: key for place, key in _places().items() if place in ("et", "ct", "mt", "pt")}
-    return zones | {place.upper(): Zone(place.upper(), ZoneInfo(key)) for place, key in generic.items()}
+    for name, known in ABBREVIATIONS.items():
+        offset = _written(known.offset)
+        note = f"{name} is read as {known.usual} ({offset}); it may also mean {known.others}"
+        rules = timezone(known.offset)
+        zones[name] = Zone(name, rules, note if known.others else "", known.region)
+    generic = {name: key for name, key in GENERIC.items() if len(name) == len("ET")}
+    return zones | {name: Zone(name, ZoneInfo(key)) for name, key in generic.items()}
 
 
 @cache
@@ -158,6 +108,7 @@ def _places() -> dict[str, str]:
         for key, name in sorted(_iana().items(), key=lambda each: -len(each[1]))
         if not key.startswith("etc/")
     }
+    cities |= {name.casefold(): key for name, key in GENERIC.items()}
     for line in _PLACES.strip().splitlines():
         key, _, places = line.partition(": ")
         cities |= dict.fromkeys(places.casefold().split(", "), key)

@@ -19,7 +19,10 @@ NIGHT = "night"
 """The part of the long questions, which nobody tunes by."""
 SECOND = "second"
 """The part that was written later and is unseen: its misreadings are counted, never listed."""
-PARTS = ("tune", "report", NIGHT, SECOND)
+VARIED, HELD = "varied_tune", "varied_held"
+"""The halves of the part whose kinds differ most: one to tune by, one unseen."""
+UNSEEN = (SECOND, HELD)
+PARTS = ("tune", "report", NIGHT, SECOND, VARIED, HELD)
 DEFAULT_LENGTH = timedelta(hours=24)
 MOMENTS = {
     "sunday": "2026-11-29T12:40",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.evaluation.understanding.measure import Result
-from tests.evaluation.understanding.phrase import PARTS, SECOND
+from tests.evaluation.understanding.phrase import PARTS, UNSEEN
 
 _ALL = "all"
 
@@ -17,14 +17,14 @@ _ALL = "all"
 def print_understanding(console: Console, results: Sequence[Result], *, verbose: bool = False) -> None:
     """One table for each part, by language and by kind; with `verbose` also every misreading.
 
-    Of the unseen part nothing but its table is shown: what nobody sees nobody tunes by.
+    Of the unseen parts nothing but their tables are shown: what nobody sees nobody tunes by.
     """
     for part in PARTS:
         of_part = [result for result in results if result.phrase.part == part]
         if of_part:
             console.print(_table(part, of_part))
             console.print()
-    seen = [result for result in results if result.phrase.part != SECOND]
+    seen = [result for result in results if result.phrase.part not in UNSEEN]
     console.print(_wrong_fields(seen), markup=False, highlight=False, soft_wrap=True)
     silent = [result.phrase.id for result in seen if result.is_silent]
     listed = f"Silently misread, {len(silent)}: {', '.join(silent) or 'none'}"
@@ -80,14 +80,14 @@ def misreading(result: Result) -> str:
 
 
 def to_json(results: Sequence[Result]) -> dict[str, Any]:
-    """The same for `--json`; of the unseen part no ids."""
+    """The same for `--json`; of the unseen parts no ids."""
     return {
         part: {
             "phrases": len(of_part),
             "exact": sum(result.is_exact for result in of_part),
             "told": sum(result.is_told for result in of_part),
             "silent": sum(result.is_silent for result in of_part),
-            "silent_ids": [one.phrase.id for one in of_part if one.is_silent and part != SECOND],
+            "silent_ids": [one.phrase.id for one in of_part if one.is_silent and part not in UNSEEN],
         }
         for part in PARTS
         if (of_part := [result for result in results if result.phrase.part == part])

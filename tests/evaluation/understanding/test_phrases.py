@@ -11,7 +11,17 @@ import pytest
 from rich.console import Console
 
 from tests.evaluation.understanding.measure import Difference, Result, results
-from tests.evaluation.understanding.phrase import CHECKED, MOMENTS, NIGHT, PARTS, SECOND, Phrase, phrases
+from tests.evaluation.understanding.phrase import (
+    CHECKED,
+    HELD,
+    MOMENTS,
+    NIGHT,
+    PARTS,
+    SECOND,
+    VARIED,
+    Phrase,
+    phrases,
+)
 from tests.evaluation.understanding.tables import print_understanding, to_json
 
 LANGUAGES = {"en": 200, "de": 35, "es": 35, "fr": 35, "pt": 35, "ja": 35, "zh": 35}
@@ -48,6 +58,7 @@ def test_languages_kinds_and_moments_are_covered() -> None:
     assert set(by_part) == set(PARTS)
     assert by_part[NIGHT] == 10
     assert by_part[SECOND] == 150
+    assert (by_part[VARIED], by_part[HELD]) == (75, 75)
     assert 0.8 < by_part["tune"] / by_part["report"] < 1.25
 
 
