@@ -68,7 +68,9 @@ class _Lookup:
             return true()
         return or_(table.deployment_id.in_(self.deployment_ids), table.deployment_id.is_(None))
 
-    async def meant(self, phrase: EventPhrase, events: Select[Any], began: Any, row_id: Any) -> Any:
+    async def meant(
+        self, phrase: EventPhrase, events: Select[*tuple[Any, ...]], began: Any, row_id: Any
+    ) -> Any:
         """Return the event that a phrase means: the latest before `as_of`, or one so many before it."""
         events = events.where(began <= self.as_of)
         if phrase.day:
@@ -123,6 +125,11 @@ async def _event(phrase: EventPhrase, lookup: _Lookup) -> EventMention:
             phrase.span, None, f"no {'other ' * bool(phrase.back)}{phrase.noun} is recorded {when}"
         )
     found = replace(found, is_chosen=phrase.is_chosen)
+    if phrase.is_pair and found.interval:
+        first = await _event(replace(phrase, is_pair=False, is_within=True, back=1), lookup)
+        start = first.interval.start if first.interval else found.interval.start
+        label = f"from {first.label}, to {found.label}"
+        return replace(found, interval=Interval(start, found.interval.start), label=label)
     if phrase.kind in ("incident", "maintenance") or phrase.is_within or found.interval is None:
         return found
     # What a rollout changes begins with it.

@@ -27,6 +27,9 @@ _FORMS = (
         rf"(?!(?:199|20)\d+\D+(?:199|20)\d\d)({_HOUR})([0-5]\d) ?(to|-|–|until|till) ?({_HOUR})([0-5]\d)",
         r"\1:\2 \3 \4:\5",
     ),
+    (r"(\d{1,2})\.([0-5]\d)( ?[ap]m)", r"\1:\2\3"),
+    (rf"(at|around|since|until|till) (?!(?:19|20)\d\d)({_HOUR})([0-5]\d)", r"\1 \2:\3"),
+    (r"non(premium|standard|budget)", r"non-\1"),
     # Without their spaces.
     (rf"({_CLOCK})(and|to|till|until)({_CLOCK})", r"\1 \2 \3"),
     (rf"({_RELATION})({_CLOCK})({_UNIT}|mins?|hrs?|[hmd])?", r"\1 \2 \3"),
@@ -34,6 +37,12 @@ _FORMS = (
     # Short for something, or another word for it.
     (rf"(?:(?:around|about|at) )?({_CLOCK})-?ish", r"around \1"),
     (r"(?:in the )?(?:leading up|run-?up|build-?up) to", "before"),
+    (r"prior to", "before"),
+    (r"(?:at|around|about|by) the time of", "around"),
+    (
+        r"since (the (?:last )?(?:outage|incident)) (?:ended|finished|was (?:resolved|over|fixed))",
+        r"after \1",
+    ),
     (r"(?:on )?(?:either|both) sides? of", "before to after"),
     (r"nites?|nigth", "night"),
     (r"(?:to|2)nite", "tonight"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from context_builder.question.meaning.intervals import clipped, hull, length_of
@@ -30,12 +30,14 @@ _MAX_CONNECTORS = 12
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _RELATIVE_SIDE = re.compile(
-    r"[\s,]*(?P<side>(?:the )?same (?:time|hours?|days?|period|window|clock time|weekday|week)"
+    r"[\s,]*(?P<side>(?:the )?same"
+    r" (?:time|hours?|days?|months?|quarter|period|window|clock time|weekday|week)"
     r"(?: of| on| in)? (?P<back>yesterday|(?:the )?(?:day|week|month|year) before"
     r"|(?:the )?(?:last|previous|prior) (?:day|week|month|year)"
     r"|(?:a|one) (?:day|week|month|year) (?:ago|earlier|before))"
     r"|(?:the )?(?P<unit>hour|day|week|month|quarter|year) (?:before|earlier|prior)(?: that)?"
-    r"|(?:the )?(?P<length>(?:\d+|\w+) \w+) (?:before|prior to) (?:that|those|it))"
+    r"|(?:the )?(?P<length>\w+ \w+) (?:before|prior to)(?:(?: that| those| it)|(?=\W*$))"
+    r"|(?:the )?(?P<prior>last|previous)(?: one)?(?=\W*$))"
     r"(?![\w-])(?! (?:yesterday|that|\w+day\b))",
     re.IGNORECASE,
 )
@@ -47,6 +49,8 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _ROOM = len("before ")
+_ROLLING = re.compile(r"\d ?\w+$|(?:minute|hour|day|week)s$", re.IGNORECASE)
+"""A time counted back from now: the previous 24 hours are those before the last."""
 _UNITS = ("hour", "day", "week", "month", "quarter", "year")
 
 
@@ -173,16 +177,26 @@ def _shifted(material: Material, position: int, left: TimeMention | None) -> Tim
         return None
     span = TextSpan(match.start("side"), match.end("side"))
     if match["length"]:
-        length, end = _length(match["length"], material), left.intervals[0].start
-        return length and TimeMention(
-            spans=(span,), intervals=(Interval(end - length, end),), label=match["side"]
-        )
-    words = (match["back"] or match["unit"]).casefold().split()
+        length, until = _length(match["length"], material), left.intervals[0].start
+        before = (Interval(until - length, until),) if length else ()
+        return TimeMention(spans=(span,), intervals=before, label=match["side"]) if before else None
+    words = (match["back"] or match["unit"] or left.label).casefold().split()
+    if match["prior"]:
+        named = read_times(f"last {words[-1]}", material.as_of).mentions if words[-1] in _UNITS else ()
+        return replace(named[0], spans=(span,), label=f"last {words[-1]}") if named else None
     unit = "day" if "yesterday" in words else next(unit for unit in _UNITS if unit in words)
     # The same time of yesterday is as much of it as there is of today.
     intervals = clipped(left.intervals, material.as_of) if match["back"] else left.intervals
-    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in intervals)
-    return TimeMention(spans=(span,), intervals=moved, label=match["side"])
+    return TimeMention(spans=(span,), intervals=_moved(intervals, unit), label=match["side"])
+
+
+def _moved(intervals: Iterable[Interval], unit: str, length: timedelta = timedelta()) -> tuple[Interval, ...]:
+    """Return intervals a calendar unit or a length before."""
+
+    def back(moment: datetime) -> datetime:
+        return step(unit, moment, -1) if unit else moment - length
+
+    return tuple(Interval(back(i.start), back(i.end)) for i in intervals)
 
 
 def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
@@ -191,9 +205,11 @@ def _told_apart(*times: TimeMention) -> tuple[TimeMention, ...]:
     if left.intervals != right.intervals:
         return times
     earlier = right if right.label.casefold().startswith(("last ", "previous ")) else left
-    unit = next((unit for unit in _UNITS if earlier.label.casefold().endswith(f" {unit}")), "week")
-    moved = tuple(Interval(step(unit, i.start, -1), step(unit, i.end, -1)) for i in earlier.intervals)
-    changed = replace(earlier, intervals=moved)
+    if _ROLLING.search(earlier.label):
+        changed = replace(earlier, intervals=_moved(earlier.intervals, "", length_of(earlier.intervals)))
+    else:
+        unit = next((unit for unit in _UNITS if earlier.label.casefold().endswith(f" {unit}")), "week")
+        changed = replace(earlier, intervals=_moved(earlier.intervals, unit))
     return (left, changed) if earlier is right else (changed, right)
 
 
@@ -224,9 +240,9 @@ def _same_clock(left: TimeMention, right: TimeMention) -> tuple[TimeMention, ...
 
 def _around(material: Material, split: Operator, besides: Sequence[TextSpan]) -> ComparedSides | None:
     """Return equal lengths on either side of what follows "before and after"."""
-    place, end = split.span.end + 1, len(material.text)
+    place, text_end = split.span.end + 1, len(material.text)
     sides = [
-        next(iter(material.times(place, end, besides=besides, after=word).mentions), None)
+        next(iter(material.times(place, text_end, besides=besides, after=word).mentions), None)
         for word in ("before", "after")
     ]
     before, after = sides

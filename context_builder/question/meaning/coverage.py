@@ -17,16 +17,19 @@ _MAX_WORDS_AFTER = 4
 """Words quoted after an operator that applies to nothing known."""
 
 _WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)days?(?:'s)?|(?:tue|wed|thu|fri|sat)(?= \d)"
+_SHORT_DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)"
 _LONG_MONTH = r"january|february|april|june|july|august|september|october|november|december"
 _MONTH = rf"(?:{_LONG_MONTH}|march|may|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
 _UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|w|y)"
 _LONG_UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|quarters?|years?)"
+_LENGTH = rf"(?:\d[\d.,]* ?{_UNIT}|(?:\d[\d.,]*|an?|half an?) {_LONG_UNIT})"
 _NOW_OR_ANY = "this|last|past|previous|next|coming|the|whole|every|each|current"
 _SPAN_BEFORE = "last|past|next|previous|first|within|for|over"
 _NO_NOUN = (
     r"(?:in|on|at|for|of|we|they|it|is|are|was|were|did|do|does|the|this|that|these|those|what|why|who|which|how"
     r"|when|where|with|till|until|through|thru|before|after|and|or|but|only|i|you|our|my|an?|has|have|had|pls|plz"
-    r"|please|leading|prior|into|following|around|to|from|utc|gmt)\b(?! \d+ [a-z])"
+    r"|please|yesterday|today|tonight|last|this|leading|prior|into|following|around|to|from|utc|gmt)\b"
+    r"(?! \d+ [a-z])"
 )
 """After a number: so that it counts nothing."""
 _ENDS = rf"(?= {_NO_NOUN}|\W*$|[,.;:?!)])"
@@ -44,6 +47,14 @@ _TIMES = (
     r"(?:the day before )?yesterday|today|tonight|tomorrow|noon|midnight|overnight",
     rf"(?!the second\b)(?:{_NOW_OR_ANY}) (?:\w+ )?{_LONG_UNIT}(?:'s)?(?: (?:before|ago))?",
     r"(?:this|last|yesterday|every|the|\w+day) (?:mornings?|afternoons?|evenings?|nights?)",
+    r"(?:every|each)(?= (?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|weekend|morning|evening|night)s?\b)",
+    r"(?:just|right|shortly|immediately|a (?:bit|little|while))(?= (?:before|after))",
+    rf"(?:(?<=today )|(?<=day )){_HOUR}{_ENDS}|\w+ (?:minutes?|hours?|days?) into",
+    r"(?<!at )(?<!at the )same (?:time|hour|day|weekday|week|period|window)",
+    rf"{_SHORT_DAY}(?=(?:,? |, ?|/|-)(?:and |or )?{_SHORT_DAY}\b)",
+    r"later(?= (?:today|this|in the))|Q[5-9]|all[- ]time|ever since",
+    r"(?:my|our|server|their|customer|US|EU|UK) time",
+    r"(?:in|last|this|the|during|over) (?:spring|summer|autumn|winter)",
     r"(?:by|each|every) (?:second|minute|hour|day|week|month|quarter|year|weekday|night)",
     r"(?:\w+ )?\w+ ago",
     rf"(?:{_SPAN_BEFORE}) (?:the )?(?:\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT})|\w+ {_LONG_UNIT})",
@@ -57,7 +68,7 @@ _TIMES = (
     r"(?:recent|late)ly|the other day|earlier|soon|back then|just now|(?:since|until|by|before) then",
     rf"(?:since|from|between|until|till|before|after|at|around|about) (?:the )?{_HOUR}{_ENDS}",
     rf"(?:from|between) {_HOUR} ?(?:to|and|until|till|-) ?{_HOUR}{_ENDS}",
-    rf"(?:in|over|for|within|during|the|some|about) (?:the )?\d[\d.,]* ?(?:{_UNIT}|{_LONG_UNIT}){_ENDS}",
+    rf"(?:in|over|for|within|during|the|some|about) (?:the )?{_LENGTH}{_ENDS}",
     rf"{_WHICH} (?:[a-z-]+ )?{_EVENT}(?:(?=['’]s)|(?!\w))",
     r"1[4-9]\d{8}(?:\d{3})?|[TD][-+]\d+(?: ?[a-z]+)?|FY ?\d{2}(?:\d{2})?|cyber monday|fiscal \w+",
     r"(?:month|quarter|year)[- ]end|EO[BDMQY]|COB|(?:start|close|end) of (?:business|day)|xmas|NYE",

@@ -18,7 +18,8 @@ _FILLER = (
 )
 _GAP = re.compile(rf"[\s,:“”\"'()]*(?:{_FILLER}\b[\s,:“”\"'()]*)*", re.IGNORECASE)
 _LINK = re.compile(
-    rf"\s*(?:{_FILLER}\b\s*)*(?:[,&/]|\b(?:and|or|nor|plus)\b)[\s,]*(?:(?:and|or|nor|{_FILLER})\b[\s,]*)*",
+    rf"\s*(?:{_FILLER}\b\s*)*(?:[,&/]|\b(?:and|or|nor|plus|as well as)\b)"
+    rf"[\s,]*(?:(?:and|or|nor|{_FILLER})\b[\s,]*)*",
     re.IGNORECASE,
 )
 

@@ -39,7 +39,12 @@ class Operator:
 
 _FIGURE = (
     r"(?:[$€£]?\d[\d.,]*(?: ?(?:%|percent|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|usd|dollars?"
-    r"|cents?|k|tokens?|requests?|errors?|times)(?!\w))?|(?:half|twice|a (?:third|quarter|dozen))(?!\w))"
+    r"|cents?|k|tokens?|requests?|errors?|times)(?!\w))?"
+    r"|(?:half|twice|a (?:third|quarter|dozen))(?!\w))"
+)
+_COUNTED = (
+    r"(?:an?|one|two|three|four|five|six|seven|eight|nine|ten) (?:percent|seconds?|minutes?|hours?|dollars?"
+    r"|requests?|errors?|timeouts?|retries|users?|tokens?|calls?|times)(?!\w)"
 )
 _BETTER = (
     r"(?:slower|slowest|faster|fastest|cheaper|cheapest|dearer|pricier|healthier|busier|busiest|higher|highest"
@@ -47,16 +52,15 @@ _BETTER = (
     r"|worst|greater|safer|earlier|later|older|newer)"
 )
 _PATTERNS = {
-    OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?{_FIGURE}|[<>≤≥]=? ?{_FIGURE}"
+    OperatorKind.BOUNDS: rf"{_BETTER} than (?:about |around )?(?:{_FIGURE}|{_COUNTED})|[<>≤≥]=? ?{_FIGURE}"
     rf"|{_FIGURE} (?:or|and) (?:more|less|fewer|higher|lower|longer|above|below|over|slower|faster)"
     r"|between \d[\d.,]* and \d[\d.,]* ?(?:%|percent|ms|s|secs?|seconds?|usd|dollars?|k|tokens)(?!\w)"
     r"|(?:over|above|below|under|beyond|at least|at most|exceed(?:s|ed|ing)?|no more than|no less than)"
-    rf" {_FIGURE}",
+    rf" (?:{_FIGURE}|{_COUNTED})",
     OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} (?:but(?! not)|bar)"
-    r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|other than"
-    r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
+    r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
     r"|(?:leav(?:e|ing)|keep(?:ing)?|tak(?:e|ing))(?: out|(?= (?:[\w/.-]+ ){1,4}out\b))"
-    r"|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
+    r"|other (?:\w+ )?than|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
     r"|forget(?: about)?"
     r"|(?:don't|do not|doesn't|does not) (?:care about|count|include|consider|show|want|need)",
     OperatorKind.MAY_EXCLUDE: r"not|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?"
@@ -67,7 +71,8 @@ _PATTERNS = {
     r"|after (?:and|vs\.?|versus|or|/|against) before",
     OperatorKind.COMPARES: r"vs\.?|versus|against|(?:as )?compared (?:to|with|against)"
     r"|as (?!well\b|soon\b|long\b|many\b|much\b)\w+ as|the same as|in comparison (?:to|with)"
-    r"|relative to|as opposed to|rather than|(?<!other )than",
+    r"|relative to|as opposed to|rather than|instead of|(?<!other )than"
+    r"|(?:(?<=up )|(?<=down ))from(?= (?:last|previous|yesterday|the (?:day|week|month|last)))",
     OperatorKind.ANNOUNCES: r"compar(?:e|es|ing|ed|ison(?: of| between)?)|side by side"
     r"|difference(?:s)?(?: between| in)?|differ(?:s|ent)?",
 }

@@ -115,7 +115,7 @@ def understand(text: QuestionText, as_of: datetime, findings: Findings) -> Under
     found = Understanding(_window_of(sides, window, compared), parts.scope(), sides)
     found = _with_arguments(found, findings, exclusions, times, ledger)
     event_notes = tuple(_event_notes(text, findings.events, ledger))
-    _tell_the_rest(text, operators, exclusions, ledger)
+    _tell_the_rest(text, findings.names, operators, exclusions, ledger)
     noted = [*text.notes, *(name.note for name in findings.names), *(time.note for time in times)]
     notes = (*filter(None, noted), *event_notes)
     return replace(found, not_used=tuple(_not_used(text, ledger)), notes=tuple(dict.fromkeys(notes)))
@@ -306,7 +306,11 @@ def _recurring(mention: TimeMention, whole: Interval) -> Iterator[Interval]:
 
 
 def _tell_the_rest(
-    asked: QuestionText, operators: Sequence[Operator], exclusions: Exclusions, ledger: _Ledger
+    asked: QuestionText,
+    names: Sequence[NameMention],
+    operators: Sequence[Operator],
+    exclusions: Exclusions,
+    ledger: _Ledger,
 ) -> None:
     """Tell what the broad patterns find and nothing used."""
     text = asked.english
@@ -327,8 +331,12 @@ def _tell_the_rest(
     # The relation itself must have been used: in "since the game last night" only "last night" may have been.
     told = [span for span, _ in ledger.told]
     for span, first in relations_in(text):
-        is_unread = ledger.is_open(TextSpan(span.start, span.start + 1)) and ledger.is_open(first)
-        unread += [span] if is_unread and not overlaps(span, told) else []
+        if not ledger.is_open(TextSpan(span.start, span.start + 1)) or overlaps(span, told):
+            continue
+        if ledger.is_open(first):
+            unread.append(span)
+        elif any(overlaps(first, name.spans) for name in names):
+            unread.append(TextSpan(span.start, first.start - 1))
     ledger.tell(unread, "it is no time that could be read")
     zones = [span for span in zones_in(text) if ledger.is_open(span)]
     ledger.tell(zones, "no time that could be read is in this time zone")

@@ -11,6 +11,7 @@ from context_builder.question.names.words import ORDINARY_WORDS, Word, word_set
 
 _SITES = {
     "africa": "af africa", "america": "us", "apac": "ap asia apac", "asia": "ap asia", "europe": "eu",
+    "american": "us", "emea": "eu", "european": "eu",
     "amsterdam": "ams europe-west4 westeurope", "california": "us-west-1 westus",
     "dublin": "dub eu-west-1 northeurope",
     "frankfurt": "fra frankfurt eu-central-1 europe-west3 germanywestcentral", "iowa": "us-central1",
@@ -111,9 +112,10 @@ class Places:
         is_shouted = len(words) > _MAX_WORDS and all(near.text.isupper() for near in words[:_MAX_WORDS])
         if word.text.isupper() and not is_shouted:
             return True
-        before = [word.folded for word in reversed(words[max(0, run.start - 2) : run.start])]
+        before = [word.folded for word in reversed(words[max(0, run.start - 3) : run.start])]
         if {*before[:1], *after[:1]} & {"region", "regions"}:
             return True
+        before = [near for near in before if near != "the"]
         is_listed = any(
             near[0] in _LINKS and (near[1] in _SITES or near[1] in _NAMED or _CODE.fullmatch(near[1]))
             for near in (before, after)

@@ -22,7 +22,7 @@ QUOTED = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,100})[\"“”«»`]|(?
 KIND_OF_NOUN = {
     "user": NameKind.USER, "customer": NameKind.USER, "client": NameKind.USER, "team": NameKind.USER,
     "tenant": NameKind.USER, "account": NameKind.USER, "org": NameKind.USER, "incident": NameKind.INCIDENT,
-    "request": NameKind.REQUEST,
+    "inc": NameKind.INCIDENT, "request": NameKind.REQUEST,
 }  # fmt: skip
 """What the word after one of these is the name of."""
 _NUMBER_NOUNS = KIND_OF_NOUN.keys() | {"id", "number"}
@@ -37,6 +37,8 @@ _MAX_CHARACTERS = 100
 """Of a public id."""
 _MAX_PARAMETERS = 10_000
 """Ids per statement; both databases accept about 32,000."""
+_WIDTHS = range(2, 7)
+"""Digits of a generated id, whose zeros people omit."""
 _MAX_RECASED = 50
 """Words looked up without regard to case, which no index serves."""
 
@@ -124,7 +126,9 @@ def is_candidate(word: Word, noun: str) -> bool:
 def _spellings(word: str, prefix: str) -> Iterator[str]:
     """Yield the public ids a word may stand for: of `INC-42` and `42`, `inc_42` among others."""
     for spelled in (word, word.lower(), word.upper()):
-        yield from (spelled, spelled.replace("-", "_"), f"{prefix}{spelled}")
+        yield from (spelled, spelled.replace("-", "_"), spelled.replace("_", "-"), f"{prefix}{spelled}")
+    if number := re.fullmatch(rf"(?:{prefix[:-1]}[-_#]?)?0*(\d{{1,6}})", word, re.IGNORECASE):
+        yield from (f"{prefix}{number[1].zfill(width)}" for width in _WIDTHS)
 
 
 async def _rows(

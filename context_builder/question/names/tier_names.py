@@ -11,7 +11,9 @@ _TIER = "|".join(Tier)
 _NEGATION = r"(?:non[\s-]|not-)"
 _WORD = re.compile(rf"(?<![\w-]){_NEGATION}?({_TIER})(?!\w)", re.IGNORECASE)
 _PEOPLE = r"(?:users?|customers?|clients?|accounts?|tiers?|people|plans?|ones)"
-_LINK = re.compile(r"(?:\s*(?:,|/|\b(?:and|or|vs|versus|with|to)\b\.?))+\s*", re.IGNORECASE)
+_LINK = re.compile(
+    r"(?:\s*(?:[,/+&]|\b(?:and|or|nor|vs|versus|with|to|plus|also|as well as)\b\.?))+\s*", re.IGNORECASE
+)
 """Between two tiers of a list."""
 _BEFORE_TIER = re.compile(
     r"\btiers?\W{1,3}$|\b(?:except|exclud\w+|other than|(?:all|any\w*|every\w*|users) but)\s+(?:the\s+)?$",

@@ -27,7 +27,7 @@ _MAX_NEAR = 3
 _MIN_CHARACTERS = 3
 """Of a word that a noun announces as a name."""
 
-_ID = re.compile(r"(?:user|inc|req|incident|request)(?:_\w[\w-]*|-\w*\d[\w-]*)", re.IGNORECASE)
+_ID = re.compile(r"(?:user|inc|req|incident|request)(?:_\w[\w-]*|-\w*\d[\w-]*)|inc#?\d+", re.IGNORECASE)
 _COLUMN = re.compile(
     r"\w+_(?:ids?|agents?|counts?|names?|types?|rates?|times?|tiers?|levels?|ms|usd)", re.IGNORECASE
 )
@@ -185,6 +185,9 @@ def _with_nouns(text: str) -> Iterator[tuple[Word, str]]:
         is_after = noun in _NOUNS and re.fullmatch(
             r"[\s:=\"'“‘`]{1,3}", text[words[n - 1].span.end : word.span.start]
         )
+        if noun in ("incident", "inc") and word.text.isdecimal() and following != "incidents":
+            yield word, noun
+            continue
         is_general = any(near.folded in _GENERAL for near in words[max(0, n - 3) : max(0, n - 1)])
         yield word, noun if is_after and _is_name_after(word, noun, is_general=is_general) else ""
 

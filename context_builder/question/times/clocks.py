@@ -270,7 +270,7 @@ RANGES = (
     rule(f"[between from after since]? around? [clock number] {_TO} clock", _range),
     rule(f"[between from after since]? clock {_TO} number {_NOT_COUNTED}", _range),
     rule("(?<!change) [between from] number [and to dash until] number (?=GLUE [DAY part filter])", _range),
-    rule("number dash number (?=[DAY part])", _range),
+    rule("(?<!change) number [dash to] number (?=[DAY part])", _range),
     rule("[between from]? duration [and to dash until] duration (?=GLUE DAY)", _range),
     rule(f"(?<=[DAY part filter]) [between from]? number [and to dash until] number {_NOT_COUNTED}", _range),
     rule(f"(?<=[DAY part] comma) [between from] number [and to dash until] number {_NOT_COUNTED}", _range),
