@@ -21,15 +21,6 @@ _NO_EVIDENCE = frozenset({Kind.NUMBER, Kind.WEEKDAY_SHORT, Kind.MONTH_SHORT, Kin
 """Roles whose words are too short or too common to tell a language."""
 
 
-_FUNCTION_WORDS = frozenset(
-    {
-        Kind.AFTER, Kind.AND, Kind.ARTICLE, Kind.AT, Kind.BEFORE, Kind.BETWEEN, Kind.EXCEPT,
-        Kind.LAST, Kind.LESS, Kind.MORE, Kind.NOR, Kind.NOT, Kind.OF, Kind.OR, Kind.SINCE, Kind.THAN, Kind.TO,
-        Kind.UNTIL,
-    }
-)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a phrase of a lexicon is."""
@@ -62,8 +53,6 @@ class Lexicon:
     """Single words by which the language is recognized, with their accents."""
     plain_vocabulary: frozenset[str]
     """The same without accents."""
-    function_words: frozenset[str]
-    """Those of time, exclusion and comparison; two of them tell where no word is English."""
     variants: dict[int, str]
     """Characters to read as others: traditional Chinese as simplified."""
 
@@ -105,9 +94,6 @@ def _load(language: str) -> Lexicon:
         lengths={first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()},
         vocabulary=vocabulary,
         plain_vocabulary=frozenset(map(without_accents, vocabulary)),
-        function_words=frozenset(
-            phrase for phrase, meaning in exact.items() if meaning.kind in _FUNCTION_WORDS
-        ),
         variants=variants,
     )
 

@@ -63,12 +63,10 @@ def _lexicon_of(text: str) -> Lexicon | None:
         known, characters = _unspaced_lexicon(text)
         return known if max(characters, 1) >= len(words & ENGLISH_EVIDENCE) else None
     scores = []
-    is_english = bool(words & ENGLISH_EVIDENCE)
     for at, known in enumerate(LEXICONS):
         exact = words & known.vocabulary
         theirs = exact | {word for word in words if without_accents(word) in known.plain_vocabulary}
-        shared = theirs & known.function_words if not is_english else theirs & HINTS
-        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH - HINTS) + len(shared) // 2
+        foreign = len(theirs - ENGLISH_EVIDENCE - SHARED_WITH_ENGLISH - HINTS) + len(theirs & HINTS) // 2
         scores.append((foreign - len(words & ENGLISH_EVIDENCE - theirs), len(exact), -at))
     most, _, minus_at = max(scores)
     return LEXICONS[-minus_at] if most > 0 else None

@@ -58,12 +58,13 @@ _PATTERNS = {
     r"|(?:over|above|below|under|beyond|at least|at most|exceed(?:s|ed|ing)?|no more than|no less than)"
     rf" (?:{_FIGURE}|{_COUNTED})",
     OperatorKind.EXCLUDES: r"(?:all|any\w*|every\w*|no ?one|nobody|none)(?: [\w-]+){0,2} (?:but(?! not)|bar)"
-    r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
+    r"|(?:with the )?except(?:ion of|ing|ed)?(?: for)?|exclud(?:e|es|ing)|excl\.?|exclusive of"
+    r"|without|w/o|apart from|aside from|but not|save for|not (?:including|counting|considering)"
     r"|(?:leav(?:e|ing)|keep(?:ing)?|tak(?:e|ing))(?: out|(?= (?:[\w/.-]+ ){1,4}out\b))"
     r"|other (?:\w+ )?than|ignor(?:e|ing)|disregard(?:ing)?|omit(?:ting)?|never ?mind"
     r"|forget(?: about)?"
     r"|(?:don't|do not|doesn't|does not) (?:care about|count|include|consider|show|want|need)",
-    OperatorKind.MAY_EXCLUDE: r"not|non|no|nor|neither|minus|besides|outside(?: of)?|skip(?:ping)?"
+    OperatorKind.MAY_EXCLUDE: r"not|non|no|nor|neither|ni|minus|besides|outside(?: of)?|skip(?:ping)?"
     r"|(?<=\w )(?:who|that|which) (?:(?:is|are|was|were) not|\w+n't)",
     OperatorKind.EXCLUDED: r"(?:(?:is|are|was|were) )?(?:excluded|left out|omitted|not included|aside)"
     r"|out of (?:it|this)",

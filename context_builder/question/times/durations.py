@@ -98,6 +98,6 @@ RULES = (
     rule("between? [number duration] [and to dash] duration ago", _between_ago),
     rule("duration (?:comma? and? duration){1,3}", _sum),
     rule("since duration (?![ago before after around of])", _rolling),
-    rule("[LAST next] [duration UNIT] (?=of? count|of [word mask])", _rolling),
+    rule("[LAST next] [duration UNIT] (?=of [count word mask])", _rolling),
     rule("[LAST next] [duration UNIT] (?![of before after around count])", _rolling),
 )
