@@ -12,6 +12,7 @@ import pytest
 from api.archive.postmortem_files import parsed
 from tests.loopback.messages_api import MessagesApi, Reply
 from tests.support.command_line import Run
+from tests.support.patient_sources import SOURCES
 from tests.support.stored_postmortems import RESOLVED, StoredPostmortems, bodies
 
 ONE = ("--incident", "inc_0101")
@@ -26,6 +27,7 @@ def test_the_cap_of_a_run_holds_and_is_reported(
     """With many at once no more is paid than allowed, the rest is left with exit code 3, and can go on."""
     out = ("--out", tmp_path / "out", "--concurrency", 8)
     cap = Decimal("0.14")
+    with_model.always(Reply(usage={"output_tokens": 2000}))  # $0.03 each
     result = arcpoint("postmortem", *out, "--max-cost", cap, "--json")
     document = json.loads(result.out)
     written = len(document["written"])
@@ -124,9 +126,14 @@ def test_what_is_there_is_listed_and_shown(
 
 
 def test_the_prompt_is_printed_again_byte_for_byte(
-    arcpoint: Run, with_model: MessagesApi, stored: StoredPostmortems, tmp_path: Path
+    arcpoint: Run,
+    with_model: MessagesApi,
+    stored: StoredPostmortems,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its digest is the stored one, with cost and tokens; a manifest that was changed is found out."""
+    monkeypatch.setattr("api.services.discover", lambda: tuple(SOURCES))
     arcpoint("postmortem", "--out", tmp_path / "out", *ONE)
     result = arcpoint("postmortem", "show", "inc_0101", "--evidence")
     digest = hashlib.sha256(result.out.encode()).hexdigest()
