@@ -107,7 +107,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def processes_start_quickly() -> Iterator[None]:
-    """Those that a test does not want to start anew."""
+    """Those that a test does not want to start again."""
     with forking():
         yield
 

@@ -77,7 +77,7 @@ def test_a_signal_that_comes_at_once_reaches_it() -> None:
 
 
 def test_only_what_asks_for_it_is_forked() -> None:
-    """A process that is started anew has imported nothing."""
+    """A process that is started afresh has imported nothing."""
     code = "import sys; print('sqlalchemy' in sys.modules)"
     assert [run(code, forked=how)[1] for how in (True, False)] == ["True\n", "False\n"]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

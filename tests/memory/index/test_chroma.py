@@ -292,7 +292,7 @@ async def test_a_closed_index_starts_nothing_until_it_is_opened(own_index: Chrom
 async def test_closing_does_not_wait_for_a_worker_that_still_imports(
     own_index: ChromaIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has not touched the folder, so it ends at once; whoever waits for it is told."""
+    """It has not touched the folder, so it ends at once; anyone who waits for it is told."""
     monkeypatch.setattr(chroma_worker, "_BOOTSTRAP", "import time; time.sleep(1e9)")
     monkeypatch.setattr(chroma_worker, "_STOP_GRACE_S", 2 * PATIENCE_S)
     opening = asyncio.create_task(own_index.open())
