@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from api.http.app import create_app
 from api.settings import Settings
 from tests.loopback.messages_api import API_KEY, MessagesApi
-from tests.support.command_line import program
+from tests.support.command_line import START, program
 from tests.support.patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,6 +40,13 @@ def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None,
         "max_wait_s": PATIENCE_S,
     }
     return Settings(**(values | changes))
+
+
+def without_memory(folder: Path) -> Path:
+    """A path for a memory that is refused at once, since it is a file."""
+    path = folder / "no-folder"
+    path.touch()
+    return path
 
 
 @asynccontextmanager
@@ -87,6 +94,8 @@ class ServiceProcess:
     settings: Settings
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("--port", "0")
+    code: str = START
+    """What the process runs."""
     errors: int = PIPE
     """Where standard error goes; a pipe that nobody reads fills up after some hundred requests."""
     process: Process = field(init=False)

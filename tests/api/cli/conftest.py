@@ -19,6 +19,7 @@ from context_builder.source import ContextSource
 from context_builder.sources import discover
 from tests.loopback.messages_api import API_KEY, MessagesApi
 from tests.support.command_line import START, Result, Run, Start, program
+from tests.support.http_service import without_memory
 from tests.support.patience import PATIENCE_S
 from tests.support.stored_postmortems import StoredPostmortems
 
@@ -46,11 +47,9 @@ def patient_sources() -> tuple[ContextSource, ...]:
 @pytest.fixture
 def environment(sqlite_story_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The story, no model, and a memory that is refused at once, since its folder is a file."""
-    no_folder = tmp_path / "no-folder"
-    no_folder.touch()
     values = {
         "ARCPOINT_DATABASE_URL": sqlite_story_url,
-        "ARCPOINT_MEMORY_PATH": str(no_folder),
+        "ARCPOINT_MEMORY_PATH": str(without_memory(tmp_path)),
         "ARCPOINT_EMBEDDER": "hashing",
         "ARCPOINT_MODEL_RETRIES": "0",
     }

@@ -16,7 +16,14 @@ from api.cli.commands import run
 from api.services import open_database, open_memory
 from api.settings import Settings
 from tests.loopback.messages_api import Hang, MessagesApi, Reply
-from tests.support.http_service import QUESTION, START_S, ServiceProcess, events_of, settings_of
+from tests.support.http_service import (
+    QUESTION,
+    START_S,
+    ServiceProcess,
+    events_of,
+    settings_of,
+    without_memory,
+)
 
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}
@@ -26,7 +33,8 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def settings(sqlite_story_url: str, messages_api: MessagesApi, tmp_path: Path) -> Settings:
-    return settings_of(sqlite_story_url, tmp_path, messages_api)
+    """Without memory, where it is no subject: its worker takes long to start."""
+    return settings_of(sqlite_story_url, tmp_path, messages_api, memory_path=without_memory(tmp_path))
 
 
 @pytest.fixture
@@ -36,9 +44,10 @@ async def served(settings: Settings) -> AsyncIterator[ServiceProcess]:
 
 
 async def test_fifty_questions_at_once_all_get_their_own_answer(
-    settings: Settings, messages_api: MessagesApi
+    sqlite_story_url: str, messages_api: MessagesApi, tmp_path: Path
 ) -> None:
     """Every source of every one of them was read in time, incident memory included."""
+    settings = settings_of(sqlite_story_url, tmp_path, messages_api)
     async with open_database(settings) as database, open_memory(settings, database) as memory:
         await memory.sync()
     async with ServiceProcess(settings) as process, process.client() as client:
@@ -110,13 +119,14 @@ async def test_it_says_where_it_listens_and_what_it_works_with(
     """Two lines on standard output, without the password and the key."""
     url = postgres_story_url.replace("postgres:@", "postgres:hunter22@")
     assert "hunter22" in url
-    settings = settings_of(url, tmp_path, messages_api, model="claude-haiku-5-5")
+    memory = without_memory(tmp_path)
+    settings = settings_of(url, tmp_path, messages_api, model="claude-haiku-5-5", memory_path=memory)
     async with ServiceProcess(settings) as process, process.client() as client:
         assert (await client.get("/readyz")).status_code == 200
         address, configured = process.output
     assert process.url in address
     assert "claude-haiku-5-5" in configured
-    assert str(tmp_path / "memory") in configured
+    assert str(memory) in configured
     assert "postgres:***@" in configured
     assert "hunter22" not in configured
     assert settings.anthropic_api_key

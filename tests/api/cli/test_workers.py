@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
@@ -14,21 +14,28 @@ import psutil
 import pytest
 
 from tests.support.chroma_process import ChromaProcess
+from tests.support.command_line import START
 from tests.support.http_service import QUESTION, ServiceProcess, settings_of
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
 TWO = ("--port", "0", "--workers", "2")
+FORKING = f"""
+import multiprocessing, uvicorn._subprocess
+uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
+{START}
+"""
+"""Workers that need not import everything again."""
 
 
-@pytest.fixture
-async def served(sqlite_story_url: str, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
+@asynccontextmanager
+async def serving(database_url: str, folder: Path, code: str = START) -> AsyncIterator[ServiceProcess]:
     """Two workers on SQLite and a memory server."""
-    server = await asyncio.to_thread(ChromaProcess, tmp_path / "server")
+    server = await asyncio.to_thread(ChromaProcess, folder / "server")
     try:
-        settings = settings_of(sqlite_story_url, tmp_path, memory_url=server.url)
-        async with ServiceProcess(settings, options=TWO) as process:
+        settings = settings_of(database_url, folder, memory_url=server.url)
+        async with ServiceProcess(settings, options=TWO, code=code) as process:
             yield process
     finally:
         await asyncio.to_thread(server.kill)
@@ -53,23 +60,24 @@ async def two_workers(served: ServiceProcess, *, without: int | None = None) -> 
 
 
 async def test_workers_share_the_port_and_the_database_and_are_replaced(
-    served: ServiceProcess, tmp_path: Path
+    sqlite_story_url: str, tmp_path: Path
 ) -> None:
     """All answer and log on one SQLite file; a killed one gets a successor; SIGTERM stops all of them."""
-    workers = await two_workers(served)
+    async with serving(sqlite_story_url, tmp_path, FORKING) as served:
+        workers = await two_workers(served)
 
-    async def ask() -> int:
-        async with served.client() as client:
-            return (await client.post("/v1/query", json={"question": QUESTION})).status_code
+        async def ask() -> int:
+            async with served.client() as client:
+                return (await client.post("/v1/query", json={"question": QUESTION})).status_code
 
-    assert set(await asyncio.gather(*(ask() for _ in range(12)))) == {200}
-    assert await asyncio.to_thread(questions_in, tmp_path / "story.db") == 12
-    killed = min(workers)
-    psutil.Process(killed).kill()
-    after = await two_workers(served, without=killed)
-    assert max(workers) in after
-    served.process.send_signal(signal.SIGTERM)
-    code, errors = await served.ended()
+        assert set(await asyncio.gather(*(ask() for _ in range(12)))) == {200}
+        assert await asyncio.to_thread(questions_in, tmp_path / "story.db") == 12
+        killed = min(workers)
+        psutil.Process(killed).kill()
+        after = await two_workers(served, without=killed)
+        assert max(workers) in after
+        served.process.send_signal(signal.SIGTERM)
+        code, errors = await served.ended()
     assert code == 0
     assert "Traceback" not in errors
     assert not any(psutil.pid_exists(worker) for worker in after)
@@ -81,9 +89,10 @@ def questions_in(path: Path) -> int:
         return int(count)
 
 
-async def test_workers_end_with_their_supervisor(served: ServiceProcess) -> None:
+async def test_workers_end_with_their_supervisor(sqlite_story_url: str, tmp_path: Path) -> None:
     """A service whose first process was killed does not go on where nobody can stop it."""
-    workers = [psutil.Process(worker) for worker in await two_workers(served)]
-    served.process.kill()
-    await asyncio.to_thread(psutil.wait_procs, workers, PATIENCE_S)
+    async with serving(sqlite_story_url, tmp_path) as served:
+        workers = [psutil.Process(worker) for worker in await two_workers(served)]
+        served.process.kill()
+        await asyncio.to_thread(psutil.wait_procs, workers, PATIENCE_S)
     assert not any(worker.is_running() for worker in workers)
