@@ -20,7 +20,7 @@ def closing_lines(manifest: Manifest) -> list[str]:
     """Return the lines, each of at most MAX_LINE characters; none if there is nothing to say."""
     return [
         *folded("Not used of the question: ", [f"“{p.text}” ({p.reason})" for p in manifest.not_used]),
-        *folded("Unknown name: ", [_unknown(one.name, one.near) for one in manifest.unknown_names]),
+        *folded("Unknown name: ", [unknown_name(one.name, one.near) for one in manifest.unknown_names]),
         *folded("Read as: ", manifest.notes),
     ]
 
@@ -30,7 +30,8 @@ def closing_text(manifest: Manifest) -> str:
     return "".join(f"\n\n{line}" for line in closing_lines(manifest))
 
 
-def _unknown(name: str, near: Sequence[str]) -> str:
+def unknown_name(name: str, near: Sequence[str]) -> str:
+    """Return a name that is not known, with those that are spelled alike."""
     return f"{name} (similar: {', '.join(near)})" if near else name
 
 

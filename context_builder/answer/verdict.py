@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from context_builder.answer.closing import folded, unknown_name
 from context_builder.answer.statements import SIDES, Line, Statement
 from context_builder.prompt.manifest import Manifest
 from context_builder.question.form import Form, Noun, QuestionForm
@@ -24,6 +25,7 @@ _WORD = re.compile(r"\w+")
 _OF_THE_PAST = ("recall", "knowledge")
 """Sources that say nothing about how things are."""
 _CHANGE = (Role.DRIVER, Role.CHANGE)
+ELSEWHERE = "The whole gateway: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Verdict:
         if sides:
             return [Line("", (one,)) for one in sides[:MAX_LINES]]
         lines = self._by_form[self._asked.form](self) or self._unknown()
+        if self._manifest.unknown_names and not self._manifest.scope:
+            # What is known is about something else than what was asked about.
+            known = [replace(line, prefix=ELSEWHERE) for line in lines if line.statements]
+            lines = [self._unknown_name(), *known[:1]]
         return lines[:MAX_LINES]
 
     def is_about(self, headline: Headline | None) -> bool:
@@ -201,6 +207,11 @@ class Verdict:
         noun = Noun(scope) if scope in set(Noun) else self._asked.noun
         ranked = self._members(self._with(Role.RANKING, noun=noun) or self._with(Role.RANKING))
         return [*_listed("", ranked), *_single(compared), *_single(self._with(Role.COUNT))]
+
+    def _unknown_name(self) -> Line:
+        """Say that the only names of the question are not known."""
+        names = [unknown_name(one.name, one.near) for one in self._manifest.unknown_names]
+        return Line(next(folded("Not known: no such name: ", names, most=1)).removesuffix("."))
 
     def _unknown(self) -> list[Line]:
         """Say that nothing answers the question, then the most important of what it is about."""

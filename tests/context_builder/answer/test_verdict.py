@@ -10,7 +10,7 @@ import pytest
 from context_builder.answer.brief import write_brief
 from context_builder.prompt.manifest import Manifest
 from context_builder.question.form import Noun
-from context_builder.question.request import ContextRequest, Interval, Scope, Side, Topic, Window
+from context_builder.question.request import ContextRequest, Interval, Scope, Side, Topic, UnknownName, Window
 from context_builder.question.topics import topics_of
 from context_builder.source import Fact, Headline, Role, SourceResult, Status
 from tests.support.source_results import AS_OF, asked, packed, reading
@@ -148,6 +148,22 @@ def test_there_is_none_only_if_all_that_could_tell_was_shown() -> None:
     assert answer(question, facts(FINE))[0] == "No: none is known"
     big = Fact("§" * 1_000, importance=0.1, headline=limited.headline)
     assert answer(question, facts(FINE, big), budget=1_600)[0] == "Not known: no fact answers this"
+
+
+def test_what_is_wrong_elsewhere_does_not_answer_for_a_name_that_is_not_known() -> None:
+    """The first line says that the name is unknown, the second what is known is of the whole gateway."""
+    unknown = (UnknownName("gpt-9", ("gpt-4",)),)
+    wrong = facts(down("llama/aws"))
+    first, second, *_ = answer("Is anything wrong with gpt-9?", wrong, unknown_names=unknown)
+    assert first == "Not known: no such name: gpt-9 (similar: gpt-4)"
+    assert second.startswith("The whole gateway: llama/aws is DOWN")
+    scoped = answer(
+        "Is llama/aws slower than gpt-9?",
+        wrong,
+        unknown_names=unknown,
+        scope=Scope(labels=("deployment llama/aws",)),
+    )
+    assert not scoped[0].startswith("Not known: no such name")
 
 
 def test_the_figures_of_sides_come_first() -> None:
