@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
+import shutil
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from context_builder.source import ContextSource, Status
 from memory.embedding.hashing import HashingEmbedder
@@ -156,48 +160,51 @@ SHOWS_WHAT_IS_ELSEWHERE = {
 }
 
 
-@in_session
-@pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in SHOWS_WHAT_IS_ELSEWHERE],
-                         ids=lambda source: source.name)  # fmt: skip
-async def test_a_source_tells_nothing_outside_the_scope(
-    gateway: Gateway, source: ContextSource, tmp_path: Path
-) -> None:
-    """With deployment, tier and user in scope, no other deployment, tier or user appears."""
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def crowded(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """Traffic, an outbreak, a user who fails and costs much, events of all; only to be read."""
+    folder = tmp_path_factory.mktemp("crowded")
+    await asyncio.to_thread(shutil.copyfile, sqlite_template, folder / "crowded.db")
+    gateway = Gateway(Database(f"sqlite:///{folder / 'crowded.db'}"))
     await people(gateway)
     await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
     await gateway.append(outbreak(gateway, NOON - 50 * MINUTE))
+    await gateway.send(
+        *(NOON - n * MINUTE for n in range(40)), user="user_c", status="error", latency_ms=10**6, cost_usd=1
+    )
     for name, number in gateway.deployments.items():
         await gateway.add(*events_of(name, number, NOON - HOUR))
-    await surround(gateway, tmp_path)
-    named: dict[str, Any] = {"deployment_ids": gateway.id_of("gpt-4/aws"), "tiers": ("premium",)}
-    of_user = asking(**named, user_ids=gateway.id_of("user_a"))
+    await surround(gateway, folder)
+    yield gateway
+    await gateway.database.close()
+
+
+@in_session
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in SHOWS_WHAT_IS_ELSEWHERE],
+                         ids=lambda source: source.name)  # fmt: skip
+async def test_a_source_tells_nothing_outside_the_scope(crowded: Gateway, source: ContextSource) -> None:
+    """With deployment, tier and user in scope, no other deployment, tier or user appears."""
+    named: dict[str, Any] = {"deployment_ids": crowded.id_of("gpt-4/aws"), "tiers": ("premium",)}
+    of_user = asking(**named, user_ids=crowded.id_of("user_a"))
     day_before = side("the day before", NOON - 2 * DAY, NOON - DAY, **named)
     compared = asking(sides=(side("today", NOON - DAY, NOON, **named), day_before), **named)
-    sections = [await gateway.read(source, request) for request in (asking(**named), of_user, compared)]
+    sections = [await crowded.read(source, request) for request in (asking(**named), of_user, compared)]
     assert any(section.facts for section in sections)
-    outside = {name for name in gateway.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
+    outside = {name for name in crowded.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
     outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
     assert not [name for name in outside if name in str(sections)]
 
 
 @in_session
 @every_source
-async def test_a_user_left_out_appears_nowhere(
-    gateway: Gateway, source: ContextSource, tmp_path: Path
-) -> None:
+async def test_a_user_left_out_appears_nowhere(crowded: Gateway, source: ContextSource) -> None:
     """No fact tells of a user left out; that rollups count the user is a gap, not a silent subtraction."""
-    await people(gateway)
-    await gateway.append(traffic(gateway, 4, [NOON - n * MINUTE for n in range(1, 400)]))
-    await gateway.send(
-        *(NOON - n * MINUTE for n in range(40)), user="user_c", status="error", latency_ms=10**6, cost_usd=1
-    )
-    await surround(gateway, tmp_path)
-    left_out = gateway.id_of("user_c")
+    left_out = crowded.id_of("user_c")
     tiers = ("premium", "standard")
-    asked = (asking(), asking(tiers=tiers), asking(user_ids=gateway.id_of("user_a", "user_c")))
+    asked = (asking(), asking(tiers=tiers), asking(user_ids=crowded.id_of("user_a", "user_c")))
     for request in asked:
         without = replace(request, scope=replace(request.scope, excluded_user_ids=left_out))
-        section = await gateway.read(source, without)
+        section = await crowded.read(source, without)
         assert "user_c" not in section.header
         assert not [fact.text for fact in section.facts if "user_c" in fact.text]
         if source.name in COUNTS_TRAFFIC:
