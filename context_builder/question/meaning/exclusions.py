@@ -17,6 +17,8 @@ _BEGINS_CLAUSE = re.compile(r"(?:^|[,;:(–—-] ?|\b(?:and|but|or) )$", re.IGNO
 """Before a `not` that leaves out a time: in "what did not work on Monday" it does not."""
 _HARDLY_ORDINARY = re.compile(r"minus|outside(?: of)?|skip(?:ping)?", re.IGNORECASE)
 """Words that may leave out, and hardly do anything else."""
+_CONNECTORS = frozenset(("to", "until", "till", "and", "through", "-", "–", "—"))
+"""Within a range, beside which no part is a time of its own."""
 _TIER = re.compile(
     rf" (?:the )?(?P<tier>{'|'.join(Tier)})\b(?! ?(?:s\b|limit|cap|alert|overrun))", re.IGNORECASE
 )
@@ -113,6 +115,12 @@ def _alone(span: TextSpan, operator_end: int, material: Material) -> TimeMention
     others = material.times(0, len(text), besides=(TextSpan(operator_end, span.end),)).mentions
     ends = [span.end]
     if not others:
-        ends = [*(n for n in range(span.start, span.end) if text[n] == " "), span.end]
+        ends = [n for n in range(span.start, span.end) if text[n] == " " and not _is_in_range(n, span, text)]
+        ends.append(span.end)
     found = (material.times(span.start, end).mentions for end in ends)
     return next((mentions[0] for mentions in found if len(mentions) == 1), None)
+
+
+def _is_in_range(position: int, span: TextSpan, text: str) -> bool:
+    before, after = text[span.start : position].split(), text[position : span.end].split()
+    return not _CONNECTORS.isdisjoint(word.casefold() for word in (*before[-1:], *after[:1]))

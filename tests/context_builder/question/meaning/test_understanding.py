@@ -103,6 +103,16 @@ def test_hours_are_left_out_of_every_day() -> None:
     )
 
 
+@pytest.mark.parametrize("hours", ["3pm to 4pm", "15:00 - 16:00", "from 3 until 4 pm", "between 3pm and 4pm"])
+def test_hours_are_left_out_of_a_day_of_the_month(hours: str) -> None:
+    """A range is left out whole, and the day before it stays the window."""
+    understood = _read(f"Errors on the 27th except {hours}")
+
+    (side,) = understood.sides
+    assert side.intervals == (Interval(_day(27), _day(27, 15)), Interval(_day(27, 16), _day(28)))
+    assert understood.not_used == ()
+
+
 def test_a_list_is_excluded_as_a_whole_but_a_time_after_it_is_not() -> None:
     """The reach of an exclusion is the list that follows it."""
     understood = _read("Errors except gpt-4/aws and gpt-4/azure yesterday")
