@@ -20,6 +20,7 @@ from models.database import Database
 from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
+from tests.support.patience import PATIENCE_S
 from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
 from tests.support.prepared_databases import STORY_SEED as SEED
 
@@ -120,7 +121,7 @@ async def test_of_two_seeders_at_once_one_writes_and_one_finds(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two processes that start together leave one dataset, however long the first one writes."""
-    monkeypatch.setattr("models.database.BUSY_TIMEOUT_S", 300.0)
+    monkeypatch.setattr("models.sqlite_file.BUSY_TIMEOUT_S", PATIENCE_S)
     databases = [Database(database_url), Database(database_url)]
     told = await asyncio.gather(*(seed(database, seed=SEED, anchor=ANCHOR) for database in databases))
     assert sorted(summary.written for summary in told) == [False, True]
