@@ -67,7 +67,7 @@ def with_budget_for(request: ContextRequest, readings: list[SourceResult], share
 SHARES = st.floats(0, 1.1)
 
 
-@settings(HEAVY, max_examples=50)
+@settings(HEAVY, max_examples=30)
 @given(any_request(), dense_results() | many_readings(), SHARES)
 def test_the_bound_never_exceeds_the_budget(
     request: ContextRequest, readings: list[SourceResult], share: float
@@ -92,7 +92,7 @@ def test_the_budget_is_used(readings: list[SourceResult], share: float) -> None:
     assert not hidden or request.token_budget - manifest.token_bound <= slack
 
 
-@settings(HEAVY, max_examples=40)
+@settings(HEAVY, max_examples=25)
 @given(any_request(), many_readings(), SHARES)
 def test_every_fact_is_accounted_for(
     request: ContextRequest, readings: list[SourceResult], share: float

@@ -30,7 +30,7 @@ from tests.support.source_results import AS_OF, any_request, asked, many_reading
 FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_request(), many_readings())
 def test_a_stored_manifest_gives_the_same_bytes(
     request: ContextRequest, readings: list[SourceResult]
@@ -44,7 +44,7 @@ def test_a_stored_manifest_gives_the_same_bytes(
     assert prompt == again
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_request(), many_readings())
 def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceResult]) -> None:
     """Law 7: only render creates fences, references at the start of a line, and the question line."""

@@ -264,7 +264,7 @@ values = st.recursive(
 
 
 @given(body=near_bodies | values | st.dictionaries(st.sampled_from(["question", "scope"]), values))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_json_whatever_breaks_the_service(client: httpx.AsyncClient, body: Any) -> None:
     """Every body is answered or refused with a problem document, never with a fault of ours."""
     # As text the way other languages write it, lone surrogates, NaN and infinity included.
@@ -275,7 +275,7 @@ async def test_no_json_whatever_breaks_the_service(client: httpx.AsyncClient, bo
 
 
 @given(content=st.binary(max_size=300))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_bytes_whatever_break_the_service(client: httpx.AsyncClient, content: bytes) -> None:
     """Every body of bytes is refused with a problem document."""
     response = await client.post("/v1/query", content=content, headers=JSON)

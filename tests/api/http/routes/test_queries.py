@@ -256,7 +256,7 @@ names = st.sampled_from(
     path=st.sampled_from([*LISTS, *TRAFFIC]),
     parameters=st.dictionaries(names, st.lists(values | st.text(max_size=8), max_size=3), max_size=3),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_parameters_whatever_break_the_service(
     client: httpx.AsyncClient, path: str, parameters: dict[str, list[str]]
 ) -> None:
