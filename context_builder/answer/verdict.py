@@ -25,7 +25,7 @@ _WORD = re.compile(r"\w+")
 _OF_THE_PAST = ("recall", "knowledge")
 """Sources that say nothing about how things are."""
 _CHANGE = (Role.DRIVER, Role.CHANGE)
-ELSEWHERE = "The whole gateway: "
+_ELSEWHERE = "The whole gateway: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Verdict:
         lines = self._by_form[self._asked.form](self) or self._unknown()
         if self._manifest.unknown_names and not self._manifest.scope:
             # What is known is about something else than what was asked about.
-            known = [replace(line, prefix=ELSEWHERE) for line in lines if line.statements]
+            known = [replace(line, prefix=_ELSEWHERE) for line in lines if line.statements]
             lines = [self._unknown_name(), *known[:1]]
         return lines[:MAX_LINES]
 
@@ -211,7 +211,7 @@ class Verdict:
     def _unknown_name(self) -> Line:
         """Say that the only names of the question are not known."""
         names = [unknown_name(one.name, one.near) for one in self._manifest.unknown_names]
-        return Line(next(folded("Not known: no such name: ", names, most=1)).removesuffix("."))
+        return Line(next(folded("Not known, since the name is unknown: ", names, most=1)).removesuffix("."))
 
     def _unknown(self) -> list[Line]:
         """Say that nothing answers the question, then the most important of what it is about."""

@@ -122,7 +122,7 @@ def test_it_says_what_is_not_known() -> None:
             reading("budgets", Fact("user_acme is near"), gaps=("the budget of 3 users",)),
         ],
     )
-    assert lines_of(manifest)[0] == "Not known: no such name: gpt-5 (similar: gpt-4); inc_9"
+    assert lines_of(manifest)[0] == "Not known, since the name is unknown: gpt-5 (similar: gpt-4); inc_9"
     assert [line for line in lines_of(manifest) if not line.endswith(("[B1]", "[B0]", "gateway"))][1:] == [
         "- Could not be read: health (timeout: no response within 2 s) [H0].",
         "- Stale: volume (old) [V0].",

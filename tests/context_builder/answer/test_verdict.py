@@ -155,7 +155,7 @@ def test_what_is_wrong_elsewhere_does_not_answer_for_a_name_that_is_not_known() 
     unknown = (UnknownName("gpt-9", ("gpt-4",)),)
     wrong = facts(down("llama/aws"))
     first, second, *_ = answer("Is anything wrong with gpt-9?", wrong, unknown_names=unknown)
-    assert first == "Not known: no such name: gpt-9 (similar: gpt-4)"
+    assert first == "Not known, since the name is unknown: gpt-9 (similar: gpt-4)"
     assert second.startswith("The whole gateway: llama/aws is DOWN")
     scoped = answer(
         "Is llama/aws slower than gpt-9?",
@@ -163,7 +163,7 @@ def test_what_is_wrong_elsewhere_does_not_answer_for_a_name_that_is_not_known() 
         unknown_names=unknown,
         scope=Scope(labels=("deployment llama/aws",)),
     )
-    assert not scoped[0].startswith("Not known: no such name")
+    assert not scoped[0].startswith("Not known, since the name is unknown")
 
 
 def test_the_figures_of_sides_come_first() -> None:
