@@ -11,10 +11,9 @@ from context_builder.question.mention import TextSpan
 from context_builder.question.request import Interval
 from context_builder.question.times.reading import read_times
 
-_RELATION = (
-    r"(?:since|before|after|during|until|till|around|from|between|following|prior to|while|when"
-    r"|(?:(?<=hour )|(?<=hours )|(?<=min )|(?<=mins )|(?<=minutes ))of)"
-)
+RELATIONS = "since|before|after|during|until|till|around|from|between|following|prior to|while|when"
+"""Words that place a time by an event, as a pattern."""
+_RELATION = rf"(?:{RELATIONS}|(?:(?<=hour )|(?<=hours )|(?<=min )|(?<=mins )|(?<=minutes ))of)"
 _NOUNS = {
     "rollout": r"deploys?|deployments?|roll-?outs?|releases?|upgrades?|updates?",
     "change": r"(?:config(?:uration)?|settings?|parameter|route|routing) (?:change|push|update|edit)s?",

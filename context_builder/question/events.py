@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 
-from context_builder.question.event_phrases import EventPhrase, find_event_phrases
+from context_builder.question.event_phrases import RELATIONS, EventPhrase, find_event_phrases
 from context_builder.question.lookups import Lookups
 from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.request import Interval
@@ -27,9 +27,8 @@ from models import (
 )
 from models.database import ReadSession
 
-_RELATION = r"(?:since|before|after|during|until|till|around|from|between|following|prior to|while|when)"
 _TIMED_BEFORE = re.compile(
-    rf"\b(?:{_RELATION}|between\b.{{1,60}} and)(?: (?:the|incident|outage|time|of|and|after|before|vs))* $",
+    rf"\b(?:{RELATIONS}|between\b.{{1,60}} and)(?: (?:the|incident|outage|time|of|and|after|before|vs))* $",
     re.IGNORECASE,
 )
 _JOBS = {
