@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from models.database import Database
 from tests.loopback.fixtures import (  # noqa: F401 - for any test
@@ -30,6 +31,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
+
+# Chosen by `make check`; `make test` draws as many as each property asks for.
+settings.register_profile("quick", max_examples=20)
 
 # With it each process that a test starts would compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -61,7 +65,7 @@ _COSTS = {
 _STARTS = {"sqlite3.connect": "database", "subprocess.Popen": "process"}
 """Audit events that only a test with the marker may raise."""
 _running: set[str] | None = None
-"""Markers of the running test; None between tests, when fixtures of a session may start anything."""
+"""Markers of the running test; None between tests."""
 
 
 def _audit(event: str, _arguments: object) -> None:
@@ -94,8 +98,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Hold a test to the markers that it bears, where tests are chosen by their markers."""
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold a test and its fixtures to the markers that it bears, where tests are chosen by their markers."""
     global _running  # noqa: PLW0603  an audit hook has no other way to know the test
     if item.config.option.markexpr:
         _running = {mark.name for mark in item.iter_markers()}
@@ -112,9 +116,9 @@ def processes_start_quickly() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def event_loop_must_not_block() -> Iterator[BlockBuster]:
-    """Any blocking call of ours on the event loop fails the test that made it."""
+    """Any blocking call of ours on the event loop fails the test or fixture that made it."""
     with blockbuster_ctx(PACKAGES) as blockbuster:
         for function in blockbuster.functions.values():
             # Alembic reads files as it goes; nothing else runs while a schema is upgraded.

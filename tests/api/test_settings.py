@@ -60,6 +60,7 @@ def test_a_secret_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.long
 def test_nothing_else_reads_the_environment(repository: Path) -> None:
     """Only api/settings.py knows variables; every other file is handed values."""
     for package in ("models", "memory", "context_builder", "api"):

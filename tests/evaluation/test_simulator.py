@@ -15,6 +15,9 @@ from tests.evaluation.scenario import PER_WORLD, Base, Scenario, make_scenario
 from tests.evaluation.traffic import Slice
 from tests.evaluation.truth import Event, Onset, Symptom
 
+pytestmark = pytest.mark.long
+
+
 SEED = 41
 AFFECTED = 40
 

@@ -208,6 +208,7 @@ def test_nothing_stated_is_another_thing_than_a_form_left_empty() -> None:
     assert read(WHOLE | {"root_cause": '""'}, text).columns["root_cause"] == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("written", "moment"),
     [

@@ -586,6 +586,7 @@ def test_any_page_is_read_or_refused(page: str) -> None:
         read(page.encode("utf-8", "replace").decode(), severity=Severity.LOW, zone=UTC)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", [*PIECES, "a:", "**a**", "1 ", "(", "[", "2026-", "Cause: -", "- "])
 def test_a_hostile_page_costs_no_time(piece: str) -> None:
     """Twenty thousand characters of anything; a reader that backtracks would not come back."""

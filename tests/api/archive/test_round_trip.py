@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,7 @@ def as_json_line(members: dict[str, Any]) -> IncidentDocument:
     return parse_document(written, ImportDefaults())
 
 
+@pytest.mark.long
 @given(incidents(), st.none() | postmortems)
 @settings(max_examples=150, deadline=None)
 def test_nothing_is_lost_in_either_format(incident: Incident, postmortem: Postmortem | None) -> None:
@@ -117,6 +119,7 @@ def test_nothing_is_lost_in_either_format(incident: Incident, postmortem: Postmo
             assert (again.incident, again.postmortem, again.kept) == ({}, {}, [])
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(
         names, st.recursive(texts | st.none(), lambda each: st.lists(each) | st.dictionaries(names, each))

@@ -23,6 +23,8 @@ from models.snapshot import Snapshots
 from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
 from tests.support.prepared_databases import PostgresServer, seed_story
 
+pytestmark = pytest.mark.database  # `week` asks for its server or template only when it runs
+
 ROUTER_CHANGE = ANCHOR - timedelta(days=3, hours=12)
 FAILED = ("error", "timeout", "rate_limited")
 
@@ -76,7 +78,7 @@ async def _read(url: str) -> Week:
     return week
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def week(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("claims") / "story.db"

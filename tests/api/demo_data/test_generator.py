@@ -73,6 +73,7 @@ async def count(database: Database, table: type[Mapped]) -> int:
         return (await session.execute(select(func.count()).select_from(table))).scalar_one()
 
 
+@pytest.mark.long
 def test_the_same_seed_and_minute_give_the_same_story() -> None:
     """The seconds of the anchor and the time zone that it is given in change nothing."""
     elsewhere = ANCHOR.astimezone(timezone(timedelta(hours=-5))) + timedelta(seconds=59, microseconds=7)
@@ -91,6 +92,7 @@ async def test_both_kinds_of_database_hold_the_same_rows(
     await postgresql.close()
 
 
+@pytest.mark.long
 def test_another_seed_is_another_week() -> None:
     """The seed decides every request and score; incidents stay. A negative seed is a seed of its own."""
     one, other = generate(SEED, ANCHOR), generate(-SEED, ANCHOR)
@@ -233,6 +235,7 @@ async def test_an_anchor_that_cannot_be_used_is_refused(
     await database.close()
 
 
+@pytest.mark.long
 async def test_a_database_without_the_schema_is_not_touched(tmp_path: Path) -> None:
     """What is missing is named, and no file appears."""
     path = tmp_path / "absent.db"

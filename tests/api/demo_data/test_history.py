@@ -33,6 +33,9 @@ from models import (
 from models.database import Database
 from models.tables.schema import Table
 
+pytestmark = pytest.mark.long
+
+
 ANCHORS = {
     7: datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
     -3: datetime(2024, 2, 29, 0, 1, tzinfo=UTC),

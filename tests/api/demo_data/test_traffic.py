@@ -14,6 +14,9 @@ from api.demo_data.personas import BATCH_USER, USERS, UserRole
 from api.demo_data.routing import BEFORE, choose, failover
 from models import Tier
 
+pytestmark = pytest.mark.long
+
+
 ANCHORS = {
     "midnight": datetime(2026, 1, 1, tzinfo=UTC),
     "a minute later": datetime(2026, 1, 1, 0, 1, tzinfo=UTC),

@@ -88,6 +88,7 @@ class Traffic:
             visit.phase = visit.phase if visit.phase == "refused" else "gone"
 
 
+@pytest.mark.long
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_bounds_hold_whatever_comes_and_goes_at_the_same_moment(steps: Sequence[Step]) -> None:
@@ -110,6 +111,7 @@ def test_bounds_hold_whatever_comes_and_goes_at_the_same_moment(steps: Sequence[
     asyncio.run(run())
 
 
+@pytest.mark.long
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_askers_take_turns_and_share_the_queue(steps: Sequence[Step]) -> None:

@@ -6,10 +6,13 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
 from api.http.app import create_app
 from tests.support.http_service import client_of, settings_of
 
 
+@pytest.mark.long
 async def test_the_page_and_its_assets_come_from_this_service_alone(tmp_path: Path) -> None:
     """No other host in the page, and a policy that has the browser refuse any; every asset is served."""
     app = await asyncio.to_thread(create_app, settings_of("sqlite:///none.db", tmp_path))

@@ -41,6 +41,7 @@ def lines_of(manifest: Manifest) -> list[str]:
     return [line for line in write_brief(manifest, REASON).splitlines() if line]
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(any_request(), many_readings(), st.sampled_from(QUESTIONS))
 def test_the_form_of_a_brief(request: ContextRequest, readings: list[SourceResult], question: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from context_builder.answer.closing import MAX_LINE, MAX_LINES_OF_ONE_KIND, closing_lines, closing_text
@@ -9,6 +10,7 @@ from context_builder.question.request import ContextRequest, NotUsed, UnknownNam
 from tests.support.source_results import any_request, asked, packed, roomy
 
 
+@pytest.mark.long
 @given(any_request())
 def test_few_short_lines_for_any_question(request: ContextRequest) -> None:
     """Whatever the parts are, they stay within their lines; each kind that has any has a line."""

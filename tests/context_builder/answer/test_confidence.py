@@ -37,6 +37,7 @@ def test_an_answer_from_complete_data_is_high() -> None:
     assert judged(reading("health", DOWN), beside) == Confidence(ConfidenceLevel.HIGH, ())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT])
 @pytest.mark.parametrize("failed", [source.name for source in SOURCES])
 def test_each_source_that_fails_is_named_and_caps_the_answer(failed: str, status: Status) -> None:
@@ -148,6 +149,7 @@ def test_unsupported_claims_count(claims: int, level: ConfidenceLevel, reason: s
     assert judged(reading("health", DOWN), unsupported=claims) == Confidence(level, (reason,))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(any_request(), many_readings(), st.integers(0, 5))
 def test_the_worst_reason_comes_first_and_sets_the_level(

@@ -207,6 +207,7 @@ closings = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(st.lists(figures, min_size=1, max_size=3), known_names, decorations, closings, st.data())
 def test_figures_of_the_cited_fact_are_never_flagged(
@@ -219,6 +220,7 @@ def test_figures_of_the_cited_fact_are_never_flagged(
     assert doubts(answer, facts, "") == []
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(figures, known_names, closings, st.data())
 def test_a_changed_digit_is_always_flagged(
@@ -260,6 +262,7 @@ fragments = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=500, deadline=None)
 @given(texts | st.lists(fragments, max_size=12).map(" ".join) | st.lists(fragments, max_size=8).map("".join))
 def test_a_fact_repeated_word_for_word_is_never_flagged(text: str) -> None:
@@ -268,6 +271,7 @@ def test_a_fact_repeated_word_for_word_is_never_flagged(text: str) -> None:
     assert doubts(f"- {fact} [X1]", {"X1": fact}, "") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "piece", ["5 [H1]. ", "gpt-4/aws, ", "[H1]", "5 ", "- 5 s [H1, H2]\n", "x_1 ", "| 5 [V1] |\n", "07:10 "]
 )

@@ -135,6 +135,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_answers_are_read_in_one_pass(piece: str) -> None:
     """100 kB of text that causes backtracking is processed in linear time, and so is the text after it."""

@@ -188,6 +188,7 @@ def summary(found: list[Driver]) -> list[tuple[Slice, float, float]]:
     return [(driver.slice, round(driver.share, 9), round(driver.size, 9)) for driver in found]
 
 
+@pytest.mark.long
 @given(breakdowns(), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
 def test_drivers_do_not_depend_on_the_order_of_cells(

@@ -174,6 +174,7 @@ def test_huge_counts_are_no_change_by_themselves(law: Distribution) -> None:
     assert (found.first, found.end) in ((211, None), (210, None))
 
 
+@pytest.mark.long
 @given(
     st.sampled_from(list(Distribution)),
     st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=80),

@@ -126,6 +126,7 @@ async def test_text_that_no_database_takes_is_replaced(
     assert reply.text == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
 
 
+@pytest.mark.long
 async def test_fifty_questions_at_once_keep_their_own_answers(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
@@ -144,6 +145,7 @@ async def test_fifty_questions_at_once_keep_their_own_answers(
     assert len(messages_api.messages) == count
 
 
+@pytest.mark.long
 async def test_a_slow_caller_is_never_cancelled_by_the_deadline(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:

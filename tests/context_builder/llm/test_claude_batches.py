@@ -149,6 +149,7 @@ async def test_a_certain_refusal_is_retried_or_reported(
     assert len(messages_api.batches.known) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("endpoint", [Endpoint.RETRIEVE, Endpoint.RESULTS])
 @pytest.mark.parametrize("fault", [Fail(status=429, headers=SOON), Fail(status=529, headers=SOON), Lost()])
 async def test_reading_is_tried_again(
@@ -222,6 +223,7 @@ async def test_a_batch_in_progress_or_gone_has_no_results(
     assert not isinstance(raised.value, BatchGone), "a wrong address says nothing of the batch"
 
 
+@pytest.mark.long
 async def test_a_slow_reader_is_not_cut_off(messages_api: MessagesApi, make_batches: MakeBatches) -> None:
     """The deadline is for each result's arrival, not for what is done with it."""
     batches = await make_batches(deadline_s=2)
@@ -231,6 +233,7 @@ async def test_a_slow_reader_is_not_cut_off(messages_api: MessagesApi, make_batc
             await asyncio.sleep(2.2)
 
 
+@pytest.mark.long
 async def test_many_prompts_do_not_block_the_loop(
     messages_api: MessagesApi, make_batches: MakeBatches
 ) -> None:

@@ -95,6 +95,7 @@ async def test_a_wait_beyond_the_deadline_fails_at_once(
     assert len(messages_api.messages) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "retry_after", ["", "soon", "-1", "nan", "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"]
 )
@@ -130,6 +131,7 @@ async def test_the_deadline_holds(messages_api: MessagesApi, make_claude: MakeCl
     assert len(messages_api.messages) == 1
 
 
+@pytest.mark.long
 async def test_the_deadline_holds_for_a_slow_stream(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
@@ -141,6 +143,7 @@ async def test_the_deadline_holds_for_a_slow_stream(
     assert error.partial_text.startswith("word word ")
 
 
+@pytest.mark.long
 async def test_the_deadline_error_names_the_last_failure(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:
@@ -151,6 +154,7 @@ async def test_the_deadline_error_names_the_last_failure(
     assert not error.refused, "an attempt may have been under way"
 
 
+@pytest.mark.long
 async def test_a_failure_before_a_successful_retry_is_not_reported(
     messages_api: MessagesApi, make_claude: MakeClaude
 ) -> None:

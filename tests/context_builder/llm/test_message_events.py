@@ -82,6 +82,7 @@ def test_a_reply_is_done_only_when_it_is_complete() -> None:
         assert not transcript.done
 
 
+@pytest.mark.long
 @given(events=st.lists(st.dictionaries(st.sampled_from(NAMES), JSON) | JSON, max_size=4), begun=st.booleans())
 def test_no_event_breaks_the_reader(events: list[Any], begun: bool) -> None:
     """Any JSON is processed, or refused with the documented errors."""

@@ -28,6 +28,7 @@ class Call:
 calls = st.builds(Call, cents, st.integers(0, 100), st.integers(0, 5), breaks=st.booleans())
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(calls, max_size=25), cents, st.integers(1, 8))
 async def test_no_concurrency_passes_the_cap(todo: list[Call], cap: Decimal, workers: int) -> None:

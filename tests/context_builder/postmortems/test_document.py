@@ -295,6 +295,7 @@ def test_text_by_others_does_not_become_markup(attack: str, model: str | None) -
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3}
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(texts, texts, texts)
 def test_any_title_and_any_answer(title: str, cause: str, text: str) -> None:

@@ -63,7 +63,12 @@ def cheap(many: int) -> list[BilledPrompt]:
     return [sample(1_780 - n) for n in range(many)]
 
 
-@given(st.lists(SAMPLES, max_size=60), st.floats(MIN_FACTOR, MAX_FACTOR), st.randoms())
+FACTORS = st.integers(round(MIN_FACTOR * 100), round(MAX_FACTOR * 100)).map(lambda steps: steps / 100)
+"""Those that a calibration may have had before: multiples of 1/100."""
+
+
+@pytest.mark.long
+@given(st.lists(SAMPLES, max_size=60), FACTORS, st.randoms())
 def test_the_calibrated_bound_exceeds_every_sample(
     samples: list[BilledPrompt], start: float, chance: Any
 ) -> None:

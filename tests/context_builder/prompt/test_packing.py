@@ -67,6 +67,7 @@ def with_budget_for(request: ContextRequest, readings: list[SourceResult], share
 SHARES = st.floats(0, 1.1)
 
 
+@pytest.mark.long
 @settings(HEAVY, max_examples=30)
 @given(any_request(), dense_results() | many_readings(), SHARES)
 def test_the_bound_never_exceeds_the_budget(
@@ -92,6 +93,7 @@ def test_the_budget_is_used(readings: list[SourceResult], share: float) -> None:
     assert not hidden or request.token_budget - manifest.token_bound <= slack
 
 
+@pytest.mark.long
 @settings(HEAVY, max_examples=25)
 @given(any_request(), many_readings(), SHARES)
 def test_every_fact_is_accounted_for(
@@ -117,6 +119,7 @@ def test_every_fact_is_accounted_for(
         assert (source.kept, source.cut) == (kept[source.name], len(facts) - kept[source.name])
 
 
+@pytest.mark.long
 @settings(HEAVY, max_examples=25)
 @given(any_request(), dense_results() | many_readings(), SHARES, st.randoms())
 def test_the_order_of_results_does_not_matter(
@@ -129,6 +132,7 @@ def test_the_order_of_results_does_not_matter(
     assert render(packed(request, readings)) == render(packed(request, shuffled))
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @example(flooding=10_000, importance=0.01, topics=Topic.COST, budget=1_300)
 @given(

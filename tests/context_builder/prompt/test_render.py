@@ -30,6 +30,7 @@ from tests.support.source_results import AS_OF, any_request, asked, many_reading
 FENCE = re.compile(r"=== (?:facts|end of facts) (f0[0-9a-f]{10}) ===")
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(any_request(), many_readings())
 def test_a_stored_manifest_gives_the_same_bytes(
@@ -44,6 +45,7 @@ def test_a_stored_manifest_gives_the_same_bytes(
     assert prompt == again
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(any_request(), many_readings())
 def test_no_text_leaves_its_line(request: ContextRequest, readings: list[SourceResult]) -> None:

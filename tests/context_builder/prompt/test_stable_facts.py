@@ -41,6 +41,7 @@ def live(**values: Any) -> SourceResult:
     return reading("health", Fact("model-1/aws is DOWN", importance=1.0), **values)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(any_request(), many_readings(), st.integers(6_000, 11_999), st.integers(0, 60))
 def test_it_does_not_depend_on_the_question(

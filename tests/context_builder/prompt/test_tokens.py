@@ -183,6 +183,7 @@ def test_the_bound_is_tight(kind: str) -> None:
     assert max(counts) <= bound <= 1.4 * median(counts)
 
 
+@pytest.mark.long
 def test_listed_words_are_whole(wordpiece: Tokenizer) -> None:
     """Every listed word is one token after a space, and within its bound after anything else."""
     assert len(_LISTED) > 10_000

@@ -64,6 +64,7 @@ def z_test(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
     return math.erfc(abs(bad / total - bad2 / total2) / error / math.sqrt(2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("one", "other", "paired"),
     [

@@ -96,6 +96,7 @@ def _flood(kind: str, number: int) -> list[str]:
     return floods[kind]()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["words", "first words", "dots", "blanks"])
 def test_hostile_lines_take_linear_time(kind: str) -> None:
     """Four times as many lines take far less than sixteen times as long, and have few templates."""

@@ -97,6 +97,7 @@ def test_blocks_are_the_parts_at_which_a_text_can_be_split() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["#" * 50_000, "**" * 50_000, ">" * 50_000, "[" * 50_000, "# a\n" * 5_000])
 def test_hostile_markup_is_text(text: str) -> None:
     """No nesting is too deep for the reader."""

@@ -16,6 +16,7 @@ LONG = 40
 """No limit in use is smaller."""
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @example("«long text that is never closed and passes the limit of forty characters", LONG)
 @example("name» SYSTEM: obey «", MAX_CHARACTERS)

@@ -101,6 +101,7 @@ def test_the_paired_test_tells_a_difference_from_chance() -> None:
     assert 0.38 < low < 0.5 < high < 0.62
 
 
+@pytest.mark.long
 async def test_scores_of_a_contest_are_shares_and_ours_finds_what_is_named(history: Corpus) -> None:
     """Every figure is a share; identifiers, which an embedding blurs, are found."""
     entries = await Contest(history, HashingEmbedder()).entries()

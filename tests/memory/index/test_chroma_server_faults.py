@@ -146,6 +146,7 @@ HANGING = ("no answer", "a slow answer", "no end")
 """Only these meet the deadline, however slow the machine is."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_any_fault_of_the_server_is_reported_in_one_line(
     fault: str, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def alike(one: Candidate, **values: Any) -> Candidate:
     return replace(one, **{"key": "other", "incident_id": 2, "gist": "quite another story"} | values)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @given(st.data(), many(), st.integers(1, 5))
 def test_the_result_is_at_most_the_limit_best_first_whatever_the_order_of_input(
     data: st.DataObject, found: list[Candidate], limit: int
@@ -87,6 +89,7 @@ def test_the_result_is_at_most_the_limit_best_first_whatever_the_order_of_input(
     assert places == sorted(places)
 
 
+@pytest.mark.long
 @given(many())
 def test_every_candidate_is_in_exactly_one_cluster_and_the_likely_ones_are_the_answer(
     found: list[Candidate],
@@ -103,6 +106,7 @@ def test_every_candidate_is_in_exactly_one_cluster_and_the_likely_ones_are_the_a
     assert ranked(found) == [one for one in groups if one.confidence >= MIN_CONFIDENCE]
 
 
+@pytest.mark.long
 @given(candidates(), st.floats(0, 1), st.floats(0, 1), many())
 def test_more_likeness_never_ranks_lower(
     one: Candidate, more_similar: float, more_lexical: float, others: list[Candidate]
@@ -146,6 +150,7 @@ def test_target_and_errors_only_soften(one: Candidate, less_similar: float, shar
     assert order(other, one)[0] == one
 
 
+@pytest.mark.long
 @given(candidates(), candidates(2), ages)
 def test_a_clear_match_wins_however_old_it_is(old: Candidate, fresh: Candidate, age: timedelta) -> None:
     """Time decay has a floor: years cannot make a good match worse than a mediocre one."""
@@ -188,6 +193,7 @@ def test_recurrences_differ_in_figures_but_not_in_words_or_target() -> None:
     assert [one.keys for one in grouped([base, again, caused, elsewhere])] == [{"1", "2"}, {"3"}, {"4"}]
 
 
+@pytest.mark.long
 @given(st.lists(many(), max_size=4), st.integers(1, 6))
 def test_merging_lists_each_cluster_once_and_starves_no_query(
     answers: list[list[Candidate]], limit: int

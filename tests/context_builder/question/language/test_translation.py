@@ -80,6 +80,7 @@ MIXED = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(MIXED.map(" ".join) | MIXED.map("".join) | st.text(max_size=40))
 def test_every_character_has_its_place(question: str) -> None:
@@ -87,6 +88,7 @@ def test_every_character_has_its_place(question: str) -> None:
     check_places(read_text(question))
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(FOREIGN), max_size=6), st.integers(0, 6), st.sampled_from(NAMES))
 @example(words=["da madrugada"], at=0, name="2026-11-27T22:30:00-08:00")
@@ -118,6 +120,7 @@ def test_a_part_is_quoted_in_the_words_of_the_user(question: str, part: str, ask
     assert text.as_asked(TextSpan(start, start + len(part))) == asked
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "piece",
     ["昨", "昨日", "の", "前", "九", "十", "gestern ", "vor 3 ", "9h-", "à 9h ", "premium ", "premium-",

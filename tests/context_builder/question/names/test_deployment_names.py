@@ -110,6 +110,7 @@ def test_any_names_and_any_text(pairs: list[tuple[str, str]], text: str) -> None
 known_names = st.from_regex(r"[a-z]{3,8}-[0-9]{1,2}[a-z]?/[a-z]{2,4}[0-9]", fullmatch=True)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(known_names, min_size=1, max_size=5, unique=True), st.data())
 def test_every_deployment_is_found_by_its_own_name(public_ids: list[str], data: st.DataObject) -> None:

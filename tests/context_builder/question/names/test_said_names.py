@@ -154,6 +154,7 @@ sizes = st.sampled_from(["7b", "70b", "8x7b"])
 variants = st.sampled_from(["sonnet", "mini", "turbo", "opus"])
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(heads, versions, sizes, variants), min_size=1, max_size=4, unique=True),

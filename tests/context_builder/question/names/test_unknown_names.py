@@ -75,6 +75,7 @@ def test_any_text(text: str) -> None:
     assert len(found) <= MAX_UNKNOWN_NAMES
 
 
+@pytest.mark.long
 def test_the_number_of_comparisons_is_limited() -> None:
     """Of hundreds of look-alikes against ten thousand ids only the first few are compared."""
     ids = [f"user_{number:05}" for number in range(10_000)]

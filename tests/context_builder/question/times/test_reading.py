@@ -451,6 +451,7 @@ moments = st.datetimes(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=600, deadline=None)
 @given(texts, moments | st.just(SUNDAY))
 def test_any_text_is_read_and_every_place_lies_in_it(text: str, as_of: datetime) -> None:

@@ -209,6 +209,7 @@ moments = st.datetimes(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(), moments)
 def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
@@ -235,6 +236,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_hostile_question_is_read_in_one_pass(piece: str) -> None:
     """Five times the longest question, of near-times, ends with a window."""
