@@ -60,6 +60,7 @@ def test_every_key_is_on_the_page(page: str) -> None:
     } <= named
 
 
+@pytest.mark.long
 def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_path: Path) -> None:
     """All of them, and no other is."""
     text = (repository / "docs" / "http.md").read_text()

@@ -107,6 +107,7 @@ def test_the_description_tells_every_route_body_and_response_with_an_example(
         }  # fmt: skip
 
 
+@pytest.mark.long
 def test_every_example_is_valid_under_the_schema_beside_it(description: Description) -> None:
     """Examples that do not hold teach callers the wrong thing."""
     checked = 0

@@ -38,6 +38,7 @@ async def test_the_program_runs_on_the_story(page: str, repository: Path, sqlite
     assert len(out.decode().splitlines()) == 3
 
 
+@pytest.mark.long
 def test_every_address_is_served(page: str, tmp_path: Path) -> None:
     """Those of the table, those of the examples, and no other query is served."""
     paths = create_app(settings_of("sqlite:///none.db", tmp_path)).openapi()["paths"]

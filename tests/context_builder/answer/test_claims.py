@@ -106,6 +106,7 @@ def test_a_duration_may_be_rounded_when_the_unit_changes(written: str, span: int
     assert Quantity(written, Decimal(written), "s").is_rounded(Decimal(span)) is holds
 
 
+@pytest.mark.long
 @settings(max_examples=500, deadline=None)
 @given(st.text() | st.text("0123456789.,:-/ %$ax_Z[]*`NovT\u00a0", max_size=80))
 def test_any_text_can_be_read(text: str) -> None:

@@ -43,6 +43,7 @@ def agrees(found: LevelShift, start: int, end: int | None) -> bool:
     return right_start and right_end
 
 
+@pytest.mark.long
 @every_law
 def test_noise_has_no_level_shift(law: Distribution) -> None:
     """In three hundred signals of unequal weights, some sparse, some with bursts at low levels."""

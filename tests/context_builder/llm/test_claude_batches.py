@@ -100,6 +100,7 @@ async def test_sizes_add_up_to_the_request(messages_api: MessagesApi, make_batch
         batches.size_of("a", Prompt("rules", "\ud83d"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault", [Lost(), Hang(seconds=60), Fail(status=500, headers=SOON), Fail(status=529)]
 )
@@ -125,6 +126,7 @@ async def test_an_answer_that_is_no_batch_leaves_it_open(
         await (await make_batches()).submit([("a", PROMPT)])
 
 
+@pytest.mark.long
 async def test_a_certain_refusal_is_retried_or_reported(
     messages_api: MessagesApi, make_batches: MakeBatches
 ) -> None:

@@ -117,6 +117,7 @@ async def test_a_redirect_is_not_followed(messages_api: MessagesApi, make_claude
     assert len(messages_api.journal.requests) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hang", [Hang(seconds=60), Hang(seconds=60, after_pieces=2)])
 async def test_the_deadline_holds(messages_api: MessagesApi, make_claude: MakeClaude, hang: Hang) -> None:
     """A silent API costs the deadline and no more, before the headers and within the stream."""

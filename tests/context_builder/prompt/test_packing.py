@@ -81,6 +81,7 @@ def test_the_bound_never_exceeds_the_budget(
     assert len(render(manifest).whole.encode()) + FRAMING_TOKENS >= manifest.token_bound
 
 
+@pytest.mark.long
 @settings(HEAVY, max_examples=15)
 @given(dense_results(), st.floats(0.2, 0.9))
 def test_the_budget_is_used(readings: list[SourceResult], share: float) -> None:
@@ -163,6 +164,7 @@ facts_with_room_to_shrink = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=80, deadline=None)
 @given(facts_with_room_to_shrink, facts_with_room_to_shrink, st.integers(0, 1_500), st.integers(1, 300))
 def test_more_budget_is_spent_on_the_best(one: list[Fact], other: list[Fact], spare: int, more: int) -> None:

@@ -198,6 +198,7 @@ def test_listed_words_are_whole(wordpiece: Tokenizer) -> None:
     assert {LIKE_PUBLIC.of(f" {word}") for word in _LISTED} == {1}
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
@@ -295,6 +296,7 @@ TEXTS = st.one_of(
 ANY_BOUND = st.builds(TokenBound, st.floats(MIN_FACTOR, MAX_FACTOR), st.booleans())
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, ANY_BOUND)
 def test_the_bound_is_a_bound_of_its_parts(one: str, other: str, bound: TokenBound) -> None:
@@ -305,6 +307,7 @@ def test_the_bound_is_a_bound_of_its_parts(one: str, other: str, bound: TokenBou
     assert bound.of(one) <= len(one.encode("utf-8", "surrogatepass"))
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, ANY_BOUND, st.floats(MIN_FACTOR, MAX_FACTOR))
 def test_the_bound_with_another_factor_follows_from_its_terms(
@@ -327,6 +330,7 @@ def test_the_smallest_texts_have_a_bound(text: str) -> None:
     assert BOUND.of(text) >= len(text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("unit", ["x", "Ab", "1", "a1", " ", "é", "-", "x y ", "1,234 "])
 def test_a_huge_text_is_counted_in_one_pass(unit: str) -> None:
     """A text that is a thousand times as long costs a thousand times as many tokens, in linear time."""

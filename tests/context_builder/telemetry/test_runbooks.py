@@ -126,6 +126,7 @@ async def test_the_number_of_bytes_is_limited(tmp_path: Path) -> None:
     assert library.gaps == ("runbooks beyond the first 2 MiB: 08.md, 09.md, 10.md, 11.md",)
 
 
+@pytest.mark.long
 async def test_the_number_of_passages_is_limited(tmp_path: Path) -> None:
     """Exactly, even within a file; files that are not fully included are named."""
     (tmp_path / "a.md").write_text("# x\ny\n" * (MAX_PASSAGES - 2))

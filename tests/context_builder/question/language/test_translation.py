@@ -49,6 +49,7 @@ def test_an_english_question_stays_as_it_is(question: str) -> None:
     assert (text.language, text.english) == ("en", folded(question))
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from([*ENGLISH, *NAMES, "?", ","]), max_size=12).map(" ".join))
 def test_english_words_stay_as_they_are(question: str) -> None:

@@ -94,6 +94,7 @@ def test_every_name_has_its_place() -> None:
     ]
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=6), st.text(max_size=80))
 def test_any_names_and_any_text(pairs: list[tuple[str, str]], text: str) -> None:

@@ -186,6 +186,7 @@ PIECES = """
 """
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from([*CATALOGS]),

@@ -412,6 +412,7 @@ ORDERS = (
 DAYS = ("{:%Y-%m-%d}", "{:%d %B %Y}", "{:%B} {:%d}, {:%Y}", "{:%b} {:%d} {:%Y}", "the {:%d} of {:%B} {:%Y}")
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(
     st.dates(datetime(2026, 4, 1).date(), datetime(2026, 9, 30).date()),  # noqa: DTZ001  a date
