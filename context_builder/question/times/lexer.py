@@ -25,7 +25,7 @@ class Anchor:
     """An event of the gateway that a question takes as a time: `the last deploy`, `inc_0117`."""
 
     interval: Interval
-    """Starts and ends at once if the event is a point in time."""
+    """In UTC; starts and ends at once if the event is a point in time."""
     label: str
     is_chosen: bool = False
     """True if it is a time also where no word such as `during` stands before it."""
