@@ -66,7 +66,7 @@ _COSTS = {
 _STARTS = {"sqlite3.connect": "database", "subprocess.Popen": "process"}
 """Audit events that only a test with the marker may raise."""
 _running: set[str] | None = None
-"""Markers of the running test; None between tests."""
+"""Markers of the running test; None between tests, when fixtures of a session may start anything."""
 
 
 def _audit(event: str, _arguments: object) -> None:
@@ -104,8 +104,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Hold a test and its fixtures to the markers that it bears, where tests are chosen by their markers."""
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Hold a test to the markers that it bears, where tests are chosen by their markers."""
     global _running  # noqa: PLW0603  an audit hook has no other way to know the test
     if item.config.option.markexpr:
         _running = {mark.name for mark in item.iter_markers()}
