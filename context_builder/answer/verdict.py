@@ -99,6 +99,8 @@ class Verdict:
         found = self._with(*roles, Role.EVENT, noun=asked.noun)
         if asked.ranks:
             found = [one for one in found if one.headline.topic is not None]
+        if not found and asked.noun in _EXISTING:
+            return [] if self._may_exist() else [Line("None is known")]
         if not found:
             return _single(self._with(Role.COUNT, noun=asked.noun)) if not asked.ranks else []
         if asked.expects and not asked.ranks:
@@ -170,17 +172,16 @@ class Verdict:
     def _is_in_time(self, headline: Headline) -> bool:
         return headline.at is None or headline.at < self._manifest.window.end
 
+    def _may_exist(self) -> bool:
+        """Return whether what is asked for can be in a source that failed, or in a fact without room."""
+        hidden = (fact.headline for fact in self._manifest.facts if not fact.is_shown)
+        return bool(self._unread) or any(self._asked.noun in one.nouns for one in hidden if one)
+
     def _whether(self) -> list[Line]:
         asked = self._asked
         if asked.noun in _EXISTING:
             members = self._members(self._with(Role.RANKING, Role.STATE, Role.EVENT, noun=asked.noun))
-            is_cut = any(
-                fact.headline and asked.noun in fact.headline.nouns
-                for fact in self._manifest.facts
-                if not fact.is_shown
-            )
-            unknown = bool(self._unread) or is_cut
-            return _listed("Yes: ", members) or ([] if unknown else [Line("No: none is known")])
+            return _listed("Yes: ", members) or ([] if self._may_exist() else [Line("No: none is known")])
         if Topic.HISTORY in self._topics:
             past = [one for one in self._tagged if one.headline.topic is Topic.HISTORY]
             wrong = [one for one in past if one.headline.alarm]

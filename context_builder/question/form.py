@@ -56,6 +56,10 @@ _THINGS = (
     "users?|tiers?|deployments?|models?|backends?|errors?|incidents?|jobs?|maintenance|alerts?|requests?"
     "|settings?|versions?"
 )
+_COMPARATIVE = (
+    "(?:slow|fast|quick|cheap|dear|prici|high|low|great|larg|bigg|small|long|short|busi|quiet|healthi|flaki"
+    "|steadi|stabl|lat|earli|old|new|few)er|worse|better"
+)
 _FORMS = {
     Form.WHY: (
         "why|how come|reasons?|root causes?|explain"
@@ -63,8 +67,9 @@ _FORMS = {
     ),
     Form.COMPARISON: (
         "vs|versus|compared? (?:to|with|against)|compare|comparison|differences?"
-        r"|\w+er than(?! usual| normal)|than (?:last|the|yesterday|before)"
-        r"|or \S+ \w+er|or(?: \S+){1,3} (?:is|are|was) \w+er|\w+er(?: \S+){1,3} or"
+        rf"|(?:{_COMPARATIVE}) than(?! usual| normal)|(?<!other )than (?:last|the|yesterday|before)"
+        rf"|or \S+ (?:{_COMPARATIVE})|or(?: \S+){{1,3}} (?:is|are|was) (?:{_COMPARATIVE})"
+        rf"|(?:{_COMPARATIVE})(?: \S+){{1,3}} or"
     ),
     Form.WHEN: "since when|when (?:did|was|were|is|are|will|has|does|do)|what time|how long",
     Form.CHANGES: (

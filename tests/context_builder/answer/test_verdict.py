@@ -146,8 +146,10 @@ def test_there_is_none_only_if_all_that_could_tell_was_shown() -> None:
     question = "Does anyone get rate limited?"
     assert answer(question, facts(limited))[0] == "Yes: rate_limited 429: 4 failed requests [H1]"
     assert answer(question, facts(FINE))[0] == "No: none is known"
+    assert answer("Which users got 429s?", facts(FINE))[0] == "None is known"
     big = Fact("§" * 1_000, importance=0.1, headline=limited.headline)
     assert answer(question, facts(FINE, big), budget=1_600)[0] == "Not known: no fact answers this"
+    assert answer("Who got 429s?", facts(FINE, big), budget=1_600)[0] == "Not known: no fact answers this"
 
 
 def test_what_is_wrong_elsewhere_does_not_answer_for_a_name_that_is_not_known() -> None:

@@ -16,7 +16,8 @@ FORMS = {
     ),
     Form.WHICH: (
         "Which deployments are unhealthy?", "who is over budget", "Can you tell me who spends the most?",
-        "What jobs are running?", "What kind of errors do we see?",
+        "What jobs are running?", "What kind of errors do we see?", "which users other than user_acme got 429s",
+        "which user got a 429 or a 503?",
     ),
     Form.LIST: ("Top 3 users by cost", "list all deployments", "Show the active incidents"),
     Form.WHY: (
