@@ -21,6 +21,8 @@ MAX_LINES = 2
 _METRICS = frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Topic.QUALITY})
 _EXISTING = frozenset({Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.RATE_LIMIT, Noun.TIMEOUT})
 """Asked whether there are any; of everything else, whether something is wrong with it."""
+_SERVED = frozenset(Noun) - {Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.INCIDENT}
+"""What sends, serves or is a request, so that no failed request means none of them failed."""
 _WORD = re.compile(r"\w+")
 _OF_THE_PAST = ("recall", "knowledge")
 """Sources that say nothing about how things are."""
@@ -58,9 +60,11 @@ class Verdict:
         if sides:
             return [Line("", (one,)) for one in sides[:MAX_LINES]]
         lines = self._by_form[self._asked.form](self) or self._unknown()
-        if self._manifest.unknown_names and not self._manifest.scope:
+        scope = self._manifest.scope
+        is_incident = any(label.startswith("incident ") for label in scope)
+        if self._manifest.unknown_names and (is_incident or not scope):
             # What is known is about something else than what was asked about.
-            known = [replace(line, prefix=_ELSEWHERE) for line in lines if line.statements]
+            known = [replace(line, prefix="" if scope else _ELSEWHERE) for line in lines if line.statements]
             lines = [self._unknown_name(), *known[:1]]
         return lines[:MAX_LINES]
 
@@ -95,26 +99,35 @@ class Verdict:
 
     def _which(self) -> list[Line]:
         asked = self._asked
+        # "Which are unhealthy?" asks for a judgement: what is judged comes before what is only measured.
+        judges = bool(asked.expects) and not asked.ranks
         roles = (Role.RANKING, Role.STATE) if asked.ranks else (Role.STATE, Role.RANKING)
         found = self._with(*roles, Role.EVENT, noun=asked.noun)
         if asked.ranks:
             found = [one for one in found if one.headline.topic is not None]
-        if not found and asked.noun in _EXISTING:
-            return [] if self._may_exist() else [Line("None is known")]
-        if not found:
-            return _single(self._with(Role.COUNT, noun=asked.noun)) if not asked.ranks else []
-        if asked.expects and not asked.ranks:
-            # "Which are unhealthy?" asks for a judgement: what is judged comes before what is only measured.
-            found.sort(key=lambda one: one.headline.alarm is None)
-        members = self._members(found)
+        members = self._members(sorted(found, key=lambda one: judges and one.headline.alarm is None))
         wrong = [one for one in members if one.headline.alarm]
-        if asked.expects and not asked.ranks and not wrong:
-            judged = [one for one in self._with(Role.COUNT, noun=asked.noun) if one.headline.alarm is False]
-            if not self._unread and (judged or all(one.headline.alarm is False for one in members)):
-                return [*_single(judged or members, "None: "), *_listed("Closest: ", members)]
-        shown = wrong if wrong and asked.expects and not asked.ranks else members
-        counts = [one for one in self._with(Role.COUNT, noun=asked.noun) if one.headline.topic is not None]
-        return [*_listed("", shown[: asked.limit]), *_single(counts)]
+        if judges and not wrong and (none := self._none(members)):
+            return none
+        counts = self._with(Role.COUNT, noun=asked.noun)
+        if not members and asked.noun in _EXISTING:
+            return [] if self._may_exist() else [Line("None is known")]
+        if not members:
+            return [] if asked.ranks else _single(counts)
+        shown = wrong if judges and wrong else members
+        measured = [one for one in counts if one.headline.topic is not None]
+        return [*_listed("", shown[: asked.limit]), *_single(measured)]
+
+    def _none(self, members: Sequence[Tagged]) -> list[Line]:
+        """Say that nothing is wrong with any, if something says so and all that could tell was read."""
+        well = [one for one in self._with(Role.COUNT) if one.headline.alarm is False]
+        judged = [one for one in well if self._asked.noun in one.headline.nouns]
+        if self._asked.noun in _SERVED:
+            judged = judged or [one for one in well if one.headline.topic in self._metrics]
+        calm = [one for one in members if one.headline.alarm is False]
+        if self._unread or not (judged or (calm and len(calm) == len(members))):
+            return []
+        return [*_single(judged or calm, "None: "), *_listed("Closest: ", calm)]
 
     def _members(self, found: Sequence[Tagged]) -> list[Tagged]:
         """Return what is of the same kind as the best of them, in the order of its figures."""

@@ -16,7 +16,10 @@ RELATIONS = "since|before|after|during|until|till|around|from|between|following|
 _RELATION = rf"(?:{RELATIONS}|(?:(?<=hour )|(?<=hours )|(?<=min )|(?<=mins )|(?<=minutes ))of)"
 _NOUNS = {
     "rollout": r"deploys?|deployments?|roll-?outs?|releases?|upgrades?|updates?",
-    "change": r"(?:config(?:uration)?|settings?|parameter|route|routing) (?:change|push|update|edit)s?",
+    "change": (
+        r"(?:config(?:uration)?|settings?|parameter|route|routing) (?:change|push|update|edit)s?"
+        r"|(?<=router )changes?"
+    ),
     "scale": r"(?:scale|scaling)(?:[ -](?:up|down|event|in|out))?",
     "drain": r"drain(?:ing)?s?",
     "firmware": r"firmware (?:update|upgrade)s?",
@@ -49,6 +52,7 @@ _OF = r"(?: (?:the )?(?:deploy|deployment|roll-?out|release|upgrade) (?:of|to))"
 _PHRASE = re.compile(
     rf"\b(?:(?P<relation>{_RELATION}){_OF}? )?"
     rf"(?P<event>{_WHICH}"
+    r"(?:(?:(?P<target>router)|gateway) )?"
     rf"(?:{_EVENT}|{_VERSION}|(?P<row>(?:cfg|job)_[\w-]+))(?P<past> before last| ago)?)"
     rf"(?![\w-]){_WHEN}?",
     re.IGNORECASE,
@@ -76,6 +80,8 @@ class EventPhrase:
     """Its whole length is meant, not only its start."""
     is_chosen: bool = False
     """One of several is said to be meant, so that it is told which, even if no time refers to it."""
+    target: str = ""
+    """What it changed, if that is said; as its row calls it."""
     without_day: EventPhrase | None = None
     """The same if none began on the day that follows it."""
 
@@ -116,6 +122,7 @@ def _read(match: re.Match[str], as_of: datetime) -> EventPhrase:
     phrase = EventPhrase(
         span, kind, noun, back, day, bool(match["pair"]), (match["relation"] or "").casefold() in _WITHIN,
         is_chosen=bool(day or back or is_one or match["pair"] or match["ago"]),
+        target=(match["target"] or "").casefold(),
     )  # fmt: skip
     then = _day(match["when"], as_of)
     if day or then is None or kind in ("version", "row"):

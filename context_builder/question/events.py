@@ -61,8 +61,10 @@ class _Lookup:
     as_of: datetime
     deployment_ids: tuple[int, ...]
 
-    def near(self, table: type[Job | ConfigChange]) -> ColumnElement[bool]:
-        """Return the condition for events of the named deployments and of the whole gateway."""
+    def near(self, table: type[Job | ConfigChange], target: str) -> ColumnElement[bool]:
+        """Return the condition for events of a target, or of the named deployments and the whole gateway."""
+        if target:
+            return table.target == target
         if not self.deployment_ids:
             return true()
         return or_(table.deployment_id.in_(self.deployment_ids), table.deployment_id.is_(None))
@@ -138,7 +140,8 @@ async def _event(phrase: EventPhrase, lookup: _Lookup) -> EventMention:
 async def _job(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
     is_row = phrase.kind == "row"
     began = func.coalesce(Job.started_at, Job.created_at)
-    asked = Job.public_id == phrase.noun if is_row else and_(Job.type == _JOBS[phrase.kind], lookup.near(Job))
+    of_kind = and_(Job.type == _JOBS.get(phrase.kind), lookup.near(Job, phrase.target))
+    asked = Job.public_id == phrase.noun if is_row else of_kind
     jobs = select(Job.public_id, Job.type, Job.target, Job.detail, began.label("began"), Job.finished_at)
     row = await lookup.meant(phrase, jobs.where(asked), began, Job.id)
     if row is None:
@@ -149,7 +152,7 @@ async def _job(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
 
 async def _config_change(phrase: EventPhrase, lookup: _Lookup) -> EventMention | None:
     is_row = phrase.kind == "row"
-    asked = ConfigChange.public_id == phrase.noun if is_row else lookup.near(ConfigChange)
+    asked = ConfigChange.public_id == phrase.noun if is_row else lookup.near(ConfigChange, phrase.target)
     changes = select(
         ConfigChange.public_id, ConfigChange.target, ConfigChange.parameter, ConfigChange.changed_at
     ).where(asked)

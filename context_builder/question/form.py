@@ -91,6 +91,8 @@ _WHETHER = re.compile(
     r"(?:^|[.,;:!?-] )(?:and |or |but |so )?(?:is|isn't|are|aren't|was|were|do|does|did|didn't|has|have|had"
     r"|can|can't|could|will|should|any\w*)\b"
 )
+_MEASURE = re.compile(r"\b(?:(?:error|failure|success|request|cache|hit) rates?|p\d\d|median|average|mean)\b")
+"""What is asked for in "p95 of gpt-4 since noon"."""
 _NOUNS: dict[Noun, str] = {
     Noun.USER: r"users?|who|whom|whose|customers?|accounts?|anyone|anybody|someone|nobody|keys?|teams?",
     Noun.TIER: r"tiers?|plans?",
@@ -165,7 +167,9 @@ def form_of(english: str) -> QuestionForm:
     text = " ".join(english[:MAX_READ].casefold().replace("’", "'").split())
     form = next((form for form, pattern in _FORM_PATTERNS if pattern.search(text)), None)
     if form is None:
-        form = Form.WHETHER if _WHETHER.search(text) else Form.GENERAL
+        form = (
+            Form.WHETHER if _WHETHER.search(text) else Form.COUNT if _MEASURE.search(text) else Form.GENERAL
+        )
     limit = _LIMIT.search(text)
     bad, good = _BAD_WORDS.search(text), _GOOD_WORDS.search(text)
     state = _STATES.search(text)

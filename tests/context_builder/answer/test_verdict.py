@@ -166,6 +166,24 @@ def test_what_is_wrong_elsewhere_does_not_answer_for_a_name_that_is_not_known() 
         scope=Scope(labels=("deployment llama/aws",)),
     )
     assert not scoped[0].startswith("Not known, since the name is unknown")
+    timed = answer(
+        "Is anything wrong with gpt-9 since inc_0117?",
+        wrong,
+        unknown_names=unknown,
+        scope=Scope(labels=("incident inc_0117", "deployment llama/aws")),
+    )
+    assert timed[0] == first
+    assert not any(line.startswith("The whole gateway") for line in timed)
+
+
+def test_what_only_counts_members_does_not_say_that_they_failed() -> None:
+    """Who failed is answered by what measures failures: none, if that says so."""
+    members = told("users by tier: premium 3, standard 4", Role.COUNT, Noun.USER)
+    none_failed = told(
+        "0 of 20 requests failed (0 %)", Role.COUNT, Noun.REQUEST, topic=Topic.ERRORS, alarm=False
+    )
+    lines = answer("Which users failed?", facts(members, none_failed))
+    assert lines[0] == "None: 0 of 20 requests failed (0 %) [H2]"
 
 
 def test_the_figures_of_sides_come_first() -> None:

@@ -12,12 +12,12 @@ FORMS = {
     Form.COUNT: (
         "How many requests failed today?", "how much did user_acme spend",
         "What is the error rate of gpt-4/aws?", "What's the p95 latency?", "number of incidents this week",
-        "How often did it time out?",
+        "How often did it time out?", "p95 of gpt-4 since noon", "gpt-4 error rate since inc_0117",
     ),
     Form.WHICH: (
         "Which deployments are unhealthy?", "who is over budget", "Can you tell me who spends the most?",
-        "What jobs are running?", "What kind of errors do we see?", "which users other than user_acme got 429s",
-        "which user got a 429 or a 503?",
+        "What jobs are running?", "What kind of errors do we see?",
+        "which users other than user_acme got 429s", "which user got a 429 or a 503?",
     ),
     Form.LIST: ("Top 3 users by cost", "list all deployments", "Show the active incidents"),
     Form.WHY: (
