@@ -110,12 +110,22 @@ _NOUNS: dict[Noun, str] = {
     Noun.SETTING: r"settings?|config\w*|parameters?",
     Noun.VERSION: r"versions?|releases?|routers?",
 }
+_TROUBLE = (
+    r"(?:errors?|failures?|failed|latency|p\d\d|time.?outs?|\d{3}s|costs?|spend\w*|rate.?limit\w*|throttling)"
+)
 _BAD = (
     r"down|broken|wrong|slow\w*|sluggish|fail\w*|errors?|drop\w*|fell|worse\w*|bad|unhealthy|degrad\w+"
     r"|outages?|incidents?|problems?|issues?|over (?:\w+ )?budget|overspen\w+|reject\w*|limited|throttled"
     r"|affected|impacted|unavailable|unreachable|offline|stuck|crash\w*|flapp\w*|stale|spik\w+|regress\w*"
     r"|alert\w*|increased?|increases|increasing|ris\w+|rose"
 )
+_IMPROVED = (
+    r"better|improv\w+|recover(?:s|ed|ing)?|back to normal|faster"
+    r"|(?:is|are|was|were) \S+ (?:over|resolved|fixed|solved|gone)"
+    rf"|{_TROUBLE}(?: \S+){{0,4}} (?:(?:go|went|gone|come|came|gotten|get) (?:down|lower|fewer)|drop(?:ped)?"
+    r"|fell|fallen|stop(?:ped)?|decreased?|declined?|subsided?|cleared?|disappear(?:ed)?|shr[aiu]nk)"
+)
+"""Asks whether it is well again, whatever else is bad."""
 _GOOD = (
     "healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
 )
@@ -137,7 +147,8 @@ _STATES = _words(
     r"running|failed|queued|succeeded|cancelled|active|resolved|degraded|down|healthy|stale|open|closed"
 )
 _BY = _words(r"each|every|per|by")
-_BAD_WORDS, _GOOD_WORDS, _MOST_WORDS, _LEAST_WORDS = map(_words, (_BAD, _GOOD, _MOST, _LEAST))
+_IMPROVED_WORDS, _BAD_WORDS, _GOOD_WORDS = map(_words, (_IMPROVED, _BAD, _GOOD))
+_MOST_WORDS, _LEAST_WORDS = map(_words, (_MOST, _LEAST))
 MAX_READ = 1_000
 """Characters of a question that are read: what is asked stands near its beginning."""
 
@@ -171,7 +182,9 @@ def form_of(english: str) -> QuestionForm:
             Form.WHETHER if _WHETHER.search(text) else Form.COUNT if _MEASURE.search(text) else Form.GENERAL
         )
     limit = _LIMIT.search(text)
-    bad, good = _BAD_WORDS.search(text), _GOOD_WORDS.search(text)
+    bad, good = bool(_BAD_WORDS.search(text)), bool(_GOOD_WORDS.search(text))
+    if form is Form.WHETHER and _IMPROVED_WORDS.search(text):
+        bad, good = False, True
     state = _STATES.search(text)
     least = _LEAST_WORDS.search(text) is not None
     return QuestionForm(

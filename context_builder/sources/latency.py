@@ -94,6 +94,13 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     )
 
 
+_NOUNS = {
+    "tier": (Noun.TIER,),
+    # A deployment is a model at a backend.
+    "deployment": (Noun.DEPLOYMENT, Noun.MODEL, Noun.BACKEND),
+}
+
+
 def _headline(
     name: str, now: Histogram, before: Histogram, role: Role, nouns: tuple[Noun, ...] = ()
 ) -> Headline:
@@ -206,7 +213,7 @@ def _dimension_facts(groups: Iterable[LatencyGroup], dimension: str, importance:
             text += f"; p95 is {ratio} what it was"
             weight += 0.15 if _is_notable(now, before) else 0
         short = f"{head} p95 {format_milliseconds(_percentile(now, 95))}"
-        headline = _headline(format_name(name), now, before, Role.RANKING, (Noun(dimension),))
+        headline = _headline(format_name(name), now, before, Role.RANKING, _NOUNS[dimension])
         yield Fact(text, short, weight, kind=f"{dimension}s", headline=headline)
 
 

@@ -68,6 +68,9 @@ def test_what_it_expects_and_how_many() -> None:
     assert form_of("Is gpt-4/aws down?").expects is True
     assert form_of("Is gpt-4/aws healthy?").expects is False
     assert form_of("Is gpt-4/aws in Frankfurt?").expects is None
+    for question in ("Did errors go down?", "Has latency improved since noon?", "Is inc_0117 over?"):
+        assert form_of(question).expects is False, question
+    assert form_of("Did traffic drop?").expects is True
     assert form_of("top 5 deployments by latency").limit == 5
     fastest = form_of("Which deployment is the fastest?")
     assert (fastest.ranks, fastest.least) == (True, True)
