@@ -58,7 +58,7 @@ _THINGS = (
 )
 _COMPARATIVE = (
     "(?:slow|fast|quick|cheap|dear|prici|high|low|great|larg|bigg|small|long|short|busi|quiet|healthi|flaki"
-    "|steadi|stabl|lat|earli|old|new|few)er|worse|better"
+    "|steadi|stabl|lat|earli|old|new|few)er|larger|worse|better"
 )
 _FORMS = {
     Form.WHY: (
