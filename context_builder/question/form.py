@@ -57,7 +57,7 @@ _THINGS = (
     "|settings?|versions?"
 )
 _COMPARATIVE = (
-    "(?:slow|fast|quick|cheap|dear|prici|high|low|great|larg|bigg|small|long|short|busi|quiet|healthi|flaki"
+    "(?:slow|fast|quick|cheap|dear|prici|high|low|great|bigg|small|long|short|busi|quiet|healthi|flaki"
     "|steadi|stabl|lat|earli|old|new|few)er|larger|worse|better"
 )
 _FORMS = {
