@@ -33,7 +33,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
 
-# Chosen by `make check`; `make test` draws as many as each property asks for.
+# Chosen by `make check`, for properties that do not set a number of examples; `make test` draws 100.
 settings.register_profile("quick", max_examples=20)
 
 # With it each process that a test starts would compile every module again.

@@ -22,7 +22,7 @@ _METRICS = frozenset({Topic.ERRORS, Topic.LATENCY, Topic.COST, Topic.VOLUME, Top
 _EXISTING = frozenset({Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.RATE_LIMIT, Noun.TIMEOUT})
 """Asked whether there are any; of everything else, whether something is wrong with it."""
 _SERVED = frozenset(Noun) - {Noun.JOB, Noun.MAINTENANCE, Noun.ALERT, Noun.SETTING, Noun.INCIDENT}
-"""What sends, serves or is a request, so that no failed request means none of them failed."""
+"""What sends, serves or is a request: if no request failed, none of them did."""
 _WORD = re.compile(r"\w+")
 _OF_THE_PAST = ("recall", "knowledge")
 """Sources that say nothing about how things are."""
@@ -120,14 +120,15 @@ class Verdict:
 
     def _none(self, members: Sequence[Tagged]) -> list[Line]:
         """Say that nothing is wrong with any, if something says so and all that could tell was read."""
-        well = [one for one in self._with(Role.COUNT) if one.headline.alarm is False]
-        judged = [one for one in well if self._asked.noun in one.headline.nouns]
-        if self._asked.noun in _SERVED:
-            judged = judged or [one for one in well if one.headline.topic in self._metrics]
-        calm = [one for one in members if one.headline.alarm is False]
-        if self._unread or not (judged or (calm and len(calm) == len(members))):
+        noun = self._asked.noun
+        measured = [one for one in members if one.headline.topic is not None]
+        if noun in _SERVED and self._metrics == {Topic.ERRORS} and not measured:
+            noun = Noun.REQUEST
+        judged = [one for one in self._with(Role.COUNT, noun=noun) if one.headline.alarm is False]
+        is_calm = bool(members) and all(one.headline.alarm is False for one in members)
+        if self._unread or not (judged or is_calm):
             return []
-        return [*_single(judged or calm, "None: "), *_listed("Closest: ", calm)]
+        return [*_single(judged or members, "None: "), *_listed("Closest: ", measured)]
 
     def _members(self, found: Sequence[Tagged]) -> list[Tagged]:
         """Return what is of the same kind as the best of them, in the order of its figures."""

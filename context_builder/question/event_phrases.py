@@ -81,7 +81,7 @@ class EventPhrase:
     is_chosen: bool = False
     """One of several is said to be meant, so that it is told which, even if no time refers to it."""
     target: str = ""
-    """What it changed, if that is said; as its row calls it."""
+    """What it changed, if that is said; as the target of its row."""
     without_day: EventPhrase | None = None
     """The same if none began on the day that follows it."""
 
@@ -94,6 +94,8 @@ def find_event_phrases(text: str, as_of: datetime, taken: Sequence[TextSpan]) ->
         followed = any(
             text[span.end : other.start].strip() == "" and other.start >= span.end for other in taken
         )
+        if phrase.target and (match["incident"] or match["maintenance"]):
+            continue  # their rows name no such target
         # `deployment` before a name is its noun.
         if (followed and match["rollout"]) or any(o.start < span.end and span.start < o.end for o in taken):
             continue

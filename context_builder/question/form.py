@@ -121,11 +121,13 @@ _BAD = (
 )
 _IMPROVED = (
     r"better|improv\w+|recover(?:s|ed|ing)?|back to normal|faster"
-    r"|(?:is|are|was|were) \S+ (?:over|resolved|fixed|solved|gone)"
+    r"|(?:is|are|was|were|been)(?: \S+){0,3} (?:over|resolved|fixed|solved|gone)"
+    r"(?= ?(?:yet|now|already|[?.,;!]|$))"
+    rf"|{_TROUBLE}(?: rates?)? (?:now |back |still )?(?:down|lower)"
     rf"|{_TROUBLE}(?: \S+){{0,4}} (?:(?:go|went|gone|come|came|gotten|get) (?:down|lower|fewer)|drop(?:ped)?"
     r"|fell|fallen|stop(?:ped)?|decreased?|declined?|subsided?|cleared?|disappear(?:ed)?|shr[aiu]nk)"
 )
-"""Asks whether it is well again, whatever else is bad."""
+"""Asks whether things are well again, whatever bad words stand beside it."""
 _GOOD = (
     "healthy|ok|okay|up|fine|working|available|normal|stable|can|could|well|reachable|online|good|recovered"
 )
@@ -177,14 +179,13 @@ def form_of(english: str) -> QuestionForm:
     """Return what a question asks for, from its text in English."""
     text = " ".join(english[:MAX_READ].casefold().replace("’", "'").split())
     form = next((form for form, pattern in _FORM_PATTERNS if pattern.search(text)), None)
-    if form is None:
-        form = (
-            Form.WHETHER if _WHETHER.search(text) else Form.COUNT if _MEASURE.search(text) else Form.GENERAL
-        )
+    if form is None and _WHETHER.search(text):
+        form = Form.WHETHER
+    elif form is None:
+        form = Form.COUNT if _MEASURE.search(text) else Form.GENERAL
     limit = _LIMIT.search(text)
-    bad, good = bool(_BAD_WORDS.search(text)), bool(_GOOD_WORDS.search(text))
-    if form is Form.WHETHER and _IMPROVED_WORDS.search(text):
-        bad, good = False, True
+    improves = form is Form.WHETHER and _IMPROVED_WORDS.search(text)
+    bad, good = not improves and _BAD_WORDS.search(text), improves or _GOOD_WORDS.search(text)
     state = _STATES.search(text)
     least = _LEAST_WORDS.search(text) is not None
     return QuestionForm(

@@ -39,7 +39,7 @@ def _only(what: str, example: str) -> typer.models.OptionInfo:
     return option
 
 
-def _time(text: str) -> typer.models.OptionInfo:
+def _time_option(text: str) -> typer.models.OptionInfo:
     """Return an option that is a time."""
     option: typer.models.OptionInfo = typer.Option(metavar="ISO", parser=parse_time_option, help=text)
     return option
@@ -52,8 +52,8 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     *,
     user: AskedBy = None,
     as_of: AsOf = None,
-    since: Annotated[datetime | None, _time(f"Start of the window: {EXAMPLE_TIME}.")] = None,
-    until: Annotated[datetime | None, _time("End of the window.")] = None,
+    since: Annotated[datetime | None, _time_option(f"Start of the window: {EXAMPLE_TIME}.")] = None,
+    until: Annotated[datetime | None, _time_option("End of the window.")] = None,
     deployment: Annotated[Names, _only("deployment", "gpt-4/aws")] = None,
     model: Annotated[Names, _only("model", "gpt-4")] = None,
     backend: Annotated[Names, _only("backend", "aws")] = None,

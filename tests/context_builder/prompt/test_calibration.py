@@ -64,7 +64,7 @@ def cheap(many: int) -> list[BilledPrompt]:
 
 
 FACTORS = st.integers(round(MIN_FACTOR * 100), round(MAX_FACTOR * 100)).map(lambda steps: steps / 100)
-"""Those that a calibration may have had before: multiples of 1/100."""
+"""A factor is a multiple of 1/100."""
 
 
 @pytest.mark.long

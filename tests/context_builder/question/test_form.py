@@ -68,13 +68,25 @@ def test_what_it_expects_and_how_many() -> None:
     assert form_of("Is gpt-4/aws down?").expects is True
     assert form_of("Is gpt-4/aws healthy?").expects is False
     assert form_of("Is gpt-4/aws in Frankfurt?").expects is None
-    for question in ("Did errors go down?", "Has latency improved since noon?", "Is inc_0117 over?"):
-        assert form_of(question).expects is False, question
-    assert form_of("Did traffic drop?").expects is True
     assert form_of("top 5 deployments by latency").limit == 5
     fastest = form_of("Which deployment is the fastest?")
     assert (fastest.ranks, fastest.least) == (True, True)
     assert form_of("Which jobs are running?").state == "running"
+
+
+@pytest.mark.parametrize(
+    ("question", "expects"),
+    [
+        ("Did errors go down?", False), ("are errors down since noon?", False), ("is p95 lower now?", False),
+        ("Has latency improved since noon?", False), ("Is inc_0117 over?", False),
+        ("Has the outage been resolved?", False), ("did latency get better for premium", False),
+        ("Did traffic drop?", True), ("Is user_acme over budget?", True), ("is gpt-4/aws down?", True),
+        ("are errors increasing", True),
+    ],
+)  # fmt: skip
+def test_what_got_better_is_asked_the_other_way_round(question: str, expects: bool) -> None:
+    """Yes means that something is wrong, or that all is well again: words of a fall depend on what fell."""
+    assert form_of(question).expects is expects
 
 
 @given(st.text(max_size=300) | st.text("what is or a er?,'", max_size=4_000))

@@ -17,6 +17,7 @@ from context_builder.question.times.atom import Atom
 from context_builder.question.times.lexer import MASK, Anchor
 from context_builder.question.times.reading import read_times
 from context_builder.question.times.vocabulary import VOCABULARY
+from tests.support.windows import MOMENTS
 
 SUNDAY = datetime(2026, 11, 29, 12, 40, tzinfo=UTC)
 ZONES = {
@@ -69,16 +70,11 @@ tonight weekend x 99999999999 17th 2nd
 texts = st.lists(st.sampled_from([*WORDS.split(), *VOCABULARY, MASK, MASK * 4]), max_size=14).map(
     " ".join
 ) | st.text(max_size=80)
-moments = st.datetimes(
-    datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
-    datetime(9999, 12, 29),  # noqa: DTZ001  likewise
-    timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours))),
-)
 
 
 @pytest.mark.long
 @settings(max_examples=600, deadline=None)
-@given(texts, moments | st.just(SUNDAY))
+@given(texts, MOMENTS | st.just(SUNDAY))
 def test_any_text_is_read_and_every_place_lies_in_it(text: str, as_of: datetime) -> None:
     """Never an error; places lie in the text and do not overlap, intervals are in order."""
     moment = as_of.astimezone(UTC)  # as any event of a database

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.question.times.bounds import MIN_TIME, floor_to_minute
-from tests.support.windows import find_window
+from tests.support.windows import MOMENTS, find_window
 
 FRIDAY = datetime(2026, 11, 20, 9, 30, 12, tzinfo=UTC)
 NEW_YEAR = datetime(2027, 1, 1, 0, 40, tzinfo=UTC)
@@ -82,7 +82,7 @@ DEFAULT = "11-19 09:30 to 11-20 09:30"
         ("Nov 17", "11-17 00:00 to 11-18 00:00"),
         ("2026-11-17", "11-17 00:00 to 11-18 00:00"),
         ("2025-12-31", "2025-12-31 00:00 to 01-01 00:00"),
-        # moments
+        # MOMENTS
         ("at 14:00", "11-19 13:30 to 11-19 14:30"),
         ("around noon", "11-19 11:30 to 11-19 12:30"),
         ("at 09:20", "11-20 08:50 to 11-20 09:30"),
@@ -202,16 +202,11 @@ WORDS = [
     "9999-12-31", "2026-11-17T14:00Z", "12/11/2026", "week", "month", "weekend", "night", "morning",
     "x",
 ]  # fmt: skip
-moments = st.datetimes(
-    datetime(1, 1, 3),  # noqa: DTZ001  hypothesis adds the zone
-    datetime(9999, 12, 29),  # noqa: DTZ001  likewise
-    timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours))),
-)
 
 
 @pytest.mark.long
 @settings(max_examples=500, deadline=None)
-@given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(), moments)
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(), MOMENTS)
 def test_any_text_gives_a_window(question: str, as_of: datetime) -> None:
     """Never an error: start before end, end not after as_of, whole UTC minutes, in any year."""
     found = find_window(question, as_of)
