@@ -103,32 +103,36 @@ class Verdict:
         judges = bool(asked.expects) and not asked.ranks
         roles = (Role.RANKING, Role.STATE) if asked.ranks else (Role.STATE, Role.RANKING)
         found = self._with(*roles, Role.EVENT, noun=asked.noun)
-        if asked.ranks:
+        if asked.ranks or (self._metrics and asked.noun in _SERVED):
+            # How many users there are says nothing about who failed.
             found = [one for one in found if one.headline.topic is not None]
         members = self._members(sorted(found, key=lambda one: judges and one.headline.alarm is None))
         wrong = [one for one in members if one.headline.alarm]
         if judges and not wrong and (none := self._none(members)):
             return none
-        counts = self._with(Role.COUNT, noun=asked.noun)
-        if not members and asked.noun in _EXISTING:
-            return [] if self._may_exist() else [Line("None is known")]
         if not members:
-            return [] if asked.ranks else _single(counts)
+            return [] if asked.ranks else self._without_members()
         shown = wrong if judges and wrong else members
-        measured = [one for one in counts if one.headline.topic is not None]
-        return [*_listed("", shown[: asked.limit]), *_single(measured)]
+        counts = [one for one in self._with(Role.COUNT, noun=asked.noun) if one.headline.topic is not None]
+        return [*_listed("", shown[: asked.limit]), *_single(counts)]
+
+    def _without_members(self) -> list[Line]:
+        """Say how many there are where none is listed, or that there are none."""
+        if self._asked.noun in _EXISTING:
+            return [] if self._may_exist() else [Line("None is known")]
+        measured = [one for one in self._with(Role.COUNT) if one.headline.topic in self._metrics]
+        return _single(measured or self._with(Role.COUNT, noun=self._asked.noun))
 
     def _none(self, members: Sequence[Tagged]) -> list[Line]:
         """Say that nothing is wrong with any, if something says so and all that could tell was read."""
         noun = self._asked.noun
-        measured = [one for one in members if one.headline.topic is not None]
-        if noun in _SERVED and self._metrics == {Topic.ERRORS} and not measured:
+        if noun in _SERVED and self._metrics == {Topic.ERRORS} and not members:
             noun = Noun.REQUEST
         judged = [one for one in self._with(Role.COUNT, noun=noun) if one.headline.alarm is False]
         is_calm = bool(members) and all(one.headline.alarm is False for one in members)
         if self._unread or not (judged or is_calm):
             return []
-        return [*_single(judged or members, "None: "), *_listed("Closest: ", measured)]
+        return [*_single(judged or members, "None: "), *_listed("Closest: ", members)]
 
     def _members(self, found: Sequence[Tagged]) -> list[Tagged]:
         """Return what is of the same kind as the best of them, in the order of its figures."""
