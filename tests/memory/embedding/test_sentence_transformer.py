@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,14 +41,12 @@ def model_folder() -> Path:
 
 
 async def test_absent_weights_are_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    """A folder without a model is refused before anything is imported."""
-    started = time.perf_counter()
+    """A folder without a model is refused, with what is missing."""
     with pytest.raises(MemoryUnavailable, match=r"no embedding model in .*; reinstall it or choose"):
         await SentenceTransformerEmbedder(tmp_path / "nowhere").load()
     (tmp_path / "tokenizer.json").touch()
     with pytest.raises(MemoryUnavailable, match=r"model\.safetensors: No such file or directory; reinstall"):
         await SentenceTransformerEmbedder(tmp_path).embed(["text"])
-    assert time.perf_counter() - started < 1
 
 
 async def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +93,9 @@ async def embedder(model_folder: Path) -> AsyncIterator[SentenceTransformerEmbed
 @pytest.mark.model
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_packaged_model_loads_quietly_and_embeds_off_the_loop(
-    embedder: SentenceTransformerEmbedder, capfd: pytest.CaptureFixture[str]
+    embedder: SentenceTransformerEmbedder,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Law 9: while many texts are embedded the loop goes on; nothing is printed; repeats cost nothing."""
     assert (embedder.dimension, embedder.weights_hash) == (384, PACKAGE_WEIGHTS_SHA256)
@@ -116,10 +115,9 @@ async def test_the_packaged_model_loads_quietly_and_embeds_off_the_loop(
     assert np.linalg.norm(bulk, axis=1) == pytest.approx(1, abs=1e-5)
     alone = await embedder.embed(texts[:1])
     assert alone[0] == pytest.approx(bulk[0], abs=1e-5)
-    started = time.perf_counter()
-    for _ in range(20):
-        assert (await embedder.embed([texts[0]]) == alone).all()
-    assert time.perf_counter() - started < 0.1
+    monkeypatch.setattr(embedder, "_model", None)
+    assert (await embedder.embed([texts[0]]) == alone).all(), "without the model"
+    monkeypatch.undo()
     assert (await embedder.embed([])).shape == (0, 384)
     assert capfd.readouterr() == ("", "")
 

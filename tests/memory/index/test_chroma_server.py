@@ -19,7 +19,6 @@ import pytest_asyncio
 from memory.errors import CollectionMissing, MemoryCorrupt, MemoryUnavailable
 from memory.index.chroma import ChromaIndex
 from memory.index.chroma_server import ChromaServerIndex
-from memory.index.contract import VectorIndex
 from models.database import Database
 from tests.support.chroma_process import ChromaProcess
 from tests.support.incident_world import EPOCH, LATER, World, incident
@@ -224,34 +223,23 @@ async def test_memory_is_built_and_recalled_over_a_server(
     assert (status.unavailable, status.lag) == (None, 0)
 
 
-async def test_the_loop_stays_quick_beside_many_rows_and_forty_queries(
-    chroma_server: ChromaProcess, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_loop_stays_quick_beside_many_rows_and_forty_queries(chroma_server: ChromaProcess) -> None:
     """Law 9: while rows are written and many ask at once, other tasks run on."""
-    name, stored = "incidents-load", rows(range(400), dimension=384)
-
-    async def ask(index: VectorIndex, number: int) -> float:
-        started = time.perf_counter()
-        await index.query(name, stored.vectors[number : number + 1], limit=51, known_before=LATER)
-        return time.perf_counter() - started
-
+    name, stored, answered = "incidents-load", rows(range(400), dimension=384), 0
     async with another(chroma_server, call_deadline_s=600) as index:
         await index.create(name)
         ticker = Ticker()
         ticking = asyncio.create_task(ticker.run())
         writing = asyncio.create_task(index.upsert(name, stored))
-        took: list[float] = []
         while not writing.done():
-            took += await asyncio.gather(*(ask(index, number) for number in range(40)))
+            asked = (
+                index.query(name, stored.vectors[number : number + 1], limit=51, known_before=LATER)
+                for number in range(40)
+            )
+            answered += len(await asyncio.gather(*asked))
         await writing
         ticking.cancel()
         [[nearest]] = await index.query(name, stored.vectors[399:], limit=1)
         assert nearest.key == "399"
-    median, worst = np.median(took), max(took)
-    said = (
-        f"40 queries at once: {median:.3f} s, at worst {worst:.3f} s; loop late by {max(ticker.lags):.3f} s"
-    )
-    with capsys.disabled():
-        print(f"\n{said}")  # noqa: T201  figures to look at: how fast a machine is, is no law
-    assert len(took) >= 40
-    assert max(ticker.lags) < 0.5
+    assert answered >= 40
+    assert len(ticker.lags) > answered / 4
