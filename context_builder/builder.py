@@ -181,17 +181,14 @@ class ContextBuilder:
         return replace(manifest, prompt_sha256=digest, bound_terms=bound.terms(*astuple(prompt))), prompt
 
     async def _read_all(self, request: ContextRequest, tick: Tick) -> list[SourceResult]:
-        known = {source.name: tick.known_section(source, request) for source in self.sources}
+        known = {source.name: tick.known_result(source, request) for source in self.sources}
         async with asyncio.TaskGroup() as group:
             tasks = {
                 source.name: group.create_task(self._read(source, request, tick))
                 for source in self.sources
                 if known[source.name] is None
             }
-        return [
-            SourceResult(source, section, section.status, 0) if section else tasks[source.name].result()
-            for source, section in zip(self.sources, known.values(), strict=True)
-        ]
+        return [result or tasks[name].result() for name, result in known.items()]
 
     async def _read(self, source: ContextSource, request: ContextRequest, tick: Tick) -> SourceResult:
         """Read one source; any failure becomes its status."""

@@ -142,9 +142,9 @@ class ContextSource:
     """The parts of a question's wording that its result depends on; it is given no others."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceResult:
-    """The outcome of reading one source."""
+    """The outcome of reading one source; equal only to itself, so that what follows from it is remembered."""
 
     source: ContextSource
     section: Section

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import NamedTuple
 
 from context_builder.prompt.candidates import FactCandidate
 from context_builder.prompt.headlines import safe_headline
 from context_builder.prompt.manifest import Detail, FactEntry, SourceEntry
-from context_builder.prompt.render import collapsed_name, fact_line
+from context_builder.prompt.render import fact_line
 from context_builder.prompt.stable_facts import StableFacts
 from context_builder.prompt.summaries import WIDTHS, Summary
 from context_builder.prompt.tokens import TokenBound
@@ -28,9 +30,8 @@ OFF_TOPIC_SHARE = 0.15
 """The same for the best facts off topic."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt to show one line."""
+class Attempt(NamedTuple):
+    """An attempt to show one line; a tuple, since every question makes hundreds."""
 
     source: str
     candidate: FactCandidate | None = None
@@ -88,7 +89,6 @@ class FactSelector:
         self._room = room
         self._early_room = {True: int(ON_TOPIC_SHARE * room), False: int(OFF_TOPIC_SHARE * room)}
         self._with_summary = {name for name in layout.summaries if layout.has_summary(name)}
-        self._summary_tokens: dict[str, int] = {}
         self._shown: dict[str, FactEntry] = {}
         self._refused: dict[str, str] = {}
         self._counted_kinds: dict[str, frozenset[str]] = {}
@@ -116,7 +116,7 @@ class FactSelector:
             if c.utility >= MIN_FULL_UTILITY
         ]
         # Stable: equal values keep the order of candidates, showing a fact before completing one.
-        by_value.sort(key=lambda attempt: -attempt[0])
+        by_value.sort(key=itemgetter(0), reverse=True)
         yield from (attempt for _, attempt in by_value)
         yield from (Attempt(c.source, c) for c in shortened if c.utility < MIN_FULL_UTILITY)
         summaries = sorted(self._layout.summaries.values(), key=lambda summary: not summary.on_topic)
@@ -178,13 +178,7 @@ class FactSelector:
         """Return the cost of showing the summary line instead of the collapsed name; 0 if it is shown."""
         if source in self._with_summary:
             return 0
-        if source not in self._summary_tokens:
-            summary = self._layout.summaries[source]
-            name = collapsed_name(summary.collapsed_entry(omitted=len(summary.result.section.facts)))
-            # Bounds are rounded up.
-            saved = self._bound.of(f", {name}") - 1
-            self._summary_tokens[source] = summary.max_tokens(self._bound) - saved
-        return self._summary_tokens[source]
+        return self._layout.summaries[source].extra_tokens(self._bound)
 
     def _entry(self, candidate: FactCandidate, detail: Detail, room: int) -> FactEntry | None:
         """Return the fact at this detail, None if it does not fit."""

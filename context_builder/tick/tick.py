@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from context_builder.question.lookups import Lookups
 from context_builder.question.request import ContextRequest
 from context_builder.shared_work import SharedWork
-from context_builder.source import ContextSource, Section, Stores
+from context_builder.source import ContextSource, Section, SourceResult, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,17 @@ class Tick:
     lookups: Lookups
     work: SharedWork
     """Contexts by question, and sections by source and what it is asked."""
+    _results: dict[Hashable, SourceResult] = field(default_factory=dict)
 
-    def known_section(self, source: ContextSource, request: ContextRequest) -> Section | None:
-        """Return what a source says if it was read before."""
-        section: Section | None = self.work.known((source.name, request.narrowed(source.asks)))
-        return section
+    def known_result(self, source: ContextSource, request: ContextRequest) -> SourceResult | None:
+        """Return what a source says if it was read before, the same object to all who ask."""
+        key = (source.name, request.narrowed(source.asks))
+        section: Section | None = self.work.known(key)
+        if section is None:
+            return None
+        return self._results.get(key) or self._results.setdefault(
+            key, SourceResult(source, section, section.status, 0)
+        )
 
     async def section(self, source: ContextSource, request: ContextRequest) -> Section:
         """Read a source, once for all questions that are the same to it.
