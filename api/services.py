@@ -12,6 +12,7 @@ from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
+from context_builder.deadlines import Deadlines
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
@@ -85,6 +86,7 @@ async def open_memory(
         embedder,
         StoredIndex(database, embedder) if searches_database else make_index(settings),
         deadline_s=settings.memory_deadline_s,
+        within=Deadlines().within,
     )
     await memory.start()
     try:

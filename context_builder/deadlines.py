@@ -27,7 +27,7 @@ class Deadlines:
         self._stepped_at = self._used_s = self._lost_s = 0.0
 
     @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
+    async def within(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
         """Cancel the block after so many seconds of a free process. Raises TimeoutError."""
         async with asyncio.timeout(seconds) as timeout:
             now = asyncio.get_running_loop().time()
@@ -35,7 +35,7 @@ class Deadlines:
             if self._timer is None:
                 self._schedule()
             try:
-                yield
+                yield timeout
             finally:
                 del self._active[timeout]
 

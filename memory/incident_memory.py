@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from memory.embedding.embedder import Embedder
@@ -22,6 +23,9 @@ from memory.text.lexical import wording
 from memory.text.recipe import Redact
 from models.database import Database, ReadSession
 
+Within = Callable[[float], AbstractAsyncContextManager[asyncio.Timeout]]
+"""Cancels a block after so many seconds, with TimeoutError."""
+
 _CANDIDATES = (100, 500)
 """Neighbors per query; the second number where variants of one incident crowd out all others. A hundred
 instead of fifty raised recall@10 by 0.01, four hundred by hardly more."""
@@ -38,13 +42,15 @@ class IncidentMemory:
         *,
         deadline_s: float = 2.0,
         redact: Redact = str,
+        within: Within = asyncio.timeout,
     ) -> None:
-        """`deadline_s` bounds every recall; `redact` sees each text before it is embedded or stored."""
+        """`deadline_s` bounds every recall, as `within` counts it; `redact` sees each text first."""
         self._database = database
         self._embedder = embedder
         self._index = index
         self._deadline_s = deadline_s
         self._redact = redact
+        self._within = within
         self._entries = Entries(database, embedder, redact)
         self.maintenance = IndexMaintenance(database, embedder, index, self._entries)
         self._starting: asyncio.Task[None] | None = None
@@ -83,7 +89,7 @@ class IncidentMemory:
         if not queries:
             return Recall((), ())
         try:
-            async with asyncio.timeout(self._deadline_s) as deadline:
+            async with self._within(self._deadline_s) as deadline:
                 return await self._recall(session, queries, as_of, limit)
         except TimeoutError:
             if not deadline.expired():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from context_builder.deadlines import Deadlines
 from memory.embedding.embedder import Vectors
 from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
@@ -220,6 +222,25 @@ async def test_a_slow_model_costs_a_recall_its_deadline_and_no_more(sqlite_world
     slow = sqlite_world.memory(embedder=SlowEmbedder(), deadline_s=0.3)
     with pytest.raises(MemoryUnavailable, match=r"did not answer within 0\.3 s$"):
         await sqlite_world.recall("anything", memory=slow)
+
+
+class BusyEmbedder(HashingEmbedder):
+    """Keeps the processor from everyone for one and a half seconds."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        began = time.thread_time()
+        for tenth in range(1, 16):
+            while time.thread_time() - began < tenth / 10:
+                pass
+            await asyncio.sleep(0)
+        return await super().embed(texts)
+
+
+async def test_a_recall_that_waits_for_the_processor_is_not_late(sqlite_world: World) -> None:
+    """Time in which the process was busy does not count where its owner counts it so."""
+    await sqlite_world.memory().sync()
+    busy = sqlite_world.memory(embedder=BusyEmbedder(), deadline_s=1.0, within=Deadlines().within)
+    assert not (await sqlite_world.recall("anything", memory=busy)).recollections
 
 
 class AbsentModel(HashingEmbedder):
