@@ -42,7 +42,6 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     span = recent_window(request)
     condition = and_(span.contains(AuditEvent.occurred_at), event_scope(AuditEvent, request))
     async with stores.snapshot.session() as session:
-        total = await count_rows(session, AuditEvent, condition)
         events = (
             await session.scalars(
                 select(AuditEvent)
@@ -51,6 +50,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
                 .limit(MAX_EVENTS_READ)
             )
         ).all()
+        total = await count_rows(session, AuditEvent, condition, read=len(events), limit=MAX_EVENTS_READ)
         recorded = await _load_recorded(session, events, request)
     if not events:
         return Section(f"no audit events {span}", status=Status.EMPTY)

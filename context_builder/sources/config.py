@@ -42,8 +42,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     span = causal_window(request)
     async with stores.snapshot.session() as session:
         condition = and_(span.contains(ConfigChange.changed_at), event_scope(ConfigChange, request))
-        total = await count_rows(session, ConfigChange, condition)
         changes = await _load_nearest(session, request, span, onset or span.until)
+        total = await count_rows(session, ConfigChange, condition, read=len(changes), limit=MAX_FACTS)
     if not changes:
         return Section(f"no configuration changes {span}", status=Status.EMPTY)
     first = f"{MAX_FACTS} nearest to the onset" if onset else f"newest {MAX_FACTS}"

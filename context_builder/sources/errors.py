@@ -143,7 +143,6 @@ async def _load_lines(
     session: ReadSession, scope: ColumnElement[bool], span: EventWindow, most: int
 ) -> LogLines:
     condition = and_(span.contains(ErrorLog.logged_at), scope)
-    total = await count_rows(session, ErrorLog, condition)
     rows = await session.execute(
         select(
             ErrorLog.logged_at,
@@ -158,7 +157,7 @@ async def _load_lines(
     lines = [
         LogLine(logged_at, _SEVERITIES[severity], target, text) for logged_at, severity, target, text in rows
     ]
-    return LogLines(span, lines, total)
+    return LogLines(span, lines, await count_rows(session, ErrorLog, condition, read=len(lines), limit=most))
 
 
 def _new_since(window: LogLines, onset: datetime | None) -> datetime:

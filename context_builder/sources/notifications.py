@@ -66,8 +66,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     async with stores.snapshot.session() as session:
         for status in _IMPORTANCE:
             of_status = and_(condition, Notification.status == status.value)
-            totals[status] = await count_rows(session, Notification, of_status)
-            alerts += await _load_newest(session, of_status)
+            newest = await _load_newest(session, of_status)
+            totals[status] = await count_rows(
+                session, Notification, of_status, read=len(newest), limit=MAX_ALERTS_READ
+            )
+            alerts += newest
         unreached = await _load_unreached(session, alerts, request)
     if not alerts:
         return Section(f"no alerts were sent or failed {span}", status=Status.EMPTY)

@@ -1,4 +1,4 @@
-"""How many rows a source could show, counted before it reads some of them."""
+"""How many rows there are of which a source has read some."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from models.database import ReadSession
 from models.tables.schema import Table
 
 
-async def count_rows(session: ReadSession, table: type[Table], condition: ColumnElement[bool]) -> int:
-    """Return the number of rows of a table that meet a condition."""
+async def count_rows(
+    session: ReadSession, table: type[Table], condition: ColumnElement[bool], *, read: int = 0, limit: int = 0
+) -> int:
+    """Return the number of rows of a table that meet a condition.
+
+    With `read` rows read of at most `limit` the database is asked only if there may be more.
+    """
+    if read < limit:
+        return read
     return await session.scalar(select(func.count()).select_from(table).where(condition)) or 0
