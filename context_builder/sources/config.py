@@ -39,7 +39,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the changes nearest to the onset, or to the end of the window."""
     found = await stores.exploration.onset(request)
     onset = found.at
-    span = causal_window(request)
+    span = causal_window(request, onset)
     async with stores.snapshot.session() as session:
         condition = and_(span.contains(ConfigChange.changed_at), event_scope(ConfigChange, request))
         changes = await _load_nearest(session, request, span, onset or span.until)
@@ -56,16 +56,16 @@ async def _load_nearest(
     session: ReadSession, request: ContextRequest, span: EventWindow, center: datetime
 ) -> Sequence[ConfigChange]:
     """Load the nearest changes on each side of a moment, each side by its own index range."""
-    near = select(ConfigChange).where(event_scope(ConfigChange, request)).limit(MAX_FACTS)
+    near = (
+        select(ConfigChange)
+        .where(span.contains(ConfigChange.changed_at), event_scope(ConfigChange, request))
+        .limit(MAX_FACTS)
+    )
     changed_at = ConfigChange.changed_at
     before = await session.scalars(
-        near.where(changed_at >= span.since, changed_at < span.until, changed_at <= center).order_by(
-            changed_at.desc(), ConfigChange.id.desc()
-        )
+        near.where(changed_at <= center).order_by(changed_at.desc(), ConfigChange.id.desc())
     )
-    after = await session.scalars(
-        near.where(changed_at > center, changed_at < span.until).order_by(changed_at, ConfigChange.id)
-    )
+    after = await session.scalars(near.where(changed_at > center).order_by(changed_at, ConfigChange.id))
     changes = [*before, *after]
     return sorted(changes, key=lambda row: (abs(row.changed_at - center), -row.id))[:MAX_FACTS]
 

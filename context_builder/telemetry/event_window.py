@@ -47,9 +47,10 @@ def recent_window(request: ContextRequest) -> EventWindow:
     return EventWindow(min(request.window.start, request.window.end - EVENT_LOOKBACK), _end(request))
 
 
-def causal_window(request: ContextRequest) -> EventWindow:
-    """Return the window and the EVENT_LOOKBACK before it, since causes precede effects."""
-    return EventWindow(request.window.start - EVENT_LOOKBACK, _end(request))
+def causal_window(request: ContextRequest, onset: datetime | None = None) -> EventWindow:
+    """Return the window and the EVENT_LOOKBACK before it or an earlier onset: causes precede effects."""
+    begin = min(request.window.start, onset or request.window.start)
+    return EventWindow(begin - EVENT_LOOKBACK, _end(request))
 
 
 def _end(request: ContextRequest) -> datetime:

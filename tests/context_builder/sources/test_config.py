@@ -65,6 +65,20 @@ async def test_the_window_and_the_day_before_it_are_read(gateway: Gateway) -> No
     assert parameters(section) == ["last", "first"]
 
 
+async def test_an_onset_before_the_window_is_read_with_the_day_before_it(
+    gateway: Gateway, onset: datetime
+) -> None:
+    """What the header counts is what may be listed: from a day before the earlier of window and onset."""
+    await gateway.add(
+        config("cfg_1", onset - DAY - MINUTE, parameter="too_early"),
+        config("cfg_2", onset - DAY, parameter="first"),
+        config("cfg_3", onset + MINUTE, parameter="cause"),
+    )
+    section = await gateway.read(source, asking(since=NOON - HOUR, until=NOON))
+    assert section.header.startswith("2 configuration changes from 2026-03-09 10:00 to 2026-03-10 12:00; ")
+    assert parameters(section) == ["cause", "first"]
+
+
 async def test_changes_of_one_target_and_minute_do_not_hide_each_other(gateway: Gateway) -> None:
     """A change carries its key only if no other change on its target has the same minute."""
     await gateway.add(*(config(f"cfg_{n}", parameter=f"p{n}") for n in range(3)), config("cfg_9", target="b"))
