@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -29,6 +30,9 @@ SUMMARIES = {
     "db": "Create, fill and inspect the database.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""
+
+BRIEF = {"ask"}
+"""Commands that are over before their garbage matters."""
 
 MODULES = {
     "ask": "ask.ask",
@@ -62,7 +66,10 @@ class LazyGroup(TyperGroup):
     @override
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else load(name), rest
+        command = None if name is None else load(name)
+        if name not in BRIEF:
+            gc.enable()
+        return name, command, rest
 
     @override
     def invoke(self, ctx: Any) -> Any:
