@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Lexicon:
 
     def fold(self, text: str) -> FoldedText:
         """Return a text in lower case, with each character in its usual variant."""
-        folded = "".join(map(_lower, text)).translate(self.variants)
+        folded = _folded(text).translate(self.variants)
         return FoldedText(text, folded, without_accents(folded) if self.is_spaced else folded)
 
     def meaning(self, spelling: str, plain: str) -> Meaning | None:
@@ -79,8 +80,9 @@ def _load(language: str) -> Lexicon:
     variants = str.maketrans(*written.pop("variants", ("", "")))
     spaced = is_spaced(language)
     exact: dict[str, Meaning] = {}
+    meaning = cache(Meaning)
     for phrase, kind, english in (*calendar_words(language), *_entries(written)):
-        exact["".join(map(_lower, phrase)).translate(variants)] = Meaning(kind, english)
+        exact[_folded(phrase).translate(variants)] = meaning(kind, english)
     plain = {without_accents(phrase): meaning for phrase, meaning in exact.items()} if spaced else {}
     lengths: defaultdict[str, set[int]] = defaultdict(set)
     for phrase in exact:
@@ -99,14 +101,18 @@ def _load(language: str) -> Lexicon:
 
 
 def _entries(written: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, Kind, str]]:
-    for kind, table in written.items():
+    for name, table in written.items():
+        kind = Kind(name)
         for english, patterns in table.items():
             for pattern in patterns:
-                yield from ((phrase, Kind(kind), english) for phrase in _spellings(pattern))
+                yield from ((phrase, kind, english) for phrase in _spellings(pattern))
 
 
 def _spellings(pattern: str) -> Iterator[str]:
     """Yield the phrases of a pattern with choices: `letzte(n|r|)` is three."""
+    if "(" not in pattern:
+        yield pattern
+        return
     parts = [part.split("|") if at % 2 else [part] for at, part in enumerate(_CHOICE.split(pattern))]
     yield from ("".join(chosen) for chosen in product(*parts))
 
@@ -117,6 +123,11 @@ def without_accents(text: str) -> str:
         return text
     decomposed = (unicodedata.normalize("NFD", character)[0] for character in text)
     return "".join(base if base.isascii() else asked for base, asked in zip(decomposed, text, strict=True))
+
+
+def _folded(text: str) -> str:
+    """Return a text of the same length in lower case, with one kind of apostrophe."""
+    return text.lower() if text.isascii() else "".join(map(_lower, text))
 
 
 def _lower(character: str) -> str:

@@ -13,9 +13,9 @@ from models import Tier
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Scripts that put no space between a name and the next word."""
 _WORD = re.compile(
-    rf"(?P<negation>\b(?:non|not)-)?(?P<name>[{_UNSPACED}]+|[^\W_{_UNSPACED}](?:[^\W{_UNSPACED}]|[.:/@+#-])*)",
-    re.IGNORECASE,
+    rf"(?P<negation>\b(?i:non|not)-)?(?P<name>[{_UNSPACED}]+|[^\W_{_UNSPACED}](?:[^\W{_UNSPACED}]|[.:/@+#-])*)"
 )
+"""Not without regard to case as a whole: to compile long ranges so takes as long as all other patterns."""
 _ADDITION = re.compile(r"-(?:only|based|hosted|served)$|[.:/@+#-]+$", re.IGNORECASE)
 """What may follow a name without being part of it."""
 _VERSIONS = re.compile(r"\d+(?:\.\d+|b)(?:/\d+(?:\.\d+|b))+", re.IGNORECASE)
