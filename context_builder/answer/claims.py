@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -171,15 +172,17 @@ def _time(token: re.Match[str]) -> TimeClaim:
     return TimeClaim(written, token["year"], (_MONTHS.index(month_name[:3].casefold()) + 1, day_of_month))
 
 
-def _name(word: str) -> Iterator[Claim]:
-    """Yield the word if it is a name, else the numbers in it, nothing for an ordinary word."""
+@lru_cache(maxsize=4096)  # the words of facts repeat
+def _name(word: str) -> tuple[Claim, ...]:
+    """Return the word if it is a name, else the numbers in it, nothing for an ordinary word."""
     bare = _AFFIXES.sub("", word)
     parts = [part for part in bare.split("/") if part]
     is_pair = len(parts) > 1 and all(part.isalpha() for part in parts)
     if "://" in bare or bare.startswith("www.") or is_pair or any(_is_name(part) for part in parts):
-        yield Name(bare)
-    elif not _MEASURE.fullmatch(bare):
-        yield from (Quantity(part, Decimal(part)) for part in parts if part.isdecimal())
+        return (Name(bare),)
+    if _MEASURE.fullmatch(bare):
+        return ()
+    return tuple(Quantity(part, Decimal(part)) for part in parts if part.isdecimal())
 
 
 def _is_name(word: str) -> bool:
