@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
+from api.embedders import make_embedder
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
@@ -17,19 +19,17 @@ from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
-from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.prompt.calibration import Calibration
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
 from memory.embedding.embedder import Embedder
-from memory.embedding.hashing import HashingEmbedder
-from memory.embedding.onnx_embedder import OnnxEmbedder
-from memory.embedding.sentence_transformer import SentenceTransformerEmbedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
-from memory.index.chroma import ChromaIndex
 from memory.index.contract import VectorIndex
 from models.database import HEAD_REVISION, Database
+
+if TYPE_CHECKING:
+    from context_builder.postmortems.writer import PostmortemWriter
 
 _Client = TypeVar("_Client")
 
@@ -39,7 +39,7 @@ MEMORY_START_S = 60.0
 """A slow machine may take half of this to load the embedding model from a cold disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Services:
     """Services behind every interface; shared by all questions of a process."""
 
@@ -48,7 +48,14 @@ class Services:
     embedder: Embedder
     memory: IncidentMemory
     answerer: Answerer
-    postmortems: PostmortemWriter
+    questions: QuestionLog
+
+    @cached_property
+    def postmortems(self) -> PostmortemWriter:
+        """Write postmortems with these services."""
+        from context_builder.postmortems.writer import PostmortemWriter  # noqa: PLC0415  answers need none
+
+        return PostmortemWriter(self.database, self.answerer, self.questions)
 
 
 @asynccontextmanager
@@ -97,12 +104,18 @@ async def open_memory(
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, wait_for_memory: bool = True, shares_ticks: bool = False, only_asks: bool = False
+    settings: Settings,
+    *,
+    wait_for_memory: bool = True,
+    shares_ticks: bool = False,
+    only_asks: bool = False,
+    embedder: Embedder | None = None,
 ) -> AsyncIterator[Services]:
     """Open all services on one database and one memory, which `only_asks` opens for recalls alone.
 
     A program that asks once should wait for memory to load its model; until then answers do without it.
-    With `shares_ticks` questions about now share what is read, as old as the settings allow.
+    With `shares_ticks` questions about now share what is read, as old as the settings allow. `embedder` is
+    one that loads already.
 
     Raises:
         DatabaseError: The database is unavailable, or its schema is of another version.
@@ -112,7 +125,8 @@ async def open_services(
     async with AsyncExitStack() as stack:
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
         database = await stack.enter_async_context(open_database(settings))
-        embedder = await asyncio.to_thread(make_embedder, settings)
+        if embedder is None:
+            embedder = await asyncio.to_thread(make_embedder, settings)
         memory = await stack.enter_async_context(
             open_memory(settings, database, embedder, only_asks=only_asks)
         )
@@ -134,24 +148,16 @@ async def open_services(
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
-        postmortems = PostmortemWriter(database, answerer, questions)
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        yield Services(settings, database, embedder, memory, answerer, postmortems)
-
-
-def make_embedder(settings: Settings) -> Embedder:
-    """Create the embedder of the settings."""
-    if settings.embedder == "hashing":
-        return HashingEmbedder()
-    if settings.embedder_path is None:
-        return OnnxEmbedder()
-    return SentenceTransformerEmbedder(settings.embedder_path, expected_sha256=settings.embedder_sha256)
+        yield Services(settings, database, embedder, memory, answerer, questions)
 
 
 def make_index(settings: Settings) -> VectorIndex:
     """Create the index: a folder that this process owns, or a server shared by many."""
     if settings.memory_url is None:
+        from memory.index.chroma import ChromaIndex  # noqa: PLC0415  a process that only asks needs none
+
         return ChromaIndex(settings.memory_path, read_only=settings.read_only)
     from memory.index.chroma_server import ChromaServerIndex  # noqa: PLC0415  imports an HTTP client
 

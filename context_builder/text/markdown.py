@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
-_PARSER = MarkdownIt("commonmark").enable("table").disable("inline")
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415  most answers read no Markdown
+
+    return MarkdownIt("commonmark").enable("table").disable("inline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ def sections(text: str) -> Iterator[MarkdownSection]:
     they are part of.
     """
     lines = _lines(text)
-    headings = [(0, "", 0, 0), *_headings(_PARSER.parse("\n".join(lines)))]
+    headings = [(0, "", 0, 0), *_headings(_parser().parse("\n".join(lines)))]
     own_end, body_ends = len(lines), [len(lines)] * 7
     found: list[MarkdownSection] = []
     # Backwards, so that the next heading of each level is known.
@@ -62,7 +69,7 @@ def title_of(text: str) -> str | None:
 def blocks(text: str) -> Iterator[str]:
     """Yield the source text of each block: paragraphs, items of lists, tables, code, quotes; no headings."""
     lines = _lines(text)
-    for token in _PARSER.parse("\n".join(lines)):
+    for token in _parser().parse("\n".join(lines)):
         if token.map is None or token.nesting < 0 or token.type == "heading_open":
             continue
         is_block = token.level == 0 and not token.type.endswith("list_open")
@@ -89,7 +96,7 @@ def text_blocks(text: str) -> Iterator[TextBlock]:
     """Yield the paragraphs and tables of a text in order. Headings and code are left out."""
     table: list[list[str]] = []
     before, lists = "", 0
-    for token in _PARSER.parse(text):
+    for token in _parser().parse(text):
         lists += token.nesting * (token.type in ("list_item_open", "list_item_close"))
         if token.type == "inline" and before == "paragraph_open" and token.map:
             lines = token.content.split("\n")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     openings: list[Settings] = []
     real = api.services.open_services
 
-    def counting(settings: Settings, **options: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def counting(settings: Settings, **options: Any):  # type: ignore[no-untyped-def]  # noqa: ANN202
         openings.append(settings)
         return real(settings, **options)
 

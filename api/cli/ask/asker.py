@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from api.cli.ask.output import AnswerOutput
 from api.cli.service_socket import socket_path
 from api.cli.terminal.streams import print_error
+from api.embedders import make_embedder
 from api.settings import Settings
 from context_builder.answer.answer import Answer
 from context_builder.question.request import QuestionInput
@@ -57,10 +58,14 @@ class Asker:
     async def opened(self) -> Services:
         """Return the services of this process, opened on first use."""
         if self.services is None:
+            embedder = await asyncio.to_thread(make_embedder, self.settings)
+            # The longest step needs none of the others. What fails here fails again when memory is used.
+            loading = asyncio.gather(embedder.load(), return_exceptions=True)
+            self.stack.callback(loading.cancel)
             await asyncio.to_thread(import_module, "api.services")
             from api.services import open_services  # noqa: PLC0415  imported above, off the loop
 
-            opening = open_services(self.settings, wait_for_memory=False, only_asks=True)
+            opening = open_services(self.settings, wait_for_memory=False, only_asks=True, embedder=embedder)
             self.services = await self.stack.enter_async_context(opening)
         return self.services
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console
 from rich.text import Text
@@ -16,7 +16,6 @@ from typing_extensions import override
 from api.cli.ask.manifest_tables import manifest_tables
 from api.cli.ask.notes import footer, notes
 from api.cli.terminal.json_output import say_json
-from api.cli.terminal.markdown_stream import MarkdownStream
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import TextTable, plain_lines, renderable
 from api.http.json_body import prepare, to_document
@@ -24,6 +23,9 @@ from context_builder.answer.answer import Answer
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.render import render
+
+if TYPE_CHECKING:
+    from api.cli.terminal.markdown_stream import MarkdownStream
 
 _MAX_COLUMNS = 120
 """Maximum width of text, in columns: longer lines are hard to read."""
@@ -129,8 +131,10 @@ class TerminalOutput:
 
     def __init__(self, extras: Extras) -> None:
         self.extras = extras
+        from api.cli.terminal.markdown_stream import MarkdownStream  # noqa: PLC0415  in a pipe nobody needs it
+
         self.console = terminal()
-        self._stream = MarkdownStream(self.console)
+        self._stream: MarkdownStream = MarkdownStream(self.console)
 
     def __enter__(self) -> Self:
         self._stream.__enter__()

@@ -22,6 +22,16 @@ NEVER_TO_ASK = {
     "anthropic",
     "fastapi",
 }
+OF_OTHER_COMMANDS = (
+    "api.demo_data",
+    "api.ingest",
+    "api.archive",
+    "api.cli.terminal.markdown",  # for a terminal
+    "context_builder.postmortems",
+    "markdown_it",  # for runbooks and terminals
+    "memory.index.chroma",  # its searches are of the database
+    "psutil",
+)
 REPORT = (
     "import sys; from api.cli.commands import run; code = run(sys.argv[1:]);"
     "print(*sorted(name for name in sys.modules), file=sys.stderr); sys.exit(code)"
@@ -41,7 +51,41 @@ def test_a_question_loads_only_what_answers_it(start: Start) -> None:
     modules = imported(start, "ask", "Which deployments are unhealthy?")
     assert modules & {"sqlalchemy", "context_builder.answering"}
     assert not modules & NEVER_TO_ASK
-    assert not {name for name in modules if name.startswith(("api.demo_data", "api.ingest", "api.archive"))}
+    assert not {name for name in modules if name.startswith(OF_OTHER_COMMANDS)}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("command", "collects"), [(("ask", "What failed?"), False), (("db", "status"), True)]
+)
+def test_only_a_brief_command_leaves_its_garbage(
+    start: Start, command: tuple[str, ...], *, collects: bool
+) -> None:
+    """`arcpoint ask` never looks for garbage, and no command does so at its exit."""
+    code = (
+        "import gc, sys; from api.cli import main; looked = []\n"
+        "gc.callbacks.append(lambda phase, info: looked.append(phase))\n"
+        "try:\n    main()\n"
+        "finally:\n    print(bool(looked), gc.get_freeze_count() > len(gc.get_objects()), file=sys.stderr)"
+    )
+    ended = finished(start(*command, code=code, forked=False))
+    assert ended.err.splitlines()[-1] == f"{collects} True"
+
+
+@pytest.mark.process
+def test_the_embedder_loads_while_the_services_are_imported(start: Start) -> None:
+    """The longest step of a start begins before the modules that do not need it are imported."""
+    code = (
+        "import sys; from memory.embedding.hashing import HashingEmbedder as Embedder\n"
+        "load, early = Embedder.load, []\n"
+        "def noted(self):\n"
+        "    early.append(not hasattr(sys.modules.get('api.services'), 'open_services'))\n"
+        "    return load(self)\n"
+        "Embedder.load = noted\n"
+        "from api.cli.commands import run; run(sys.argv[1:]); print(early[0], file=sys.stderr)"
+    )
+    ended = finished(start("ask", "What failed?", "--local", code=code, forked=False))
+    assert ended.err.splitlines()[-1] == "True"
 
 
 @pytest.mark.process
