@@ -1,6 +1,7 @@
-"""`make bench`: build time, packing, recall, and the service under load. Compare ratios within one run.
+"""`make bench`: starts, build time, packing, recall, the service under load. Compare ratios within one run.
 
-ONLY=http (or contexts, packing, recall) runs one part. QUICK=1 runs everything small, without PostgreSQL.
+ONLY=http (or start, contexts, packing, recall) runs one part.
+QUICK=1 runs everything small, without PostgreSQL.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
 from tests.bench.soak import soak
+from tests.bench.start import starts
 from tests.bench.ticks import shared_ticks
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
 
@@ -108,6 +110,7 @@ async def _analyze(database: Database) -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
+    "start": starts,
     "contexts": _prepared_contexts,
     "packing": packing,
     "recall": _recall,
