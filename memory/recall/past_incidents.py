@@ -16,7 +16,7 @@ from memory.entries.texts import is_recallable
 from memory.index.contract import Neighbor
 from memory.recall.ranking import Candidate, Ranked, merge, rank
 from memory.recall.results import NoMatch, RecalledIncident, RecallQuery
-from memory.text.error_template import error_templates, shared_templates
+from memory.text.error_template import error_templates, share_quoted
 from memory.text.lexical import wording, wording_scores
 from models import EntrySource, Incident, MemoryEntry, Postmortem
 from models.database import ReadSession
@@ -88,7 +88,7 @@ class Past:
                 lexical=score,
                 target=newest.target,
                 same_target=query.target is not None and query.target == newest.target,
-                same_errors=shared_templates(errors, error_templates(text.text)),
+                same_errors=share_quoted(errors, text.text),
                 recurrences=text.recurrences - (neighbor.key == excluded),
                 started_at=newest.started_at,
                 resolved_at=newest.resolved_at,

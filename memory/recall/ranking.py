@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,10 +114,13 @@ def clusters(
 ) -> list[Ranked]:
     """Return all clusters of recurrences, best first, whether they are answers or not."""
     grouped: list[list[tuple[float, Candidate]]] = []
+    of_target: defaultdict[str | None, list[list[tuple[float, Candidate]]]] = defaultdict(list)
     for score, candidate in ordered(candidates, as_of=as_of):
-        cluster = next((known for known in grouped if _is_recurrence(known[0][1], candidate)), None)
+        here = of_target[candidate.target]
+        cluster = next((known for known in here if _is_same_gist(known[0][1].gist, candidate.gist)), None)
         if cluster is None:
             grouped.append([(score, candidate)])
+            here.append(grouped[-1])
         else:
             cluster.append((score, candidate))
     bests = [relevance(cluster[0][1]) for cluster in grouped]
@@ -184,13 +188,12 @@ def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence, lead
     )
 
 
-def _is_recurrence(one: Candidate, other: Candidate) -> bool:
-    if one.target != other.target:
-        return False
-    ours, theirs = _gist_words(one.gist), _gist_words(other.gist)
+def _is_same_gist(one: str, other: str) -> bool:
+    ours, theirs = _gist_words(one), _gist_words(other)
     if not ours or not theirs:
-        return one.gist == other.gist
-    return len(ours & theirs) >= SAME_GIST * len(ours | theirs)
+        return one == other
+    shared = len(ours & theirs)
+    return shared >= SAME_GIST * (len(ours) + len(theirs) - shared)
 
 
 _WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 _MAX_CHARACTERS = 8_000
 """Bounds the work on one text."""
@@ -16,9 +17,22 @@ _STATUS = re.compile(r"(?<![\w.,:/-])([45]\d\d|13[79])(?![\w.%/-])(?! *(?:ms|s|m
 
 def error_templates(text: str) -> frozenset[str]:
     """Return names and status codes of errors, case-folded; figures, ids and hosts are omitted."""
-    start = text[:_MAX_CHARACTERS]
+    return _templates(text[:_MAX_CHARACTERS])
+
+
+@lru_cache(maxsize=2_048)
+def _templates(start: str) -> frozenset[str]:
     names = {name.casefold() for name in _NAME.findall(start)}
     return frozenset(names.union(_STATUS.findall(start)))
+
+
+def share_quoted(errors: AbstractSet[str], text: str) -> float:
+    """Return the share of some errors that a text quotes too, from 0 to 1; 0 if there are none."""
+    folded = text[:_MAX_CHARACTERS].casefold()
+    # Looking for one string takes a hundredth of looking for all that could be an error.
+    if not any(error in folded for error in errors):
+        return 0.0
+    return shared_templates(errors, error_templates(text))
 
 
 def shared_templates(ours: AbstractSet[str], theirs: AbstractSet[str]) -> float:

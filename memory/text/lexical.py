@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -16,6 +17,8 @@ _QUERY_IDENTIFIERS = 20
 _TEXT_WORDS = 600
 """Bounds the work on one text."""
 _MAX_CHARACTERS = 12 * _TEXT_WORDS
+_REMEMBERED_TEXTS = 2_048
+"""Questions about one system find the same incidents. A usual entry takes 8 KB, the longest 80 KB."""
 
 _SATURATION = 1.2
 """BM25's k1: how soon more occurrences of a word stop counting."""
@@ -85,10 +88,10 @@ def lexical_scores(query: str, texts: Sequence[str]) -> list[float]:
     This is BM25 divided by the maximum score of the query, with word rarity taken from the texts themselves.
     """
     wanted = set(words(query, _QUERY_WORDS))
-    counts = [Counter(words(text)) for text in texts]
-    rarity = _rarities(wanted, counts)
+    read = [_read(text[:_MAX_CHARACTERS]) for text in texts]
+    rarity = _rarities(wanted, read)
     maximum = sum(rarity.values())
-    return [score / maximum if maximum else 0.0 for score in _scores(rarity, counts)]
+    return [score / maximum if maximum else 0.0 for score in _scores(rarity, read)]
 
 
 def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
@@ -97,9 +100,9 @@ def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
     As `lexical_scores`, with identifiers counted once more as a whole: among incidents that are close
     already, the distinguishing words count.
     """
-    counts = [Counter(words(text)) for text in texts]
-    rarity = _rarities(wanted.words, counts, pseudo_texts=_PSEUDO_TEXTS)
-    containing = {one: _containing(one, texts) for one in wanted.identifiers}
+    read = [_read(text[:_MAX_CHARACTERS]) for text in texts]
+    rarity = _rarities(wanted.words, read, pseudo_texts=_PSEUDO_TEXTS)
+    containing = {one: _containing(one, read) for one in wanted.identifiers}
     weights = {one: _rarity(sum(held), len(texts) + _PSEUDO_TEXTS) for one, held in containing.items()}
     maximum = _PRIOR + sum(rarity.values()) + sum(weights.values())
     identified = [
@@ -108,36 +111,51 @@ def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
     # The prior does not apply to identifiers, which hardly match by coincidence.
     return [
         score / maximum + whole / (maximum - _PRIOR) if whole else score / maximum
-        for score, whole in zip(_scores(rarity, counts), identified, strict=True)
+        for score, whole in zip(_scores(rarity, read), identified, strict=True)
     ]
 
 
-def _rarities(
-    wanted: Collection[str], counts: Sequence[Counter[str]], *, pseudo_texts: int = 0
-) -> dict[str, float]:
-    frequency = Counter(word for count in counts for word in count if word in wanted)
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The beginning of a text, as it is compared with any query."""
+
+    folded: str
+    counts: Mapping[str, int]
+    total: int
+    """Words, repeated ones included."""
+
+
+@lru_cache(maxsize=_REMEMBERED_TEXTS)
+def _read(beginning: str) -> _Text:
+    found = words(beginning)
+    return _Text(beginning.casefold(), Counter(found), len(found))
+
+
+def _rarities(wanted: Collection[str], texts: Sequence[_Text], *, pseudo_texts: int = 0) -> dict[str, float]:
+    total = len(texts) + pseudo_texts
     # Sorted: a sum of floats depends on its order, and the order of a set on the process.
-    return {word: _rarity(frequency[word], len(counts) + pseudo_texts) for word in sorted(wanted)}
+    return {word: _rarity(sum(word in text.counts for text in texts), total) for word in sorted(wanted)}
 
 
 def _rarity(containing: int, total: int) -> float:
     return math.log(1 + (total - containing + 0.5) / (containing + 0.5))
 
 
-def _containing(identifier: str, texts: Sequence[str]) -> list[bool]:
+def _containing(identifier: str, texts: Sequence[_Text]) -> list[bool]:
     whole = re.compile(rf"(?<![^\W_]){re.escape(identifier)}(?![^\W_])")
-    return [whole.search(text[:_MAX_CHARACTERS].casefold()) is not None for text in texts]
+    return [identifier in text.folded and whole.search(text.folded) is not None for text in texts]
 
 
-def _scores(rarity: Mapping[str, float], counts: Sequence[Counter[str]]) -> list[float]:
+def _scores(rarity: Mapping[str, float], texts: Sequence[_Text]) -> list[float]:
     """Return BM25 scores without their constant factor."""
-    average = max(1.0, sum(count.total() for count in counts) / max(1, len(counts)))
-    return [_explained(rarity, count, average) for count in counts]
+    average = max(1.0, sum(text.total for text in texts) / max(1, len(texts)))
+    return [_explained(rarity, text, average) for text in texts]
 
 
-def _explained(rarity: Mapping[str, float], count: Counter[str], average: float) -> float:
-    saturation = _SATURATION * (1 - _LENGTH_PENALTY + _LENGTH_PENALTY * count.total() / average)
-    return sum(weight * count[word] / (count[word] + saturation) for word, weight in rarity.items())
+def _explained(rarity: Mapping[str, float], text: _Text, average: float) -> float:
+    saturation = _SATURATION * (1 - _LENGTH_PENALTY + _LENGTH_PENALTY * text.total / average)
+    found = ((weight, text.counts[word]) for word, weight in rarity.items() if word in text.counts)
+    return sum(weight * count / (count + saturation) for weight, count in found)
 
 
 _MAX_NAMES = 60

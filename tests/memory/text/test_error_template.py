@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.text.error_template import error_templates, shared_templates
+from memory.text.error_template import error_templates, share_quoted, shared_templates
+
+pieces = ("503", "rate_limit_exceeded", "RATE_LIMIT_EXCEEDED", "TimeoutError", "timeouterror", "450 ms", "ß")
+quoting = st.lists(st.sampled_from(pieces), max_size=6).map(" ".join)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,11 @@ def test_the_share_is_a_share_and_whole_with_itself(one: str, other: str) -> Non
 def test_a_huge_text_costs_no_more_than_its_beginning() -> None:
     """The work is bounded, and so is what one name can hold."""
     assert error_templates("Aa" * 4_000_000 + "E_" * 4_000_000) is not None
+
+
+@given(quoting, quoting)
+def test_errors_quoted_again_are_those_found_in_both_texts(one: str, other: str) -> None:
+    """The short cut for a text that quotes none of the errors skips no text that does."""
+    errors = error_templates(one)
+    assert share_quoted(errors, other) == shared_templates(errors, error_templates(other))
+    assert share_quoted(errors, one) == (1.0 if errors else 0.0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory.text import lexical
 from memory.text.lexical import lexical_scores, wording, wording_scores
 
 texts = st.text(max_size=60)
@@ -72,3 +76,27 @@ def test_in_a_small_memory_words_tell_too() -> None:
     same, other = (wording_scores(wording(query), [text] * 3)[0] for query in (text, "bread with rye flour"))
     assert same > 0.2
     assert other == 0
+
+
+@given(texts, st.lists(texts, max_size=6))
+def test_what_is_remembered_of_a_text_changes_no_score(query: str, others: list[str]) -> None:
+    """Read before or read anew, in whatever order, a text gets the same score to the last bit."""
+    asked = wording(query)
+    fresh = patch.object(lexical, "_read", lexical._read.__wrapped__)
+    for scores in (partial(wording_scores, asked), partial(lexical_scores, query)):
+        remembered = scores(others)
+        scores(others[::-1])
+        with fresh:
+            assert scores(others) == remembered == scores(list(others))
+
+
+def test_memory_of_texts_is_bounded() -> None:
+    """Only so many texts are remembered, and of a huge one only the beginning that is read."""
+    limit = lexical._read.cache_info().maxsize
+    assert limit is not None
+    lexical_scores("word", [f"text {number}" for number in range(limit + 10)])
+    assert lexical._read.cache_info().currsize == limit
+    lexical_scores("word", ["x" * 50_000])
+    hits = lexical._read.cache_info().hits
+    lexical_scores("word", ["x" * 50_000 + " and another end"])
+    assert lexical._read.cache_info().hits == hits + 1
