@@ -11,6 +11,9 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case
 from memory.entries.texts import effective_at, is_recallable_postmortem
 from models import Incident, Postmortem, ReviewStatus
 
+Moment = datetime | ColumnElement[datetime]
+"""A moment, or the parameter of a statement that is built once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -27,17 +30,17 @@ class Diagnosis:
         return self.status != ReviewStatus.APPROVED
 
 
-def known_postmortem(as_of: datetime) -> ColumnElement[bool]:
+def known_postmortem(as_of: Moment) -> ColumnElement[bool]:
     """Return the join condition for the postmortem known before a moment, with its present text."""
     return and_(Postmortem.incident_id == Incident.id, is_recallable_postmortem(), effective_at() < as_of)
 
 
-def approved_before(as_of: datetime) -> ColumnElement[bool]:
+def approved_before(as_of: Moment) -> ColumnElement[bool]:
     """Return the condition that the postmortem had been approved before a moment."""
     return and_(Postmortem.status == ReviewStatus.APPROVED, Postmortem.reviewed_at < as_of)
 
 
-def diagnosis_columns(as_of: datetime) -> tuple[SQLColumnExpression[Any], ...]:
+def diagnosis_columns(as_of: Moment) -> tuple[SQLColumnExpression[Any], ...]:
     """Return what `diagnosis_of` needs of an incident joined with its known postmortem."""
     return (
         Incident.root_cause,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -65,9 +66,15 @@ class KeptIndex:
     created_at: datetime
 
 
+_ACTIVE = select(*(getattr(MemoryIndex, field.name) for field in fields(BuiltIndex))).where(
+    MemoryIndex.active
+)
+"""Columns, not an object: every question reads them."""
+
+
 async def find_active(session: ReadSession) -> BuiltIndex | None:
     """Return the collection that serves; None before the first one is built."""
-    row = await session.scalar(select(MemoryIndex).where(MemoryIndex.active))
+    row = (await session.execute(_ACTIVE)).one_or_none()
     return None if row is None else _index(row)
 
 
@@ -81,7 +88,7 @@ async def kept(session: ReadSession) -> tuple[KeptIndex, ...]:
     return tuple(KeptIndex(_index(row), row.active, row.created_at) for row in rows)
 
 
-def _index(row: MemoryIndex) -> BuiltIndex:
+def _index(row: Any) -> BuiltIndex:
     return BuiltIndex(row.collection, row.model_id, row.weights_hash, row.recipe, row.dimension)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import cache
 
 import numpy as np
-from sqlalchemy import select, union_all
+from sqlalchemy import Executable, bindparam, select, union_all
 
 from memory.embedding.embedder import Vectors
 from memory.index.active_index import BuiltIndex
@@ -38,6 +39,27 @@ async def with_identified(
     ]
 
 
+@cache
+def _select_containing(names: int) -> Executable:
+    """Select the newest entries that contain any of some names; at most as many as a wording has."""
+    as_of = bindparam("as_of", type_=MemoryName.known_at.type)
+    newest = (
+        select(MemoryName.entry_id)
+        .where(MemoryName.name == bindparam(f"name_{place}"), MemoryName.known_at < as_of)
+        .order_by(MemoryName.known_at.desc(), MemoryName.entry_id.desc())
+        .limit(NEWEST_OF_EACH)
+        .subquery()
+        for place in range(names)
+    )
+    return select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
+        MemoryEntry.id.in_(union_all(*(select(each) for each in newest))),
+        MemoryEntry.known_at < as_of,
+        MemoryEntry.model_id == bindparam("model_id"),
+        MemoryEntry.weights_hash == bindparam("weights_hash"),
+        MemoryEntry.recipe == bindparam("recipe"),
+    )
+
+
 async def _identified(
     session: ReadSession,
     wanted: Wording,
@@ -48,22 +70,11 @@ async def _identified(
 ) -> list[Neighbor]:
     if not wanted.identifiers:
         return []
-    newest = (
-        select(MemoryName.entry_id)
-        .where(MemoryName.name == name, MemoryName.known_at < known_before)
-        .order_by(MemoryName.known_at.desc(), MemoryName.entry_id.desc())
-        .limit(NEWEST_OF_EACH)
-        .subquery()
-        for name in wanted.identifiers
-    )
+    origin = {"model_id": active.model_id, "weights_hash": active.weights_hash, "recipe": active.recipe}
     rows = await session.execute(
-        select(MemoryEntry.content_hash, MemoryEntry.embedding).where(
-            MemoryEntry.id.in_(union_all(*(select(each) for each in newest))),
-            MemoryEntry.known_at < known_before,
-            MemoryEntry.model_id == active.model_id,
-            MemoryEntry.weights_hash == active.weights_hash,
-            MemoryEntry.recipe == active.recipe,
-        )
+        _select_containing(len(wanted.identifiers)),
+        {f"name_{place}": name for place, name in enumerate(wanted.identifiers)}
+        | {"as_of": known_before, **origin},
     )
     stored = {row.content_hash: np.frombuffer(row.embedding, dtype="<f4") for row in rows}
     return [

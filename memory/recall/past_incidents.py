@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, and_, func, or_, select
+from sqlalchemy import BindParameter, Executable, and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from memory.entries.diagnosis import diagnosis_columns, diagnosis_of, known_postmortem
@@ -24,6 +24,90 @@ from models.database import ReadSession
 Chosen = tuple[RecallQuery, Ranked]
 
 _KEYS_PER_READ = 5_000
+
+
+_AS_OF = bindparam("as_of", type_=MemoryEntry.known_at.type)
+_KEYS: BindParameter[str] = bindparam("keys", expanding=True)
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+
+
+def _select_newest() -> Executable:
+    """Select the two newest incidents of each text known before the moment, and how many there are."""
+    same_text = MemoryEntry.content_hash
+    newest_first = (Incident.started_at.desc(), Incident.id.desc())
+    numbered = (
+        select(
+            Incident.id,
+            MemoryEntry.id.label("entry_id"),
+            MemoryEntry.content_hash,
+            func.count().over(partition_by=same_text).label("recurrences"),
+            func.row_number().over(partition_by=same_text, order_by=newest_first).label("place"),
+        )
+        .join(MemoryEntry)
+        .outerjoin(Postmortem, known_postmortem(_AS_OF))
+        .where(
+            MemoryEntry.content_hash.in_(_KEYS),
+            MemoryEntry.known_at < _AS_OF,
+            Incident.resolved_at < _AS_OF,
+            is_recallable(),
+            or_(MemoryEntry.source == EntrySource.INCIDENT, Postmortem.id.is_not(None)),
+        )
+        .subquery()
+    )
+    record = aliased(MemoryEntry)
+    return (
+        select(
+            numbered.c.content_hash,
+            numbered.c.recurrences,
+            Incident.id,
+            Incident.title,
+            Incident.target,
+            Incident.started_at,
+            Incident.resolved_at,
+            MemoryEntry.text,
+            func.coalesce(record.content_hash, MemoryEntry.content_hash).label("record_key"),
+            *diagnosis_columns(_AS_OF),
+        )
+        .join(numbered, numbered.c.id == Incident.id)
+        .join(MemoryEntry, MemoryEntry.id == numbered.c.entry_id)
+        .outerjoin(
+            record,
+            and_(
+                record.incident_id == Incident.id,
+                record.source == EntrySource.INCIDENT,
+                record.model_id == MemoryEntry.model_id,
+                record.weights_hash == MemoryEntry.weights_hash,
+                record.recipe == MemoryEntry.recipe,
+            ),
+        )
+        .outerjoin(Postmortem, known_postmortem(_AS_OF))
+        .where(numbered.c.place <= 2)  # noqa: PLR2004  see PastText.newest
+        .order_by(numbered.c.content_hash, numbered.c.place)
+    )
+
+
+# Building a statement takes several times as long as running it, so these are built once.
+_NEWEST = _select_newest()
+_OF_EXCLUDED = select(MemoryEntry.incident_id, MemoryEntry.content_hash).where(
+    MemoryEntry.incident_id.in_(_IDS),
+    MemoryEntry.content_hash.in_(_KEYS),
+    MemoryEntry.source == EntrySource.INCIDENT,
+    MemoryEntry.known_at < _AS_OF,
+)
+_CHOSEN = (
+    select(
+        Incident.id,
+        Incident.public_id,
+        Incident.title,
+        Incident.symptoms,
+        Incident.target,
+        Incident.severity,
+        Incident.started_at,
+        *diagnosis_columns(_AS_OF),
+    )
+    .outerjoin(Postmortem, known_postmortem(_AS_OF))
+    .where(Incident.id.in_(_IDS))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +137,14 @@ class Past:
         """Load what the database says about the texts, regardless of the index."""
         texts: dict[str, PastText] = {}
         for start in range(0, len(keys), _KEYS_PER_READ):
-            for row in await session.execute(_newest(keys[start : start + _KEYS_PER_READ], as_of)):
+            read = {"keys": keys[start : start + _KEYS_PER_READ], "as_of": as_of}
+            for row in await session.execute(_NEWEST, read):
                 known = texts.get(row.content_hash)
                 newest = (*(known.newest if known else ()), row)
                 texts[row.content_hash] = PastText(newest, row.recurrences, row.text, row.record_key)
-        of_excluded = await session.execute(
-            select(MemoryEntry.incident_id, MemoryEntry.content_hash).where(
-                MemoryEntry.incident_id.in_(excluded),
-                MemoryEntry.content_hash.in_(keys),
-                MemoryEntry.source == EntrySource.INCIDENT,
-                MemoryEntry.known_at < as_of,
-            )
-        )
+        if not excluded:
+            return cls(texts, {})
+        of_excluded = await session.execute(_OF_EXCLUDED, {"ids": excluded, "keys": keys, "as_of": as_of})
         return cls(texts, {row.incident_id: row.content_hash for row in of_excluded})
 
     def candidates(self, query: RecallQuery, neighbors: Sequence[Neighbor]) -> list[Candidate]:
@@ -135,68 +215,8 @@ async def load_recalled(
 ) -> tuple[RecalledIncident, ...]:
     """Load the chosen incidents, with what was known about them before `as_of`."""
     ids = [found.candidate.incident_id for _, found in chosen]
-    rows = await session.execute(
-        select(Incident, *diagnosis_columns(as_of))
-        .outerjoin(Postmortem, known_postmortem(as_of))
-        .where(Incident.id.in_(ids))
-    )
-    by_id = {row.Incident.id: row for row in rows}
+    by_id = {row.id: row for row in await session.execute(_CHOSEN, {"ids": ids, "as_of": as_of})}
     return tuple(_recalled(query, found, by_id[found.candidate.incident_id]) for query, found in chosen)
-
-
-def _newest(keys: Sequence[str], as_of: datetime) -> Executable:
-    """Select the two newest incidents of each text known before the moment, and how many there are."""
-    same_text = MemoryEntry.content_hash
-    newest_first = (Incident.started_at.desc(), Incident.id.desc())
-    numbered = (
-        select(
-            Incident.id,
-            MemoryEntry.id.label("entry_id"),
-            MemoryEntry.content_hash,
-            func.count().over(partition_by=same_text).label("recurrences"),
-            func.row_number().over(partition_by=same_text, order_by=newest_first).label("place"),
-        )
-        .join(MemoryEntry)
-        .outerjoin(Postmortem, known_postmortem(as_of))
-        .where(
-            MemoryEntry.content_hash.in_(keys),
-            MemoryEntry.known_at < as_of,
-            Incident.resolved_at < as_of,
-            is_recallable(),
-            or_(MemoryEntry.source == EntrySource.INCIDENT, Postmortem.id.is_not(None)),
-        )
-        .subquery()
-    )
-    record = aliased(MemoryEntry)
-    return (
-        select(
-            numbered.c.content_hash,
-            numbered.c.recurrences,
-            Incident.id,
-            Incident.title,
-            Incident.target,
-            Incident.started_at,
-            Incident.resolved_at,
-            MemoryEntry.text,
-            func.coalesce(record.content_hash, MemoryEntry.content_hash).label("record_key"),
-            *diagnosis_columns(as_of),
-        )
-        .join(numbered, numbered.c.id == Incident.id)
-        .join(MemoryEntry, MemoryEntry.id == numbered.c.entry_id)
-        .outerjoin(
-            record,
-            and_(
-                record.incident_id == Incident.id,
-                record.source == EntrySource.INCIDENT,
-                record.model_id == MemoryEntry.model_id,
-                record.weights_hash == MemoryEntry.weights_hash,
-                record.recipe == MemoryEntry.recipe,
-            ),
-        )
-        .outerjoin(Postmortem, known_postmortem(as_of))
-        .where(numbered.c.place <= 2)  # noqa: PLR2004  see PastText.newest
-        .order_by(numbered.c.content_hash, numbered.c.place)
-    )
 
 
 def _merged(one: Candidate, other: Candidate, record_key: str) -> Candidate:
@@ -212,16 +232,16 @@ def _merged(one: Candidate, other: Candidate, record_key: str) -> Candidate:
 
 
 def _recalled(query: RecallQuery, found: Ranked, row: Any) -> RecalledIncident:
-    incident, diagnosis = row.Incident, diagnosis_of(row)
+    diagnosis = diagnosis_of(row)
     return RecalledIncident(
         query=query,
-        incident_id=incident.id,
-        public_id=incident.public_id,
-        title=incident.title,
-        symptoms=incident.symptoms,
-        target=incident.target,
-        severity=incident.severity,
-        started_at=incident.started_at,
+        incident_id=row.id,
+        public_id=row.public_id,
+        title=row.title,
+        symptoms=row.symptoms,
+        target=row.target,
+        severity=row.severity,
+        started_at=row.started_at,
         resolved_at=found.candidate.resolved_at,
         root_cause=diagnosis.root_cause,
         resolution=diagnosis.resolution,
