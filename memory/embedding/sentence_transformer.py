@@ -88,7 +88,8 @@ class SentenceTransformerEmbedder:
 
         If the caller is cancelled, loading continues for the next one.
         """
-        await self._in_thread(self._load)
+        if self._dimension is None:  # a question need not wait for the thread twice
+            await self._in_thread(self._load)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of the texts, `len(texts)` x `dimension`. Raises MemoryUnavailable."""

@@ -33,10 +33,10 @@ from tests.support.prepared_databases import migrate
 
 SIZES = (200,) if QUICK else (1_000, 10_000, 100_000)
 """Incidents in memory; BENCH_INCIDENTS leaves out the larger ones."""
-_EMBEDDED = 1_000
+_EMBEDDED = 40 if QUICK else 1_000
 """Texts that the model embeds; the vectors of the others lie near one of theirs, as recurrences do."""
 _NEARNESS = 0.35
-_TAKEN_IN = 50 if QUICK else 1_000
+_TAKEN_IN = 20 if QUICK else 1_000
 _QUERIES = 150
 _ROWS_PER_INSERT = 2_000
 _LATER = datetime(2027, 1, 1, tzinfo=UTC)

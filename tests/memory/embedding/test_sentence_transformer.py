@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -88,6 +89,20 @@ async def embedder(model_folder: Path) -> AsyncIterator[SentenceTransformerEmbed
         await embedder.load()
     yield embedder
     await embedder.close()
+
+
+@pytest.mark.model
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_loaded_model_is_not_loaded_in_turn(embedder: SentenceTransformerEmbedder) -> None:
+    """A question waits for the model's thread once, to be embedded, and not before that to find it loaded."""
+    free = threading.Event()
+    embedder._thread.submit(free.wait)
+    loading = asyncio.create_task(embedder.load())
+    await asyncio.sleep(0)
+    was_done = loading.done()
+    free.set()
+    await loading
+    assert was_done
 
 
 @pytest.mark.model
