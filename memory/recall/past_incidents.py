@@ -214,6 +214,8 @@ async def load_recalled(
     session: ReadSession, chosen: Sequence[Chosen], *, as_of: datetime
 ) -> tuple[RecalledIncident, ...]:
     """Load the chosen incidents, with what was known about them before `as_of`."""
+    if not chosen:
+        return ()
     ids = [found.candidate.incident_id for _, found in chosen]
     by_id = {row.id: row for row in await session.execute(_CHOSEN, {"ids": ids, "as_of": as_of})}
     return tuple(_recalled(query, found, by_id[found.candidate.incident_id]) for query, found in chosen)

@@ -72,12 +72,23 @@ class Ranked:
     evidence: Evidence
     lead: float
     """Cosine above that of the closest other cluster, or above the embedder's background."""
-    keys: frozenset[str]
-    """Keys of all texts of the cluster."""
-    recurrences: int
-    """Incidents in the cluster, itself included."""
-    last_seen: datetime
-    """Start of the newest of them."""
+    members: tuple[Candidate, ...]
+    """All candidates of the cluster, itself included."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Keys of all texts of the cluster."""
+        return frozenset(member.key for member in self.members)
+
+    @property
+    def recurrences(self) -> int:
+        """Incidents in the cluster, itself included."""
+        return sum(member.recurrences for member in self.members)
+
+    @property
+    def last_seen(self) -> datetime:
+        """Start of the newest of them."""
+        return max(member.started_at for member in self.members)
 
     @property
     def confidence(self) -> float:
@@ -114,13 +125,14 @@ def clusters(
 ) -> list[Ranked]:
     """Return all clusters of recurrences, best first, whether they are answers or not."""
     grouped: list[list[tuple[float, Candidate]]] = []
-    of_target: defaultdict[str | None, list[list[tuple[float, Candidate]]]] = defaultdict(list)
+    of_target: defaultdict[str | None, list[tuple[frozenset[str], list[tuple[float, Candidate]]]]]
+    of_target = defaultdict(list)
     for score, candidate in ordered(candidates, as_of=as_of):
-        here = of_target[candidate.target]
-        cluster = next((known for known in here if _is_same_gist(known[0][1].gist, candidate.gist)), None)
+        gist, here = _gist_words(candidate.gist), of_target[candidate.target]
+        cluster = next((members for known, members in here if _is_same(known, gist)), None)
         if cluster is None:
             grouped.append([(score, candidate)])
-            here.append(grouped[-1])
+            here.append((gist, grouped[-1]))
         else:
             cluster.append((score, candidate))
     bests = [relevance(cluster[0][1]) for cluster in grouped]
@@ -177,21 +189,10 @@ def _evidence(best: Candidate, wanted: Wording, background: float, usual: float)
 
 def _ranked(cluster: Sequence[tuple[float, Candidate]], evidence: Evidence, lead: float) -> Ranked:
     score, best = cluster[0]
-    return Ranked(
-        candidate=best,
-        score=score,
-        evidence=evidence,
-        lead=lead,
-        keys=frozenset(candidate.key for _, candidate in cluster),
-        recurrences=sum(candidate.recurrences for _, candidate in cluster),
-        last_seen=max(candidate.started_at for _, candidate in cluster),
-    )
+    return Ranked(best, score, evidence, lead, tuple(candidate for _, candidate in cluster))
 
 
-def _is_same_gist(one: str, other: str) -> bool:
-    ours, theirs = _gist_words(one), _gist_words(other)
-    if not ours or not theirs:
-        return one == other
+def _is_same(ours: frozenset[str], theirs: frozenset[str]) -> bool:
     shared = len(ours & theirs)
     return shared >= SAME_GIST * (len(ours) + len(theirs) - shared)
 
@@ -201,5 +202,5 @@ _WORD_WITHOUT_DIGITS = re.compile(r"\b[^\W\d_]+\b")
 
 @lru_cache(maxsize=4_096)
 def _gist_words(gist: str) -> frozenset[str]:
-    """Return the words without digits: times, counts and ids differ between recurrences."""
-    return frozenset(_WORD_WITHOUT_DIGITS.findall(gist.casefold()))
+    """Return the words without digits, or the whole: times, counts and ids differ between recurrences."""
+    return frozenset(_WORD_WITHOUT_DIGITS.findall(gist.casefold()) or [gist])

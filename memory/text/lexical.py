@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -89,9 +90,9 @@ def lexical_scores(query: str, texts: Sequence[str]) -> list[float]:
     """
     wanted = set(words(query, _QUERY_WORDS))
     read = [_read(text[:_MAX_CHARACTERS]) for text in texts]
-    rarity = _rarities(wanted, read)
+    found, rarity = _found(wanted, read)
     maximum = sum(rarity.values())
-    return [score / maximum if maximum else 0.0 for score in _scores(rarity, read)]
+    return [score / maximum if maximum else 0.0 for score in _scores(rarity, found, read)]
 
 
 def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
@@ -101,7 +102,7 @@ def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
     already, the distinguishing words count.
     """
     read = [_read(text[:_MAX_CHARACTERS]) for text in texts]
-    rarity = _rarities(wanted.words, read, pseudo_texts=_PSEUDO_TEXTS)
+    found, rarity = _found(wanted.words, read, pseudo_texts=_PSEUDO_TEXTS)
     containing = {one: _containing(one, read) for one in wanted.identifiers}
     weights = {one: _rarity(sum(held), len(texts) + _PSEUDO_TEXTS) for one, held in containing.items()}
     maximum = _PRIOR + sum(rarity.values()) + sum(weights.values())
@@ -111,7 +112,7 @@ def wording_scores(wanted: Wording, texts: Sequence[str]) -> list[float]:
     # The prior does not apply to identifiers, which hardly match by coincidence.
     return [
         score / maximum + whole / (maximum - _PRIOR) if whole else score / maximum
-        for score, whole in zip(_scores(rarity, read), identified, strict=True)
+        for score, whole in zip(_scores(rarity, found, read), identified, strict=True)
     ]
 
 
@@ -131,10 +132,16 @@ def _read(beginning: str) -> _Text:
     return _Text(beginning.casefold(), Counter(found), len(found))
 
 
-def _rarities(wanted: Collection[str], texts: Sequence[_Text], *, pseudo_texts: int = 0) -> dict[str, float]:
-    total = len(texts) + pseudo_texts
+def _found(
+    wanted: Collection[str], texts: Sequence[_Text], *, pseudo_texts: int = 0
+) -> tuple[list[list[str]], dict[str, float]]:
+    """Return the wanted words that each text contains, and the rarity of all of them."""
     # Sorted: a sum of floats depends on its order, and the order of a set on the process.
-    return {word: _rarity(sum(word in text.counts for text in texts), total) for word in sorted(wanted)}
+    ordered = sorted(wanted)
+    found = [[word for word in ordered if word in text.counts] for text in texts]
+    frequency = Counter(chain.from_iterable(found))
+    total = len(texts) + pseudo_texts
+    return found, {word: _rarity(frequency[word], total) for word in ordered}
 
 
 def _rarity(containing: int, total: int) -> float:
@@ -142,19 +149,29 @@ def _rarity(containing: int, total: int) -> float:
 
 
 def _containing(identifier: str, texts: Sequence[_Text]) -> list[bool]:
+    held = [identifier in text.folded for text in texts]
+    if not any(held):
+        return held  # an expression takes longer to compile than all texts to search
     whole = re.compile(rf"(?<![^\W_]){re.escape(identifier)}(?![^\W_])")
-    return [identifier in text.folded and whole.search(text.folded) is not None for text in texts]
+    return [
+        is_held and whole.search(text.folded) is not None for is_held, text in zip(held, texts, strict=True)
+    ]
 
 
-def _scores(rarity: Mapping[str, float], texts: Sequence[_Text]) -> list[float]:
+def _scores(
+    rarity: Mapping[str, float], found: Sequence[Sequence[str]], texts: Sequence[_Text]
+) -> list[float]:
     """Return BM25 scores without their constant factor."""
     average = max(1.0, sum(text.total for text in texts) / max(1, len(texts)))
-    return [_explained(rarity, text, average) for text in texts]
+    return [
+        _explained([(rarity[word], text.counts[word]) for word in held], text.total, average)
+        for held, text in zip(found, texts, strict=True)
+    ]
 
 
-def _explained(rarity: Mapping[str, float], text: _Text, average: float) -> float:
-    saturation = _SATURATION * (1 - _LENGTH_PENALTY + _LENGTH_PENALTY * text.total / average)
-    found = ((weight, text.counts[word]) for word, weight in rarity.items() if word in text.counts)
+def _explained(found: Sequence[tuple[float, int]], length: int, average: float) -> float:
+    """Return the score of a text for the weights and counts of what it contains."""
+    saturation = _SATURATION * (1 - _LENGTH_PENALTY + _LENGTH_PENALTY * length / average)
     return sum(weight * count / (count + saturation) for weight, count in found)
 
 
