@@ -80,7 +80,7 @@ def test_in_a_small_memory_words_tell_too() -> None:
 
 @given(texts, st.lists(texts, max_size=6))
 def test_what_is_remembered_of_a_text_changes_no_score(query: str, others: list[str]) -> None:
-    """Read before or read anew, in whatever order, a text gets the same score to the last bit."""
+    """Read before or read again, in whatever order, a text gets the same score to the last bit."""
     asked = wording(query)
     fresh = patch.object(lexical, "_read", lexical._read.__wrapped__)
     for scores in (partial(wording_scores, asked), partial(lexical_scores, query)):
