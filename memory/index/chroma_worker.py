@@ -139,6 +139,8 @@ def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[
         answers.write(orjson.dumps(answer) + b"\n")
         answers.flush()
 
+    # A second thread would spin for 60 ms after each comparison, on a core that the answer needs next.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         folder = ChromaFolder(path, owner=os.getppid(), create="--existing" not in options)
         from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
