@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from memory.errors import IndexFault, WorkerDied
 from memory.index.chroma_folder import ChromaFolder
@@ -115,8 +116,10 @@ class ChromaWorker:
         return answer["result"]
 
     def _send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        # `Process.send_signal` would reap one that has just ended, which asyncio reports on the terminal.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -139,8 +142,6 @@ def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[
         answers.write(orjson.dumps(answer) + b"\n")
         answers.flush()
 
-    # A second thread would spin for 60 ms after each comparison, on a core that the answer needs next.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         folder = ChromaFolder(path, owner=os.getppid(), create="--existing" not in options)
         from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
@@ -152,6 +153,8 @@ def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[
         send(fault=getattr(error, "kind", "failed"), message=str(error))
         return
 
+    # A second thread would spin for 60 ms after each comparison, on a core that the answer needs next.
+    threadpool_limits(1, user_api="blas")
     store = chroma_store.ChromaStore(path)
 
     def answer(operation: str, arguments: dict[str, Any]) -> None:

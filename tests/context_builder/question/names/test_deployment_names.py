@@ -79,6 +79,28 @@ def test_a_deployment_is_found_in_any_spelling(text: str, expected: str) -> None
     assert named(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [
+        ("gpt-4 on aws vs gcp", ["gpt-4/aws", "gpt-4/gcp"]),
+        ("gpt-4 on aws vs llama-70b", ["gpt-4/aws", "llama-70b/k8s"]),
+        (
+            "claude-3 slower than k8s",
+            ["claude-3/gcp claude-3/aws", "llama-70b/k8s llama-8b/k8s amazon.nova/kubernetes"],
+        ),
+        (
+            "k8s compared to gpt-4",
+            ["llama-70b/k8s llama-8b/k8s amazon.nova/kubernetes", "gpt-4/aws gpt-4/gcp"],
+        ),
+    ],
+)
+def test_what_follows_a_comparing_word_is_a_side_of_its_own(text: str, sides: list[str]) -> None:
+    """Only another name of the same part is one of a list, and shares what restricts it."""
+    known = fleet(*FLEET.split())
+    found = [" ".join(known[n].public_id for n in sorted(m.ids)) for m in find_deployment_names(text, known)]
+    assert [sorted(side.split()) for side in found] == [sorted(side.split()) for side in sides]
+
+
 def test_two_names_with_one_spelling_are_both_meant() -> None:
     """`gpt-4` and `gpt4` are indistinguishable to people, so both are selected."""
     assert named("gpt 4", "gpt-4/aws", "gpt4/aws", "gpt_4/gcp") == "gpt-4/aws gpt4/aws gpt_4/gcp"
