@@ -18,6 +18,7 @@ from context_builder.exploration.change_point import (
     merge_events,
     onset_gap,
 )
+from context_builder.exploration.earlier_days import is_unlike_earlier_days
 from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, level_shifts, min_evidence
 from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric, is_notable
@@ -235,12 +236,18 @@ def _total_signals(
 def _change_points(observed: ObservedSignal, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
     """Yield the notable changes of a signal that are visible in the window."""
     for level_shift in level_shifts(observed.signal, least):
+        if not _is_unusual(observed, level_shift):
+            continue
         shift = _change_point(observed, level_shift)
         is_over = shift.until is not None and shift.until <= request.window.start
         is_visible = not is_over and shift.onset < request.window.end
         has_enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
         if is_visible and has_enough and is_notable(shift.metric, shift.after, shift.before):
             yield shift
+
+
+def _is_unusual(observed: ObservedSignal, shift: LevelShift) -> bool:
+    return not _is_total(observed.metric) or is_unlike_earlier_days(observed.signal, observed.timeline, shift)
 
 
 def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
