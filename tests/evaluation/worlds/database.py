@@ -14,9 +14,9 @@ from models.migrations import upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
 from models.tables.schema import Table
-from tests.evaluation.worlds.broken import LOG_LINES
 from tests.evaluation.worlds.calls import Calls
 from tests.evaluation.worlds.gateway import TASKS, Served
+from tests.evaluation.worlds.kinds.broken import LOG_LINES
 from tests.evaluation.worlds.plan import DAY, Plan
 from tests.evaluation.worlds.world import World
 

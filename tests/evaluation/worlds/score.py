@@ -12,7 +12,7 @@ from context_builder.prompt.manifest import Manifest
 from tests.evaluation.worlds.count import count, sizes
 from tests.evaluation.worlds.gateway import Slice
 from tests.evaluation.worlds.plan import TrueChange
-from tests.evaluation.worlds.told import ToldChange, rank_of, shown_facts, told_changes
+from tests.evaluation.worlds.told import ToldChange, rank_of, shown_facts, told_changes, unread
 from tests.evaluation.worlds.world import World
 
 FIRST = 5
@@ -49,6 +49,7 @@ class Score:
     rank: int | None = None
     """Of the first cause."""
     has_cause: bool = False
+    unread: Sequence[str] = ()
     planned: int = 0
     """Of a healthy world: findings that were to be expected by people."""
 
@@ -81,6 +82,7 @@ def score(world: World, question: str, manifest: Manifest) -> Score:
         missing=missing,
         rank=min((rank for rank in ranks.values() if rank), default=None),
         has_cause=bool(plan.causes),
+        unread=unread(manifest),
         planned=sum(
             any(alike(one, change) and nested(world, one.where, change) for change in plan.planned)
             for one in told

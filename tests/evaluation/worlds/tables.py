@@ -25,6 +25,8 @@ def print_tables(console: Console, seed: int, budget: int, scores: Sequence[Scor
     console.print(table)
     for line in headline(scores):
         console.print(line, highlight=False)
+    for text in [text for one in scores for text in one.unread]:
+        console.print(f"not read: {text}", highlight=False, markup=False)
 
 
 def headline(scores: Sequence[Score]) -> list[str]:

@@ -57,12 +57,22 @@ def told_changes(manifest: Manifest, tiers: Mapping[str, str]) -> list[ToldChang
     """
     scope = slice_of(" ".join(f"the tier of {name}" for name in manifest.scope if "user " in name), tiers)
     scope = scope if scope.values else slice_of(", ".join(manifest.scope), tiers)
-    facts = (fact for fact in manifest.facts if fact.source in FINDERS and fact.is_shown)
+    facts = (fact for fact in manifest.facts if _tells_of_a_change(fact))
     return [told for fact in facts if (told := told_change(fact, tiers, scope)) is not None]
 
 
+def unread(manifest: Manifest) -> list[str]:
+    """The facts of changes that cannot be read: their wording is new, and every figure is in doubt."""
+    facts = (fact for fact in manifest.facts if _tells_of_a_change(fact))
+    return [fact.text for fact in facts if told_change(fact, {}) is None]
+
+
+def _tells_of_a_change(fact: FactEntry) -> bool:
+    return fact.source in FINDERS and fact.is_shown and not _EVENT.match(fact.text)
+
+
 def told_change(fact: FactEntry, tiers: Mapping[str, str], scope: Slice = EVERYTHING) -> ToldChange | None:
-    """Read one fact; None if it tells of an event, not of a change."""
+    """Read one fact; None if its wording is that of no change."""
     found = None if _EVENT.match(fact.text) else _HEAD.search(fact.text)
     if found is None:
         return None

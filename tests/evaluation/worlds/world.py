@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from tests.evaluation.worlds import broken, healthy
 from tests.evaluation.worlds.calls import Calls, draw_calls
 from tests.evaluation.worlds.gateway import draw_gateway
+from tests.evaluation.worlds.kinds import broken, healthy
 from tests.evaluation.worlds.plan import Plan, add_decoys, date
 
 _SATURDAY = 5
