@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -46,7 +47,17 @@ def headline(scores: Sequence[Score]) -> list[str]:
         f"{planned} of {findings} were to be expected"
         if healthy
         else "no healthy worlds",
+        "by metric, true of told, and findings in healthy worlds: " + _by_metric(broken, healthy),
     ]
+
+
+def _by_metric(broken: Sequence[Score], healthy: Sequence[Score]) -> str:
+    told = Counter(one.metric for score in broken for one, _ in score.judged)
+    true = Counter(one.metric for score in broken for one, is_ in score.judged if is_ is Verdict.TRUE)
+    findings = Counter(one.metric for score in healthy for one, _ in score.judged)
+    return "; ".join(
+        f"{name} {true[name]} of {told[name]}, {findings[name]}" for name in sorted(told | findings)
+    )
 
 
 def _broken(chosen: Sequence[Score]) -> list[str]:

@@ -97,6 +97,7 @@ def draw_world(kind: Kind, seed: int, number: int = 0) -> World:
     gateway = draw_gateway(chance, _moment(kind.when, chance), kind.days, kind.requests)
     plan = Plan(gateway, chance)
     kind.alter(plan)
+    plan.questions += healthy.QUESTIONS if kind.is_healthy else ()
     add_decoys(plan)
     calls = draw_calls(plan.gateway, plan.effects, stream)
     return World(kind, plan, calls, draw_calls(plan.gateway, (), stream))

@@ -6,11 +6,12 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from tests.evaluation.worlds.effect import HOUR, Effect, What, between, ramp, repeating
-from tests.evaluation.worlds.gateway import Customer, Habit, Slice
+from tests.evaluation.worlds.gateway import Habit, Slice
 from tests.evaluation.worlds.plan import DAY, Plan, TrueChange
 
-_ANYTHING = "Is anything broken right now?"
-_CHANGED = "What changed in the last 24 hours?"
+_GERMANY = ZoneInfo("Europe/Berlin")
+QUESTIONS = ("Is anything broken right now?", "What changed in the last 24 hours?")
+"""Of every healthy world."""
 
 
 def _expect(plan: Plan, metric: str, where: Slice, size: float, begin: float) -> None:
@@ -21,19 +22,13 @@ def _expect(plan: Plan, metric: str, where: Slice, size: float, begin: float) ->
         plan.planned.append(replace(noted, metric="cost"))
 
 
-def _ask(plan: Plan) -> None:
-    plan.questions += [_ANYTHING, _CHANGED]
-
-
 def weekend_low(plan: Plan) -> None:
     """Ask on a Sunday, when offices send little, as on every Sunday."""
-    _ask(plan)
 
 
 def batch_night(plan: Plan) -> None:
     """Run a large batch every night, also in the last."""
     plan.adapt(plan.gateway.busiest(0, Habit.NIGHTLY).name, plan.larger(5))
-    _ask(plan)
 
 
 def month_end(plan: Plan) -> None:
@@ -45,31 +40,28 @@ def month_end(plan: Plan) -> None:
     for begin in (before, midnight):
         plan.happens(Effect(What.VOLUME, Slice(user=name), factor, between(begin, begin + DAY)))
     _expect(plan, "volume", Slice(user=name), factor, midnight)
-    _ask(plan)
 
 
 def public_holiday(plan: Plan) -> None:
-    """Close the offices of one country for a day."""
-    zone = plan.gateway.busiest(0, Habit.OFFICE).zone
-    local = plan.gateway.as_of.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0)
-    begin = plan.gateway.at(local)
+    """Close the German offices for a day, among them the two largest customers."""
+    _move_to_germany(plan, 2)
+    midnight = plan.gateway.as_of.astimezone(_GERMANY).replace(hour=0, minute=0)
+    begin = plan.gateway.at(midnight)
     for customer in plan.gateway.customers:
-        if customer.zone == zone and customer.habit is Habit.OFFICE:
+        if customer.zone == _GERMANY.key and customer.habit is Habit.OFFICE:
             where = Slice(user=customer.name)
             plan.happens(Effect(What.VOLUME, where, 0.12, between(begin, begin + DAY)))
             _expect(plan, "volume", where, 0.12, begin)
-    _ask(plan)
 
 
 def daylight_saving(plan: Plan) -> None:
     """Change to summer time where the largest customers are: their day begins an hour earlier."""
-    for customer in plan.gateway.customers[:5]:
-        plan.adapt(customer.name, _european)
-    _ask(plan)
+    _move_to_germany(plan, 5)
 
 
-def _european(customer: Customer) -> Customer:
-    return replace(customer, zone="Europe/Berlin")
+def _move_to_germany(plan: Plan, largest: int) -> None:
+    for customer in plan.gateway.customers[:largest]:
+        plan.adapt(customer.name, lambda one: replace(one, zone=_GERMANY.key))
 
 
 def announced_launch(plan: Plan) -> None:
@@ -80,7 +72,6 @@ def announced_launch(plan: Plan) -> None:
     plan.audit("sales", "launch.announce", name, begin - 2 * DAY, f"{name} launches its app, expect 3 times")
     plan.config("gateway", begin - DAY, f"quota.{name}.rpm", "100", "400")
     _expect(plan, "volume", Slice(user=name), factor, begin)
-    _ask(plan)
 
 
 def scheduled_backfill(plan: Plan) -> None:
@@ -90,14 +81,12 @@ def scheduled_backfill(plan: Plan) -> None:
     for turn in (begin - 7 * DAY, begin, begin + 7 * DAY):
         plan.happens(Effect(What.VOLUME, Slice(user=name), 6, between(turn, turn + 4 * HOUR)))
         plan.audit(name, "batch.submit", name, turn, "weekly archive")
-    _ask(plan)
 
 
 def noisy_slice(plan: Plan) -> None:
     """Have small customers that send in bursts."""
     for customer in plan.gateway.customers[4:]:
         plan.adapt(customer.name, lambda one: replace(one, noise=0.9))
-    _ask(plan)
 
 
 def cron_load(plan: Plan) -> None:
@@ -107,7 +96,6 @@ def cron_load(plan: Plan) -> None:
             plan.adapt(customer.name, plan.larger(3))
     on = repeating(0, plan.now, HOUR, 120)
     plan.happens(Effect(What.ERRORS, Slice(), 0.06, on, "timeout", "upstream_timeout"))
-    _ask(plan)
 
 
 def chronic_flapping(plan: Plan) -> None:
@@ -115,14 +103,12 @@ def chronic_flapping(plan: Plan) -> None:
     name = plan.gateway.deployment().name
     on = repeating(0, plan.now, 3 * HOUR, 8 * 60)
     plan.happens(Effect(What.ERRORS, Slice(deployment=name), 0.8, on, code="connection_reset"))
-    _ask(plan)
 
 
 def slow_region(plan: Plan) -> None:
     """Have one region that is slower than the others, and always was."""
     region = plan.gateway.deployment().region
     plan.happens(Effect(What.LATENCY, Slice(region=region), 2.2, between(0)))
-    _ask(plan)
 
 
 def chronic_errors(plan: Plan) -> None:
@@ -131,7 +117,6 @@ def chronic_errors(plan: Plan) -> None:
     plan.happens(Effect(What.ERRORS, Slice(user=name), 0.12, between(0), code="invalid_api_key"))
     for n in range(int(plan.now / HOUR)):
         plan.line("router", n * HOUR + 7, "lost connection to metrics sink, retrying")
-    _ask(plan)
 
 
 def daily_limit(plan: Plan) -> None:
@@ -139,7 +124,6 @@ def daily_limit(plan: Plan) -> None:
     on = repeating(0, plan.now, DAY, 10 * HOUR)
     busy = Effect(What.ERRORS, Slice(tier="standard"), 0.15, on, "rate_limited", "tier_limit")
     plan.happens(replace(busy, when=lambda at: on(at - 9 * HOUR)))
-    _ask(plan)
 
 
 def quiet_rollout(plan: Plan) -> None:
@@ -147,14 +131,12 @@ def quiet_rollout(plan: Plan) -> None:
     name, at = plan.gateway.deployment().name, plan.ago(4, 12)
     plan.job("rollout", name, at, "v2.8.1 -> v2.9.0")
     plan.config("router", at + HOUR, "alias.legacy", plan.gateway.model(0), plan.gateway.model(1))
-    _ask(plan)
 
 
 def steady_growth(plan: Plan) -> None:
     """Grow by a quarter each week, with prompts that grow too."""
     plan.gateway = replace(plan.gateway, weekly_growth=0.25)
     plan.happens(Effect(What.PROMPT, Slice(), 1.3, ramp(0, plan.now)))
-    _ask(plan)
 
 
 def incident_before(plan: Plan) -> None:
@@ -162,7 +144,6 @@ def incident_before(plan: Plan) -> None:
     name, at = plan.gateway.deployment().name, plan.ago(70, 76)
     plan.happens(Effect(What.ERRORS, Slice(deployment=name), 0.6, between(at, at + HOUR), code="cuda_oom"))
     plan.incident(f"Errors on {name}", name, at, at + HOUR, "memory")
-    _ask(plan)
 
 
 def long_summaries(plan: Plan) -> None:
@@ -170,4 +151,3 @@ def long_summaries(plan: Plan) -> None:
     name = plan.gateway.busiest(0, Habit.OFFICE).name
     on = repeating(0, plan.now, DAY, 4 * HOUR)
     plan.happens(Effect(What.PROMPT, Slice(user=name), 4, lambda at: on(at - 11 * HOUR)))
-    _ask(plan)
