@@ -60,8 +60,26 @@ def test_silence_is_a_change_on_a_day_like_those_that_had_requests(day: int, *, 
     assert unlike(requests, ends=first + timedelta(hours=6), first=first) is expected
 
 
+def test_of_a_long_silence_only_the_hours_with_earlier_ones_of_their_kind_count() -> None:
+    """From Friday evening to Monday morning nobody works; who is silent on Monday at noon is missed."""
+    requests = week(dict.fromkeys(range(8, 18), 50.0), days=14)
+    requests[5 * 24 : 7 * 24] = requests[7 * 24 + 8 :] = 0
+    first = MONDAY + 4 * DAY + timedelta(hours=18)
+    assert not unlike(requests, ends=MONDAY + 7 * DAY + timedelta(hours=8), first=first)
+    assert unlike(requests, ends=MONDAY + 7 * DAY + timedelta(hours=12), first=first)
+
+
+def test_what_ends_within_an_hour_is_not_spread_over_it() -> None:
+    """Earlier days are known by the hour; of one in which a batch ends, only the first part is filled."""
+    requests = week({2: 100}, days=14)
+    half_past = MONDAY + 7 * DAY + timedelta(hours=2, minutes=30)
+    assert not unlike(requests, ends=half_past + timedelta(hours=20), first=half_past + timedelta(minutes=30))
+    assert not unlike(requests, ends=half_past, first=half_past - timedelta(minutes=30))
+
+
 def test_without_an_earlier_day_nothing_is_said_to_be_usual() -> None:
-    """A run in the first day, and one that is longer than all before it, have nothing to be compared with."""
+    """A run in the first day, and one on the first weekend, have nothing to be compared with."""
     requests = week({12: 5})
     assert unlike(requests, ends=MONDAY + 2 * DAY, first=MONDAY + timedelta(hours=12))
-    assert unlike(requests, ends=MONDAY + 5 * DAY, first=MONDAY + DAY)
+    saturday = MONDAY + 5 * DAY
+    assert unlike(requests, ends=saturday + timedelta(hours=14), first=saturday + timedelta(hours=12))
