@@ -21,7 +21,7 @@ def is_unlike_earlier_days(signal: Signal, timeline: Timeline, shift: LevelShift
     """Return whether a run of a total exceeds, or stays below, each of its hours on every earlier day.
 
     The signal counts against the day shape of all traffic, which is not that of each slice: a batch at night
-    rises every night, and whoever works on weekdays falls silent on every weekend. Hours of weekdays are
+    rises every night, and anyone who works on weekdays falls silent on every weekend. Hours of weekdays are
     compared with those of weekdays, and of weekends with those of weekends; hours without any are left out.
     """
     bounds = np.array([0.0, *np.cumsum(timeline.hours)])
