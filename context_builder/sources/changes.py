@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
@@ -128,6 +128,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
                 one,
                 _describe_shift(one.shift, shifts, scope_name(request)),
                 related_topics(one.shift, shifts),
+                _explained(one.shift, shifts).metric.topic,
             )
             for one in nearby[:MAX_EVENTS]
         ),
@@ -245,14 +246,19 @@ def _format_share(fraction: float) -> str:
     return format_percent(round(fraction * 1000), 1000)
 
 
-def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic]) -> Fact:
+def _explained(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint:
+    """Return the first of the changes that began with a shift: what may have caused it may explain that."""
+    return next(one for one in shifts if one is shift or onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP)
+
+
+def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains: Topic) -> Fact:
     again = f", and {format_count(one.again, 'more time')}" if one.again else ""
     text = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}): {one.event.text}{again}"
     may_cause = one.distance <= timedelta(0) and one.event.kind not in _SYMPTOMS
     headline = Headline(
         text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",
         role=Role.CAUSE if may_cause else Role.EVENT,
-        topic=one.shift.metric.topic,
+        topic=explains,
         at=one.event.at,
     )
     return Fact(text, "", one.importance, topics, "events", one.event.key, headline)

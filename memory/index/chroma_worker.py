@@ -11,16 +11,15 @@ import contextlib
 import os
 import signal
 import sys
-from asyncio import StreamReader, StreamWriter
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import orjson
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from memory.errors import IndexFault, WorkerDied
+from memory.index.child_process import ChildProcess
 from memory.index.chroma_folder import ChromaFolder
 
 _PACKAGE = Path(__file__).parents[1]
@@ -41,22 +40,15 @@ _MAX_LINE = 2**27
 class ChromaWorker:
     """A worker process. It takes one call at a time."""
 
-    def __init__(self, process: Process) -> None:
-        """`process` has pipes for its input and output."""
+    def __init__(self, process: ChildProcess) -> None:
         self._process = process
-        self._stdin = cast("StreamWriter", process.stdin)
-        self._stdout = cast("StreamReader", process.stdout)
         self._is_open = False
 
     @classmethod
     async def start(cls, python: str, folder: Path, *options: str) -> ChromaWorker:
         """Start a worker, which begins to open the folder. Raises OSError."""
-        # In a session of its own, so that Ctrl-C in a terminal does not interrupt a write.
-        process = await asyncio.create_subprocess_exec(
-            *(python, "-P", "-c", _BOOTSTRAP, str(_PACKAGE), str(folder), *options),
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True, limit=_MAX_LINE,
-        )  # fmt: skip
-        return cls(process)
+        command = (python, "-P", "-c", _BOOTSTRAP, str(_PACKAGE), str(folder), *options)
+        return cls(await ChildProcess.start(*command, limit=_MAX_LINE))
 
     async def opened(self, *, deadline_s: float) -> None:
         """Wait until it has opened the folder; if it cannot, it is stopped. Raises IndexFault."""
@@ -70,7 +62,7 @@ class ChromaWorker:
     @property
     def pid(self) -> int | None:
         """Its process id; None once it has ended."""
-        return self._process.pid if self._process.returncode is None else None
+        return self._process.pid
 
     async def call(self, operation: str, arguments: dict[str, Any], *, deadline_s: float) -> Any:
         """Return the result of an operation. Raises IndexFault; a worker past the deadline is killed."""
@@ -79,32 +71,32 @@ class ChromaWorker:
 
     async def stop(self) -> None:
         """Let the worker finish its current request, and end it; one that still imports ends at once."""
-        self._stdin.close()
+        self._process.stdin.close()
         if not self._is_open:
-            self._send(signal.SIGTERM)
+            self._process.send(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _STOP_GRACE_S)
-        self._send(signal.SIGKILL)
+            await self._process.wait(_STOP_GRACE_S)
+        self._process.send(signal.SIGKILL)
         await self._process.wait()
 
     async def _exchange(self, request: bytes, deadline_s: float) -> Any:
         try:
             async with asyncio.timeout(deadline_s):
                 with contextlib.suppress(ConnectionError):  # the missing answer tells the same
-                    self._stdin.write(request)
-                    await self._stdin.drain()
-                line = await self._stdout.readline()
+                    self._process.stdin.write(request)
+                    await self._process.stdin.drain()
+                line = await self._process.stdout.readline()
                 if not line:
                     await self._process.wait()
         except TimeoutError:
-            self._send(signal.SIGKILL)
+            self._process.send(signal.SIGKILL)
             raise IndexFault(
                 "refused",
                 f"the memory worker did not answer within {deadline_s:g} s and was stopped; the next use "
                 "starts another",
             ) from None
         except asyncio.CancelledError:
-            self._send(signal.SIGKILL)  # the answer would be taken for that to the next call
+            self._process.send(signal.SIGKILL)  # the answer would be taken for that to the next call
             raise
         if not line:
             code = self._process.returncode or 0
@@ -114,12 +106,6 @@ class ChromaWorker:
         if "fault" in answer:
             raise IndexFault(answer["fault"], answer["message"])
         return answer["result"]
-
-    def _send(self, number: signal.Signals) -> None:
-        # `Process.send_signal` would reap one that has just ended, which asyncio reports on the terminal.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from context_builder.exploration.series.metric import Metric
 from context_builder.question.request import Topic, Window
 from context_builder.source import Fact, Section, Status
-from context_builder.sources.changes import MAX_EVENTS, source
+from context_builder.sources.changes import MAX_EVENTS, _explained, source
 from context_builder.text.formatting import format_time
 from models import FAILED_STATUSES
 from models.database import Database
+from tests.context_builder.exploration.test_change_point import shift
 from tests.support.faulty_sources import (
     FAILING_SINCE,
     FAILING_UNTIL,
@@ -184,3 +186,15 @@ async def test_what_varies_by_chance_has_no_onset(sqlite_url: str) -> None:
     await database.close()
     assert (section.status, section.facts) == (Status.OK, ())
     assert "no onset" in section.header
+
+
+def test_what_began_together_is_explained_by_the_same_event() -> None:
+    """An event beside requests that moved away may be the cause of the slowness of the same hour."""
+    slow = shift(NOON - 3 * HOUR, metric=Metric.LATENCY, latest=NOON - HOUR)
+    moved = shift(NOON - 5 * HOUR, metric=Metric.VOLUME, latest=NOON - 2 * HOUR)
+    later = shift(NOON + 5 * HOUR)
+    assert [_explained(one, [slow, moved, later]).metric for one in (slow, moved, later)] == [
+        Metric.LATENCY,
+        Metric.LATENCY,
+        Metric.ERRORS,
+    ]
