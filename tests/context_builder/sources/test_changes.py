@@ -188,7 +188,7 @@ async def test_what_varies_by_chance_has_no_onset(sqlite_url: str) -> None:
     assert "no onset" in section.header
 
 
-def test_what_began_together_is_explained_by_the_same_event() -> None:
+async def test_what_began_together_is_explained_by_the_same_event() -> None:
     """An event beside requests that moved away may be the cause of the slowness of the same hour."""
     slow = shift(NOON - 3 * HOUR, metric=Metric.LATENCY, latest=NOON - HOUR)
     moved = shift(NOON - 5 * HOUR, metric=Metric.VOLUME, latest=NOON - 2 * HOUR)
