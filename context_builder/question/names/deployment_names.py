@@ -15,6 +15,7 @@ _EXCLUSION = re.compile(
     r"\b(?:except|exclud\w*|without|other than|but|not|apart from|besides|ignor\w+)\b", re.IGNORECASE
 )
 """What follows is not in one group with what stands before: "all on aws except gpt-4"."""
+_CLAUSE_END = re.compile(r"[;?!]")
 _COMPARISON = re.compile(r"\b(?:vs|versus|against|compared (?:to|with)|than)\b", re.IGNORECASE)
 """What follows is a side of its own unless it names the same part: "gpt-4 on aws vs eu-west-1"."""
 _MAX_LISTED = 6
@@ -69,6 +70,7 @@ def _groups(text: str, terms: Iterable[Term]) -> Iterator[list[Term]]:
             or group[-1].is_negated
             or (term.dimension == group[0].dimension != group[-1].dimension)
             or _EXCLUSION.search(text, group[-1].span.end, term.span.start)
+            or _CLAUSE_END.search(text, group[-1].span.end, term.span.start)
             or (
                 all(term.dimension != other.dimension for other in group)
                 and _COMPARISON.search(text, group[-1].span.end, term.span.start)

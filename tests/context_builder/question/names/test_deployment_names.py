@@ -85,6 +85,10 @@ def test_a_deployment_is_found_in_any_spelling(text: str, expected: str) -> None
         ("gpt-4 on aws vs gcp", ["gpt-4/aws", "gpt-4/gcp"]),
         ("gpt-4 on aws vs llama-70b", ["gpt-4/aws", "llama-70b/k8s"]),
         (
+            "k8s; gpt-4 on aws vs gcp",
+            ["llama-70b/k8s llama-8b/k8s amazon.nova/kubernetes", "gpt-4/aws", "gpt-4/gcp"],
+        ),
+        (
             "claude-3 slower than k8s",
             ["claude-3/gcp claude-3/aws", "llama-70b/k8s llama-8b/k8s amazon.nova/kubernetes"],
         ),
