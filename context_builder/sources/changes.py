@@ -248,7 +248,7 @@ def _format_share(fraction: float) -> str:
 
 def _explained(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint:
     """Return the first of the changes that began with a shift: what may have caused it may explain that."""
-    return next(one for one in shifts if one is shift or onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP)
+    return next(one for one in shifts if onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP)
 
 
 def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains: Topic) -> Fact:

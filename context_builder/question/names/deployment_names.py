@@ -16,6 +16,7 @@ _EXCLUSION = re.compile(
 )
 """What follows is not in one group with what stands before: "all on aws except gpt-4"."""
 _CLAUSE_END = re.compile(r"[;?!]")
+"""No list goes beyond it: "anything on bedrock; gpt-4 on aws vs azure"."""
 _COMPARISON = re.compile(r"\b(?:vs|versus|against|compared (?:to|with)|than)\b", re.IGNORECASE)
 """What follows is a side of its own unless it names the same part: "gpt-4 on aws vs eu-west-1"."""
 _MAX_LISTED = 6
