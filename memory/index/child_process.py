@@ -108,7 +108,11 @@ async def _streams(
 ) -> tuple[StreamWriter, StreamReader, ReadTransport]:
     loop, reader = asyncio.get_running_loop(), StreamReader(limit=limit)
     reading, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), process.stdout)
-    writing, protocol = await loop.connect_write_pipe(
-        lambda: StreamReaderProtocol(StreamReader()), process.stdin
-    )
+    try:
+        writing, protocol = await loop.connect_write_pipe(
+            lambda: StreamReaderProtocol(StreamReader()), process.stdin
+        )
+    except BaseException:
+        reading.close()
+        raise
     return StreamWriter(writing, protocol, None, loop), reader, reading

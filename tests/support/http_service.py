@@ -116,7 +116,7 @@ class ServiceProcess:
     async def __aexit__(self, *_: object) -> None:
         if self.process.returncode is None:
             self.process.kill()
-            await self.process.communicate()
+        await self.process.communicate()  # its pipes would stay open if the end of the process came first
 
     async def _listening(self) -> None:
         """Read what it prints until it listens."""

@@ -67,7 +67,7 @@ async def test_killed_half_way_and_run_again_equals_a_clean_run(
     while int(await child.stdout.readline()) < 500:
         pass
     child.send_signal(signal.SIGKILL)
-    await child.wait()
+    await child.communicate()  # its pipe would stay open if the end of the process came first
 
     raw, rolled_up = await counted(database)
     assert 500 <= raw < ROWS

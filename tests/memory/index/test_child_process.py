@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 from signal import SIGKILL, SIGTERM
 
@@ -50,6 +51,21 @@ async def test_a_command_that_is_not_there_is_an_error() -> None:
         await ChildProcess.start("/none/at/all", limit=100)
 
 
+async def test_one_of_which_a_pipe_cannot_be_watched_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No child is left, and no pipe stays open."""
+    before = set(psutil.Process().children())
+
+    async def fail(*_: object) -> None:
+        raise OSError("no pipe")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "connect_write_pipe", fail)
+    with pytest.raises(OSError, match="no pipe"):
+        await start()
+    assert set(psutil.Process().children()) <= before
+    await asyncio.sleep(0)  # closes what was told to close
+    gc.collect()  # an open pipe is an error of this test, not of one that comes later
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
 def test_a_loop_that_ends_while_one_starts_ends_too(turns: int) -> None:
     """At whatever moment all tasks are cancelled, none waits for ever and no child is left."""
@@ -66,3 +82,4 @@ def test_a_loop_that_ends_while_one_starts_ends_too(turns: int) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(main())
     assert set(psutil.Process().children()) <= before
+    gc.collect()  # a pipe that stayed open

@@ -172,7 +172,7 @@ async def test_a_worker_ends_with_its_owner(
     assert owner.stdout is not None
     orphan = int(await owner.stdout.readline())
     owner.kill()
-    await owner.wait()
+    await owner.communicate()  # its pipe would stay open if the end of the process came first
     assert await gone(orphan)
     await own_index.open()
     assert await own_index.collections() == frozenset()
