@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,17 @@ from sqlalchemy import select
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.drivers import Breakdown
 from context_builder.exploration.series.metric import Metric
-from context_builder.exploration.series.signal import Distribution, Noise
+from context_builder.exploration.series.signal import Distribution, Floats, Noise
+from context_builder.exploration.series.timeline import HOUR
 from context_builder.exploration.series.traffic import tier_conditions
 from context_builder.question.request import ContextRequest, Window
 from context_builder.rollups.chunk import Column
 from context_builder.rollups.rows import Groups, Labels, Mask, Rows, labels_of
 from context_builder.rollups.scope import known_scores, rollup_scope, users_in_scope
-from context_builder.rollups.span import by_hour, covering
+from context_builder.rollups.span import Span, by_hour, covering, minute_of
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import QUALITY, REQUESTS, SPEND
-from models import FAILED_STATUSES, RequestStatus, User
+from models import FAILED_STATUSES, RequestStatus, Resolution, User
 from models.histogram import Histogram
 from models.quality_log import MILLION
 from models.tables.schema import NANO
@@ -74,15 +76,19 @@ async def error_breakdown(rollups: Rollups, request: ContextRequest, spans: Comp
 async def total_breakdown(
     rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """Load requests, or dollars in units of the mean cost of a request."""
-    rows = await _read_rows(rollups, request, spans)
-    cells = await asyncio.to_thread(_cells, rows, spans, rows["requests"], rows["cost_nanousd"])
+    """Load requests, or dollars in units of the mean cost of a request, and what was to be expected."""
+    scope = await rollup_scope(rollups, request)
+    rows = scope.of(await rollups.read(REQUESTS, *_spans_of(spans, shift)))
+    times = await asyncio.to_thread(_times, rows, spans, shift)
+    cells = await asyncio.to_thread(
+        _cells, rows, spans, rows["requests"] * times, rows["cost_nanousd"] * times
+    )
     unit = _unit_of(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
         cells,
         Noise(Distribution.POISSON),
         lambda row: (float(row[0]), _amount_of(shift, row, unit)),
-        exposure=shift.exposure,
+        exposure=1.0 if shift.comparable else shift.exposure,
     )
     # The traffic of a version starts and ends with rollouts, whatever happens to volume.
     values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
@@ -92,24 +98,25 @@ async def total_breakdown(
 async def user_breakdown(
     rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
-    """Load requests or dollars by user."""
-    rows = await rollups.read(SPEND, *covering(spans.after), *covering(spans.before))
+    """Load requests or dollars by user, and those that were to be expected."""
+    rows = await rollups.read(SPEND, *_spans_of(spans, shift))
     rows = rows.where(users_in_scope(request.scope, rows))
     async with rollups.snapshot.session() as session:
         found = await session.execute(select(User.id, User.public_id).where(*tier_conditions(request)))
         users = {row.id: row.public_id for row in found}
     rows = rows.where(np.isin(rows["user_id"], list(users)))
+    times = await asyncio.to_thread(_times, rows, spans, shift)
     cells = await asyncio.to_thread(
         _grouped,
         [labels_of(rows["user_id"], users.__getitem__)],
         rows.since(spans.after.start),
-        rows["requests"],
-        rows["cost_nanousd"],
+        rows["requests"] * times,
+        rows["cost_nanousd"] * times,
     )
     unit = _unit_of(shift, [cell[2] for cell in cells])
     breakdown = _breakdown(
         cells, Noise(Distribution.POISSON), lambda row: (float(row[0]), _amount_of(shift, row, unit)),
-        exposure=shift.exposure, dimensions=("user",),
+        exposure=1.0 if shift.comparable else shift.exposure, dimensions=("user",),
     )  # fmt: skip
     return replace(breakdown, unit=unit)
 
@@ -183,6 +190,43 @@ def _slow_answers(answers: Rows, spans: ComparedSpans) -> tuple[Breakdown, Laten
         Noise(Distribution.BINOMIAL),
     )
     return breakdown, LatencyHistograms(after, before)
+
+
+def _spans_of(spans: ComparedSpans, shift: ChangePoint) -> list[Span]:
+    """Return the span after the onset, and the hours around the comparable ones or all before it."""
+    if not shift.comparable:
+        return [*covering(spans.after), *covering(spans.before)]
+    hours = sorted({hour for window, _ in _earlier_spans(spans, shift) for hour in _hours_around(window)})
+    runs = [0, *(n for n in range(1, len(hours)) if hours[n] - hours[n - 1] > HOUR), len(hours)]
+    return [
+        *covering(spans.after),
+        *(Span(Resolution.HOUR, hours[first], hours[last - 1] + HOUR) for first, last in pairwise(runs)),
+    ]
+
+
+def _earlier_spans(spans: ComparedSpans, shift: ChangePoint) -> Iterator[tuple[Window, float]]:
+    for days, weight in shift.comparable:
+        by = timedelta(days=days)
+        yield Window(spans.after.start - by, spans.after.end - by), weight
+
+
+def _hours_around(window: Window) -> Iterator[datetime]:
+    hour = window.start.replace(minute=0)
+    while hour < window.end:
+        yield hour
+        hour += HOUR
+
+
+def _times(rows: Rows, spans: ComparedSpans, shift: ChangePoint) -> Floats:
+    """Return how often each row counts: once after the onset, by its part of the expectation before it."""
+    if not shift.comparable:
+        return np.ones(len(rows))
+    starts = rows["start"].astype(np.float64)
+    times = rows.since(spans.after.start).astype(np.float64)
+    for window, weight in _earlier_spans(spans, shift):
+        first, end = minute_of(window.start), minute_of(window.end)
+        times += weight * np.clip(np.minimum(starts + 60, end) - np.maximum(starts, first), 0, 60) / 60
+    return times
 
 
 async def _read_rows(rollups: Rollups, request: ContextRequest, spans: ComparedSpans) -> Rows:

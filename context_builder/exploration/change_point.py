@@ -49,6 +49,8 @@ class ChangePoint:
     exposure: float
     """Expected requests or dollars since the onset per one before it; 1 for other metrics."""
     evidence: float
+    comparable: tuple[tuple[int, float], ...] = ()
+    """Of totals: days before at which the same hours are comparable, with weights that add up to 1."""
     also: tuple[Slice, ...] = ()
     """Other slices with the same change, by descending evidence."""
 

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Self
 
+import numpy as np
+
 from context_builder.deadlines import Deadlines
 from context_builder.exploration.change_point import (
     FAR_FUTURE,
@@ -18,24 +20,22 @@ from context_builder.exploration.change_point import (
     merge_events,
     onset_gap,
 )
-from context_builder.exploration.earlier_days import is_unlike_earlier_days
 from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, level_shifts, min_evidence
 from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric, is_notable
 from context_builder.exploration.series.quality import quality_signals, whole_hours
-from context_builder.exploration.series.signal import Floats, Signal
+from context_builder.exploration.series.signal import Signal
 from context_builder.exploration.series.slices import (
     Slice,
-    cost_signal,
-    daily_profile,
     error_signal,
     iter_slices,
     latency_signal,
     mean_log_latencies,
-    volume_signal,
 )  # fmt: skip
 from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.totals import TotalSignals
 from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
+from context_builder.exploration.series.usual import Usual, comparable_days
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
 from context_builder.rollups.scope import rollup_scope
@@ -44,6 +44,8 @@ from context_builder.shared_work import SharedWork
 
 LOOKBACK = timedelta(days=7)
 """Time before the window that is explored, as a baseline."""
+HISTORY = timedelta(days=35)
+"""Time before the window from which it is learnt what totals are usual at an hour of the week."""
 AFTERMATH = timedelta(hours=6)
 """Time after a past window that is explored."""
 ONSET_TIMEOUT_S = 3.0
@@ -62,6 +64,12 @@ class ObservedSignal:
     slice: Slice
     signal: Signal
     timeline: Timeline
+    usual: Usual | None = None
+    """Of a total with a history: what it was at these hours before."""
+    hours_before: float = 0.0
+    """From the start of `usual` to that of the timeline."""
+    since: datetime = FAR_FUTURE
+    """From when on the totals of earlier hours are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +144,13 @@ class Exploration:
     async def _find(self, asked: ContextRequest) -> ExplorationFindings:
         """Return every change in a scope, before the topics of a question select some."""
         request = with_aftermath(asked)
-        timeline = Timeline.of(request.window, LOOKBACK)
+        timeline, history = (Timeline.of(request.window, span) for span in (LOOKBACK, HISTORY))
         scope = await rollup_scope(self._rollups, request)
-        traffic = await read_traffic(self._rollups, request, timeline)
-        users = await read_users(self._rollups, request, timeline)
+        traffic = await read_traffic(self._rollups, request, history)
+        users = await read_users(self._rollups, request, history)
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
-        found = await asyncio.to_thread(_find_change_points, asked, traffic, users, quality)
+        found = await asyncio.to_thread(_find_change_points, asked, timeline, traffic, users, quality)
         return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
 
 
@@ -191,14 +199,17 @@ def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:
 
 def _find_change_points(
     request: ContextRequest,
+    timeline: Timeline,
     traffic: Cells,
     users: Cells | None,
     quality: Sequence[tuple[Slice, Signal]],
 ) -> list[ChangePoint]:
-    hours = whole_hours(traffic.timeline)
+    hours = whole_hours(timeline)
+    totals = TotalSignals(traffic, timeline)
     observed = [
-        *_traffic_signals(traffic),
-        *_user_signals(users, daily_profile(traffic)),
+        *_traffic_signals(traffic.since(timeline)),
+        *(_total_signals(totals, traffic) if len(traffic.slot) else ()),
+        *(_total_signals(totals, users) if users is not None and len(users.slot) else ()),
         *(ObservedSignal(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
     least = min_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
@@ -209,34 +220,32 @@ def _find_change_points(
 def _traffic_signals(cells: Cells) -> Iterator[ObservedSignal]:
     if not len(cells.slot):
         return
-    usual, profile = mean_log_latencies(cells), daily_profile(cells)
+    usual = mean_log_latencies(cells)
     for one, chosen in iter_slices(cells):
         yield ObservedSignal(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
         yield ObservedSignal(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
-        yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-        yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
 
 
-def _user_signals(cells: Cells | None, profile: Floats) -> Iterator[ObservedSignal]:
-    if cells is None or not len(cells.slot):
-        return
+def _total_signals(totals: TotalSignals, cells: Cells) -> Iterator[ObservedSignal]:
+    """Yield volume and cost of each slice; all requests are one of the traffic, and none of the users."""
+    of_users = "user" in cells.names
     for one, chosen in iter_slices(cells):
-        if one.values:
-            yield from _total_signals(one, cells, volume_signal(cells, chosen, profile), Metric.VOLUME)
-            yield from _total_signals(one, cells, cost_signal(cells, chosen, profile), Metric.COST)
-
-
-def _total_signals(
-    one: Slice, cells: Cells, signal: Signal | None, metric: Metric
-) -> Iterator[ObservedSignal]:
-    if signal is not None:
-        yield ObservedSignal(metric, one, signal, cells.timeline)
+        if of_users and not one.values:
+            continue
+        for metric, values in ((Metric.VOLUME, cells.requests), (Metric.COST, cells.cost_usd)):
+            counted = totals.counted(cells, chosen, values)
+            if counted is not None:
+                signal, usual = totals.signal(counted)
+                yield ObservedSignal(
+                    metric, one, signal, totals.timeline, usual, totals.hours_before, totals.since
+                )
 
 
 def _change_points(observed: ObservedSignal, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
     """Yield the notable changes of a signal that are visible in the window."""
-    for level_shift in level_shifts(observed.signal, least):
-        if not _is_unusual(observed, level_shift):
+    for found in level_shifts(observed.signal, least):
+        level_shift = _beyond_usual(observed, found, least)
+        if level_shift is None:
             continue
         shift = _change_point(observed, level_shift)
         is_over = shift.until is not None and shift.until <= request.window.start
@@ -246,8 +255,21 @@ def _change_points(observed: ObservedSignal, request: ContextRequest, least: flo
             yield shift
 
 
-def _is_unusual(observed: ObservedSignal, shift: LevelShift) -> bool:
-    return not _is_total(observed.metric) or is_unlike_earlier_days(observed.signal, observed.timeline, shift)
+def _beyond_usual(observed: ObservedSignal, shift: LevelShift, least: float) -> LevelShift | None:
+    """Return the change with the evidence that is left of it beside how far its total usually strays."""
+    if observed.usual is None:
+        return shift
+    bounds = np.concatenate([np.zeros(1), np.cumsum(observed.timeline.hours)]) + observed.hours_before
+    first, end = bounds[shift.first], bounds[-1 if shift.end is None else shift.end]
+    rose = shift.away.value > shift.usual.value
+    deviations, factor = observed.usual.deviation(float(first), float(end), rose=rose)
+    evidence = min(shift.evidence, deviations**2)
+    is_same_way = (deviations > 0) == rose
+    return (
+        replace(shift, evidence=evidence)
+        if is_same_way and evidence >= least and is_notable(observed.metric, factor, 1.0)
+        else None
+    )
 
 
 def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
@@ -266,6 +288,7 @@ def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
         expected_per_hour=_expected_per_hour(observed, shift),
         exposure=_exposure(observed, shift),
         evidence=shift.evidence,
+        comparable=_comparable(observed, shift),
     )
 
 
@@ -290,6 +313,14 @@ def _expected_per_hour(observed: ObservedSignal, shift: LevelShift) -> float:
 def _exposure(observed: ObservedSignal, shift: LevelShift) -> float:
     past = float(observed.signal.weight[: shift.first].sum())
     return shift.away.weight / past if _is_total(observed.metric) and past else 1.0
+
+
+def _comparable(observed: ObservedSignal, shift: LevelShift) -> tuple[tuple[int, float], ...]:
+    if observed.usual is None:
+        return ()
+    timeline = observed.timeline
+    end = timeline.end if shift.end is None else timeline.starts[shift.end]
+    return tuple(comparable_days(timeline.starts[shift.first], end, observed.since).items())
 
 
 def _is_total(metric: Metric) -> bool:

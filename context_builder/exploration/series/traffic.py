@@ -1,20 +1,21 @@
-"""Loads requests by slot, deployment and tier, and by slot and user."""
+"""Loads requests by slot and dimension, and by slot and user."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, select
 
 from context_builder.exploration.series.signal import Floats
-from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.timeline import HOUR, Timeline
 from context_builder.question.request import ContextRequest, Window
 from context_builder.rollups.rows import Groups, Rows, labels_of
 from context_builder.rollups.scope import rollup_scope, users_in_scope
-from context_builder.rollups.span import Span, by_ten_minutes, covering, minute_of
+from context_builder.rollups.span import Span, by_ten_minutes, minute_of
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS, SPEND
 from models import FAILED_STATUSES, RequestStatus, Resolution, User
@@ -24,14 +25,17 @@ from models.tables.schema import NANO
 Indices = npt.NDArray[np.int64]
 
 MAX_USERS = 12
-"""Users whose traffic is explored, the busiest in the window."""
+"""Users whose traffic is explored, the busiest."""
+_RECENT = timedelta(days=7)
+_DIMENSIONS = ("deployment", "tier", "model", "backend", "region")
+"""Model, backend and region are those of the deployment."""
 _USERS_AT_ONCE = 500
 """Of the busiest, whose tiers are looked up together."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Counts by slot and values of one or two dimensions; all arrays have one element per cell."""
+    """Counts by slot and values of some dimensions; all arrays have one element per cell."""
 
     timeline: Timeline
     names: dict[str, list[str]]
@@ -47,6 +51,23 @@ class Cells:
     log_sum: Floats = field(default_factory=lambda: np.zeros(0))
     log_square_sum: Floats = field(default_factory=lambda: np.zeros(0))
 
+    def since(self, timeline: Timeline) -> Cells:
+        """Return the cells of a timeline that begins later and has the same end."""
+        before = self.timeline.slots - timeline.slots
+        kept = self.slot >= before
+        return replace(
+            self,
+            timeline=timeline,
+            slot=self.slot[kept] - before,
+            value={dimension: places[kept] for dimension, places in self.value.items()},
+            requests=self.requests[kept],
+            failed=self.failed[kept],
+            cost_usd=self.cost_usd[kept],
+            timed=self.timed[kept] if len(self.timed) else self.timed,
+            log_sum=self.log_sum[kept] if len(self.timed) else self.log_sum,
+            log_square_sum=self.log_square_sum[kept] if len(self.timed) else self.log_square_sum,
+        )
+
     def by_slot(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
         """Return the sums of the chosen cells by slot."""
         slots = self.timeline.slots
@@ -56,7 +77,7 @@ class Cells:
 
 
 async def read_traffic(rollups: Rollups, request: ContextRequest, timeline: Timeline) -> Cells:
-    """Load the cells by deployment and tier."""
+    """Load the cells by the dimensions of deployments, and by tier."""
     scope = await rollup_scope(rollups, request)
     rows = await rollups.read(REQUESTS, *_spans(timeline))
     # A month of many deployments has tens of thousands of rows.
@@ -67,10 +88,10 @@ async def read_users(rollups: Rollups, request: ContextRequest, timeline: Timeli
     """Load the cells of the busiest users; None with deployments in scope, which user totals lack."""
     if request.scope.deployment_ids:
         return None
-    spent = await rollups.read(SPEND, *covering(request.window))
-    ranked = await asyncio.to_thread(_busiest, spent.where(users_in_scope(request.scope, spent)))
-    chosen = await _with_tier_in_scope(rollups, request, ranked)
     rows = await rollups.read(SPEND, *_spans(timeline))
+    rows = rows.where(users_in_scope(request.scope, rows))
+    ranked = await asyncio.to_thread(_busiest, rows, request.window)
+    chosen = await _with_tier_in_scope(rollups, request, ranked)
     return await asyncio.to_thread(_user_cells, timeline, rows, chosen)
 
 
@@ -82,11 +103,20 @@ def tier_conditions(request: ContextRequest) -> list[ColumnElement[bool]]:
     return [User.tier.in_(scope.tiers), User.updated_at <= request.as_of]
 
 
-def _busiest(rows: Rows) -> list[int]:
-    """Return users, those with the most requests first."""
+def _busiest(rows: Rows, window: Window) -> list[int]:
+    """Return users by their requests an hour, in the window or in the days before it, the busiest first.
+
+    Those who stopped before the window have none in it.
+    """
+    start, recent = minute_of(window.start), minute_of(window.start - _RECENT)
     users = Groups(rows["user_id"])
-    number, requests = rows["user_id"][users.first], users.sum(rows["requests"])
-    return [int(user) for user in number[np.lexsort((number, -requests))]]
+    number, in_window = rows["user_id"][users.first], rows["start"] >= start
+    spans = (
+        (in_window, (window.end - window.start) / HOUR),
+        (~in_window & (rows["start"] >= recent), _RECENT / HOUR),
+    )
+    rate = np.max([users.sum(rows["requests"] * chosen) / max(hours, 1.0) for chosen, hours in spans], axis=0)
+    return [int(user) for user in number[np.lexsort((number, -rate))]]
 
 
 async def _with_tier_in_scope(rollups: Rollups, request: ContextRequest, ranked: list[int]) -> dict[int, str]:
@@ -106,8 +136,8 @@ async def _with_tier_in_scope(rollups: Rollups, request: ContextRequest, ranked:
 
 def _traffic_cells(timeline: Timeline, rows: Rows) -> Cells:
     slot = slots_of(timeline, rows)
-    deployments, deployment = rows.labels("deployment")
-    tiers, tier = rows.labels("tier")
+    labels = {dimension: rows.labels(dimension) for dimension in _DIMENSIONS}
+    deployment, tier = labels["deployment"][1], labels["tier"][1]
     # Latencies of answered requests only: failed requests may fail fast.
     answered = rows.having("status", (RequestStatus.SUCCESS,))
     failed = rows.having("status", FAILED_STATUSES)
@@ -118,9 +148,9 @@ def _traffic_cells(timeline: Timeline, rows: Rows) -> Cells:
 
     return Cells(
         timeline,
-        {"deployment": deployments, "tier": tiers},
+        {dimension: names for dimension, (names, _) in labels.items()},
         slot[cells.first],
-        {"deployment": deployment[cells.first], "tier": tier[cells.first]},
+        {dimension: places[cells.first] for dimension, (_, places) in labels.items()},
         cells.sum(rows["requests"]).astype(float),
         cells.sum(rows["requests"] * failed).astype(float),
         cells.sum(rows["cost_nanousd"]) / float(NANO),
