@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeEngine
 
 from models.database import WriteSession
 from models.histogram import Histogram, bucket_of
-from models.tables.gateway.requests import Request
+from models.tables.gateway.requests import FAILED_STATUSES, Request
 from models.tables.gateway.rollups import RequestRollup, Resolution, UserSpend
 
 Key = tuple[Any, ...]
@@ -144,16 +144,21 @@ def _sums(members: Sequence[tuple[int, NewRequest]]) -> dict[str, Any]:
 
 
 def _spend_of(new: Iterable[tuple[int, NewRequest]]) -> dict[Key, dict[str, Any]]:
-    minutes: defaultdict[Key, list[Decimal]] = defaultdict(list)
+    minutes: defaultdict[Key, list[NewRequest]] = defaultdict(list)
     for _, request in new:
         minute = request.created_at.astimezone(UTC).replace(second=0, microsecond=0)
-        minutes[minute, request.user_id].append(request.cost_usd)
-    groups: defaultdict[Key, list[Decimal]] = defaultdict(list)
-    for (minute, user_id), costs in minutes.items():
+        minutes[minute, request.user_id].append(request)
+    groups: defaultdict[Key, list[NewRequest]] = defaultdict(list)
+    for (minute, user_id), members in minutes.items():
         for resolution in Resolution:
-            groups[resolution, bucket_start(minute, resolution), user_id] += costs
+            groups[resolution, bucket_start(minute, resolution), user_id] += members
     return {
-        key: {"requests": len(costs), "cost_nanousd": sum(costs, Decimal(0))} for key, costs in groups.items()
+        key: {
+            "requests": len(members),
+            "failed": sum(request.status in FAILED_STATUSES for request in members),
+            "cost_nanousd": sum((request.cost_usd for request in members), Decimal(0)),
+        }
+        for key, members in groups.items()
     }
 
 

@@ -75,7 +75,7 @@ REQUESTS = RollupTable(
     has_histogram=True,
 )  # fmt: skip
 """Slowest request and its latency are -1 without a timed request."""
-SPEND = RollupTable("user_spend", ("user_id", "requests", "cost_nanousd"))
+SPEND = RollupTable("user_spend", ("user_id", "requests", "failed", "cost_nanousd"))
 QUALITY = RollupTable(
     "quality_rollups",
     ("deployment_id", "scores", "score_sum_millionths", "score_square_sum_millionths"),

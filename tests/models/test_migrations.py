@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, delete, inspect, select, update
 
-from models import Deployment, QualityRollup, RequestRollup, Resolution, User, UserSpend, quality_log
+from models import (
+    Deployment,
+    QualityRollup,
+    Request,
+    RequestRollup,
+    RequestStatus,
+    Resolution,
+    RollupClock,
+    User,
+    UserSpend,
+    quality_log,
+)
 from models.database import HEAD_REVISION, Database
 from models.migrations import downgrade, head_revision, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest, append
 from models.tables.schema import Table
+from tests.support.user_failures import counted, rolled_up
 
 pytestmark = pytest.mark.both_databases
 
@@ -121,6 +134,80 @@ async def test_ten_minutes_of_an_older_database_are_made_of_its_minutes(database
     await downgrade(database, "0003")
     await upgrade(database)
     assert await _rollups(database) == written
+
+
+async def test_failures_of_users_of_an_older_database_are_counted(database: Database) -> None:
+    """The upgrade counts what the writers would have; where requests were deleted, those that are left."""
+    chance = random.Random(5)  # noqa: S311  test data
+    async with database.write() as session:
+        session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
+        session.add_all(
+            User(public_id=name, tier="premium", created_at=NOON, updated_at=NOON) for name in ("a", "b", "c")
+        )
+        await session.flush()
+        rows = [
+            NewRequest(public_id=f"r{n}", created_at=NOON + timedelta(seconds=chance.choice(_MOMENTS)),
+                       user_id=chance.choice((1, 2)), deployment_id=1, tier="premium",
+                       status=chance.choice(list(RequestStatus)))
+            for n in range(400)
+        ] + [
+            NewRequest(public_id="fine", created_at=NOON, user_id=3, deployment_id=1, tier="premium",
+                       status="success")
+        ]  # fmt: skip
+        await append(session, rows)
+    written = await rolled_up(database)
+    await downgrade(database, "0004")
+    await upgrade(database)
+    assert await rolled_up(database) == written == await counted(database)
+    await downgrade(database, "0004")
+    async with database.write() as session:
+        await session.execute(update(RequestRollup).values(slowest_request_id=None))
+        await session.execute(delete(Request).where(Request.user_id == 1))
+        await session.execute(delete(Request).where(Request.id % 2 == 0))
+    await upgrade(database)
+    left = await counted(database)
+    assert await rolled_up(database) == {
+        bucket: (requests, left.get(bucket, (0, 0))[1]) for bucket, (requests, _) in written.items()
+    }
+
+
+_MOMENTS = (
+    0,
+    0.000001,
+    59.999999,
+    60,
+    599.999999,
+    600,
+    3599.999999,
+    3600,
+    -0.000001,
+    12 * 3600,
+    41 * 86400 + 7,
+)
+"""Seconds on both sides of the edges of buckets."""
+
+
+async def test_rollups_are_stamped_after_a_downgrade(database: Database) -> None:
+    """Dropping the column leaves the triggers: a change of a bucket is stamped, and a removal counted."""
+    async with database.write() as session:
+        session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON))
+        await session.flush()
+        session.add(
+            UserSpend(
+                resolution=Resolution.HOUR, bucket_start=NOON, user_id=1, requests=1, cost_usd=Decimal(0)
+            )
+        )
+    await downgrade(database, "0004")
+    stamps = select(UserSpend.stamp), select(RollupClock.removals)
+    async with database.write() as session:
+        before = [await session.scalar(one) for one in stamps]
+        await session.execute(update(UserSpend).values(requests=2))
+    async with database.write() as session:
+        changed = await session.scalar(stamps[0])
+        await session.execute(delete(UserSpend))
+        removals = await session.scalar(stamps[1])
+    assert (changed or 0) > (before[0] or 0)
+    assert (removals or 0) > (before[1] or 0)
 
 
 async def _rollups(database: Database) -> list[tuple[object, ...]]:

@@ -22,6 +22,7 @@ from models.database import Database
 from models.migrations import head_revision, upgrade
 from tests.support.gateway import NOON, SOURCES
 from tests.support.no_memory import NO_MEMORY
+from tests.support.user_failures import counted, rolled_up
 
 pytestmark = pytest.mark.database
 DATA = Path(__file__).parent / "data"
@@ -88,6 +89,13 @@ async def test_an_upgrade_loses_no_row_and_no_value(upgraded: Database, path: Pa
         there = [row for row in after[name] if row.get("resolution") != "10_minutes"]
         kept = [{column: row[column] for column in rows[0]} for row in there] if rows else there
         assert kept == rows, name
+
+
+async def test_failures_of_users_are_counted(upgraded: Database) -> None:
+    """Every bucket by user has the failed requests that the log of 0.1.0 has."""
+    found = await rolled_up(upgraded)
+    assert found == await counted(upgraded)
+    assert sum(failed for _, failed in found.values()) > 50
 
 
 async def test_a_stored_manifest_replays_its_prompt(upgraded: Database) -> None:

@@ -17,6 +17,7 @@ from models import Deployment, Request, RequestRollup, Resolution, User, UserSpe
 from models.database import Database
 from models.histogram import RELATIVE_ERROR, Histogram
 from models.request_log import NewRequest, append
+from tests.support.user_failures import counted, rolled_up
 
 pytestmark = pytest.mark.both_databases
 
@@ -30,7 +31,7 @@ def request(number: int, **changes: Any) -> NewRequest:
         "user_id": 1,
         "deployment_id": 1,
         "tier": "premium",
-        "status": "error" if number % 5 == 0 else "success",
+        "status": "error" if number % 5 == 0 else "timeout" if number % 7 == 0 else "success",
         "error_code": "502" if number % 5 == 0 else None,
         "latency_ms": None if number % 11 == 0 else number * 13 % 5000,
         "cost_usd": Decimal("0.000123456"),
@@ -56,7 +57,7 @@ async def append_in_batches(database: Database, requests: list[NewRequest], size
 async def test_rollups_equal_the_raw_log_however_it_was_batched_or_repeated(
     database: Database, resolution: Resolution
 ) -> None:
-    """Counts, sums, money, histogram and the slowest example agree with the raw rows, bucket by bucket."""
+    """Counts, failures, sums, money, histogram and the slowest example agree with the raw rows."""
     await add_owner(database)
     requests = [request(number) for number in range(300)]
     assert await append_in_batches(database, requests, 70) == 300
@@ -74,6 +75,7 @@ async def test_rollups_equal_the_raw_log_however_it_was_batched_or_repeated(
     assert sum(rollup.requests for rollup in rollups if rollup.status == "error") == 60
     assert sum(rollup.latency_sum_ms for rollup in rollups) == sum(row.latency_ms or 0 for row in raw)
     assert sum(rollup.cost_usd for rollup in rollups) == spent == 300 * Decimal("0.000123456")
+    assert await rolled_up(database) == await counted(database)
     whole = Histogram.merged(rollup.latency_histogram for rollup in rollups)
     assert whole == Histogram.of(row.latency_ms for row in raw if row.latency_ms is not None)
     slowest = max(rollups, key=lambda rollup: rollup.slowest_ms or 0)
@@ -117,6 +119,7 @@ async def test_writers_of_the_same_buckets_at_once_lose_nothing(database: Databa
         for resolution in Resolution:
             statement = select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == resolution)
             assert await session.scalar(statement) == 60
+    assert await rolled_up(database) == await counted(database)
 
 
 @given(st.lists(st.integers(0, 10_000_000), min_size=1), st.floats(0, 1), st.integers(1, 5))

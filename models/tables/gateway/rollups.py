@@ -69,7 +69,7 @@ class RequestRollup(Table):
 
 
 class UserSpend(Table):
-    """Requests and cost of one user in one bucket."""
+    """Requests, failures and cost of one user in one bucket."""
 
     __tablename__ = "user_spend"
     __table_args__ = (
@@ -83,6 +83,8 @@ class UserSpend(Table):
     bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     requests: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Requests with one of FAILED_STATUSES."""
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
     stamp: Mapped[int] = mapped_column(BigInteger, server_default="0", index=True)
     """As in `RequestRollup`."""

@@ -118,7 +118,8 @@ def contents() -> Callable[[Database], Awaitable[Contents]]:
             RequestRollup.latency_histogram, RequestRollup.cost_usd,
         ).join(Deployment, Deployment.id == RequestRollup.deployment_id),
         "spend": select(
-            UserSpend.resolution, UserSpend.bucket_start, User.public_id, UserSpend.requests
+            UserSpend.resolution, UserSpend.bucket_start, User.public_id, UserSpend.requests,
+            UserSpend.failed, UserSpend.cost_usd,
         ).join(User, User.id == UserSpend.user_id),
         "incidents": select(Incident.public_id, Incident.title, Incident.severity, Incident.started_at),
     }  # fmt: skip

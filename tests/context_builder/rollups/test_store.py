@@ -22,6 +22,7 @@ from context_builder.rollups.table import QUALITY, REQUESTS, SPEND, RollupTable
 from models import (
     Deployment,
     QualityRollup,
+    Request,
     RequestRollup,
     Resolution,
     User,
@@ -31,9 +32,11 @@ from models import (
 )
 from models.database import Database, WriteSession
 from models.histogram import Histogram
+from models.migrations import downgrade, upgrade
 from models.quality_log import NewScore
 from models.request_log import NewRequest
 from models.snapshot import Snapshots
+from tests.support.user_failures import counted, rolled_up
 
 pytestmark = pytest.mark.both_databases
 
@@ -67,7 +70,7 @@ class Gateway:
     def request(self, number: int) -> NewRequest:
         late = self.chance.random() < 0.3
         back = timedelta(minutes=self.chance.randrange(9 * 24 * 60 if late else 90))
-        status = self.chance.choice(["success", "success", "error", "timeout"])
+        status = self.chance.choice(["success", "rate_limited", "error", "timeout"])
         return NewRequest(
             public_id=f"r{number}",
             created_at=NOON - back,
@@ -166,6 +169,7 @@ async def test_columns_equal_sql_after_every_write(database: Database, max_bytes
     for turn in range(12):
         await asyncio.gather(*(write(gateway) for _ in range(1 + turn % 3)))
         await gateway.compare(store)
+        assert await rolled_up(database) == await counted(database)
     async with database.write() as session:
         await session.execute(delete(RequestRollup).where(RequestRollup.tier == "budget"))
     await gateway.compare(store)
@@ -184,6 +188,28 @@ async def write(gateway: Gateway) -> None:
                 await session.execute(text("SELECT no_such_column"))
     except DBAPIError:
         pass
+
+
+async def test_columns_equal_sql_after_a_migration(database: Database) -> None:
+    """What a migration counts again is loaded again, also where nothing failed and no stamp changed."""
+    gateway = Gateway(database, 8)
+    await gateway.start()
+    await write(gateway)
+    await write(gateway)
+    store = RollupStore()
+    spans = covering(Window(START, NOON + timedelta(hours=1)))
+
+    async def failed() -> int:
+        async with Snapshots(database, readers=1).open() as snapshot, await store.at(snapshot) as rollups:
+            await compare(rollups, SPEND, spans)
+            return int((await rollups.read(SPEND, *spans))["failed"].sum())
+
+    assert await failed() > 0
+    async with database.write() as session:
+        await session.execute(update(Request).values(status="success"))
+    await downgrade(database, "0004")
+    await upgrade(database)
+    assert await failed() == 0
 
 
 async def test_a_transaction_that_commits_late_is_seen(database: Database) -> None:
