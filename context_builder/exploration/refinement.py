@@ -81,13 +81,14 @@ async def _read_minutes(
 
 
 async def _read_user_minutes(rollups: Rollups, shift: ChangePoint, window: Window) -> Minutes:
+    """Load requests and failed ones, or dollars, of the slice's user."""
     async with rollups.snapshot.session() as session:
         name = shift.slice.value_of("user")
         user = await session.scalar(select(User.id).where(User.public_id == name))
     rows = await rollups.read(SPEND, *by_minute(window))
     rows = rows.where(rows["user_id"] == user)
     amount = rows["cost_nanousd"] if shift.metric is Metric.COST else rows["requests"]
-    return _by_minute(rows, amount, np.zeros(len(rows), dtype=np.int64))
+    return _by_minute(rows, amount, rows["failed"])
 
 
 def _by_minute(rows: Rows, weight: Column, mass: Column, *, unit: float = 1.0) -> Minutes:

@@ -171,7 +171,7 @@ def _user_cells(timeline: Timeline, rows: Rows, chosen: dict[int, str]) -> Cells
         slot[cells.first],
         {"user": user[cells.first]},
         cells.sum(rows["requests"]).astype(float),
-        np.zeros(len(cells)),
+        cells.sum(rows["failed"]).astype(float),
         cells.sum(rows["cost_nanousd"]) / float(NANO),
     )
 

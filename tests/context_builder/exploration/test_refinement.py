@@ -85,7 +85,7 @@ async def test_an_onset_is_found_to_the_minute(gateway: Gateway) -> None:
     for metric in LEVELS:
         for values in ((deployment,), (tier,), (deployment, tier)):
             assert is_near(await found(gateway, shift(metric, Slice(values)))), (metric, values)
-    for metric in (Metric.VOLUME, Metric.COST):
+    for metric in (Metric.ERRORS, Metric.VOLUME, Metric.COST):
         assert is_near(await found(gateway, shift(metric, Slice((("user", "user_a"),))))), metric
 
 

@@ -117,13 +117,15 @@ async def test_cells_of_users_count_what_they_sent(busy: Gateway, window: Window
     assert lacking is None
     for cells, users in ((everyone, set(TIER_OF)), (one, {name})):
         assert cells is not None
-        seen = {user for user in users if busy.sent_in(window, user_id=busy.users[user][0])}
-        expected = Counter(
-            (timeline.slot_of(request.created_at), user)
-            for user in seen
-            for request in busy.sent_in(span, user_id=busy.users[user][0])
-        )
-        assert by_cell(cells, "user", cells.requests) == expected
+        requests: Counter[tuple[int, str]] = Counter()
+        failed: Counter[tuple[int, str]] = Counter()
+        for user in users:
+            for request in busy.sent_in(span, user_id=busy.users[user][0]):
+                cell = timeline.slot_of(request.created_at), user
+                requests[cell] += 1
+                failed[cell] += request.status in FAILED_STATUSES
+        assert by_cell(cells, "user", cells.requests) == requests
+        assert by_cell(cells, "user", cells.failed) == failed
 
 
 async def test_the_busiest_users_are_those_of_the_window(gateway: Gateway) -> None:
