@@ -77,9 +77,7 @@ async def total_breakdown(
     rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
 ) -> Breakdown:
     """Load requests, or dollars in units of the mean cost of a request, and what was to be expected."""
-    scope = await rollup_scope(rollups, request)
-    rows = scope.of(await rollups.read(REQUESTS, *_spans_of(spans, shift)))
-    times = await asyncio.to_thread(_times, rows, spans, shift)
+    rows, times = await expected_rows(rollups, request, spans, shift)
     cells = await asyncio.to_thread(
         _cells, rows, spans, rows["requests"] * times, rows["cost_nanousd"] * times
     )
@@ -93,6 +91,15 @@ async def total_breakdown(
     # The traffic of a version starts and ends with rollouts, whatever happens to volume.
     values = {name: of for name, of in breakdown.values.items() if name != "router_version"}
     return replace(breakdown, values=values, unit=unit)
+
+
+async def expected_rows(
+    rollups: Rollups, request: ContextRequest, spans: ComparedSpans, shift: ChangePoint
+) -> tuple[Rows, Floats]:
+    """Load requests after an onset and those to be expected, with how often each row counts."""
+    scope = await rollup_scope(rollups, request)
+    rows = scope.of(await rollups.read(REQUESTS, *_spans_of(spans, shift)))
+    return rows, await asyncio.to_thread(_times, rows, spans, shift)
 
 
 async def user_breakdown(

@@ -46,9 +46,13 @@ class ChangePoint:
     """Requests, dollars or scores since the onset."""
     expected_per_hour: float
     """Baseline requests or dollars per hour at the onset; 0 for other metrics."""
+    expected: float
+    """Baseline requests or dollars since the onset; 0 for other metrics."""
     exposure: float
     """Expected requests or dollars since the onset per one before it; 1 for other metrics."""
     evidence: float
+    level_now: float | None = None
+    """Of a change that grows evenly: its level at the end, as `after`; None: it jumped."""
     comparable: tuple[tuple[int, float], ...] = ()
     """Of totals: days before at which the same hours are comparable, with weights that add up to 1."""
     also: tuple[Slice, ...] = ()
@@ -96,6 +100,7 @@ def _representative(event: Sequence[ChangePoint]) -> ChangePoint:
         onset=first.onset,
         earliest=first.earliest,
         latest=first.latest,
+        level_now=chosen.level_now if first.level_now is not None else None,
         evidence=first.evidence,
         also=also,
     )

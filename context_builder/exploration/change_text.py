@@ -109,6 +109,8 @@ def slice_nouns(one: Slice) -> tuple[Noun, ...]:
 
 def onset_range(shift: ChangePoint) -> str:
     """Return the bounds of the onset in parentheses; empty if they are close."""
+    if shift.level_now is not None:
+        return f" (gradually: it began between {format_time(shift.earliest)} and {format_time(shift.latest)})"
     if shift.latest - shift.earliest <= _PRECISE_RANGE:
         return ""
     return f" (not before {format_time(shift.earliest)}, not after {format_time(shift.latest)})"

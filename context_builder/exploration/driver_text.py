@@ -9,14 +9,37 @@ from context_builder.exploration.attribution import Attribution
 from context_builder.exploration.breakdown import LatencyHistograms
 from context_builder.exploration.drivers import Driver
 from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.surroundings import Surroundings
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
     format_milliseconds,
+    format_name,
     format_percent,
     format_ratio,
 )
 from models.histogram import Histogram
+
+
+def surroundings_text(metric: Metric, beside: Surroundings) -> str:
+    """Return what is beside a change, each part after a semicolon; empty if there is nothing to say."""
+    parts = [
+        f"{format_name(one.name)} {_level_text(metric, one.after)}, before {_level_text(metric, one.before)}"
+        for one in beside.neighbours
+    ]
+    parts += [f"its {name} have {format_ratio(factor, 1.0)} the usual tokens" for name, factor in beside.mix]
+    parts += [
+        f"meanwhile {format_name(one.deployment)} got {format_count(round(abs(one.excess)), 'request')} "
+        f"{'more' if one.excess > 0 else 'fewer'} than expected"
+        for one in beside.diverted
+    ]
+    return "".join(f"; {part}" for part in parts)
+
+
+def _level_text(metric: Metric, level: float) -> str:
+    if metric is Metric.LATENCY:
+        return f"typically {format_milliseconds(level)}"
+    return f"{format_percent(round(level * 1000), 1000)} failed"
 
 
 def share_text(driver: Driver) -> str:

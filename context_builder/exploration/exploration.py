@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import exp
 from typing import Self
-
-import numpy as np
 
 from context_builder.deadlines import Deadlines
 from context_builder.exploration.change_point import (
     FAR_FUTURE,
     MAX_RELATED_ONSET_GAP,
     ChangePoint,
-    merge_events,
     onset_gap,
 )
-from context_builder.exploration.onset import MAX_BUCKETS, LevelShift, level_shifts, min_evidence
+from context_builder.exploration.detection import find_change_points
 from context_builder.exploration.refinement import refine_onset
-from context_builder.exploration.series.metric import Metric, is_notable
-from context_builder.exploration.series.quality import quality_signals, whole_hours
-from context_builder.exploration.series.signal import Signal
-from context_builder.exploration.series.slices import (
-    Slice,
-    error_signal,
-    iter_slices,
-    latency_signal,
-    mean_log_latencies,
-)  # fmt: skip
+from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.quality import quality_signals
 from context_builder.exploration.series.timeline import Timeline
-from context_builder.exploration.series.totals import TotalSignals
-from context_builder.exploration.series.traffic import Cells, read_traffic, read_users
-from context_builder.exploration.series.usual import Usual, comparable_days
+from context_builder.exploration.series.traffic import read_traffic, read_users
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
 from context_builder.rollups.scope import rollup_scope
@@ -54,22 +40,6 @@ MAX_CHANGE_POINTS = 8
 MAX_PER_METRIC = 3
 _MIN_COUNT = 8
 """Minimum requests, dollars or scores since an onset, except for totals that fell."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedSignal:
-    """One metric of one slice over a timeline."""
-
-    metric: Metric
-    slice: Slice
-    signal: Signal
-    timeline: Timeline
-    usual: Usual | None = None
-    """Of a total with a history: what it was at these hours before."""
-    hours_before: float = 0.0
-    """From the start of `usual` to that of the timeline."""
-    since: datetime = FAR_FUTURE
-    """From when on the totals of earlier hours are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +120,7 @@ class Exploration:
         users = await read_users(self._rollups, request, history)
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
-        found = await asyncio.to_thread(_find_change_points, asked, timeline, traffic, users, quality)
+        found = await asyncio.to_thread(find_change_points, asked, timeline, traffic, users, quality)
         return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
 
 
@@ -195,133 +165,3 @@ def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:
     return abs(ends[0] - ends[1]) <= MAX_RELATED_ONSET_GAP and any(
         one.contains(cost.slice) for one in stopped
     )
-
-
-def _find_change_points(
-    request: ContextRequest,
-    timeline: Timeline,
-    traffic: Cells,
-    users: Cells | None,
-    quality: Sequence[tuple[Slice, Signal]],
-) -> list[ChangePoint]:
-    hours = whole_hours(timeline)
-    totals = TotalSignals(traffic, timeline)
-    observed = [
-        *_traffic_signals(traffic.since(timeline)),
-        *(_total_signals(totals, traffic) if len(traffic.slot) else ()),
-        *(_total_signals(totals, users) if users is not None and len(users.slot) else ()),
-        *(ObservedSignal(Metric.QUALITY, one, signal, hours) for one, signal in quality),
-    ]
-    least = min_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
-    shifts = (shift for one in observed for shift in _change_points(one, request, least))
-    return merge_events(shifts)
-
-
-def _traffic_signals(cells: Cells) -> Iterator[ObservedSignal]:
-    if not len(cells.slot):
-        return
-    usual = mean_log_latencies(cells)
-    for one, chosen in iter_slices(cells):
-        yield ObservedSignal(Metric.ERRORS, one, error_signal(cells, chosen), cells.timeline)
-        yield ObservedSignal(Metric.LATENCY, one, latency_signal(cells, chosen, usual), cells.timeline)
-
-
-def _total_signals(totals: TotalSignals, cells: Cells) -> Iterator[ObservedSignal]:
-    """Yield volume and cost of each slice; all requests are one of the traffic, and none of the users."""
-    of_users = "user" in cells.names
-    for one, chosen in iter_slices(cells):
-        if of_users and not one.values:
-            continue
-        for metric, values in ((Metric.VOLUME, cells.requests), (Metric.COST, cells.cost_usd)):
-            counted = totals.counted(cells, chosen, values)
-            if counted is not None:
-                signal, usual = totals.signal(counted)
-                yield ObservedSignal(
-                    metric, one, signal, totals.timeline, usual, totals.hours_before, totals.since
-                )
-
-
-def _change_points(observed: ObservedSignal, request: ContextRequest, least: float) -> Iterator[ChangePoint]:
-    """Yield the notable changes of a signal that are visible in the window."""
-    for found in level_shifts(observed.signal, least):
-        level_shift = _beyond_usual(observed, found, least)
-        if level_shift is None:
-            continue
-        shift = _change_point(observed, level_shift)
-        is_over = shift.until is not None and shift.until <= request.window.start
-        is_visible = not is_over and shift.onset < request.window.end
-        has_enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
-        if is_visible and has_enough and is_notable(shift.metric, shift.after, shift.before):
-            yield shift
-
-
-def _beyond_usual(observed: ObservedSignal, shift: LevelShift, least: float) -> LevelShift | None:
-    """Return the change with the evidence that is left of it beside how far its total usually strays."""
-    if observed.usual is None:
-        return shift
-    bounds = np.concatenate([np.zeros(1), np.cumsum(observed.timeline.hours)]) + observed.hours_before
-    first, end = bounds[shift.first], bounds[-1 if shift.end is None else shift.end]
-    rose = shift.away.value > shift.usual.value
-    deviations, factor = observed.usual.deviation(float(first), float(end), rose=rose)
-    evidence = min(shift.evidence, deviations**2)
-    is_same_way = (deviations > 0) == rose
-    return (
-        replace(shift, evidence=evidence)
-        if is_same_way and evidence >= least and is_notable(observed.metric, factor, 1.0)
-        else None
-    )
-
-
-def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
-    timeline = observed.timeline
-    after, before = _levels(observed.metric, shift)
-    return ChangePoint(
-        metric=observed.metric,
-        slice=observed.slice,
-        onset=timeline.starts[shift.first],
-        earliest=timeline.starts[shift.first],
-        latest=timeline.end_of(shift.within - 1),
-        until=None if shift.end is None else timeline.starts[shift.end],
-        after=after,
-        before=before,
-        counted=shift.away.mass if _is_total(observed.metric) else shift.away.weight,
-        expected_per_hour=_expected_per_hour(observed, shift),
-        exposure=_exposure(observed, shift),
-        evidence=shift.evidence,
-        comparable=_comparable(observed, shift),
-    )
-
-
-def _levels(metric: Metric, shift: LevelShift) -> tuple[float, float]:
-    """Return the level after the change and the baseline, as in `ChangePoint`."""
-    away, usual = shift.away.value, shift.usual.value
-    if metric is Metric.LATENCY:
-        return exp(away - usual), 1.0
-    if _is_total(metric):
-        return (away / usual if usual else 0.0), 1.0
-    return away, usual
-
-
-def _expected_per_hour(observed: ObservedSignal, shift: LevelShift) -> float:
-    if not _is_total(observed.metric):
-        return 0.0
-    slots = slice(shift.first, shift.within)
-    hours = float(observed.timeline.hours[slots].sum())
-    return float(observed.signal.weight[slots].sum()) * shift.usual.value / hours
-
-
-def _exposure(observed: ObservedSignal, shift: LevelShift) -> float:
-    past = float(observed.signal.weight[: shift.first].sum())
-    return shift.away.weight / past if _is_total(observed.metric) and past else 1.0
-
-
-def _comparable(observed: ObservedSignal, shift: LevelShift) -> tuple[tuple[int, float], ...]:
-    if observed.usual is None:
-        return ()
-    timeline = observed.timeline
-    end = timeline.end if shift.end is None else timeline.starts[shift.end]
-    return tuple(comparable_days(timeline.starts[shift.first], end, observed.since).items())
-
-
-def _is_total(metric: Metric) -> bool:
-    return metric in (Metric.VOLUME, Metric.COST)

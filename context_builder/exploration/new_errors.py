@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -69,12 +69,20 @@ async def _lines(session: ReadSession, span: Window, *, newest: bool) -> list[Lo
 def _events(after: Sequence[LoggedLine], before: Sequence[LoggedLine]) -> Iterator[Event]:
     template_of = templates_of(text for _, _, text in (*after, *before))
     known = {template_of[text] for _, _, text in before}
-    groups: defaultdict[tuple[str, str], list[LoggedLine]] = defaultdict(list)
+    groups: defaultdict[str, list[LoggedLine]] = defaultdict(list)
     for line in after:
         if (template := template_of[line[2]]) not in known:
-            groups[line[1], template].append(line)
-    for (target, _), lines in sorted(groups.items()):
+            groups[template].append(line)
+    for _, lines in sorted(groups.items()):
         if len(lines) >= MIN_LINES:
-            count, message = format_count(len(lines), "line"), quote(lines[0][2], limit=160)
-            text = f"{format_name(target)} began logging a new error, {count} within the half hour: {message}"
-            yield Event(at=lines[0][0], kind="log", text=text, target=target)
+            yield _event(lines)
+
+
+def _event(lines: Sequence[LoggedLine]) -> Event:
+    """Return one event for all targets that log the same new error, with that of the most lines."""
+    targets = Counter(target for _, target, _ in lines)
+    most = max(targets, key=lambda target: (targets[target], target))
+    count, message = format_count(len(lines), "line"), quote(lines[0][2], limit=160)
+    others = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
+    text = f"{format_name(most)}{others} began logging a new error, {count} within the half hour: {message}"
+    return Event(at=lines[0][0], kind="log", text=text, target=most)

@@ -38,7 +38,8 @@ async def refine_onset(rollups: Rollups, request: ContextRequest, shift: ChangeP
     start = shift.earliest - _MARGIN
     last = min(shift.latest, shift.earliest + _MAX_SPAN) + _MARGIN
     end = min(last, request.window.end, shift.until or request.window.end)
-    if shift.metric is Metric.QUALITY or end - start < 2 * MINUTE:
+    # A ramp is known by its slope over hours, which minutes do not show.
+    if shift.metric is Metric.QUALITY or shift.level_now is not None or end - start < 2 * MINUTE:
         return shift
     if shift.slice.value_of("user"):
         found = await _read_user_minutes(rollups, shift, Window(start, end))

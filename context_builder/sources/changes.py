@@ -9,9 +9,10 @@ minutes or hours before or after the onset. Correlation is not causation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
+from context_builder.exploration.candidates import RANK_STEP, SYMPTOMS, NearbyEvent, nearby_events
 from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
@@ -25,7 +26,7 @@ from context_builder.exploration.change_text import (
     slice_name,
     slice_nouns,
 )
-from context_builder.exploration.events import AFTER, BEFORE, Event, events_in, spans_around
+from context_builder.exploration.events import events_in, spans_around
 from context_builder.exploration.exploration import ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
@@ -51,53 +52,6 @@ from context_builder.text.formatting import (
 MAX_EVENTS = 12
 _ONSET_IMPORTANCE = 0.97
 """Importance of the first onset; lower than that of self-explanatory facts such as planned work."""
-_EVENT_IMPORTANCE = 0.95
-"""Importance of an event exactly at the onset of the first shift."""
-_IMPORTANCE_HALF_LIFE = timedelta(minutes=90)
-"""Distance from the onset at which an event is half as important."""
-GATEWAY_PARTS = ("router", "gateway")
-"""Targets that every request passes through."""
-_REPEATING_KINDS = ("outage", "state", "log")
-_SYMPTOMS = ("outage", "state", "log", "incident")
-_OUTAGE_KINDS = ("outage", "log")
-_SHARED_WEIGHT = 0.8
-"""Importance factor of an event on another deployment of the same model or backend."""
-_UNRELATED_WEIGHT = 0.65
-"""Importance factor of an event on an unrelated target."""
-_AFTER_WEIGHT = 0.6
-"""Importance factor of an event after the onset."""
-_RANK_STEP = 0.08
-"""Decrease in importance from one onset to the next, for the onset and the events near it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NearbyEvent:
-    """An event near the onset of a shift."""
-
-    event: Event
-    shift: ChangePoint
-    rank: int
-    """Rank of the shift, from 0."""
-    scope: frozenset[str] = frozenset()
-    """Names of the deployments in scope."""
-    again: int = 0
-    """How many more times the same event occurred near an onset."""
-
-    @property
-    def distance(self) -> timedelta:
-        """Return the time between event and onset; negative before the onset."""
-        if self.event.at < self.shift.earliest:
-            return self.event.at - self.shift.earliest
-        return max(timedelta(0), self.event.at - self.shift.latest)
-
-    @property
-    def importance(self) -> float:
-        """Return the importance from 0 to 1, by distance, target and kind: changes rank above symptoms."""
-        near = 1 / (1 + abs(self.distance) / _IMPORTANCE_HALF_LIFE)
-        weight = self.event.weight * _relatedness(self.event, self.shift, self.scope)
-        if self.distance > timedelta(0) and self.event.kind != "log":
-            weight *= _AFTER_WEIGHT
-        return (_EVENT_IMPORTANCE - _RANK_STEP * self.rank) * near * weight
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -117,7 +71,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     async with stores.snapshot.session() as session:
         events += await new_errors(session, request, onsets)
     deployments = (label.removeprefix("deployment ") for label in request.scope.labels)
-    nearby = _nearby_events(events, shifts, frozenset(name for name in deployments if "/" in name))
+    nearby = nearby_events(events, shifts, frozenset(name for name in deployments if "/" in name))
     facts = [
         *(
             _onset_fact(shift, rank, scope_name(request), related_topics(shift, shifts))
@@ -142,52 +96,6 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     return Section(header, by_importance(facts))
 
 
-def _nearby_events(
-    events: Sequence[Event], shifts: Sequence[ChangePoint], scope: frozenset[str]
-) -> list[NearbyEvent]:
-    """Return each event once, with the shift it matters to most; the most important first.
-
-    Repeats of the same event on one target are one entry: the most important of them, with a count.
-    """
-    found: list[NearbyEvent] = []
-    for event in events:
-        near = [
-            one
-            for rank, shift in enumerate(shifts)
-            if -BEFORE <= (one := NearbyEvent(event, shift, rank, scope)).distance <= AFTER
-        ]
-        if near:
-            found.append(max(near, key=lambda one: (one.importance, -one.rank)))
-    found.sort(key=lambda one: (-one.importance, one.event.at, one.event.text))
-    told: dict[tuple[str, ...], NearbyEvent] = {}
-    for place, one in enumerate(found):
-        repeats = one.event.kind in _REPEATING_KINDS
-        key = (one.event.kind, one.event.target) if repeats else (str(place),)
-        first = told.setdefault(key, one)
-        if first is not one:
-            told[key] = replace(first, again=first.again + 1)
-    return list(told.values())
-
-
-def _relatedness(event: Event, shift: ChangePoint, scope: frozenset[str]) -> float:
-    """Return how closely an event's target is related to what changed, from 0 to 1.
-
-    1 for the gateway as a whole and for a deployment, model or backend of what changed. An outage elsewhere
-    shifts traffic, so it counts in full wherever it happened.
-    """
-    affected = {value for one in (shift.slice, *shift.also) if (value := one.value_of("deployment"))}
-    deployments = frozenset(affected) or scope
-    names = {part for deployment in deployments for part in (deployment, *deployment.split("/"))}
-    if (
-        not deployments
-        or event.target in names
-        or event.target in GATEWAY_PARTS
-        or event.kind in _OUTAGE_KINDS
-    ):
-        return 1.0
-    return _UNRELATED_WEIGHT if names.isdisjoint(event.target.split("/")) else _SHARED_WEIGHT
-
-
 def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
     also = f"; also {format_slices(shift.also, whole, 3)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
@@ -195,7 +103,7 @@ def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Top
     return Fact(
         f"{head}{onset_range(shift)}: {_describe_level(shift)}{also}",
         f"{head}: {_describe_level(shift)}",
-        _ONSET_IMPORTANCE - _RANK_STEP * rank,
+        _ONSET_IMPORTANCE - RANK_STEP * rank,
         topics,
         "onsets",
         headline=_onset_headline(shift, whole, f"{what} {describe_period(shift)}"),
@@ -218,7 +126,15 @@ def _onset_headline(shift: ChangePoint, whole: str, what: str) -> Headline:
 
 
 def _describe_level(shift: ChangePoint) -> str:
-    """Describe the size of a shift and its sample size."""
+    """Describe the size of a shift, at its end too if it grows, and its sample size."""
+    if shift.level_now is None:
+        return _describe_mean_level(shift)
+    if shift.metric is Metric.LATENCY:
+        return f"{_describe_mean_level(shift)} on average, now {format_ratio(shift.level_now, 1.0)}"
+    return f"{_describe_mean_level(shift)}; now {_format_share(min(1.0, max(0.0, shift.level_now)))}"
+
+
+def _describe_mean_level(shift: ChangePoint) -> str:
     if shift.is_gap:
         return (
             f"usually about {round(shift.expected_per_hour):,} per hour; a gap in the telemetry, or an outage"
@@ -254,7 +170,7 @@ def _explained(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint
 def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains: Topic) -> Fact:
     again = f", and {format_count(one.again, 'more time')}" if one.again else ""
     text = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}): {one.event.text}{again}"
-    may_cause = one.distance <= timedelta(0) and one.event.kind not in _SYMPTOMS
+    may_cause = one.distance <= timedelta(0) and one.event.kind not in SYMPTOMS
     headline = Headline(
         text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",
         role=Role.CAUSE if may_cause else Role.EVENT,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from context_builder.exploration.attribution import Attribution, attribute_change
+from context_builder.exploration.breakdown import ComparedSpans
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
@@ -22,9 +23,15 @@ from context_builder.exploration.change_text import (
     slice_name,
     slice_nouns,
 )
-from context_builder.exploration.driver_text import figures_text, share_text, short_text
+from context_builder.exploration.driver_text import (
+    figures_text,
+    share_text,
+    short_text,
+    surroundings_text,
+)
 from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
 from context_builder.exploration.series.slices import Slice
+from context_builder.exploration.surroundings import surroundings_of
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
 from context_builder.text.formatting import format_time
@@ -62,11 +69,13 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
         without = [driver.slice for one in others for driver in one.drivers[:1]]
         found += await attribute_change(stores.rollups, with_aftermath(request), shift, LOOKBACK, without)
+    beside = [await _beside(one, with_aftermath(request), stores) for one in found]
     facts = [
         fact
-        for rank, one in enumerate(found)
+        for rank, (one, also) in enumerate(zip(found, beside, strict=True))
         for fact in _facts(
             one,
+            also,
             _FIRST_IMPORTANCE - _SHIFT_STEP * min(rank, 6),
             scope_name(request),
             related_topics(one.shift, shifts),
@@ -84,11 +93,23 @@ def _format_no_change(request: ContextRequest) -> str:
     )
 
 
-def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[Topic]) -> Iterator[Fact]:
+async def _beside(one: Attribution, request: ContextRequest, stores: Stores) -> str:
+    """Return what is beside a change, in words; once, of the slice that describes it best."""
+    if not one.is_main:
+        return ""
+    best = one.drivers[0].slice if one.drivers else one.shift.slice
+    spans = ComparedSpans.of(one.shift, request, LOOKBACK)
+    found = await surroundings_of(stores.rollups, request, one.shift, best, spans)
+    return surroundings_text(one.shift.metric, found)
+
+
+def _facts(
+    one: Attribution, beside: str, importance: float, whole: str, topics: frozenset[Topic]
+) -> Iterator[Fact]:
     shift = one.shift
     since = f"{describe_change(shift)} {describe_period(shift)}"
     if one.is_main and not one.drivers:
-        even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}"
+        even = f"{since}: no single slice explains it; {whole}: {figures_text(one, one.everything)}{beside}"
         told = f"{since}: {whole}, {short_text(one, one.everything).partition(', ')[2]}"
         yield Fact(even, "", importance, topics, "drivers", headline=_headline(told, Role.CHANGE, one))
     for rank, driver in enumerate(one.drivers):
@@ -96,7 +117,7 @@ def _facts(one: Attribution, importance: float, whole: str, topics: frozenset[To
         head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
         short = f"{head}; {figures_text(one, driver)}"
         also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
-        text = f"{short}{one.note}{also}"
+        text = f"{short}{one.note}{also}{'' if rank else beside}"
         yield Fact(
             text,
             "" if text == short else short,

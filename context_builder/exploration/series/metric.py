@@ -39,8 +39,8 @@ MIN_QUALITY_CHANGE = 0.03
 MIN_ERROR_CHANGE = 0.02
 MIN_ERROR_RATIO = 2.0
 MIN_LATENCY_RATIO = 1.25
-MIN_VOLUME_RATIO = 2.0
-MIN_COST_RATIO = 2.5
+MIN_VOLUME_RATIO = 1.5
+MIN_COST_RATIO = 2.0
 """Higher than for volume, since the mix of cheap and expensive requests varies from day to day."""
 _MIN_RATIO = {
     Metric.LATENCY: MIN_LATENCY_RATIO,

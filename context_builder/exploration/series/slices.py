@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.series.signal import Distribution, Noise, Signal
+from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
 from context_builder.exploration.series.traffic import Cells
 
 CellMask = npt.NDArray[np.bool_]
@@ -61,6 +61,16 @@ def iter_slices(cells: Cells) -> Iterator[tuple[Slice, CellMask]]:
             yield part, chosen
 
 
+def mask_of(cells: Cells, one: Slice) -> CellMask:
+    """Return which cells lie in a slice; all of them if they do not have one of its dimensions."""
+    mask = np.ones(len(cells.slot), dtype=np.bool_)
+    for dimension, value in one.values:
+        if dimension in cells.names:
+            names = cells.names[dimension]
+            mask &= cells.value[dimension] == (names.index(value) if value in names else -1)
+    return mask
+
+
 def error_signal(cells: Cells, chosen: CellMask) -> Signal:
     """Return failed requests among all."""
     requests, failed = cells.by_slot(cells.requests, chosen), cells.by_slot(cells.failed, chosen)
@@ -72,10 +82,16 @@ def latency_signal(cells: Cells, chosen: CellMask, usual: Mapping[int, float]) -
 
     Traffic that moves to a slower deployment is therefore no change of latency.
     """
-    levels = np.array([usual[place] for place in range(len(usual))])
-    above = cells.log_sum - cells.timed * levels[cells.value["deployment"]]
+    above = above_usual(cells, usual)
     noise = Noise(Distribution.GAUSSIAN, _deviation(cells, chosen))
     return Signal.by_slot(noise, cells.by_slot(cells.timed, chosen), cells.by_slot(above, chosen))
+
+
+def above_usual(cells: Cells, usual: Mapping[int, float]) -> Floats:
+    """Return each cell's sum of log latencies above the usual one of its deployment."""
+    levels = np.array([usual[place] for place in range(len(usual))])
+    above: Floats = cells.log_sum - cells.timed * levels[cells.value["deployment"]]
+    return above
 
 
 def mean_log_latencies(cells: Cells) -> dict[int, float]:

@@ -29,6 +29,7 @@ class TotalSignals:
     def __init__(self, traffic: Cells, timeline: Timeline) -> None:
         """Take the whole traffic, and the last part of its timeline as the one explored."""
         self.timeline = timeline
+        self.traffic = traffic
         self._before = traffic.timeline.slots - timeline.slots
         self.hours_before = float(traffic.timeline.hours[: self._before].sum())
         busy = np.flatnonzero(traffic.by_slot(traffic.requests))

@@ -32,6 +32,8 @@ _LEAST = 0.5
 """Added to a count before its logarithm; of hours in which nothing was ever seen, expected together."""
 _SHARE_PRIOR = 6.0
 """Of the ten minutes of an hour: how many requests an even spread counts for."""
+_MIN_COMPARED = 2
+"""Hours from which the noise is told, where there are as many."""
 _MIN_PLACEMENTS = 8
 """Runs of one length that earlier time must hold to tell how far such runs stray."""
 _NOISE_UNKNOWN = 0.5
@@ -52,13 +54,17 @@ class Usual:
     """Of each hour, and of the one after the last; NaN with nothing to compare."""
     is_alike: npt.NDArray[np.bool_]
     """Of each such hour: whether it is compared with hours of its kind of day."""
+    compared: Floats
+    """With how many hours."""
 
     def deviation(self, first: float, end: float, *, rose: bool) -> tuple[float, float]:
         """Return how many standard deviations a run [first, end) in hours strays, and by which factor.
 
+        Earlier days are known by the hour: a rise is judged by all it touches, a fall by those it fills.
         Compared with the most alike of the hours expected then, an hour earlier and an hour later: clocks are
         changed, and people begin their day a little earlier or later.
         """
+        first, end = _whole_hours(first, end, outwards=rose)
         mass = self._mass(first, end)
         sums = self._expected if rose else self._expected_at_least
         expected = [_between(sums, first + by, end + by) for by in (-1, 0, 1) if first + by >= 0]
@@ -97,14 +103,17 @@ class Usual:
 
     def _noise(self, first: float, end: float) -> float:
         """Return the standard deviation of the logarithm of actual over expected, of runs of this length."""
-        known, last = np.flatnonzero(~np.isnan(self.expected)), math.floor(first + 1e-9)
-        if not len(known) or known[0] >= last:
+        last = math.floor(first + 1e-9)
+        known = self.is_alike[:last] & (self.compared[:last] >= _MIN_COMPARED)
+        if known.sum() < _MIN_PLACEMENTS:
+            known = self.is_alike[:last]
+        if known.sum() < _MIN_PLACEMENTS:
             return _NOISE_UNKNOWN
-        length = max(1, min(round(end - first), (last - int(known[0])) // _MIN_PLACEMENTS))
-        starts = np.arange(int(known[0]), last - length + 1)
-        mass, expected = (
-            sums[starts + length] - sums[starts] for sums in (_sums(self._hourly), self._expected)
-        )
+        length = max(1, min(round(end - first), int(known.sum()) // _MIN_PLACEMENTS))
+        # Runs of hours that can be judged, even where others lie between them.
+        by_hour = np.array([self._hourly[:last][known], np.diff(self._expected)[:last][known]])
+        sums = np.concatenate([np.zeros((2, 1)), np.cumsum(by_hour, axis=1)], axis=1)
+        mass, expected = sums[:, length:] - sums[:, :-length]
         strays = np.abs(np.log((mass + _LEAST) / (expected + _LEAST)))
         return max(float(np.quantile(strays, q)) / normal for q, normal in _NORMAL_QUANTILES)
 
@@ -136,7 +145,7 @@ class ComparableHours:
         with np.errstate(invalid="ignore"):
             expected = (weeks * of_weeks + days * weight) / total
         expected = np.maximum(expected, _LEAST / np.maximum(1, of_weeks + of_days))
-        return Usual(self._bounds, by_slot, expected, self._alike)
+        return Usual(self._bounds, by_slot, expected, self._alike, of_weeks + of_days)
 
     def by_slot(self, usual: Usual, by_slot: Floats) -> Floats:
         """Return the expectation of each slot; 0 where nothing is comparable.
@@ -194,6 +203,13 @@ def _mean(hourly: Floats, places: Places) -> tuple[Floats, Floats]:
     number = known.sum(axis=1).astype(np.float64)
     total = np.where(known, hourly[places], 0.0).sum(axis=1)
     return total / np.maximum(number, 1.0), number
+
+
+def _whole_hours(first: float, end: float, *, outwards: bool) -> tuple[float, float]:
+    early, late = math.floor(first + 1e-9), math.ceil(first - 1e-9)
+    if outwards:
+        return float(early), end
+    return (float(late), end) if end - late >= 1 else (first, end)
 
 
 def _sums(values: Floats) -> Floats:

@@ -1,0 +1,142 @@
+"""Tells a change once: drops those of slices that are as usual without the requests of a clearer one. Pure.
+
+A change of one slice shows in every slice that shares requests with it, later and smaller the fewer they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from context_builder.exploration.change_point import FAR_FUTURE, ChangePoint
+from context_builder.exploration.naming import best_slice
+from context_builder.exploration.series.metric import Metric, is_notable
+from context_builder.exploration.series.signal import Signal, SignalLevel
+from context_builder.exploration.series.slices import (
+    CellMask,
+    Slice,
+    error_signal,
+    latency_signal,
+    mask_of,
+    mean_log_latencies,
+)
+from context_builder.exploration.series.timeline import HOUR
+from context_builder.exploration.series.totals import TotalSignals
+from context_builder.exploration.series.traffic import Cells
+
+MIN_REMAINING_DEVIATIONS = 4.0
+"""How many standard deviations what is left of a slice must differ to be a change of its own."""
+_MIN_WEIGHT = 8.0
+"""Requests left on either side of an onset, or nothing can be said of them."""
+_EXPLAINED_EXCESS = 1.25
+"""Of a user's excess: the most that a slice which also has other requests may have because of it."""
+
+
+class Remainder:
+    """What is left of slices of the traffic without others."""
+
+    def __init__(self, cells: Cells, totals: TotalSignals) -> None:
+        """Take the cells of the time explored."""
+        self._cells = cells
+        self._totals = totals
+        self._usual = mean_log_latencies(cells)
+
+    def unexplained(self, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
+        """Return the changes that none before them explains; what it explains is named with it."""
+        told: list[ChangePoint] = []
+        for shift in shifts:
+            leads = [place for place, lead in enumerate(told) if _may_explain(lead, shift)]
+            if leads and not self._remains(shift, [told[place] for place in leads]):
+                lead = told[leads[0]]
+                told[leads[0]] = replace(lead, also=(*lead.also, *_unnamed(lead, shift)))
+            else:
+                told.append(self._named(shift))
+        return told
+
+    def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
+        if any(_is_known_by_user(one) for one in (shift, *leads)):
+            return abs(_excess(shift)) > _EXPLAINED_EXCESS * sum(abs(_excess(lead)) for lead in leads)
+        if shift.metric in (Metric.VOLUME, Metric.COST):
+            return self._total_remains(shift, leads)
+        left = mask_of(self._cells, shift.slice)
+        for lead in leads:
+            left &= ~mask_of(self._cells, lead.slice)
+        return self._of(shift, left) is not None
+
+    def _named(self, shift: ChangePoint) -> ChangePoint:
+        """Return a change of a rate as one of the slice that describes it best."""
+        if shift.metric not in (Metric.ERRORS, Metric.LATENCY) or _is_known_by_user(shift):
+            return shift
+        best = best_slice(self._cells, shift, self._usual)
+        found = None if best == shift.slice else self._of(shift, mask_of(self._cells, best))
+        if found is None:
+            return shift
+        also = (shift.slice, *(one for one in shift.also if one != best))
+        return replace(found, slice=best, also=also)
+
+    def _of(self, shift: ChangePoint, chosen: CellMask) -> ChangePoint | None:
+        """Return a change of a rate as that of other requests then; None if theirs did not change."""
+        signal = (
+            error_signal(self._cells, chosen)
+            if shift.metric is Metric.ERRORS
+            else latency_signal(self._cells, chosen, self._usual)
+        )
+        away, usual = self._levels(signal, shift)
+        if min(away.weight, usual.weight) < _MIN_WEIGHT:
+            return None
+        after, before = away.value, usual.value
+        if shift.metric is Metric.LATENCY:
+            after, before = float(np.exp(after - before)), 1.0
+        is_same = (after > before) == shift.rose and is_notable(shift.metric, after, before)
+        if not is_same or signal.noise.evidence(away, usual) < MIN_REMAINING_DEVIATIONS**2:
+            return None
+        now = None if shift.level_now is None else after * shift.level_now / shift.after
+        return replace(shift, after=after, before=before, counted=away.weight, level_now=now)
+
+    def _levels(self, signal: Signal, shift: ChangePoint) -> tuple[SignalLevel, SignalLevel]:
+        timeline = self._cells.timeline
+        first = timeline.slot_of(shift.onset)
+        end = timeline.slots if shift.until is None else timeline.slot_of(shift.until)
+        return signal.level(first, max(end, first + 1)), signal.level(0, first)
+
+    def _total_remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
+        history = self._totals.traffic
+        left = mask_of(history, shift.slice)
+        for lead in leads:
+            left &= ~mask_of(history, lead.slice)
+        values = history.requests if shift.metric is Metric.VOLUME else history.cost_usd
+        counted = self._totals.counted(history, left, values)
+        usual = None if counted is None else self._totals.signal(counted)[1]
+        if usual is None:
+            return False
+        start, end = (
+            (moment - history.timeline.start) / HOUR
+            for moment in (shift.onset, shift.until or history.timeline.end)
+        )
+        deviations, factor = usual.deviation(start, end, rose=shift.rose)
+        return abs(deviations) >= MIN_REMAINING_DEVIATIONS and is_notable(shift.metric, factor, 1.0)
+
+
+def _may_explain(lead: ChangePoint, shift: ChangePoint) -> bool:
+    if lead.metric is not shift.metric or lead.rose != shift.rose or lead.metric is Metric.QUALITY:
+        return False
+    return shift.onset < (lead.until or FAR_FUTURE) and lead.earliest < (shift.until or FAR_FUTURE)
+
+
+def _is_known_by_user(shift: ChangePoint) -> bool:
+    """Return whether a slice is one of users, whose requests are not known by other dimensions."""
+    return shift.slice.value_of("user") is not None
+
+
+def _excess(shift: ChangePoint) -> float:
+    """Return by how much more was counted than before; less is negative."""
+    if shift.metric in (Metric.VOLUME, Metric.COST):
+        return shift.counted - shift.expected
+    return shift.counted * (shift.after - shift.before)
+
+
+def _unnamed(lead: ChangePoint, shift: ChangePoint) -> list[Slice]:
+    known = {lead.slice, *lead.also}
+    return [one for one in (shift.slice, *shift.also) if one not in known]
