@@ -24,7 +24,7 @@ from models.histogram import Histogram
 def surroundings_text(metric: Metric, beside: Surroundings) -> str:
     """Return what is beside a change, each part after a semicolon; empty if there is nothing to say."""
     parts = [
-        f"{format_name(one.name)} {_level_text(metric, one.after)}, before {_level_text(metric, one.before)}"
+        f"{one.name} {_level_text(metric, one.after)}, before {_level_text(metric, one.before)}"
         for one in beside.neighbours
     ]
     parts += [f"its {name} have {format_ratio(factor, 1.0)} the usual tokens" for name, factor in beside.mix]

@@ -81,7 +81,8 @@ class Driver:
 def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
     """Return the slices that drive the change, the best description first; none if it is spread evenly.
 
-    Each is found in the cells left by those before it, so that none repeats another. Cells in the slices
+    Each is found in the cells left by those before it, so that none repeats another; its figures are those of
+    its whole slice. Cells in the slices
     `without`, the drivers of other changes at the same time, are excluded.
     """
     left = np.ones(len(breakdown.weight), dtype=np.bool_)
@@ -94,12 +95,25 @@ def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] =
         if best is None:
             break
         whole = whole or best.excess / best.share
-        driver = replace(best, share=min(1.0, best.excess / whole))
+        driver = _whole(breakdown, replace(best, share=min(1.0, best.excess / whole)))
         if driver.share < MIN_SHARE:
             break
         drivers.append(driver)
         left[list(driver.cells)] = False
     return drivers
+
+
+def _whole(breakdown: Breakdown, driver: Driver) -> Driver:
+    """Return a driver with the figures of its whole slice, those that others have explained too."""
+    cells = breakdown.cells_in(driver.slice)
+    columns = (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
+    weight, mass, past_weight, past_mass = (float(column[cells].sum()) for column in columns)
+    return replace(
+        driver,
+        after=SignalLevel(weight, mass),
+        before=SignalLevel(past_weight, past_mass),
+        cells=tuple(np.flatnonzero(cells).tolist()),
+    )
 
 
 def _candidates(breakdown: Breakdown, left: CellMask, *, rose: bool) -> Iterator[Driver]:

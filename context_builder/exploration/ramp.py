@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,9 @@ _MIN_GAIN = 10.0
 """By how much a ramp must fit better than a jump, in squared standard deviations."""
 _RANGE_DROP = 4.0
 """The same, by how much a beginning may fit worse than the likeliest."""
+_MAX_LOG = 5.0
+"""Of a factor: single answers may be thousands of times slower."""
+_MAX_FALL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +51,23 @@ def find_ramp(signal: Signal, hours: Floats, shift: LevelShift) -> Ramp | None:
     usual = shift.usual.value
     above, weight = signal.mass[known] / signal.weight[known] - usual, _precision(signal, known, shift)
     at = middle[known]
+    is_log = signal.noise.law is Distribution.GAUSSIAN
     jumps = _costs_of_jumps(above, weight)
     ramps, slopes = _costs_of_ramps(above, weight, at)
+    if is_log:  # a latency, which grows evenly itself and not its logarithm
+        ramps, slopes = _costs_of_factor_ramps(above, weight, at, slopes)
     best = int(np.argmin(ramps))
     unit = max(1.0, float(ramps[best]) / len(known))
     lasted = float(at[-1] - at[best])
     if jumps.min() - ramps[best] < _MIN_GAIN * unit or lasted < _MIN_HOURS:
         return None
     likely = np.flatnonzero(ramps <= ramps[best] + _RANGE_DROP * unit)
-    first = int(known[best])
+    first, grown = int(known[best]), float(slopes[best]) * lasted
     return Ramp(
         earliest=int(known[likely[0]]),
         likeliest=first,
         latest=int(known[likely[-1]]),
-        level=float(usual + slopes[best] * lasted),
+        level=usual + (math.log1p(grown) if is_log else grown),
         away=signal.level(first, len(signal)),
     )
 
@@ -88,3 +95,17 @@ def _costs_of_ramps(above: Floats, weight: Floats, at: Floats) -> tuple[Floats, 
     square = np.maximum((since**2 * weight).sum(axis=1), 1e-12)
     costs: Floats = float((weight * above**2).sum()) - along**2 / square
     return costs, along / square
+
+
+def _costs_of_factor_ramps(
+    above: Floats, weight: Floats, at: Floats, slopes: Floats
+) -> tuple[Floats, Floats]:
+    """Return the same of logarithms whose factor grows evenly, in logarithms; `slopes` are first guesses."""
+    since = np.maximum(at[None, :] - at[:, None], 0.0)
+    guessed = np.exp(np.clip(slopes[:, None] * since, -_MAX_LOG, _MAX_LOG))
+    grown, weights = np.exp(np.clip(above, -_MAX_LOG, _MAX_LOG)) - 1, weight / guessed**2
+    square = np.maximum((since**2 * weights).sum(axis=1), 1e-12)
+    fitted = (since * weights * grown).sum(axis=1) / square
+    expected = np.log1p(np.maximum(fitted[:, None] * since, -_MAX_FALL))
+    costs: Floats = (weight * (above - expected) ** 2).sum(axis=1)
+    return costs, np.maximum(fitted, -_MAX_FALL / max(1e-9, float(at[-1] - at[0])))

@@ -48,11 +48,13 @@ class Remainder:
         told: list[ChangePoint] = []
         for shift in shifts:
             leads = [place for place, lead in enumerate(told) if _may_explain(lead, shift)]
-            if leads and not self._remains(shift, [told[place] for place in leads]):
-                lead = told[leads[0]]
-                told[leads[0]] = replace(lead, also=(*lead.also, *_unnamed(lead, shift)))
+            named = self._named(shift)
+            same = [place for place in leads if told[place].slice == named.slice]
+            if same or (leads and not self._remains(shift, [told[place] for place in leads])):
+                lead = told[(same or leads)[0]]
+                told[(same or leads)[0]] = replace(lead, also=(*lead.also, *_unnamed(lead, shift)))
             else:
-                told.append(self._named(shift))
+                told.append(named)
         return told
 
     def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:

@@ -20,15 +20,18 @@ from context_builder.rollups.scope import rollup_scope
 from context_builder.rollups.span import covering
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS
+from context_builder.text.formatting import format_name
 from models import FAILED_STATUSES, RequestStatus
 from models.histogram import LOG_SCALE
 
-MIN_MIX_RATIO = 1.3
+MIN_MIX_RATIO = 1.5
 """Of tokens per request after and before, from which the requests themselves are others."""
 MIN_DIVERTED_SHARE = 0.2
 """Of what a slice lost, or got more: the least that another must have got, or lost."""
 _KNOWN = ("deployment", "model", "backend", "region", "tier", "task_type")
 _WITH_OTHERS = ("model", "backend", "region", "tier")
+_MIN_MIXED = 50
+"""Answered requests on either side before their lengths, which vary widely, are compared."""
 _MIN_REQUESTS = 20
 """On either side of a comparison."""
 
@@ -89,7 +92,7 @@ _OTHERS = {
 def _compared(rows: Rows, after: Mask, metric: Metric, one: Slice) -> Surroundings:
     inside = _inside(rows, one)
     neighbours = () if metric is Metric.COST else tuple(_neighbours(rows, after, metric, one, inside))
-    return Surroundings(neighbours, tuple(_mix(rows, after, inside)))
+    return Surroundings(neighbours, () if metric is Metric.ERRORS else tuple(_mix(rows, after, inside)))
 
 
 def _inside(rows: Rows, one: Slice) -> Mask:
@@ -111,9 +114,12 @@ def _beside(rows: Rows, one: Slice, inside: Mask) -> Iterator[tuple[str, Mask]]:
     deployment = one.value_of("deployment")
     if deployment is not None:
         model, _, backend = deployment.partition("/")
-        yield f"{model} elsewhere", rows.having("model", (model,)) & ~rows.having("deployment", (deployment,))
         yield (
-            f"other models on {backend}",
+            f"{format_name(model)} elsewhere",
+            rows.having("model", (model,)) & ~rows.having("deployment", (deployment,)),
+        )
+        yield (
+            f"other models on {format_name(backend)}",
             rows.having("backend", (backend,)) & ~rows.having("model", (model,)),
         )
     elif len(one.values) == 1 and (dimension := one.values[0][0]) in _WITH_OTHERS:
@@ -141,7 +147,7 @@ def _mix(rows: Rows, after: Mask, inside: Mask) -> Iterator[tuple[str, float]]:
         for side in (after, ~after):
             chosen = answered & side
             requests = int(rows["requests"][chosen].sum())
-            means.append(float(rows[column][chosen].sum()) / requests if requests >= _MIN_REQUESTS else 0.0)
+            means.append(float(rows[column][chosen].sum()) / requests if requests >= _MIN_MIXED else 0.0)
         if min(means) > 0 and max(means) >= MIN_MIX_RATIO * min(means):
             yield name, means[0] / means[1]
 
