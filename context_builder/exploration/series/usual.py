@@ -70,7 +70,7 @@ class Usual:
         expected = [_between(sums, first + by, end + by) for by in (-1, 0, 1) if first + by >= 0]
         usual = max(expected) if rose else min(expected)
         stray = math.log((mass + _LEAST) / (usual + _LEAST))
-        noise = max(self._noise(first, end), 1 / math.sqrt(usual + 1))
+        noise = math.hypot(self._noise(first, end), 1 / math.sqrt(usual + 1))
         return stray / noise, (mass + _LEAST) / (usual + _LEAST)
 
     def _mass(self, first: float, end: float) -> float:
@@ -115,7 +115,13 @@ class Usual:
         sums = np.concatenate([np.zeros((2, 1)), np.cumsum(by_hour, axis=1)], axis=1)
         mass, expected = sums[:, length:] - sums[:, :-length]
         strays = np.abs(np.log((mass + _LEAST) / (expected + _LEAST)))
-        return max(float(np.quantile(strays, q)) / normal for q, normal in _NORMAL_QUANTILES)
+        # Of every request expected, not of every hour: a few requests stray far, whatever a thousand do.
+        order = np.argsort(strays)
+        share = np.cumsum(expected[order]) / max(float(expected.sum()), 1e-9)
+        return max(
+            float(strays[order][min(int(np.searchsorted(share, quantile)), len(order) - 1)]) / normal
+            for quantile, normal in _NORMAL_QUANTILES
+        )
 
 
 class ComparableHours:

@@ -41,7 +41,7 @@ def shift(metric: Metric, onset: int, lasted: int) -> ChangePoint:
     return ChangePoint(
         metric=metric, slice=Slice(), onset=start, earliest=start, latest=start,
         until=start + lasted * MINUTE if lasted < onset else None,
-        after=2, before=1, counted=100, expected_per_hour=100, exposure=0.5, evidence=99,
+        after=2, before=1, counted=100, expected_per_hour=100, expected=50, exposure=0.5, evidence=99,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ def shift(onset: datetime = NOON - 3 * HOUR, *, evidence: float = 100.0, **value
     dimensions = {name: values.pop(name) for name in ("deployment", "tier") if name in values}
     given: dict[str, Any] = {
         "metric": Metric.ERRORS, "until": None, "after": 0.4, "before": 0.01, "counted": 500.0,
-        "expected_per_hour": 0.0, "exposure": 1.0,
+        "expected_per_hour": 0.0, "expected": 0.0, "exposure": 1.0,
         "earliest": onset, "latest": onset + 10 * MINUTE,
     }  # fmt: skip
     return ChangePoint(

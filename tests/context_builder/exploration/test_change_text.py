@@ -32,7 +32,7 @@ def shift(metric: Metric, after: float, before: float, vague: timedelta = timede
     onset = NOON - HOUR
     return ChangePoint(
         metric=metric, slice=PAIR, onset=onset, earliest=onset - vague, latest=onset + vague, until=None,
-        after=after, before=before, counted=100, expected_per_hour=0, exposure=1, evidence=99,
+        after=after, before=before, counted=100, expected_per_hour=0, expected=0, exposure=1, evidence=99,
     )  # fmt: skip
 
 

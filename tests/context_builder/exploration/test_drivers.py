@@ -194,7 +194,7 @@ def summary(found: list[Driver]) -> list[tuple[Slice, float, float]]:
 def test_drivers_do_not_depend_on_the_order_of_cells(
     breakdown: Breakdown, rose: bool, order: np.random.Generator
 ) -> None:
-    """Whatever the counts; shares and sizes are in [0, 1] and no cell is in two drivers."""
+    """Whatever the counts; shares and sizes are in [0, 1], and each is told once, with all of its cells."""
     found = find_drivers(breakdown, rose=rose)
     places = list(range(len(KEYS)))
     order.shuffle(places)
@@ -205,9 +205,10 @@ def test_drivers_do_not_depend_on_the_order_of_cells(
         past_weight=breakdown.past_weight[places], past_mass=breakdown.past_mass[places],
     )  # fmt: skip
     assert summary(find_drivers(shuffled, rose=rose)) == summary(found)
-    cells = [cell for driver in found for cell in driver.cells]
-    assert len(cells) == len(set(cells))
+    assert len(found) == len({driver.slice for driver in found})
     for driver in found:
+        assert driver.cells == tuple(np.flatnonzero(breakdown.cells_in(driver.slice)))
+        assert driver.after.mass == pytest.approx(breakdown.mass[list(driver.cells)].sum())
         assert 0 <= driver.size <= 1
         assert 0 < driver.share <= 1
 

@@ -35,8 +35,8 @@ def shift(metric: Metric, one: Slice, **values: Any) -> ChangePoint:
     after, before = LEVELS.get(metric, (0.5, 0.9))
     given: dict[str, Any] = {
         "onset": COARSE, "earliest": COARSE, "latest": NOON - 30 * MINUTE, "until": None,
-        "after": after, "before": before, "counted": 100.0, "exposure": 1.0, "evidence": 100.0,
-        "expected_per_hour": 60.0 * PER_MINUTE,
+        "after": after, "before": before, "counted": 100.0, "expected": 100.0, "exposure": 1.0,
+        "evidence": 100.0, "expected_per_hour": 60.0 * PER_MINUTE,
     }  # fmt: skip
     return ChangePoint(metric=metric, slice=one, **given | values)
 

@@ -1,11 +1,11 @@
-"""Nested slices add up, and daily patterns are no change."""
+"""Nested slices add up, and each is explored once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-import pytest
 
 from context_builder.exploration.onset import level_shifts
 from context_builder.exploration.series.signal import Floats
@@ -13,18 +13,16 @@ from context_builder.exploration.series.slices import (
     MAX_SLICES,
     MIN_REQUESTS,
     Slice,
-    cost_signal,
-    daily_profile,
     error_signal,
     iter_slices,
     latency_signal,
+    mask_of,
     mean_log_latencies,
-    volume_signal,
 )
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.traffic import Cells
 from context_builder.question.request import Window
-from tests.support.gateway import DAY, HOUR, NOON
+from tests.support.gateway import DAY, NOON
 from tests.support.signals import EVIDENCE
 
 TIMELINE = Timeline.of(Window(NOON - DAY, NOON), timedelta(days=7))
@@ -54,12 +52,6 @@ def cells(rate: Floats, share_slow: Floats | float = 0.5, names: dict[str, list[
 
 def flat(rate: float = 300.0) -> Floats:
     return np.full(TIMELINE.slots, rate)
-
-
-def daily() -> Floats:
-    """Ten times as many requests in the afternoon as at night."""
-    hours = np.array([start.hour for start in TIMELINE.starts])
-    return 40 + 360 * np.sin(np.pi * hours / 24) ** 2
 
 
 def test_values_and_pairs_add_up_to_everything() -> None:
@@ -116,45 +108,22 @@ def test_traffic_moving_to_a_slower_deployment_is_no_change_of_latency() -> None
         assert level_shifts(latency_signal(whole, chosen, mean_log_latencies(whole)), EVIDENCE) == []
 
 
-def test_a_daily_pattern_is_no_change_of_volume() -> None:
-    """Nights are quiet every day; four times or a tenth of the usual at that hour is a change."""
-    whole = cells(daily())
-    profile = daily_profile(whole)
-    for _, chosen in iter_slices(whole):
-        for signal in (volume_signal(whole, chosen, profile), cost_signal(whole, chosen, profile)):
-            assert signal is not None
-            assert [
-                d for d in level_shifts(signal, EVIDENCE) if not 0.7 < d.away.value / d.usual.value < 1.4
-            ] == []
-    last = np.array([start >= NOON - 4 * HOUR for start in TIMELINE.starts])
-    for factor in (4.0, 0.1):
-        changed = cells(np.where(last, daily() * factor, daily()))
-        everything = np.ones(len(changed.slot), dtype=np.bool_)
-        signal = volume_signal(changed, everything, daily_profile(changed))
-        assert signal is not None
-        found = level_shifts(signal, EVIDENCE)[-1]
-        assert found.end is None
-        assert abs(TIMELINE.starts[found.first] - (NOON - 4 * HOUR)) <= timedelta(minutes=20)
-        assert found.away.value / found.usual.value == pytest.approx(factor, rel=0.3)
-
-
 def test_signals_sum_up_their_cells() -> None:
     """By slot, with nothing lost."""
     whole = cells(flat())
     for _, chosen in iter_slices(whole):
         errors = error_signal(whole, chosen).level(0, TIMELINE.slots)
         assert (errors.weight, errors.mass) == (whole.requests[chosen].sum(), whole.failed[chosen].sum())
-        volume = volume_signal(whole, chosen, daily_profile(whole))
-        assert volume is not None
-        # The log may have begun in the midst of the first slot.
-        assert list(volume.mass[1:]) == list(whole.by_slot(whole.requests, chosen)[1:])
 
 
-def test_without_expectation_there_is_no_signal() -> None:
-    """Without requests there is no profile, without cost no signal of cost."""
-    none = cells(flat(0))
-    everything = np.ones(len(none.slot), dtype=np.bool_)
-    assert not daily_profile(none).any()
-    assert volume_signal(none, everything, daily_profile(none)) is None
-    assert cost_signal(none, everything, daily_profile(none)) is None
-    assert [one for one, _ in iter_slices(none) if one.values] == []
+def test_a_slice_with_the_requests_of_another_is_explored_once() -> None:
+    """A model with one deployment is that deployment; the first name is kept."""
+    whole = cells(flat())
+    named = replace(
+        whole,
+        names=whole.names | {"model": ["fast", "slow"]},
+        value=whole.value | {"model": whole.value["deployment"]},
+    )
+    assert [one for one, _ in iter_slices(named)] == [one for one, _ in iter_slices(whole)]
+    for one, chosen in iter_slices(named):
+        assert (mask_of(named, one) == chosen).all()
