@@ -20,6 +20,7 @@ from context_builder.exploration.breakdown import (
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.drivers import Breakdown, Driver, find_drivers
 from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.series.quality import MIN_SCORES
 from context_builder.exploration.series.signal import SignalLevel
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.user_sample import MAX_REQUESTS as MAX_SAMPLED
@@ -163,6 +164,8 @@ async def _attribution(
     # The breakdown of quality is of missing score, which rises when scores fall.
     rose = shift.rose != (shift.metric is Metric.QUALITY)
     drivers = await asyncio.to_thread(find_drivers, breakdown, rose=rose, without=without)
+    if shift.metric is Metric.QUALITY:  # few scores vary widely
+        drivers = [driver for driver in drivers if driver.after.weight >= MIN_SCORES]
     if "user" in breakdown.values:
         drivers = [driver for driver in drivers if driver.share >= MIN_USER_SHARE]
     is_main = "deployment" in breakdown.values

@@ -20,6 +20,8 @@ MIN_EVIDENCE_RATIO = 0.6
 """Fraction of the event's strongest evidence from which a slice may represent it."""
 MIN_SIZE_RATIO = 0.9
 """Fraction of the largest change from which the simplest slice is preferred."""
+_DONE_BY_ONE = 0.75
+"""Of the largest excess of an event: the part of a user whose doing the whole is."""
 _MIN_LEVEL = 1e-3
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -64,6 +66,13 @@ class ChangePoint:
         return self.after > self.before
 
     @property
+    def excess(self) -> float:
+        """Return by how much more was counted than before; less is negative."""
+        if self.metric in (Metric.VOLUME, Metric.COST):
+            return self.counted - self.expected
+        return self.counted * (self.after - self.before)
+
+    @property
     def is_gap(self) -> bool:
         """True if a deployment, or everything, had no requests at all although many are usual."""
         is_whole = all(dimension == "deployment" for dimension, _ in self.slice.values)
@@ -89,12 +98,16 @@ def merge_events(shifts: Iterable[ChangePoint]) -> list[ChangePoint]:
 
 def _representative(event: Sequence[ChangePoint]) -> ChangePoint:
     """Return the largest of the clearest changes (of equal ones the simplest), timed by the clearest."""
-    clear = [shift for shift in event if shift.evidence >= MIN_EVIDENCE_RATIO * event[0].evidence]
+    first = event[0]
+    most = max(abs(shift.excess) for shift in event)
+    doers = [
+        shift for shift in event if shift.slice.value_of("user") and abs(shift.excess) >= _DONE_BY_ONE * most
+    ]
+    clear = doers or [shift for shift in event if shift.evidence >= MIN_EVIDENCE_RATIO * event[0].evidence]
     least = MIN_SIZE_RATIO * max(_magnitude(shift) for shift in clear)
     large = (shift for shift in clear if _magnitude(shift) >= least)
     chosen = min(large, key=lambda shift: len(shift.slice.values))
     also = tuple(shift.slice for shift in event if shift is not chosen)
-    first = event[0]
     return replace(
         chosen,
         onset=first.onset,

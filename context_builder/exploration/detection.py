@@ -92,7 +92,7 @@ def find_change_points(
     observed = [
         *(_rate_signals(traffic, recent, totals) if len(recent.slot) else ()),
         *(_total_signals(totals, traffic) if len(traffic.slot) else ()),
-        *(_total_signals(totals, users) if users is not None and len(users.slot) else ()),
+        *(_user_signals(users, totals) if users is not None and len(users.slot) else ()),
         *(ObservedSignal(Metric.QUALITY, one, signal, hours) for one, signal in quality),
     ]
     least = min_evidence(sum(min(len(one.signal), MAX_BUCKETS) for one in observed))
@@ -125,6 +125,22 @@ def _rate_signals(cells: Cells, recent: Cells, totals: TotalSignals) -> Iterator
 
             history = _History(cells.timeline, totals.since, totals.hours_before, whole)
             yield ObservedSignal(metric, one, signal_of(recent, chosen), recent.timeline, history)
+
+
+def _user_signals(users: Cells, totals: TotalSignals) -> Iterator[ObservedSignal]:
+    yield from _total_signals(totals, users)
+    yield from _user_failures(users, users.since(totals.timeline), totals)
+
+
+def _user_failures(users: Cells, recent: Cells, totals: TotalSignals) -> Iterator[ObservedSignal]:
+    for one, chosen in iter_slices(recent):
+        if one.values:
+
+            def whole(one: Slice = one) -> Signal:
+                return error_signal(users, mask_of(users, one))
+
+            history = _History(users.timeline, totals.since, totals.hours_before, whole)
+            yield ObservedSignal(Metric.ERRORS, one, error_signal(recent, chosen), recent.timeline, history)
 
 
 def _total_signals(totals: TotalSignals, cells: Cells) -> Iterator[ObservedSignal]:

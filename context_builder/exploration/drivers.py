@@ -98,8 +98,10 @@ def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] =
         driver = _whole(breakdown, replace(best, share=min(1.0, best.excess / whole)))
         if driver.share < MIN_SHARE:
             break
-        drivers.append(driver)
         left[list(driver.cells)] = False
+        # What is left of a slice may have changed although all of it did not.
+        if _evidence(breakdown, driver.after, driver.before) >= MIN_EVIDENCE:
+            drivers.append(driver)
     return drivers
 
 

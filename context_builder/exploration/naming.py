@@ -11,40 +11,75 @@ from context_builder.exploration.drivers import Breakdown, find_drivers
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Noise
 from context_builder.exploration.series.slices import Slice, above_usual
+from context_builder.exploration.series.totals import TotalSignals
 from context_builder.exploration.series.traffic import Cells
+from context_builder.exploration.series.usual import Places
 
 MIN_DESCRIBED = 0.75
 """Share of a change that a slice must account for to give it its name."""
 
 
-def best_slice(cells: Cells, shift: ChangePoint, usual: Mapping[int, float]) -> Slice:
-    """Return the slice with most of a change of a rate in few requests; everything if it is spread evenly.
+def best_slice(breakdown: Breakdown, shift: ChangePoint) -> Slice:
+    """Return the slice with most of a change in few requests; everything if it is spread evenly.
 
-    The slice of the change itself if neither is clear. `usual` are mean log latencies by deployment.
+    The slice of the change itself if neither is clear.
     """
-    drivers = find_drivers(_breakdown(cells, shift, usual), rose=shift.rose)
+    drivers = find_drivers(breakdown, rose=shift.rose)
     if drivers and drivers[0].share >= MIN_DESCRIBED:
         return drivers[0].slice
     return Slice() if Slice() in shift.also else shift.slice
 
 
-def _breakdown(cells: Cells, shift: ChangePoint, usual: Mapping[int, float]) -> Breakdown:
+def rate_breakdown(cells: Cells, shift: ChangePoint, usual: Mapping[int, float]) -> Breakdown:
+    """Return failed requests, or log latencies, after and before; `usual` are mean ones by deployment."""
     timeline = cells.timeline
     first = timeline.slot_of(shift.onset)
     end = timeline.slots if shift.until is None else max(timeline.slot_of(shift.until), first + 1)
     noise, weight, mass = Noise(Distribution.BINOMIAL), cells.requests, cells.failed
     if shift.metric is Metric.LATENCY:
         noise, weight, mass = Noise(Distribution.GAUSSIAN), cells.timed, above_usual(cells, usual)
-    places = np.stack([cells.value[dimension] for dimension in cells.names])
-    keys, place = np.unique(places, axis=1, return_inverse=True)
+    keys, place = _combinations(cells)
     sides = ((cells.slot >= first) & (cells.slot < end), cells.slot < first)
     sums = [
-        np.bincount(place.reshape(-1), weights=values * side, minlength=keys.shape[1]).astype(float)
+        np.bincount(place, weights=values * side, minlength=keys.shape[1]).astype(float)
         for side in sides
         for values in (weight, mass)
     ]
-    values = {
+    return Breakdown(_named(cells, keys), sums[0], sums[1], sums[2], sums[3], noise)
+
+
+def total_breakdown(totals: TotalSignals, metric: Metric, first: float, end: float) -> Breakdown | None:
+    """Return requests, or dollars, of some hours and those expected; None without a history."""
+    cells = totals.traffic
+    values = cells.requests if metric is Metric.VOLUME else cells.cost_usd
+    keys, place = _combinations(cells)
+    sums = np.zeros((2, keys.shape[1]))
+    for number in range(keys.shape[1]):
+        chosen = place == number
+        counted = totals.counted(cells, chosen, values)
+        if counted is None:
+            continue
+        usual = totals.signal(counted)[1]
+        if usual is None:
+            return None
+        unit = float(values[chosen].sum() / cells.requests[chosen].sum())
+        sums[:, number] = [unit * part for part in usual.between(first, end)]
+    if metric is Metric.COST and sums.sum() > 0:  # in units of the mean cost of a request
+        sums *= float(cells.requests.sum() / values.sum())
+    return Breakdown(
+        _named(cells, keys), sums[0], sums[0], sums[1], sums[1], Noise(Distribution.POISSON), 1.0
+    )
+
+
+def _combinations(cells: Cells) -> tuple[Places, Places]:
+    """Return each combination of values, as places of names by dimension, and that of each cell."""
+    places = np.stack([cells.value[dimension] for dimension in cells.names])
+    keys, place = np.unique(places, axis=1, return_inverse=True)
+    return keys, place.reshape(-1)
+
+
+def _named(cells: Cells, keys: Places) -> dict[str, list[str]]:
+    return {
         dimension: [names[one] for one in keys[row].tolist()]
         for row, (dimension, names) in enumerate(cells.names.items())
     }
-    return Breakdown(values, sums[0], sums[1], sums[2], sums[3], noise)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from context_builder.exploration.change_point import FAR_FUTURE, ChangePoint
-from context_builder.exploration.naming import best_slice
+from context_builder.exploration.naming import best_slice, rate_breakdown, total_breakdown
 from context_builder.exploration.series.metric import Metric, is_notable
 from context_builder.exploration.series.signal import Signal, SignalLevel
 from context_builder.exploration.series.slices import (
@@ -59,7 +59,7 @@ class Remainder:
 
     def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
         if any(_is_known_by_user(one) for one in (shift, *leads)):
-            return abs(_excess(shift)) > _EXPLAINED_EXCESS * sum(abs(_excess(lead)) for lead in leads)
+            return abs(shift.excess) > _EXPLAINED_EXCESS * sum(abs(lead.excess) for lead in leads)
         if shift.metric in (Metric.VOLUME, Metric.COST):
             return self._total_remains(shift, leads)
         left = mask_of(self._cells, shift.slice)
@@ -69,14 +69,40 @@ class Remainder:
 
     def _named(self, shift: ChangePoint) -> ChangePoint:
         """Return a change of a rate as one of the slice that describes it best."""
-        if shift.metric not in (Metric.ERRORS, Metric.LATENCY) or _is_known_by_user(shift):
+        if shift.metric is Metric.QUALITY or _is_known_by_user(shift):
             return shift
-        best = best_slice(self._cells, shift, self._usual)
+        if shift.metric in (Metric.VOLUME, Metric.COST):
+            return self._named_total(shift)
+        best = best_slice(rate_breakdown(self._cells, shift, self._usual), shift)
         found = None if best == shift.slice else self._of(shift, mask_of(self._cells, best))
         if found is None:
             return shift
         also = (shift.slice, *(one for one in shift.also if one != best))
         return replace(found, slice=best, also=also)
+
+    def _named_total(self, shift: ChangePoint) -> ChangePoint:
+        span = self._hours_of(shift)
+        parts = total_breakdown(self._totals, shift.metric, *span)
+        best = shift.slice if parts is None else best_slice(parts, shift)
+        if parts is None or best == shift.slice or not shift.comparable:
+            return shift
+        chosen = parts.cells_in(best)
+        counted, expected = float(parts.mass[chosen].sum()), float(parts.past_mass[chosen].sum())
+        after = counted / expected if expected else 0.0
+        if (after > 1) != shift.rose or not is_notable(shift.metric, after, 1.0):
+            return shift
+        hours = (span[1] - span[0]) or 1.0
+        also = (shift.slice, *(one for one in shift.also if one != best))
+        return replace(
+            shift, slice=best, also=also, after=after, before=1.0, counted=counted, expected=expected,
+            expected_per_hour=expected / hours,
+        )  # fmt: skip
+
+    def _hours_of(self, shift: ChangePoint) -> tuple[float, float]:
+        """Return the span of a change in hours since the start of the history."""
+        timeline = self._totals.traffic.timeline
+        first, end = shift.onset, shift.until or timeline.end
+        return (first - timeline.start) / HOUR, (end - timeline.start) / HOUR
 
     def _of(self, shift: ChangePoint, chosen: CellMask) -> ChangePoint | None:
         """Return a change of a rate as that of other requests then; None if theirs did not change."""
@@ -113,11 +139,7 @@ class Remainder:
         usual = None if counted is None else self._totals.signal(counted)[1]
         if usual is None:
             return False
-        start, end = (
-            (moment - history.timeline.start) / HOUR
-            for moment in (shift.onset, shift.until or history.timeline.end)
-        )
-        deviations, factor = usual.deviation(start, end, rose=shift.rose)
+        deviations, factor = usual.deviation(*self._hours_of(shift), rose=shift.rose)
         return abs(deviations) >= MIN_REMAINING_DEVIATIONS and is_notable(shift.metric, factor, 1.0)
 
 
@@ -130,13 +152,6 @@ def _may_explain(lead: ChangePoint, shift: ChangePoint) -> bool:
 def _is_known_by_user(shift: ChangePoint) -> bool:
     """Return whether a slice is one of users, whose requests are not known by other dimensions."""
     return shift.slice.value_of("user") is not None
-
-
-def _excess(shift: ChangePoint) -> float:
-    """Return by how much more was counted than before; less is negative."""
-    if shift.metric in (Metric.VOLUME, Metric.COST):
-        return shift.counted - shift.expected
-    return shift.counted * (shift.after - shift.before)
 
 
 def _unnamed(lead: ChangePoint, shift: ChangePoint) -> list[Slice]:

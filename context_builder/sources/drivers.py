@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from context_builder.exploration.attribution import Attribution, attribute_change
 from context_builder.exploration.breakdown import ComparedSpans
+from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
@@ -66,7 +67,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False))
     found: list[Attribution] = []
     for shift in explained:
-        others = [one for one in found if one.shift.metric is shift.metric and one.is_main]
+        others = [one for one in found if _is_alike(one.shift, shift) and one.is_main]
         without = [driver.slice for one in others for driver in one.drivers[:1]]
         found += await attribute_change(stores.rollups, with_aftermath(request), shift, LOOKBACK, without)
     beside = [await _beside(one, with_aftermath(request), stores) for one in found]
@@ -91,6 +92,10 @@ def _format_no_change(request: ContextRequest) -> str:
         "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
         f"since {format_time(start)}"
     )
+
+
+def _is_alike(one: ChangePoint, other: ChangePoint) -> bool:
+    return one.metric is other.metric and one.rose == other.rose
 
 
 async def _beside(one: Attribution, request: ContextRequest, stores: Stores) -> str:

@@ -32,7 +32,7 @@ def whole_hours(timeline: Timeline) -> Timeline:
 async def quality_signals(
     rollups: Rollups, request: ContextRequest, timeline: Timeline
 ) -> list[tuple[Slice, Signal]]:
-    """Load the hourly scores of all requests in scope, of each deployment and of each task type."""
+    """Load the hourly scores of all requests in scope, of each deployment, task type and model."""
     hours = whole_hours(timeline)
     scope = await rollup_scope(rollups, request)
     rows = await rollups.read(QUALITY, *by_hour(timeline.start, hours.end))
@@ -41,7 +41,7 @@ async def quality_signals(
 
 def _signals(hours: Timeline, rows: Rows) -> list[tuple[Slice, Signal]]:
     slot = slots_of(hours, rows)
-    labels = {dimension: rows.labels(dimension) for dimension in ("deployment", "task_type")}
+    labels = {dimension: rows.labels(dimension) for dimension in ("deployment", "task_type", "model")}
     groups = Groups(slot, *(places for _, places in labels.values()))
     counts, sums, squares = (
         groups.sum(rows[column]) / scale

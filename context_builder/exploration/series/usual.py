@@ -57,6 +57,10 @@ class Usual:
     compared: Floats
     """With how many hours."""
 
+    def between(self, first: float, end: float) -> tuple[float, float]:
+        """Return the mass of some hours, and that expected."""
+        return self._mass(first, end), _between(self._expected, first, end)
+
     def deviation(self, first: float, end: float, *, rose: bool) -> tuple[float, float]:
         """Return how many standard deviations a run [first, end) in hours strays, and by which factor.
 
@@ -64,7 +68,7 @@ class Usual:
         Compared with the most alike of the hours expected then, an hour earlier and an hour later: clocks are
         changed, and people begin their day a little earlier or later.
         """
-        first, end = _whole_hours(first, end, outwards=rose)
+        first, end = self._whole_hours(first, end, outwards=rose)
         mass = self._mass(first, end)
         sums = self._expected if rose else self._expected_at_least
         expected = [_between(sums, first + by, end + by) for by in (-1, 0, 1) if first + by >= 0]
@@ -72,6 +76,13 @@ class Usual:
         stray = math.log((mass + _LEAST) / (usual + _LEAST))
         noise = math.hypot(self._noise(first, end), 1 / math.sqrt(usual + 1))
         return stray / noise, (mass + _LEAST) / (usual + _LEAST)
+
+    def _whole_hours(self, first: float, end: float, *, outwards: bool) -> tuple[float, float]:
+        if outwards:
+            return float(math.floor(first + 1e-9)), end
+        is_over = end < self.bounds[-1] - 1e-9
+        late = float(math.ceil(first - 1e-9)), float(math.floor(end + 1e-9)) if is_over else end
+        return late if late[1] - late[0] >= 1 else (first, end)
 
     def _mass(self, first: float, end: float) -> float:
         early, late = np.interp((first, end), self.bounds, _sums(self.by_slot))
@@ -209,13 +220,6 @@ def _mean(hourly: Floats, places: Places) -> tuple[Floats, Floats]:
     number = known.sum(axis=1).astype(np.float64)
     total = np.where(known, hourly[places], 0.0).sum(axis=1)
     return total / np.maximum(number, 1.0), number
-
-
-def _whole_hours(first: float, end: float, *, outwards: bool) -> tuple[float, float]:
-    early, late = math.floor(first + 1e-9), math.ceil(first - 1e-9)
-    if outwards:
-        return float(early), end
-    return (float(late), end) if end - late >= 1 else (first, end)
 
 
 def _sums(values: Floats) -> Floats:
