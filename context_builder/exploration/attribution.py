@@ -30,6 +30,8 @@ from context_builder.rollups.store import Rollups
 
 MIN_USER_SHARE = 0.35
 """Minimum share of a change for a user to be a driver."""
+MIN_USER_CONCENTRATION = 0.25
+"""By how much that share must exceed the user's part of the traffic: who sends most also fails most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,10 @@ async def _attribution(
     if shift.metric is Metric.QUALITY:  # few scores vary widely
         drivers = [driver for driver in drivers if driver.after.weight >= MIN_SCORES]
     if "user" in breakdown.values:
-        drivers = [driver for driver in drivers if driver.share >= MIN_USER_SHARE]
+        drivers = [
+            driver
+            for driver in drivers
+            if driver.share >= MIN_USER_SHARE and driver.concentration >= MIN_USER_CONCENTRATION
+        ]
     is_main = "deployment" in breakdown.values
     return Attribution(shift, tuple(drivers), breakdown, latencies, note, is_main, within)
