@@ -17,7 +17,6 @@ from context_builder.exploration.change_point import (
 )
 from context_builder.exploration.onset import (
     MAX_BUCKETS,
-    MIN_WEIGHT,
     LevelShift,
     level_shifts,
     min_evidence,
@@ -45,6 +44,8 @@ MIN_DEVIATIONS = 4.0
 """How many standard deviations a level must be from that of the same hours of earlier days."""
 MIN_RELATED_DEVIATIONS = 2.5
 """The same for a total that changed when another metric of its requests did, as by clients that try again."""
+_PRIOR_WEIGHT = 20.0
+"""Requests for which the level of all time before counts in that of the same hours of earlier days."""
 _MIN_COUNT = 8
 """Minimum requests, dollars or scores since an onset, except for totals that fell."""
 
@@ -207,15 +208,15 @@ def _beyond_usual_rate(
         sum(_between(bounds, values, *(place - 24 * number for place in places)) for number in days)
         for values in (signal.weight, signal.mass)
     )
-    if weight < MIN_WEIGHT:
-        return shift
-    before = SignalLevel(weight, mass)
+    # Few requests at these hours say little: their level is that of all time before until there are more.
+    level = (mass + _PRIOR_WEIGHT * shift.usual.value) / (weight + _PRIOR_WEIGHT)
+    before = SignalLevel(shift.usual.weight, shift.usual.weight * level)
     evidence = signal.noise.evidence(shift.away, before)
     same_way = (shift.away.value > before.value) == (shift.away.value > shift.usual.value)
     after, usual = _levels(observed.metric, replace(shift, usual=before))
     if not same_way or evidence < MIN_DEVIATIONS**2 or not is_notable(observed.metric, after, usual):
         return None
-    return replace(shift, evidence=min(shift.evidence, evidence))
+    return shift
 
 
 def _between(bounds: Floats, values: Floats, first: float, end: float) -> float:

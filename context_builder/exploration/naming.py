@@ -15,7 +15,7 @@ from context_builder.exploration.series.totals import TotalSignals
 from context_builder.exploration.series.traffic import Cells
 from context_builder.exploration.series.usual import Places
 
-MIN_DESCRIBED = 0.75
+MIN_DESCRIBED = 0.85
 """Share of a change that a slice must account for to give it its name."""
 
 

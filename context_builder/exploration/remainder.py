@@ -51,11 +51,21 @@ class Remainder:
             named = self._named(shift)
             same = [place for place in leads if told[place].slice == named.slice]
             if same or (leads and not self._remains(shift, [told[place] for place in leads])):
-                lead = told[(same or leads)[0]]
+                lead = self._begun_by(told[(same or leads)[0]], shift)
                 told[(same or leads)[0]] = replace(lead, also=(*lead.also, *_unnamed(lead, shift)))
             else:
                 told.append(named)
         return told
+
+    def _begun_by(self, lead: ChangePoint, shift: ChangePoint) -> ChangePoint:
+        """Return a change with the earlier onset of another that it explains, if it was there by then."""
+        is_rate = lead.metric in (Metric.ERRORS, Metric.LATENCY) and not _is_known_by_user(lead)
+        if shift.onset >= lead.earliest or not is_rate or _is_known_by_user(shift):
+            return lead
+        early = self._of(replace(shift, until=lead.onset), mask_of(self._cells, lead.slice))
+        if early is None:
+            return lead
+        return replace(lead, onset=shift.onset, earliest=shift.earliest, latest=shift.latest)
 
     def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
         if any(_is_known_by_user(one) for one in (shift, *leads)):

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from context_builder.exploration.attribution import Attribution, attribute_change
 from context_builder.exploration.breakdown import ComparedSpans
-from context_builder.exploration.change_point import ChangePoint
+from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
     describe_change,
@@ -31,6 +31,7 @@ from context_builder.exploration.driver_text import (
     surroundings_text,
 )
 from context_builder.exploration.exploration import LOOKBACK, ExplorationFindings, with_aftermath
+from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.surroundings import surroundings_of
 from context_builder.question.request import ContextRequest, Topic, Wording
@@ -70,6 +71,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         others = [one for one in found if _is_alike(one.shift, shift) and one.is_main]
         without = [driver.slice for one in others for driver in one.drivers[:1]]
         found += await attribute_change(stores.rollups, with_aftermath(request), shift, LOOKBACK, without)
+    found.sort(key=lambda one: not _may_be_the_doing_of_a_user(one, explained[0]))
     beside = [await _beside(one, with_aftermath(request), stores) for one in found]
     facts = [
         fact
@@ -92,6 +94,15 @@ def _format_no_change(request: ContextRequest) -> str:
         "nothing significant: latency, errors, volume, cost and quality of every slice unchanged "
         f"since {format_time(start)}"
     )
+
+
+def _may_be_the_doing_of_a_user(one: Attribution, first: ChangePoint) -> bool:
+    """Return whether it attributes the first change, or a rise by a user that began with that."""
+    if one.shift is first:
+        return True
+    is_rise = one.shift.metric is Metric.VOLUME and one.shift.rose
+    by_user = any(driver.slice.value_of("user") for driver in one.drivers)
+    return is_rise and by_user and onset_gap(one.shift, first) <= MAX_RELATED_ONSET_GAP
 
 
 def _is_alike(one: ChangePoint, other: ChangePoint) -> bool:
