@@ -16,7 +16,7 @@ from context_builder.exploration.change_point import (
     ChangePoint,
     onset_gap,
 )
-from context_builder.exploration.detection import find_change_points
+from context_builder.exploration.detection.search import find_change_points
 from context_builder.exploration.refinement import refine_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.quality import quality_signals

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import select
 
 from context_builder.exploration.change_point import ChangePoint
-from context_builder.exploration.onset import OnsetEstimate, estimate_onset
+from context_builder.exploration.detection.onset import OnsetEstimate, estimate_onset
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
 from context_builder.question.request import ContextRequest, Window

@@ -104,6 +104,7 @@ async def test_signals_have_the_scores_received_by_as_of(gateway: Gateway) -> No
                 for r, score in known(pairs, request, tiers)
                 if one.value_of("deployment") in (None, ids[r.deployment_id])
                 and one.value_of("task_type") in (None, r.task_type)
+                and one.value_of("model") in (None, ids[r.deployment_id].partition("/")[0])
             ]
             slots = np.array([slot for slot, _ in mine])
             assert len(mine) >= MIN_SCORES
@@ -113,7 +114,7 @@ async def test_signals_have_the_scores_received_by_as_of(gateway: Gateway) -> No
             assert signal.noise.deviation == pytest.approx(3**-0.5 / 2, rel=0.15)
 
 
-async def test_each_deployment_and_task_with_enough_scores_is_a_slice(gateway: Gateway) -> None:
+async def test_each_deployment_task_and_model_with_enough_scores_is_a_slice(gateway: Gateway) -> None:
     """Requests without a task type have no slice of their own."""
     await scored(gateway)
     names = {one.values for one in await signals(gateway, asking())}
@@ -121,5 +122,6 @@ async def test_each_deployment_and_task_with_enough_scores_is_a_slice(gateway: G
         (),
         (("deployment", "gpt-4/aws"),), (("deployment", "mistral/gcp"),),
         (("task_type", "chat"),), (("task_type", "code"),),
+        (("model", "gpt-4"),), (("model", "mistral"),),
     }  # fmt: skip
     assert await signals(gateway, asking(NOON - 2 * DAY + 90 * MINUTE)) == {}

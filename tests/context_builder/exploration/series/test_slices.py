@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from context_builder.exploration.onset import level_shifts
+from context_builder.exploration.detection.onset import level_shifts
 from context_builder.exploration.series.signal import Floats
 from context_builder.exploration.series.slices import (
     MAX_SLICES,

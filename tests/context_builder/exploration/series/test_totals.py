@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from context_builder.exploration.onset import level_shifts
+from context_builder.exploration.detection.onset import level_shifts
 from context_builder.exploration.series.signal import Floats
 from context_builder.exploration.series.slices import iter_slices
 from context_builder.exploration.series.timeline import Timeline

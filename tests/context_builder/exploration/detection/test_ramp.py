@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.onset import LevelShift
-from context_builder.exploration.ramp import find_ramp
+from context_builder.exploration.detection.onset import LevelShift
+from context_builder.exploration.detection.ramp import find_ramp
 from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal, SignalLevel
 
 SLOTS = 144

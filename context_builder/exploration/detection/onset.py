@@ -13,13 +13,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from context_builder.exploration.segmentation import segment_bounds
+from context_builder.exploration.detection.segmentation import segment_bounds
 from context_builder.exploration.series.signal import Distribution, Floats, Signal, SignalLevel
 
 MAX_BUCKETS = 250
 MIN_WEIGHT = 8.0
 """Of a bucket: fewer requests give no usable rate."""
-FALSE_ALARM_RATE = 0.01
+FALSE_ALARM_RATE = 0.05
 """Family-wise: of any detection in all of a question's signals when nothing changed."""
 _INTERVAL_DROP = 3.0
 """Drop in log likelihood that bounds the interval of an onset; it covers about 95 % of true onsets."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from context_builder.exploration.change_point import FAR_FUTURE, ChangePoint
-from context_builder.exploration.naming import best_slice, rate_breakdown, total_breakdown
+from context_builder.exploration.detection.naming import best_slice, rate_breakdown, total_breakdown
 from context_builder.exploration.series.metric import Metric, is_notable
 from context_builder.exploration.series.signal import Signal, SignalLevel
 from context_builder.exploration.series.slices import (

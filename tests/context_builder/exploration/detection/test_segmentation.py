@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from ruptures.detection.kernelcpd import KernelCPD  # type: ignore[import-untyped]  # it ships no types
 
-from context_builder.exploration.segmentation import segment_bounds
+from context_builder.exploration.detection.segmentation import segment_bounds
 
 _LEVELS = st.floats(-1e3, 1e3) | st.integers(-3, 3).map(float)
 

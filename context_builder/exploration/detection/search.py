@@ -15,14 +15,14 @@ from context_builder.exploration.change_point import (
     merge_events,
     onset_gap,
 )
-from context_builder.exploration.onset import (
+from context_builder.exploration.detection.onset import (
     MAX_BUCKETS,
     LevelShift,
     level_shifts,
     min_evidence,
 )
-from context_builder.exploration.ramp import find_ramp
-from context_builder.exploration.remainder import Remainder
+from context_builder.exploration.detection.ramp import find_ramp
+from context_builder.exploration.detection.remainder import Remainder
 from context_builder.exploration.series.metric import Metric, is_notable
 from context_builder.exploration.series.quality import whole_hours
 from context_builder.exploration.series.signal import Floats, Signal, SignalLevel
@@ -41,7 +41,7 @@ from context_builder.exploration.series.usual import Usual, comparable_days
 from context_builder.question.request import ContextRequest
 
 MIN_DEVIATIONS = 4.0
-"""How many standard deviations a level must be from that of the same hours of earlier days."""
+"""How many standard deviations a total must stray from what is usual at its hours."""
 MIN_RELATED_DEVIATIONS = 2.5
 """The same for a total that changed when another metric of its requests did, as by clients that try again."""
 _PRIOR_WEIGHT = 20.0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context_builder.exploration.onset import (
+from context_builder.exploration.detection.onset import (
     FALSE_ALARM_RATE,
     LevelShift,
     estimate_onset,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from context_builder.exploration.onset import LevelShift
+from context_builder.exploration.detection.onset import LevelShift
 from context_builder.exploration.series.signal import Distribution, Floats, Signal, SignalLevel
 
 _BEFORE_HOURS = 24.0
