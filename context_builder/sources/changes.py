@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from context_builder.exploration.candidates import RANK_STEP, SYMPTOMS, NearbyEvent, nearby_events
+from context_builder.exploration.candidates import (
+    RANK_STEP,
+    SYMPTOMS,
+    NearbyEvent,
+    has_candidate,
+    may_be_retries,
+    nearby_events,
+)
 from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.change_text import (
     ANY_CHANGE,
@@ -71,10 +78,17 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     async with stores.snapshot.session() as session:
         events += await new_errors(session, request, onsets)
     deployments = (label.removeprefix("deployment ") for label in request.scope.labels)
-    nearby = nearby_events(events, shifts, frozenset(name for name in deployments if "/" in name))
+    scope = frozenset(name for name in deployments if "/" in name)
+    nearby = nearby_events(events, shifts, scope)
     facts = [
         *(
-            _onset_fact(shift, rank, scope_name(request), related_topics(shift, shifts))
+            _onset_fact(
+                shift,
+                rank,
+                scope_name(request),
+                related_topics(shift, shifts),
+                _cause_text(shift, shifts, has_cause=has_candidate(shift, events, scope)),
+            )
             for rank, shift in enumerate(shifts)
         ),
         *(
@@ -96,12 +110,18 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     return Section(header, by_importance(facts))
 
 
-def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic]) -> Fact:
-    also = f"; also {format_slices(shift.also, whole, 3)}" if shift.also else ""
+def _cause_text(shift: ChangePoint, shifts: Sequence[ChangePoint], *, has_cause: bool) -> str:
+    if may_be_retries(shift, shifts):
+        return "; it began with failures of these requests, so clients probably try again"
+    return "" if has_cause else "; no change recorded on it or what it depends on in the 6 h before"
+
+
+def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic], cause: str) -> Fact:
+    also = f"; also {format_slices(shift.also, whole, 2)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
-        f"{head}{onset_range(shift)}: {_describe_level(shift)}{also}",
+        f"{head}{onset_range(shift)}: {_describe_level(shift)}{cause}{also}",
         f"{head}: {_describe_level(shift)}",
         _ONSET_IMPORTANCE - RANK_STEP * rank,
         topics,
@@ -169,7 +189,8 @@ def _explained(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint
 
 def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains: Topic) -> Fact:
     again = f", and {format_count(one.again, 'more time')}" if one.again else ""
-    text = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}): {one.event.text}{again}"
+    when = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}), {one.whose}"
+    text = f"{when}: {one.event.text}{again}"
     may_cause = one.distance <= timedelta(0) and one.event.kind not in SYMPTOMS
     headline = Headline(
         text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,26 +17,36 @@ from context_builder.exploration.series.usual import Places
 
 MIN_DESCRIBED = 0.85
 """Share of a change that a slice must account for to give it its name."""
+MIN_CONCENTRATED = 0.6
+"""Share below which a change is one of all requests, if these changed too."""
 
 
-def best_slice(breakdown: Breakdown, shift: ChangePoint) -> Slice:
+def best_slice(
+    shift: ChangePoint, breakdown: Breakdown, beginning: Breakdown, without: Sequence[Slice]
+) -> Slice:
     """Return the slice with most of a change in few requests; everything if it is spread evenly.
 
-    The slice of the change itself if neither is clear.
+    Where the whole is not clear, since another change came later, the first half of it may be. `without` are
+    the slices of other changes.
     """
-    drivers = find_drivers(breakdown, rose=shift.rose)
-    if drivers and drivers[0].share >= MIN_DESCRIBED:
-        return drivers[0].slice
-    return Slice() if Slice() in shift.also else shift.slice
+    share = 0.0
+    for parts in (breakdown, beginning):
+        drivers = find_drivers(parts, rose=shift.rose, without=without)
+        if drivers and drivers[0].share >= MIN_DESCRIBED:
+            return drivers[0].slice
+        share = max(share, drivers[0].share if drivers else 0.0)
+    return Slice() if share < MIN_CONCENTRATED and Slice() in shift.also else shift.slice
 
 
-def rate_breakdown(cells: Cells, shift: ChangePoint, usual: Mapping[int, float]) -> Breakdown:
-    """Return failed requests, or log latencies, after and before; `usual` are mean ones by deployment."""
-    timeline = cells.timeline
-    first = timeline.slot_of(shift.onset)
-    end = timeline.slots if shift.until is None else max(timeline.slot_of(shift.until), first + 1)
+def rate_breakdown(
+    cells: Cells, metric: Metric, first: int, end: int, usual: Mapping[int, float]
+) -> Breakdown:
+    """Return failed requests, or log latencies, in slots [first, end) and before.
+
+    `usual` are the mean log latencies by deployment.
+    """
     noise, weight, mass = Noise(Distribution.BINOMIAL), cells.requests, cells.failed
-    if shift.metric is Metric.LATENCY:
+    if metric is Metric.LATENCY:
         noise, weight, mass = Noise(Distribution.GAUSSIAN), cells.timed, above_usual(cells, usual)
     keys, place = _combinations(cells)
     sides = ((cells.slot >= first) & (cells.slot < end), cells.slot < first)

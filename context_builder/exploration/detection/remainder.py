@@ -37,8 +37,9 @@ _EXPLAINED_EXCESS = 1.25
 class Remainder:
     """What is left of slices of the traffic without others."""
 
-    def __init__(self, cells: Cells, totals: TotalSignals) -> None:
-        """Take the cells of the time explored."""
+    def __init__(self, cells: Cells, totals: TotalSignals, found: Sequence[ChangePoint]) -> None:
+        """Take the cells of the time explored, and every change found in one of their slices."""
+        self._found = found
         self._cells = cells
         self._totals = totals
         self._usual = mean_log_latencies(cells)
@@ -48,24 +49,14 @@ class Remainder:
         told: list[ChangePoint] = []
         for shift in shifts:
             leads = [place for place, lead in enumerate(told) if _may_explain(lead, shift)]
-            named = self._named(shift)
+            named = self._named(shift, [told[place].slice for place in leads])
             same = [place for place in leads if told[place].slice == named.slice]
             if same or (leads and not self._remains(shift, [told[place] for place in leads])):
-                lead = self._begun_by(told[(same or leads)[0]], shift)
+                lead = told[(same or leads)[0]]
                 told[(same or leads)[0]] = replace(lead, also=(*lead.also, *_unnamed(lead, shift)))
             else:
                 told.append(named)
         return told
-
-    def _begun_by(self, lead: ChangePoint, shift: ChangePoint) -> ChangePoint:
-        """Return a change with the earlier onset of another that it explains, if it was there by then."""
-        is_rate = lead.metric in (Metric.ERRORS, Metric.LATENCY) and not _is_known_by_user(lead)
-        if shift.onset >= lead.earliest or not is_rate or _is_known_by_user(shift):
-            return lead
-        early = self._of(replace(shift, until=lead.onset), mask_of(self._cells, lead.slice))
-        if early is None:
-            return lead
-        return replace(lead, onset=shift.onset, earliest=shift.earliest, latest=shift.latest)
 
     def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
         if any(_is_known_by_user(one) for one in (shift, *leads)):
@@ -77,23 +68,33 @@ class Remainder:
             left &= ~mask_of(self._cells, lead.slice)
         return self._of(shift, left) is not None
 
-    def _named(self, shift: ChangePoint) -> ChangePoint:
+    def _named(self, shift: ChangePoint, without: Sequence[Slice]) -> ChangePoint:
         """Return a change of a rate as one of the slice that describes it best."""
         if shift.metric is Metric.QUALITY or _is_known_by_user(shift):
             return shift
         if shift.metric in (Metric.VOLUME, Metric.COST):
-            return self._named_total(shift)
-        best = best_slice(rate_breakdown(self._cells, shift, self._usual), shift)
-        found = None if best == shift.slice else self._of(shift, mask_of(self._cells, best))
-        if found is None:
-            return shift
-        also = (shift.slice, *(one for one in shift.also if one != best))
-        return replace(found, slice=best, also=also)
+            return self._named_total(shift, without)
+        first, end = self._slots_of(shift)
+        parts = (
+            rate_breakdown(self._cells, shift.metric, first, last, self._usual)
+            for last in (end, first + max(1, (end - first) // 2))
+        )
+        best = best_slice(shift, next(parts), next(parts), [one for one in without if one.values])
+        return shift if best == shift.slice else self._as(shift, best) or shift
 
-    def _named_total(self, shift: ChangePoint) -> ChangePoint:
+    def _as(self, shift: ChangePoint, one: Slice) -> ChangePoint | None:
+        """Return a change as found in another slice; None if the rate of that did not change."""
+        also = (shift.slice, *(each for each in shift.also if each != one))
+        found = [each for each in self._found if each.slice == one and _overlap(each, shift)]
+        if found:
+            return replace(max(found, key=lambda each: each.evidence), also=also)
+        same = self._of(shift, mask_of(self._cells, one))
+        return None if same is None else replace(same, slice=one, also=also)
+
+    def _named_total(self, shift: ChangePoint, without: Sequence[Slice]) -> ChangePoint:
         span = self._hours_of(shift)
         parts = total_breakdown(self._totals, shift.metric, *span)
-        best = shift.slice if parts is None else best_slice(parts, shift)
+        best = shift.slice if parts is None else best_slice(shift, parts, parts, without)
         if parts is None or best == shift.slice or not shift.comparable:
             return shift
         chosen = parts.cells_in(best)
@@ -134,10 +135,14 @@ class Remainder:
         return replace(shift, after=after, before=before, counted=away.weight, level_now=now)
 
     def _levels(self, signal: Signal, shift: ChangePoint) -> tuple[SignalLevel, SignalLevel]:
+        first, end = self._slots_of(shift)
+        return signal.level(first, end), signal.level(0, first)
+
+    def _slots_of(self, shift: ChangePoint) -> tuple[int, int]:
         timeline = self._cells.timeline
         first = timeline.slot_of(shift.onset)
         end = timeline.slots if shift.until is None else timeline.slot_of(shift.until)
-        return signal.level(first, max(end, first + 1)), signal.level(0, first)
+        return first, max(end, first + 1)
 
     def _total_remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
         history = self._totals.traffic
@@ -154,9 +159,14 @@ class Remainder:
 
 
 def _may_explain(lead: ChangePoint, shift: ChangePoint) -> bool:
-    if lead.metric is not shift.metric or lead.rose != shift.rose or lead.metric is Metric.QUALITY:
+    return lead.metric is not Metric.QUALITY and _overlap(lead, shift)
+
+
+def _overlap(one: ChangePoint, other: ChangePoint) -> bool:
+    """Return whether two changes of one metric go the same way at the same time."""
+    if one.metric is not other.metric or one.rose != other.rose:
         return False
-    return shift.onset < (lead.until or FAR_FUTURE) and lead.earliest < (shift.until or FAR_FUTURE)
+    return other.onset < (one.until or FAR_FUTURE) and one.earliest < (other.until or FAR_FUTURE)
 
 
 def _is_known_by_user(shift: ChangePoint) -> bool:

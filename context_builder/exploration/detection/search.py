@@ -100,7 +100,7 @@ def find_change_points(
     found = [shift for one in observed for shift in _change_points(one, request, least)]
     clear = [shift for shift in found if shift.evidence >= MIN_DEVIATIONS**2]
     related = [shift for shift in found if shift not in clear and _goes_with(shift, clear)]
-    return Remainder(recent, totals).unexplained(merge_events([*clear, *related]))
+    return Remainder(recent, totals, clear).unexplained(merge_events([*clear, *related]))
 
 
 def _goes_with(shift: ChangePoint, others: Sequence[ChangePoint]) -> bool:

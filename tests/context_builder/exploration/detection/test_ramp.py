@@ -44,7 +44,7 @@ def growing(begin: int, peak: float) -> Floats:
 @given(st.integers(40, 90), st.floats(3, 6), st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_a_leak_began_in_the_range_told(begin: int, peak: float, seed: int) -> None:
-    """It is found hours later; its range holds the beginning, give or take an hour, and its level the peak."""
+    """Found hours later, its range holds the beginning, give or take an hour, and its level is the peak."""
     signal = latencies(growing(begin, peak), seed)
     ramp = find_ramp(signal, HOURS, shift(signal, begin + 18))
     assert ramp is not None

@@ -26,7 +26,8 @@ def cells(rate: Floats, timeline: Timeline = HISTORY) -> Cells:
     place = np.repeat([0, 1], timeline.slots)
     return Cells(
         timeline, {"deployment": ["a/x", "b/x"]},
-        np.tile(np.arange(timeline.slots), 2), {"deployment": place}, requests, 0 * requests, requests * 0.001,
+        np.tile(np.arange(timeline.slots), 2), {"deployment": place},
+        requests, 0 * requests, requests * 0.001,
     )  # fmt: skip
 
 
