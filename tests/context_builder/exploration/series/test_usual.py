@@ -69,7 +69,7 @@ def test_on_the_first_weekend_nobody_is_missed() -> None:
     """Without an earlier weekend it is not known who works on weekends; a rise is judged all the same."""
     counts = noise().poisson(every_day(OFFICE, weekend=0.1)).astype(float)
     usual = usual_of(counts, ends=MONDAY + 6 * DAY)
-    assert strays(usual, 5, 9, 15, rose=False)[0] == pytest.approx(0, abs=0.5)
+    assert strays(usual, 5, 9, 15, rose=False)[0] > -1
     counts[5 * 24 + 9 : 5 * 24 + 15] = 600
     assert strays(usual_of(counts, ends=MONDAY + 6 * DAY), 5, 9, 15, rose=True)[0] > 4
 
