@@ -27,7 +27,7 @@ _SATURDAY = 5
 _MAX_WEEKS = 5
 _MAX_DAYS = 14
 _DAYS_COUNT = 1.0
-"""How many weeks the mean of earlier days of the same kind counts for."""
+"""How many weeks the mean of earlier days of the same kind counts for, less the more weeks are known."""
 _LEAST = 0.5
 """Added to a count before its logarithm; of hours in which nothing was ever seen, expected together."""
 _SHARE_PRIOR = 6.0
@@ -45,6 +45,9 @@ _NORMAL_QUANTILES = ((0.5, 0.674), (0.9, 1.645), (0.95, 1.96))
 @dataclass(frozen=True)
 class Usual:
     """What a total has been by hour, and what it was expected to be from the hours before."""
+
+    start: datetime
+    """Of the timeline."""
 
     bounds: Floats
     """Of the slots of the timeline, in hours from its start."""
@@ -65,6 +68,7 @@ class Usual:
         """Return how many standard deviations a run [first, end) in hours strays, and by which factor.
 
         Earlier days are known by the hour: a rise is judged by all it touches, a fall by those it fills.
+        Bills and reports are due at the end of each month, so that day a month ago counts as well.
         Compared with the most alike of the hours expected then, an hour earlier and an hour later: clocks are
         changed, and people begin their day a little earlier or later.
         """
@@ -73,9 +77,23 @@ class Usual:
         sums = self._expected if rose else self._expected_at_least
         expected = [_between(sums, first + by, end + by) for by in (-1, 0, 1) if first + by >= 0]
         usual = max(expected) if rose else min(expected)
+        if (monthly := self._month_before(first, end)) is not None:
+            usual = max(usual, monthly) if rose else min(usual, monthly)
         stray = math.log((mass + _LEAST) / (usual + _LEAST))
         noise = math.hypot(self._noise(first, end), 1 / math.sqrt(usual + 1))
         return stray / noise, (mass + _LEAST) / (usual + _LEAST)
+
+    def _month_before(self, first: float, end: float) -> float | None:
+        """Return the mass of the same hours a month ago, at its end if this is one; None if unknown."""
+        day = (self.start + timedelta(hours=first)).date()
+        last_of_month = day.replace(day=1) - timedelta(days=1)
+        is_last = (day + timedelta(days=1)).day == 1
+        then = last_of_month if is_last else last_of_month.replace(day=min(day.day, last_of_month.day))
+        hours = 24.0 * (day - then).days
+        known = np.flatnonzero(self.compared > 0)
+        if end - first > _DAY or not len(known) or first - hours < known[0] - _DAY:
+            return None
+        return self._mass(first - hours, end - hours)
 
     def _whole_hours(self, first: float, end: float, *, outwards: bool) -> tuple[float, float]:
         if outwards:
@@ -157,12 +175,12 @@ class ComparableHours:
         hourly: Floats = np.diff(np.interp(hours, self._bounds, _sums(by_slot)))
         weeks, of_weeks = _mean(hourly, self._weeks)
         days, of_days = _mean(hourly, self._days)
-        weight = np.where(of_days > 0, _DAYS_COUNT, 0.0)
+        weight = np.where(of_days > 0, _DAYS_COUNT / np.maximum(1, of_weeks), 0.0)
         total = of_weeks + weight
         with np.errstate(invalid="ignore"):
             expected = (weeks * of_weeks + days * weight) / total
         expected = np.maximum(expected, _LEAST / np.maximum(1, of_weeks + of_days))
-        return Usual(self._bounds, by_slot, expected, self._alike, of_weeks + of_days)
+        return Usual(self._timeline.start, self._bounds, by_slot, expected, self._alike, of_weeks + of_days)
 
     def by_slot(self, usual: Usual, by_slot: Floats) -> Floats:
         """Return the expectation of each slot; 0 where nothing is comparable.
@@ -195,7 +213,7 @@ def comparable_days(first: datetime, end: datetime, since: datetime) -> dict[int
     near = [days for days in known if days <= _MAX_DAYS] if length <= 1 else []
     of_kind = [days for days in near if _is_weekend(first - timedelta(days=days)) == _is_weekend(first)]
     days = of_kind or ([] if weeks else near or known[:1])
-    share = _DAYS_COUNT if days else 0.0
+    share = _DAYS_COUNT / max(1, len(weeks)) if days else 0.0
     weight: defaultdict[int, float] = defaultdict(float)
     for one in weeks:
         weight[one] += 1 / (len(weeks) + share)

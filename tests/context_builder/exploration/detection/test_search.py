@@ -152,7 +152,8 @@ def test_a_total_that_goes_with_another_change_needs_less_evidence() -> None:
     daily = np.random.default_rng(2).lognormal(0, 0.13, 60)
 
     def factor(part: tuple[str, str, str], ago: Floats) -> Floats:
-        return np.where((ago < 4) & (part[2] == "premium"), 1.8, 1.0) * daily[ago.astype(int) // 24]
+        more: Floats = np.where((ago < 4) & (part[2] == "premium"), 1.8, 1.0)
+        return more * daily[ago.astype(int) // 24]
 
     cells = traffic(lambda part, ago: np.where((ago < 4) & (part[2] == "premium"), 0.4, 0.01), factor=factor)
     volume = (Metric.VOLUME, (("tier", "premium"),))

@@ -105,6 +105,20 @@ def test_an_outage_of_the_past_does_not_widen_what_is_usual() -> None:
     assert strays(usual_of(counts), 21, 10, 13, rose=True)[0] > 4
 
 
+@pytest.mark.parametrize(("earlier", "is_a_change"), [(31, False), (27, True)])
+def test_what_also_came_at_the_end_of_last_month_is_no_change(earlier: int, *, is_a_change: bool) -> None:
+    """Bills are written on the last day of each month; what came on another day of it is no such thing."""
+    start, last = datetime(2026, 3, 27, tzinfo=UTC), 65  # the 31st of May
+    counts = noise().poisson(np.full((last + 1) * 24, 50.0)).astype(float)
+    for day in (last, last - earlier):
+        counts[day * 24 + 8 : day * 24 + 16] *= 3
+    timeline = Timeline.of(Window(start + last * DAY, start + (last + 1) * DAY), 35 * DAY)
+    hours = [counts[int((moment - start) / HOUR)] for moment in timeline.starts]
+    usual = ComparableHours(timeline, 0).usual(np.array(hours) * timeline.hours)
+    first = (start + last * DAY - timeline.start) / HOUR
+    assert (usual.deviation(first + 8, first + 16, rose=True)[0] > 4) is is_a_change
+
+
 def test_scheduled_clients_are_expected_in_their_minutes() -> None:
     """Who sends at the full hour is not missed in the other fifty minutes."""
     timeline = Timeline.of(Window(MONDAY + 7 * DAY, MONDAY + 8 * DAY), 7 * DAY)
@@ -129,7 +143,7 @@ def test_a_week_that_repeats_itself_holds_no_change(
     seed: int, first: int, length: int, *, rose: bool
 ) -> None:
     """Whatever its shape, and whatever run of hours is judged."""
-    week = np.random.default_rng(seed).integers(0, 300, 168)
+    week = np.random.default_rng(seed).integers(30, 300, 168)
     counts = np.tile(week.astype(np.float64), 4)[: DAYS * 24]
     end = min(24, first + length)
     deviations = strays(usual_of(counts), 21, first, end, rose=rose)[0]
