@@ -153,7 +153,8 @@ def test_a_total_that_goes_with_another_change_needs_less_evidence() -> None:
 
     def factor(part: tuple[str, str, str], ago: Floats) -> Floats:
         more: Floats = np.where((ago < 4) & (part[2] == "premium"), 1.8, 1.0)
-        return more * daily[ago.astype(int) // 24]
+        total: Floats = more * daily[ago.astype(int) // 24]
+        return total
 
     cells = traffic(lambda part, ago: np.where((ago < 4) & (part[2] == "premium"), 0.4, 0.01), factor=factor)
     volume = (Metric.VOLUME, (("tier", "premium"),))
