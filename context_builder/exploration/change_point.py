@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import log
 
+from context_builder.exploration.detection.rhythm import Rhythm
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 
@@ -56,6 +57,8 @@ class ChangePoint:
     evidence: float
     level_now: float | None = None
     """Of a change that grows evenly: its level at the end, as `after`; None: it jumped."""
+    rhythm: Rhythm | None = None
+    """Of failures that come and go with a period."""
     comparable: tuple[tuple[int, float], ...] = ()
     """Of totals: days before at which the same hours are comparable, with weights that add up to 1."""
     also: tuple[Slice, ...] = ()

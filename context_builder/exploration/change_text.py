@@ -11,11 +11,12 @@ from context_builder.exploration.series.slices import Slice
 from context_builder.question.form import Noun
 from context_builder.question.meaning.scopes import ALL_BUT
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.text.formatting import format_name, format_time
+from context_builder.text.formatting import format_name, format_percent, format_time
 
 _PRECISE_RANGE = timedelta(minutes=5)
 _TRAFFIC_LABELS = ("deployment", "model", "backend", "tier", "user")
 _MAX_LABELS = 3
+_HOUR_MINUTES = 60
 _VERBS = {
     Metric.LATENCY: ("slowed down", "sped up"),
     Metric.ERRORS: ("rose", "fell"),
@@ -105,6 +106,20 @@ def is_for_the_worse(shift: ChangePoint) -> bool:
 def slice_nouns(one: Slice) -> tuple[Noun, ...]:
     """Return what a slice is one of."""
     return tuple(Noun(dimension) for dimension, _ in one.values if dimension in set(Noun))
+
+
+def rhythm_text(shift: ChangePoint) -> str:
+    """Return in which part of each period requests fail, after a semicolon; empty if there is no period."""
+    one = shift.rhythm
+    if one is None:
+        return ""
+    failing, otherwise = (format_percent(round(share * 1000), 1000) for share in (one.failing, one.otherwise))
+    when = (
+        f"at :{one.first:02} to :{(one.first + one.length) % _HOUR_MINUTES:02} of every hour"
+        if one.period == _HOUR_MINUTES
+        else f"for about {one.length} min of every {one.period} min"
+    )
+    return f"; they fail {when} ({failing} then, {otherwise} otherwise)"
 
 
 def onset_range(shift: ChangePoint) -> str:

@@ -17,7 +17,7 @@ from context_builder.exploration.change_point import (
     onset_gap,
 )
 from context_builder.exploration.detection.search import find_change_points
-from context_builder.exploration.refinement import refine_onset
+from context_builder.exploration.refinement import refine_onset, with_rhythm
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.quality import quality_signals
 from context_builder.exploration.series.timeline import Timeline
@@ -108,7 +108,11 @@ class Exploration:
         scope = asked.narrowed(frozenset())
         found = await self._work.result(("found", scope), lambda: self._find(scope))
         leading = _select(asked, found.shifts)
-        shifts = [await refine_onset(self._rollups, with_aftermath(scope), shift) for shift in leading]
+        wide = with_aftermath(scope)
+        shifts = [
+            await with_rhythm(self._rollups, wide, await refine_onset(self._rollups, wide, shift))
+            for shift in leading
+        ]
         return replace(found, shifts=tuple(shifts))
 
     async def _find(self, asked: ContextRequest) -> ExplorationFindings:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.detection.onset import OnsetEstimate, estimate_onset
+from context_builder.exploration.detection.rhythm import Rhythm, find_rhythm
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Distribution, Floats, Noise, Signal
 from context_builder.question.request import ContextRequest, Window
@@ -28,6 +29,7 @@ _MARGIN = timedelta(minutes=20)
 """Time examined on either side of the onset's slot."""
 
 _MAX_SPAN = timedelta(hours=24)
+_MIN_RHYTHM = timedelta(hours=2)
 
 Minutes = dict[datetime, tuple[float, float]]
 """Weight and mass by minute."""
@@ -55,6 +57,27 @@ async def refine_onset(rollups: Rollups, request: ContextRequest, shift: ChangeP
         onset=start + turn.likeliest * MINUTE,
         latest=start + (turn.last + 1) * MINUTE,
     )
+
+
+async def with_rhythm(rollups: Rollups, request: ContextRequest, shift: ChangePoint) -> ChangePoint:
+    """Return a rise of failures with its period, if they come and go with one."""
+    window = Window(shift.onset, min(shift.until or request.window.end, request.window.end))
+    if shift.metric is not Metric.ERRORS or not shift.rose or window.end - window.start < _MIN_RHYTHM:
+        return shift
+    window = replace(window, start=max(window.start, window.end - _MAX_SPAN))
+    found = (
+        await _read_user_minutes(rollups, shift, window)
+        if shift.slice.value_of("user")
+        else await _read_minutes(rollups, request, shift, window)
+    )
+    return replace(shift, rhythm=await asyncio.to_thread(_rhythm, found, window))
+
+
+def _rhythm(found: Minutes, window: Window) -> Rhythm | None:
+    counts = np.zeros((2, round((window.end - window.start) / MINUTE)))
+    for moment, (requests, failed) in found.items():
+        counts[:, round((moment - window.start) / MINUTE)] = requests, failed
+    return find_rhythm(window.start.hour * 60 + window.start.minute, *counts)
 
 
 def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> OnsetEstimate | None:

@@ -29,6 +29,7 @@ from context_builder.exploration.change_text import (
     is_for_the_worse,
     onset_range,
     related_topics,
+    rhythm_text,
     scope_name,
     slice_name,
     slice_nouns,
@@ -119,10 +120,11 @@ def _cause_text(shift: ChangePoint, shifts: Sequence[ChangePoint], *, has_cause:
 def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic], cause: str) -> Fact:
     also = f"; also {format_slices(shift.also, whole, 2)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
+    level = f"{_describe_level(shift)}{rhythm_text(shift)}"
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
-        f"{head}{onset_range(shift)}: {_describe_level(shift)}{cause}{also}",
-        f"{head}: {_describe_level(shift)}",
+        f"{head}{onset_range(shift)}: {level}{cause}{also}",
+        f"{head}: {level}",
         _ONSET_IMPORTANCE - RANK_STEP * rank,
         topics,
         "onsets",
