@@ -42,11 +42,7 @@ async def findings_by_day(file: Path, mapping: Path, folder: Path) -> dict[datet
     end = first.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=_DAYS_BEFORE)
     told: dict[datetime, list[ToldChange]] = {}
     while end <= last:
-        builder = ContextBuilder(
-            database, NO_MEMORY, discover(), default_budget=4_000, clock=lambda at=end: at
-        )
-        built = await builder.build(QuestionInput(question=QUESTION))
-        told[end] = told_changes(built.manifest, {})
+        told[end] = await _told(database, end)
         end += timedelta(days=1)
     await database.close()
     return told
