@@ -115,7 +115,13 @@ class Summary:
         )
 
     def _truncated(self, text: str) -> str:
-        return single_line(text, limit=self.width.characters)
+        """Return a text in whole clauses as far as they fit, so that no figure loses its meaning."""
+        line, limit = single_line(text), self.width.characters
+        if len(line) <= limit:
+            return line
+        ends = [place for place in range(limit - 1) if line.startswith("; ", place)]
+        whole = [line[:end] for end in ends if line[:end].count("«") == line[:end].count("»")]
+        return f"{whole[-1]}; …" if whole and len(whole[-1]) + 3 <= limit else single_line(text, limit=limit)
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)

@@ -58,6 +58,7 @@ from context_builder.text.formatting import (
 )
 
 MAX_EVENTS = 12
+_WEEK_DAYS = 7
 _ONSET_IMPORTANCE = 0.97
 """Importance of the first onset; lower than that of self-explanatory facts such as planned work."""
 
@@ -89,6 +90,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
                 scope_name(request),
                 related_topics(shift, shifts),
                 _cause_text(shift, shifts, has_cause=has_candidate(shift, events, scope)),
+                _order_text(shift, shifts),
             )
             for rank, shift in enumerate(shifts)
         ),
@@ -111,19 +113,36 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     return Section(header, by_importance(facts))
 
 
+def _order_text(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> str:
+    """Return which change of another metric of these requests came shortly before, and how long."""
+    before = [
+        one
+        for one in shifts
+        if one.metric is not shift.metric
+        and one.latest < shift.earliest <= one.latest + MAX_RELATED_ONSET_GAP
+        and (one.slice.contains(shift.slice) or shift.slice.contains(one.slice))
+    ]
+    if not before:
+        return ""
+    first = min(before, key=lambda one: one.onset)
+    return f"; {format_duration(shift.onset - first.onset)} after {describe_change(first)}"
+
+
 def _cause_text(shift: ChangePoint, shifts: Sequence[ChangePoint], *, has_cause: bool) -> str:
     if may_be_retries(shift, shifts):
         return "; it began with failures of these requests, so clients probably try again"
     return "" if has_cause else "; no change recorded on it or what it depends on in the 6 h before"
 
 
-def _onset_fact(shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic], cause: str) -> Fact:
+def _onset_fact(
+    shift: ChangePoint, rank: int, whole: str, topics: frozenset[Topic], cause: str, order: str
+) -> Fact:
     also = f"; also {format_slices(shift.also, whole, 2)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
     level = f"{_describe_level(shift)}{rhythm_text(shift)}"
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
-        f"{head}{onset_range(shift)}: {level}{cause}{also}",
+        f"{head}{onset_range(shift)}: {level}{order}{cause}{also}",
         f"{head}: {level}",
         _ONSET_IMPORTANCE - RANK_STEP * rank,
         topics,
@@ -177,7 +196,14 @@ def _describe_mean_level(shift: ChangePoint) -> str:
     if shift.metric is Metric.VOLUME and not shift.counted:
         return f"none, usually about {max(1, round(shift.expected_per_hour)):,} per hour"
     amount = f", {format_count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
-    return f"{format_ratio(shift.after, 1.0)} normal for that time of day{amount}"
+    return f"{format_ratio(shift.after, 1.0)} normal{_basis(shift)}{amount}"
+
+
+def _basis(shift: ChangePoint) -> str:
+    """Return what is normal: that hour of the week, that time of day, or all time where little is known."""
+    if any(days % _WEEK_DAYS == 0 for days, _ in shift.comparable):
+        return f" for that time on a {shift.onset:%A}"
+    return " for that time of day" if shift.comparable else " so far (too short a history to call it unusual)"
 
 
 def _format_share(fraction: float) -> str:
