@@ -36,6 +36,7 @@ AFTERMATH = timedelta(hours=6)
 """Time after a past window that is explored."""
 ONSET_TIMEOUT_S = 3.0
 """Time a source waits for the onset before it reports without it; well below its own deadline."""
+_ALIKE_FACTOR = 1.5
 MAX_CHANGE_POINTS = 8
 MAX_PER_METRIC = 3
 _MIN_COUNT = 8
@@ -157,7 +158,16 @@ def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[Chan
 
 
 def _follows_volume(cost: ChangePoint, volumes: Sequence[ChangePoint]) -> bool:
-    return any(cost.rose == one.rose and onset_gap(cost, one) <= MAX_RELATED_ONSET_GAP for one in volumes)
+    return any(
+        cost.rose == one.rose and (onset_gap(cost, one) <= MAX_RELATED_ONSET_GAP or _are_alike(cost, one))
+        for one in volumes
+    )
+
+
+def _are_alike(cost: ChangePoint, volume: ChangePoint) -> bool:
+    """Return whether cost changed by about the factor of a volume that changed at the same time."""
+    overlap = cost.onset < (volume.until or FAR_FUTURE) and volume.onset < (cost.until or FAR_FUTURE)
+    return overlap and volume.after / _ALIKE_FACTOR <= cost.after <= volume.after * _ALIKE_FACTOR
 
 
 def _is_silence(cost: ChangePoint, volume: ChangePoint) -> bool:

@@ -18,7 +18,7 @@ from context_builder.question.request import ContextRequest, Window
 from context_builder.rollups.chunk import Column
 from context_builder.rollups.rows import Groups, Rows
 from context_builder.rollups.scope import rollup_scope
-from context_builder.rollups.span import by_minute, moment_of
+from context_builder.rollups.span import by_hour, by_minute, moment_of
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS, SPEND
 from models import FAILED_STATUSES, RequestStatus, User
@@ -29,6 +29,7 @@ _MARGIN = timedelta(minutes=20)
 """Time examined on either side of the onset's slot."""
 
 _MAX_SPAN = timedelta(hours=24)
+_HOUR = timedelta(hours=1)
 _MIN_RHYTHM = timedelta(hours=2)
 
 Minutes = dict[datetime, tuple[float, float]]
@@ -48,7 +49,8 @@ async def refine_onset(rollups: Rollups, request: ContextRequest, shift: ChangeP
     else:
         found = await _read_minutes(rollups, request, shift, Window(start, end))
     # For a latency, every minute is tried as the onset.
-    turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE))
+    usual = await _expected_minutes(rollups, request, shift, Window(start, end))
+    turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE), usual)
     if turn is None:
         return shift
     return replace(
@@ -80,9 +82,54 @@ def _rhythm(found: Minutes, window: Window) -> Rhythm | None:
     return find_rhythm(window.start.hour * 60 + window.start.minute, *counts)
 
 
-def _estimate(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> OnsetEstimate | None:
+async def _expected_minutes(
+    rollups: Rollups, request: ContextRequest, shift: ChangePoint, window: Window
+) -> Floats | None:
+    """Return what was to be expected of a total in each minute, by its comparable days; None without any."""
+    if not shift.comparable:
+        return None
+    minutes = round((window.end - window.start) / MINUTE)
+    expected = np.zeros(minutes)
+    for days, weight in shift.comparable:
+        first = window.start - timedelta(days=days)
+        whole = Window(first.replace(minute=0), (window.end - timedelta(days=days)).replace(minute=0) + _HOUR)
+        hours = await _read_amounts(rollups, request, shift, whole)
+        for moment, amount in hours.items():
+            begin = round((moment - first) / MINUTE)
+            expected[max(0, begin) : max(0, begin + 60)] += weight * amount / 60
+    return expected
+
+
+async def _read_amounts(
+    rollups: Rollups, request: ContextRequest, shift: ChangePoint, window: Window
+) -> dict[datetime, float]:
+    """Load requests or dollars of a slice by whole hours."""
+    spans = by_hour(window.start, window.end)
+    if shift.slice.value_of("user"):
+        rows = await rollups.read(SPEND, *spans)
+        rows = rows.where(rows["user_id"] == await _user_id(rollups, shift))
+    else:
+        scope = await rollup_scope(rollups, request)
+        rows = scope.of(await rollups.read(REQUESTS, *spans))
+        for dimension, value in shift.slice.values:
+            rows = rows.where(rows.having(dimension, (value,)))
+    amount = rows["cost_nanousd"] if shift.metric is Metric.COST else rows["requests"]
+    return {moment: one for moment, (one, _) in _by_minute(rows, amount, amount).items()}
+
+
+async def _user_id(rollups: Rollups, shift: ChangePoint) -> int | None:
+    async with rollups.snapshot.session() as session:
+        found: int | None = await session.scalar(
+            select(User.id).where(User.public_id == shift.slice.value_of("user"))
+        )
+    return found
+
+
+def _estimate(
+    shift: ChangePoint, found: Minutes, start: datetime, minutes: int, expected: Floats | None
+) -> OnsetEstimate | None:
     """Estimate the onset in minutes from `start`; None if there were no requests."""
-    signal, usual, away = _signal(shift, found, start, minutes)
+    signal, usual, away = _signal(shift, found, start, minutes, expected)
     return estimate_onset(signal, usual, away) if signal.weight.sum() else None
 
 
@@ -106,9 +153,7 @@ async def _read_minutes(
 
 async def _read_user_minutes(rollups: Rollups, shift: ChangePoint, window: Window) -> Minutes:
     """Load requests and failed ones, or dollars, of the slice's user."""
-    async with rollups.snapshot.session() as session:
-        name = shift.slice.value_of("user")
-        user = await session.scalar(select(User.id).where(User.public_id == name))
+    user = await _user_id(rollups, shift)
     rows = await rollups.read(SPEND, *by_minute(window))
     rows = rows.where(rows["user_id"] == user)
     amount = rows["cost_nanousd"] if shift.metric is Metric.COST else rows["requests"]
@@ -124,14 +169,16 @@ def _by_minute(rows: Rows, weight: Column, mass: Column, *, unit: float = 1.0) -
     }
 
 
-def _signal(shift: ChangePoint, found: Minutes, start: datetime, minutes: int) -> tuple[Signal, float, float]:
+def _signal(
+    shift: ChangePoint, found: Minutes, start: datetime, minutes: int, expected: Floats | None
+) -> tuple[Signal, float, float]:
     """Return the minutes as a signal, and its levels before and after the onset."""
     weight, mass = np.zeros(minutes), np.zeros(minutes)
     for moment, (one, other) in found.items():
         place = round((moment - start) / MINUTE)
         weight[place], mass[place] = one, other
     if shift.metric in (Metric.VOLUME, Metric.COST):
-        return _total_signal(weight, shift)
+        return _total_signal(weight, shift, expected)
     if shift.metric is Metric.ERRORS:
         return Signal.by_slot(Noise(Distribution.BINOMIAL), weight, mass), shift.before, shift.after
     # Levels of latencies are factors of a baseline that is best estimated from the minutes themselves.
@@ -153,12 +200,15 @@ def _usual_log_latency(weight: Floats, mass: Floats, away: float) -> float:
     return usual
 
 
-def _total_signal(counted: Floats, shift: ChangePoint) -> tuple[Signal, float, float]:
-    """Compare amounts with a constant expectation, which is accurate enough over an hour or two."""
-    if shift.metric is Metric.COST:
+def _total_signal(
+    counted: Floats, shift: ChangePoint, expected: Floats | None
+) -> tuple[Signal, float, float]:
+    """Compare amounts with those expected, or with a constant, accurate enough over an hour or two."""
+    if expected is None or not expected.any():
         usual = float(counted.mean()) / ((1 + shift.after) / 2)
-        counted = counted / max(usual, 1e-9)
-        expected = np.ones(len(counted))
-    else:
-        expected = np.full(len(counted), max(shift.expected_per_hour / 60, 1e-3))
-    return Signal.by_slot(Noise(Distribution.POISSON), expected, counted), 1.0, shift.after
+        level = usual if shift.metric is Metric.COST else shift.expected_per_hour / 60
+        expected = np.full(len(counted), level)
+    # In units of a minute's usual amount of requests, so that dollars weigh like counts.
+    unit = 1.0 if shift.metric is Metric.VOLUME else max(float(expected.mean()), 1e-9)
+    signal = Signal.by_slot(Noise(Distribution.POISSON), np.maximum(expected / unit, 1e-3), counted / unit)
+    return signal, 1.0, shift.after
