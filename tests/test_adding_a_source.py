@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,10 +36,12 @@ def test_a_source_made_by_following_the_page_passes_every_test_of_sources(tmp_pa
         assert not (tmp_path / path).exists(), "the example of the page must not exist yet"
         (tmp_path / path).write_text(code, encoding="utf-8")
     sources = "tests/context_builder/sources"
+    # It is no worker of this run, and must not share databases with one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     outcome = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly",
          f"{sources}/test_tokens.py", sources, "-k", "tokens or prefixes"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stdout[-3000:] + outcome.stderr[-1000:]
     passed = re.search(r"(\d+) passed", outcome.stdout)

@@ -38,6 +38,7 @@ async def test_without_an_index_the_service_is_degraded_and_says_what_to_do(app:
     assert body["database"] == body["embedder"] == {"status": "ok", "reason": None}
 
 
+@pytest.mark.process
 async def test_with_all_parts_well_the_service_is_ready(app: FastAPI) -> None:
     """A recall really works then."""
     await app.state.services.memory.sync()

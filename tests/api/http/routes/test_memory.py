@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 from tests.support.http_service import client_of, running, settings_of
 from tests.support.prepared_databases import STORY_ANCHOR
 
+pytestmark = pytest.mark.process
+
 WORDS = "connection refused on port 8443"
 
 
