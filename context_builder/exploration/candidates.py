@@ -155,5 +155,5 @@ def _names_of(shift: ChangePoint) -> Iterator[str]:
 
 
 def _mentions(text: str, name: str) -> bool:
-    """Return whether a text has a name as a whole word, as in `rate_limit.premium.rpm`."""
-    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
+    """Return whether a text has a name as a whole word, as in `rate_limit.premium.rpm` or `premium_spill`."""
+    return re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9-])", text, re.IGNORECASE) is not None
