@@ -82,8 +82,8 @@ def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] =
     """Return the slices that drive the change, the best description first; none if it is spread evenly.
 
     Each is found in the cells left by those before it, so that none repeats another; its figures are those of
-    its whole slice. Cells in the slices
-    `without`, the drivers of other changes at the same time, are excluded.
+    its whole slice. Cells in the slices `without`, the drivers of other changes at the same time, are left
+    out.
     """
     left = np.ones(len(breakdown.weight), dtype=np.bool_)
     for one in without:

@@ -48,8 +48,8 @@ async def refine_onset(rollups: Rollups, request: ContextRequest, shift: ChangeP
         found = await _read_user_minutes(rollups, shift, Window(start, end))
     else:
         found = await _read_minutes(rollups, request, shift, Window(start, end))
-    # For a latency, every minute is tried as the onset.
     usual = await _expected_minutes(rollups, request, shift, Window(start, end))
+    # For a latency, every minute is tried as the onset.
     turn = await asyncio.to_thread(_estimate, shift, found, start, round((end - start) / MINUTE), usual)
     if turn is None:
         return shift
@@ -88,12 +88,12 @@ async def _expected_minutes(
     """Return what was to be expected of a total in each minute, by its comparable days; None without any."""
     if not shift.comparable:
         return None
-    minutes = round((window.end - window.start) / MINUTE)
-    expected = np.zeros(minutes)
+    user = await _user_id(rollups, shift) if shift.slice.value_of("user") else None
+    expected = np.zeros(round((window.end - window.start) / MINUTE))
     for days, weight in shift.comparable:
         first = window.start - timedelta(days=days)
         whole = Window(first.replace(minute=0), (window.end - timedelta(days=days)).replace(minute=0) + _HOUR)
-        hours = await _read_amounts(rollups, request, shift, whole)
+        hours = await _read_amounts(rollups, request, shift, whole, user)
         for moment, amount in hours.items():
             begin = round((moment - first) / MINUTE)
             expected[max(0, begin) : max(0, begin + 60)] += weight * amount / 60
@@ -101,13 +101,13 @@ async def _expected_minutes(
 
 
 async def _read_amounts(
-    rollups: Rollups, request: ContextRequest, shift: ChangePoint, window: Window
+    rollups: Rollups, request: ContextRequest, shift: ChangePoint, window: Window, user: int | None
 ) -> dict[datetime, float]:
-    """Load requests or dollars of a slice by whole hours."""
+    """Load requests or dollars of a slice by whole hours; `user` is the id of the one that it is of."""
     spans = by_hour(window.start, window.end)
-    if shift.slice.value_of("user"):
+    if user is not None:
         rows = await rollups.read(SPEND, *spans)
-        rows = rows.where(rows["user_id"] == await _user_id(rollups, shift))
+        rows = rows.where(rows["user_id"] == user)
     else:
         scope = await rollup_scope(rollups, request)
         rows = scope.of(await rollups.read(REQUESTS, *spans))

@@ -69,24 +69,15 @@ async def surroundings_of(
     """Compare a slice whose metric changed with what is beside it; nothing of users, and of scores."""
     if shift.metric is Metric.QUALITY or any(dimension not in _KNOWN for dimension, _ in one.values):
         return Surroundings()
-    scope = await rollup_scope(rollups, request)
     if shift.metric is Metric.VOLUME and not shift.comparable:
         return Surroundings()
     if shift.metric is Metric.VOLUME:
         rows, times = await expected_rows(rollups, request, spans, shift)
         after = rows.since(spans.after.start)
         return Surroundings(diverted=await asyncio.to_thread(_diverted, rows, times, after, one))
+    scope = await rollup_scope(rollups, request)
     rows = scope.of(await rollups.read(REQUESTS, *covering(spans.after), *covering(spans.before)))
     return await asyncio.to_thread(_compared, rows, rows.since(spans.after.start), shift.metric, one)
-
-
-_KNOWN = ("deployment", "model", "backend", "region", "tier", "task_type")
-_OTHERS = {
-    "model": "other models",
-    "backend": "other backends",
-    "region": "other regions",
-    "tier": "other tiers",
-}
 
 
 def _compared(rows: Rows, after: Mask, metric: Metric, one: Slice) -> Surroundings:

@@ -2,7 +2,8 @@
 
 Columns: for each metric that left its usual level (latency in ms, failed requests in %, requests, cost in US
 dollars, quality score), the slices that drive the change with their share of it (%), values before and after
-the onset, and sample sizes; before is up to 7 days before the window.
+the onset, and sample sizes; before is up to 7 days before the window, and of requests and cost the same hours
+of earlier days and weeks.
 """
 
 from __future__ import annotations

@@ -155,7 +155,8 @@ class Remainder:
         if usual is None:
             return False
         deviations, factor = usual.deviation(*self._hours_of(shift), rose=shift.rose)
-        return abs(deviations) >= MIN_REMAINING_DEVIATIONS and is_notable(shift.metric, factor, 1.0)
+        strays = deviations if shift.rose else -deviations
+        return strays >= MIN_REMAINING_DEVIATIONS and is_notable(shift.metric, factor, 1.0)
 
 
 def _may_explain(lead: ChangePoint, shift: ChangePoint) -> bool:
