@@ -23,7 +23,6 @@ MIN_SIZE_RATIO = 0.9
 """Fraction of the largest change from which the simplest slice is preferred."""
 _DONE_BY_ONE = 0.75
 """Of the largest excess of an event: the part of a user whose doing the whole is."""
-_TOTALS = (Metric.VOLUME, Metric.COST)
 _MIN_LEVEL = 1e-3
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -72,7 +71,7 @@ class ChangePoint:
     @property
     def excess(self) -> float:
         """Return by how much more was counted than before; less is negative."""
-        if self.metric in _TOTALS:
+        if self.metric.is_total:
             return self.counted - self.expected
         return self.counted * (self.after - self.before)
 
@@ -104,7 +103,7 @@ def _representative(event: Sequence[ChangePoint]) -> ChangePoint:
     """Return the largest of the clearest changes (of equal ones the simplest), timed by the clearest."""
     first = event[0]
     most = max(abs(shift.excess) for shift in event)
-    of_users = [shift for shift in event if shift.metric in _TOTALS and shift.slice.value_of("user")]
+    of_users = [shift for shift in event if shift.metric.is_total and shift.slice.value_of("user")]
     doers = [shift for shift in of_users if abs(shift.excess) >= _DONE_BY_ONE * most]
     clear = doers or [shift for shift in event if shift.evidence >= MIN_EVIDENCE_RATIO * event[0].evidence]
     least = MIN_SIZE_RATIO * max(_magnitude(shift) for shift in clear)

@@ -177,7 +177,7 @@ def _signal(
     for moment, (one, other) in found.items():
         place = round((moment - start) / MINUTE)
         weight[place], mass[place] = one, other
-    if shift.metric in (Metric.VOLUME, Metric.COST):
+    if shift.metric.is_total:
         return _total_signal(weight, shift, expected)
     if shift.metric is Metric.ERRORS:
         return Signal.by_slot(Noise(Distribution.BINOMIAL), weight, mass), shift.before, shift.after

@@ -61,7 +61,7 @@ class Remainder:
     def _remains(self, shift: ChangePoint, leads: Sequence[ChangePoint]) -> bool:
         if any(_is_known_by_user(one) for one in (shift, *leads)):
             return abs(shift.excess) > _EXPLAINED_EXCESS * sum(abs(lead.excess) for lead in leads)
-        if shift.metric in (Metric.VOLUME, Metric.COST):
+        if shift.metric.is_total:
             return self._total_remains(shift, leads)
         left = mask_of(self._cells, shift.slice)
         for lead in leads:
@@ -72,7 +72,7 @@ class Remainder:
         """Return a change of a rate as one of the slice that describes it best."""
         if shift.metric is Metric.QUALITY or _is_known_by_user(shift):
             return shift
-        if shift.metric in (Metric.VOLUME, Metric.COST):
+        if shift.metric.is_total:
             return self._named_total(shift, without)
         first, end = self._slots_of(shift)
         parts = (

@@ -34,7 +34,7 @@ from context_builder.exploration.series.slices import (
     mask_of,
     mean_log_latencies,
 )
-from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.timeline import HOUR, Timeline
 from context_builder.exploration.series.totals import TotalSignals
 from context_builder.exploration.series.traffic import Cells
 from context_builder.exploration.series.usual import Usual, comparable_days
@@ -166,7 +166,7 @@ def _change_points(observed: ObservedSignal, request: ContextRequest, least: flo
         shift = _change_point(observed, level_shift)
         is_over = shift.until is not None and shift.until <= request.window.start
         is_visible = not is_over and shift.onset < request.window.end
-        has_enough = shift.counted >= _MIN_COUNT or (_is_total(shift.metric) and not shift.rose)
+        has_enough = shift.counted >= _MIN_COUNT or (shift.metric.is_total and not shift.rose)
         if is_visible and has_enough and is_notable(shift.metric, shift.after, shift.before):
             yield shift
 
@@ -182,7 +182,7 @@ def _beyond_usual(observed: ObservedSignal, shift: LevelShift) -> LevelShift | N
 
 def _beyond_usual_total(observed: ObservedSignal, usual: Usual, shift: LevelShift) -> LevelShift | None:
     before = observed.history.hours_before if observed.history else 0.0
-    bounds = np.concatenate([np.zeros(1), np.cumsum(observed.timeline.hours)]) + before
+    bounds = observed.timeline.bounds + before
     first, end = bounds[shift.first], bounds[-1 if shift.end is None else shift.end]
     rose = shift.away.value > shift.usual.value
     deviations, factor = usual.deviation(float(first), float(end), rose=rose)
@@ -202,8 +202,8 @@ def _beyond_usual_rate(
     if not days:
         return shift
     signal = whole()
-    bounds = np.concatenate([np.zeros(1), np.cumsum(history.timeline.hours)])
-    places = [(moment - history.timeline.start).total_seconds() / 3600 for moment in (start, end)]
+    bounds = history.timeline.bounds
+    places = [(moment - history.timeline.start) / HOUR for moment in (start, end)]
     weight, mass = (
         sum(_between(bounds, values, *(place - 24 * number for place in places)) for number in days)
         for values in (signal.weight, signal.mass)
@@ -240,14 +240,14 @@ def _change_point(observed: ObservedSignal, shift: LevelShift) -> ChangePoint:
         until=None if shift.end is None else timeline.starts[shift.end],
         after=after,
         before=before,
-        counted=shift.away.mass if _is_total(observed.metric) else shift.away.weight,
+        counted=shift.away.mass if observed.metric.is_total else shift.away.weight,
         expected_per_hour=_expected_per_hour(observed, shift),
-        expected=shift.away.weight * shift.usual.value if _is_total(observed.metric) else 0.0,
+        expected=shift.away.weight * shift.usual.value if observed.metric.is_total else 0.0,
         exposure=_exposure(observed, shift),
         evidence=shift.evidence,
         comparable=_comparable(observed, shift),
     )
-    return change if _is_total(observed.metric) else _as_ramp(observed, shift, change)
+    return change if observed.metric.is_total else _as_ramp(observed, shift, change)
 
 
 def _as_ramp(observed: ObservedSignal, shift: LevelShift, change: ChangePoint) -> ChangePoint:
@@ -274,13 +274,13 @@ def _levels(metric: Metric, shift: LevelShift) -> tuple[float, float]:
     away, usual = shift.away.value, shift.usual.value
     if metric is Metric.LATENCY:
         return exp(away - usual), 1.0
-    if _is_total(metric):
+    if metric.is_total:
         return (away / usual if usual else 0.0), 1.0
     return away, usual
 
 
 def _expected_per_hour(observed: ObservedSignal, shift: LevelShift) -> float:
-    if not _is_total(observed.metric):
+    if not observed.metric.is_total:
         return 0.0
     slots = slice(shift.first, shift.within)
     hours = float(observed.timeline.hours[slots].sum())
@@ -289,7 +289,7 @@ def _expected_per_hour(observed: ObservedSignal, shift: LevelShift) -> float:
 
 def _exposure(observed: ObservedSignal, shift: LevelShift) -> float:
     past = float(observed.signal.weight[: shift.first].sum())
-    return shift.away.weight / past if _is_total(observed.metric) and past else 1.0
+    return shift.away.weight / past if observed.metric.is_total and past else 1.0
 
 
 def _comparable(observed: ObservedSignal, shift: LevelShift) -> tuple[tuple[int, float], ...]:
@@ -297,7 +297,3 @@ def _comparable(observed: ObservedSignal, shift: LevelShift) -> tuple[tuple[int,
         return ()
     start, end = _span_of(observed.timeline, shift)
     return tuple(comparable_days(start, end, observed.history.since).items())
-
-
-def _is_total(metric: Metric) -> bool:
-    return metric in (Metric.VOLUME, Metric.COST)

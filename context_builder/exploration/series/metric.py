@@ -17,6 +17,11 @@ class Metric(StrEnum):
     QUALITY = "quality"
 
     @property
+    def is_total(self) -> bool:
+        """True of sums, which have usual amounts at each hour; false of rates and means."""
+        return self in (Metric.VOLUME, Metric.COST)
+
+    @property
     def topic(self) -> Topic:
         """The topic of questions about it."""
         return Topic(self.value)

@@ -58,6 +58,11 @@ class Timeline:
         bounds = [*self.starts, self.end]
         return np.array([(late - early) / HOUR for early, late in pairwise(bounds)])
 
+    @cached_property
+    def bounds(self) -> npt.NDArray[np.float64]:
+        """Bounds of the slots in hours from `start`, one more than there are slots."""
+        return np.concatenate([np.zeros(1), np.cumsum(self.hours)])
+
     def slot_of(self, moment: datetime) -> int:
         """Return the index of the slot that contains a moment."""
         return bisect_right(self.starts, moment) - 1

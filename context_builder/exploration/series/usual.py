@@ -48,7 +48,6 @@ class Usual:
 
     start: datetime
     """Of the timeline."""
-
     bounds: Floats
     """Of the slots of the timeline, in hours from its start."""
     by_slot: Floats
@@ -159,7 +158,7 @@ class ComparableHours:
     def __init__(self, timeline: Timeline, since: int) -> None:
         """Take hours from `since` on as known."""
         self._timeline = timeline
-        self._bounds = _sums(timeline.hours)
+        self._bounds = timeline.bounds
         self._hours = math.ceil(float(self._bounds[-1]) - 1e-9)
         hours = np.arange(self._hours + 1)
         self._weeks = _earlier(hours, _WEEK * np.arange(1, _MAX_WEEKS + 1), since)
