@@ -19,6 +19,7 @@ from models.tables.operations.user_actions import UserAction
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.questions import Question
+from models.tables.product.risk import RiskForecast, RiskTransition
 
 __all__ = [
     "FAILED_STATUSES",
@@ -55,6 +56,8 @@ __all__ = [
     "RequestStatus",
     "Resolution",
     "ReviewStatus",
+    "RiskForecast",
+    "RiskTransition",
     "RollupClock",
     "Severity",
     "StateTransition",
