@@ -1,0 +1,1 @@
+"""Forecasts of deployments, and the routing decisions that follow from them."""

@@ -1,0 +1,1 @@
+"""Measures deployments and forecasts what comes of them."""
