@@ -43,6 +43,10 @@ def _value_of(bucket: int) -> float:
     return 1.0 if bucket == 0 else 2 * _GAMMA**bucket / (_GAMMA + 1)
 
 
+_VALUES = np.array([_value_of(bucket) for bucket in range(4096)])
+"""Latency of the buckets up to 10^70 ms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Counts by log-spaced bucket; histograms merge by addition, so percentiles of any union are cheap."""
@@ -122,6 +126,37 @@ def grouped_histograms(
     ):
         found[group][bucket] = total
     return [Histogram(counts) for counts in found]
+
+
+def window_quantiles(
+    stored: Iterable[bytes],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    fractions: Sequence[float],
+) -> npt.NDArray[np.float64]:
+    """Return quantiles in ms of many windows, which may overlap: the union of the histograms [first, last).
+
+    Shape (windows, fractions); NaN for a window without samples.
+    """
+    stored = list(stored)
+    cells, ends = _cells(stored), np.concatenate([[0], np.cumsum(_sizes(stored))])
+    begin, sizes = ends[first], ends[last] - ends[first]
+    window = np.repeat(np.arange(len(first)), sizes)
+    starts = np.cumsum(sizes) - sizes
+    place = np.repeat(begin - starts, sizes) + np.arange(len(window))
+    order = np.lexsort((cells["bucket"][place], window))
+    buckets = cells["bucket"][place][order]
+    seen = np.concatenate([[0], np.cumsum(cells["count"][place][order].astype(np.int64))])
+    before, total = seen[starts], seen[starts + sizes] - seen[starts]
+    found = np.full((len(first), len(fractions)), np.nan)
+    filled = total > 0
+    for column, fraction in enumerate(fractions):
+        rank = before[filled] + fraction * (total[filled] - 1)
+        # The first cell up to which more samples lie than the rank.
+        found[filled, column] = _VALUES[
+            np.minimum(buckets[np.searchsorted(seen, rank, side="right") - 1], len(_VALUES) - 1)
+        ]
+    return found
 
 
 def _cells(stored: Iterable[bytes]) -> npt.NDArray[np.void]:

@@ -1,1 +1,1 @@
-"""Measures deployments and forecasts what comes of them."""
+"""Forecasts many deployments at once, minute by minute."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, SeriesTable
 
 VIRTUAL_LIMITS = (1.0, 2.0, 4.0, 8.0)
 """Distances above the present value, in units of the scale."""

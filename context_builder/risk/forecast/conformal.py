@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, SeriesTable
 
 LEVELS = (0.05, 0.9, 0.95)
 """Shares of outcomes that shall lie below each bound; the first and the last bound the 90 % interval."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, SeriesTable
 
 SIMPLE = ("now", "mean5", "mean30", "ewma", "slow_ewma", "fast_ewma", "seasonal")
 """Forecasters that learn nothing but levels."""

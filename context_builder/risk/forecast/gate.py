@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from context_builder.risk.forecast.experts import EXPERTS
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, Places, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, Places, SeriesTable
 
 MEMORY = 75
 """Mean age in steps of the errors that count: as old as those of a window of 150."""

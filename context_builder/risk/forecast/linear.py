@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, SeriesTable
 
 _MEMORY = 0.999
 """Weight of a pair against the one after it."""

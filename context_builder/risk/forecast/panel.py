@@ -19,7 +19,7 @@ from context_builder.risk.forecast.conformal import Conformal
 from context_builder.risk.forecast.experts import FEATURES, Experts, Step
 from context_builder.risk.forecast.gate import BLEND, Gate
 from context_builder.risk.forecast.linear import LinearModel
-from context_builder.risk.forecast.series_table import Field, Floats, Mask, Places, SeriesTable
+from context_builder.risk.measures.series_table import Field, Floats, Mask, Places, SeriesTable
 
 _TO_NOW = 4
 """Place among the features of the distance from the present value to the limit."""

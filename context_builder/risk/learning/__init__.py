@@ -1,0 +1,1 @@
+"""Trains the model that forecasts may use, and judges forecasts by what came."""
