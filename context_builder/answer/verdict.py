@@ -59,7 +59,7 @@ class Verdict:
         sides = [one for one in self._told if one.source == SIDES and one.on_topic and not one.is_summary]
         if sides:
             return [Line("", (one,)) for one in sides[:MAX_LINES]]
-        lines = self._by_form[self._asked.form](self) or self._unknown()
+        lines = self._forecast() or self._by_form[self._asked.form](self) or self._unknown()
         scope = self._manifest.scope
         is_incident = any(label.startswith("incident ") for label in scope)
         if self._manifest.unknown_names and (is_incident or not scope):
@@ -67,6 +67,17 @@ class Verdict:
             known = [replace(line, prefix="" if scope else _ELSEWHERE) for line in lines if line.statements]
             lines = [self._unknown_name(), *known[:1]]
         return lines[:MAX_LINES]
+
+    def _forecast(self) -> list[Line]:
+        """Return what is to come, if that is asked for, whatever the form of the question."""
+        if Topic.RISK not in self._topics:
+            return []
+        forecasts = [one for one in self._tagged if one.headline.topic is Topic.RISK]
+        ranked = [one for one in forecasts if one.headline.role is Role.RANKING]
+        ranked.sort(key=lambda one: -(one.headline.value or 0.0))
+        silent = [one for one in forecasts if one.headline.role is Role.STATE]
+        counts = [one for one in forecasts if one.headline.role is Role.COUNT]
+        return [*_single(counts), *_listed("", ranked or silent)]
 
     def is_about(self, headline: Headline | None) -> bool:
         """Return whether a headline measures what the question is about."""

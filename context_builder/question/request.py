@@ -35,6 +35,7 @@ class Topic(StrEnum):
     QUALITY = "quality"
     HISTORY = "history"
     CHANGES = "changes"
+    RISK = "risk"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -42,6 +42,10 @@ _WORDS: dict[Topic, tuple[str, ...]] = {
         r"config\w*", r"releas\w+", r"upgrad\w+", "since when", "began", "begin", r"start(?:ed)?",
         "what happened", r"migrat\w+", r"maintenance", r"jobs?", r"trigger\w*", r"explain\w*", "wrong",
     ),
+    Topic.RISK: (
+        r"risk(?:s|y)?", r"forecasts?", r"predict\w*", "headroom", "about to",
+        r"(?:in|over|within|during) the next \w+ (?:minutes?|seconds?)", "next (?:few )?minutes?",
+    ),
 }  # fmt: skip
 _PATTERNS = {
     topic: re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)

@@ -6,7 +6,7 @@ gives its row away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,11 @@ class Minute:
     """Each at most once."""
     measures: Floats
     """Shape (deployments, MEASURES), NaN where nothing was measured."""
+
+    def of(self, deployments: Collection[int]) -> Minute:
+        """Return the same without other deployments."""
+        chosen = np.isin(self.deployment_ids, list(deployments))
+        return Minute(self.number, self.deployment_ids[chosen], self.measures[chosen])
 
 
 @dataclass(frozen=True, slots=True)

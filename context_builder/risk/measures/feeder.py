@@ -1,0 +1,49 @@
+"""Reads the measures of whole minutes from the rollups, also back after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from context_builder.risk.measures.history import Minute
+from context_builder.risk.measures.minutes import MAX_WINDOW, measured_minutes
+from context_builder.rollups.scope import RollupScope
+from context_builder.rollups.span import MINUTE, Span
+from context_builder.rollups.store import Rollups
+from context_builder.rollups.table import REQUESTS
+from models import Resolution
+
+REMEMBERED = timedelta(hours=26)
+"""What is read back after a restart: the usual change at a time of day needs a whole day."""
+SETTLED_AFTER = timedelta(seconds=10)
+"""A minute is taken this long after its end, so that its last requests are counted."""
+_CHUNK = timedelta(hours=2)
+
+
+async def read_minutes(
+    rollups: Rollups, start: datetime, end: datetime, scope: RollupScope | None = None
+) -> list[Minute]:
+    """Return the minutes [start, end), which are whole minutes. Hold no session of the snapshot meanwhile."""
+    if start >= end:
+        return []
+    rows = await rollups.read(REQUESTS, Span(Resolution.MINUTE, start - MAX_WINDOW * MINUTE, end))
+    rows = scope.of(rows) if scope is not None else rows
+    return await asyncio.to_thread(lambda: list(measured_minutes(rows, start, end)))
+
+
+async def read_new_minutes(rollups: Rollups, last: datetime | None, now: datetime) -> list[Minute]:
+    """Return the settled minutes after `last`, which is the start of the last one read; None: REMEMBERED.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    end = (now - SETTLED_AFTER).replace(second=0, microsecond=0)
+    start = end - REMEMBERED
+    if last is not None and last < end:
+        start = max(start, last + MINUTE)
+    found: list[Minute] = []
+    while start < end:
+        until = min(start + _CHUNK, end)
+        found += await read_minutes(rollups, start, until)
+        start = until
+    return found
