@@ -344,6 +344,11 @@ def _tell_the_rest(
     ledger.tell(cities, "no region is called so; for a time zone write for example Berlin time")
 
 
+_FORECAST = re.compile(
+    r"(?:the )?next (?:(?:few|[1-5]|one|two|three|four|five) minutes|(?:1 |one )?minute)", re.IGNORECASE
+)
+
+
 def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
     """Yield what was told, neighbouring parts with the same reason together."""
     reasons = dict.fromkeys(reason for _, reason in ledger.told)
@@ -354,6 +359,8 @@ def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
     ]
     shown: list[TextSpan] = []
     for span, reason in sorted(found):
+        if _FORECAST.fullmatch(text.english, span.start, span.end):
+            continue  # what the forecasts are of
         if len(shown) < MAX_NOT_USED and not overlaps(span, shown):
             shown.append(span)
             yield NotUsed(text.as_asked(span), reason)
