@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from context_builder.risk.forecast.conformal import MIN_PAIRS
-from context_builder.risk.forecast.experts import EXPERTS
+from context_builder.risk.forecast.experts import EXPERTS, Step
 from context_builder.risk.forecast.limits import MIN_POINTS, Limits
 from context_builder.risk.forecast.panel import Forecasts, Panel, Trained
 from context_builder.risk.measures.history import MEASURES, History, Minute
@@ -48,8 +48,21 @@ class Forecaster:
                 "false_alarm": Field((), -1, "i8"),
             }
         )
+        self.last_values: Floats = np.zeros(0)
+        """p95 and load of each row in turn in the last minute, NaN where nothing was measured."""
         self._forecasts: Forecasts | None = None
         self._outlooks: dict[int, Outlook] = {}
+
+    @property
+    def last_step(self) -> Step:
+        """Return what was known after the last minute, of p95 and load of each row in turn.
+
+        Raises:
+            LookupError: Nothing has been observed.
+        """
+        if self._forecasts is None:
+            raise LookupError("nothing has been observed")
+        return self._forecasts.step
 
     @property
     def bytes(self) -> int:
@@ -116,7 +129,8 @@ class Forecaster:
         self._table["held"][:] = np.where(present, 0, self._table["held"] + 1)
         limits = np.full(values.shape, np.nan)
         limits[:, 0] = self._limit()
-        self._forecasts = self.panel.step(values.reshape(-1), limits.reshape(-1), place)
+        self.last_values = values.reshape(-1)
+        self._forecasts = self.panel.step(self.last_values, limits.reshape(-1), place)
         breached = self._forecasts.breached[::2]
         alarms = self._table["alarms"][:, place % HORIZON_MINUTES]
         wrong = (alarms > 0) & (breached == 0)

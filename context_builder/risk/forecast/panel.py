@@ -25,7 +25,7 @@ _TO_NOW = 4
 """Place among the features of the distance from the present value to the limit."""
 
 Trained = Callable[[Floats], Floats]
-"""The trained model: features, shape (series, inputs), to the expected distance in units of the scale."""
+"""The trained model: features, shape (series, FEATURES), to distances from the base in units of the scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,6 @@ class Forecasts:
     """What is forecast of each series; NaN where nothing can be."""
 
     step: Step
-    inputs: Floats
-    """What the trained model reads, shape (series, INPUTS)."""
     expected: Floats
     bounds: Floats
     """Quantiles at LEVELS, shape (series, LEVELS)."""
@@ -98,11 +96,10 @@ class Panel:
         self.gate.table.clear(rows, "pending")
         self._pending.clear(rows)
 
-    def step(self, values: Floats, limit: Floats, place: int, inputs: Floats | None = None) -> Forecasts:
+    def step(self, values: Floats, limit: Floats, place: int) -> Forecasts:
         """Take in the next value of each series, NaN where there is none, and forecast.
 
-        `limit` is NaN where a series has none; `place` is the number of the step; `inputs` are further
-        features of the trained model, shape (series, any).
+        `limit` is NaN where a series has none; `place` is the number of the step.
         """
         present = np.isfinite(values)
         values = np.where(present, values, 0.0)
@@ -110,11 +107,10 @@ class Panel:
         self._learn(values, present, due[:, BLEND], place)
         step = self.experts.step(values, present, place)
         breached = self._learn_breach(present, place)
-        given = step.features if inputs is None else np.concatenate([step.features, inputs], axis=1)
         learned = np.full((len(values), 2), np.nan)
         learned[:, 0] = self._linear.predict(step.features)
         if self.trained is not None:
-            learned[:, 1] = self.trained(given)
+            learned[:, 1] = self.trained(step.features)
         learned = step.base[:, None] + step.scale[:, None] * learned
         expected, leader = self.gate.blend(np.concatenate([step.simple, learned], axis=1), place)
         bounds = expected[:, None] + step.scale[:, None] * self.conformal.bounds()
@@ -122,7 +118,7 @@ class Panel:
         at = place % self.horizon
         for name, array in (("base", step.base), ("scale", step.scale), ("features", step.features)):
             self._pending[name][:, at] = array
-        return Forecasts(step, given, expected, bounds, leader, probability, due[:, BLEND], breached)
+        return Forecasts(step, expected, bounds, leader, probability, due[:, BLEND], breached)
 
     def _learn(self, values: Floats, present: Mask, forecast: Floats, place: int) -> None:
         at = place % self.horizon
