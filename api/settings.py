@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     read_only: bool = False
     """True if nothing may be written: no question is logged, memory and postmortems stay unchanged."""
 
+    risk_path: Path = Path(".arcpoint/risk")
+    """Folder of the trained forecasting models."""
+
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None

@@ -21,6 +21,9 @@ ContextBuilderError
     BatchConflict
     CapReached
     TemplateError
+    BacktestError
+    ModelFileError
+    TooLittleData
 """
 
 

@@ -27,6 +27,7 @@ SUMMARIES = {
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
     "memory": "Search and maintain incident memory.",
+    "risk": "Forecast deployments, train and backtest.",
     "db": "Create, fill and inspect the database.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""
@@ -40,6 +41,7 @@ MODULES = {
     "demo": "demo.command",
     "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
+    "risk": "risk.commands",
 }
 """Commands that have a folder of their own."""
 

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.risk.forecast.forecaster import Forecaster
-from context_builder.risk.measures.feeder import read_minutes
 from context_builder.risk.measures.history import Minute
+from context_builder.risk.measures.reading import read_minutes
 from context_builder.risk.outlook import HORIZON, Outlook
 from context_builder.rollups.scope import rollup_scope
 from context_builder.rollups.span import MINUTE

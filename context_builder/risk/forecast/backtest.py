@@ -6,7 +6,7 @@ The first half teaches; figures are of the second half.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,9 @@ MIN_POINTS = 200
 MAX_POINTS = 1_000_000
 LIMIT_SHARE = 0.95
 """Without a limit of its own a series has this quantile of its first half."""
+Progress = Callable[[int, int], None]
+"""Called with the number done and the total."""
+_REPORT_EVERY = 100
 _DAY_S = 86_400.0
 _FIELDS = 2
 
@@ -163,7 +166,9 @@ def series_of(seconds: Floats, values: Floats) -> Series:
     return Series(step, places[once], taken[once], len(values) - int(once.sum()))
 
 
-def walk(series: Series, limit: float, trained: Trained | None = None) -> Walk:
+def walk(
+    series: Series, limit: float, trained: Trained | None = None, report: Progress = lambda *_: None
+) -> Walk:
     """Forecast every value of a series from those before it."""
     panel = Panel(series.horizon, series.day, trained)
     panel.grow(1)
@@ -184,10 +189,17 @@ def walk(series: Series, limit: float, trained: Trained | None = None) -> Walk:
         found.experts[number] = forecast.step.simple[0]
         found.probability[number], found.leader[number] = forecast.probability[0], forecast.leader[0]
         last = place
+        if number % _REPORT_EVERY == 0:
+            report(number, size)
     return found
 
 
-def backtest(series: Series, limit: float | None = None, trained: Trained | None = None) -> Report:
+def backtest(
+    series: Series,
+    limit: float | None = None,
+    trained: Trained | None = None,
+    report: Progress = lambda *_: None,
+) -> Report:
     """Forecast a series and judge the forecasts of its second half; `limit` is its breach limit.
 
     Raises:
@@ -195,7 +207,7 @@ def backtest(series: Series, limit: float | None = None, trained: Trained | None
     """
     half = len(series.values) // 2
     limit = float(np.quantile(series.values[:half], LIMIT_SHARE)) if limit is None else limit
-    walked = walk(series, limit, trained)
+    walked = walk(series, limit, trained, report)
     made, due = _pairs(series, half)
     if not len(made):
         raise BacktestError("no two values of the second half are one horizon apart")

@@ -5,7 +5,7 @@ LightGBM on absolute errors; what is served is its export to ONNX. Import it onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +29,8 @@ HELD_OUT = 0.2
 MAX_EXPORT_ERROR = 1e-3
 """Greatest difference between a model and its export, in units of the scale."""
 PARAMETERS: dict[str, Any] = {
-    "objective": "regression_l1", "num_leaves": 15, "max_depth": 8, "learning_rate": 0.05, "min_data_in_leaf": 30,
-    "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "num_threads": 1, "seed": 0,
+    "objective": "regression_l1", "num_leaves": 15, "max_depth": 8, "learning_rate": 0.05,
+    "min_data_in_leaf": 30, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "num_threads": 1, "seed": 0,
     "deterministic": True, "verbosity": -1,
 }  # fmt: skip
 TREES = 100
@@ -60,14 +60,14 @@ class Pairs:
         return Pairs(self.features[mask], self.outcomes[mask], self.now[mask], self.minutes[mask])
 
 
-def collect_pairs(minutes: Iterable[Minute], report: Callable[[int], None] = lambda _: None) -> Pairs:
+def collect_pairs(minutes: Sequence[Minute], report: Callable[[int, int], None] = lambda *_: None) -> Pairs:
     """Replay minutes through a forecaster, and return what it knew with what came."""
     forecaster, parts = Forecaster(), []
     pending: dict[int, tuple[Floats, Floats, Floats]] = {}
     for number, minute in enumerate(minutes):
         if not forecaster.observe(minute):
             continue
-        report(number)
+        report(number, len(minutes))
         step = forecaster.last_step
         due = pending.pop(minute.number - HORIZON_MINUTES, None)
         if due is not None:
@@ -121,14 +121,19 @@ def train(pairs: Pairs, trained_at: datetime) -> tuple[ModelCard, bytes]:
     return card, onnx
 
 
-def train_into(folder: Path, minutes: Sequence[Minute], trained_at: datetime) -> ModelCard:
+def train_into(
+    folder: Path,
+    minutes: Sequence[Minute],
+    trained_at: datetime,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> ModelCard:
     """Train on minutes and store the model; what was stored before stays in use until then.
 
     Raises:
         TooLittleData: There is not enough to train on.
         OSError: The model cannot be stored.
     """
-    card, onnx = train(collect_pairs(minutes), trained_at)
+    card, onnx = train(collect_pairs(minutes, report), trained_at)
     write_model(folder, card, onnx)
     return card
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 
 from context_builder.risk.measures.history import Minute
 from context_builder.risk.measures.minutes import MAX_WINDOW, measured_minutes
 from context_builder.rollups.scope import RollupScope
 from context_builder.rollups.span import MINUTE, Span
-from context_builder.rollups.store import Rollups
+from context_builder.rollups.store import Rollups, RollupStore
 from context_builder.rollups.table import REQUESTS
 from models import Resolution
+from models.database import Database
+from models.snapshot import Snapshots
 
 REMEMBERED = timedelta(hours=26)
 """What is read back after a restart: the usual change at a time of day needs a whole day."""
@@ -31,19 +34,42 @@ async def read_minutes(
     return await asyncio.to_thread(lambda: list(measured_minutes(rows, start, end)))
 
 
+async def read_database(
+    database: Database, start: datetime, end: datetime
+) -> tuple[dict[int, str], list[Minute]]:
+    """Return the names of all deployments, and the whole minutes [start, end).
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    async with AsyncExitStack() as stack:
+        snapshot = await stack.enter_async_context(Snapshots(database, readers=1).open())
+        rollups = await stack.enter_async_context(await RollupStore().at(snapshot))
+        names = {number: one.deployment for number, one in rollups.names.deployments.items()}
+        return names, await _read_in_parts(rollups, _minute(start), _minute(end))
+
+
 async def read_new_minutes(rollups: Rollups, last: datetime | None, now: datetime) -> list[Minute]:
     """Return the settled minutes after `last`, which is the start of the last one read; None: REMEMBERED.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    end = (now - SETTLED_AFTER).replace(second=0, microsecond=0)
+    end = _minute(now - SETTLED_AFTER)
     start = end - REMEMBERED
     if last is not None and last < end:
         start = max(start, last + MINUTE)
+    return await _read_in_parts(rollups, start, end)
+
+
+async def _read_in_parts(rollups: Rollups, start: datetime, end: datetime) -> list[Minute]:
     found: list[Minute] = []
     while start < end:
         until = min(start + _CHUNK, end)
         found += await read_minutes(rollups, start, until)
         start = until
     return found
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)

@@ -1,0 +1,109 @@
+"""`arcpoint risk`: forecasts of deployments, their model, and how good they are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.options import AsJson, AsOf
+from api.cli.risk.backtest_table import backtest_table
+from api.cli.risk.status_table import status_tables
+from api.cli.terminal.json_output import say_json
+from api.cli.terminal.progress_bar import progress_bar
+from api.cli.terminal.streams import say
+from api.cli.terminal.text_table import plain_lines
+from api.http.json_body import to_document
+from api.services import open_database
+from api.settings import Settings, load_settings
+from context_builder.risk.forecast.backtest import backtest as backtest_series
+from context_builder.risk.forecast.backtest import read_series
+from context_builder.risk.forecast.forecaster import Forecaster
+from context_builder.risk.learning.model_file import ModelCard, newest_model
+from context_builder.risk.measures.history import Minute
+from context_builder.risk.measures.reading import REMEMBERED, read_database
+from context_builder.text.clock import utc_now
+from context_builder.text.formatting import format_count, format_time
+
+app = typer.Typer(no_args_is_help=True)
+
+MAX_DAYS = 31
+DEFAULT_DAYS = 7
+
+
+@app.command()
+def backtest(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="CSV with a heading; its first columns: time, value.")
+    ],
+    limit: Annotated[
+        float | None,
+        typer.Option(help="Value above which is a breach; by default the 95th percentile of the first half."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast a series of the past five minutes ahead, and compare with simple forecasts."""
+    series = read_series(file)
+    with progress_bar("forecasting") as progress:
+        report = backtest_series(series, limit, report=progress)
+    if as_json:
+        say_json(to_document(report))
+    else:
+        for line in plain_lines(backtest_table(file.name, report)):
+            say(line)
+
+
+@app.command()
+def train(
+    days: Annotated[
+        int, typer.Option(min=1, max=MAX_DAYS, help="Days of traffic to train on.")
+    ] = DEFAULT_DAYS,
+    as_of: AsOf = None,
+) -> None:
+    """Train the forecasting model on the traffic in the database; the old one serves until it is stored."""
+    settings = load_settings()
+    now = as_of or utc_now()
+    _, minutes = asyncio.run(_read(settings, now, timedelta(days=days)))
+    from context_builder.risk.learning.training import train_into  # noqa: PLC0415  loads LightGBM
+
+    with progress_bar("replaying minutes") as progress:
+        card = train_into(settings.risk_path, minutes, utc_now(), report=progress)
+    say(_trained(card))
+
+
+@app.command()
+def status(as_of: AsOf = None, *, as_json: AsJson = False) -> None:
+    """Show the model in use and what is expected of each deployment."""
+    settings = load_settings()
+    now = as_of or utc_now()
+    model, refused = newest_model(settings.risk_path)
+    names, minutes = asyncio.run(_read(settings, now, REMEMBERED))
+    forecaster = Forecaster(trained=model)
+    forecaster.observe_all(minutes)
+    outlooks = {names.get(number, str(number)): one for number, one in forecaster.tick(now).items()}
+    if as_json:
+        card = None if model is None else to_document(model.card)
+        shown = {name: to_document(outlooks[name]) for name in sorted(outlooks)}
+        say_json({"model": card, "refused": list(refused), "outlooks": shown})
+        return
+    for table in status_tables(None if model is None else model.card, refused, outlooks):
+        for line in plain_lines(table):
+            say(line)
+
+
+async def _read(settings: Settings, now: datetime, span: timedelta) -> tuple[dict[int, str], list[Minute]]:
+    async with open_database(settings) as database:
+        return await read_database(database, now - span, now)
+
+
+def _trained(card: ModelCard) -> str:
+    since, until = (format_time(datetime.fromisoformat(text)) for text in (card.data_from, card.data_until))
+    return (
+        f"trained on {format_count(card.pairs, 'forecast')} from {since} to {until} UTC: "
+        f"{card.skill_against_now:.1%} less error than assuming no change, "
+        f"{card.skill_against_average:.1%} less than the moving average, on the newest fifth"
+    )
