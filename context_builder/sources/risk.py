@@ -70,10 +70,11 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     if left_out:
         gaps += (f"the risks of {format_count(left_out, 'deployment')} with fewer requests than others",)
     likely = sum((one.breach_probability or 0.0) >= NOTABLE_PROBABILITY for _, one in told)
+    over = sum((one.headroom or 0.0) < 0 for _, one in known)
     header = (
         f"next {_MINUTES} minutes: {likely} of {format_count(len(known), 'deployment')} with a probability "
-        f"of at least {_percent(NOTABLE_PROBABILITY)} of crossing a latency limit, {len(silent)} without a "
-        "forecast"
+        f"of at least {_percent(NOTABLE_PROBABILITY)} of being above a latency limit, {over} above it now, "
+        f"{len(silent)} without a forecast"
     )
     headline = Headline(text=header, role=Role.COUNT, nouns=(Noun.DEPLOYMENT,), topic=Topic.RISK)
     return Section(header, _shown(facts, silent), gaps=gaps, headline=headline)
@@ -117,6 +118,7 @@ def _fact(name: str, one: Outlook) -> Fact:
         f"forecast by {one.expert}, {skill} over {format_count(one.matured, 'matured forecast')}",
         f"last false alarm {format_time(false_alarm)} UTC" if false_alarm else "no false alarm so far",
     ]
+    parts += [f"off now: {one.anomaly}"] if one.anomaly else []
     headline = Headline(
         text=head,
         role=Role.RANKING,
@@ -138,6 +140,7 @@ def _silent_fact(name: str, one: Outlook) -> Fact:
         parts.append(
             f"usual {_ms(one.baseline_ms)}, limit {_ms(one.limit_ms)}, headroom {_percent(one.headroom)}"
         )
+    parts += [f"off now: {one.anomaly}"] if one.anomaly else []
     headline = Headline(text=head, role=Role.STATE, nouns=(Noun.DEPLOYMENT,), topic=Topic.RISK)
     return Fact("; ".join(parts), head, _SILENT, kind="forecasts", headline=headline)
 

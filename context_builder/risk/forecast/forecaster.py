@@ -7,11 +7,12 @@ from datetime import datetime
 
 import numpy as np
 
+from context_builder.risk.forecast.anomaly import Anomalies
 from context_builder.risk.forecast.conformal import MIN_PAIRS
 from context_builder.risk.forecast.experts import EXPERTS, Step
 from context_builder.risk.forecast.limits import MIN_POINTS, Limits
 from context_builder.risk.forecast.panel import Forecasts, Panel, Trained
-from context_builder.risk.measures.history import MEASURES, History, Minute
+from context_builder.risk.measures.history import KEPT, MEASURES, History, Minute
 from context_builder.risk.measures.series_table import Field, Floats, Mask, Places, SeriesTable
 from context_builder.risk.outlook import HORIZON, NO_EXPERT, Outlook
 from context_builder.rollups.span import MINUTE, minute_of, moment_of
@@ -26,6 +27,12 @@ STALE_MINUTES = 30
 """Minutes without a p95 after which nothing is forecast."""
 ALARM_PROBABILITY = 0.5
 """A forecast at least as likely that does not come true is a false alarm."""
+_OFF = (
+    *("requests a second", "requests in flight", "p50 latency", "p95 latency", "share of errors"),
+    *("share of rate-limited requests", "prompt tokens a request", "completion tokens a request"),
+    *("p95 latency against its forecast", "requests a second against their forecast"),
+)
+"""Measures in words, in their order; the last two are errors of the forecasts."""
 _EWMA = EXPERTS.index("ewma")
 _P95, _LOAD = MEASURES.index("p95_ms"), MEASURES.index("load_rps")
 
@@ -40,6 +47,7 @@ class Forecaster:
         """Two series of each row: p95 and load."""
         self._slo_ms = dict(slo_ms or {})
         self._limits = Limits()
+        self._anomalies = Anomalies(len(_OFF))
         self._table = SeriesTable(
             {
                 "held": Field(kind="i8"),
@@ -50,6 +58,8 @@ class Forecaster:
         )
         self.last_values: Floats = np.zeros(0)
         """p95 and load of each row in turn in the last minute, NaN where nothing was measured."""
+        self.standardized_errors: Floats = np.zeros(0)
+        """Errors of the p95 forecasts that matured in the last minute, in units of the scale; NaN if none."""
         self._forecasts: Forecasts | None = None
         self._outlooks: dict[int, Outlook] = {}
 
@@ -67,7 +77,7 @@ class Forecaster:
     @property
     def bytes(self) -> int:
         """Return the memory that the deployments take."""
-        tables = (self.history.table, self._limits.table, self._table)
+        tables = (self.history.table, self._limits.table, self._anomalies.table, self._table)
         return self.panel.bytes + sum(table.bytes for table in tables)
 
     def observe(self, minute: Minute) -> bool:
@@ -80,12 +90,10 @@ class Forecaster:
         rows, changed = self.history.take(minute)
         self._fit(changed)
         for back in range(advance.missing, 0, -1):
-            self._step(np.full((len(self._table["held"]), 2), np.nan), minute.number - back)
-        values = np.full((len(self._table["held"]), 2), np.nan)
-        place = minute.number % self.history.table["measures"].shape[1]
-        values[rows] = self.history.table["measures"][rows, place][:, [_P95, _LOAD]]
-        self._step(values, minute.number)
-        self._fit(np.zeros(0, dtype=np.int64))
+            self._step(np.full((len(self._table["held"]), len(MEASURES)), np.nan), minute.number - back)
+        measures = np.full((len(self._table["held"]), len(MEASURES)), np.nan)
+        measures[rows] = self.history.table["measures"][rows, minute.number % KEPT]
+        self._step(measures, minute.number)
         self.history.forgotten()
         self._outlooks = {}
         return True
@@ -113,16 +121,19 @@ class Forecaster:
         if size > old:
             self.panel.grow(2 * size)
             self._limits.table.grow(size)
+            self._anomalies.table.grow(size)
             self._table.grow(size)
         if len(changed):
             self.panel.clear(np.concatenate([2 * changed, 2 * changed + 1]))
             self._limits.table.clear(changed)
+            self._anomalies.table.clear(changed)
             self._table.clear(changed)
             owners = {row: number for number, row in self.history.rows.items()}
             slo = [self._slo_ms.get(owners[row], np.nan) for row in changed.tolist()]
             self._table["slo"][changed] = slo
 
-    def _step(self, values: Floats, place: int) -> None:
+    def _step(self, measures: Floats, place: int) -> None:
+        values = measures[:, [_P95, _LOAD]]
         p95 = values[:, 0]
         present = ~np.isnan(p95)
         self._limits.step(p95, present)
@@ -131,6 +142,9 @@ class Forecaster:
         limits[:, 0] = self._limit()
         self.last_values = values.reshape(-1)
         self._forecasts = self.panel.step(self.last_values, limits.reshape(-1), place)
+        errors = values - self._forecasts.matured.reshape(-1, 2)
+        self.standardized_errors = errors[:, 0] / self._forecasts.step.scale[::2]
+        self._anomalies.step(np.concatenate([measures, errors], axis=1), place)
         breached = self._forecasts.breached[::2]
         alarms = self._table["alarms"][:, place % HORIZON_MINUTES]
         wrong = (alarms > 0) & (breached == 0)
@@ -166,6 +180,7 @@ class Forecaster:
             "leader": forecasts.leader[::2],
             "held": self._table["held"],
             "false_alarm": self._table["false_alarm"],
+            "off": np.where(self._anomalies.shown(self.history.last or 0), self._anomalies.measures(), -1),
         }
         listed = {name: column.tolist() for name, column in columns.items()}
         return {
@@ -198,7 +213,7 @@ def _outlook(number: int, moment: datetime, of: Mapping[str, float]) -> Outlook:
         headroom=1 - of["now"] / limit if limit and is_measured else None,
         breach_probability=of["probability"] if limit and not silence else None,
         silence=silence,
-        anomaly="",
+        anomaly="" if of["off"] < 0 else f"{_OFF[int(of['off'])]} far from usual",
         last_false_alarm=moment_of(int(of["false_alarm"])) + MINUTE if of["false_alarm"] >= 0 else None,
     )
 

@@ -30,8 +30,8 @@ MAX_EXPORT_ERROR = 1e-3
 """Greatest difference between a model and its export, in units of the scale."""
 PARAMETERS: dict[str, Any] = {
     "objective": "regression_l1", "num_leaves": 15, "max_depth": 8, "learning_rate": 0.05,
-    "min_data_in_leaf": 30, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "num_threads": 1, "seed": 0,
-    "deterministic": True, "verbosity": -1,
+    "min_data_in_leaf": 30, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8,
+    "num_threads": 1, "seed": 0, "deterministic": True, "verbosity": -1,
 }  # fmt: skip
 TREES = 100
 
