@@ -29,6 +29,7 @@ _BAD_INPUT = {
 _FAILURE = {
     "api.ingest.errors": ["IngestError"],
     "builtins": ["OSError"],
+    "context_builder.risk.learning.model_file": ["ModelFileError"],
     "memory.errors": ["MemoryUnavailable"],
     "models.errors": ["DatabaseError"],
     "sqlalchemy.exc": ["SQLAlchemyError"],

@@ -16,7 +16,7 @@ from context_builder.risk.forecast.breach import (
     expit,
 )
 from context_builder.risk.forecast.conformal import Conformal
-from context_builder.risk.forecast.experts import FEATURES, Experts, Step
+from context_builder.risk.forecast.experts import FEATURES, MAX_DISTANCE, Experts, Step
 from context_builder.risk.forecast.gate import BLEND, Gate
 from context_builder.risk.forecast.linear import LinearModel
 from context_builder.risk.measures.series_table import Field, Floats, Mask, Places, SeriesTable
@@ -111,6 +111,8 @@ class Panel:
         learned[:, 0] = self._linear.predict(step.features)
         if self.trained is not None:
             learned[:, 1] = self.trained(step.features)
+        # A model that errs wildly must not carry the forecast away before its errors are known.
+        learned = np.clip(learned, -MAX_DISTANCE, MAX_DISTANCE)
         learned = step.base[:, None] + step.scale[:, None] * learned
         expected, leader = self.gate.blend(np.concatenate([step.simple, learned], axis=1), place)
         bounds = expected[:, None] + step.scale[:, None] * self.conformal.bounds()

@@ -91,14 +91,18 @@ class History:
         return Advance(missing=minute - last - 1)
 
     def take(self, minute: Minute) -> tuple[Places, Places]:
-        """Store a minute; return the row of each of its deployments, and rows that have a new owner.
+        """Store a minute; return the rows of its deployments, and those that have a new owner.
 
-        Deployments beyond MAX_DEPLOYMENTS take the rows of those that were seen least recently.
+        Deployments beyond MAX_DEPLOYMENTS take the rows of those that were seen least recently; if even one
+        minute has more, the others are left out.
         """
-        new = [number for number in minute.deployment_ids.tolist() if number not in self.rows]
-        changed = self._give_rows(new, minute.number)
-        rows = np.array([self.rows[number] for number in minute.deployment_ids.tolist()], dtype=np.int64)
-        measures = minute.measures
+        numbers = minute.deployment_ids.tolist()
+        # Who is here now is not gone, so that none of them has to make room for another.
+        self.table["seen"][[self.rows[number] for number in numbers if number in self.rows]] = minute.number
+        changed = self._give_rows([number for number in numbers if number not in self.rows], minute.number)
+        has_row = np.array([number in self.rows for number in numbers], dtype=np.bool_)
+        rows = np.array([self.rows[number] for number in numbers if number in self.rows], dtype=np.int64)
+        measures = minute.measures[has_row]
         wrong = ~np.isnan(measures) & ~(np.isfinite(measures) & (measures >= 0))
         self.refused += int(wrong.sum())
         place = minute.number % KEPT
@@ -135,8 +139,8 @@ class History:
         short = len(new) - len(self._free)
         if short > 0:
             seen = self.table["seen"]
-            order = sorted(self.rows, key=lambda number: (seen[self.rows[number]], number))
-            self._release(order[:short])
+            gone = [number for number, row in self.rows.items() if seen[row] != minute]
+            self._release(sorted(gone, key=lambda number: (seen[self.rows[number]], number))[:short])
             new = new[: len(self._free)]
         for number in new:
             row = self.rows[number] = self._free.pop()

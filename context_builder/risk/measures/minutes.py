@@ -34,8 +34,13 @@ def measured_minutes(rows: Rows, start: datetime, end: datetime) -> Iterator[Min
     rows = rows.where(inside)
     deployments, place = np.unique(rows["deployment_id"], return_inverse=True)
     measures = _measures(rows, place, len(deployments), first, last)
+    loads = np.cumsum(measures[..., MEASURES.index("load_rps")], axis=1)
     for number in range(minute_of(start), last):
-        yield Minute(number, deployments.astype(np.int64), measures[:, number - first])
+        column = number - first
+        # Who had no request for MAX_WINDOW is not there, whatever else is read at the same time.
+        active = loads[:, column] > loads[:, column - MAX_WINDOW]
+        if active.any():
+            yield Minute(number, deployments[active].astype(np.int64), measures[active, column])
 
 
 def _measures(rows: Rows, place: Places, deployments: int, first: int, last: int) -> Floats:
