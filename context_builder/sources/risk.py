@@ -46,7 +46,7 @@ MAX_DEPLOYMENTS = 200
 MAX_FACTS = 30
 _MAX_NAMES = 8
 _MINUTES = HORIZON // MINUTE
-_SILENT = 0.45
+_SILENT = 0.38
 """Importance of a deployment without a forecast."""
 
 

@@ -18,7 +18,7 @@ from context_builder.question.topics import DEFAULT_TOPICS, dimensions_of, topic
         ("Requests by tier this week?", "volume"),
         ("Who is over budget, or over $5?", "cost"),
         ("How many calls timed out, and are 5xx rising?", "errors volume"),
-        ("What capacity risks are we taking?", "volume"),
+        ("What capacity risks are we taking?", "risk volume"),
         ("Has this happened before?", "history incidents"),
         ("Did quality drop?", "quality"),
         ("p95 of gpt-4?", "latency"),

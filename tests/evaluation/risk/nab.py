@@ -83,9 +83,7 @@ def _score(one: Labelled, threshold: float, profile: Profile) -> float:
 
 def normalized(files: Sequence[Labelled], threshold: float, profile: Profile) -> float:
     """Return the score in percent: 0 for detecting nothing, 100 for every window at its start."""
-    windows = sum(
-        window[1] >= probation(len(one.scores)) for one in files for window in one.windows
-    )
+    windows = sum(window[1] >= probation(len(one.scores)) for one in files for window in one.windows)
     null = -profile.miss * windows
     perfect = profile.hit * windows
     return 100 * (raw_score(files, threshold, profile) - null) / (perfect - null) if windows else 0.0
