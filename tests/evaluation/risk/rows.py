@@ -22,7 +22,7 @@ from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.forecast.panel import Panel
 from context_builder.risk.learning.model_file import TrainedModel
 from context_builder.risk.learning.training import Pairs, train
-from context_builder.risk.measures.series_table import Floats
+from context_builder.risk.measures.series_table import Floats, Mask
 from context_builder.rollups.span import moment_of
 from tests.evaluation.risk.nab import LOW_FALSE_ALARMS, STANDARD, Labelled, best_threshold, normalized
 from tests.support.risk_minutes import START, minute
@@ -150,7 +150,8 @@ def _seconds(text: str) -> float:
 
 def latency_anomaly_row() -> Iterator[GoalRow]:
     """Row 9: labelled hourly latency of outgoing calls."""
-    scores, labels = [], []
+    scores: list[Floats] = []
+    labels: list[Mask] = []
     for path in sorted((DATA / "series").glob("ms_outbound*.csv")):
         found = anomaly_scores(read_series(path))
         rows = list(csv.reader(path.open(encoding="utf-8")))[1:]
@@ -170,7 +171,7 @@ def latency_anomaly_row() -> Iterator[GoalRow]:
     )  # fmt: skip
 
 
-def _recall(scores: list[Floats], labels: list[Floats], threshold: float, allowed: float) -> float:
+def _recall(scores: list[Floats], labels: list[Mask], threshold: float, allowed: float) -> float:
     """Return the share of labelled events that are hit within one step; 0 with more false alarms."""
     hit = events = alarms = 0
     for score, label in zip(scores, labels, strict=True):
@@ -183,7 +184,7 @@ def _recall(scores: list[Floats], labels: list[Floats], threshold: float, allowe
         wrong = np.flatnonzero(on & ~near)
         alarms += int((np.diff(wrong, prepend=-100) > 6).sum())
         events += len(begins)
-        hit += sum(on[max(0, a - 1) : b + 1].any() for a, b in zip(begins, ends, strict=True))
+        hit += sum(bool(on[max(0, a - 1) : b + 1].any()) for a, b in zip(begins, ends, strict=True))
     return hit / events if alarms <= allowed and events else 0.0
 
 

@@ -25,7 +25,7 @@ BEGUN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def clock(size: int, step_s: float = 60.0) -> Floats:
-    return np.arange(size) * step_s + BEGUN.timestamp()
+    return np.arange(size, dtype=np.float64) * step_s + BEGUN.timestamp()
 
 
 def test_no_forecast_knows_what_comes() -> None:

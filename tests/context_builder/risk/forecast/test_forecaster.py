@@ -100,7 +100,7 @@ def test_a_forecast_is_whole() -> None:
 
 
 def test_deployments_do_not_share_their_past() -> None:
-    """Levels, limits, skill and forecast of one are the same whoever else is there."""
+    """Levels, limits, skill and forecast of one are the same whichever others are there."""
     alone = outlooks(fed(three()[:, :1]))[1]
     together = settled()[1]
     # What is shared is only the model of breaches.

@@ -80,7 +80,12 @@ def test_the_held_out_part_is_never_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     pairs = collect_pairs(minutes(320))
     fitted: list[Pairs] = []
     fit = training._fit
-    monkeypatch.setattr(training, "_fit", lambda some: fitted.append(some) or fit(some))
+
+    def watched(some: Pairs) -> object:
+        fitted.append(some)
+        return fit(some)
+
+    monkeypatch.setattr(training, "_fit", watched)
     card, _ = train(pairs, NOW)
     past, everything = fitted
     held = pairs.minutes[pairs.minutes >= np.quantile(pairs.minutes, 0.8)]
