@@ -1,0 +1,1 @@
+"""Faults injected into a simulated fleet, to compare routing policies in one run."""
