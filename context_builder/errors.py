@@ -24,6 +24,8 @@ ContextBuilderError
     BacktestError
     ModelFileError
     TooLittleData
+    UnknownCandidates
+    TraceUnusable
 """
 
 

@@ -22,6 +22,7 @@ _BAD_INPUT = {
     "context_builder.llm.pricing": ["PriceFileError"],
     "context_builder.postmortems.template": ["TemplateError"],
     "context_builder.question.request": ["QuestionError"],
+    "context_builder.risk.chaos.arrivals": ["TraceUnusable"],
     "context_builder.risk.forecast.backtest": ["BacktestError"],
     "context_builder.risk.learning.training": ["TooLittleData"],
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],

@@ -11,6 +11,7 @@ import typer
 
 from api.cli.options import AsJson, AsOf
 from api.cli.risk.backtest_table import backtest_table
+from api.cli.risk.chaos import chaos
 from api.cli.risk.status_table import status_tables
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import progress_bar
@@ -29,6 +30,7 @@ from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(chaos)
 
 MAX_DAYS = 31
 DEFAULT_DAYS = 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -68,7 +69,7 @@ def _times(path: Path) -> list[float]:
                 elif row and number > 1:
                     raise TraceUnusable(
                         f"{path}, line {number}: {row[0][:40]!r} is no arrival time; "
-                        "the first column must hold seconds, such as 12.5"
+                        "the first column must hold seconds, such as 12.5, or ISO 8601 times"
                     )
                 if len(times) > _MAX_ARRIVALS:
                     raise TraceUnusable(f"{path} has more than {_MAX_ARRIVALS} arrival times")
@@ -81,8 +82,16 @@ def _number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        return None
+        return _timestamp(text)
     return value if math.isfinite(value) else None
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _gaps(times: Sequence[float], path: Path) -> list[float]:

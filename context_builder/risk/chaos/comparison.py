@@ -32,11 +32,12 @@ def compare(
     seed: int,
     *,
     arrivals: Sequence[float] | None = None,
+    load: float = LOAD,
     forecaster: SimulatedForecaster = baseline_relative,
 ) -> tuple[ChaosResult, ...]:
     """Return what came of each policy, this one first; the same seed gives the same results."""
     if arrivals is None:
-        arrivals = list(poisson_with_bursts(chance(seed), rate=mean_rate(), duration_s=DURATION_S))
+        arrivals = list(poisson_with_bursts(chance(seed), rate=mean_rate(load), duration_s=DURATION_S))
     fleets = [SimulatedFleet(chance(seed + 1), scenario) for _ in range(len(RIVALS) + 1)]
     own = RiskPolicy(fleets[0].names, chance(seed + 2), forecaster)
     rivals = [rival(len(fleets[0].names), chance(seed + 2)) for rival in RIVALS]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from random import Random
+from typing import NamedTuple
 
 from context_builder.errors import ContextBuilderError
 from context_builder.risk.policy.breaker import BreakerState
@@ -75,9 +76,8 @@ class RouteDecision:
         return staying / 2 if self.panic or self.chosen.is_ejected else staying
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One draw: a candidate with the reason for it."""
+class _Choice(NamedTuple):
+    """One draw: a candidate with the reason for it. A tuple, since a frozen dataclass takes 2 us to make."""
 
     verdict: RoutingVerdict
     reason: str
@@ -115,23 +115,23 @@ class Router:
         reason = f"{usual.reason}; the policy advises {advised.verdict.deployment}: {advised.reason}"
         return RouteDecision(usual.verdict, advised.verdict, reason, considered, advised.panic, shadow=True)
 
-    def _advise(self, request: RouteRequest, considered: tuple[RoutingVerdict, ...], now_s: float) -> Choice:
+    def _advise(self, request: RouteRequest, considered: tuple[RoutingVerdict, ...], now_s: float) -> _Choice:
         usable = [each for each in considered if not each.is_ejected and not self._is_suspended(each, now_s)]
         if len(usable) < len(considered) * PANIC_SHARE:
             panic = f"{len(considered) - len(usable)} of {len(considered)} candidates are ejected"
             verdict = self._draw(considered, [each.base_share for each in considered], now_s)
-            return Choice(verdict, f"panic: {panic}, so that all of them are used", panic)
+            return _Choice(verdict, f"panic: {panic}, so that all of them are used", panic)
         random = self._random.random
         if request.may_explore:
             if len(usable) < len(considered) and (probe := self._probe(considered)) is not None:
-                return Choice(probe, f"a probe: {probe.reason}", is_probe=True)
+                return _Choice(probe, f"a probe: {probe.reason}", is_probe=True)
             if random() < EXPLORED:
-                return Choice(usable[int(random() * len(usable))], "exploration of all usable candidates")
+                return _Choice(usable[int(random() * len(usable))], "exploration of all usable candidates")
         verdict = self._draw(usable, [each.share for each in usable], now_s)
-        return Choice(verdict, verdict.reason or "the better of two drawn by their shares")
+        return _Choice(verdict, verdict.reason or "the better of two drawn by their shares")
 
-    def _usual(self, considered: Sequence[RoutingVerdict], reason: str, now_s: float) -> Choice:
-        return Choice(self._draw(considered, [each.base_share for each in considered], now_s), reason)
+    def _usual(self, considered: Sequence[RoutingVerdict], reason: str, now_s: float) -> _Choice:
+        return _Choice(self._draw(considered, [each.base_share for each in considered], now_s), reason)
 
     def _probe(self, considered: Sequence[RoutingVerdict]) -> RoutingVerdict | None:
         for each in considered:
