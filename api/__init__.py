@@ -25,15 +25,18 @@ _HOMES = {
     "Answer": "context_builder.answer.answer",
     "QuestionError": "context_builder.question.request",
     "ScopeNames": "context_builder.question.request",
+    "RouteAnswer": "api.routing",
     "query_ai": "api.query",
+    "route": "api.routing",
 }
 
 if TYPE_CHECKING:
     from api.query import query_ai
+    from api.routing import RouteAnswer, route
     from context_builder.answer.answer import Answer
     from context_builder.question.request import QuestionError, ScopeNames
 
-__all__ = ["Answer", "QuestionError", "ScopeNames", "query_ai"]
+__all__ = ["Answer", "QuestionError", "RouteAnswer", "ScopeNames", "query_ai", "route"]
 
 
 def __getattr__(name: str) -> object:

@@ -47,7 +47,7 @@ async def query_ai(
         scope=scope or ScopeNames(),
         token_budget=token_budget,
     )
-    services = await _services_of_this_loop()
+    services = await services_of_this_loop()
     return await services.answerer.answer(ask)
 
 
@@ -56,7 +56,7 @@ async def serving(settings: Settings) -> AsyncIterator[Services]:
     """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
     opening = open_services(settings, wait_for_memory=False, shares_ticks=True)
-    async with opening as services, _maintenance(services):
+    async with opening as services, _maintenance(services), services.risk.ticking():
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:
@@ -76,7 +76,8 @@ _opened: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Services]] 
 _keepers: set[asyncio.Task[None]] = set()
 
 
-async def _services_of_this_loop() -> Services:
+async def services_of_this_loop() -> Services:
+    """Return the services of the running event loop, after opening them if none are open."""
     loop = asyncio.get_running_loop()
     if loop not in _opened:
         opened = _opened[loop] = loop.create_future()

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from api.embedders import make_embedder
+from api.risk_ticker import RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
@@ -49,6 +50,7 @@ class Services:
     memory: IncidentMemory
     answerer: Answerer
     questions: QuestionLog
+    risk: RiskTicker
 
     @cached_property
     def postmortems(self) -> PostmortemWriter:
@@ -150,7 +152,8 @@ async def open_services(
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        yield Services(settings, database, embedder, memory, answerer, questions)
+        risk = RiskTicker(database, every_s=settings.risk_tick_s)
+        yield Services(settings, database, embedder, memory, answerer, questions, risk)
 
 
 def make_index(settings: Settings) -> VectorIndex:

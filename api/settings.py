@@ -64,6 +64,14 @@ class Settings(BaseSettings):
     """Token budget of a prompt if the question sets none."""
     tick_s: Annotated[float, Field(ge=0, le=60)] = 2.0
     """How old what questions about now share may be when one begins, in seconds; 0: nothing is shared."""
+    risk_tick_s: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """Interval at which a service observes its fleet for routing decisions, in seconds; 0: it does not."""
+    risk_mode: Literal["shadow", "active"] = "shadow"
+    """`shadow`: the policy only advises; `active`: it acts, once its forecasts have earned it."""
+    risk_agent_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Confidence below which the model is asked about a routing decision; 0: only where it is wanted."""
+    risk_agent_per_hour: Annotated[int, Field(ge=0, le=10_000)] = 60
+    """Most routing decisions that the model is asked about in an hour, in one worker; 0: none."""
     postmortem_path: Path = Path("postmortems")
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""

@@ -26,16 +26,21 @@ from api.http.routes import (
     incidents,
     latency,
     memory,
+    metrics,
     postmortems,
     quality,
     query,
     requests,
+    risk,
+    route,
     users,
     volume,
 )
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
+from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
 from api.query import serving
+from api.routing import RouteAnswer
 from api.settings import Settings, load_settings
 from api.version import version
 from context_builder.answer.answer import Answer
@@ -43,12 +48,21 @@ from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.prompt.manifest import Manifest
 from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
+from context_builder.risk.policy.decision import UnknownCandidates
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
-    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Overloaded),
+    *(
+        UnknownCandidates,
+        UnknownIncident,
+        UnusableReviewer,
+        Conflict,
+        MemoryUnavailable,
+        PostmortemFailed,
+        Overloaded,
+    ),
     Exception,
 )
 
@@ -76,12 +90,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, latency, quality, volume)
-    for resource in (query, context, *queries, postmortems, memory, health):
+    for resource in (query, context, *queries, postmortems, memory, route, risk, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
-    prepare(Answer, ContextBody, IncidentPostmortem, Manifest)
+    prepare(Answer, ContextBody, IncidentPostmortem, Manifest, RiskBody, RouteAnswer)
     return app
 
 

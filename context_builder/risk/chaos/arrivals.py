@@ -39,9 +39,9 @@ def poisson_with_bursts(random: Random, *, rate: float, duration_s: float) -> It
 
 
 def recorded(path: Path, *, rate: float, duration_s: float) -> list[float]:
-    """Return the times in the first column of a CSV file, scaled so that they fill `duration_s` at `rate`.
+    """Return the times in the first column of a CSV file, scaled to `rate` on average over the recording.
 
-    A header is skipped. The pattern of the recording stays; where it is too short, it repeats.
+    A header is skipped. The first `duration_s` seconds are returned; where it is too short, it repeats.
 
     Raises:
         TraceUnusable: The file cannot be read, or its times are too few, not numbers or not finite.

@@ -21,9 +21,11 @@ _ALL = RouteRequest()
 _HISTORY = 120
 """Ticks that a forecaster sees."""
 _MIN_HISTORY = 6
-_FAST, _SLOW = 0.4, 0.02
+MIN_TIMED = 10
+"""Answers in a tick below which it has no p95."""
+_FAST, _SLOW = 0.3, 0.02
 """Weights of the newest p95 in the recent and in the usual level."""
-_AHEAD_TICKS = 6
+_AHEAD_TICKS = 3
 _SOFTNESS = 0.15
 """Of the logistic function, as a share of the limit."""
 
@@ -110,7 +112,8 @@ class RiskPolicy:
         for name, answers in self._seen.items():
             if not is_blind:
                 observed[name] = _observed(answers)
-                if times := sorted(one.latency_s for one in answers if one.result is UpstreamResult.SUCCESS):
+                times = sorted(one.latency_s for one in answers if one.result is UpstreamResult.SUCCESS)
+                if len(times) >= MIN_TIMED:
                     self._history[name].append(1000 * times[int(len(times) * 0.95)])
             answers.clear()
         outlooks = (

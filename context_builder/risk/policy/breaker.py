@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from random import Random
+from typing import NamedTuple
 
 from context_builder.risk.policy.limits import (
     DWELLS_S,
@@ -20,6 +21,7 @@ from context_builder.risk.policy.limits import (
     MIN_FAILURES,
     MIN_STRAINED,
     OPEN_SHARE,
+    OUTLIER,
     PROBE_ROUND_S,
     STRAINED_SHARE,
     WINDOW_S,
@@ -43,6 +45,14 @@ class BreakerState(StrEnum):
     """A few probes."""
 
 
+class FleetLevel(NamedTuple):
+    """How the deployments in use are doing, as medians."""
+
+    strained_share: float
+    probability: float
+
+
+CALM_FLEET = FleetLevel(0.0, 0.0)
 EJECTED = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN})
 
 
@@ -90,15 +100,20 @@ class Breaker:
         seen = self.seen
         return not self.is_ejected and seen.failures >= MIN_FAILURES and seen.failure_share >= OPEN_SHARE
 
-    def advance(self, now_s: float, seen: Observed | None, probability: float | None) -> None:
-        """Take in a tick; None is missing data, which never makes anything worse."""
+    def observe(self, now_s: float, seen: Observed | None) -> None:
+        """Take in what was seen since the last tick; None is missing data."""
         if seen is not None:
             self._window.append((now_s, seen))
         while self._window and self._window[0][0] <= now_s - WINDOW_S:
             self._window.popleft()
+
+    def advance(
+        self, now_s: float, seen: Observed | None, probability: float | None, usual: FleetLevel = CALM_FLEET
+    ) -> None:
+        """Change the state after `observe`; missing data never makes anything worse."""
         match self.state:
             case BreakerState.CLOSED:
-                self._consider_risk(now_s, probability)
+                self._consider_risk(now_s, probability, usual)
             case BreakerState.AT_RISK:
                 self._consider_calm(now_s, seen, probability)
             case BreakerState.OPEN:
@@ -125,14 +140,19 @@ class Breaker:
         elif state is BreakerState.AT_RISK:
             self._depart(now_s - ago_s, state, reason)
 
-    def _consider_risk(self, now_s: float, probability: float | None) -> None:
+    def _consider_risk(self, now_s: float, probability: float | None, usual: FleetLevel) -> None:
+        """Step back if it is worse off than the others: where all are, nobody could take its traffic on."""
         seen = self.seen
         answered = seen.successes + seen.neutrals
-        if answered >= MIN_STRAINED and seen.strained_share >= STRAINED_SHARE:
+        if answered >= MIN_STRAINED and seen.strained_share >= max(
+            STRAINED_SHARE, usual.strained_share + OUTLIER
+        ):
             reason = f"{seen.slow} slow and {seen.neutrals} refused of {answered} requests in {WINDOW_S:g} s"
             self._depart(now_s, BreakerState.AT_RISK, reason)
             return
-        is_above = probability is not None and probability >= ENTER_PROBABILITY
+        is_above = probability is not None and probability >= max(
+            ENTER_PROBABILITY, usual.probability + OUTLIER
+        )
         self._above = self._above + 1 if is_above else 0
         if self._above >= ENTER_TICKS:
             reason = (

@@ -6,10 +6,17 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
+from statistics import median_low
 from types import MappingProxyType
 
 from context_builder.risk.outlook import NO_EXPERT, Outlook
-from context_builder.risk.policy.breaker import Breaker, BreakerState, BreakerTransition
+from context_builder.risk.policy.breaker import (
+    CALM_FLEET,
+    Breaker,
+    BreakerState,
+    BreakerTransition,
+    FleetLevel,
+)
 from context_builder.risk.policy.limits import AT_RISK_SHARE, MAX_ELAPSED_S, most_ejected
 from context_builder.risk.policy.outcomes import Observed
 from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictTable
@@ -56,8 +63,11 @@ class RiskController:
         self._now_s += min(max(elapsed_s, 0.0), MAX_ELAPSED_S)
         before = self._follow_fleet(base)
         for name, breaker in self._breakers.items():
-            probability = usable_probability(outlooks.get(name), moment)
-            breaker.advance(self._now_s, observed.get(name), probability)
+            breaker.observe(self._now_s, observed.get(name))
+        probabilities = {name: usable_probability(outlooks.get(name), moment) for name in self._breakers}
+        usual = self._fleet_level(probabilities)
+        for name, breaker in self._breakers.items():
+            breaker.advance(self._now_s, observed.get(name), probabilities[name], usual)
         self._bound_ejections()
         self._move_shares(base)
         transitions = tuple(
@@ -84,6 +94,13 @@ class RiskController:
             if name not in self._breakers:
                 self._breakers[name] = Breaker(self._random)
         return {name: breaker.state for name, breaker in self._breakers.items()}
+
+    def _fleet_level(self, probabilities: Mapping[str, float | None]) -> FleetLevel:
+        used = [name for name, breaker in self._breakers.items() if not breaker.is_ejected]
+        if not used:
+            return CALM_FLEET
+        strained = median_low(self._breakers[name].seen.strained_share for name in used)
+        return FleetLevel(strained, median_low(probabilities[name] or 0.0 for name in used))
 
     def _bound_ejections(self) -> None:
         """Eject what fails, the worst first, and never more than the fleet can spare."""

@@ -28,6 +28,8 @@ MIN_STRAINED = 5
 """Requests in the window below which slow or refused ones say nothing."""
 STRAINED_SHARE = 0.5
 """Share of slow or refused requests from which a deployment is at risk without any forecast."""
+OUTLIER = 0.3
+"""By how much that share, or the breach probability, must exceed the median of the fleet."""
 
 MAX_PROBES = 3
 """Requests that a half-open deployment gets in one round; as many successes close it."""

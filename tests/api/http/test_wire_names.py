@@ -115,6 +115,16 @@ PINNED: dict[str, Names] = {
         "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
         "severity similarity started_at status symptoms target title",
     },
+    "POST /v1/route": {
+        "": "advised age_s alternatives as_of candidates confidence decided_by deployment expert explanation "
+        "not_explained panic probability probe reason shadow",
+        "alternatives": "deployment probability reason share state",
+    },
+    "GET /v1/risk": {
+        "": "age_s as_of deployments ejected failure refusal shadow",
+        "deployments": "anomaly baseline_ms deployment expert headroom high_ms last_false_alarm latency_ms "
+        "limit_ms low_ms matured probability reason returns_in_s share silence skill state usual_share",
+    },
     "GET /healthz": {"": "database load model status version"} | LOAD,
     "GET /readyz": {
         "": "database embedder load memory status",
@@ -152,6 +162,7 @@ async def test_every_sent_body_has_exactly_the_pinned_names(client: httpx.AsyncC
         "POST /v1/query": {"json": question},
         "POST /v1/context": {"json": question},
         "GET /v1/memory/search": {"params": text},
+        "POST /v1/route": {"json": {}},
         "POST /v1/incidents/{incident_id}/postmortem/approve": {"json": decision},
         "POST /v1/incidents/{incident_id}/postmortem/reject": {"json": decision},
     }

@@ -27,6 +27,7 @@ class Driven:
     ) -> BreakerState:
         for _ in range(times):
             self.now_s += TICK_S
+            self.breaker.observe(self.now_s, seen)
             self.breaker.advance(self.now_s, seen, probability)
             if self.breaker.wants_to_open():
                 self.breaker.open(self.now_s)

@@ -125,6 +125,16 @@ def test_the_deployment_at_risk_loses_a_fifth_of_its_share_a_tick() -> None:
     assert "forecast" in table.verdicts["m/0"].reason
 
 
+def test_where_all_are_at_risk_nobody_steps_back() -> None:
+    """A rise of the load strains every deployment alike: none of them could take on what another loses."""
+    fleet = DrivenFleet(5)
+    for _ in range(20):
+        slow = dict.fromkeys(fleet.base, Observed(successes=20, slow=18))
+        table, transitions = fleet.tick(slow, probabilities=dict.fromkeys(fleet.base, 0.9))
+        assert not transitions
+    assert {each.probability for each in table.verdicts.values()} == {0.9}
+
+
 def test_a_forecast_fall_brings_nobody_more_than_the_usual_share() -> None:
     """The policy acts on a rise only."""
     fleet = DrivenFleet(4)

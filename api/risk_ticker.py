@@ -1,0 +1,167 @@
+"""Feeds the policy while a service runs: observations and outlooks in, a verdict table out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from random import Random, SystemRandom
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from context_builder.queries.errors import QueryTimeout
+from context_builder.queries.session import query_session
+from context_builder.risk.outlook import Outlook
+from context_builder.risk.policy.breaker import BreakerTransition
+from context_builder.risk.policy.controller import RiskController
+from context_builder.risk.policy.decision import Router
+from context_builder.risk.policy.verdicts import VerdictBoard, VerdictTable
+from context_builder.risk.records.fleet_traffic import FleetTraffic, TrafficReader
+from context_builder.risk.records.stored_outlooks import stored_outlooks
+from context_builder.risk.records.transition_log import last_transitions, store_transitions
+from context_builder.text.clock import utc_now
+from models.database import Database, ReadSession
+from models.errors import DatabaseError
+
+log = structlog.get_logger(__name__)
+
+_DEADLINE_S = 5.0
+"""Of what one tick reads."""
+_MAX_UNSTORED = 10_000
+"""Transitions kept while the database cannot be written; the newest are."""
+
+ReadOutlooks = Callable[[ReadSession, datetime], Awaitable[Mapping[int, Outlook]]]
+"""Returns the outlooks of a moment by deployment id."""
+
+
+class RiskTicker:
+    """Owns the policy of one process: its breakers, the board that decisions read, and the router."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        every_s: float,
+        shadow: bool = True,
+        read_outlooks: ReadOutlooks = stored_outlooks,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Nothing is read before the first tick."""
+        self.board = VerdictBoard()
+        self.router = Router(SystemRandom())
+        self.every_s = every_s
+        self.failure = ""
+        """Why the last tick failed, in words; empty if it did not."""
+        self.refusal = ""
+        """Why the policy does not act although it should, in words; empty if nothing is in its way."""
+        self._database = database
+        self._chance = Random()  # noqa: S311  spreads the returns of deployments, no secret
+        self._controller = RiskController(self._chance, shadow=shadow)
+        self._traffic = TrafficReader()
+        self._read_outlooks = read_outlooks
+        self._clock = clock
+        self._unstored: list[BreakerTransition] = []
+        self._is_restored = False
+        self._turn = asyncio.Lock()
+        self._ticked = asyncio.Event()
+
+    @asynccontextmanager
+    async def ticking(self) -> AsyncIterator[None]:
+        """Tick while the context lasts; not at all if the interval is 0."""
+        if not self.every_s:
+            yield
+            return
+        task = asyncio.create_task(self._tick_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def current(self) -> tuple[VerdictTable, float]:
+        """Return the table and its age in seconds, after a first tick if there was none.
+
+        Raises:
+            DatabaseError: There was none, and the database is unavailable.
+            QueryTimeout: There was none, and it is too slow.
+        """
+        if self.board.table.moment is None:
+            async with self._turn:
+                if self.board.table.moment is None:
+                    await self._tick()
+        return self.board.read()
+
+    async def next_after(self, number: int) -> VerdictTable:
+        """Wait for a table that is newer than the numbered one."""
+        while self.board.table.number <= number:
+            await self._ticked.wait()
+        return self.board.table
+
+    async def tick(self) -> None:
+        """Make one tick, unless that of this moment was made; if it raises, the table stays as it is.
+
+        Raises:
+            DatabaseError: The database is unavailable.
+            QueryTimeout: It is too slow.
+        """
+        async with self._turn:
+            await self._tick()
+
+    async def _tick_on(self) -> None:
+        while True:
+            try:
+                await self.tick()
+                self._note("")
+            except (DatabaseError, QueryTimeout, SQLAlchemyError, OSError) as error:
+                self._note(f"the fleet cannot be observed: {str(error).splitlines()[0]}")
+            await asyncio.sleep(self.every_s)
+
+    def _note(self, failure: str) -> None:
+        """Log a lasting failure once; the age of the table tells every reader of it."""
+        if failure and failure != self.failure:
+            log.warning("routing policy", reason=failure)
+        self.failure = failure
+
+    async def _tick(self) -> None:
+        moment = self._clock()
+        if self.every_s:
+            # Workers that tick at the same moments, with the same chance, reach the same transitions.
+            seconds = moment.timestamp() // self.every_s * self.every_s
+            moment = datetime.fromtimestamp(seconds, moment.tzinfo)
+        if moment == self.board.table.moment:
+            return
+        self._chance.seed(moment.timestamp())
+        async with query_session(self._database, deadline_s=_DEADLINE_S) as session:
+            if not self._is_restored:
+                self._controller.restore(await last_transitions(session, moment), moment)
+                self._is_restored = True
+            by_id = await self._read_outlooks(session, moment)
+            limits = {key: each.limit_ms for key, each in by_id.items() if each.limit_ms is not None}
+            fleet = await self._traffic.read(session, moment, limits)
+        outlooks = {name: by_id[key] for name, key in fleet.ids.items() if key in by_id}
+        # In a thread: thousands of deployments take as many breakers.
+        table, transitions = await asyncio.to_thread(
+            self._controller.tick, moment, fleet.base, fleet.observed, outlooks
+        )
+        self.board.post(table)
+        self._ticked.set()
+        self._ticked = asyncio.Event()
+        self._unstored = [*self._unstored, *transitions][-_MAX_UNSTORED:]
+        await self._store(fleet)
+
+    async def _store(self, fleet: FleetTraffic) -> None:
+        """Store the transitions, with those that could not be stored before."""
+        if not self._unstored or self._database.read_only:
+            return
+        shadow = self._controller.shadow
+        try:
+            async with self._database.write() as session:
+                await store_transitions(session, self._unstored, fleet.ids, shadow=shadow)
+        except (DatabaseError, SQLAlchemyError, OSError) as error:
+            log.warning(
+                "transitions not stored yet", count=len(self._unstored), reason=str(error).splitlines()[0]
+            )
+        else:
+            self._unstored = []

@@ -1,0 +1,118 @@
+"""`route`: where a request should go, and why. The same in this process and over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.query import services_of_this_loop
+from api.services import Services
+from context_builder.risk.policy.decision import RouteDecision, RouteRequest
+from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictTable
+from context_builder.text.wire import WIRE
+
+_MAX_ALTERNATIVES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAlternative:
+    """Another candidate."""
+
+    deployment: str
+    state: str
+    """`closed`, `at_risk`, `open` or `half_open`."""
+    share: float
+    """Its share of the fleet's traffic, from 0 to 1."""
+    probability: float | None
+    """That its limit is crossed within 5 minutes; None: no forecast."""
+    reason: str
+    """Why it is not simply in use; empty if it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAnswer:
+    """Where a request should go, and why."""
+
+    __pydantic_config__ = WIRE
+
+    deployment: str
+    reason: str
+    decided_by: str
+    """`policy` or `model`."""
+    expert: str
+    """Forecaster of the probability; `none` without a forecast."""
+    probability: float | None
+    """That the deployment's limit is crossed within 5 minutes; None: no forecast."""
+    confidence: float
+    """How likely the deployment stays within its limit, from 0 to 1; 0.5 without a forecast."""
+    shadow: bool
+    """True if the policy only advises: the deployment is drawn by the usual shares."""
+    advised: str
+    """The deployment that the policy advises; in shadow mode perhaps another one."""
+    probe: bool
+    """True if the request tests whether a deployment has recovered."""
+    panic: str
+    """Why ejected candidates are used all the same; empty if they are not."""
+    alternatives: tuple[RouteAlternative, ...]
+    """The best other candidates, at most 20."""
+    candidates: int
+    """Candidates that were considered."""
+    as_of: datetime | None
+    """Of the observations; None before the first."""
+    age_s: float
+    explanation: str | None = None
+    """The model's reason; None if it was not asked or its choice could not be used."""
+    not_explained: str | None = None
+    """Why there is no explanation although one was wanted; None if there is, or none was."""
+
+
+async def route(
+    candidates: Sequence[str] = (), *, tier: str = "", prompt_tokens: int = 0, max_tokens: int = 0
+) -> RouteAnswer:
+    """Return where a request should go, by the policy; without candidates any deployment may be chosen.
+
+    The first call in an event loop opens the services and looks at the fleet; inside a running service, and
+    from then on, a call reads what the last tick has found.
+
+    Raises:
+        UnknownCandidates: A candidate is no deployment; the message names similar ones.
+        SettingsError: A variable of the environment cannot be used.
+        DatabaseError: The database is unavailable.
+        QueryTimeout: It is too slow.
+    """
+    services = await services_of_this_loop()
+    return await decide(services, RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens))
+
+
+async def decide(services: Services, request: RouteRequest) -> RouteAnswer:
+    """Decide on the current table. Raises as `route` does."""
+    table, age_s = await services.risk.current()
+    return answer_of(services.risk.router.decide(request, table, age_s=age_s), table, age_s)
+
+
+def answer_of(decision: RouteDecision, table: VerdictTable, age_s: float) -> RouteAnswer:
+    """Return a decision as callers get it."""
+    chosen = decision.chosen
+    return RouteAnswer(
+        deployment=chosen.deployment,
+        reason=decision.reason,
+        decided_by="policy",
+        expert=chosen.expert,
+        probability=chosen.probability,
+        confidence=round(decision.confidence, 3),
+        shadow=decision.shadow,
+        advised=decision.advised.deployment,
+        probe=decision.is_probe,
+        panic=decision.panic,
+        alternatives=tuple(map(_alternative, decision.alternatives[:_MAX_ALTERNATIVES])),
+        candidates=len(decision.considered),
+        as_of=table.moment,
+        age_s=round(age_s, 3),
+    )
+
+
+def _alternative(verdict: RoutingVerdict) -> RouteAlternative:
+    return RouteAlternative(
+        verdict.deployment, verdict.state.value, round(verdict.share, 6), verdict.probability, verdict.reason
+    )

@@ -1,0 +1,90 @@
+"""The fleet and what the request log gained since the last look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from context_builder.risk.policy.limits import WINDOW_S
+from context_builder.risk.policy.outcomes import Observed, UpstreamResult, result_of_logged
+from models import Deployment, Request
+from models.database import ReadSession
+
+MAX_ROWS = 20_000
+"""Requests that one look counts, the newest: shares are as good, and a tick stays short."""
+_MAX_AGE = timedelta(minutes=5)
+"""Requests that began earlier are not counted, however late they are logged."""
+_CLOCK_SKEW = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetTraffic:
+    """The deployments of a moment, by name."""
+
+    ids: Mapping[str, int]
+    base: Mapping[str, float]
+    """Usual weight: the provisioned requests per minute if all have them, else 1."""
+    observed: Mapping[str, Observed] = field(default_factory=dict)
+    """Only of deployments with requests that ended: no traffic says nothing."""
+
+
+class TrafficReader:
+    """Counts every stored request once, however often it looks."""
+
+    def __init__(self) -> None:
+        self._last_id: int | None = None
+
+    async def read(
+        self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float]
+    ) -> FleetTraffic:
+        """Return the fleet and what was seen of it; `limits_ms` are latency limits by deployment id."""
+        statement = select(Deployment.id, Deployment.public_id, Deployment.capacity_rpm).order_by(
+            Deployment.id
+        )
+        rows = (await session.execute(statement.where(Deployment.created_at <= moment + _CLOCK_SKEW))).all()
+        names = {row.id: row.public_id for row in rows}
+        are_provisioned = all(row.capacity_rpm for row in rows)
+        base = {row.public_id: float(row.capacity_rpm if are_provisioned else 1) for row in rows}
+        seen = await self._seen(session, moment, limits_ms)
+        observed = {names[key]: counts for key, counts in seen.items() if key in names}
+        return FleetTraffic({name: key for key, name in names.items()}, base, observed)
+
+    async def _seen(
+        self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float]
+    ) -> dict[int, Observed]:
+        first = self._last_id is None
+        newest = (await session.scalar(select(func.max(Request.id))) or 0) if first else self._last_id or 0
+        since = moment - (timedelta(seconds=WINDOW_S) if first else _MAX_AGE)
+        rows = await session.execute(
+            select(Request.id, Request.deployment_id, Request.status, Request.error_code, Request.latency_ms)
+            .where(
+                Request.created_at > since,
+                Request.created_at <= moment + _CLOCK_SKEW,
+                Request.id > (self._last_id or 0),
+            )
+            .order_by(Request.id.desc())
+            .limit(MAX_ROWS)
+        )
+        seen: dict[int, Observed] = {}
+        for key, deployment, status, code, latency_ms in rows:
+            newest = max(newest, key)
+            result = result_of_logged(status, code)
+            if result is not None:
+                limit = limits_ms.get(deployment)
+                is_slow = limit is not None and latency_ms is not None and latency_ms > limit
+                seen[deployment] = seen.get(deployment, Observed()) + _one(result, is_slow=is_slow)
+        self._last_id = newest
+        return seen
+
+
+def _one(result: UpstreamResult, *, is_slow: bool) -> Observed:
+    match result:
+        case UpstreamResult.SUCCESS:
+            return Observed(successes=1, slow=int(is_slow))
+        case UpstreamResult.NEUTRAL:
+            return Observed(neutrals=1)
+        case _:
+            return Observed(failures=1)

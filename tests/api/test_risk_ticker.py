@@ -1,0 +1,138 @@
+"""The ticker: it survives an outage, ends with the service, and stores what changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+
+from api.risk_ticker import RiskTicker
+from context_builder.queries.errors import QueryTimeout
+from models import RiskTransition
+from models.database import Database, ReadSession
+from models.errors import DatabaseUnreachable
+from tests.support.gateway import NOON, Gateway, people
+
+SECOND = timedelta(seconds=1)
+AWS = "gpt-4/aws"
+
+
+class Clock:
+    """Noon, until it is set."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest_asyncio.fixture
+async def gateway(database_url: str) -> AsyncIterator[Gateway]:
+    database = Database(database_url)
+    gateway = Gateway(database)
+    await people(gateway)
+    yield gateway
+    await database.close()
+
+
+async def fail(gateway: Gateway, at: datetime, times: int = 10) -> None:
+    for _ in range(times):
+        await gateway.send(at, status="timeout", latency_ms=None)
+
+
+@pytest.mark.both_databases
+async def test_observed_failures_open_a_breaker_and_are_stored(gateway: Gateway) -> None:
+    """Once, in words, and marked as advice while the policy only advises."""
+    clock = Clock()
+    ticker = RiskTicker(gateway.database, every_s=10, clock=clock)
+    await fail(gateway, NOON - SECOND)
+    await ticker.tick()
+    await ticker.tick()
+    assert ticker.board.table.number == 1
+    assert ticker.board.table.verdicts[AWS].is_ejected
+    async with gateway.database.read() as session:
+        stored = (await session.scalars(select(RiskTransition))).all()
+    assert [(row.from_state, row.to_state, row.shadow) for row in stored] == [("closed", "open", True)]
+    assert stored[0].reason == "10 of 10 requests failed in 30 s"
+    restarted = RiskTicker(gateway.database, every_s=10, clock=clock)
+    clock.now = NOON + 50 * SECOND
+    await restarted.tick()
+    assert restarted.board.table.verdicts[AWS].is_ejected
+
+
+async def test_workers_that_tick_at_the_same_moment_store_a_transition_once(gateway: Gateway) -> None:
+    """Each keeps its own breakers, and they agree."""
+    workers = [RiskTicker(gateway.database, every_s=10, clock=Clock()) for _ in range(3)]
+    await fail(gateway, NOON - SECOND)
+    for worker in workers:
+        await worker.tick()
+    async with gateway.database.read() as session:
+        assert len((await session.scalars(select(RiskTransition))).all()) == 1
+    returns = {worker.board.table.verdicts[AWS].returns_in_s for worker in workers}
+    assert len(returns) == 1
+
+
+async def test_a_tick_in_an_outage_leaves_the_table_and_the_next_one_goes_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transition that could not be stored is stored later, and none is lost."""
+    clock = Clock()
+    ticker = RiskTicker(gateway.database, every_s=10, clock=clock)
+    await ticker.tick()
+    before = ticker.board.table
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise DatabaseUnreachable("no database")
+
+    clock.now += 10 * SECOND
+    with monkeypatch.context() as outage:
+        outage.setattr(gateway.database, "read", unreachable)
+        with pytest.raises(DatabaseUnreachable):
+            await ticker.tick()
+    assert ticker.board.table is before
+    await fail(gateway, clock.now)
+    with monkeypatch.context() as outage:
+        outage.setattr(gateway.database, "write", unreachable)
+        await ticker.tick()
+    assert ticker.board.table.verdicts[AWS].is_ejected
+    clock.now += 10 * SECOND
+    await ticker.tick()
+    async with gateway.database.read() as session:
+        assert len((await session.scalars(select(RiskTransition))).all()) == 1
+
+
+async def test_the_loop_survives_failures_and_ends_with_its_context(gateway: Gateway) -> None:
+    """A failure is told until a tick succeeds, and no task is left behind."""
+    clock, tries = Clock(), 0
+
+    async def failing_first(_session: ReadSession, _moment: datetime) -> dict[int, object]:
+        nonlocal tries
+        tries += 1
+        clock.now += SECOND
+        if tries < 3:
+            raise QueryTimeout("too slow")
+        return {}
+
+    ticker = RiskTicker(gateway.database, every_s=0.01, clock=clock, read_outlooks=failing_first)  # type: ignore[arg-type]
+    tasks = len(asyncio.all_tasks())
+    async with ticker.ticking():
+        table = await ticker.next_after(0)
+        assert table.number == 1
+        await ticker.next_after(1)
+    assert tries >= 3
+    assert ticker.failure == ""
+    assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_without_an_interval_it_looks_when_it_is_asked_first(gateway: Gateway) -> None:
+    """A program that never asks for a route reads nothing."""
+    ticker = RiskTicker(gateway.database, every_s=0)
+    async with ticker.ticking():
+        assert ticker.board.table.moment is None
+        tables = await asyncio.gather(*(ticker.current() for _ in range(5)))
+    assert {table.number for table, _ in tables} == {1}
