@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random, SystemRandom
 
 import structlog
@@ -17,8 +17,10 @@ from context_builder.risk.outlook import Outlook
 from context_builder.risk.policy.breaker import BreakerTransition
 from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.decision import Router
+from context_builder.risk.policy.promotion import check_goals, refusal_of
 from context_builder.risk.policy.verdicts import VerdictBoard, VerdictTable
 from context_builder.risk.records.fleet_traffic import FleetTraffic, TrafficReader
+from context_builder.risk.records.matured_forecasts import matured_forecasts
 from context_builder.risk.records.stored_outlooks import stored_outlooks
 from context_builder.risk.records.transition_log import last_transitions, store_transitions
 from context_builder.text.clock import utc_now
@@ -29,6 +31,10 @@ log = structlog.get_logger(__name__)
 
 _DEADLINE_S = 5.0
 """Of what one tick reads."""
+_UNFED_S = 10.0
+"""Age from which a table is old where no ticks come by themselves."""
+_JUDGED_EVERY = timedelta(minutes=10)
+"""How often promotion is judged again."""
 _MAX_UNSTORED = 10_000
 """Transitions kept while the database cannot be written; the newest are."""
 
@@ -44,26 +50,30 @@ class RiskTicker:
         database: Database,
         *,
         every_s: float,
-        shadow: bool = True,
+        may_act: bool = False,
         read_outlooks: ReadOutlooks = stored_outlooks,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Nothing is read before the first tick."""
+        """Nothing is read before the first tick; with `may_act` the policy acts once promotion is granted."""
         self.board = VerdictBoard()
         self.router = Router(SystemRandom())
         self.every_s = every_s
+        self.is_fed = False
+        """True while ticks come by themselves; else a caller that finds an old table looks at the fleet."""
         self.failure = ""
         """Why the last tick failed, in words; empty if it did not."""
         self.refusal = ""
         """Why the policy does not act although it should, in words; empty if nothing is in its way."""
         self._database = database
         self._chance = Random()  # noqa: S311  spreads the returns of deployments, no secret
-        self._controller = RiskController(self._chance, shadow=shadow)
+        self._controller = RiskController(self._chance)
         self._traffic = TrafficReader()
         self._read_outlooks = read_outlooks
         self._clock = clock
         self._unstored: list[BreakerTransition] = []
         self._is_restored = False
+        self._may_act = may_act
+        self._judged_at: datetime | None = None
         self._turn = asyncio.Lock()
         self._ticked = asyncio.Event()
 
@@ -74,22 +84,25 @@ class RiskTicker:
             yield
             return
         task = asyncio.create_task(self._tick_on())
+        self.is_fed = True
         try:
             yield
         finally:
+            self.is_fed = False
             task.cancel()
             await asyncio.wait([task])
 
     async def current(self) -> tuple[VerdictTable, float]:
-        """Return the table and its age in seconds, after a first tick if there was none.
+        """Return the table and its age in seconds, after a tick if there is none or it is old and not fed.
 
         Raises:
-            DatabaseError: There was none, and the database is unavailable.
-            QueryTimeout: There was none, and it is too slow.
+            DatabaseError: A tick was needed, and the database is unavailable.
+            QueryTimeout: A tick was needed, and the database is too slow.
         """
-        if self.board.table.moment is None:
+        table, age_s = self.board.read()
+        if table.moment is None or (age_s > _UNFED_S and not self.is_fed):
             async with self._turn:
-                if self.board.table.moment is None:
+                if self.board.table is table:
                     await self._tick()
         return self.board.read()
 
@@ -137,6 +150,11 @@ class RiskTicker:
             if not self._is_restored:
                 self._controller.restore(await last_transitions(session, moment), moment)
                 self._is_restored = True
+            if self._may_act and _is_due(self._judged_at, moment):
+                forecasts = await matured_forecasts(session, moment)
+                self.refusal = await asyncio.to_thread(lambda: refusal_of(check_goals(forecasts)))
+                self._controller.shadow = bool(self.refusal)
+                self._judged_at = moment
             by_id = await self._read_outlooks(session, moment)
             limits = {key: each.limit_ms for key, each in by_id.items() if each.limit_ms is not None}
             fleet = await self._traffic.read(session, moment, limits)
@@ -165,3 +183,7 @@ class RiskTicker:
             )
         else:
             self._unstored = []
+
+
+def _is_due(judged_at: datetime | None, moment: datetime) -> bool:
+    return judged_at is None or abs(moment - judged_at) >= _JUDGED_EVERY

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from api.query import services_of_this_loop
@@ -68,9 +69,17 @@ class RouteAnswer:
 
 
 async def route(
-    candidates: Sequence[str] = (), *, tier: str = "", prompt_tokens: int = 0, max_tokens: int = 0
+    candidates: Sequence[str] = (),
+    *,
+    tier: str = "",
+    prompt_tokens: int = 0,
+    max_tokens: int = 0,
+    explain: bool = False,
 ) -> RouteAnswer:
-    """Return where a request should go, by the policy; without candidates any deployment may be chosen.
+    """Return where a request should go; without candidates any deployment may be chosen.
+
+    With `explain` the model is asked, which chooses among what the policy allows; if it cannot, or not in
+    time, the policy's decision stands.
 
     The first call in an event loop opens the services and looks at the fleet; inside a running service, and
     from then on, a call reads what the last tick has found.
@@ -82,17 +91,54 @@ async def route(
         QueryTimeout: It is too slow.
     """
     services = await services_of_this_loop()
-    return await decide(services, RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens))
+    request = RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens)
+    decision, answer = await decide(services, request)
+    if wants_model(services, answer, explain=explain):
+        return await explained(services, request, decision, answer, nullcontext())
+    return answer
 
 
-async def decide(services: Services, request: RouteRequest) -> RouteAnswer:
+async def decide(services: Services, request: RouteRequest) -> tuple[RouteDecision, RouteAnswer]:
     """Decide on the current table. Raises as `route` does."""
     table, age_s = await services.risk.current()
-    return answer_of(services.risk.router.decide(request, table, age_s=age_s), table, age_s)
+    decision = services.risk.router.decide(request, table, age_s=age_s)
+    return decision, _answer(decision, table, age_s)
 
 
-def answer_of(decision: RouteDecision, table: VerdictTable, age_s: float) -> RouteAnswer:
-    """Return a decision as callers get it."""
+def wants_model(services: Services, answer: RouteAnswer, *, explain: bool) -> bool:
+    """Return whether the model is to be asked about a decision."""
+    return explain or answer.confidence < services.settings.risk_agent_below
+
+
+async def explained(
+    services: Services,
+    request: RouteRequest,
+    decision: RouteDecision,
+    answer: RouteAnswer,
+    building: AbstractAsyncContextManager[None],
+) -> RouteAnswer:
+    """Return the answer with the model's choice, if it made a usable one; in shadow mode it only advises."""
+    found = await services.routing_agent.ask(request, decision, building)
+    if found.verdict is None:
+        return replace(answer, not_explained=found.refusal)
+    advised = replace(answer, advised=found.verdict.deployment, explanation=found.explanation)
+    if decision.shadow:
+        return advised
+    chosen = replace(decision, chosen=found.verdict, advised=found.verdict, is_probe=False)
+    return replace(
+        advised,
+        deployment=found.verdict.deployment,
+        reason="chosen by the model among what the policy allows",
+        decided_by="model",
+        expert=found.verdict.expert,
+        probability=found.verdict.probability,
+        confidence=round(chosen.confidence, 3),
+        probe=False,
+        alternatives=tuple(map(_alternative, chosen.alternatives[:_MAX_ALTERNATIVES])),
+    )
+
+
+def _answer(decision: RouteDecision, table: VerdictTable, age_s: float) -> RouteAnswer:
     chosen = decision.chosen
     return RouteAnswer(
         deployment=chosen.deployment,

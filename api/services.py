@@ -21,6 +21,7 @@ from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.calibration import Calibration
+from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
 from memory.embedding.embedder import Embedder
@@ -51,6 +52,7 @@ class Services:
     answerer: Answerer
     questions: QuestionLog
     risk: RiskTicker
+    routing_agent: RoutingAgent
 
     @cached_property
     def postmortems(self) -> PostmortemWriter:
@@ -152,8 +154,11 @@ async def open_services(
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        risk = RiskTicker(database, every_s=settings.risk_tick_s)
-        yield Services(settings, database, embedder, memory, answerer, questions, risk)
+        risk = RiskTicker(database, every_s=settings.risk_tick_s, may_act=settings.risk_mode == "active")
+        agent = RoutingAgent(
+            answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
+        )
+        yield Services(settings, database, embedder, memory, answerer, questions, risk, agent)
 
 
 def make_index(settings: Settings) -> VectorIndex:

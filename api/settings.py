@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,6 +73,8 @@ class Settings(BaseSettings):
     """Confidence below which the model is asked about a routing decision; 0: only where it is wanted."""
     risk_agent_per_hour: Annotated[int, Field(ge=0, le=10_000)] = 60
     """Most routing decisions that the model is asked about in an hour, in one worker; 0: none."""
+    risk_agent_usd_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal("1.00")
+    """Most that these calls may cost in an hour, in US dollars, in one worker."""
     postmortem_path: Path = Path("postmortems")
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""

@@ -26,6 +26,7 @@ ContextBuilderError
     TooLittleData
     UnknownCandidates
     TraceUnusable
+    SwitchbackUnusable
 """
 
 

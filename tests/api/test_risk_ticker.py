@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from api.risk_ticker import RiskTicker
 from context_builder.queries.errors import QueryTimeout
-from models import RiskTransition
+from context_builder.risk.policy.verdicts import VerdictBoard
+from models import RiskForecast, RiskTransition
 from models.database import Database, ReadSession
 from models.errors import DatabaseUnreachable
-from tests.support.gateway import NOON, Gateway, people
+from tests.support.gateway import MINUTE, NOON, Gateway, people
 
 SECOND = timedelta(seconds=1)
 AWS = "gpt-4/aws"
@@ -129,10 +130,52 @@ async def test_the_loop_survives_failures_and_ends_with_its_context(gateway: Gat
     assert len(asyncio.all_tasks()) == tasks
 
 
-async def test_without_an_interval_it_looks_when_it_is_asked_first(gateway: Gateway) -> None:
-    """A program that never asks for a route reads nothing."""
+def forecasts(key: int, *, skilled: bool) -> list[RiskForecast]:
+    """Return a day of forecasts of one deployment, with a breach each four hours that is warned of."""
+    return [
+        RiskForecast(
+            deployment_id=key,
+            made_at=NOON - (number + 6) * MINUTE,
+            due_at=NOON - (number + 1) * MINUTE,
+            expert="ewma",
+            now_ms=100.0,
+            expected_ms=115.0 if skilled else 80.0,
+            outcome_ms=120.0,
+            breach_probability=0.9 if number % 240 < 10 else 0.05,
+            breached=number % 240 < 10,
+            matured_at=NOON - number * MINUTE,
+        )
+        for number in range(23 * 60 + 30)
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("skilled", [True, False])
+async def test_the_policy_acts_only_if_it_may_and_its_forecasts_have_earned_it(
+    gateway: Gateway, *, skilled: bool
+) -> None:
+    """Shadow mode is the default; a refusal says which goal fails, and the policy goes on advising."""
+    await gateway.add(*forecasts(gateway.deployments[AWS], skilled=skilled))
+    advising = RiskTicker(gateway.database, every_s=10, clock=Clock())
+    acting = RiskTicker(gateway.database, every_s=10, may_act=True, clock=Clock())
+    await advising.tick()
+    await acting.tick()
+    assert advising.board.table.shadow
+    assert advising.refusal == ""
+    assert acting.board.table.shadow is not skilled
+    assert acting.refusal.startswith("promotion is refused: skill: mean -1.00") is not skilled
+
+
+async def test_without_an_interval_it_looks_when_it_is_asked(gateway: Gateway) -> None:
+    """A program that never asks for a route reads nothing; one that asks later sees the fleet of then."""
     ticker = RiskTicker(gateway.database, every_s=0)
+    now_s = [0.0]
+    ticker.board = VerdictBoard(lambda: now_s[0])
     async with ticker.ticking():
         assert ticker.board.table.moment is None
         tables = await asyncio.gather(*(ticker.current() for _ in range(5)))
-    assert {table.number for table, _ in tables} == {1}
+        assert {table.number for table, _ in tables} == {1}
+        now_s[0] = 9.0
+        assert (await ticker.current())[0].number == 1
+        now_s[0] = 11.0
+        assert (await ticker.current())[0].number == 2

@@ -37,6 +37,7 @@ def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None,
         "anthropic_api_key": API_KEY if api else None,
         "anthropic_base_url": api.url if api else None,
         "model_retries": 0,
+        "risk_tick_s": 0,  # nothing is read that a test did not ask for
         "max_wait_s": PATIENCE_S,
     }
     return Settings(**(values | changes))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import RunningServices
+from api.http.dependencies import Load, RunningServices
 from api.http.json_body import to_json
 from api.http.openapi import problems
 from api.http.schemas.route import RouteBody
-from api.routing import RouteAnswer, decide
+from api.http.worker_load import asker_of
+from api.routing import RouteAnswer, decide, explained, wants_model
 
 router = APIRouter(tags=["routing"])
 
@@ -16,10 +17,17 @@ router = APIRouter(tags=["routing"])
 @router.post(
     "/v1/route", response_model=RouteAnswer, responses=problems(400, 403, 413, 415, 422, 500, 503, 504)
 )
-async def route(body: RouteBody, services: RunningServices) -> Response:
+async def route(body: RouteBody, request: Request, load: Load, services: RunningServices) -> Response:
     """Return the deployment that a request should go to, with the reason and the alternatives.
 
-    Reads the verdicts of the last tick: nothing is measured, forecast or read from the database for it.
+    Reads the verdicts of the last tick: nothing is measured, forecast or read from the database for it. With
+    `explain`, or below the configured confidence, one model call chooses among what the policy allows; where
+    it cannot, `not_explained` says why and the policy's decision stands.
     """
-    answer = await decide(services, body.to_request())
+    wanted = body.to_request()
+    decision, answer = await decide(services, wanted)
+    if wants_model(services, answer, explain=body.explain):
+        asker = asker_of(request)
+        async with load.answers.slot(asker):
+            answer = await explained(services, wanted, decision, answer, load.builds.slot(asker))
     return Response(to_json(answer), media_type="application/json")

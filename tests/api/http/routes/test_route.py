@@ -25,7 +25,8 @@ async def known(client: httpx.AsyncClient) -> list[str]:
 
 
 def post_table(ticker: RiskTicker, names: list[str], failing: int) -> None:
-    """Post a table that acts, with the first deployments ejected."""
+    """Post a table that acts, with the first deployments ejected, and no tick that would replace it."""
+    ticker.is_fed = True
     controller = RiskController(ticker._chance, shadow=False)
     bad = dict.fromkeys(names[:failing], Observed(failures=50))
     ticker.board.post(controller.tick(utc_now(), dict.fromkeys(names, 1.0), bad, {})[0])

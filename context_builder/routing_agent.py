@@ -1,0 +1,182 @@
+"""Asks the model about the few routing decisions worth it; the policy's hard limits hold for its choice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from context_builder.answering import Answerer
+from context_builder.builder import BuiltContext
+from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
+from context_builder.prompt.prompt import Prompt
+from context_builder.question.request import QuestionError, QuestionInput
+from context_builder.risk.policy.decision import RouteDecision, RouteRequest
+from context_builder.risk.policy.verdicts import RoutingVerdict
+from context_builder.text.formatting import format_dollars
+
+log = structlog.get_logger(__name__)
+
+TOKEN_BUDGET = 4000
+"""Of the packed context, in tokens."""
+DEADLINE_S = 20.0
+"""Of the model call: a request waits for it."""
+MAX_OFFERED = 10
+"""Candidates that the model chooses among, the best ones."""
+_MAX_REASON = 1000
+_HOUR_S = 3600.0
+_TASK = """
+This is a routing decision. Choose the deployment that the request should go to, from the facts above and from
+these candidates only, given as JSON:
+{candidates}
+The request: {request}
+Answer with one JSON object and nothing else:
+{{"deployment": "<one of the candidates>", "reason": "<one sentence>"}}
+"""
+
+
+class ModelChoice(BaseModel):
+    """The reply of the model."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    deployment: str
+    reason: str = Field(min_length=1, max_length=_MAX_REASON)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAnswer:
+    """What came of asking the model: a usable choice, or why there is none."""
+
+    verdict: RoutingVerdict | None = None
+    explanation: str = ""
+    refusal: str = ""
+    """Why the policy's decision stands unexplained; empty if there is a choice."""
+
+
+class RoutingAgent:
+    """Makes at most one model call a decision, within an hourly count and cost; for one event loop."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        *,
+        per_hour: int,
+        usd_per_hour: Decimal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`per_hour` bounds calls, `usd_per_hour` their worst-case cost until the actual one is known."""
+        self._answerer = answerer
+        self._per_hour = per_hour
+        self._usd_per_hour = usd_per_hour
+        self._clock = clock
+        self._calls: deque[list[Decimal | float]] = deque()
+        """Time and cost of each call of the last hour."""
+
+    async def ask(
+        self, request: RouteRequest, decision: RouteDecision, building: AbstractAsyncContextManager[None]
+    ) -> AgentAnswer:
+        """Return the model's choice among the candidates that the policy allows.
+
+        The context is built inside `building`. Nothing is raised for a model that fails or is not allowed.
+        Raises DatabaseError.
+        """
+        model = self._answerer.model
+        if model is None:
+            return AgentAnswer(refusal=self._answerer.no_model_reason)
+        offered = _offered(decision)
+        if self._count() >= self._per_hour:
+            return AgentAnswer(refusal=f"{self._per_hour} decisions an hour may be asked about, and were")
+        names = ", ".join(each.deployment for each in offered)
+        question = QuestionInput(
+            question=f"Which capacity risks are {names} taking now?", token_budget=TOKEN_BUDGET
+        )
+        try:
+            async with building:
+                built = await self._answerer.builder.build(question)
+        except QuestionError as error:
+            return AgentAnswer(refusal=f"no context could be built: {error}")
+        worst = self._answerer.prices.worst_case(
+            model.model, built.manifest.token_bound + TOKEN_BUDGET, model.max_output_tokens
+        )
+        if self._spent() + worst > self._usd_per_hour:
+            left = format_dollars(max(Decimal(0), self._usd_per_hour - self._spent()))
+            return AgentAnswer(
+                refusal=f"a call could cost {format_dollars(worst)}, and {left} is left of this hour"
+            )
+        return await self._call(model, _prompt(built, request, offered), offered, worst)
+
+    async def _call(
+        self, model: ChatModel, prompt: Prompt, offered: tuple[RoutingVerdict, ...], worst: Decimal
+    ) -> AgentAnswer:
+        entry: list[Decimal | float] = [self._clock(), worst]
+        self._calls.append(entry)
+        try:
+            async with asyncio.timeout(DEADLINE_S), aclosing(model.stream(prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Reply):
+                        entry[1] = self._answerer.prices.cost(piece.model, piece.usage)
+                        return _checked(piece, offered)
+        except ModelUnavailable as error:
+            if error.refused:
+                entry[1] = Decimal(0)
+            log.warning("routing agent", reason=error.reason)
+            return AgentAnswer(refusal=error.reason)
+        except TimeoutError:
+            return AgentAnswer(refusal=f"the model did not choose within {DEADLINE_S:g} s")
+        raise AssertionError("the stream ends with a reply")
+
+    def _count(self) -> int:
+        while self._calls and self._calls[0][0] <= self._clock() - _HOUR_S:
+            self._calls.popleft()
+        return len(self._calls)
+
+    def _spent(self) -> Decimal:
+        return sum((Decimal(cost) for _, cost in self._calls), Decimal(0))
+
+
+def _offered(decision: RouteDecision) -> tuple[RoutingVerdict, ...]:
+    """Return the candidates within the policy's hard limits: ejected ones are offered in a panic only."""
+    others = (each for each in decision.alternatives if each is not decision.advised)
+    allowed = [each for each in (decision.advised, *others) if decision.panic or not each.is_ejected]
+    return tuple(allowed[:MAX_OFFERED]) or (decision.advised,)
+
+
+def _prompt(built: BuiltContext, request: RouteRequest, offered: tuple[RoutingVerdict, ...]) -> Prompt:
+    candidates = [
+        {
+            "deployment": each.deployment,
+            "state": each.state.value,
+            "breach_probability": each.probability,
+            "share": round(each.share, 4),
+        }
+        for each in offered
+    ]
+    told = f"tier {request.tier or 'unknown'}, {request.prompt_tokens} prompt tokens, "
+    told += f"at most {request.max_tokens} completion tokens; 0 is unknown"
+    task = _TASK.format(candidates=json.dumps(candidates), request=told)
+    return replace(built.prompt, user=built.prompt.user + task)
+
+
+def _checked(reply: Reply, offered: tuple[RoutingVerdict, ...]) -> AgentAnswer:
+    """Return the choice of a reply if it is one of the offered candidates."""
+    begin, end = reply.text.find("{"), reply.text.rfind("}")
+    if reply.stop_reason != "end_turn" or begin < 0 or end < begin:
+        return AgentAnswer(refusal="the model's reply was no choice")
+    try:
+        choice = ModelChoice.model_validate_json(reply.text[begin : end + 1])
+    except ValidationError:
+        return AgentAnswer(refusal="the model's reply was no choice")
+    verdict = next((each for each in offered if each.deployment == choice.deployment), None)
+    if verdict is None:
+        chosen = " ".join(choice.deployment[:100].split())
+        return AgentAnswer(refusal=f"the model chose {chosen!r}, which the policy does not allow")
+    return AgentAnswer(verdict, " ".join(choice.reason.split()))
