@@ -1,12 +1,14 @@
-"""`python -m tests.evaluation.risk.policy`: rows 11, 12, 13, 15 and 16 of the goals, on held-out seeds."""
+"""`python -m tests.evaluation.risk.policy`: rows 11 to 16 of the goals, on held-out seeds."""
 
 from __future__ import annotations
 
+import csv
 import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,8 +21,11 @@ from context_builder.risk.chaos.faults import SCENARIOS
 from context_builder.risk.chaos.rivals import PeakEwma, PeakEwmaWithBreaker, PlainBreaker
 from context_builder.risk.chaos.simulation import DURATION_S, ChaosResult
 from context_builder.risk.policy.breaker import BreakerState
+from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.decision import Router, RouteRequest
 from context_builder.risk.policy.live_load import LiveLoad
+from context_builder.risk.policy.outcomes import Observed
+from context_builder.risk.policy.switchback import false_positive_share
 from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictBoard, VerdictTable
 
 SEEDS = (11, 12, 13, 14, 15)
@@ -32,6 +37,7 @@ TRACE = Path(__file__).resolve().parents[4] / "shared" / "data" / "gateway_trace
 _TRACE_LOAD = 0.2
 """Lower, since the trace has hours of many times its mean rate."""
 _READS, _DECISIONS = 200_000, 50_000
+_DRAWS = 400
 _OWN = "this policy"
 
 
@@ -64,6 +70,19 @@ def fleet_of(count: int) -> VerdictTable:
     names = [f"model/{number}" for number in range(count)]
     verdicts = {name: RoutingVerdict(name, BreakerState.CLOSED, 1 / count, 1 / count) for name in names}
     return VerdictTable(None, MappingProxyType(verdicts), shadow=False)
+
+
+def tick_seconds(count: int) -> float:
+    """Return the median time of a tick for so many deployments, each with requests, in seconds."""
+    controller = RiskController(chance(1))
+    base = {f"model/{number}": 1.0 for number in range(count)}
+    observed = dict.fromkeys(base, Observed(successes=50, failures=1))
+    start, taken = datetime(2026, 1, 1, tzinfo=UTC), []
+    for number in range(9):
+        began = time.perf_counter()
+        controller.tick(start + timedelta(seconds=10 * number), base, observed, {})
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)[len(taken) // 2]
 
 
 def speeds() -> Iterable[tuple[str, Speed]]:
@@ -145,16 +164,38 @@ def harm(console: Console) -> None:
     console.print(f"15: p99 without a fault, recorded arrivals: {change(sum(own), sum(other))}")
 
 
+def false_positives(console: Console) -> None:
+    """Print row 14: A/A tests on recorded durations of requests, and on requests counted as independent."""
+    if not TRACE.exists():
+        console.print(f"14: skipped, {TRACE.name} is not beside the repository")
+        return
+    with TRACE.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["exec_time_seconds"]]
+    values = [
+        (datetime.fromisoformat(row["gmt_create"]).replace(tzinfo=UTC), float(row["exec_time_seconds"]))
+        for row in rows
+    ]
+    values.sort()
+    for hours in (1, 3, 6):
+        share = false_positive_share(chance(1), values, block=timedelta(hours=hours), draws=_DRAWS)
+        console.print(
+            f"14: A/A tests that differ, blocks of {hours} h: {share:.3f} of {_DRAWS} (0.05 is right)"
+        )
+
+
 def main() -> int:
     """Print every row."""
     console = Console(width=150)
     for label, speed in speeds():
         console.print(f"11: {label}: p50 {speed.p50_us:.1f} us, p99 {speed.p99_us:.1f} us, 0 model calls")
+    for count in (10, 1000, 10_000):
+        console.print(f"tick of {count} deployments: {1000 * tick_seconds(count):.1f} ms")
     own = gains(console, LOAD)
     flaps = max(each.max_flaps for each in own)
     console.print(f"12: most flaps of one deployment in a run of {DURATION_S:g} s: {flaps}")
     most = max(each.max_ejected_share for each in own)
     console.print(f"13: largest ejected share of 6 deployments: {100 * most:.0f} % (one is 17 %)")
+    false_positives(console)
     harm(console)
     gains(console, 0.65)
     return 0
