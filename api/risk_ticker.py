@@ -38,6 +38,10 @@ _JUDGED_EVERY = timedelta(minutes=10)
 _MAX_UNSTORED = 10_000
 """Transitions kept while the database cannot be written; the newest are."""
 
+Feed = Callable[[datetime], Awaitable[Mapping[int, Outlook]]]
+"""Brings a forecaster up to a moment and returns its outlooks by deployment id."""
+MakeFeed = Callable[[], Awaitable[Feed]]
+"""Loads the forecaster, which takes seconds."""
 ReadOutlooks = Callable[[ReadSession, datetime], Awaitable[Mapping[int, Outlook]]]
 """Returns the outlooks of a moment by deployment id."""
 
@@ -52,9 +56,14 @@ class RiskTicker:
         every_s: float,
         may_act: bool = False,
         read_outlooks: ReadOutlooks = stored_outlooks,
+        make_feed: MakeFeed | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Nothing is read before the first tick; with `may_act` the policy acts once promotion is granted."""
+        """Nothing is read before the first tick; with `may_act` the policy acts once promotion is granted.
+
+        With `make_feed` outlooks come from a forecaster of this process while it ticks, else from the stored
+        forecasts of another.
+        """
         self.board = VerdictBoard()
         self.router = Router(SystemRandom())
         self.every_s = every_s
@@ -69,6 +78,9 @@ class RiskTicker:
         self._controller = RiskController(self._chance)
         self._traffic = TrafficReader()
         self._read_outlooks = read_outlooks
+        self._make_feed = make_feed
+        self._fed: Mapping[int, Outlook] | None = None
+        """What this process forecasts; None until it does."""
         self._clock = clock
         self._unstored: list[BreakerTransition] = []
         self._is_restored = False
@@ -83,14 +95,17 @@ class RiskTicker:
         if not self.every_s:
             yield
             return
-        task = asyncio.create_task(self._tick_on())
+        tasks = [asyncio.create_task(self._tick_on())]
+        if self._make_feed is not None:
+            tasks.append(asyncio.create_task(self._feed_on(self._make_feed)))
         self.is_fed = True
         try:
             yield
         finally:
             self.is_fed = False
-            task.cancel()
-            await asyncio.wait([task])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def current(self) -> tuple[VerdictTable, float]:
         """Return the table and its age in seconds, after a tick if there is none or it is old and not fed.
@@ -121,6 +136,19 @@ class RiskTicker:
         """
         async with self._turn:
             await self._tick()
+
+    async def _feed_on(self, make_feed: MakeFeed) -> None:
+        """Forecast apart from the ticks: the first look at a day takes longer than a tick may."""
+        feed, logged = await make_feed(), ""
+        while True:
+            try:
+                self._fed, logged = await feed(self._clock()), ""
+            except (DatabaseError, SQLAlchemyError, OSError) as error:
+                reason = str(error).splitlines()[0]
+                if reason != logged:
+                    log.warning("no forecasts", reason=reason)
+                logged = reason
+            await asyncio.sleep(self.every_s)
 
     async def _tick_on(self) -> None:
         while True:
@@ -155,7 +183,7 @@ class RiskTicker:
                 self.refusal = await asyncio.to_thread(lambda: refusal_of(check_goals(forecasts)))
                 self._controller.shadow = bool(self.refusal)
                 self._judged_at = moment
-            by_id = await self._read_outlooks(session, moment)
+            by_id = self._fed if self._fed is not None else await self._read_outlooks(session, moment)
             limits = {key: each.limit_ms for key, each in by_id.items() if each.limit_ms is not None}
             fleet = await self._traffic.read(session, moment, limits)
         outlooks = {name: by_id[key] for name, key in fleet.ids.items() if key in by_id}

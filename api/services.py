@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from api.embedders import make_embedder
-from api.risk_ticker import RiskTicker
+from api.risk_ticker import Feed, RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
@@ -32,6 +34,10 @@ from models.database import HEAD_REVISION, Database
 
 if TYPE_CHECKING:
     from context_builder.postmortems.writer import PostmortemWriter
+    from context_builder.risk.feeder import Feeder
+    from context_builder.risk.forecast.forecaster import Forecaster
+
+log = structlog.get_logger(__name__)
 
 _Client = TypeVar("_Client")
 
@@ -154,11 +160,34 @@ async def open_services(
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        risk = RiskTicker(database, every_s=settings.risk_tick_s, may_act=settings.risk_mode == "active")
+        risk = RiskTicker(
+            database,
+            every_s=settings.risk_tick_s,
+            may_act=settings.risk_mode == "active",
+            make_feed=partial(make_feed, settings, database),
+        )
         agent = RoutingAgent(
             answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
         )
         yield Services(settings, database, embedder, memory, answerer, questions, risk, agent)
+
+
+async def make_feed(settings: Settings, database: Database) -> Feed:
+    """Load the forecaster with the newest trained model; a model file that is refused is logged."""
+
+    def load() -> tuple[Forecaster, Callable[..., Feeder]]:
+        # Together they import for seconds, and only a running service needs them.
+        from context_builder.risk.feeder import Feeder  # noqa: PLC0415
+        from context_builder.risk.forecast.forecaster import Forecaster  # noqa: PLC0415
+        from context_builder.risk.learning.model_file import newest_model  # noqa: PLC0415
+
+        model, refused = newest_model(settings.risk_path)
+        for reason in refused:
+            log.warning("forecasting model refused", reason=reason)
+        return Forecaster(trained=model), Feeder
+
+    forecaster, feeder = await asyncio.to_thread(load)
+    return feeder(database, forecaster, stores=not settings.read_only).feed
 
 
 def make_index(settings: Settings) -> VectorIndex:

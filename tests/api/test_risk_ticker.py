@@ -10,13 +10,15 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 
-from api.risk_ticker import RiskTicker
+from api.risk_ticker import Feed, RiskTicker
 from context_builder.queries.errors import QueryTimeout
+from context_builder.risk.outlook import Outlook
 from context_builder.risk.policy.verdicts import VerdictBoard
 from models import RiskForecast, RiskTransition
 from models.database import Database, ReadSession
 from models.errors import DatabaseUnreachable
 from tests.support.gateway import MINUTE, NOON, Gateway, people
+from tests.support.patience import PATIENCE_S
 
 SECOND = timedelta(seconds=1)
 AWS = "gpt-4/aws"
@@ -128,6 +130,53 @@ async def test_the_loop_survives_failures_and_ends_with_its_context(gateway: Gat
     assert tries >= 3
     assert ticker.failure == ""
     assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_a_forecaster_feeds_the_ticks_from_beside_them(gateway: Gateway) -> None:
+    """Its failures leave the observations alone, and its outlooks reach the verdicts."""
+    clock, tries = Clock(), 0
+    key = gateway.deployments[AWS]
+
+    async def feed(moment: datetime) -> dict[int, Outlook]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise DatabaseUnreachable("no forecasts")
+        clock.now += SECOND
+        return {key: risky(key, moment)}
+
+    async def make_feed() -> Feed:
+        return feed
+
+    ticker = RiskTicker(gateway.database, every_s=0.01, clock=clock, make_feed=make_feed)
+    async with ticker.ticking(), asyncio.timeout(PATIENCE_S):
+        table = ticker.board.table
+        while table.moment is None or table.verdicts[AWS].probability is None:
+            table = await ticker.next_after(table.number)
+    assert table.verdicts[AWS].probability == 0.7
+    assert table.verdicts[AWS].expert == "ewma"
+
+
+def risky(key: int, moment: datetime) -> Outlook:
+    """Return an outlook with a likely breach."""
+    return Outlook(
+        deployment_id=key,
+        moment=moment,
+        expert="ewma",
+        skill=0.2,
+        matured=150,
+        latency_ms=900.0,
+        low_ms=700.0,
+        high_ms=1200.0,
+        baseline_ms=500.0,
+        limit_ms=1000.0,
+        load_rps=1.0,
+        headroom=0.2,
+        breach_probability=0.7,
+        silence="",
+        anomaly="",
+        last_false_alarm=None,
+    )
 
 
 def forecasts(key: int, *, skilled: bool) -> list[RiskForecast]:
