@@ -98,6 +98,8 @@ class RiskTicker:
         tasks = [asyncio.create_task(self._tick_on())]
         if self._make_feed is not None:
             tasks.append(asyncio.create_task(self._feed_on(self._make_feed)))
+        for task in tasks:
+            task.add_done_callback(_report_end)
         self.is_fed = True
         try:
             yield
@@ -211,6 +213,12 @@ class RiskTicker:
             )
         else:
             self._unstored = []
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    """Log an error that nothing foresaw: the task has ended, and the table will grow old."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the routing policy has stopped", reason=repr(error))
 
 
 def _is_due(judged_at: datetime | None, moment: datetime) -> bool:
