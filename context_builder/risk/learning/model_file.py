@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]  # it has no types
-from onnxruntime.capi import onnxruntime_pybind11_state as native  # type: ignore[import-untyped]
 
 from context_builder.errors import ContextBuilderError
 from context_builder.risk.forecast.experts import FEATURES
@@ -27,11 +25,6 @@ FORMAT = "arcpoint-forecast-1"
 SUFFIX = ".forecast"
 MAX_BYTES = 50 * 2**20
 KEPT_FILES = 3
-_REFUSALS = (
-    *(native.Fail, native.InvalidArgument, native.InvalidGraph, native.InvalidProtobuf, native.NoModel),
-    *(native.NotImplemented, native.RuntimeException, ValueError),
-)
-"""What onnxruntime raises; its errors have no base class of their own."""
 
 
 class ModelFileError(ContextBuilderError):
@@ -61,6 +54,9 @@ class TrainedModel:
 
     def __init__(self, card: ModelCard, onnx: bytes) -> None:
         """Load a model. Raises ModelFileError."""
+        # Importing it starts a thread, which a process without a model does without.
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  it has no types
+
         self.card = card
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -68,7 +64,7 @@ class TrainedModel:
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
             zero = self(np.zeros((1, len(FEATURES))))
-        except _REFUSALS as error:
+        except _refusals() as error:
             raise ModelFileError(f"onnxruntime refuses it: {_first_line(error)}") from None
         if zero.shape != (1,) or not np.isfinite(zero).all():
             raise ModelFileError("its output is not one number a row")
@@ -78,6 +74,18 @@ class TrainedModel:
         given = {self._session.get_inputs()[0].name: features.astype(np.float32)}
         found: Floats = self._session.run(None, given)[0].astype(np.float64)
         return found.reshape(len(features))
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises; its errors have no base class of their own."""
+    from onnxruntime.capi import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        onnxruntime_pybind11_state as native,
+    )
+
+    return (
+        *(native.Fail, native.InvalidArgument, native.InvalidGraph, native.InvalidProtobuf, native.NoModel),
+        *(native.NotImplemented, native.RuntimeException, ValueError),
+    )
 
 
 def _first_line(error: Exception) -> str:
