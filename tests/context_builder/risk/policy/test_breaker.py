@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from context_builder.risk.chaos.comparison import chance
@@ -128,6 +128,7 @@ def test_lost_probes_do_not_leave_it_half_open_for_ever() -> None:
 
 
 @pytest.mark.long
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from context_builder.risk.chaos.comparison import chance
@@ -52,6 +52,7 @@ class DrivenFleet:
 
 
 @pytest.mark.long
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.integers(1, 10))
 def test_never_all_are_ejected_nor_more_than_the_limit(data: st.DataObject, count: int) -> None:
     """The limit counts after ejecting, half-open ones too; and shares of the others add up to 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.risk.policy.limits import MAX_SHIFT
@@ -15,6 +15,7 @@ fleets = st.dictionaries(st.sampled_from(NAMES), weights, min_size=1)
 
 
 @pytest.mark.long
+@settings(deadline=None)
 @given(fleets, st.lists(fleets, min_size=1, max_size=12))
 def test_no_deployment_loses_more_than_a_fifth_of_its_share_in_a_tick(
     first: dict[str, float], targets: list[dict[str, float]]
@@ -36,6 +37,7 @@ def test_no_deployment_loses_more_than_a_fifth_of_its_share_in_a_tick(
 
 
 @pytest.mark.long
+@settings(deadline=None)
 @given(fleets)
 def test_shares_reach_their_targets(target: dict[str, float]) -> None:
     """Bounded steps arrive in the end."""
