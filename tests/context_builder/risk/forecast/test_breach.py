@@ -17,11 +17,16 @@ SETTLED = 1_000
 LIMITS = (104.0, 112.0, 115.0, 125.0, 1_000.0)
 
 
+WALKS = 8
+"""Independent series under each limit: one wanders too slowly for its ranges of probability to be filled."""
+
+
 def wandering(steps: int = 2_600) -> Floats:
+    """Return values, shape (steps, WALKS)."""
     rng = np.random.default_rng(1)
-    values = np.zeros(steps)
+    values = np.zeros((steps, WALKS))
     for n in range(1, steps):
-        values[n] = 0.97 * values[n - 1] + rng.normal()
+        values[n] = 0.97 * values[n - 1] + rng.normal(size=WALKS)
     return 100 + 5 * values
 
 
@@ -30,12 +35,20 @@ def judged() -> tuple[Floats, Floats, Floats]:
     """Values, probabilities, and 1 where a limit was crossed within the horizon; the last two by limit."""
     values = wandering()
     panel = Panel(HORIZON, 0)
-    panel.grow(len(LIMITS))
+    panel.grow(WALKS * len(LIMITS))
     limits = np.array(LIMITS)
-    found = [panel.step(np.full(len(LIMITS), v), limits, n).probability for n, v in enumerate(values)]
+    found = [
+        panel.step(np.repeat(v, len(LIMITS)), np.tile(limits, WALKS), n).probability
+        for n, v in enumerate(values)
+    ]
     rows = range(SETTLED, len(values) - HORIZON)
-    came = [values[n + 1 : n + 1 + HORIZON].max() > limits for n in rows]
-    return values[rows], np.array(found)[rows], np.array(came, dtype=np.float64)
+    came = [values[n + 1 : n + 1 + HORIZON].max(axis=0)[:, None] > limits for n in rows]
+    shape = (-1, len(LIMITS))
+    return (
+        values[rows].reshape(-1),
+        np.array(found)[rows].reshape(shape),
+        np.array(came, dtype=np.float64).reshape(shape),
+    )
 
 
 def test_probabilities_are_calibrated() -> None:
