@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random, SystemRandom
 
@@ -23,6 +24,7 @@ from context_builder.risk.records.fleet_traffic import FleetTraffic, TrafficRead
 from context_builder.risk.records.matured_forecasts import matured_forecasts
 from context_builder.risk.records.stored_outlooks import stored_outlooks
 from context_builder.risk.records.transition_log import last_transitions, store_transitions
+from context_builder.risk.request_latency import RequestLatency
 from context_builder.text.clock import utc_now
 from models.database import Database, ReadSession
 from models.errors import DatabaseError
@@ -77,6 +79,7 @@ class RiskTicker:
         self._chance = Random()  # noqa: S311  spreads the returns of deployments, no secret
         self._controller = RiskController(self._chance)
         self._traffic = TrafficReader()
+        self._latency = RequestLatency()
         self._read_outlooks = read_outlooks
         self._make_feed = make_feed
         self._fed: Mapping[int, Outlook] | None = None
@@ -193,11 +196,19 @@ class RiskTicker:
         table, transitions = await asyncio.to_thread(
             self._controller.tick, moment, fleet.base, fleet.observed, outlooks
         )
-        self.board.post(table)
+        latency = await asyncio.to_thread(self._learn, fleet)
+        self.board.post(replace(table, latency=latency))
         self._ticked.set()
         self._ticked = asyncio.Event()
         self._unstored = [*self._unstored, *transitions][-_MAX_UNSTORED:]
         await self._store(fleet)
+
+    def _learn(self, fleet: FleetTraffic) -> RequestLatency:
+        """Take in the requests that ended; return what is known until the next tick."""
+        self._latency.keep(fleet.base)
+        for each in fleet.ended:
+            self._latency.learn(each)
+        return self._latency.copy()
 
     async def _store(self, fleet: FleetTraffic) -> None:
         """Store the transitions, with those that could not be stored before."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from api.query import services_of_this_loop
 from api.services import Services
 from context_builder.risk.policy.decision import RouteDecision, RouteRequest
-from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictTable
+from context_builder.risk.policy.verdicts import RoutingVerdict
 from context_builder.text.wire import WIRE
 
 _MAX_ALTERNATIVES = 20
@@ -27,6 +27,8 @@ class RouteAlternative:
     """Its share of the fleet's traffic, from 0 to 1."""
     probability: float | None
     """That its limit is crossed within 5 minutes; None: no forecast."""
+    expected_ms: float | None
+    """How long this request would take there; None: too few requests of the deployment have ended."""
     reason: str
     """Why it is not simply in use; empty if it is."""
 
@@ -45,6 +47,8 @@ class RouteAnswer:
     """Forecaster of the probability; `none` without a forecast."""
     probability: float | None
     """That the deployment's limit is crossed within 5 minutes; None: no forecast."""
+    expected_ms: float | None
+    """How long this request is expected to take; None: too few requests of the deployment have ended."""
     confidence: float
     """How likely the deployment stays within its limit, from 0 to 1; 0.5 without a forecast."""
     shadow: bool
@@ -74,6 +78,7 @@ async def route(
     tier: str = "",
     prompt_tokens: int = 0,
     max_tokens: int = 0,
+    task: str = "",
     explain: bool = False,
 ) -> RouteAnswer:
     """Return where a request should go; without candidates any deployment may be chosen.
@@ -91,10 +96,10 @@ async def route(
         QueryTimeout: It is too slow.
     """
     services = await services_of_this_loop()
-    request = RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens)
+    request = RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens, task)
     decision, answer = await decide(services, request)
     if wants_model(services, answer, explain=explain):
-        return await explained(services, request, decision, answer, nullcontext())
+        return await explained(services, decision, answer, nullcontext())
     return answer
 
 
@@ -102,7 +107,7 @@ async def decide(services: Services, request: RouteRequest) -> tuple[RouteDecisi
     """Decide on the current table. Raises as `route` does."""
     table, age_s = await services.risk.current()
     decision = services.risk.router.decide(request, table, age_s=age_s)
-    return decision, _answer(decision, table, age_s)
+    return decision, _answer(decision, age_s)
 
 
 def wants_model(services: Services, answer: RouteAnswer, *, explain: bool) -> bool:
@@ -112,33 +117,27 @@ def wants_model(services: Services, answer: RouteAnswer, *, explain: bool) -> bo
 
 async def explained(
     services: Services,
-    request: RouteRequest,
     decision: RouteDecision,
     answer: RouteAnswer,
     building: AbstractAsyncContextManager[None],
 ) -> RouteAnswer:
     """Return the answer with the model's choice, if it made a usable one; in shadow mode it only advises."""
-    found = await services.routing_agent.ask(request, decision, building)
+    found = await services.routing_agent.ask(decision, building)
     if found.verdict is None:
         return replace(answer, not_explained=found.refusal)
     advised = replace(answer, advised=found.verdict.deployment, explanation=found.explanation)
-    if decision.shadow:
+    if decision.table.shadow:
         return advised
     chosen = replace(decision, chosen=found.verdict, advised=found.verdict, is_probe=False)
     return replace(
-        advised,
-        deployment=found.verdict.deployment,
+        _answer(chosen, answer.age_s),
         reason="chosen by the model among what the policy allows",
         decided_by="model",
-        expert=found.verdict.expert,
-        probability=found.verdict.probability,
-        confidence=round(chosen.confidence, 3),
-        probe=False,
-        alternatives=tuple(map(_alternative, chosen.alternatives[:_MAX_ALTERNATIVES])),
+        explanation=found.explanation,
     )
 
 
-def _answer(decision: RouteDecision, table: VerdictTable, age_s: float) -> RouteAnswer:
+def _answer(decision: RouteDecision, age_s: float) -> RouteAnswer:
     chosen = decision.chosen
     return RouteAnswer(
         deployment=chosen.deployment,
@@ -146,19 +145,29 @@ def _answer(decision: RouteDecision, table: VerdictTable, age_s: float) -> Route
         decided_by="policy",
         expert=chosen.expert,
         probability=chosen.probability,
+        expected_ms=_expected_ms(decision, chosen),
         confidence=round(decision.confidence, 3),
-        shadow=decision.shadow,
+        shadow=decision.table.shadow,
         advised=decision.advised.deployment,
         probe=decision.is_probe,
         panic=decision.panic,
-        alternatives=tuple(map(_alternative, decision.alternatives[:_MAX_ALTERNATIVES])),
+        alternatives=tuple(
+            RouteAlternative(
+                deployment=each.deployment,
+                state=each.state.value,
+                share=round(each.share, 6),
+                probability=each.probability,
+                expected_ms=_expected_ms(decision, each),
+                reason=each.reason,
+            )
+            for each in decision.alternatives[:_MAX_ALTERNATIVES]
+        ),
         candidates=len(decision.considered),
-        as_of=table.moment,
+        as_of=decision.table.moment,
         age_s=round(age_s, 3),
     )
 
 
-def _alternative(verdict: RoutingVerdict) -> RouteAlternative:
-    return RouteAlternative(
-        verdict.deployment, verdict.state.value, round(verdict.share, 6), verdict.probability, verdict.reason
-    )
+def _expected_ms(decision: RouteDecision, verdict: RoutingVerdict) -> float | None:
+    expected = decision.expected_ms(verdict)
+    return None if expected is None else round(expected)

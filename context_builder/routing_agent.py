@@ -19,7 +19,7 @@ from context_builder.builder import BuiltContext
 from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import QuestionError, QuestionInput
-from context_builder.risk.policy.decision import RouteDecision, RouteRequest
+from context_builder.risk.policy.decision import RouteDecision
 from context_builder.risk.policy.verdicts import RoutingVerdict
 from context_builder.text.formatting import format_dollars
 
@@ -81,9 +81,7 @@ class RoutingAgent:
         self._calls: deque[list[Decimal | float]] = deque()
         """Time and cost of each call of the last hour."""
 
-    async def ask(
-        self, request: RouteRequest, decision: RouteDecision, building: AbstractAsyncContextManager[None]
-    ) -> AgentAnswer:
+    async def ask(self, decision: RouteDecision, building: AbstractAsyncContextManager[None]) -> AgentAnswer:
         """Return the model's choice among the candidates that the policy allows.
 
         The context is built inside `building`. Nothing is raised for a model that fails or is not allowed.
@@ -112,7 +110,7 @@ class RoutingAgent:
             return AgentAnswer(
                 refusal=f"a call could cost {format_dollars(worst)}, and {left} is left of this hour"
             )
-        return await self._call(model, _prompt(built, request, offered), offered, worst)
+        return await self._call(model, _prompt(built, decision, offered), offered, worst)
 
     async def _call(
         self, model: ChatModel, prompt: Prompt, offered: tuple[RoutingVerdict, ...], worst: Decimal
@@ -150,13 +148,15 @@ def _offered(decision: RouteDecision) -> tuple[RoutingVerdict, ...]:
     return tuple(allowed[:MAX_OFFERED]) or (decision.advised,)
 
 
-def _prompt(built: BuiltContext, request: RouteRequest, offered: tuple[RoutingVerdict, ...]) -> Prompt:
+def _prompt(built: BuiltContext, decision: RouteDecision, offered: tuple[RoutingVerdict, ...]) -> Prompt:
+    request = decision.request
     candidates = [
         {
             "deployment": each.deployment,
             "state": each.state.value,
             "breach_probability": each.probability,
             "share": round(each.share, 4),
+            "expected_ms": None if (expected := decision.expected_ms(each)) is None else round(expected),
         }
         for each in offered
     ]

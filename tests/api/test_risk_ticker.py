@@ -13,6 +13,7 @@ from sqlalchemy import select
 from api.risk_ticker import Feed, RiskTicker
 from context_builder.queries.errors import QueryTimeout
 from context_builder.risk.outlook import Outlook
+from context_builder.risk.policy.decision import RouteRequest
 from context_builder.risk.policy.verdicts import VerdictBoard
 from models import RiskForecast, RiskTransition
 from models.database import Database, ReadSession
@@ -46,6 +47,21 @@ async def gateway(database_url: str) -> AsyncIterator[Gateway]:
 async def fail(gateway: Gateway, at: datetime, times: int = 10) -> None:
     for _ in range(times):
         await gateway.send(at, status="timeout", latency_ms=None)
+
+
+async def test_a_decision_knows_how_long_this_request_takes(gateway: Gateway) -> None:
+    """A long request is expected to take longer than a short one, as those before it did."""
+    ticker = RiskTicker(gateway.database, every_s=10, clock=Clock())
+    for number in range(200):
+        tokens = 20 if number % 2 else 2_000
+        await gateway.send(NOON - number * SECOND, latency_ms=10 * tokens, prompt_tokens=tokens)
+    await ticker.tick()
+    short, long = (
+        ticker.router.decide(RouteRequest((AWS,), prompt_tokens=tokens), ticker.board.table)
+        for tokens in (20, 2_000)
+    )
+    assert short.expected_ms(short.chosen) == pytest.approx(200, rel=0.3)
+    assert long.expected_ms(long.chosen) == pytest.approx(20_000, rel=0.3)
 
 
 @pytest.mark.both_databases

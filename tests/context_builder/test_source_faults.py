@@ -38,7 +38,7 @@ each_source = pytest.mark.parametrize(
     "source", thinned(SOURCES, keep_every=3), ids=lambda source: source.name
 )
 
-EVERYTHING = "What is wrong, what is at risk, and why are errors, latency, cost, traffic and quality not as before?"
+EVERYTHING = "What is wrong or at risk, and why are errors, latency, cost, traffic and quality not as before?"
 """Every source is on topic."""
 AMPLE = 60_000
 DEADLINE_S = 0.1

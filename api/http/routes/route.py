@@ -24,10 +24,9 @@ async def route(body: RouteBody, request: Request, load: Load, services: Running
     `explain`, or below the configured confidence, one model call chooses among what the policy allows; where
     it cannot, `not_explained` says why and the policy's decision stands.
     """
-    wanted = body.to_request()
-    decision, answer = await decide(services, wanted)
+    decision, answer = await decide(services, body.to_request())
     if wants_model(services, answer, explain=body.explain):
         asker = asker_of(request)
         async with load.answers.slot(asker):
-            answer = await explained(services, wanted, decision, answer, load.builds.slot(asker))
+            answer = await explained(services, decision, answer, load.builds.slot(asker))
     return Response(to_json(answer), media_type="application/json")

@@ -20,7 +20,7 @@ class RouteBody(BaseModel):
         json_schema_extra={
             "examples": [
                 {"candidates": ["gpt-4/aws", "gpt-4/azure"], "tier": "premium"},
-                {"tier": "budget", "prompt_tokens": 1200, "max_tokens": 400, "explain": True},
+                {"tier": "budget", "prompt_tokens": 1200, "max_tokens": 400, "task": "chat", "explain": True},
             ]
         },
     )
@@ -33,9 +33,10 @@ class RouteBody(BaseModel):
         0, ge=0, le=_MAX_TOKENS, description="A large request is never a probe nor an exploration."
     )
     max_tokens: StrictInt = Field(0, ge=0, le=_MAX_TOKENS, description="Most tokens of the completion.")
+    task: str = Field("", max_length=100, description="Task type, as in the request log.")
     explain: bool = Field(default=False, description="Ask the model, within the limits of the policy.")
 
     def to_request(self) -> RouteRequest:
         """Convert to the request of the policy."""
         tier = "" if self.tier is None else self.tier.value
-        return RouteRequest(tuple(self.candidates), tier, self.prompt_tokens, self.max_tokens)
+        return RouteRequest(tuple(self.candidates), tier, self.prompt_tokens, self.max_tokens, self.task)

@@ -39,7 +39,10 @@ class RouteRequest:
     tier: str = ""
     """A premium request is never a probe nor an exploration."""
     prompt_tokens: int = 0
+    """0: not known."""
     max_tokens: int = 0
+    task: str = ""
+    """`task_type` of the request log; empty: not known."""
 
     @property
     def may_explore(self) -> bool:
@@ -51,6 +54,9 @@ class RouteRequest:
 class RouteDecision:
     """Where a request goes, and why."""
 
+    request: RouteRequest
+    table: VerdictTable
+    """What it was decided on."""
     chosen: RoutingVerdict
     advised: RoutingVerdict
     """What the policy advises: in shadow mode perhaps another one."""
@@ -60,7 +66,12 @@ class RouteDecision:
     panic: str = ""
     """Why ejected candidates were used all the same; empty if they were not."""
     is_probe: bool = False
-    shadow: bool = False
+
+    def expected_ms(self, verdict: RoutingVerdict) -> float | None:
+        """Return how long the request is expected to take at a deployment; None: nothing is known of that."""
+        request = self.request
+        sizes = request.prompt_tokens or None, request.max_tokens or None
+        return self.table.latency.expected_ms(verdict.deployment, request.task, *sizes)
 
     @property
     def alternatives(self) -> tuple[RoutingVerdict, ...]:
@@ -105,15 +116,18 @@ class Router:
         if age_s > STALE_AFTER_S:
             reason = f"the verdicts are {age_s:.0f} s old and not acted on: usual shares"
             usual = self._usual(considered, reason, now_s)
-            return RouteDecision(usual.verdict, usual.verdict, reason, considered, shadow=table.shadow)
+            return RouteDecision(request, table, usual.verdict, usual.verdict, reason, considered)
         advised = self._advise(request, considered, now_s)
         if not table.shadow:
+            verdict, panic = advised.verdict, advised.panic
             return RouteDecision(
-                advised.verdict, advised.verdict, advised.reason, considered, advised.panic, advised.is_probe
+                request, table, verdict, verdict, advised.reason, considered, panic, advised.is_probe
             )
         usual = self._usual(considered, "shadow mode: usual shares", now_s)
         reason = f"{usual.reason}; the policy advises {advised.verdict.deployment}: {advised.reason}"
-        return RouteDecision(usual.verdict, advised.verdict, reason, considered, advised.panic, shadow=True)
+        return RouteDecision(
+            request, table, usual.verdict, advised.verdict, reason, considered, advised.panic
+        )
 
     def _advise(self, request: RouteRequest, considered: tuple[RoutingVerdict, ...], now_s: float) -> _Choice:
         usable = [each for each in considered if not each.is_ejected and not self._is_suspended(each, now_s)]

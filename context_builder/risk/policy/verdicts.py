@@ -11,6 +11,7 @@ from types import MappingProxyType
 from context_builder.risk.outlook import NO_EXPERT, Outlook
 from context_builder.risk.policy.breaker import EJECTED, BreakerState
 from context_builder.risk.policy.probes import ProbeTickets
+from context_builder.risk.request_latency import RequestLatency
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class VerdictTable:
     """True if the policy only advises."""
     number: int = 0
     """Ticks so far: a table with a higher number is newer."""
+    latency: RequestLatency = field(default_factory=RequestLatency)
+    """How long a request takes at each deployment."""
 
 
 class VerdictBoard:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,13 +10,16 @@ from sqlalchemy import func, select
 
 from context_builder.risk.policy.limits import WINDOW_S
 from context_builder.risk.policy.outcomes import Observed, UpstreamResult, result_of_logged
-from models import Deployment, Request
+from context_builder.risk.request_latency import EndedRequest
+from models import Deployment, Request, RequestStatus
 from models.database import ReadSession
 
 MAX_ROWS = 20_000
 """Requests that one look counts, the newest: shares are as good, and a tick stays short."""
 _MAX_AGE = timedelta(minutes=5)
 """Requests that began earlier are not counted, however late they are logged."""
+_LEARNED_FROM = timedelta(days=1)
+"""Requests whose latency is learned from at the first look."""
 _CLOCK_SKEW = timedelta(seconds=5)
 
 
@@ -29,6 +32,8 @@ class FleetTraffic:
     """Usual weight: the provisioned requests per minute if all have them, else 1."""
     observed: Mapping[str, Observed] = field(default_factory=dict)
     """Only of deployments with requests that ended: no traffic says nothing."""
+    ended: Sequence[EndedRequest] = ()
+    """Those that were answered, in the order in which they were stored."""
 
 
 class TrafficReader:
@@ -48,36 +53,44 @@ class TrafficReader:
         names = {row.id: row.public_id for row in rows}
         are_provisioned = all(row.capacity_rpm for row in rows)
         base = {row.public_id: float(row.capacity_rpm if are_provisioned else 1) for row in rows}
-        seen = await self._seen(session, moment, limits_ms)
-        observed = {names[key]: counts for key, counts in seen.items() if key in names}
-        return FleetTraffic({name: key for key, name in names.items()}, base, observed)
+        seen, ended = await self._seen(session, moment, limits_ms, names)
+        return FleetTraffic({name: key for key, name in names.items()}, base, seen, ended)
 
     async def _seen(
-        self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float]
-    ) -> dict[int, Observed]:
+        self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float], names: Mapping[int, str]
+    ) -> tuple[dict[str, Observed], list[EndedRequest]]:
         first = self._last_id is None
         newest = (await session.scalar(select(func.max(Request.id))) or 0) if first else self._last_id or 0
-        since = moment - (timedelta(seconds=WINDOW_S) if first else _MAX_AGE)
+        counted = moment - (timedelta(seconds=WINDOW_S) if first else _MAX_AGE)
         rows = await session.execute(
-            select(Request.id, Request.deployment_id, Request.status, Request.error_code, Request.latency_ms)
+            select(
+                *(Request.id, Request.created_at, Request.deployment_id, Request.status, Request.error_code),
+                *(Request.latency_ms, Request.task_type, Request.prompt_tokens, Request.completion_tokens),
+            )
             .where(
-                Request.created_at > since,
+                Request.created_at > (moment - _LEARNED_FROM if first else counted),
                 Request.created_at <= moment + _CLOCK_SKEW,
                 Request.id > (self._last_id or 0),
             )
             .order_by(Request.id.desc())
             .limit(MAX_ROWS)
         )
-        seen: dict[int, Observed] = {}
-        for key, deployment, status, code, latency_ms in rows:
-            newest = max(newest, key)
-            result = result_of_logged(status, code)
-            if result is not None:
-                limit = limits_ms.get(deployment)
-                is_slow = limit is not None and latency_ms is not None and latency_ms > limit
-                seen[deployment] = seen.get(deployment, Observed()) + _one(result, is_slow=is_slow)
+        seen: dict[str, Observed] = {}
+        ended: list[EndedRequest] = []
+        for row in rows:
+            newest = max(newest, row.id)
+            name, result = names.get(row.deployment_id), result_of_logged(row.status, row.error_code)
+            if name is None or result is None:
+                continue
+            if row.created_at > counted:
+                limit = limits_ms.get(row.deployment_id)
+                is_slow = limit is not None and row.latency_ms is not None and row.latency_ms > limit
+                seen[name] = seen.get(name, Observed()) + _one(result, is_slow=is_slow)
+            if row.status == RequestStatus.SUCCESS and row.latency_ms is not None:
+                task, sizes = row.task_type or "", (row.prompt_tokens, row.completion_tokens)
+                ended.append(EndedRequest(name, task, *sizes, row.latency_ms))
         self._last_id = newest
-        return seen
+        return seen, ended[::-1]
 
 
 def _one(result: UpstreamResult, *, is_slow: bool) -> Observed:

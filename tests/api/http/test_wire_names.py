@@ -116,9 +116,9 @@ PINNED: dict[str, Names] = {
         "severity similarity started_at status symptoms target title",
     },
     "POST /v1/route": {
-        "": "advised age_s alternatives as_of candidates confidence decided_by deployment expert explanation "
-        "not_explained panic probability probe reason shadow",
-        "alternatives": "deployment probability reason share state",
+        "": "advised age_s alternatives as_of candidates confidence decided_by deployment expected_ms expert "
+        "explanation not_explained panic probability probe reason shadow",
+        "alternatives": "deployment expected_ms probability reason share state",
     },
     "GET /v1/risk": {
         "": "age_s as_of deployments ejected failure refusal shadow",

@@ -13,10 +13,11 @@ from tests.evaluation.risk.rows import DATA, GoalRow
 
 MEASURED = (
     rows.skill_rows, rows.breach_rows, rows.nab_row, rows.latency_anomaly_row, rows.trial_row,
+    rows.request_row,
 )  # fmt: skip
 ALONE = (rows.model_row, rows.cost_rows)
 """Rows that need no series."""
-NO_DATA = (("5", "recall / lead / false alarms on GenTD26"), ("7", "request-level latency: not built"))
+NO_DATA = (("5", "recall / lead / false alarms on GenTD26"),)
 
 
 def main() -> None:

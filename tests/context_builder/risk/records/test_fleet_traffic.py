@@ -11,6 +11,7 @@ from context_builder.risk.policy.outcomes import Observed
 from context_builder.risk.records.fleet_traffic import FleetTraffic, TrafficReader
 from context_builder.risk.records.stored_outlooks import stored_outlooks
 from context_builder.risk.records.transition_log import last_transitions, store_transitions
+from context_builder.risk.request_latency import EndedRequest
 from models import RiskForecast
 from tests.support.gateway import HOUR, MINUTE, NOON, Gateway, people
 
@@ -41,6 +42,25 @@ async def test_each_request_is_counted_once_by_what_came_of_it(gateway: Gateway)
     assert (await look(gateway, reader)).observed == {}
     await gateway.send(NOON - 60 * SECOND, deployment="mistral/gcp", latency_ms=9000)
     assert (await look(gateway, reader)).observed == {"mistral/gcp": Observed(successes=1)}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_answered_requests_are_learned_from_a_day_back_and_once(gateway: Gateway) -> None:
+    """In the order in which they were stored; what failed or was refused says nothing of a latency."""
+    await people(gateway)
+    reader = TrafficReader()
+    await gateway.send(NOON - 25 * HOUR, latency_ms=1)
+    await gateway.send(
+        NOON - 23 * HOUR, latency_ms=2, prompt_tokens=70, completion_tokens=8, task_type="chat"
+    )
+    await gateway.send(NOON - SECOND, status="error", error_code="502", latency_ms=3)
+    await gateway.send(NOON - SECOND, latency_ms=4)
+    first = await look(gateway, reader)
+    assert [each.latency_ms for each in first.ended] == [2, 4]
+    assert first.ended[0] == EndedRequest(AWS, "chat", 70, 8, 2)
+    assert first.observed == {AWS: Observed(successes=1, failures=1)}
+    await gateway.send(NOON - SECOND, latency_ms=5)
+    assert [each.latency_ms for each in (await look(gateway, reader)).ended] == [5]
 
 
 @pytest.mark.asyncio(loop_scope="session")
