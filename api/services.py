@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
-
-import structlog
 
 from api.embedders import make_embedder
 from api.risk_ticker import Feed, RiskTicker
@@ -26,6 +25,7 @@ from context_builder.prompt.calibration import Calibration
 from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
+from context_builder.text.clock import utc_now
 from memory.embedding.embedder import Embedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -33,11 +33,10 @@ from memory.index.contract import VectorIndex
 from models.database import HEAD_REVISION, Database
 
 if TYPE_CHECKING:
+    from api.retraining import Retraining
     from context_builder.postmortems.writer import PostmortemWriter
     from context_builder.risk.feeder import Feeder
-    from context_builder.risk.forecast.forecaster import Forecaster
-
-log = structlog.get_logger(__name__)
+    from context_builder.risk.outlook import Outlook
 
 _Client = TypeVar("_Client")
 
@@ -173,21 +172,25 @@ async def open_services(
 
 
 async def make_feed(settings: Settings, database: Database) -> Feed:
-    """Load the forecaster with the newest trained model; a model file that is refused is logged."""
+    """Load a forecaster that follows the database, with the newest trained model."""
 
-    def load() -> tuple[Forecaster, Callable[..., Feeder]]:
+    def load() -> tuple[Feeder, Retraining]:
         # Together they import for seconds, and only a running service needs them.
+        from api.retraining import Retraining  # noqa: PLC0415
         from context_builder.risk.feeder import Feeder  # noqa: PLC0415
         from context_builder.risk.forecast.forecaster import Forecaster  # noqa: PLC0415
-        from context_builder.risk.learning.model_file import newest_model  # noqa: PLC0415
 
-        model, refused = newest_model(settings.risk_path)
-        for reason in refused:
-            log.warning("forecasting model refused", reason=reason)
-        return Forecaster(trained=model), Feeder
+        forecaster = Forecaster()
+        feeder = Feeder(database, forecaster, stores=not settings.read_only)
+        return feeder, Retraining(settings, forecaster, utc_now())
 
-    forecaster, feeder = await asyncio.to_thread(load)
-    return feeder(database, forecaster, stores=not settings.read_only).feed
+    feeder, retraining = await asyncio.to_thread(load)
+
+    async def feed(now: datetime) -> Mapping[int, Outlook]:
+        await retraining.keep_up(now, drifted_at=feeder.drifted_at)
+        return await feeder.feed(now)
+
+    return feed
 
 
 def make_index(settings: Settings) -> VectorIndex:

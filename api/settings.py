@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     """How old what questions about now share may be when one begins, in seconds; 0: nothing is shared."""
     risk_tick_s: Annotated[float, Field(ge=0, le=60)] = 10.0
     """Interval at which a service observes its fleet for routing decisions, in seconds; 0: it does not."""
+    risk_train_h: Annotated[float, Field(ge=0, le=8760)] = 24.0
+    """Interval at which a service trains its forecasting model again, in hours; 0: it does not."""
     risk_mode: Literal["shadow", "active"] = "shadow"
     """`shadow`: the policy only advises; `active`: it acts, once its forecasts have earned it."""
     risk_agent_below: Annotated[float, Field(ge=0, le=1)] = 0.0

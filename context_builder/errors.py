@@ -24,6 +24,8 @@ ContextBuilderError
     BacktestError
     ModelFileError
     TooLittleData
+    TrainingUnderWay
+    UnknownDeployment
     UnknownCandidates
     TraceUnusable
     SwitchbackUnusable

@@ -25,12 +25,14 @@ _BAD_INPUT = {
     "context_builder.risk.chaos.arrivals": ["TraceUnusable"],
     "context_builder.risk.forecast.backtest": ["BacktestError"],
     "context_builder.risk.learning.training": ["TooLittleData"],
+    "context_builder.risk.records.objectives": ["UnknownDeployment"],
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
 }
 _FAILURE = {
     "api.ingest.errors": ["IngestError"],
     "builtins": ["OSError"],
     "context_builder.risk.learning.model_file": ["ModelFileError"],
+    "context_builder.risk.learning.training": ["TrainingUnderWay"],
     "memory.errors": ["MemoryUnavailable"],
     "models.errors": ["DatabaseError"],
     "sqlalchemy.exc": ["SQLAlchemyError"],

@@ -12,6 +12,7 @@ from context_builder.risk.learning.drift import DriftMonitor
 from context_builder.risk.learning.matured import store_forecasts, store_outcomes
 from context_builder.risk.measures.reading import read_new_minutes
 from context_builder.risk.outlook import Outlook
+from context_builder.risk.records.objectives import read_objectives
 from context_builder.rollups.span import moment_of
 from context_builder.rollups.store import RollupStore
 from models.database import Database
@@ -24,8 +25,8 @@ class Feeder:
     def __init__(self, database: Database, forecaster: Forecaster, *, stores: bool = True) -> None:
         """Feed a forecaster from a database; with `stores` its forecasts are written to it."""
         self.forecaster = forecaster
-        self.drifted = False
-        """Whether forecasts have become worse, so that the model should be trained again."""
+        self.drifted_at: datetime | None = None
+        """When forecasts last became worse, so that the model should be trained again."""
         self._database = database
         self._snapshots = Snapshots(database, readers=1)
         self._rollups = RollupStore()
@@ -42,12 +43,15 @@ class Feeder:
         async with AsyncExitStack() as stack:
             snapshot = await stack.enter_async_context(self._snapshots.open())
             rollups = await stack.enter_async_context(await self._rollups.at(snapshot))
+            async with snapshot.session() as session:
+                objectives = await read_objectives(session)
             minutes = await read_new_minutes(rollups, None if last is None else moment_of(last), now)
+        self.forecaster.aim_at(objectives)
         for minute in minutes:
             # One at a time: a day of many deployments takes longer than others want to wait for the loop.
             taken = await asyncio.to_thread(self.forecaster.observe, minute)
             if taken and self._drift.update(self.forecaster.standardized_errors):
-                self.drifted = True
+                self.drifted_at = moment_of(minute.number + 1)
         outlooks = await asyncio.to_thread(self.forecaster.tick, now)
         newest = self.forecaster.history.last
         if self._stores and newest is not None and newest != last:

@@ -9,7 +9,7 @@ forecast. They follow from the last three hours of the rollups alone, without th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from context_builder.question.form import Noun
@@ -58,8 +58,10 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     end = request.as_of.replace(second=0, microsecond=0)
     minutes = await read_minutes(stores.rollups, end - LEARNED_FROM, end, scope)
     async with stores.snapshot.session() as session:
-        names = {one.id: one.public_id for one in await known_deployments(session, request)}
-    outlooks, left_out = await asyncio.to_thread(_outlooks, minutes, end)
+        deployments = await known_deployments(session, request)
+    names = {one.id: one.public_id for one in deployments}
+    objectives = {one.id: float(one.p95_objective_ms) for one in deployments if one.p95_objective_ms}
+    outlooks, left_out = await asyncio.to_thread(_outlooks, minutes, objectives, end)
     known = sorted((names[number], one) for number, one in outlooks.items() if number in names)
     if not known:
         return Section("no requests in the last three hours to forecast from", status=Status.EMPTY)
@@ -80,14 +82,16 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     return Section(header, _shown(facts, silent), gaps=gaps, headline=headline)
 
 
-def _outlooks(minutes: Sequence[Minute], end: datetime) -> tuple[dict[int, Outlook], int]:
+def _outlooks(
+    minutes: Sequence[Minute], objectives: Mapping[int, float], end: datetime
+) -> tuple[dict[int, Outlook], int]:
     """Return the outlooks of the busiest deployments, and how many others there are."""
     loads: dict[int, float] = {}
     for minute in minutes:
         for number, load in zip(minute.deployment_ids.tolist(), minute.measures[:, 0].tolist(), strict=True):
             loads[number] = loads.get(number, 0.0) + load
     busiest = sorted(loads, key=lambda number: (-loads[number], number))[:MAX_DEPLOYMENTS]
-    forecaster = Forecaster()
+    forecaster = Forecaster(objectives=objectives)
     forecaster.observe_all(minute.of(busiest) for minute in minutes)
     return forecaster.tick(end), len(loads) - len(busiest)
 

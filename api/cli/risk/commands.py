@@ -18,14 +18,15 @@ from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import say
 from api.cli.terminal.text_table import plain_lines
 from api.http.json_body import to_document
+from api.retraining import TRAINED_DAYS, read_past
 from api.services import open_database
 from api.settings import Settings, load_settings
 from context_builder.risk.forecast.backtest import backtest as backtest_series
 from context_builder.risk.forecast.backtest import read_series
 from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.learning.model_file import ModelCard, newest_model
-from context_builder.risk.measures.history import Minute
-from context_builder.risk.measures.reading import REMEMBERED, read_database
+from context_builder.risk.measures.reading import REMEMBERED
+from context_builder.risk.records.objectives import set_objective
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 
@@ -33,7 +34,6 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(chaos)
 
 MAX_DAYS = 31
-DEFAULT_DAYS = 7
 
 
 @app.command()
@@ -63,18 +63,35 @@ def backtest(
 def train(
     days: Annotated[
         int, typer.Option(min=1, max=MAX_DAYS, help="Days of traffic to train on.")
-    ] = DEFAULT_DAYS,
+    ] = TRAINED_DAYS,
     as_of: AsOf = None,
 ) -> None:
     """Train the forecasting model on the traffic in the database; the old one serves until it is stored."""
     settings = load_settings()
     now = as_of or utc_now()
-    _, minutes = asyncio.run(_read(settings, now, timedelta(days=days)))
+    past = asyncio.run(read_past(settings, now, timedelta(days=days)))
     from context_builder.risk.learning.training import train_into  # noqa: PLC0415  loads LightGBM
 
     with progress_bar("replaying minutes") as progress:
-        card = train_into(settings.risk_path, minutes, utc_now(), report=progress)
+        card = train_into(settings.risk_path, past.minutes, utc_now(), report=progress)
     say(_trained(card))
+
+
+@app.command()
+def objective(
+    deployment: Annotated[str, typer.Argument(help="`model/backend`.")],
+    milliseconds: Annotated[
+        int | None, typer.Argument(min=1, max=86_400_000, help="p95 latency above which it is in breach.")
+    ] = None,
+    *,
+    remove: Annotated[bool, typer.Option(help="Remove it: the limit follows from what is usual.")] = False,
+) -> None:
+    """Set the latency objective of a deployment, which its forecasts are about."""
+    if (milliseconds is None) is not remove:
+        raise typer.BadParameter("give the milliseconds, or --remove")
+    asyncio.run(_set_objective(load_settings(), deployment, milliseconds))
+    limit = "follows from what is usual" if milliseconds is None else f"is {milliseconds:,} ms"
+    say(f"the limit of {deployment} {limit}")
 
 
 @app.command()
@@ -83,10 +100,10 @@ def status(as_of: AsOf = None, *, as_json: AsJson = False) -> None:
     settings = load_settings()
     now = as_of or utc_now()
     model, refused = newest_model(settings.risk_path)
-    names, minutes = asyncio.run(_read(settings, now, REMEMBERED))
-    forecaster = Forecaster(trained=model)
-    forecaster.observe_all(minutes)
-    outlooks = {names.get(number, str(number)): one for number, one in forecaster.tick(now).items()}
+    past = asyncio.run(read_past(settings, now, REMEMBERED))
+    forecaster = Forecaster(objectives=past.objectives, trained=model)
+    forecaster.observe_all(past.minutes)
+    outlooks = {past.names.get(number, str(number)): one for number, one in forecaster.tick(now).items()}
     if as_json:
         card = None if model is None else to_document(model.card)
         shown = {name: to_document(outlooks[name]) for name in sorted(outlooks)}
@@ -97,9 +114,9 @@ def status(as_of: AsOf = None, *, as_json: AsJson = False) -> None:
             say(line)
 
 
-async def _read(settings: Settings, now: datetime, span: timedelta) -> tuple[dict[int, str], list[Minute]]:
-    async with open_database(settings) as database:
-        return await read_database(database, now - span, now)
+async def _set_objective(settings: Settings, deployment: str, objective_ms: int | None) -> None:
+    async with open_database(settings) as database, database.write() as session:
+        await set_objective(session, deployment, objective_ms)
 
 
 def _trained(card: ModelCard) -> str:

@@ -40,18 +40,19 @@ _P95, _LOAD = MEASURES.index("p95_ms"), MEASURES.index("load_rps")
 class Forecaster:
     """Outlooks of all deployments: the state goes in with `observe`, and comes out with `tick`."""
 
-    def __init__(self, *, slo_ms: Mapping[int, float] | None = None, trained: Trained | None = None) -> None:
-        """Create an empty forecaster; `slo_ms` are limits of p95 by deployment."""
+    def __init__(
+        self, *, objectives: Mapping[int, float] | None = None, trained: Trained | None = None
+    ) -> None:
+        """Create an empty forecaster; `objectives` are limits of p95 in ms by deployment."""
         self.history = History()
         self.panel = Panel(HORIZON_MINUTES, DAY, trained)
         """Two series of each row: p95 and load."""
-        self._slo_ms = dict(slo_ms or {})
         self._limits = Limits()
         self._anomalies = Anomalies(len(_OFF))
         self._table = SeriesTable(
             {
                 "held": Field(kind="i8"),
-                "slo": Field((), np.nan),
+                "objective": Field((), np.nan),
                 "alarms": Field((HORIZON_MINUTES,), 0, "u1"),
                 "false_alarm": Field((), -1, "i8"),
             }
@@ -60,6 +61,7 @@ class Forecaster:
         """p95 and load of each row in turn in the last minute, NaN where nothing was measured."""
         self.standardized_errors: Floats = np.zeros(0)
         """Errors of the p95 forecasts that matured in the last minute, in units of the scale; NaN if none."""
+        self._objectives: Mapping[int, float] = dict(objectives or {})
         self._forecasts: Forecasts | None = None
         self._outlooks: dict[int, Outlook] = {}
 
@@ -128,9 +130,16 @@ class Forecaster:
             self._limits.table.clear(changed)
             self._anomalies.table.clear(changed)
             self._table.clear(changed)
-            owners = {row: number for number, row in self.history.rows.items()}
-            slo = [self._slo_ms.get(owners[row], np.nan) for row in changed.tolist()]
-            self._table["slo"][changed] = slo
+            self.aim_at(self._objectives)
+
+    def aim_at(self, objectives: Mapping[int, float]) -> None:
+        """Set the limits of p95 in ms by deployment; the others have their own, relative to the usual."""
+        self._objectives = dict(objectives)
+        column = self._table["objective"]
+        column[:] = np.nan
+        for number, objective in self._objectives.items():
+            if number in self.history.rows:
+                column[self.history.rows[number]] = objective
 
     def _step(self, measures: Floats, place: int) -> None:
         values = measures[:, [_P95, _LOAD]]
@@ -154,7 +163,8 @@ class Forecaster:
         ) & self._speaks()
 
     def _limit(self) -> Floats:
-        return np.where(np.isnan(self._table["slo"]), self._limits.limit(), self._table["slo"])
+        objective = self._table["objective"]
+        return np.where(np.isnan(objective), self._limits.limit(), objective)
 
     def _speaks(self) -> Mask:
         """Return which deployments have a forecast with a probability."""

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ FORMAT = "arcpoint-forecast-1"
 SUFFIX = ".forecast"
 MAX_BYTES = 50 * 2**20
 KEPT_FILES = 3
+_STAMP = "%Y%m%dT%H%M%S%f"
+"""Of the moment of training in UTC, so that names sort by it."""
 
 
 class ModelFileError(ContextBuilderError):
@@ -95,7 +97,7 @@ def _first_line(error: Exception) -> str:
 def write_model(folder: Path, card: ModelCard, onnx: bytes) -> Path:
     """Add a model to a folder and remove those that are no longer kept. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.fromisoformat(card.trained_at).strftime("%Y%m%dT%H%M%S%f")
+    stamp = datetime.fromisoformat(card.trained_at).astimezone(UTC).strftime(_STAMP)
     path = folder / f"{stamp}{SUFFIX}"
     head = {"format": FORMAT, **asdict(card), "sha256": hashlib.sha256(onnx).hexdigest()}
     part = path.with_suffix(f".{os.getpid()}.part")
@@ -148,6 +150,16 @@ def newest_model(folder: Path) -> tuple[TrainedModel | None, tuple[str, ...]]:
         except (ModelFileError, OSError) as error:
             refused.append(str(error))
     return None, tuple(refused)
+
+
+def newest_file(folder: Path) -> Path | None:
+    """Return the newest model file of a folder, usable or not."""
+    return next(iter(_files(folder)), None)
+
+
+def trained_at(path: Path) -> datetime:
+    """Return when a model was trained, by its file's name. Raises ValueError."""
+    return datetime.strptime(path.stem, _STAMP).replace(tzinfo=UTC)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -5,7 +5,9 @@ LightGBM on absolute errors; what is served is its export to ONNX. Import it onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +43,10 @@ TREES = 100
 
 class TooLittleData(ContextBuilderError):
     """There is not enough to train on; the message says how much is needed."""
+
+
+class TrainingUnderWay(ContextBuilderError):
+    """Another process trains into the same folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +141,25 @@ def train_into(
 
     Raises:
         TooLittleData: There is not enough to train on.
+        TrainingUnderWay: Another process trains into the folder.
         OSError: The model cannot be stored.
     """
-    card, onnx = train(collect_pairs(minutes, report), trained_at)
-    write_model(folder, card, onnx)
+    with _alone(folder):
+        card, onnx = train(collect_pairs(minutes, report), trained_at)
+        write_model(folder, card, onnx)
     return card
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from training; the system releases the lock of one that dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "training.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingUnderWay(f"another process trains into {folder}; wait until it has ended") from None
+        yield
 
 
 def _skill(error: float, other: float) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from context_builder.risk.measures.history import Minute
 from context_builder.risk.measures.minutes import MAX_WINDOW, measured_minutes
+from context_builder.risk.records.objectives import read_objectives
 from context_builder.rollups.scope import RollupScope
 from context_builder.rollups.span import MINUTE, Span
 from context_builder.rollups.store import Rollups, RollupStore
@@ -34,10 +37,19 @@ async def read_minutes(
     return await asyncio.to_thread(lambda: list(measured_minutes(rows, start, end)))
 
 
-async def read_database(
-    database: Database, start: datetime, end: datetime
-) -> tuple[dict[int, str], list[Minute]]:
-    """Return the names of all deployments, and the whole minutes [start, end).
+@dataclass(frozen=True, slots=True)
+class MeasuredPast:
+    """What a span of the past was like."""
+
+    names: Mapping[int, str]
+    """Of all deployments, by id."""
+    objectives: Mapping[int, float]
+    """Service level objectives of p95 in ms, by id, of those that have one."""
+    minutes: Sequence[Minute]
+
+
+async def read_database(database: Database, start: datetime, end: datetime) -> MeasuredPast:
+    """Return the whole minutes [start, end).
 
     Raises:
         DatabaseError: The database cannot be read.
@@ -46,7 +58,10 @@ async def read_database(
         snapshot = await stack.enter_async_context(Snapshots(database, readers=1).open())
         rollups = await stack.enter_async_context(await RollupStore().at(snapshot))
         names = {number: one.deployment for number, one in rollups.names.deployments.items()}
-        return names, await _read_in_parts(rollups, _minute(start), _minute(end))
+        async with snapshot.session() as session:
+            objectives = await read_objectives(session)
+        minutes = await _read_in_parts(rollups, _minute(start), _minute(end))
+        return MeasuredPast(names, objectives, minutes)
 
 
 async def read_new_minutes(rollups: Rollups, last: datetime | None, now: datetime) -> list[Minute]:

@@ -37,6 +37,8 @@ class Deployment(Table):
     endpoint: Mapped[str | None] = mapped_column(String(500))
     capacity_rpm: Mapped[int | None] = mapped_column(BigInteger)
     """Provisioned requests per minute."""
+    p95_objective_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """Service level objective: p95 latency above this is a breach; None: what is unusual for it is."""
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the deployment last answered a health check or a request."""
     status: Mapped[str] = mapped_column(String(20), default=DeploymentStatus.UNKNOWN)

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from context_builder.risk.feeder import Feeder
 from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.measures.reading import SETTLED_AFTER
+from context_builder.risk.records.objectives import UnknownDeployment, set_objective
 from models import RiskForecast
 from tests.support.gateway import MINUTE, NOON, Gateway
 
@@ -51,6 +52,28 @@ async def test_forecasts_are_recorded_once_a_minute(gateway: Gateway) -> None:
         await feeder.feed(NOON + 12 * MINUTE + seconds * SETTLED_AFTER / 10)
     async with gateway.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(RiskForecast)) == 1
+
+
+async def test_an_objective_counts_from_the_next_look_on(gateway: Gateway) -> None:
+    """It is the limit, whatever is usual, until it is removed."""
+    await gateway.deployment()
+    await gateway.user()
+    await busy(gateway, NOON, 12)
+    feeder = Feeder(gateway.database, Forecaster(), stores=False)
+    for number, objective in enumerate((None, 700, None)):
+        async with gateway.database.write() as session:
+            await set_objective(session, "gpt-4/aws", objective)
+        await gateway.append([gateway.request(NOON + (12 + number) * MINUTE)])
+        (found,) = (await feeder.feed(NOON + (13 + number) * MINUTE + SETTLED_AFTER)).values()
+        assert found.limit_ms == objective
+
+
+async def test_an_objective_needs_a_deployment(gateway: Gateway) -> None:
+    """A name that nothing has is refused with those that are similar."""
+    await gateway.deployment()
+    async with gateway.database.write() as session:
+        with pytest.raises(UnknownDeployment, match="'gpt-4/awss'; similar are gpt-4/aws"):
+            await set_objective(session, "gpt-4/awss", 100)
 
 
 async def test_an_empty_database_feeds_nothing(gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from context_builder.question.request import Topic
+from context_builder.risk.records.objectives import set_objective
 from context_builder.source import Role, Section, Status
 from context_builder.sources.risk import LEARNED_FROM, MAX_FACTS, source
 from tests.support.gateway import MINUTE, NOON, Gateway, asking
@@ -33,6 +34,17 @@ async def busy(gateway: Gateway, deployment: str, minutes: int = STEPS, growth: 
 def fact(section: Section, deployment: str) -> str:
     (found,) = [one.text for one in section.facts if one.text.startswith(f"{deployment}: ")]
     return found
+
+
+async def test_an_objective_is_the_limit_that_is_told(gateway: Gateway) -> None:
+    """A steady deployment that is always above its objective stays there, which is no forecast of a change."""
+    await gateway.deployment("gpt-4/aws")
+    await gateway.user()
+    await busy(gateway, "gpt-4/aws")
+    async with gateway.database.write() as session:
+        await set_objective(session, "gpt-4/aws", 500)
+    told = fact(await gateway.read(source, asking()), "gpt-4/aws")
+    assert "p95 latency stays above its limit of 500 ms" in told
 
 
 async def test_a_rise_is_a_risk_and_a_steady_deployment_is_none(gateway: Gateway) -> None:

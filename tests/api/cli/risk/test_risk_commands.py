@@ -72,6 +72,28 @@ def test_status_without_a_model_says_how_to_get_one(
 
 
 @pytest.mark.database
+def test_an_objective_is_the_limit_of_the_forecasts(
+    arcpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set, shown by status, removed; a name or a number that makes no sense changes nothing."""
+    monkeypatch.setenv("ARCPOINT_RISK_PATH", str(tmp_path / "models"))
+
+    def limit() -> float | None:
+        found = json.loads(arcpoint("risk", "status", "--as-of", PAST, "--json").out)
+        limit_ms: float | None = found["outlooks"]["gpt-4/aws"]["limit_ms"]
+        return limit_ms
+
+    usual = limit()
+    assert arcpoint("risk", "objective", "gpt-4/aws", "1234").out == "the limit of gpt-4/aws is 1,234 ms\n"
+    assert limit() == 1234
+    for wrong in (("gpt-4/awss", "5"), ("gpt-4/aws",), ("gpt-4/aws", "0"), ("gpt-4/aws", "5", "--remove")):
+        assert arcpoint("risk", "objective", *wrong).code == 2
+    assert limit() == 1234
+    assert arcpoint("risk", "objective", "gpt-4/aws", "--remove").code == 0
+    assert limit() == usual
+
+
+@pytest.mark.database
 def test_too_little_to_train_on_is_one_line(
     arcpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

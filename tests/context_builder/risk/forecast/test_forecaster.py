@@ -111,7 +111,7 @@ def test_deployments_do_not_share_their_past() -> None:
 
 def test_an_objective_replaces_the_own_limit() -> None:
     """Where an SLO is set it is the limit, also before there is a baseline."""
-    forecaster = fed(noisy(10), Forecaster(slo_ms={1: 1_234.0}))
+    forecaster = fed(noisy(10), Forecaster(objectives={1: 1_234.0}))
     one = outlooks(forecaster)[1]
     assert one.limit_ms == 1_234.0
     assert one.baseline_ms is None
@@ -184,7 +184,7 @@ def test_no_value_breaks_a_forecast(value: float) -> None:
 def test_false_alarms_are_kept() -> None:
     """A breach that was likely and did not come is remembered with its moment; none that came is."""
     values = np.concatenate([noisy(150)[:, 0], 1_000 * 1.12 ** np.arange(8), noisy(30, seed=9)[:, 0]])
-    forecaster = Forecaster(slo_ms={1: 1_300.0})
+    forecaster = Forecaster(objectives={1: 1_300.0})
     alarmed: list[int] = []
     for number, value in enumerate(values):
         forecaster.observe(minute(number, [value]))

@@ -44,7 +44,7 @@ async def recorded(gateway: Gateway, forecaster: Forecaster) -> datetime:
 async def test_a_forecast_meets_its_outcome(gateway: Gateway) -> None:
     """After the horizon the row has the p95 of that minute, and whether the limit was crossed on the way."""
     await gateway.deployment()
-    forecaster = fed(noisy(120), Forecaster(slo_ms={1: 1_400.0}))
+    forecaster = fed(noisy(120), Forecaster(objectives={1: 1_400.0}))
     made = await recorded(gateway, forecaster)
     for number in range(120, 120 + HORIZON_MINUTES):
         forecaster.observe(minute(number, [2_000.0 if number == 121 else 1_000.0]))

@@ -12,11 +12,12 @@ import pytest
 
 from context_builder.risk.forecast.forecaster import HORIZON_MINUTES
 from context_builder.risk.learning import training
-from context_builder.risk.learning.model_file import newest_model
+from context_builder.risk.learning.model_file import newest_file, newest_model
 from context_builder.risk.learning.training import (
     MIN_PAIRS,
     Pairs,
     TooLittleData,
+    TrainingUnderWay,
     collect_pairs,
     train,
     train_into,
@@ -48,7 +49,15 @@ def test_too_little_is_refused(tmp_path: Path) -> None:
     """With fewer than MIN_PAIRS nothing is written, and the message says how many are needed."""
     with pytest.raises(TooLittleData, match=f"{MIN_PAIRS:,} are needed"):
         train_into(tmp_path, minutes(50), NOW)
-    assert list(tmp_path.iterdir()) == []
+    assert newest_file(tmp_path) is None
+
+
+def test_two_processes_do_not_train_at_once(tmp_path: Path) -> None:
+    """The second is refused at once; when the first has ended, whatever became of it, training works."""
+    with training._alone(tmp_path), pytest.raises(TrainingUnderWay, match="another process trains into"):
+        train_into(tmp_path, minutes(50), NOW)
+    with pytest.raises(TooLittleData):
+        train_into(tmp_path, minutes(50), NOW)
 
 
 def test_an_empty_history_is_too_little(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def minutes(gateway: Gateway, start: datetime, end: datetime) -> list[Minute]:
-    return (await read_database(gateway.database, start, end))[1]
+    return list((await read_database(gateway.database, start, end)).minutes)
 
 
 def value(minute: Minute, name: str, deployment: int = 1) -> float:
