@@ -28,9 +28,8 @@ def settings_of(url: str, folder: Path, hours: float = 24.0) -> Settings:
 
 
 async def ended(retraining: Retraining) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while retraining._process is not None and retraining._process.is_alive():
-            await asyncio.sleep(0.05)
+    assert retraining._process is not None
+    await asyncio.to_thread(retraining._process.join, PATIENCE_S)
 
 
 @pytest.mark.process

@@ -37,7 +37,7 @@ def fact(section: Section, deployment: str) -> str:
 
 
 async def test_an_objective_is_the_limit_that_is_told(gateway: Gateway) -> None:
-    """A steady deployment that is always above its objective stays there, which is no forecast of a change."""
+    """A steady deployment that is always above its objective is said to stay there."""
     await gateway.deployment("gpt-4/aws")
     await gateway.user()
     await busy(gateway, "gpt-4/aws")
