@@ -77,7 +77,8 @@ class Verdict:
         ranked.sort(key=lambda one: -(one.headline.value or 0.0))
         silent = [one for one in forecasts if one.headline.role is Role.STATE]
         counts = [one for one in forecasts if one.headline.role is Role.COUNT]
-        return [*_single(counts), *_listed("", ranked or silent)]
+        silent.sort(key=lambda one: one.headline.value or 0.0)
+        return [*_single(counts), *_each("", ranked or silent)]
 
     def is_about(self, headline: Headline | None) -> bool:
         """Return whether a headline measures what the question is about."""

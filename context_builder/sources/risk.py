@@ -46,8 +46,10 @@ MAX_DEPLOYMENTS = 200
 MAX_FACTS = 30
 _MAX_NAMES = 8
 _MINUTES = HORIZON // MINUTE
+_OVER = 0.7
+"""Importance of a deployment above its limit without a forecast, ..."""
 _SILENT = 0.38
-"""Importance of a deployment without a forecast."""
+"""... and of another one without."""
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -71,15 +73,28 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     gaps = scope.gaps
     if left_out:
         gaps += (f"the risks of {format_count(left_out, 'deployment')} with fewer requests than others",)
-    likely = sum((one.breach_probability or 0.0) >= NOTABLE_PROBABILITY for _, one in told)
-    over = sum((one.headroom or 0.0) < 0 for _, one in known)
-    header = (
-        f"next {_MINUTES} minutes: {likely} of {format_count(len(known), 'deployment')} with a probability "
-        f"of at least {_percent(NOTABLE_PROBABILITY)} of being above a latency limit, {over} above it now, "
-        f"{len(silent)} without a forecast"
-    )
+    if silent:
+        gaps += (f"what comes of {format_count(len(silent), 'deployment')} without a forecast",)
+    header = _header(known)
     headline = Headline(text=header, role=Role.COUNT, nouns=(Noun.DEPLOYMENT,), topic=Topic.RISK)
     return Section(header, _shown(facts, silent), gaps=gaps, headline=headline)
+
+
+def _header(known: Sequence[tuple[str, Outlook]]) -> str:
+    """Return what matters most of all deployments: who is above the limit, and who may be soon."""
+    told = [one for _, one in known if not one.silence]
+    likely = sum((one.breach_probability or 0.0) >= NOTABLE_PROBABILITY for one in told)
+    over = [format_name(name) for name, one in known if (one.headroom or 0.0) < 0]
+    silent = len(known) - len(told)
+    parts = [f"above the limit now: {format_list(over, _MAX_NAMES) if over else 'none'}"]
+    if silent:
+        parts.append(f"no forecast for {format_count(silent, 'deployment')}")
+    if told:
+        risks = (
+            f"{likely} with at least {_percent(NOTABLE_PROBABILITY)} risk of being above the latency limit"
+        )
+        parts.insert(0, f"of {format_count(len(told), 'deployment')} with a forecast {risks}")
+    return f"next {_MINUTES} minutes: {'; '.join(parts)}"
 
 
 def _outlooks(
@@ -136,17 +151,25 @@ def _fact(name: str, one: Outlook) -> Fact:
 
 
 def _silent_fact(name: str, one: Outlook) -> Fact:
-    head = f"{format_name(name)}: no forecast of a breach, {one.silence}"
-    parts = [head]
-    if one.latency_ms is not None:
-        parts.append(f"p95 latency by moving average {_ms(one.latency_ms)}")
-    if one.headroom is not None and one.baseline_ms is not None:
+    parts = []
+    if one.headroom is not None and one.limit_ms is not None:
+        now = _ms((1 - one.headroom) * one.limit_ms)
+        usual = f", usual {_ms(one.baseline_ms)}" if one.baseline_ms is not None else ""
         parts.append(
-            f"usual {_ms(one.baseline_ms)}, limit {_ms(one.limit_ms)}, headroom {_percent(one.headroom)}"
+            f"p95 latency {now}{usual}, limit {_ms(one.limit_ms)}, headroom {_percent(one.headroom)}"
         )
+    elif one.latency_ms is not None:
+        parts.append(f"p95 latency by moving average {_ms(one.latency_ms)}")
+    parts.append(f"no forecast of a breach: {one.silence}")
+    head = f"{format_name(name)}: {parts[0]}"
+    parts[0] = head
     parts += [f"off now: {one.anomaly}"] if one.anomaly else []
-    headline = Headline(text=head, role=Role.STATE, nouns=(Noun.DEPLOYMENT,), topic=Topic.RISK)
-    return Fact("; ".join(parts), head, _SILENT, kind="forecasts", headline=headline)
+    is_over = (one.headroom or 0.0) < 0
+    headline = Headline(
+        text="; ".join(parts[:2]), role=Role.STATE, nouns=(Noun.DEPLOYMENT,), topic=Topic.RISK,
+        alarm=is_over, value=one.headroom if one.headroom is not None else 1.0,
+    )  # fmt: skip
+    return Fact("; ".join(parts), head, _OVER if is_over else _SILENT, kind="forecasts", headline=headline)
 
 
 def _ms(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""`arcpoint demo`: its own database, a week of example data, four questions, one postmortem."""
+"""`arcpoint demo`: example data, five questions, one fault of a fleet, one postmortem."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from api.archive.postmortem_files import PostmortemFiles
 from api.cli.ask.local import show_answer
 from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, text_output
 from api.cli.demo.files import open_demo_folder
+from api.cli.risk.chaos import chaos_lines
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say
 from api.demo_data import seed
@@ -22,6 +23,8 @@ from api.services import Services, open_database, open_services
 from api.settings import Settings, load_settings
 from context_builder.postmortems.template import load_template
 from context_builder.question.request import QuestionInput
+from context_builder.risk.chaos.comparison import compare
+from context_builder.risk.chaos.faults import SCENARIOS
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 from memory.errors import MemoryUnavailable
@@ -33,7 +36,10 @@ QUESTIONS = (
     "Why are premium users slow?",
     "How many requests did each tier send in the last 7 days?",
     "Has the outage of llama-70b/neocloud happened before, and what fixed it?",
+    "What capacity risks are we taking in the next 5 minutes?",
 )
+FAULT = "latency-ramp"
+"""The chaos scenario that is shown."""
 _RESOLVED = "inc_0118"
 """The newest resolved incident of the demo data."""
 _TEMPLATE = "brief"
@@ -74,7 +80,17 @@ async def _demo(settings: Settings, files: PostmortemFiles) -> None:
             print_error(f"warning: the answers will not include past incidents: {error}")
         for question in QUESTIONS:
             await _ask(services, question)
+        await asyncio.to_thread(_show_chaos)
         await _write_postmortem(services, files)
+
+
+def _show_chaos() -> None:
+    """Compare the routing policy with the usual ones under a fault, in ten lines."""
+    scenario = SCENARIOS[FAULT]
+    results = compare(scenario, _SEED)
+    _headline(text_output(Extras()), f"arcpoint risk chaos {FAULT}")
+    for line in chaos_lines(scenario, results):
+        say(line)
 
 
 async def _make_data(settings: Settings) -> None:

@@ -211,7 +211,8 @@ class _Parts:
         if chosen is not None:
             return chosen
         end = floor_to_minute(as_of)
-        told = next((self.text.as_asked(span) for span, _ in self.ledger.told), None)
+        unclear = (span for span, _ in self.ledger.told if not _is_forecast(self.text, span))
+        told = next(map(self.text.as_asked, unclear), None)
         unread = f"“{told}” is no clear time before the moment asked about"
         reason = unread if told else "the question names no time"
         default = Interval(end - DEFAULT_LENGTH, end)
@@ -349,6 +350,11 @@ _FORECAST = re.compile(
 )
 
 
+def _is_forecast(text: QuestionText, span: TextSpan) -> bool:
+    """Return whether a time is the one that the forecasts are of, and so is used."""
+    return _FORECAST.fullmatch(text.english, span.start, span.end) is not None
+
+
 def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
     """Yield what was told, neighbouring parts with the same reason together."""
     reasons = dict.fromkeys(reason for _, reason in ledger.told)
@@ -359,8 +365,8 @@ def _not_used(text: QuestionText, ledger: _Ledger) -> Iterator[NotUsed]:
     ]
     shown: list[TextSpan] = []
     for span, reason in sorted(found):
-        if _FORECAST.fullmatch(text.english, span.start, span.end):
-            continue  # what the forecasts are of
+        if _is_forecast(text, span):
+            continue
         if len(shown) < MAX_NOT_USED and not overlaps(span, shown):
             shown.append(span)
             yield NotUsed(text.as_asked(span), reason)

@@ -76,10 +76,11 @@ async def test_little_history_is_no_forecast(gateway: Gateway) -> None:
     await gateway.user()
     await busy(gateway, "gpt-4/aws", minutes=40)
     section = await gateway.read(source, asking())
-    assert "no forecast of a breach, only 35 of the 100 forecasts that a probability needs" in fact(
+    assert "no forecast of a breach: only 35 of the 100 forecasts that a probability needs" in fact(
         section, "gpt-4/aws"
     )
-    assert "1 without a forecast" in section.header
+    assert "no forecast for 1 deployment" in section.header
+    assert section.gaps == ("what comes of 1 deployment without a forecast",)
 
 
 async def test_nothing_later_than_the_moment_is_known(gateway: Gateway) -> None:

@@ -30,6 +30,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     result = finished(start("demo", "--folder", tmp_path / "demo"))
     assert (result.code, result.err) == (0, "")
     whole, _, postmortem = result.out.partition("\n## The postmortem of inc_0118\n")
+    whole, _, fault = whole.partition("\n## arcpoint risk chaos latency-ramp\n")
     answers = whole.split("\n## ")
     assert [answer.splitlines()[0] for answer in answers[1:]] == list(QUESTIONS)
     for answer in answers[1:]:
@@ -42,6 +43,10 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "Likely cause: " in answers[2], "and what may have caused it"
     assert "requests by tier: " in answers[3]
     assert re.search(r"inc_01\d\d \(similarity .* past fix: «", answers[4]), "a precedent with its fix"
+    assert answers[5].splitlines()[2].startswith("next 5 minutes: ")
+    policies = ("this policy", "peak EWMA + breaker", "P2C + peak EWMA", "plain breaker", "round robin")
+    assert all(policy in fault for policy in policies)
+    assert len(fault.strip().splitlines()) <= 10
     assert "requests reached gpt-4/k8s in the 5 h 40 min from" in postmortem, "impact, from SQL"
     assert "Recorded fix: «Paused the rollout" in postmortem
     [written] = (tmp_path / "demo" / "demo-postmortems").glob("*.md")

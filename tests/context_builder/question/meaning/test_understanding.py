@@ -158,7 +158,7 @@ def test_an_exclusion_before_its_window_applies_to_its_own_time_only() -> None:
         ("Show requests that did not time out", "not time out"),
         ("Errors yesterday and on Monday 16 November", "Monday 16 November"),
         ("Errors since the outage of the century", "since the outage of the century"),
-        ("Capacity risks in the next 5 minutes", "next 5 minutes"),
+        ("Capacity risks in the next 5 hours", "next 5 hours"),
         ("Errors at 9:00 yesterday in Berlin", "in Berlin"),
         ("Errors since the game last night", "since the game"),
     ],
@@ -181,6 +181,7 @@ def test_what_is_not_used_is_told_in_the_words_of_the_question(question: str, to
         "Requests per minute today",
         "Errors during the last half hour",
         "Are there deployments that are not responding?",
+        "Capacity risks in the next 5 minutes",
     ],
 )
 def test_nothing_is_told_of_a_plain_question(question: str) -> None:
