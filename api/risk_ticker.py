@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from context_builder.queries.errors import QueryTimeout
 from context_builder.queries.session import query_session
 from context_builder.risk.outlook import Outlook
+from context_builder.risk.policy.arms import Arm, arm_at
 from context_builder.risk.policy.breaker import BreakerTransition
 from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.decision import Router
@@ -57,11 +58,14 @@ class RiskTicker:
         *,
         every_s: float,
         may_act: bool = False,
+        block: timedelta | None = None,
         read_outlooks: ReadOutlooks = stored_outlooks,
         make_feed: MakeFeed | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Nothing is read before the first tick; with `may_act` the policy acts once promotion is granted.
+
+        With `block` it acts in the blocks of arm B only, to be compared with the others.
 
         With `make_feed` outlooks come from a forecaster of this process while it ticks, else from the stored
         forecasts of another.
@@ -88,6 +92,7 @@ class RiskTicker:
         self._unstored: list[BreakerTransition] = []
         self._is_restored = False
         self._may_act = may_act
+        self._block = block
         self._judged_at: datetime | None = None
         self._turn = asyncio.Lock()
         self._ticked = asyncio.Event()
@@ -186,8 +191,9 @@ class RiskTicker:
             if self._may_act and _is_due(self._judged_at, moment):
                 forecasts = await matured_forecasts(session, moment)
                 self.refusal = await asyncio.to_thread(lambda: refusal_of(check_goals(forecasts)))
-                self._controller.shadow = bool(self.refusal)
                 self._judged_at = moment
+            is_compared = self._block is not None and arm_at(moment, self._block) is Arm.A
+            self._controller.shadow = not self._may_act or bool(self.refusal) or is_compared
             by_id = self._fed if self._fed is not None else await self._read_outlooks(session, moment)
             limits = {key: each.limit_ms for key, each in by_id.items() if each.limit_ms is not None}
             fleet = await self._traffic.read(session, moment, limits)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -162,7 +162,8 @@ async def open_services(
         risk = RiskTicker(
             database,
             every_s=settings.risk_tick_s,
-            may_act=settings.risk_mode == "active",
+            may_act=settings.risk_mode != "shadow",
+            block=timedelta(minutes=settings.risk_block_min) if settings.risk_mode == "switchback" else None,
             make_feed=partial(make_feed, settings, database),
         )
         agent = RoutingAgent(

@@ -69,8 +69,11 @@ class Settings(BaseSettings):
     """Interval at which a service observes its fleet for routing decisions, in seconds; 0: it does not."""
     risk_train_h: Annotated[float, Field(ge=0, le=8760)] = 24.0
     """Interval at which a service trains its forecasting model again, in hours; 0: it does not."""
-    risk_mode: Literal["shadow", "active"] = "shadow"
-    """`shadow`: the policy only advises; `active`: it acts, once its forecasts have earned it."""
+    risk_mode: Literal["shadow", "active", "switchback"] = "shadow"
+    """`shadow`: the policy only advises; `active`: it acts, once its forecasts have earned it; `switchback`:
+    it then acts in half of the blocks of time, so that its effect can be measured."""
+    risk_block_min: Annotated[int, Field(ge=5, le=1440)] = 30
+    """Length of these blocks, in minutes."""
     risk_agent_below: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Confidence below which the model is asked about a routing decision; 0: only where it is wanted."""
     risk_agent_per_hour: Annotated[int, Field(ge=0, le=10_000)] = 60

@@ -25,6 +25,7 @@ _BAD_INPUT = {
     "context_builder.risk.chaos.arrivals": ["TraceUnusable"],
     "context_builder.risk.forecast.backtest": ["BacktestError"],
     "context_builder.risk.learning.training": ["TooLittleData"],
+    "context_builder.risk.policy.arms": ["SwitchbackUnusable"],
     "context_builder.risk.records.objectives": ["UnknownDeployment"],
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
 }

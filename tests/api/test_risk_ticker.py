@@ -13,6 +13,7 @@ from sqlalchemy import select
 from api.risk_ticker import Feed, RiskTicker
 from context_builder.queries.errors import QueryTimeout
 from context_builder.risk.outlook import Outlook
+from context_builder.risk.policy.arms import Arm, arm_at
 from context_builder.risk.policy.decision import RouteRequest
 from context_builder.risk.policy.verdicts import VerdictBoard
 from models import RiskForecast, RiskTransition
@@ -212,6 +213,30 @@ def forecasts(key: int, *, skilled: bool) -> list[RiskForecast]:
         )
         for number in range(23 * 60 + 30)
     ]
+
+
+@pytest.mark.long
+async def test_in_a_switchback_test_the_policy_acts_in_the_blocks_of_one_arm(gateway: Gateway) -> None:
+    """Workers agree on the arm without a word; without skill none of them acts."""
+    block = timedelta(minutes=5)
+    skilled = gateway.deployments[AWS]
+    clock = Clock()
+    workers = [
+        RiskTicker(gateway.database, every_s=10, may_act=True, block=block, clock=clock) for _ in range(2)
+    ]
+    await workers[0].tick()
+    assert workers[0].board.table.shadow, "nothing has earned it yet"
+    await gateway.add(*forecasts(skilled, skilled=True))
+    shadows = []
+    for _ in range(8):
+        clock.now += block
+        for worker in workers:
+            worker._judged_at = None
+            await worker.tick()
+        first, second = (worker.board.table.shadow for worker in workers)
+        assert first is second is (arm_at(clock.now, block) is Arm.A)
+        shadows.append(first)
+    assert set(shadows) == {True, False}
 
 
 @pytest.mark.long

@@ -25,7 +25,9 @@ from context_builder.risk.forecast.backtest import backtest as backtest_series
 from context_builder.risk.forecast.backtest import read_series
 from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.learning.model_file import ModelCard, newest_model
+from context_builder.risk.measures.fleet_series import failed_percent, mean_latency_ms
 from context_builder.risk.measures.reading import REMEMBERED
+from context_builder.risk.policy.arms import declared_blocks
 from context_builder.risk.records.objectives import set_objective
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
@@ -92,6 +94,38 @@ def objective(
     asyncio.run(_set_objective(load_settings(), deployment, milliseconds))
     limit = "follows from what is usual" if milliseconds is None else f"is {milliseconds:,} ms"
     say(f"the limit of {deployment} {limit}")
+
+
+@app.command()
+def effect(
+    days: Annotated[float, typer.Option(min=0.1, max=MAX_DAYS, help="Days of the test, up to now.")] = 7.0,
+    as_of: AsOf = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the routing policy has changed, from a service in mode switchback."""
+    settings = load_settings()
+    now = as_of or utc_now()
+    past = asyncio.run(read_past(settings, now, timedelta(days=days)))
+    from api.cli.risk.effect_table import (  # noqa: PLC0415  scipy takes a second
+        effect_table,
+        effects_document,
+        measure_effects,
+    )
+
+    blocks = declared_blocks(
+        now - timedelta(days=days), now, block=timedelta(minutes=settings.risk_block_min)
+    )
+    series = {
+        "mean latency, ms": mean_latency_ms(past.minutes),
+        "failed, %": failed_percent(past.minutes),
+    }
+    effects = measure_effects(blocks, series)
+    if as_json:
+        say_json(effects_document(effects))
+        return
+    for line in plain_lines(effect_table(blocks, effects)):
+        say(line)
 
 
 @app.command()

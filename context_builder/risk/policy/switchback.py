@@ -1,4 +1,4 @@
-"""A/B tests of policies by switchback: blocks of time declared beforehand, compared by their means.
+"""The effect that an A/B test by switchback has found: its blocks are compared by their means.
 
 Requests of one block share its load and its luck: a test that counts requests as independent finds a
 difference between A and A far more often than it says. So each pair of neighbouring blocks holds both arms,
@@ -10,43 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from random import Random
 from statistics import fmean, stdev
 
 from scipy import stats  # type: ignore[import-untyped]
 
-from context_builder.errors import ContextBuilderError
+from context_builder.risk.policy.arms import MAX_PAIRS, MIN_PAIRS, Arm, SwitchbackBlock, SwitchbackUnusable
 
-MIN_PAIRS = 6
 MIN_VALUES = 5
 """Values that a block needs for a mean."""
 WASH_OUT = 0.1
 """Part at the beginning of a block that is left out: requests of the other arm still run."""
 _ALPHA = 0.05
 _POWER = 0.8
-_MAX_PAIRS = 100_000
-
-
-class SwitchbackUnusable(ContextBuilderError, ValueError):
-    """A plan or its result cannot be used; the message says what is accepted."""
-
-
-class Arm(StrEnum):
-    """A policy of the test."""
-
-    A = "A"
-    B = "B"
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchbackBlock:
-    """A span of time in which one arm is in use."""
-
-    start: datetime
-    end: datetime
-    arm: Arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +34,8 @@ class SwitchbackEffect:
     low: float
     """Lower end of its 95 % interval."""
     high: float
+    spread: float
+    """Standard deviation of the difference within a pair."""
     pairs: int
     """Pairs of blocks that it was computed from."""
     dropped: int
@@ -68,25 +47,6 @@ class SwitchbackEffect:
         return not self.low <= 0 <= self.high
 
 
-def plan_blocks(
-    random: Random, start: datetime, *, block: timedelta, pairs: int
-) -> tuple[SwitchbackBlock, ...]:
-    """Declare the blocks of a test, before it begins. Raises SwitchbackUnusable."""
-    if block <= timedelta(0) or not MIN_PAIRS <= pairs <= _MAX_PAIRS:
-        raise SwitchbackUnusable(
-            f"{pairs} pairs of {block} are no plan; blocks must last, and {MIN_PAIRS} to {_MAX_PAIRS} "
-            "pairs are needed"
-        )
-    blocks = []
-    for pair in range(pairs):
-        arms = [Arm.A, Arm.B]
-        random.shuffle(arms)
-        for place, arm in enumerate(arms):
-            begin = start + (2 * pair + place) * block
-            blocks.append(SwitchbackBlock(begin, begin + block, arm))
-    return tuple(blocks)
-
-
 def estimate_effect(
     blocks: Sequence[SwitchbackBlock], values: Iterable[tuple[datetime, float]]
 ) -> SwitchbackEffect:
@@ -95,22 +55,32 @@ def estimate_effect(
     Raises:
         SwitchbackUnusable: Fewer than MIN_PAIRS pairs of blocks have enough values.
     """
+    return _effect_of(_differences(blocks, values), len(blocks) // 2)
+
+
+def _differences(blocks: Sequence[SwitchbackBlock], values: Iterable[tuple[datetime, float]]) -> list[float]:
+    """Return B - A of the pairs of blocks that have enough values. Raises SwitchbackUnusable."""
     means = _block_means(blocks, values)
-    differences = []
+    found = []
     for place in range(0, len(blocks) - 1, 2):
         by_arm = {blocks[place + one].arm: means[place + one] for one in (0, 1)}
         a, b = by_arm[Arm.A], by_arm[Arm.B]
         if a is not None and b is not None:
-            differences.append(b - a)
-    dropped = len(blocks) // 2 - len(differences)
-    if len(differences) < MIN_PAIRS:
+            found.append(b - a)
+    if len(found) < MIN_PAIRS:
         raise SwitchbackUnusable(
-            f"{len(differences)} pairs of blocks have at least {MIN_VALUES} values each, {dropped} have not; "
-            f"{MIN_PAIRS} are needed"
+            f"{len(found)} pairs of blocks have at least {MIN_VALUES} values each, "
+            f"{len(blocks) // 2 - len(found)} have not; {MIN_PAIRS} are needed"
         )
+    return found
+
+
+def _effect_of(differences: Sequence[float], pairs: int) -> SwitchbackEffect:
     mean, spread = fmean(differences), stdev(differences)
     half = float(stats.t.ppf(1 - _ALPHA / 2, len(differences) - 1)) * spread / math.sqrt(len(differences))
-    return SwitchbackEffect(mean, mean - half, mean + half, len(differences), dropped)
+    return SwitchbackEffect(
+        mean, mean - half, mean + half, spread, len(differences), pairs - len(differences)
+    )
 
 
 def _block_means(
@@ -136,9 +106,9 @@ def pairs_needed(spread: float, effect: float) -> int:
     """
     if not (math.isfinite(spread) and math.isfinite(effect) and spread > 0 and effect > 0):
         raise SwitchbackUnusable(f"spread {spread} and effect {effect} must be positive numbers")
-    low, high = MIN_PAIRS, _MAX_PAIRS
+    low, high = MIN_PAIRS, MAX_PAIRS
     if _power(high, spread, effect) < _POWER:
-        raise SwitchbackUnusable(f"an effect of {effect:g} is too small: over {_MAX_PAIRS} pairs are needed")
+        raise SwitchbackUnusable(f"an effect of {effect:g} is too small: over {MAX_PAIRS} pairs are needed")
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if _power(middle, spread, effect) >= _POWER else (middle + 1, high)
@@ -151,21 +121,19 @@ def _power(pairs: int, spread: float, effect: float) -> float:
 
 
 def false_positive_share(
-    random: Random, values: Sequence[tuple[datetime, float]], *, block: timedelta, draws: int
+    random: Random,
+    blocks: Sequence[SwitchbackBlock],
+    values: Iterable[tuple[datetime, float]],
+    *,
+    draws: int = 1_000,
 ) -> float:
     """Return the share of A/A tests on recorded values that find a difference; 0.05 is right.
 
-    Each draw assigns the arms to the same recording again, so that no difference is real.
+    Each draw assigns the arms of every pair again, so that no difference is real.
 
     Raises:
-        SwitchbackUnusable: The recording is too short for MIN_PAIRS pairs.
+        SwitchbackUnusable: Fewer than MIN_PAIRS pairs of blocks have enough values.
     """
-    if not values:
-        raise SwitchbackUnusable("the recording holds no values")
-    start = values[0][0]
-    pairs = int((values[-1][0] - start) / (2 * block))
-    hits = sum(
-        estimate_effect(plan_blocks(random, start, block=block, pairs=pairs), values).differs
-        for _ in range(draws)
-    )
-    return hits / draws
+    differences = _differences(blocks, values)
+    drawn = ([each * random.choice((-1, 1)) for each in differences] for _ in range(draws))
+    return sum(_effect_of(each, len(each)).differs for each in drawn) / draws

@@ -20,6 +20,7 @@ from context_builder.risk.chaos.comparison import LOAD, chance, compare, mean_ra
 from context_builder.risk.chaos.faults import SCENARIOS
 from context_builder.risk.chaos.rivals import PeakEwma, PeakEwmaWithBreaker, PlainBreaker
 from context_builder.risk.chaos.simulation import DURATION_S, ChaosResult
+from context_builder.risk.policy.arms import declared_blocks
 from context_builder.risk.policy.breaker import BreakerState
 from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.decision import Router, RouteRequest
@@ -177,7 +178,8 @@ def false_positives(console: Console) -> None:
     ]
     values.sort()
     for hours in (1, 3, 6):
-        share = false_positive_share(chance(1), values, block=timedelta(hours=hours), draws=_DRAWS)
+        blocks = declared_blocks(values[0][0], values[-1][0], block=timedelta(hours=hours))
+        share = false_positive_share(chance(1), blocks, values, draws=_DRAWS)
         console.print(
             f"14: A/A tests that differ, blocks of {hours} h: {share:.3f} of {_DRAWS} (0.05 is right)"
         )

@@ -94,6 +94,22 @@ def test_an_objective_is_the_limit_of_the_forecasts(
 
 
 @pytest.mark.database
+def test_a_week_without_a_test_shows_no_effect_beyond_chance(arcpoint: Run) -> None:
+    """The command says how large the effect is, how sure that is, and how long a test has to be."""
+    result = arcpoint("risk", "effect", "--days", "7", "--as-of", PAST)
+    assert result.code == 0, result.err
+    for words in ("mean latency, ms", "failed, %", "95 % interval", "A/A", "pairs to find 10 %"):
+        assert words in result.out
+    found = json.loads(arcpoint("risk", "effect", "--as-of", PAST, "--json").out)
+    for one in found.values():
+        assert one["effect"]["low"] < one["effect"]["difference"] < one["effect"]["high"]
+        assert one["effect"]["pairs"] + one["effect"]["dropped"] > 100
+    short = arcpoint("risk", "effect", "--days", "0.1", "--as-of", PAST)
+    assert short.code == 2
+    assert "pairs of blocks of 0:30:00" in short.err
+
+
+@pytest.mark.database
 def test_too_little_to_train_on_is_one_line(
     arcpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
