@@ -1,4 +1,4 @@
-"""A service trains again beside its work, and uses the newest model, whoever trained it."""
+"""A service trains again beside its work, and uses the newest model, by any process."""
 
 from __future__ import annotations
 

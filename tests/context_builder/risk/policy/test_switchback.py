@@ -63,7 +63,7 @@ def test_a_real_difference_is_found_with_its_size() -> None:
 
 
 def test_each_pair_of_neighbours_holds_both_arms() -> None:
-    """In random order, without gaps, the same for whoever looks, at whatever moment of a block."""
+    """In random order, without gaps, the same for all who look, at whatever moment of a block."""
     blocks = declared(200)
     assert {(one.arm, two.arm) for one, two in zip(blocks[::2], blocks[1::2], strict=True)} == {
         (Arm.A, Arm.B),
