@@ -49,7 +49,7 @@ class Retraining:
         self._process: multiprocessing.process.BaseProcess | None = None
 
     async def keep_up(self, now: datetime, drifted_at: datetime | None = None) -> None:
-        """Use the newest model, by any process; begin a training if one is due.
+        """Use the newest model of the folder, also of another process; begin a training if one is due.
 
         It is due after the configured interval, or if forecasts have become worse since the last one.
         """

@@ -1,4 +1,4 @@
-"""A service trains again beside its work, and uses the newest model, by any process."""
+"""A service trains again beside its work, and uses the newest model, also that of another process."""
 
 from __future__ import annotations
 
