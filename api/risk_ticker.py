@@ -200,7 +200,7 @@ class RiskTicker:
         outlooks = {name: by_id[key] for name, key in fleet.ids.items() if key in by_id}
         # In a thread: thousands of deployments take as many breakers.
         table, transitions = await asyncio.to_thread(
-            self._controller.tick, moment, fleet.base, fleet.observed, outlooks
+            self._controller.tick, moment, fleet.base, fleet.observed, outlooks, fleet.down
         )
         latency = await asyncio.to_thread(self._learn, fleet)
         self.board.post(replace(table, latency=latency))

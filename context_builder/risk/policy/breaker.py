@@ -78,6 +78,8 @@ class Breaker:
         self.tickets = ProbeTickets(0)
         self.earliest_return_s = 0.0
         """When it may leave the state for a better one."""
+        self.is_down = False
+        """Whether its health checks say so now: a failure that needs no request to be seen."""
         self._random = random
         self._window: deque[tuple[float, Observed]] = deque()
         self._departures: deque[float] = deque(maxlen=len(DWELLS_S))
@@ -98,7 +100,8 @@ class Breaker:
     def wants_to_open(self) -> bool:
         """Return whether failures call for an ejection; whether there is room for it others decide."""
         seen = self.seen
-        return not self.is_ejected and seen.failures >= MIN_FAILURES and seen.failure_share >= OPEN_SHARE
+        is_failing = seen.failures >= MIN_FAILURES and seen.failure_share >= OPEN_SHARE
+        return not self.is_ejected and (self.is_down or is_failing)
 
     def observe(self, now_s: float, seen: Observed | None) -> None:
         """Take in what was seen since the last tick; None is missing data."""
@@ -117,17 +120,19 @@ class Breaker:
             case BreakerState.AT_RISK:
                 self._consider_calm(now_s, seen, probability)
             case BreakerState.OPEN:
-                if now_s >= self.earliest_return_s:
+                if now_s >= self.earliest_return_s and not self.is_down:
                     self._begin_round(now_s)
                     self._become(BreakerState.HALF_OPEN, f"{MAX_PROBES} probes after its time out")
             case BreakerState.HALF_OPEN:
                 self._judge_probes(now_s, seen or _NOTHING)
 
     def open(self, now_s: float) -> None:
-        """Eject it for what its window holds."""
+        """Eject it for what its health checks say, or its window holds."""
         seen = self.seen
-        reason = f"{seen.failures} of {seen.successes + seen.failures} requests failed in {WINDOW_S:g} s"
-        self._depart(now_s, BreakerState.OPEN, reason)
+        failed = f"{seen.failures} of {seen.successes + seen.failures} requests failed in {WINDOW_S:g} s"
+        self._depart(
+            now_s, BreakerState.OPEN, "its health checks say that it is down" if self.is_down else failed
+        )
 
     def release(self, reason: str) -> None:
         """Let it take traffic again, whatever it did: others need its place among the ejected."""
@@ -172,7 +177,9 @@ class Breaker:
 
     def _judge_probes(self, now_s: float, seen: Observed) -> None:
         self._probed += seen
-        if self._probed.failures:
+        if self.is_down:
+            self._become(BreakerState.OPEN, "its health checks say that it is down again")
+        elif self._probed.failures:
             self.earliest_return_s = now_s + self._jittered(DWELLS_S[0])
             self._become(BreakerState.OPEN, f"a probe failed after {self._probed.successes} successes")
         elif self._probed.successes >= MAX_PROBES:

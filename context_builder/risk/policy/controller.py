@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from statistics import median_low
@@ -50,11 +50,13 @@ class RiskController:
         base: Mapping[str, float],
         observed: Mapping[str, Observed],
         outlooks: Mapping[str, Outlook],
+        down: Collection[str] = (),
     ) -> tuple[VerdictTable, tuple[BreakerTransition, ...]]:
         """Return the next table and what changed. A tick that was taken in already changes nothing.
 
         `base` are the deployments that exist, with their usual weights; a weight that is no positive number
-        counts as 1. A deployment without `observed` was not measured, which is no sign of anything.
+        counts as 1. A deployment without `observed` was not measured, which is no sign of anything; those in
+        `down` are so by their health checks.
         """
         last = self.table.moment
         if moment == last:
@@ -63,6 +65,7 @@ class RiskController:
         self._now_s += min(max(elapsed_s, 0.0), MAX_ELAPSED_S)
         before = self._follow_fleet(base)
         for name, breaker in self._breakers.items():
+            breaker.is_down = name in down
             breaker.observe(self._now_s, observed.get(name))
         probabilities = {name: usable_probability(outlooks.get(name), moment) for name in self._breakers}
         usual = self._fleet_level(probabilities)
@@ -110,7 +113,7 @@ class RiskController:
             breaker.release(f"too few deployments are left: at most {most} may be ejected")
         room = most - len(ejected)
         failing = [breaker for breaker in self._breakers.values() if breaker.wants_to_open()]
-        failing.sort(key=lambda one: (-one.seen.failure_share, -one.seen.failures))
+        failing.sort(key=lambda one: (-one.is_down, -one.seen.failure_share, -one.seen.failures))
         for breaker in failing[: max(0, room)]:
             breaker.open(self._now_s)
 

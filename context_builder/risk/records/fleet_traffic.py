@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from context_builder.risk.policy.limits import WINDOW_S
 from context_builder.risk.policy.outcomes import Observed, UpstreamResult, result_of_logged
 from context_builder.risk.request_latency import EndedRequest
-from models import Deployment, Request, RequestStatus
+from models import Deployment, DeploymentStatus, Request, RequestStatus
 from models.database import ReadSession
 
 MAX_ROWS = 20_000
@@ -20,6 +20,8 @@ _MAX_AGE = timedelta(minutes=5)
 """Requests that began earlier are not counted, however late they are logged."""
 _LEARNED_FROM = timedelta(days=1)
 """Requests whose latency is learned from at the first look."""
+MAX_REPORT_AGE = timedelta(minutes=15)
+"""Health reports that are older say nothing about now."""
 _CLOCK_SKEW = timedelta(seconds=5)
 
 
@@ -32,6 +34,8 @@ class FleetTraffic:
     """Usual weight: the provisioned requests per minute if all have them, else 1."""
     observed: Mapping[str, Observed] = field(default_factory=dict)
     """Only of deployments with requests that ended: no traffic says nothing."""
+    down: Collection[str] = ()
+    """Those whose last health report says so and is not older than MAX_REPORT_AGE."""
     ended: Sequence[EndedRequest] = ()
     """Those that were answered, in the order in which they were stored."""
 
@@ -46,15 +50,17 @@ class TrafficReader:
         self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float]
     ) -> FleetTraffic:
         """Return the fleet and what was seen of it; `limits_ms` are latency limits by deployment id."""
-        statement = select(Deployment.id, Deployment.public_id, Deployment.capacity_rpm).order_by(
-            Deployment.id
-        )
+        statement = select(
+            *(Deployment.id, Deployment.public_id, Deployment.capacity_rpm),
+            *(Deployment.status, Deployment.updated_at),
+        ).order_by(Deployment.id)
         rows = (await session.execute(statement.where(Deployment.created_at <= moment + _CLOCK_SKEW))).all()
         names = {row.id: row.public_id for row in rows}
         are_provisioned = all(row.capacity_rpm for row in rows)
         base = {row.public_id: float(row.capacity_rpm if are_provisioned else 1) for row in rows}
         seen, ended = await self._seen(session, moment, limits_ms, names)
-        return FleetTraffic({name: key for key, name in names.items()}, base, seen, ended)
+        down = {row.public_id for row in rows if _is_down(row.status, row.updated_at, moment)}
+        return FleetTraffic({name: key for key, name in names.items()}, base, seen, down, ended)
 
     async def _seen(
         self, session: ReadSession, moment: datetime, limits_ms: Mapping[int, float], names: Mapping[int, str]
@@ -91,6 +97,11 @@ class TrafficReader:
                 ended.append(EndedRequest(name, task, *sizes, row.latency_ms))
         self._last_id = newest
         return seen, ended[::-1]
+
+
+def _is_down(status: str, reported_at: datetime | None, moment: datetime) -> bool:
+    is_known = reported_at is not None and abs(moment - reported_at) <= MAX_REPORT_AGE
+    return is_known and status == DeploymentStatus.DOWN
 
 
 def _one(result: UpstreamResult, *, is_slow: bool) -> Observed:

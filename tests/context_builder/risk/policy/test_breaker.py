@@ -51,6 +51,21 @@ def test_failures_open_it_and_the_reason_counts_them() -> None:
     assert driven.breaker.reason == "24 of 33 requests failed in 30 s"
 
 
+def test_down_by_its_health_checks_it_is_out_until_they_say_otherwise() -> None:
+    """No request has to fail first, no probe is sent meanwhile, and probes decide after it."""
+    driven = Driven()
+    driven.breaker.is_down = True
+    assert driven.tick(None) is BreakerState.OPEN
+    assert driven.breaker.reason == "its health checks say that it is down"
+    assert driven.tick(None, times=100) is BreakerState.OPEN
+    driven.breaker.is_down = False
+    assert driven.tick(None) is BreakerState.HALF_OPEN
+    driven.breaker.is_down = True
+    assert driven.tick(None) is BreakerState.OPEN
+    driven.breaker.is_down = False
+    assert driven.until(BreakerState.CLOSED, Observed(successes=1)) < 60
+
+
 def test_refused_requests_never_open_it_but_it_steps_back() -> None:
     """A 429 says that the upstream lives: less traffic, no ejection."""
     driven = Driven()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -44,11 +44,12 @@ class DrivenFleet:
         observed: Mapping[str, Observed] | None = None,
         probabilities: Mapping[str, float | None] | None = None,
         step_s: float = 5.0,
+        down: Collection[str] = (),
     ) -> tuple[VerdictTable, tuple[BreakerTransition, ...]]:
         self.now += timedelta(seconds=step_s)
         outlooks = {name: outlook(each, self.now) for name, each in (probabilities or {}).items()}
         seen = dict.fromkeys(self.base, FINE) if observed is None else observed
-        return self.controller.tick(self.now, self.base, seen, outlooks)
+        return self.controller.tick(self.now, self.base, seen, outlooks, down)
 
 
 @pytest.mark.long
@@ -64,7 +65,8 @@ def test_never_all_are_ejected_nor_more_than_the_limit(data: st.DataObject, coun
         step_s = data.draw(st.sampled_from([5.0, 60.0, 0.0, -3600.0, 1e7]))
         gone = data.draw(st.sets(st.sampled_from(names), max_size=count - 1))
         fleet.base = {name: 1.0 for name in names if name not in gone}
-        table, _ = fleet.tick(observed, step_s=step_s)
+        down = data.draw(st.sets(st.sampled_from(names)))
+        table, _ = fleet.tick(observed, step_s=step_s, down=down)
         ejected = [each for each in table.verdicts.values() if each.is_ejected]
         if table.moment == fleet.now and step_s:
             assert table.verdicts.keys() == fleet.base.keys()
@@ -91,6 +93,13 @@ def test_where_more_fail_than_may_be_ejected_the_worst_are() -> None:
     table, transitions = fleet.tick(observed)
     assert [each.deployment for each in transitions] == ["m/1"]
     assert "as many as may be ejected are" in table.verdicts["m/0"].reason
+
+
+def test_one_that_is_down_is_ejected_before_those_that_fail() -> None:
+    """It answers nothing at all."""
+    table, transitions = DrivenFleet(6).tick({"m/1": BAD}, down={"m/4"})
+    assert [each.deployment for each in transitions] == ["m/4"]
+    assert table.verdicts["m/4"].share == 0
 
 
 @pytest.mark.parametrize("probability", [math.nan, math.inf, -math.inf, -0.1, 1.1, None])

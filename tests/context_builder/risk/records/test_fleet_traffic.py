@@ -75,6 +75,21 @@ async def test_old_requests_say_nothing_about_now(gateway: Gateway) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    ("status", "age", "is_down"),
+    [("down", 14 * MINUTE, True), ("down", 16 * MINUTE, False), ("degraded", MINUTE, False)],
+)
+async def test_down_is_what_a_report_of_late_says(
+    gateway: Gateway, status: str, age: timedelta, is_down: bool
+) -> None:
+    """An old report says nothing about now, whatever it says."""
+    await gateway.deployment(AWS, status=status, updated_at=NOON - age)
+    async with gateway.database.read() as session:
+        fleet = await TrafficReader().read(session, NOON, {})
+    assert (AWS in fleet.down) is is_down
+
+
+@pytest.mark.asyncio(loop_scope="session")
 async def test_usual_weights_are_provisioned_rates_if_all_have_one(gateway: Gateway) -> None:
     """One without makes them equal: nobody knows its size."""
     await gateway.deployment("a/x", capacity_rpm=600)
