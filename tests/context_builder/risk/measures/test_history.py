@@ -95,7 +95,9 @@ def test_memory_is_bounded(appearing: list[set[int]]) -> None:
         history = History()
         for number, deployments in enumerate(appearing):
             ids = np.array(sorted(deployments))
+            before = dict(history.rows)
             take(history, Minute(START + number, ids, np.full((len(ids), 8), float(number))))
+            assert all(history.rows[one] == before[one] for one in deployments & before.keys()), "all stay"
             rows = list(history.rows.values())
             assert len(set(rows)) == len(rows) <= 16
             assert len(history.table["seen"]) <= 16
