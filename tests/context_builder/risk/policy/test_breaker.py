@@ -115,7 +115,7 @@ def test_a_forecast_fall_ends_nothing_while_answers_are_slow() -> None:
     driven = Driven()
     slow = Observed(successes=20, slow=15)
     driven.tick(slow)
-    assert driven.tick(slow, 0.0, times=200) is BreakerState.AT_RISK
+    assert {driven.tick(slow, 0.0) for _ in range(200)} == {BreakerState.AT_RISK}
 
 
 def test_it_closes_by_three_successful_probes_and_reopens_by_one_failure() -> None:
@@ -129,6 +129,15 @@ def test_it_closes_by_three_successful_probes_and_reopens_by_one_failure() -> No
     assert driven.breaker.reason == "a probe failed after 2 successes"
     driven.until(BreakerState.HALF_OPEN, None)
     assert driven.tick(Observed(successes=1), times=MAX_PROBES) is BreakerState.CLOSED
+
+
+def test_each_departure_within_an_hour_keeps_it_out_longer() -> None:
+    """From the second on a deployment that flaps is out for minutes, as the limit of flaps demands."""
+    driven = Driven()
+    for dwell_s in DWELLS_S:
+        driven.tick(BAD)
+        assert dwell_s <= driven.until(BreakerState.HALF_OPEN, None) <= dwell_s * 1.2 + TICK_S
+        assert driven.tick(Observed(successes=MAX_PROBES)) is BreakerState.CLOSED
 
 
 def test_lost_probes_do_not_leave_it_half_open_for_ever() -> None:

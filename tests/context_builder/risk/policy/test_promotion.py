@@ -50,6 +50,7 @@ Spoil = Callable[[MaturedForecast], MaturedForecast]
     ("spoil", "said"),
     [
         (lambda row: replace(row, expected_ms=row.now_ms), "skill: mean 0.00 of at least 0.15"),
+        (lambda row: replace(row, expected_ms=102.0), "skill: mean 0.10 of at least 0.15"),
         (
             lambda row: replace(row, expected_ms=90.0) if row.deployment == "a" else row,
             "skill: mean 0.12 of at least 0.15, lowest -0.50",
