@@ -82,7 +82,7 @@ class RequestLatency:
             return
         error = max(-_MAX_ERROR, min(_MAX_ERROR, error))
         for place, (table, key) in enumerate(zip(self._effects, keys, strict=True)):
-            size, requests = table.get(key, _UNKNOWN)
+            size, requests = _effect(table, key)
             rate = max(RATE, 1 / (requests + 1 + (_PRIOR if place else 0)))
             table[key] = Effect(size + _SHARE * rate * error, requests + 1)
         if output is not None:
@@ -113,8 +113,21 @@ class RequestLatency:
         return task if task in known or len(known) < MAX_TASKS else ""
 
     def _sum(self, keys: tuple[_Key, ...]) -> float:
-        effects = zip(self._effects, keys, strict=True)
-        return sum(table.get(key, _UNKNOWN).size for table, key in effects)
+        return sum(_effect(table, key).size for table, key in zip(self._effects, keys, strict=True))
+
+
+def _effect(table: Mapping[_Key, Effect], key: _Key) -> Effect:
+    """Return an effect; that of a size without any request lies between those of its neighbours."""
+    if key in table or not isinstance(key, int) or key < 0:
+        return table.get(key, _UNKNOWN)
+    known = [each for each in table if isinstance(each, int) and each >= 0]
+    below = max((each for each in known if each < key), default=None)
+    above = min((each for each in known if each > key), default=None)
+    if below is None or above is None:
+        nearest = above if below is None else below
+        return _UNKNOWN if nearest is None else Effect(table[nearest].size, 0)
+    part = (key - below) / (above - below)
+    return Effect(table[below].size + part * (table[above].size - table[below].size), 0)
 
 
 def _size_bin(tokens: int | None) -> int:

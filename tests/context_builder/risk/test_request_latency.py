@@ -27,12 +27,27 @@ def taught(requests: int = 600) -> RequestLatency:
 
 @pytest.mark.parametrize("name", [FAST, SLOW])
 @pytest.mark.parametrize("task", ["chat", "code"])
-@pytest.mark.parametrize("output", [50, 200])
-def test_deployment_task_and_size_are_told_apart(name: str, task: str, output: int) -> None:
-    """Each has its own effect on the latency, found while they vary together."""
+@pytest.mark.parametrize(("limit", "output"), [(50, 50), (None, 170)])
+def test_deployment_task_and_size_are_told_apart(
+    name: str, task: str, limit: int | None, output: int
+) -> None:
+    """Each has its own effect on the latency, found while they vary together; 170 is the usual output."""
     true = 10 * output * (3 if name == SLOW else 1) * (2 if task == "code" else 1)
-    expected = taught().expected_ms(name, task, 500, output)
-    assert expected == pytest.approx(true, rel=0.2)
+    expected = taught().expected_ms(name, task, 500, limit)
+    assert expected == pytest.approx(true, rel=0.25)
+
+
+def test_a_size_that_nobody_has_sent_lies_between_its_neighbours() -> None:
+    """Beyond the largest one it is like that: what was never seen is not guessed at."""
+    latency = taught()
+    (small, between, large, larger) = (
+        latency.expected_ms(FAST, "unseen", 500, tokens) for tokens in (50, 100, 200, 100_000)
+    )
+    assert small is not None
+    assert between is not None
+    assert large is not None
+    assert small * 1.3 < between < large / 1.3
+    assert larger == latency.expected_ms(FAST, "unseen", 500, 800)
 
 
 def test_a_limit_above_the_usual_output_changes_nothing() -> None:
