@@ -5,7 +5,9 @@ LightGBM on absolute errors; what is served is its export to ONNX. Import it onl
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ PARAMETERS: dict[str, Any] = {
     "num_threads": 1, "seed": 0, "deterministic": True, "verbosity": -1,
 }  # fmt: skip
 TREES = 100
+_OPENMP = "libgomp.so.1"
 
 
 class TooLittleData(ContextBuilderError):
@@ -167,10 +170,21 @@ def _skill(error: float, other: float) -> float:
 
 
 def _fit(pairs: Pairs) -> Any:
+    _load_openmp()
     import lightgbm  # noqa: PLC0415  takes seconds, and only training needs it
 
     data = lightgbm.Dataset(pairs.features, pairs.outcomes, free_raw_data=False)
     return lightgbm.train(PARAMETERS, data, num_boost_round=TREES)
+
+
+def _load_openmp() -> None:
+    """Load torch's copy of the OpenMP runtime where the system has none: LightGBM brings none of its own."""
+    try:
+        ctypes.CDLL(_OPENMP, mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        torch = importlib.util.find_spec("torch")
+        for folder in (torch and torch.submodule_search_locations) or ():
+            ctypes.CDLL(str(Path(folder) / "lib" / _OPENMP), mode=ctypes.RTLD_GLOBAL)
 
 
 def _export(booster: Any) -> bytes:
