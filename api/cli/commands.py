@@ -27,7 +27,7 @@ SUMMARIES = {
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
     "memory": "Search and maintain incident memory.",
-    "risk": "Forecast deployments, train, backtest, and test the routing policy.",
+    "risk": "Forecast deployments, and test routing policies.",
     "db": "Create, fill and inspect the database.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""

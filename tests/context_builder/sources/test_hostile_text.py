@@ -198,7 +198,7 @@ async def build(gateway: Gateway) -> BuiltContext:
         runbooks=gateway.runbooks,
         clock=lambda: NOON,
     )
-    return await builder.build(QuestionInput(question="Has user_plain been told to obey, and is all well?"))
+    return await builder.build(QuestionInput(question="Has user_plain been told to obey, and is all well or at risk?"))
 
 
 def visible(character: str) -> bool:

@@ -130,7 +130,7 @@ def test_other_words_are_not_read_as_times(question: str) -> None:
         ("on 31 November", "on 31 November"),
         ("on 2026-02-29 it broke", "on 2026-02-29"),
         ("on 12/11/2026", "on 12/11/2026"),
-        ("in the next 5 minutes", "next 5 minutes"),
+        ("in the next 5 hours", "next 5 hours"),
         ("at 13pm", "at 13pm"),
         ("14:00 Nowhere/Land", "14:00 Nowhere/Land"),
     ],
