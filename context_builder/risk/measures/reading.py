@@ -37,9 +37,12 @@ async def read_minutes(
     return await asyncio.to_thread(lambda: list(measured_minutes(rows, start, end)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MeasuredPast:
-    """What a span of the past was like."""
+    """What a span of the past was like.
+
+    Without a text of its own: `asyncio.run` makes one of the result of its task, which would take seconds.
+    """
 
     names: Mapping[int, str]
     """Of all deployments, by id."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from random import Random
 from statistics import fmean, stdev
 
@@ -77,7 +78,7 @@ def _differences(blocks: Sequence[SwitchbackBlock], values: Iterable[tuple[datet
 
 def _effect_of(differences: Sequence[float], pairs: int) -> SwitchbackEffect:
     mean, spread = fmean(differences), stdev(differences)
-    half = float(stats.t.ppf(1 - _ALPHA / 2, len(differences) - 1)) * spread / math.sqrt(len(differences))
+    half = _critical(len(differences)) * spread / math.sqrt(len(differences))
     return SwitchbackEffect(
         mean, mean - half, mean + half, spread, len(differences), pairs - len(differences)
     )
@@ -115,9 +116,14 @@ def pairs_needed(spread: float, effect: float) -> int:
     return low
 
 
+@cache
+def _critical(pairs: int) -> float:
+    """Return the quantile of Student's t by which intervals are made."""
+    return float(stats.t.ppf(1 - _ALPHA / 2, pairs - 1))
+
+
 def _power(pairs: int, spread: float, effect: float) -> float:
-    critical = stats.t.ppf(1 - _ALPHA / 2, pairs - 1)
-    return float(stats.nct.sf(critical, pairs - 1, math.sqrt(pairs) * effect / spread))
+    return float(stats.nct.sf(_critical(pairs), pairs - 1, math.sqrt(pairs) * effect / spread))
 
 
 def false_positive_share(
