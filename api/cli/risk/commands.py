@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,8 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Forecast a series of the past five minutes ahead, and compare with simple forecasts."""
+    if limit is not None and not math.isfinite(limit):
+        raise typer.BadParameter(f"--limit {limit} is no number that a value can exceed")
     series = read_series(file)
     with progress_bar("forecasting") as progress:
         report = backtest_series(series, limit, report=progress)

@@ -48,6 +48,14 @@ def test_a_bad_file_is_one_line_and_exit_code_2(
     assert result.err.count("\n") == 1
 
 
+def test_a_limit_that_nothing_exceeds_is_refused(arcpoint: Run, series: Path) -> None:
+    """Neither is a number that a value could be compared with."""
+    for limit in ("nan", "inf"):
+        result = arcpoint("risk", "backtest", str(series), "--limit", limit)
+        assert result.code == 2
+        assert f"--limit {limit} is no number" in result.err
+
+
 def test_a_missing_file_is_one_line(arcpoint: Run, tmp_path: Path) -> None:
     """It is named."""
     result = arcpoint("risk", "backtest", str(tmp_path / "none.csv"))
