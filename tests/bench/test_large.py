@@ -66,7 +66,8 @@ async def test_every_source_finds_something_to_read(database: Database) -> None:
         scores = await session.scalar(select(func.count()).select_from(QualityScore))
     assert (scores or 0) > REQUESTS * 0.9
     builder = ContextBuilder(database, NO_MEMORY, SOURCES, default_budget=8000, clock=lambda: END)
-    built = await builder.build(QuestionInput(question="What is wrong or at risk, today compared with yesterday?"))
+    question = "What is wrong or at risk, today compared with yesterday?"
+    built = await builder.build(QuestionInput(question=question))
     said = {entry.name: entry.status for entry in built.manifest.sources}
     silent = {name for name, status in said.items() if status is not Status.OK}
     assert silent <= {"activity", "knowledge", "schedule"}  # nothing unusual, nothing similar, no hours

@@ -198,7 +198,8 @@ async def build(gateway: Gateway) -> BuiltContext:
         runbooks=gateway.runbooks,
         clock=lambda: NOON,
     )
-    return await builder.build(QuestionInput(question="Has user_plain been told to obey, and is all well or at risk?"))
+    question = "Has user_plain been told to obey, and is all well or at risk?"
+    return await builder.build(QuestionInput(question=question))
 
 
 def visible(character: str) -> bool:
