@@ -13,15 +13,13 @@ from rich.console import Console
 
 from context_builder.builder import BuiltContext, ContextBuilder
 from context_builder.question.request import QuestionInput
-from context_builder.sources import discover
 from models.database import Database
 from tests.evaluation.worlds.count import size_of
 from tests.evaluation.worlds.database import write
 from tests.evaluation.worlds.score import Score, score
 from tests.evaluation.worlds.world import KINDS, Kind, World, draw_world
 from tests.support.no_memory import NO_MEMORY
-
-_SOURCES = discover()
+from tests.support.patient_sources import SOURCES
 
 
 async def measure(kinds: Sequence[str], seed: int, number: int, budget: int) -> AsyncIterator[Score]:
@@ -54,7 +52,7 @@ async def opened(kind: Kind, seed: int, number: int) -> AsyncIterator[tuple[Worl
 
 async def _built(world: World, database: Database, question: str, budget: int) -> BuiltContext:
     builder = ContextBuilder(
-        database, NO_MEMORY, _SOURCES, default_budget=budget, clock=lambda: world.plan.gateway.as_of
+        database, NO_MEMORY, SOURCES, default_budget=budget, clock=lambda: world.plan.gateway.as_of
     )
     return await builder.build(QuestionInput(question=question))
 
