@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from context_builder.builder import BuiltContext, ContextBuilder
+from context_builder.exploration import exploration
 from context_builder.question.request import QuestionInput
 from models.database import Database
 from tests.evaluation.worlds.count import size_of
@@ -19,6 +20,7 @@ from tests.evaluation.worlds.database import write
 from tests.evaluation.worlds.score import Score, score
 from tests.evaluation.worlds.world import KINDS, Kind, World, draw_world
 from tests.support.no_memory import NO_MEMORY
+from tests.support.patience import PATIENCE_S
 from tests.support.patient_sources import SOURCES
 
 
@@ -51,6 +53,8 @@ async def opened(kind: Kind, seed: int, number: int) -> AsyncIterator[tuple[Worl
 
 
 async def _built(world: World, database: Database, question: str, budget: int) -> BuiltContext:
+    # What a prompt holds shall not depend on the load of the machine.
+    exploration.ONSET_TIMEOUT_S = PATIENCE_S
     builder = ContextBuilder(
         database, NO_MEMORY, SOURCES, default_budget=budget, clock=lambda: world.plan.gateway.as_of
     )

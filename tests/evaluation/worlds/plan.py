@@ -61,6 +61,8 @@ class Plan:
     questions: list[str] = field(default_factory=list)
     planned: list[TrueChange] = field(default_factory=list)
     """Of healthy worlds: what differs from before and was to be expected."""
+    broken: bool = True
+    """Of worlds in which something changed: whether more than the traffic did."""
     down: dict[str, Callable[[float], bool]] = field(default_factory=dict)
     """When health checks of a deployment fail."""
 

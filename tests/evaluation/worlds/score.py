@@ -12,7 +12,14 @@ from context_builder.prompt.manifest import Manifest
 from tests.evaluation.worlds.count import count, sizes
 from tests.evaluation.worlds.gateway import Slice
 from tests.evaluation.worlds.plan import TrueChange
-from tests.evaluation.worlds.told import ToldChange, rank_of, shown_facts, told_changes, unread
+from tests.evaluation.worlds.told import (
+    ToldChange,
+    rank_of,
+    says_nothing_is_broken,
+    shown_facts,
+    told_changes,
+    unread,
+)
 from tests.evaluation.worlds.world import World
 
 FIRST = 5
@@ -50,6 +57,10 @@ class Score:
     """Of the first cause."""
     has_cause: bool = False
     unread: Sequence[str] = ()
+    broken: bool = True
+    """Whether more than the traffic changed."""
+    calm: bool = False
+    """Whether the prompt says that nothing is broken."""
     planned: int = 0
     """Of a healthy world: findings that were to be expected by people."""
 
@@ -83,6 +94,8 @@ def score(world: World, question: str, manifest: Manifest) -> Score:
         rank=min((rank for rank in ranks.values() if rank), default=None),
         has_cause=bool(plan.causes),
         unread=unread(manifest),
+        broken=plan.broken and not world.kind.is_healthy,
+        calm=says_nothing_is_broken(manifest),
         planned=sum(
             any(alike(one, change) and nested(world, one.where, change) for change in plan.planned)
             for one in told

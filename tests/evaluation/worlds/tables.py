@@ -47,8 +47,17 @@ def headline(scores: Sequence[Score]) -> list[str]:
         f"{planned} of {findings} were to be expected"
         if healthy
         else "no healthy worlds",
+        (
+            f"said that nothing is broken: {_share(*_calm(scores, broken=False))} of prompts where only the "
+            f"traffic changed, {_share(*_calm(scores, broken=True))} where more did"
+        ),
         "by metric, true of told, and findings in healthy worlds: " + _by_metric(broken, healthy),
     ]
+
+
+def _calm(scores: Sequence[Score], *, broken: bool) -> tuple[int, int]:
+    chosen = [one for one in scores if one.broken is broken and not one.healthy]
+    return sum(one.calm for one in chosen), len(chosen)
 
 
 def _by_metric(broken: Sequence[Score], healthy: Sequence[Score]) -> str:

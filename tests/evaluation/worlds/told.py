@@ -23,6 +23,7 @@ _UP = ("rose", "slowed down", "improved")
 _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
 _EVENT = re.compile(_TIME)
 """An event names its own time first."""
+_CALM = "Nothing is broken: "
 _HEAD = re.compile(
     rf"(?:(?P<what>{'|'.join(_METRICS)}) (?P<way>rose|fell|slowed down|sped up|dropped|improved)"
     rf"|NO REQUESTS were recorded) "
@@ -68,7 +69,13 @@ def unread(manifest: Manifest) -> list[str]:
 
 
 def _tells_of_a_change(fact: FactEntry) -> bool:
-    return fact.source in FINDERS and fact.is_shown and not _EVENT.match(fact.text)
+    is_event = _EVENT.match(fact.text) or fact.text.startswith(_CALM)
+    return fact.source in FINDERS and fact.is_shown and not is_event
+
+
+def says_nothing_is_broken(manifest: Manifest) -> bool:
+    """Whether a shown fact says that only the traffic changed."""
+    return any(fact.is_shown and fact.text.startswith(_CALM) for fact in manifest.facts)
 
 
 def told_change(fact: FactEntry, tiers: Mapping[str, str], scope: Slice = EVERYTHING) -> ToldChange | None:

@@ -138,6 +138,7 @@ def longer_prompts(plan: Plan) -> None:
     plan.happens(Effect(What.PROMPT, where, factor, between(begin)))
     plan.is_true("cost", where, 1 + of_cost * (factor - 1), begin)
     plan.is_true("latency", where, 1 + of_latency * (factor - 1), begin, needed=False)
+    plan.broken = False
     plan.questions += ["Why do we spend more today?", _WHY]
 
 
@@ -170,6 +171,7 @@ def user_batch(plan: Plan) -> None:
     plan.follows("cost", begin, where, factor)
     plan.audit(name, "batch.submit", name, begin - 60, "re-index of 4 million documents")
     plan.causes.append(Cause("batch.submit", (("batch.submit",), ("re-index of 4 million",))))
+    plan.broken = False
     plan.questions += ["Who causes the higher load today?", _WHY]
 
 
