@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from context_builder.exploration.change_point import MAX_SAME_ONSET_GAP, ChangePoint, onset_gap
+from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.events import AFTER, BEFORE, Event
-from context_builder.exploration.series.metric import Metric
 
 RANK_STEP = 0.08
 """Decrease in importance from one onset to the next, for the onset and the events near it."""
@@ -27,8 +26,6 @@ _SHARED_WEIGHT = 0.75
 _GATEWAY_WEIGHT = 0.9
 """The same of one on a part that every request passes through, if it does not name what changed."""
 _UNRELATED_WEIGHT = 0.5
-_RETRIES_PER_FAILURE = 1.3
-"""Of requests beyond those expected: the most that failures at the same time may have caused."""
 _AFTER_WEIGHT = 0.6
 """Importance factor of an event after the onset."""
 _ASKED_FOR_WEIGHT = 1.0
@@ -127,22 +124,6 @@ def has_candidate(shift: ChangePoint, events: Sequence[Event], scope: frozenset[
     """Return whether a change is recorded before an onset, on what changed or what that depends on."""
     near = (NearbyEvent(event, shift, 0, scope) for event in events if event.kind not in SYMPTOMS)
     return any(-BEFORE <= one.distance <= timedelta(0) and one.relation > _UNRELATED_WEIGHT for one in near)
-
-
-def may_be_retries(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> bool:
-    """Return whether more requests came because others of them failed, and clients try again."""
-    return (
-        shift.metric is Metric.VOLUME
-        and shift.rose
-        and any(
-            one.metric is Metric.ERRORS
-            and one.rose
-            and onset_gap(one, shift) <= MAX_SAME_ONSET_GAP
-            and (one.slice.contains(shift.slice) or shift.slice.contains(one.slice))
-            and shift.excess <= _RETRIES_PER_FAILURE * one.excess
-            for one in shifts
-        )
-    )
 
 
 def _names_of(shift: ChangePoint) -> Iterator[str]:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from math import log
 
 from context_builder.exploration.detection.rhythm import Rhythm
+from context_builder.exploration.requests.like_for_like import LikeForLike
+from context_builder.exploration.requests.retries import Retries
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 
@@ -60,6 +62,10 @@ class ChangePoint:
     """Of failures that come and go with a period."""
     comparable: tuple[tuple[int, float], ...] = ()
     """Of totals: days before at which the same hours are comparable, with weights that add up to 1."""
+    mix: LikeForLike | None = None
+    """Of latency and cost: whether the same requests changed, or others are sent; None: unknown."""
+    retries: Retries | None = None
+    """Of a rise of volume that they make."""
     also: tuple[Slice, ...] = ()
     """Other slices with the same change, by descending evidence."""
 

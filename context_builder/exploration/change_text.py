@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
+from context_builder.exploration.requests.retries import Retries
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.question.form import Noun
 from context_builder.question.meaning.scopes import ALL_BUT
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.text.formatting import format_name, format_percent, format_time
+from context_builder.text.formatting import (
+    format_count,
+    format_dollars,
+    format_milliseconds,
+    format_name,
+    format_percent,
+    format_ratio,
+    format_time,
+)
 
 _PRECISE_RANGE = timedelta(minutes=5)
 _TRAFFIC_LABELS = ("deployment", "model", "backend", "tier", "user")
@@ -120,6 +130,51 @@ def rhythm_text(shift: ChangePoint) -> str:
         else f"for about {one.length} min of every {one.period} min"
     )
     return f"; they fail {when} ({failing} then, {otherwise} otherwise)"
+
+
+def mix_text(shift: ChangePoint) -> str:
+    """Return what the same requests would take, or cost, now, and what the mix adds, after a semicolon."""
+    one = shift.mix
+    if one is None:
+        return ""
+    is_latency = shift.metric is Metric.LATENCY
+    verb, level = ("take", format_milliseconds) if is_latency else ("cost", _dollars_each)
+    same = one.before * one.same
+    text = f"; the same requests would now {verb} {level(same)} (before {level(one.before)})"
+    if not one.has_other_mix:
+        return text
+    does = "adds" if one.mix > 1 else "takes off"
+    tokens = " and ".join(f"{name} have {format_ratio(by, 1.0)} the usual tokens" for name, by in one.tokens)
+    return f"{text}, the mix {does} {level(abs(one.mix - 1) * same)}{f': {tokens}' if tokens else ''}"
+
+
+def _dollars_each(value: float) -> str:
+    return f"{format_dollars(Decimal(str(value)))} each"
+
+
+def nothing_broken_text(shifts: Sequence[ChangePoint], whole: str) -> str:
+    """Say that only the traffic changed, given these changes of it, and what is as usual."""
+    named = {slice_name(one.slice, whole): describe_period(one) for one in reversed(shifts)}
+    what = ", ".join(f"{name} ({period})" for name, period in reversed(named.items()))
+    same = [
+        f"the same requests {'take' if one.metric is Metric.LATENCY else 'cost'} "
+        f"{format_ratio(one.mix.same, 1.0)} what they did"
+        for one in shifts
+        if one.mix is not None
+    ]
+    usual = "; ".join(["no failure rate or quality score got worse", *dict.fromkeys(same)])
+    return f"Nothing is broken: the traffic changed: {what}; {usual}"
+
+
+def retries_text(shift: ChangePoint, retries: Retries) -> str:
+    """Return how many requests repeat failed ones, and the factor of the volume that this makes."""
+    number = format_count(round(shift.counted), "request")
+    share = format_percent(round(retries.share * 1000), 1000)
+    after = f" ({format_name(retries.reason)})" if retries.reason else ""
+    return (
+        f"{format_ratio(retries.factor, 1.0)} what it was without retries: "
+        f"about {share} of {number} repeat failed ones{after}"
+    )
 
 
 def onset_range(shift: ChangePoint) -> str:

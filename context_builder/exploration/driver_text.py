@@ -27,7 +27,6 @@ def surroundings_text(metric: Metric, beside: Surroundings) -> str:
         f"{one.name} {_level_text(metric, one.after)}, before {_level_text(metric, one.before)}"
         for one in beside.neighbours
     ]
-    parts += [f"its {name} have {format_ratio(factor, 1.0)} the usual tokens" for name, factor in beside.mix]
     parts += [
         f"meanwhile {format_name(one.deployment)} got {format_count(round(abs(one.excess)), 'request')} "
         f"{'more' if one.excess > 0 else 'fewer'} than expected"

@@ -18,9 +18,11 @@ from context_builder.exploration.change_point import (
 )
 from context_builder.exploration.detection.search import find_change_points
 from context_builder.exploration.refinement import refine_onset, with_rhythm
+from context_builder.exploration.requests.examination import with_mix, with_retries
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.quality import quality_signals
 from context_builder.exploration.series.timeline import Timeline
+from context_builder.exploration.series.totals import known_since
 from context_builder.exploration.series.traffic import read_traffic, read_users
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
@@ -53,6 +55,8 @@ class ExplorationFindings:
     """True if there are requests in scope, in the window or before it."""
     gaps: tuple[str, ...]
     """Limits of the figures for the scope."""
+    known_since: datetime
+    """The first whole hour of the log, or of what is read of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class Exploration:
             await with_rhythm(self._rollups, wide, await refine_onset(self._rollups, wide, shift))
             for shift in leading
         ]
+        shifts = await with_mix(self._rollups, wide, shifts, LOOKBACK)
+        shifts = await with_retries(self._rollups, wide, shifts, LOOKBACK, found.known_since)
         return replace(found, shifts=tuple(shifts))
 
     async def _find(self, asked: ContextRequest) -> ExplorationFindings:
@@ -126,7 +132,7 @@ class Exploration:
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(find_change_points, asked, timeline, traffic, users, quality)
-        return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
+        return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps, known_since(traffic))
 
 
 def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:

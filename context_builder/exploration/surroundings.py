@@ -1,4 +1,4 @@
-"""What is beside a change: the same elsewhere, other requests, and where traffic went."""
+"""What is beside a change: the same elsewhere, and where traffic went."""
 
 from __future__ import annotations
 
@@ -24,14 +24,10 @@ from context_builder.text.formatting import format_name
 from models import FAILED_STATUSES, RequestStatus
 from models.histogram import LOG_SCALE
 
-MIN_MIX_RATIO = 1.5
-"""Of tokens per request after and before, from which the requests themselves are others."""
 MIN_DIVERTED_SHARE = 0.2
 """Of what a slice lost, or got more: the least that another must have got, or lost."""
 _KNOWN = ("deployment", "model", "backend", "region", "tier", "task_type")
 _WITH_OTHERS = ("model", "backend", "region", "tier")
-_MIN_MIXED = 50
-"""Answered requests on either side before their lengths, which vary widely, are compared."""
 _MIN_REQUESTS = 20
 """On either side of a comparison."""
 
@@ -58,16 +54,16 @@ class Surroundings:
     """All that is beside one change."""
 
     neighbours: tuple[Neighbour, ...] = ()
-    mix: tuple[tuple[str, float], ...] = ()
-    """What of the requests is different, `prompts` or `outputs`, and by which factor of tokens."""
     diverted: tuple[Diverted, ...] = ()
 
 
 async def surroundings_of(
     rollups: Rollups, request: ContextRequest, shift: ChangePoint, one: Slice, spans: ComparedSpans
 ) -> Surroundings:
-    """Compare a slice whose metric changed with what is beside it; nothing of users, and of scores."""
-    if shift.metric is Metric.QUALITY or any(dimension not in _KNOWN for dimension, _ in one.values):
+    """Compare a slice whose metric changed with what is beside it; nothing of users, of costs and scores."""
+    if shift.metric in (Metric.QUALITY, Metric.COST) or any(
+        dimension not in _KNOWN for dimension, _ in one.values
+    ):
         return Surroundings()
     if shift.metric is Metric.VOLUME and not shift.comparable:
         return Surroundings()
@@ -77,13 +73,9 @@ async def surroundings_of(
         return Surroundings(diverted=await asyncio.to_thread(_diverted, rows, times, after, one))
     scope = await rollup_scope(rollups, request)
     rows = scope.of(await rollups.read(REQUESTS, *covering(spans.after), *covering(spans.before)))
-    return await asyncio.to_thread(_compared, rows, rows.since(spans.after.start), shift.metric, one)
-
-
-def _compared(rows: Rows, after: Mask, metric: Metric, one: Slice) -> Surroundings:
-    inside = _inside(rows, one)
-    neighbours = () if metric is Metric.COST else tuple(_neighbours(rows, after, metric, one, inside))
-    return Surroundings(neighbours, () if metric is Metric.ERRORS else tuple(_mix(rows, after, inside)))
+    return await asyncio.to_thread(
+        lambda: Surroundings(tuple(_neighbours(rows, rows.since(spans.after.start), shift.metric, one)))
+    )
 
 
 def _inside(rows: Rows, one: Slice) -> Mask:
@@ -93,9 +85,9 @@ def _inside(rows: Rows, one: Slice) -> Mask:
     return mask
 
 
-def _neighbours(rows: Rows, after: Mask, metric: Metric, one: Slice, inside: Mask) -> Iterator[Neighbour]:
+def _neighbours(rows: Rows, after: Mask, metric: Metric, one: Slice) -> Iterator[Neighbour]:
     """Yield the level of each group of requests beside a slice that has enough of them."""
-    for name, mask in _beside(rows, one, inside):
+    for name, mask in _beside(rows, one, _inside(rows, one)):
         levels = [_level(rows, mask & side, metric) for side in (after, ~after)]
         if None not in levels:
             yield Neighbour(name, *levels)  # type: ignore[arg-type]  # none of them is None
@@ -128,19 +120,6 @@ def _level(rows: Rows, chosen: Mask, metric: Metric) -> float | None:
     requests = int(rows["requests"].sum())
     failed = int((rows["requests"] * rows.having("status", FAILED_STATUSES)).sum())
     return failed / requests if requests >= _MIN_REQUESTS else None
-
-
-def _mix(rows: Rows, after: Mask, inside: Mask) -> Iterator[tuple[str, float]]:
-    """Yield how many times as many tokens the answered requests of a slice have as before."""
-    answered = inside & rows.having("status", (RequestStatus.SUCCESS,))
-    for name, column in (("prompts", "prompt_tokens"), ("outputs", "completion_tokens")):
-        means = []
-        for side in (after, ~after):
-            chosen = answered & side
-            requests = int(rows["requests"][chosen].sum())
-            means.append(float(rows[column][chosen].sum()) / requests if requests >= _MIN_MIXED else 0.0)
-        if min(means) > 0 and max(means) >= MIN_MIX_RATIO * min(means):
-            yield name, means[0] / means[1]
 
 
 def _diverted(rows: Rows, times: Floats, after: Mask, one: Slice) -> tuple[Diverted, ...]:

@@ -17,7 +17,6 @@ from context_builder.exploration.candidates import (
     SYMPTOMS,
     NearbyEvent,
     has_candidate,
-    may_be_retries,
     nearby_events,
 )
 from context_builder.exploration.change_point import MAX_RELATED_ONSET_GAP, ChangePoint, onset_gap
@@ -27,17 +26,21 @@ from context_builder.exploration.change_text import (
     describe_period,
     format_slices,
     is_for_the_worse,
+    mix_text,
+    nothing_broken_text,
     onset_range,
     related_topics,
+    retries_text,
     rhythm_text,
     scope_name,
     slice_name,
     slice_nouns,
 )
 from context_builder.exploration.events import events_in, spans_around
-from context_builder.exploration.exploration import ExplorationFindings
+from context_builder.exploration.exploration import MAX_CHANGE_POINTS, ExplorationFindings
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.traffic_change import traffic_changes
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import (
     ContextSource,
@@ -59,6 +62,7 @@ from context_builder.text.formatting import (
 
 MAX_EVENTS = 12
 _WEEK_DAYS = 7
+_NOTHING_BROKEN_IMPORTANCE = 0.7
 _ONSET_IMPORTANCE = 0.97
 """Importance of the first onset; lower than that of self-explanatory facts such as planned work."""
 
@@ -89,7 +93,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
                 rank,
                 scope_name(request),
                 related_topics(shift, shifts),
-                _cause_text(shift, shifts, has_cause=has_candidate(shift, events, scope)),
+                _cause_text(has_cause=has_candidate(shift, events, scope)),
                 _order_text(shift, shifts),
             )
             for rank, shift in enumerate(shifts)
@@ -104,6 +108,9 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             for one in nearby[:MAX_EVENTS]
         ),
     ]
+    traffic = traffic_changes(shifts) if len(shifts) < MAX_CHANGE_POINTS else []
+    if traffic and not any(one.event.is_bad or one.event.kind in SYMPTOMS for one in nearby):
+        facts.append(_nothing_broken_fact(traffic, scope_name(request)))
     rest = f" of {len(nearby)}" if len(nearby) > MAX_EVENTS else ""
     header = (
         f"{format_count(len(shifts), 'onset')}, "
@@ -128,9 +135,7 @@ def _order_text(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> str:
     return f"; {format_duration(shift.onset - first.onset)} after {describe_change(first)}"
 
 
-def _cause_text(shift: ChangePoint, shifts: Sequence[ChangePoint], *, has_cause: bool) -> str:
-    if may_be_retries(shift, shifts):
-        return "; it began with failures of these requests, so clients probably try again"
+def _cause_text(*, has_cause: bool) -> str:
     return "" if has_cause else "; no change recorded on it or what it depends on in the 6 h before"
 
 
@@ -139,7 +144,7 @@ def _onset_fact(
 ) -> Fact:
     also = f"; also {format_slices(shift.also, whole, 2)}" if shift.also else ""
     what = "NO REQUESTS were recorded" if shift.is_gap else describe_change(shift)
-    level = f"{_describe_level(shift)}{rhythm_text(shift)}"
+    level = f"{_describe_level(shift)}{rhythm_text(shift)}{mix_text(shift)}"
     head = f"{slice_name(shift.slice, whole)}: {what} {describe_period(shift)}"
     return Fact(
         f"{head}{onset_range(shift)}: {level}{order}{cause}{also}",
@@ -149,6 +154,12 @@ def _onset_fact(
         "onsets",
         headline=_onset_headline(shift, whole, f"{what} {describe_period(shift)}"),
     )
+
+
+def _nothing_broken_fact(traffic: Sequence[ChangePoint], whole: str) -> Fact:
+    text = nothing_broken_text(traffic, whole)
+    headline = Headline(text=text, role=Role.CHANGE, alarm=False, at=traffic[0].onset)
+    return Fact(text, "", _NOTHING_BROKEN_IMPORTANCE, ANY_CHANGE, "onsets", headline=headline)
 
 
 def _onset_headline(shift: ChangePoint, whole: str, what: str) -> Headline:
@@ -193,8 +204,14 @@ def _describe_mean_level(shift: ChangePoint) -> str:
             f"mean score {shift.after:.2f} over {format_count(round(shift.counted), 'score')}, "
             f"usually {shift.before:.2f}"
         )
+    return _describe_total(shift)
+
+
+def _describe_total(shift: ChangePoint) -> str:
     if shift.metric is Metric.VOLUME and not shift.counted:
         return f"none, usually about {max(1, round(shift.expected_per_hour)):,} per hour"
+    if shift.retries is not None:
+        return retries_text(shift, shift.retries)
     amount = f", {format_count(round(shift.counted), 'request')}" if shift.metric is Metric.VOLUME else ""
     return f"{format_ratio(shift.after, 1.0)} normal{_basis(shift)}{amount}"
 

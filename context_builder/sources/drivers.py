@@ -59,7 +59,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
 
 async def _section(request: ContextRequest, stores: Stores, findings: ExplorationFindings) -> Section:
     shifts = findings.shifts
-    explained = [shift for shift in shifts if not shift.is_gap][:MAX_SHIFTS]
+    explained = [shift for shift in shifts if not shift.is_gap and shift.retries is None][:MAX_SHIFTS]
     if not explained:
         if shifts:
             return Section(_ONLY_GAPS)

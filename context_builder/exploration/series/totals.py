@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -32,12 +32,8 @@ class TotalSignals:
         self.traffic = traffic
         self._before = traffic.timeline.slots - timeline.slots
         self.hours_before = float(traffic.timeline.hours[: self._before].sum())
-        busy = np.flatnonzero(traffic.by_slot(traffic.requests))
-        # The log started within the first slot that has a request: the first whole hour comes after it.
-        before = traffic.timeline.hours[: int(busy[0]) + 1] if len(busy) else traffic.timeline.hours
-        since = math.ceil(float(before.sum()) - 1e-9)
-        self.since = traffic.timeline.start + since * HOUR
-        self._hours = ComparableHours(traffic.timeline, since)
+        self.since = known_since(traffic)
+        self._hours = ComparableHours(traffic.timeline, round((self.since - traffic.timeline.start) / HOUR))
         self._profile = daily_profile(traffic)
 
     def counted(self, cells: Cells, chosen: CellMask, values: Floats) -> Floats | None:
@@ -55,6 +51,13 @@ class TotalSignals:
         return Signal.by_slot(
             Noise(Distribution.POISSON), expected, np.where(expected > 0, explored, 0.0)
         ), usual
+
+
+def known_since(traffic: Cells) -> datetime:
+    """Return the first whole hour of the log, which started within the first slot that has a request."""
+    busy = np.flatnonzero(traffic.by_slot(traffic.requests))
+    before = traffic.timeline.hours[: int(busy[0]) + 1] if len(busy) else traffic.timeline.hours
+    return traffic.timeline.start + math.ceil(float(before.sum()) - 1e-9) * HOUR
 
 
 def daily_profile(cells: Cells) -> Floats:

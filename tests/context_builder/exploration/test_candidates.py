@@ -10,14 +10,12 @@ import pytest
 from context_builder.exploration.candidates import (
     NearbyEvent,
     has_candidate,
-    may_be_retries,
     nearby_events,
 )
 from context_builder.exploration.events import Event
-from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from tests.context_builder.exploration.test_change_point import shift
-from tests.support.gateway import HOUR, MINUTE, NOON
+from tests.support.gateway import HOUR, MINUTE
 
 TIER = Slice((("tier", "premium"),))
 DEPLOYMENT = Slice((("deployment", "gpt-4/aws"),))
@@ -80,16 +78,3 @@ def test_only_a_change_before_the_onset_on_what_it_depends_on_explains_it() -> N
         (event("gpt-4/aws", at=-20 * HOUR), False),
     ):
         assert has_candidate(near, [one], frozenset()) is explains
-
-
-def test_more_requests_that_began_with_failures_of_the_same_may_be_retries() -> None:
-    """As many as failed, about, of the same requests, at the same time."""
-    errors = replace(CHANGE, counted=200, before=0.0, after=0.5)
-    volume = replace(CHANGE, metric=Metric.VOLUME, counted=200, expected=100, after=2.0, before=1.0)
-    assert may_be_retries(volume, [errors, volume])
-    assert not may_be_retries(replace(volume, counted=400), [errors, volume])
-    assert not may_be_retries(replace(volume, slice=Slice((("tier", "budget"),))), [errors])
-    assert not may_be_retries(
-        volume, [replace(errors, onset=NOON - 9 * HOUR, earliest=NOON - 9 * HOUR, latest=NOON - 9 * HOUR)]
-    )
-    assert not may_be_retries(errors, [errors])
