@@ -85,8 +85,7 @@ def _slopes(cell: Codes, lengths: Floats, logs: Floats) -> Floats:
         return within
 
     columns = np.stack([centred(lengths[:, n]) for n in range(lengths.shape[1])], axis=1)
-    slopes: Floats = np.linalg.lstsq(columns, centred(logs), rcond=None)[0]
-    return slopes
+    return np.linalg.lstsq(columns, centred(logs), rcond=None)[0].astype(np.float64)
 
 
 def _mean(metric: Metric, logs: Floats) -> float:

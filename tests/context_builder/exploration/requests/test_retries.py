@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from context_builder.exploration.requests.request_sample import RequestSample
 from context_builder.exploration.requests.retries import RETRIED_WITHIN_S, Retries, find_retries
 
-USUAL: Mapping[str, Any] = {
+USUAL: dict[str, Any] = {
     "user": 1, "deployment": 1, "task": 0, "status": "success", "error_code": "", "latency_ms": 100.0,
     "cost_usd": 0.01, "prompt_tokens": 500.0, "completion_tokens": 50.0, "attempt": np.nan, "trace": "",
 }  # fmt: skip
@@ -22,10 +23,12 @@ USUAL: Mapping[str, Any] = {
 
 def sample(rows: Sequence[Mapping[str, Any]]) -> RequestSample:
     """Return requests of these values; each is of its own second unless it says when."""
-    rows = sorted(({"at": float(n)} | USUAL | row for n, row in enumerate(rows)), key=lambda row: row["at"])
-    lists = {name: [row[name] for row in rows] for name in ("at", *USUAL)}
+    whole = sorted(({"at": float(n), **USUAL, **row} for n, row in enumerate(rows)), key=itemgetter("at"))
+    lists = {name: [row[name] for row in whole] for name in ("at", *USUAL)}
     texts = ("status", "error_code", "trace")
-    columns = {name: values if name in texts else np.array(values) for name, values in lists.items()}
+    columns: dict[str, Any] = {
+        name: values if name in texts else np.array(values) for name, values in lists.items()
+    }
     return RequestSample(**columns, complete=True)
 
 
