@@ -55,8 +55,6 @@ class ExplorationFindings:
     """True if there are requests in scope, in the window or before it."""
     gaps: tuple[str, ...]
     """Limits of the figures for the scope."""
-    known_since: datetime
-    """The first whole hour of the log, or of what is read of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Exploration:
 
     async def _explore(self, asked: ContextRequest) -> ExplorationFindings:
         scope = asked.narrowed(frozenset())
-        found = await self._work.result(("found", scope), lambda: self._find(scope))
+        found, since = await self._work.result(("found", scope), lambda: self._find(scope))
         leading = _select(asked, found.shifts)
         wide = with_aftermath(scope)
         shifts = [
@@ -119,11 +117,11 @@ class Exploration:
             for shift in leading
         ]
         shifts = await with_mix(self._rollups, wide, shifts, LOOKBACK)
-        shifts = await with_retries(self._rollups, wide, shifts, LOOKBACK, found.known_since)
+        shifts = await with_retries(self._rollups, wide, shifts, LOOKBACK, since)
         return replace(found, shifts=tuple(shifts))
 
-    async def _find(self, asked: ContextRequest) -> ExplorationFindings:
-        """Return every change in a scope, before the topics of a question select some."""
+    async def _find(self, asked: ContextRequest) -> tuple[ExplorationFindings, datetime]:
+        """Return every change in a scope, before topics select some, and from when on the log is known."""
         request = with_aftermath(asked)
         timeline, history = (Timeline.of(request.window, span) for span in (LOOKBACK, HISTORY))
         scope = await rollup_scope(self._rollups, request)
@@ -132,7 +130,8 @@ class Exploration:
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(find_change_points, asked, timeline, traffic, users, quality)
-        return ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps, known_since(traffic))
+        findings = ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
+        return findings, known_since(traffic)
 
 
 def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
