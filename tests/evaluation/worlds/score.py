@@ -95,7 +95,7 @@ def score(world: World, question: str, manifest: Manifest) -> Score:
         has_cause=bool(plan.causes),
         unread=unread(manifest),
         broken=plan.broken and not world.kind.is_healthy,
-        calm=says_nothing_is_broken(manifest),
+        calm=says_nothing_is_broken(facts),
         planned=sum(
             any(alike(one, change) and nested(world, one.where, change) for change in plan.planned)
             for one in told

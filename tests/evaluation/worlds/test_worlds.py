@@ -14,7 +14,7 @@ from tests.evaluation.worlds.count import size_of
 from tests.evaluation.worlds.gateway import Slice
 from tests.evaluation.worlds.plan import DAY, TrueChange
 from tests.evaluation.worlds.score import Verdict, close, judge, tells
-from tests.evaluation.worlds.told import rank_of, told_change
+from tests.evaluation.worlds.told import rank_of, says_nothing_is_broken, told_change
 from tests.evaluation.worlds.world import KINDS, World, draw_world
 
 BROKEN = [kind.name for kind in KINDS.values() if not kind.is_healthy]
@@ -117,6 +117,10 @@ def test_facts_are_read_as_they_are_meant() -> None:
         "none, usually about 9 per hour",
     ) == ("volume", False, Slice(tier="premium"), 0.0, since, None)  # fmt: skip
     assert told("changes", "2026-03-23 05:58, at the onset (failure rate rose since): rollout began") is None
+    calm = "Nothing is broken: the traffic changed: user a (cost rose since 2026-03-23 05:58)"
+    assert told("changes", calm) is None
+    assert says_nothing_is_broken(["x", calm])
+    assert not says_nothing_is_broken(["is it true that Nothing is broken: or not"])
     assert rank_of([("job_1",), ("a/b", "04:00")], ["x", "04:00 a/b rolled out"]) == 2
     assert rank_of([("job_1",)], ["x"]) is None
 

@@ -69,18 +69,22 @@ def unread(manifest: Manifest) -> list[str]:
 
 
 def _tells_of_a_change(fact: FactEntry) -> bool:
-    is_event = _EVENT.match(fact.text) or fact.text.startswith(_CALM)
-    return fact.source in FINDERS and fact.is_shown and not is_event
+    return fact.source in FINDERS and fact.is_shown and not _is_other(fact.text)
 
 
-def says_nothing_is_broken(manifest: Manifest) -> bool:
-    """Whether a shown fact says that only the traffic changed."""
-    return any(fact.is_shown and fact.text.startswith(_CALM) for fact in manifest.facts)
+def _is_other(text: str) -> bool:
+    """Whether a fact tells of an event, or that nothing is broken."""
+    return bool(_EVENT.match(text)) or says_nothing_is_broken([text])
+
+
+def says_nothing_is_broken(facts: Sequence[str]) -> bool:
+    """Whether one of the shown facts says that only the traffic changed."""
+    return any(text.startswith(_CALM) for text in facts)
 
 
 def told_change(fact: FactEntry, tiers: Mapping[str, str], scope: Slice = EVERYTHING) -> ToldChange | None:
     """Read one fact; None if its wording is that of no change."""
-    found = None if _EVENT.match(fact.text) else _HEAD.search(fact.text)
+    found = None if _is_other(fact.text) else _HEAD.search(fact.text)
     if found is None:
         return None
     named, rest = fact.text[: found.start()], fact.text[found.end() :]
