@@ -9,6 +9,7 @@ from datetime import timedelta
 from context_builder.exploration.candidates import SYMPTOMS, NearbyEvent
 from context_builder.exploration.change_point import MAX_SAME_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.events import AFTER, BEFORE, Event
+from context_builder.exploration.series.metric import Metric
 
 MAX_CAUSES = 2
 """Candidates on what changed, or on what it depends on; elsewhere one more is told where there are none."""
@@ -33,6 +34,8 @@ class Fault:
     """Events before the onset, the likeliest first."""
     signs: tuple[NearbyEvent, ...]
     """Events on what changed that show the fault."""
+    demand: ChangePoint | None = None
+    """A rise of the requests of a related slice that began about then: a cause that nobody recorded."""
 
 
 def faults_of(shifts: Sequence[ChangePoint], events: Sequence[Event], scope: frozenset[str]) -> list[Fault]:
@@ -52,12 +55,25 @@ def faults_of(shifts: Sequence[ChangePoint], events: Sequence[Event], scope: fro
     for first, *others in groups:
         near = [_near(event, first, scope) for event in events]
         causes, signs = _causes(near, _targets(leads, first)), _signs(near)
-        faults.append(Fault(first, tuple(others), causes, signs))
+        faults.append(Fault(first, tuple(others), causes, signs, _demand(first, shifts)))
     return faults
 
 
 def _is_same_fault(one: ChangePoint, other: ChangePoint) -> bool:
     return one.slice == other.slice and onset_gap(one, other) <= MAX_SAME_ONSET_GAP
+
+
+def _demand(first: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint | None:
+    """Return the first rise of requests that may have overloaded what fails or slowed down."""
+    if first.metric not in (Metric.ERRORS, Metric.LATENCY) or not first.rose:
+        return None
+    rises = (one for one in shifts if one.metric is Metric.VOLUME and one.rose)
+    near = (one for one in rises if onset_gap(one, first) <= MAX_SAME_ONSET_GAP)
+    return next((one for one in near if _is_nested(one, first)), None)
+
+
+def _is_nested(one: ChangePoint, other: ChangePoint) -> bool:
+    return any(part.contains(other.slice) or other.slice.contains(part) for part in (one.slice, *one.also))
 
 
 def _near(event: Event, shift: ChangePoint, scope: frozenset[str]) -> NearbyEvent:
@@ -82,8 +98,13 @@ def _causes(near: Sequence[NearbyEvent], others: frozenset[str]) -> tuple[Nearby
 
 
 def _may_cause(one: NearbyEvent) -> bool:
-    """Return whether an event precedes the onset and is no sign: an outage elsewhere moves traffic."""
-    is_cause = one.event.kind not in SYMPTOMS or (one.event.kind == "outage" and not one.is_own)
+    """Return whether an event precedes the onset and is no sign.
+
+    An outage elsewhere moves traffic; what people did elsewhere has a row of its own if it changed anything.
+    """
+    is_cause = one.event.kind not in SYMPTOMS
+    if one.event.kind in ("outage", "audit"):
+        is_cause = one.is_own == (one.event.kind == "audit")
     return is_cause and -BEFORE <= one.distance <= timedelta(0)
 
 

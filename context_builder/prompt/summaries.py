@@ -128,7 +128,7 @@ class Summary:
         line, limit = single_line(text), self.width.characters
         if len(line) <= limit:
             return line
-        for mark in ("; ", ", ", " (", ": "):
+        for mark in ("; ", ", ", " (", ": ", " "):
             ends = [place for place in range(limit - len(mark)) if line.startswith(mark, place)]
             whole = [line[:end] for end in ends if line[:end].count("«") == line[:end].count("»")]
             if whole:

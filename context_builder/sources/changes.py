@@ -95,7 +95,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     moved = {shift: await _moved(shift, with_aftermath(request), stores) for shift in shifts if shift.is_gap}
     facts = [
         *(
-            _with_events(fact, *faults[shift]) if shift in faults else fact
+            _with_events(fact, *faults[shift], scope_name(request)) if shift in faults else fact
             for rank, shift in enumerate(shifts)
             for fact in [
                 _onset_fact(
@@ -172,11 +172,15 @@ def _onset_fact(
     )
 
 
-def _with_events(fact: Fact, rank: int, fault: Fault) -> Fact:
+def _with_events(fact: Fact, rank: int, fault: Fault, whole: str) -> Fact:
     """Make an onset the digest of its fault: candidate causes and first signs with it, told nowhere else."""
     related = [one for one in fault.causes if one.is_related]
     elsewhere = [one for one in fault.causes if not one.is_related]
-    causes = _listed("candidate causes", related, fault) + _listed("elsewhere", elsewhere, fault)
+    demand = ""
+    if (more := fault.demand) is not None:
+        rise = f"{describe_change(more)} {describe_period(more)}, {format_ratio(more.after, 1.0)} normal"
+        demand = f"; with it: {slice_name(more.slice, whole)}: {rise}"
+    causes = f"{demand}{_listed('candidate causes', related, fault)}{_listed('elsewhere', elsewhere, fault)}"
     first = fault.signs[:1]
     return replace(
         fact,

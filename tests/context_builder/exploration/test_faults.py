@@ -68,8 +68,35 @@ def test_only_what_came_before_the_onset_may_have_caused_it() -> None:
 
 def test_a_job_and_the_audit_entry_of_its_start_are_one_candidate() -> None:
     """Two records of one act on one target within a minute take one place."""
-    job, audit, other = event("aws", kind="job"), event("aws", kind="audit"), event("aws", -9)
+    job, audit, other = (
+        event("gpt-4/aws", kind="job"),
+        event("gpt-4/aws", kind="audit"),
+        event("gpt-4/aws", -9),
+    )
     assert causes(faults(audit, job, other)[0]) == [job, other]
+
+
+def test_what_people_did_elsewhere_is_no_candidate() -> None:
+    """An audit entry counts on the target alone, even where nothing else is recorded."""
+    assert not faults(event("gateway", kind="audit"), event("aws", kind="audit"))[0].causes
+
+
+def test_more_requests_of_the_same_are_told_with_what_fails() -> None:
+    """A rise of a slice that shares requests, at about the onset; not elsewhere, later or of what is well."""
+    rise = replace(
+        AWS,
+        metric=Metric.VOLUME,
+        after=4.0,
+        before=1.0,
+        slice=shift(deployment="gpt-4/aws", tier="premium").slice,
+    )
+    later = replace(
+        rise, onset=AWS.onset + 3 * HOUR, earliest=AWS.onset + 3 * HOUR, latest=AWS.onset + 4 * HOUR
+    )
+    away = replace(rise, slice=K8S.slice)
+    assert faults(shifts=(AWS, away, later, rise))[0].demand is rise
+    assert faults(shifts=(AWS, away, later))[0].demand is None
+    assert faults(shifts=(replace(AWS, after=0.001), rise))[0].demand is None
 
 
 def test_an_outage_elsewhere_is_a_candidate_and_ones_own_is_a_sign() -> None:
