@@ -94,6 +94,10 @@ class Fact:
     """Identity of the statement if another source may make it too; facts with the same key are shown once."""
     headline: Headline | None = None
     """None: a brief shows the beginning of the text, and takes it for no answer by itself."""
+    states: frozenset[str] = frozenset()
+    """Keys of facts that this one includes, in short too; they are not shown beside it."""
+    leads: bool = False
+    """True if it comes first where it is on topic: it tells one fault as a whole, or that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Section:
     """Data that is not available for this moment, one sentence each."""
     headline: Headline | None = None
     """Of the header."""
+    applies: bool = True
+    """False if it needs no line: there was nothing to read, or another source says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,20 +43,25 @@ class Statement:
 
 
 def statements_of(manifest: Manifest) -> list[Statement]:
-    """Return everything that the prompt says, the most useful first; a summary before its source's facts."""
+    """Return everything that the prompt says, the most useful first; a summary before its source's facts.
+
+    What another fact includes is said by that fact, in its own words and by that reference.
+    """
     told: list[Statement] = []
+    shown = manifest.shown
     summaries = {
         s.name: Statement(s.ref, s.name, s.header, s.headline, s.on_topic, 0.0, is_summary=True)
         for s in manifest.sources
         if not s.folded and not s.status.is_failure
     }
     for fact in manifest.facts:
-        if fact.is_shown:
-            if summary := summaries.pop(fact.source, None):
+        holder = fact.ref if fact.is_shown else fact.same_as
+        if holder in shown:
+            if fact.is_shown and (summary := summaries.pop(fact.source, None)):
                 told.append(summary)
             told.append(
                 Statement(
-                    fact.ref,
+                    holder,
                     fact.source,
                     fact.text,
                     fact.headline,

@@ -163,7 +163,10 @@ class Verdict:
         if not worse:
             wrong = self._wrong()
             calm = [one for one in self._with(Role.CHANGE) if one.headline.alarm is False]
-            return [*_each("Likely related: ", wrong), *_single(calm, "Not known: ")]
+            return [
+                *_each("Likely related: ", wrong),
+                *_single(calm, "Not known: " if wrong else "It is not: "),
+            ]
         topic = worse[0].headline.topic
         causes = [one for one in self._with(Role.CAUSE) if one.headline.topic is topic]
         return [*_single(worse, "Likely: "), *_single(causes, "Likely cause: "), *_single(worse[1:])]

@@ -59,8 +59,22 @@ class NearbyEvent:
         1 for what changed itself, or where the event names it, and for an outage anywhere, which moves
         traffic.
         """
-        names = set(_names_of(self.shift)) or set(self.scope)
-        if not names or self.event.target in names or self.event.kind in _OUTAGE_KINDS:
+        return 1.0 if self.event.kind in _OUTAGE_KINDS else self._kinship
+
+    @property
+    def is_own(self) -> bool:
+        """True if it is on what changed, or names it."""
+        return self._kinship >= 1
+
+    @property
+    def is_related(self) -> bool:
+        """True if it is on what changed, or on what that depends on or shares."""
+        return self._kinship > _UNRELATED_WEIGHT
+
+    @property
+    def _kinship(self) -> float:
+        names = {*_names_of(self.shift), *self.scope}
+        if not names or self.event.target in names:
             return 1.0
         if any(_mentions(self.event.text, name) for name in names):
             return 1.0
@@ -72,11 +86,11 @@ class NearbyEvent:
     @property
     def whose(self) -> str:
         """Return what its target is to what changed, in words."""
-        if self.relation >= 1 and self.event.kind not in _OUTAGE_KINDS:
+        if self.is_own:
             return "on it"
         if self.event.target in _GATEWAY_PARTS:
             return "on the whole gateway"
-        return "on a related target" if self.relation >= _SHARED_WEIGHT else "elsewhere"
+        return "on a related target" if self.is_related else "elsewhere"
 
     @property
     def importance(self) -> float:

@@ -36,12 +36,18 @@ class FactCandidate(NamedTuple):
     """From 0 to 1."""
     utility: float
 
+    @property
+    def leads(self) -> bool:
+        """True if it comes before all that does not lead."""
+        return self.fact.leads and self.on_topic
+
 
 def rank_facts(request: ContextRequest, results: Sequence[SourceResult]) -> list[FactCandidate]:
-    """Return the facts of all sources, the most useful first."""
+    """Return the facts of all sources: those that lead, then the most useful first."""
     facts = [fact for result in results for fact in result.section.facts]
     relevance = iter(keyword_relevance(request, [fact.text for fact in facts]))
-    return sorted(_candidates(request, results, relevance), key=lambda c: (-c.utility, c.source, c.rank))
+    candidates = _candidates(request, results, relevance)
+    return sorted(candidates, key=lambda c: (not c.leads, -c.utility, c.source, c.rank))
 
 
 def _candidates(
@@ -65,9 +71,10 @@ def _candidates(
 def duplicates_of(candidates: Sequence[FactCandidate], stated: Mapping[str, str]) -> dict[str, str]:
     """Map the reference of each duplicate fact to the reference of the fact that states the same.
 
-    Facts with the same key are duplicates of the most useful one, or of the fact that `stated` names by key.
+    Facts with the same key are duplicates of the fact that includes them, else of the most useful one, or of
+    the fact that `stated` names by key.
     """
-    holders = dict(stated)
+    holders = {key: c.ref for c in reversed(candidates) for key in c.fact.states} | dict(stated)
     duplicates = {}
     for candidate in candidates:
         if candidate.fact.key:

@@ -66,8 +66,8 @@ def select_facts(request: ContextRequest, results: Sequence[SourceResult], bound
         BudgetTooSmall: The fixed parts of the prompt do not fit.
     """
     candidates = rank_facts(request, results)
-    best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
-    ordered = sorted(results, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
+    first = {candidate.source: place for place, candidate in reversed(list(enumerate(candidates)))}
+    ordered = sorted(results, key=lambda r: (first.get(r.source.name, len(candidates)), r.source.name))
     layout = _layout(request, ordered, select_stable(results, request.token_budget, bound), bound)
     if layout.stable.sources and layout.fixed > request.token_budget:
         layout = _layout(request, ordered, StableFacts(), bound)
@@ -117,11 +117,10 @@ def _fixed_sources(layout: PromptLayout) -> tuple[SourceEntry, ...]:
     """Return the sources of the stable part, and the others collapsed."""
     entries = []
     for summary in layout.summaries.values():
-        facts = summary.result.section.facts
         if summary.name in layout.stable.sources:
             entries.append(layout.stable_summary(summary))
         elif summary.is_collapsible:
-            entries.append(summary.collapsed_entry(omitted=len(facts)))
+            entries.append(summary.collapsed_entry())
     return tuple(entries)
 
 

@@ -24,10 +24,13 @@ MIN_LINE_TOKENS = 6
 """Every line costs at least this much; with less room left the selection stops."""
 COMPLETION_VALUE = 0.7
 """Value of completing a fact that is shown short, as a share of its utility."""
+LEADING_SHARE = 0.85
+"""Maximum share of the room for facts for those that lead, ahead of all others."""
 ON_TOPIC_SHARE = 0.5
-"""Maximum share of the room for facts for the best facts on topic of each source, ahead of their turn."""
+"""The same for the best facts on topic of each source, ahead of their turn."""
 OFF_TOPIC_SHARE = 0.15
 """The same for the best facts off topic."""
+EARLY_SHARES = (LEADING_SHARE, ON_TOPIC_SHARE, OFF_TOPIC_SHARE)
 
 
 class Attempt(NamedTuple):
@@ -87,7 +90,7 @@ class FactSelector:
         self._duplicates = duplicates
         self._bound = bound
         self._room = room
-        self._early_room = {True: int(ON_TOPIC_SHARE * room), False: int(OFF_TOPIC_SHARE * room)}
+        self._early_room = {share: int(share * room) for share in EARLY_SHARES}
         self._with_summary = {name for name in layout.summaries if layout.has_summary(name)}
         self._shown: dict[str, FactEntry] = {}
         self._refused: dict[str, str] = {}
@@ -123,12 +126,13 @@ class FactSelector:
         yield from (Attempt(summary.name) for summary in summaries)
 
     def _early_attempts(self) -> Iterator[Attempt]:
-        """Yield the best fact of every source, those on topic first."""
+        """Yield the facts that lead, then the best fact of every source, those on topic first."""
+        yield from (_shortest(candidate, early=True) for candidate in self._candidates if candidate.leads)
         best = self._best_of_sources()
         yield from (_shortest(candidate, early=True) for candidate in best if candidate.on_topic)
         for summary in self._layout.summaries.values():
             # Without facts, the summary line is the source's whole content.
-            if summary.on_topic and not summary.result.section.facts:
+            if summary.on_topic and not summary.result.section.facts and not summary.is_aside:
                 yield Attempt(summary.name)
         yield from (_shortest(candidate, early=True) for candidate in best if not candidate.on_topic)
 
@@ -161,14 +165,14 @@ class FactSelector:
         cost = entry.tokens - previous + summary
         self._room -= cost
         if attempt.early:
-            self._early_room[candidate.on_topic] -= cost
+            self._early_room[_early_share(candidate)] -= cost
         self._shown[candidate.ref] = entry
         self._with_summary.add(candidate.source)
         return True
 
     def _room_for(self, attempt: Attempt) -> int:
         if attempt.early and attempt.candidate:
-            return min(self._room, self._early_room[attempt.candidate.on_topic])
+            return min(self._room, self._early_room[_early_share(attempt.candidate)])
         return self._room
 
     def _no_room(self) -> str:
@@ -237,9 +241,16 @@ class FactSelector:
     def _source(self, summary: Summary, kept: int, omitted: Sequence[Fact]) -> SourceEntry:
         if summary.name in self._layout.stable.sources:
             return self._layout.stable_summary(summary, kept)
-        if summary.name in self._with_summary:
+        is_told = summary.name in self._with_summary
+        if is_told and not summary.is_aside:
             return summary.entry(kept=kept, omitted=omitted)
-        return summary.collapsed_entry(omitted=len(omitted))
+        return summary.collapsed_entry(with_header=is_told)
+
+
+def _early_share(candidate: FactCandidate) -> float:
+    if candidate.leads:
+        return LEADING_SHARE
+    return ON_TOPIC_SHARE if candidate.on_topic else OFF_TOPIC_SHARE
 
 
 def _shortest(candidate: FactCandidate, *, early: bool = False) -> Attempt:

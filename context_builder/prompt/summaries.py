@@ -75,18 +75,27 @@ class Summary:
         """Return the token bound of the longest line, which counts all facts as omitted."""
         return _max_tokens(self.result, self.width, bound)
 
+    @property
+    def is_aside(self) -> bool:
+        """True if it stays in the list of collapsed sources, with its header if there is room."""
+        return not self.result.section.applies
+
     def extra_tokens(self, bound: TokenBound) -> int:
-        """Return what the longest line costs beyond the collapsed name that it replaces."""
+        """Return what showing it costs beyond the collapsed name that it replaces."""
+        shown = self.max_tokens(bound)
+        if self.is_aside:
+            shown = bound.of(f", {collapsed_name(self.collapsed_entry(with_header=True))}")
         # Bounds are rounded up.
-        return self.max_tokens(bound) - (_collapsed_tokens(self.result, self.width, bound) - 1)
+        return shown - (_collapsed_tokens(self.result, self.width, bound) - 1)
 
     def entry(self, *, kept: int, omitted: Iterable[Fact], stable: bool = False) -> SourceEntry:
         """Return the source with a line of its own; `omitted` facts are stated nowhere in the prompt."""
         return self._entry(kept, _count_by_kind(self.result, omitted), stable=stable)
 
-    def collapsed_entry(self, *, omitted: int) -> SourceEntry:
-        """Return the source without a line: its name, status and number of omitted facts."""
-        return self._entry(0, (f"+{omitted:,} {ALL}",) if omitted else (), collapsed=True)
+    def collapsed_entry(self, *, with_header: bool = False) -> SourceEntry:
+        """Return the source without a line: its name and status, with its header in parentheses or not."""
+        header = (self._truncated(self.result.section.header),) if with_header else ()
+        return self._entry(0, header, collapsed=True)
 
     def counted_kinds(self) -> frozenset[str]:
         """Return the kinds of facts that the line counts separately."""
@@ -119,9 +128,12 @@ class Summary:
         line, limit = single_line(text), self.width.characters
         if len(line) <= limit:
             return line
-        ends = [place for place in range(limit - 1) if line.startswith("; ", place)]
-        whole = [line[:end] for end in ends if line[:end].count("«") == line[:end].count("»")]
-        return f"{whole[-1]}; …" if whole and len(whole[-1]) + 3 <= limit else single_line(text, limit=limit)
+        for mark in ("; ", ", ", " (", ": ", " "):
+            ends = [place for place in range(limit - len(mark)) if line.startswith(mark, place)]
+            whole = [line[:end] for end in ends if line[:end].count("«") == line[:end].count("»")]
+            if whole:
+                return f"{whole[-1]}{mark.removesuffix('(')}…"
+        return single_line(text, limit=limit)
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)
@@ -132,7 +144,7 @@ def _max_tokens(result: SourceResult, width: SummaryWidth, bound: TokenBound) ->
 
 @lru_cache(maxsize=_MAX_REMEMBERED)
 def _collapsed_tokens(result: SourceResult, width: SummaryWidth, bound: TokenBound) -> int:
-    entry = Summary(result, frozenset(), width).collapsed_entry(omitted=len(result.section.facts))
+    entry = Summary(result, frozenset(), width).collapsed_entry()
     return bound.of(f", {collapsed_name(entry)}")
 
 

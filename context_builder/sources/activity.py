@@ -63,7 +63,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return profile, requests, spend and actions of each user that the question names."""
     ids = request.scope.user_ids[:MAX_USERS]
     if not ids:
-        return Section("no user in scope", status=Status.EMPTY)
+        return Section("no user in scope", status=Status.EMPTY, applies=False)
     facts: list[Fact] = []
     gaps: list[str] = []
     async with stores.snapshot.session() as session:

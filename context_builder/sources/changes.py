@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from context_builder.exploration.breakdown import ComparedSpans
 from context_builder.exploration.candidates import (
     RANK_STEP,
     SYMPTOMS,
@@ -36,10 +37,18 @@ from context_builder.exploration.change_text import (
     slice_name,
     slice_nouns,
 )
-from context_builder.exploration.events import events_in, spans_around
-from context_builder.exploration.exploration import MAX_CHANGE_POINTS, ExplorationFindings
+from context_builder.exploration.driver_text import surroundings_text
+from context_builder.exploration.events import Event, events_in, spans_around
+from context_builder.exploration.exploration import (
+    LOOKBACK,
+    MAX_CHANGE_POINTS,
+    ExplorationFindings,
+    with_aftermath,
+)
+from context_builder.exploration.faults import Fault, faults_of
 from context_builder.exploration.new_errors import new_errors
 from context_builder.exploration.series.metric import Metric
+from context_builder.exploration.surroundings import surroundings_of
 from context_builder.exploration.traffic_change import traffic_changes
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import (
@@ -66,6 +75,11 @@ _NOTHING_BROKEN_IMPORTANCE = 0.7
 _ONSET_IMPORTANCE = 0.97
 """Importance of the first onset; lower than that of self-explanatory facts such as planned work."""
 
+_DIGEST_IMPORTANCE = 1.0
+"""Importance of the digest of the first fault."""
+_DIGEST_STEP = 0.02
+"""Decrease from one fault to the next: a second fault comes before the second fact of the first."""
+
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return each onset, then the events near one."""
@@ -78,7 +92,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     if not shifts:
         if not findings.has_traffic:
             return Section("no requests recorded, so nothing can have changed", status=Status.EMPTY)
-        return Section("no onset: no metric of any slice left its usual level")
+        return Section("no onset: no metric of any slice left its usual level", applies=False)
     onsets = [(shift.earliest, shift.latest) for shift in shifts]
     events = await events_in(stores.rollups, request, spans_around(onsets, request))
     async with stores.snapshot.session() as session:
@@ -86,17 +100,22 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     deployments = (label.removeprefix("deployment ") for label in request.scope.labels)
     scope = frozenset(name for name in deployments if "/" in name)
     nearby = nearby_events(events, shifts, scope)
+    faults = {fault.change: (rank, fault) for rank, fault in enumerate(faults_of(shifts, events, scope))}
+    moved = {shift: await _moved(shift, with_aftermath(request), stores) for shift in shifts if shift.is_gap}
     facts = [
         *(
-            _onset_fact(
-                shift,
-                rank,
-                scope_name(request),
-                related_topics(shift, shifts),
-                _cause_text(has_cause=has_candidate(shift, events, scope)),
-                _order_text(shift, shifts),
-            )
+            _with_events(fact, *faults[shift], scope_name(request)) if shift in faults else fact
             for rank, shift in enumerate(shifts)
+            for fact in [
+                _onset_fact(
+                    shift,
+                    rank,
+                    scope_name(request),
+                    related_topics(shift, shifts),
+                    _cause_text(has_cause=has_candidate(shift, events, scope)),
+                    _order_text(shift, shifts) + moved.get(shift, ""),
+                )
+            ]
         ),
         *(
             _event_fact(
@@ -118,6 +137,13 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         f"{min(len(nearby), MAX_EVENTS)}{rest} events near one; correlation is not causation"
     )
     return Section(header, by_importance(facts))
+
+
+async def _moved(gap: ChangePoint, request: ContextRequest, stores: Stores) -> str:
+    """Return where the requests of a silent slice went, after a semicolon; drivers explain no gaps."""
+    spans = ComparedSpans.of(gap, request, LOOKBACK)
+    found = await surroundings_of(stores.rollups, request, gap, gap.slice, spans)
+    return surroundings_text(gap.metric, found)
 
 
 def _order_text(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> str:
@@ -160,6 +186,48 @@ def _nothing_broken_fact(traffic: Sequence[ChangePoint], whole: str) -> Fact:
     text = nothing_broken_text(traffic, whole)
     headline = Headline(text=text, role=Role.CHANGE, alarm=False, at=traffic[0].onset)
     return Fact(text, "", _NOTHING_BROKEN_IMPORTANCE, ANY_CHANGE, "onsets", headline=headline)
+
+
+def _with_events(fact: Fact, rank: int, fault: Fault, whole: str) -> Fact:
+    """Make an onset the digest of its fault: candidate causes and first signs with it, told nowhere else."""
+    related = [one for one in fault.causes if one.is_related]
+    elsewhere = [one for one in fault.causes if not one.is_related]
+    demand = ""
+    if (more := fault.demand) is not None:
+        rise = f"{describe_change(more)} {describe_period(more)}, {format_ratio(more.after, 1.0)} normal"
+        demand = f"; with it: {slice_name(more.slice, whole)}: {rise}"
+    causes = f"{demand}{_listed('candidate causes', related, fault)}{_listed('elsewhere', elsewhere, fault)}"
+    first = fault.signs[:1]
+    return replace(
+        fact,
+        text=f"{fact.text}{causes}{_listed('first signs', fault.signs, fault)}",
+        short=f"{fact.short}{causes}{_listed('first sign', first, fault)}",
+        importance=_DIGEST_IMPORTANCE - _DIGEST_STEP * rank,
+        states=frozenset(_event_key(one.event) for one in (*fault.causes, *first)),
+        leads=True,
+    )
+
+
+def _listed(title: str, events: Sequence[NearbyEvent], fault: Fault) -> str:
+    """Return events after a title and a semicolon; empty if there are none."""
+    told = "; ".join(_with_distance(one, fault.change) for one in events)
+    return f"; {title}: {told}" if told else ""
+
+
+def _with_distance(one: NearbyEvent, change: ChangePoint) -> str:
+    """Return an event with its time, its distance from the onset, and whose it is."""
+    at, onset = one.event.at, change.onset
+    distance = f"{format_duration(abs(at - onset))} {'earlier' if at < onset else 'later'}"
+    return f"{_clock(at, onset)}, {distance}, {one.whose}: {one.event.text}"
+
+
+def _clock(at: datetime, onset: datetime) -> str:
+    """Return a time, with its day if that is not the day of the onset."""
+    return f"{at:%H:%M}" if at.date() == onset.date() else format_time(at)
+
+
+def _event_key(event: Event) -> str:
+    return event.key or f"{event.kind}:{event.target}:{event.at.isoformat()}"
 
 
 def _onset_headline(shift: ChangePoint, whole: str, what: str) -> Headline:
@@ -238,19 +306,20 @@ def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains
     text = f"{when}: {one.event.text}{again}"
     may_cause = one.distance <= timedelta(0) and one.event.kind not in SYMPTOMS
     headline = Headline(
-        text=f"{one.event.text} ({format_time(one.event.at)}, {_describe_distance(one)})",
+        text=f"{one.event.text} ({_clock(one.event.at, one.shift.onset)}, {_describe_distance(one)})",
         role=Role.CAUSE if may_cause else Role.EVENT,
         topic=explains,
         at=one.event.at,
     )
-    return Fact(text, "", one.importance, topics, "events", one.event.key, headline)
+    return Fact(text, "", one.importance, topics, "events", _event_key(one.event), headline)
 
 
 def _describe_distance(one: NearbyEvent) -> str:
-    if not one.distance:
+    distance = one.event.at - one.shift.onset
+    if not distance:
         return "at the onset"
-    side = "before" if one.distance < timedelta(0) else "after"
-    return f"{format_duration(abs(one.distance))} {side} the onset"
+    side = "before" if distance < timedelta(0) else "after"
+    return f"{format_duration(abs(distance))} {side} the onset"
 
 
 def _describe_shift(shift: ChangePoint, shifts: Sequence[ChangePoint], whole: str) -> str:

@@ -66,7 +66,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         if not findings.has_traffic:
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
         calm = _format_no_change(request)
-        return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False))
+        return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False), applies=False)
     found: list[Attribution] = []
     for shift in explained:
         others = [one for one in found if _is_alike(one.shift, shift) and one.is_main]
@@ -132,9 +132,11 @@ def _facts(
     for rank, driver in enumerate(one.drivers):
         of = f" in {slice_name(one.within, whole)}" if one.within and one.within.values else ""
         head = f"{since}: {slice_name(driver.slice, whole)} {share_text(driver)}{of}"
-        short = f"{head}; {figures_text(one, driver)}"
+        # Where requests went is as telling as how many went.
+        moved = beside if shift.metric is Metric.VOLUME and not rank else ""
+        short = f"{head}; {figures_text(one, driver)}{moved}"
         also = f"; also seen as {format_slices(driver.equivalents, whole, 3)}" if driver.equivalents else ""
-        text = f"{short}{one.note}{also}{'' if rank else beside}"
+        text = f"{short}{one.note}{also}{'' if rank or moved else beside}"
         yield Fact(
             text,
             "" if text == short else short,

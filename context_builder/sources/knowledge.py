@@ -54,7 +54,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         none = (
             "no runbook folder is configured" if stores.runbooks.folder is None else "no runbooks were found"
         )
-        return Section(none, status=Status.EMPTY, gaps=gaps)
+        return Section(none, status=Status.EMPTY, gaps=gaps, applies=bool(gaps))
     query = " ".join([request.question, *request.scope.labels])
     matches = await asyncio.to_thread(_best_matches, query, known)
     files = format_count(len({passage.file for passage in known}), "runbook")

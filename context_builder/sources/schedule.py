@@ -88,7 +88,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         rows = await _load_hours(session, backends)
         maintenance = await _load_maintenance(session, backends, request)
     if not rows and not maintenance:
-        return Section("no operating hours or maintenance for sites in scope", status=Status.EMPTY)
+        return Section(
+            "no operating hours or maintenance for sites in scope", status=Status.EMPTY, applies=False
+        )
     zones = await asyncio.to_thread(time_zones, {row.time_zone for row in rows})
     sites, gaps = _sites(backends, rows, maintenance, zones, request.as_of)
     if rows and not request.is_now:

@@ -60,7 +60,9 @@ class Contrast:
 async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the figures of both sides, metric by metric, those asked about first."""
     if not request.sides:
-        return Section("the question compares nothing and leaves no time out", status=Status.EMPTY)
+        return Section(
+            "the question compares nothing and leaves no time out", status=Status.EMPTY, applies=False
+        )
     request = replace(request, sides=_in_order(request.sides))
     found = await load_sides(stores.rollups, request)
     # Thousands of exchanges of blocks, off the event loop.

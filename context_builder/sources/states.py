@@ -65,13 +65,15 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         transitions = await _load_newest(session, condition)
     if not transitions:
         return Section(f"no deployment changed status {span}", status=Status.EMPTY)
-    episodes, singles = [], []
+    episodes = []
+    singles: list[StatusTransition] = []
     for run, has_older in _runs(transitions):
         if len(run) >= MIN_FLAPS:
             episodes.append((run[0], _flapping_fact(run, has_older, request, span)))
         else:
-            singles += [(transition, _fact(transition, span)) for transition in run]
-    facts = [fact for found in (episodes, singles) for _, fact in sorted(found, key=_newest_first)]
+            singles += run
+    ended = [(run[0], _fact(run, span)) for run in _with_their_ends(singles)]
+    facts = [fact for found in (episodes, ended) for _, fact in sorted(found, key=_newest_first)]
     is_cut = total > len(transitions)
     read_part = f"; only the newest of each deployment, {len(transitions):,}, were read" if is_cut else ""
     listed = f"; {MAX_FACTS} of {len(facts):,} facts are listed" if len(facts) > MAX_FACTS else ""
@@ -131,6 +133,19 @@ def _runs(transitions: Sequence[StatusTransition]) -> Iterator[tuple[list[Status
         yield run, run[-1].older > 0
 
 
+def _with_their_ends(singles: Sequence[StatusTransition]) -> Iterator[Sequence[StatusTransition]]:
+    """Yield each transition alone, or as the second of two, after the one back to health that ended it."""
+    place = 0
+    while place < len(singles):
+        last, before = singles[place], singles[place + 1 : place + 2]
+        is_end = last.after == DeploymentStatus.HEALTHY and any(
+            (one.deployment, one.newer, one.after) == (last.deployment, last.newer + 1, last.before)
+            for one in before
+        )
+        yield (last, *before) if is_end else (last,)
+        place += 1 + is_end
+
+
 def _flapping_fact(
     run: Sequence[StatusTransition], has_older: bool, request: ContextRequest, span: EventWindow
 ) -> Fact:
@@ -152,21 +167,25 @@ def _flapping_fact(
     )
 
 
-def _fact(transition: StatusTransition, span: EventWindow) -> Fact:
-    short = (
-        f"{format_name(transition.deployment)} went from {transition.before} to {transition.after.upper()} "
-        f"at {format_time(transition.changed_at)}"
+def _fact(run: Sequence[StatusTransition], span: EventWindow) -> Fact:
+    """State a transition, with the one that ended it if `run` begins with that."""
+    first, last = run[-1], run[0]
+    went = (
+        f"{format_name(first.deployment)} went from {first.before} to {first.after.upper()} "
+        f"at {format_time(first.changed_at)}"
     )
-    near = proximity(transition.changed_at, span.until)
+    back = "" if first is last else f"; back to {last.after.upper()} at {format_time(last.changed_at)}"
+    reasons = [_format_reason(one.reason) for one in (first, last)]
+    near = proximity(last.changed_at, span.until)
     return Fact(
-        f"{short}{_format_reason(transition.reason)}",
-        short if transition.reason else "",
-        _IMPORTANCE[transition.after] * (0.4 + 0.55 * near),
+        f"{went}{reasons[0]}{back}{reasons[1] if back else ''}",
+        f"{went}{back}" if any(one.reason for one in run) else "",
+        _IMPORTANCE[first.after] * (0.4 + 0.55 * near),
         kind="status changes",
         headline=_headline(
-            short,
-            transition.changed_at,
-            alarm=transition.after in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED) or None,
+            f"{went}{back}",
+            first.changed_at,
+            alarm=first.after in (DeploymentStatus.DOWN, DeploymentStatus.DEGRADED) or None,
         ),
     )
 

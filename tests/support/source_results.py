@@ -63,7 +63,14 @@ def reading(name: str, *facts: Fact, header: str = "fine", **values: Any) -> Sou
     """A source that was read well; `values` are the fields of Reading and Section that matter."""
     topics = values.pop("topics", (Topic.HEALTH,))
     status, stable = values.pop("status", Status.OK), values.pop("stable", False)
-    section = Section(header, facts, status, values.pop("gaps", ()), values.pop("headline", None))
+    section = Section(
+        header,
+        facts,
+        status,
+        values.pop("gaps", ()),
+        values.pop("headline", None),
+        values.pop("applies", True),
+    )
     return SourceResult(
         source(name, *topics, stable=stable),
         section,

@@ -179,7 +179,7 @@ def test_sources_without_a_summary_are_named_with_their_status() -> None:
     ]
     manifest = packed(asked(budget=_fixed(readings) + 60), readings)
     assert [source.name for source in manifest.sources if source.folded] == ["latency", "volume"]
-    further = ["further sources, ok: latency (+4 facts)", "further sources, empty: volume"]
+    further = ["further sources, ok (+4 facts): latency", "further sources, empty: volume"]
     assert render(manifest).user.splitlines()[-5:-3] == further
     assert uncited_text(manifest).splitlines()[-3:-1] == further
     assert set(manifest.shown) == {"H0", "H1"}

@@ -102,6 +102,19 @@ async def test_the_cause_of_each_trouble_stands_beside_its_onset(troubled: Gatew
     assert all(0 < fact.importance <= 1 for fact in section.facts)
 
 
+async def test_the_digest_of_a_fault_has_its_cause_in_short_too(troubled: Gateway) -> None:
+    """The cause stands in the digest, with the minutes between; digests lead, one after the other."""
+    section = await troubled.read(source)
+    leading = [fact for fact in section.facts if fact.leads]
+    assert section.facts[: len(leading)] == tuple(leading)
+    slow = onset(section, Topic.LATENCY)
+    for text in (slow.text, slow.short):
+        assert re.search(
+            r"; candidate causes: \d\d:\d\d, \d+ min earlier, on it: max_batch of gpt-4/aws", text
+        )
+    assert event(section, "max_batch").key in slow.states
+
+
 async def test_figures_of_onsets_are_those_of_what_was_sent(troubled: Gateway) -> None:
     """Sample sizes count the requests since the slot of the onset."""
     section = await troubled.read(source)

@@ -37,7 +37,7 @@ def flaps(deployment: int, number: int, step: timedelta = 5 * MINUTE, **columns:
 
 
 async def test_transitions_say_from_what_to_what_and_why(gateway: Gateway) -> None:
-    """One fact each, the newest first."""
+    """One fact each, the newest first; one that ended within the time has its end in the same fact."""
     one = await gateway.deployment("a/x")
     two = await gateway.deployment("b/x")
     await gateway.add(
@@ -48,11 +48,10 @@ async def test_transitions_say_from_what_to_what_and_why(gateway: Gateway) -> No
     section = await gateway.read(source)
     assert section.header == "3 status changes from 2026-03-09 12:00 to 2026-03-10 12:00"
     assert texts(section) == [
-        "a/x went from down to HEALTHY at 2026-03-10 11:00",
-        "a/x went from healthy to DOWN at 2026-03-10 10:00: «no answer»",
+        "a/x went from healthy to DOWN at 2026-03-10 10:00: «no answer»; back to HEALTHY at 2026-03-10 11:00",
         "b/x went from healthy to DEGRADED at 2026-03-10 09:00",
     ]
-    assert section.facts[1].short == "a/x went from healthy to DOWN at 2026-03-10 10:00"
+    assert section.facts[0].short == texts(section)[0].replace(": «no answer»", "")
 
 
 async def test_flapping_is_one_fact_and_the_first(gateway: Gateway) -> None:
@@ -77,10 +76,10 @@ async def test_flapping_is_one_fact_and_the_first(gateway: Gateway) -> None:
 async def test_few_or_slow_changes_are_no_flapping(
     gateway: Gateway, number: int, step: timedelta, flapping: bool
 ) -> None:
-    """An outage with few transitions is shown step by step."""
+    """Outages with few transitions are shown one by one, each with its end."""
     await gateway.add(*flaps(await gateway.deployment(), number, step))
     section = await gateway.read(source)
-    assert len(section.facts) == (1 if flapping else number)
+    assert len(section.facts) == (1 if flapping else number // 2 + 1)
     assert ("flapped" in texts(section)[0]) is flapping
 
 
@@ -130,3 +129,19 @@ async def test_no_changes_is_empty(gateway: Gateway) -> None:
     section = await gateway.read(source, asking(NOON + MINUTE, until=NOON))
     assert section.status is Status.EMPTY
     assert section.header == "no deployment changed status from 2026-03-09 12:00 to 2026-03-10 12:00"
+
+
+async def test_an_end_belongs_to_the_change_just_before_it(gateway: Gateway) -> None:
+    """A recovery whose beginning is not in the time, or that another change came between, stands alone."""
+    one = await gateway.deployment("a/x")
+    await gateway.add(
+        transition(one, "down", "healthy", NOON - 5 * HOUR),
+        transition(one, "healthy", "down", NOON - 3 * HOUR),
+        transition(one, "down", "degraded", NOON - 2 * HOUR),
+        transition(one, "degraded", "healthy", NOON - HOUR),
+    )
+    assert texts(await gateway.read(source)) == [
+        "a/x went from down to DEGRADED at 2026-03-10 10:00; back to HEALTHY at 2026-03-10 11:00",
+        "a/x went from healthy to DOWN at 2026-03-10 09:00",
+        "a/x went from down to HEALTHY at 2026-03-10 07:00",
+    ]
