@@ -64,7 +64,7 @@ def _is_same_fault(one: ChangePoint, other: ChangePoint) -> bool:
 
 
 def _demand(first: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint | None:
-    """Return the first rise of requests that may have overloaded what fails or slowed down, none of retries."""
+    """Return the first rise of requests, no retries, that may have overloaded what fails or is slow."""
     if first.metric not in (Metric.ERRORS, Metric.LATENCY) or not first.rose:
         return None
     rises = (one for one in shifts if one.metric is Metric.VOLUME and one.rose and not one.retries)
