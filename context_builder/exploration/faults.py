@@ -27,9 +27,7 @@ class Fault:
     """What is told in one place: a change, those of other metrics with it, causes and signs."""
 
     change: ChangePoint
-    """The most relevant of its changes."""
-    companions: tuple[ChangePoint, ...]
-    """Changes of other metrics of the same requests that began with it."""
+    """The most relevant of its changes; the others began with it on the same target."""
     causes: tuple[NearbyEvent, ...]
     """Events before the onset, the likeliest first."""
     signs: tuple[NearbyEvent, ...]
@@ -43,24 +41,23 @@ def faults_of(shifts: Sequence[ChangePoint], events: Sequence[Event], scope: fro
 
     `scope` are the names of the deployments asked about.
     """
-    groups: list[list[ChangePoint]] = []
+    leads: list[ChangePoint] = []
     for shift in shifts:
-        own = (group for group in groups if _is_same_fault(group[0], shift))
-        if (group := next(own, None)) is None:
-            groups.append([shift])
-        else:
-            group.append(shift)
-    leads = [group[0] for group in groups]
+        if not any(_is_same_fault(lead, shift) for lead in leads):
+            leads.append(shift)
     faults = []
-    for first, *others in groups:
+    for first in leads:
         near = [_near(event, first, scope) for event in events]
         causes, signs = _causes(near, _targets(leads, first)), _signs(near)
-        faults.append(Fault(first, tuple(others), causes, signs, _demand(first, shifts)))
+        faults.append(Fault(first, causes, signs, _demand(first, shifts)))
     return faults
 
 
 def _is_same_fault(one: ChangePoint, other: ChangePoint) -> bool:
-    return one.slice == other.slice and onset_gap(one, other) <= MAX_SAME_ONSET_GAP
+    """Return whether both began together on one deployment, or in one slice."""
+    deployment = one.slice.value_of("deployment")
+    is_one = deployment == other.slice.value_of("deployment") if deployment else one.slice == other.slice
+    return is_one and onset_gap(one, other) <= MAX_SAME_ONSET_GAP
 
 
 def _demand(first: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint | None:

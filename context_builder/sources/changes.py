@@ -196,7 +196,8 @@ def _with_events(fact: Fact, rank: int, fault: Fault, whole: str) -> Fact:
     if (more := fault.demand) is not None:
         rise = f"{describe_change(more)} {describe_period(more)}, {format_ratio(more.after, 1.0)} normal"
         demand = f"; with it: {slice_name(more.slice, whole)}: {rise}"
-    causes = f"{demand}{_listed('candidate causes', related, fault)}{_listed('elsewhere', elsewhere, fault)}"
+    causes = demand + _listed("candidate causes", related, fault)
+    causes += _listed("nearest other change", elsewhere, fault)
     first = fault.signs[:1]
     return replace(
         fact,
@@ -217,7 +218,10 @@ def _listed(title: str, events: Sequence[NearbyEvent], fault: Fault) -> str:
 def _with_distance(one: NearbyEvent, change: ChangePoint) -> str:
     """Return an event with its time, its distance from the onset, and whose it is."""
     at, onset = one.event.at, change.onset
-    distance = f"{format_duration(abs(at - onset))} {'earlier' if at < onset else 'later'}"
+    side = "earlier" if at < onset else "later"
+    if at > onset and not one.distance:
+        side = "later, within the range of the onset"
+    distance = f"{format_duration(abs(at - onset))} {side}"
     return f"{_clock(at, onset)}, {distance}, {one.whose}: {one.event.text}"
 
 

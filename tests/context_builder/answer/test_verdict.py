@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_the_first_line_answers_the_question_in_its_form(question: str, first: s
     )
     lines = answer(question, found)
     assert lines[0] == first
+
+
+def test_a_cause_that_a_digest_includes_is_cited_there() -> None:
+    """It is not in the prompt by itself; the brief tells it by the reference of what includes it."""
+    cause = replace(DEPLOYED, key="job:7")
+    digest = replace(SLOWED, text=f"{SLOWED.text}; {cause.text}", states=frozenset({"job:7"}), leads=True)
+    lines = answer("Why is it slow?", facts(digest, cause))
+    assert lines[:2] == [f"Likely: {SLOWED.text} [H1]", f"Likely cause: {cause.text} [H1]"]
+
+
+def test_a_fault_that_is_none_is_denied() -> None:
+    """Asked why something is so that is not, a brief says that it is not, with what says so."""
+    calm = told("no metric left its usual level: 900 requests", Role.CHANGE, alarm=False)
+    assert answer("Why is it down?", facts(calm))[0] == f"It is not: {calm.text} [H1]"
 
 
 def test_a_cause_is_likely_at_most() -> None:
