@@ -65,7 +65,7 @@ def select_facts(request: ContextRequest, results: Sequence[SourceResult], bound
     Raises:
         BudgetTooSmall: The fixed parts of the prompt do not fit.
     """
-    candidates = rank_facts(request, results)
+    candidates = rank_facts(request, results, bound)
     best = {candidate.source: candidate.utility for candidate in reversed(candidates)}
     ordered = sorted(results, key=lambda r: (-best.get(r.source.name, 0.0), r.source.name))
     layout = _layout(request, ordered, select_stable(results, request.token_budget, bound), bound)
