@@ -89,6 +89,7 @@ class FactSelector:
         self._with_summary = {name for name in layout.summaries if layout.has_summary(name)}
         self._shown: dict[str, FactEntry] = {}
         self._refused: dict[str, str] = {}
+        self._summary_tokens: dict[str, int] = {}
         self._counted_kinds: dict[str, frozenset[str]] = {}
 
     def run(self) -> None:
@@ -176,7 +177,9 @@ class FactSelector:
         """Return the cost of showing the summary line instead of the collapsed name; 0 if it is shown."""
         if source in self._with_summary:
             return 0
-        return self._layout.summaries[source].extra_tokens(self._bound)
+        if source not in self._summary_tokens:
+            self._summary_tokens[source] = self._layout.summaries[source].extra_tokens(self._bound)
+        return self._summary_tokens[source]
 
     def _entry(self, candidate: FactCandidate, detail: Detail, room: int) -> FactEntry | None:
         """Return the fact at this detail, None if it does not fit."""

@@ -20,7 +20,8 @@ from tests.bench.load import DIFFERENT, GRACE_S, SAME, ServiceUnderLoad, figures
 from tests.bench.load_client import Load
 from tests.bench.measure import QUICK, show
 
-SECONDS = float(os.environ.get("BENCH_SOAK_S", "5" if QUICK else "60"))
+SECONDS = float(os.environ.get("BENCH_SOAK_S", "0" if QUICK else "60"))
+"""0: none, since seconds tell nothing."""
 RATE = float(os.environ.get("BENCH_SOAK_RATE", "0"))
 """Questions a second; 0: half of the measured capacity."""
 MIN_SECONDS = 600.0
