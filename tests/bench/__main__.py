@@ -29,9 +29,8 @@ from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
 from tests.bench.soak import SECONDS, soak
 from tests.bench.start import starts
-from tests.bench.story import story_url
 from tests.bench.ticks import shared_ticks
-from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
+from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, copy_of_story, migrate, seed_story
 
 REQUESTS = {"SQLite": 5_000 if QUICK else 1_000_000, "PostgreSQL": 250_000}
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
@@ -53,7 +52,7 @@ def main() -> None:
 
 def _prepared_contexts() -> None:
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        sqlite_url, large_url = story_url(folder), f"sqlite:///{folder}/large.db"
+        sqlite_url, large_url = copy_of_story(folder), f"sqlite:///{folder}/large.db"
         migrate(large_url)
         urls, large_urls = {"SQLite": sqlite_url}, {"SQLite": large_url}
         with ExitStack() as stack:

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.measure import QUICK, show
-from tests.bench.story import story_url
 from tests.support.command_line import START
+from tests.support.prepared_databases import copy_of_story
 
 RUNS = 1 if QUICK else 5
 """After one that fills the caches of the disk."""
@@ -23,7 +23,7 @@ QUESTION = ("ask", "--local", "why is latency up?")
 def starts() -> None:
     """Prints the median CPU and wall time of `arcpoint --help`, and of `arcpoint ask` by embedder."""
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        url = story_url(folder)
+        url = copy_of_story(folder)
         rows = [_row("--help", ("--help",), {})]
         for embedder in ("sentence-transformers", "hashing"):
             own = {
