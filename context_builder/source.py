@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Wording
@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # keeps packing and rendering, which import facts, free of da
     from context_builder.rollups.store import Rollups
     from memory.incident_memory import IncidentMemory
     from models.snapshot import Snapshot
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Status(StrEnum):
@@ -150,7 +154,7 @@ class ContextSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceResult:
-    """The outcome of reading one source; equal only to itself, so that what follows from it is remembered."""
+    """The outcome of reading one source; equal only to itself."""
 
     source: ContextSource
     section: Section
@@ -158,6 +162,17 @@ class SourceResult:
     milliseconds: int
     error: str | None = None
     """One line about the failure, None if there was none."""
+    _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def derived(self, compute: Callable[[SourceResult, *Ts], T], *arguments: *Ts) -> T:
+        """Return what a function makes of this result, computed once and kept no longer than the result.
+
+        All questions of a tick have the same results, so they share it; two threads may both compute it.
+        """
+        key = (compute, *arguments)
+        if key not in self._derived:
+            self._derived[key] = compute(self, *arguments)
+        return cast("T", self._derived[key])
 
 
 def by_importance(facts: Iterable[Fact]) -> tuple[Fact, ...]:

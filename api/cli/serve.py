@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
+from api.cli.allocator import bound_arenas
 from api.cli.failure import INTERRUPTED
 from api.cli.service_socket import local_listener, socket_path
 from api.cli.workers import require_startable, run_workers
@@ -42,6 +43,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings().model_copy(update=given)
     configure_logging(settings.log_format)
+    bound_arenas()
     try:
         if settings.workers > 1:
             asyncio.run(require_startable(settings))

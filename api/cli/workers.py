@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from api.cli.allocator import bound_arenas
 from api.cli.failure import EXIT_FAILURE
 from api.http.app import create_app
 from api.log_setup import configure_logging
@@ -82,6 +83,7 @@ def worker_app() -> FastAPI:
     """Create the application of one worker, with the environment's settings."""
     settings = load_settings()
     configure_logging(settings.log_format)
+    bound_arenas()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     return create_app(settings)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from context_builder.prompt.fact_lines import FactLine, lines_of
 from context_builder.prompt.relevance import keyword_relevance
-from context_builder.question.request import ContextRequest
-from context_builder.source import Fact, SourceResult
+from context_builder.prompt.tokens import TokenBound
+from context_builder.question.request import ContextRequest, Topic
+from context_builder.source import SourceResult
 
 OFF_TOPIC_RELEVANCE = 0.35
 """Relevance of a fact that shares no topic with the question."""
@@ -28,44 +30,45 @@ class FactCandidate(NamedTuple):
 
     ref: str
     source: str
-    rank: int
-    """Position among the facts of its source, from 0."""
-    fact: Fact
+    line: FactLine
     on_topic: bool
-    importance: float
-    """From 0 to 1."""
     utility: float
 
     @property
     def leads(self) -> bool:
         """True if it comes before all that does not lead."""
-        return self.fact.leads and self.on_topic
+        return self.line.fact.leads and self.on_topic
 
 
-def rank_facts(request: ContextRequest, results: Sequence[SourceResult]) -> list[FactCandidate]:
+def rank_facts(
+    request: ContextRequest, results: Sequence[SourceResult], bound: TokenBound
+) -> list[FactCandidate]:
     """Return the facts of all sources: those that lead, then the most useful first."""
-    facts = [fact for result in results for fact in result.section.facts]
-    relevance = iter(keyword_relevance(request, [fact.text for fact in facts]))
-    candidates = _candidates(request, results, relevance)
-    return sorted(candidates, key=lambda c: (not c.leads, -c.utility, c.source, c.rank))
+    lines = [line for result in results for line in lines_of(result, bound)]
+    keywords = keyword_relevance(request, [line.folded for line in lines])
+    candidates = _candidates(request.topics, lines, keywords)
+    return sorted(candidates, key=lambda c: (not c.leads, -c.utility, c.source, c.line.rank))
 
 
 def _candidates(
-    request: ContextRequest, results: Sequence[SourceResult], keywords: Iterator[float]
+    asked: frozenset[Topic], lines: Sequence[FactLine], keywords: Sequence[float]
 ) -> Iterator[FactCandidate]:
-    for result in results:
-        name, prefix = result.source.name, result.source.prefix
-        for rank, fact in enumerate(result.section.facts):
-            topics = fact.topics or result.source.topics
-            shared = len(request.topics & topics)
-            importance = min(1.0, max(0.0, fact.importance))
-            relevance = OFF_TOPIC_RELEVANCE
-            if shared:
-                coverage, focus = shared / len(request.topics), shared / len(topics)
-                relevance = MIN_TOPIC_RELEVANCE + (1 - MIN_TOPIC_RELEVANCE) * coverage * (1 + focus) / 2
-            relevance *= 1 + KEYWORD_GAIN * next(keywords)
-            utility = importance * relevance / (1 + rank / HALVING_RANK)
-            yield FactCandidate(f"{prefix}{rank + 1}", name, rank, fact, shared > 0, importance, utility)
+    relevance_of: dict[frozenset[Topic], float] = {}
+    for line, keyword in zip(lines, keywords, strict=True):
+        relevance = relevance_of.get(line.topics)
+        if relevance is None:
+            relevance = relevance_of[line.topics] = _topic_relevance(asked, line.topics)
+        relevance *= 1 + KEYWORD_GAIN * keyword
+        utility = line.importance * relevance / (1 + line.rank / HALVING_RANK)
+        yield FactCandidate(line.ref, line.source, line, not asked.isdisjoint(line.topics), utility)
+
+
+def _topic_relevance(asked: frozenset[Topic], topics: frozenset[Topic]) -> float:
+    shared = len(asked & topics)
+    if not shared:
+        return OFF_TOPIC_RELEVANCE
+    coverage, focus = shared / len(asked), shared / len(topics)
+    return MIN_TOPIC_RELEVANCE + (1 - MIN_TOPIC_RELEVANCE) * coverage * (1 + focus) / 2
 
 
 def duplicates_of(candidates: Sequence[FactCandidate], stated: Mapping[str, str]) -> dict[str, str]:
@@ -74,11 +77,12 @@ def duplicates_of(candidates: Sequence[FactCandidate], stated: Mapping[str, str]
     Facts with the same key are duplicates of the fact that includes them, else of the most useful one, or of
     the fact that `stated` names by key.
     """
-    holders = {key: c.ref for c in reversed(candidates) for key in c.fact.states} | dict(stated)
+    holders = {key: c.ref for c in reversed(candidates) for key in c.line.fact.states} | dict(stated)
     duplicates = {}
     for candidate in candidates:
-        if candidate.fact.key:
-            holder = holders.setdefault(candidate.fact.key, candidate.ref)
+        key = candidate.line.fact.key
+        if key:
+            holder = holders.setdefault(key, candidate.ref)
             if holder != candidate.ref:
                 duplicates[candidate.ref] = holder
     return duplicates

@@ -65,7 +65,7 @@ def select_facts(request: ContextRequest, results: Sequence[SourceResult], bound
     Raises:
         BudgetTooSmall: The fixed parts of the prompt do not fit.
     """
-    candidates = rank_facts(request, results)
+    candidates = rank_facts(request, results, bound)
     first = {candidate.source: place for place, candidate in reversed(list(enumerate(candidates)))}
     ordered = sorted(results, key=lambda r: (first.get(r.source.name, len(candidates)), r.source.name))
     layout = _layout(request, ordered, select_stable(results, request.token_budget, bound), bound)

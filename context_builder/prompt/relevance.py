@@ -37,15 +37,20 @@ class _Word:
     pattern: re.Pattern[str]
 
 
+def folded(text: str) -> str:
+    """Return a text as it is searched for words."""
+    return text[:MAX_CHARACTERS].casefold()
+
+
 def keyword_relevance(request: ContextRequest, texts: Sequence[str]) -> list[float]:
-    """Return for each text, from 0 to 1, its weighted share of the question's words found in any text.
+    """Return for each folded text, from 0 to 1, its weighted share of the question's words found in any text.
 
     A single found word must be rare to count in full.
     """
     words = _content_words(request)
     if not words:
         return [0.0] * len(texts)
-    found = [_found(words, text[:MAX_CHARACTERS].casefold()) for text in texts]
+    found = [_found(words, text) for text in texts]
     frequency = Counter(word for numbers in found for word in numbers)
     weight = {word: math.log((1 + len(texts)) / count) for word, count in frequency.items()}
     total = max(math.log(1 + len(texts)), sum(weight[word] for word in sorted(weight)))

@@ -9,14 +9,11 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from context_builder.prompt.candidates import FactCandidate
-from context_builder.prompt.headlines import safe_headline
 from context_builder.prompt.manifest import Detail, FactEntry, SourceEntry
-from context_builder.prompt.render import fact_line
 from context_builder.prompt.stable_facts import StableFacts
 from context_builder.prompt.summaries import WIDTHS, Summary
 from context_builder.prompt.tokens import TokenBound
 from context_builder.source import Fact
-from context_builder.text.sanitize import single_line
 
 MIN_FULL_UTILITY = 0.3
 """Facts of less utility are shown in full only if everything fits."""
@@ -89,11 +86,13 @@ class FactSelector:
         self._candidates = candidates
         self._duplicates = duplicates
         self._bound = bound
+        self._min_per_character = bound.min_tokens_per_character
         self._room = room
         self._early_room = {share: int(share * room) for share in EARLY_SHARES}
         self._with_summary = {name for name in layout.summaries if layout.has_summary(name)}
         self._shown: dict[str, FactEntry] = {}
         self._refused: dict[str, str] = {}
+        self._summary_tokens: dict[str, int] = {}
         self._counted_kinds: dict[str, frozenset[str]] = {}
 
     def run(self) -> None:
@@ -111,7 +110,7 @@ class FactSelector:
         yield from self._early_attempts()
         in_layout = self._layout.stable.facts
         waiting = [c for c in self._candidates if c.ref not in in_layout and c.ref not in self._duplicates]
-        shortened = [c for c in waiting if c.fact.short]
+        shortened = [c for c in waiting if c.line.fact.short]
         by_value = [(c.utility, _shortest(c)) for c in waiting]
         by_value += [
             (COMPLETION_VALUE * c.utility, Attempt(c.source, c))
@@ -182,14 +181,17 @@ class FactSelector:
         """Return the cost of showing the summary line instead of the collapsed name; 0 if it is shown."""
         if source in self._with_summary:
             return 0
-        return self._layout.summaries[source].extra_tokens(self._bound)
+        if source not in self._summary_tokens:
+            self._summary_tokens[source] = self._layout.summaries[source].extra_tokens(self._bound)
+        return self._summary_tokens[source]
 
     def _entry(self, candidate: FactCandidate, detail: Detail, room: int) -> FactEntry | None:
         """Return the fact at this detail, None if it does not fit."""
-        text = single_line(candidate.fact.short if detail is Detail.SHORT else candidate.fact.text)
-        if len(text) * self._bound.min_tokens_per_character > room:
+        line, is_short = candidate.line, detail is Detail.SHORT
+        text = line.short if is_short else line.full
+        if len(text) * self._min_per_character > room:
             return None
-        tokens = self._bound.of(fact_line(candidate.ref, text) + "\n")
+        tokens = line.short_tokens if is_short else line.full_tokens
         return _fact_entry(candidate, detail, tokens, text) if tokens <= room else None
 
     def facts(self) -> tuple[FactEntry, ...]:
@@ -207,7 +209,7 @@ class FactSelector:
         return _fact_entry(candidate, fact.detail, fact.tokens, fact.text, reason=reason, stable=True)
 
     def _omitted_entry(self, candidate: FactCandidate) -> FactEntry:
-        text = single_line(candidate.fact.text)
+        text = candidate.line.full
         if (original := self._duplicates.get(candidate.ref)) is not None:
             is_shown = original in self._shown or original in self._layout.stable.facts
             reason = f"duplicate of {original}{'' if is_shown else ', which did not fit'}"
@@ -222,7 +224,7 @@ class FactSelector:
         if name not in self._counted_kinds:
             summary = self._layout.summaries[name]
             self._counted_kinds[name] = summary.counted_kinds() if name in self._with_summary else frozenset()
-        return candidate.fact.kind in self._counted_kinds[name]
+        return candidate.line.fact.kind in self._counted_kinds[name]
 
     def sources(self) -> tuple[SourceEntry, ...]:
         """Return one entry per source, in the order of the prompt."""
@@ -232,7 +234,7 @@ class FactSelector:
             if candidate.ref in self._shown or candidate.ref in self._layout.stable.facts:
                 kept[candidate.source] += 1
             elif candidate.ref not in self._duplicates:
-                omitted[candidate.source].append(candidate.fact)
+                omitted[candidate.source].append(candidate.line.fact)
         return tuple(
             self._source(summary, kept[name], omitted[name])
             for name, summary in self._layout.summaries.items()
@@ -255,7 +257,7 @@ def _early_share(candidate: FactCandidate) -> float:
 
 def _shortest(candidate: FactCandidate, *, early: bool = False) -> Attempt:
     """Return the attempt that shows as little of the fact as possible."""
-    detail = Detail.SHORT if candidate.fact.short else Detail.FULL
+    detail = Detail.SHORT if candidate.line.fact.short else Detail.FULL
     return Attempt(candidate.source, candidate, detail, early=early)
 
 
@@ -277,8 +279,8 @@ def _fact_entry(
         tokens=tokens,
         reason=reason or f"utility {candidate.utility:.2f}",
         text=text,
-        importance=candidate.importance,
+        importance=candidate.line.importance,
         same_as=same_as,
         stable=stable,
-        headline=safe_headline(candidate.fact.headline),
+        headline=candidate.line.headline,
     )

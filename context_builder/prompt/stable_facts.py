@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from context_builder.prompt.fact_lines import FactLine, lines_of
 from context_builder.prompt.manifest import Detail
-from context_builder.prompt.render import fact_line
 from context_builder.prompt.summaries import WIDTHS, Summary
 from context_builder.prompt.tokens import TokenBound
-from context_builder.source import Fact, SourceResult, Status
-from context_builder.text.sanitize import single_line
+from context_builder.source import SourceResult, Status
 
 MIN_BUDGET = 3_000
 """Smallest budget with a stable part, in tokens; each doubling begins the next class of budgets."""
@@ -47,16 +46,17 @@ def select_stable(results: Sequence[SourceResult], budget: int, bound: TokenBoun
     """Select facts of the stable sources: all in full, or all short, or as many short ones as fit."""
     selected = [r for r in results if r.source.stable and r.status is Status.OK]
     selected.sort(key=lambda result: result.source.name)
-    lines = sum(Summary(r, frozenset(), WIDTHS[0]).max_tokens(bound) for r in selected)
-    room = _allowance(budget) - lines - bound.of(_FENCES)
+    summaries = sum(Summary(r, frozenset(), WIDTHS[0]).max_tokens(bound) for r in selected)
+    room = _allowance(budget) - summaries - bound.of(_FENCES)
     if not selected or room < 0:
         return StableFacts()
-    facts = list(_by_rank(selected))
+    # The first fact of each source, then the second of each, and so on.
+    lines = sorted((line for r in selected for line in lines_of(r, bound)), key=lambda line: line.rank)
     for detail in (Detail.FULL, Detail.SHORT):
-        shown = _all(facts, detail, room, bound)
+        shown = _all(lines, detail, room)
         if shown is not None:
-            return _stable_facts(selected, facts, shown)
-    return _stable_facts(selected, facts, dict(_fitting(facts, room, bound)))
+            return _stable_facts(selected, lines, shown)
+    return _stable_facts(selected, lines, dict(_fitting(lines, room)))
 
 
 def _allowance(budget: int) -> int:
@@ -67,51 +67,36 @@ def _allowance(budget: int) -> int:
     return int(smallest_of_class * STABLE_SHARE)
 
 
-def _by_rank(results: Sequence[SourceResult]) -> Iterator[tuple[str, Fact]]:
-    """Yield the first fact of each source, then the second of each, and so on."""
-    ranked = [
-        (rank, f"{result.source.prefix}{rank + 1}", fact)
-        for result in results
-        for rank, fact in enumerate(result.section.facts)
-    ]
-    return ((ref, fact) for _, ref, fact in sorted(ranked, key=lambda entry: entry[0]))
+def _shown(line: FactLine, detail: Detail) -> StableFact:
+    if line.fact.short and detail is Detail.SHORT:
+        return StableFact(Detail.SHORT, line.short, line.short_tokens)
+    return StableFact(Detail.FULL, line.full, line.full_tokens)
 
 
-def _shown(ref: str, fact: Fact, detail: Detail, bound: TokenBound) -> StableFact:
-    is_short = bool(fact.short) and detail is Detail.SHORT
-    text = single_line(fact.short if is_short else fact.text)
-    tokens = bound.of(fact_line(ref, text) + "\n")
-    return StableFact(Detail.SHORT if is_short else Detail.FULL, text, tokens)
-
-
-def _all(
-    facts: Sequence[tuple[str, Fact]], detail: Detail, room: int, bound: TokenBound
-) -> dict[str, StableFact] | None:
+def _all(lines: Sequence[FactLine], detail: Detail, room: int) -> dict[str, StableFact] | None:
     """Return all facts at this detail; None as soon as they do not fit."""
     shown: dict[str, StableFact] = {}
-    for ref, fact in facts:
-        shown[ref] = _shown(ref, fact, detail, bound)
-        room -= shown[ref].tokens
+    for line in lines:
+        shown[line.ref] = _shown(line, detail)
+        room -= shown[line.ref].tokens
         if room < 0:
             return None
     return shown
 
 
-def _fitting(
-    facts: Sequence[tuple[str, Fact]], room: int, bound: TokenBound
-) -> Iterator[tuple[str, StableFact]]:
-    for ref, fact in facts:
-        shown = _shown(ref, fact, Detail.SHORT, bound)
+def _fitting(lines: Sequence[FactLine], room: int) -> Iterator[tuple[str, StableFact]]:
+    for line in lines:
+        shown = _shown(line, Detail.SHORT)
         if shown.tokens <= room:
             room -= shown.tokens
-            yield ref, shown
+            yield line.ref, shown
 
 
 def _stable_facts(
-    results: Sequence[SourceResult], facts: Sequence[tuple[str, Fact]], shown: Mapping[str, StableFact]
+    results: Sequence[SourceResult], lines: Sequence[FactLine], shown: Mapping[str, StableFact]
 ) -> StableFacts:
     stated: dict[str, str] = {}
-    for ref, fact in facts:
-        if fact.key and ref in shown:
-            stated.setdefault(fact.key, ref)
+    for line in lines:
+        if line.fact.key and line.ref in shown:
+            stated.setdefault(line.fact.key, line.ref)
     return StableFacts(tuple(result.source.name for result in results), shown, stated)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from context_builder.prompt.headlines import safe_headline
 from context_builder.prompt.manifest import SourceEntry
@@ -20,8 +19,6 @@ MAX_KINDS = 3
 MAX_KIND_CHARACTERS = 40
 REST, ALL = "other facts", "facts"
 """Labels for facts without a kind of their own, beside such kinds and alone."""
-_MAX_REMEMBERED = 512
-"""Results whose lines are remembered: those of a tick are the same for all its questions."""
 COLLAPSIBLE = (Status.OK, Status.EMPTY)
 """Statuses of sources that may be collapsed; any other status always has its own line."""
 
@@ -73,7 +70,7 @@ class Summary:
 
     def max_tokens(self, bound: TokenBound) -> int:
         """Return the token bound of the longest line, which counts all facts as omitted."""
-        return _max_tokens(self.result, self.width, bound)
+        return self.result.derived(_max_tokens, self.width, bound)
 
     @property
     def is_aside(self) -> bool:
@@ -86,7 +83,7 @@ class Summary:
         if self.is_aside:
             shown = bound.of(f", {collapsed_name(self.collapsed_entry(with_header=True))}")
         # Bounds are rounded up.
-        return shown - (_collapsed_tokens(self.result, self.width, bound) - 1)
+        return shown - (self.result.derived(_collapsed_tokens, self.width, bound) - 1)
 
     def entry(self, *, kept: int, omitted: Iterable[Fact], stable: bool = False) -> SourceEntry:
         """Return the source with a line of its own; `omitted` facts are stated nowhere in the prompt."""
@@ -99,7 +96,7 @@ class Summary:
 
     def counted_kinds(self) -> frozenset[str]:
         """Return the kinds of facts that the line counts separately."""
-        labels = _labels(self.result)
+        labels = self.result.derived(_labels)
         return frozenset(kind for kind, label in labels.items() if kind and label not in (REST, ALL))
 
     def _entry(
@@ -136,13 +133,11 @@ class Summary:
         return single_line(text, limit=limit)
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
 def _max_tokens(result: SourceResult, width: SummaryWidth, bound: TokenBound) -> int:
     entry = Summary(result, frozenset(), width).entry(kept=0, omitted=result.section.facts)
     return bound.of(fact_line(entry.ref, entry.text) + "\n\n")
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
 def _collapsed_tokens(result: SourceResult, width: SummaryWidth, bound: TokenBound) -> int:
     entry = Summary(result, frozenset(), width).collapsed_entry()
     return bound.of(f", {collapsed_name(entry)}")
@@ -150,12 +145,11 @@ def _collapsed_tokens(result: SourceResult, width: SummaryWidth, bound: TokenBou
 
 def _count_by_kind(result: SourceResult, omitted: Iterable[Fact]) -> tuple[str, ...]:
     """Return counts in order of the kinds' first appearance, so that fewer facts never make a longer text."""
-    labels = _labels(result)
+    labels = result.derived(_labels)
     counts = Counter(labels[fact.kind] for fact in omitted)
     return tuple(f"+{counts[label]:,} {label}" for label in dict.fromkeys(labels.values()) if counts[label])
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
 def _labels(result: SourceResult) -> Mapping[str, str]:
     """Map each kind of a source's facts to the label under which they are counted."""
     kinds = [kind for kind in dict.fromkeys(fact.kind for fact in result.section.facts) if kind]

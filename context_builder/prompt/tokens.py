@@ -65,8 +65,8 @@ RULE = 2
 """Version of the counting rules; increase it whenever any bound changes, since recorded bounds persist."""
 
 
-_MAX_LINES = 16_384
-"""Lines whose cost is remembered: the facts of many questions are the same."""
+_MAX_LINES = 4_096
+"""Lines whose cost is remembered: many facts are the same in the next tick."""
 
 
 def _listed(path: Path) -> dict[str, int]:

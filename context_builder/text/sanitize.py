@@ -31,7 +31,7 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-@lru_cache(maxsize=16_384)  # the facts of many questions are the same
+@lru_cache(maxsize=4_096)  # many facts are the same in the next tick
 def single_line(text: str, *, limit: int = MAX_CHARACTERS) -> str:
     """Return untrusted text as one safe line of at most `limit` characters. Idempotent.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from statistics import median
 
 from memory.recall.abstention import MIN_CONFIDENCE, Evidence, confidence, leads_clearly
@@ -117,13 +118,13 @@ def rank(
     `wanted` is the wording of the query, `background` the embedder's cosine for unrelated texts.
     """
     found = clusters(candidates, wanted=wanted, as_of=as_of, background=background)
-    return [one for one in found if one.confidence >= MIN_CONFIDENCE][:limit]
+    return list(islice((one for one in found if one.confidence >= MIN_CONFIDENCE), limit))
 
 
 def clusters(
     candidates: Sequence[Candidate], *, wanted: Wording, as_of: datetime, background: float
-) -> list[Ranked]:
-    """Return all clusters of recurrences, best first, whether they are answers or not."""
+) -> Iterator[Ranked]:
+    """Yield all clusters of recurrences, best first, whether they are answers or not."""
     grouped: list[list[tuple[float, Candidate]]] = []
     of_target: defaultdict[str | None, list[tuple[frozenset[str], list[tuple[float, Candidate]]]]]
     of_target = defaultdict(list)
@@ -138,10 +139,9 @@ def clusters(
     bests = [relevance(cluster[0][1]) for cluster in grouped]
     usual = median(bests + [background] * max(1, _MIN_CLUSTERS - len(bests)))
     leads = _leads([max(one.similarity for _, one in cluster) for cluster in grouped], background)
-    return [
-        _ranked(cluster, _evidence(cluster[0][1], wanted, background, usual), lead)
-        for cluster, lead in zip(grouped, leads, strict=True)
-    ]
+    # Of a hundred clusters the first few are looked at.
+    for cluster, lead in zip(grouped, leads, strict=True):
+        yield _ranked(cluster, _evidence(cluster[0][1], wanted, background, usual), lead)
 
 
 def ordered(candidates: Sequence[Candidate], *, as_of: datetime) -> list[tuple[float, Candidate]]:

@@ -27,15 +27,15 @@ from tests.bench.packing import packing
 from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
-from tests.bench.soak import soak
+from tests.bench.soak import SECONDS, soak
 from tests.bench.start import starts
 from tests.bench.ticks import shared_ticks
-from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, migrate, seed_story
+from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, copy_of_story, migrate, seed_story
 
 REQUESTS = {"SQLite": 5_000 if QUICK else 1_000_000, "PostgreSQL": 250_000}
 """How many the large databases hold; BENCH_REQUESTS sets both. Writing them takes a minute or two each."""
 STORY_REQUESTS = 6_155
-ROLLED_UP = 10_000_000
+ROLLED_UP = 1_000_000 if QUICK else 10_000_000
 """Requests a week whose rollups are generated without a log."""
 
 
@@ -52,8 +52,7 @@ def main() -> None:
 
 def _prepared_contexts() -> None:
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        sqlite_url, large_url = f"sqlite:///{folder}/story.db", f"sqlite:///{folder}/large.db"
-        seed_story(sqlite_url)
+        sqlite_url, large_url = copy_of_story(folder), f"sqlite:///{folder}/large.db"
         migrate(large_url)
         urls, large_urls = {"SQLite": sqlite_url}, {"SQLite": large_url}
         with ExitStack() as stack:
@@ -75,7 +74,9 @@ def _http() -> None:
 
 async def _under_load() -> None:
     async with service_under_load() as service:
-        await soak(service, await loads(service))
+        capacity = await loads(service)
+        if SECONDS:
+            await soak(service, capacity)
 
 
 async def _contexts(urls: dict[str, str], large_urls: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,17 +20,25 @@ from tests.bench.load import DIFFERENT, GRACE_S, SAME, ServiceUnderLoad, figures
 from tests.bench.load_client import Load
 from tests.bench.measure import QUICK, show
 
-SECONDS = float(os.environ.get("BENCH_SOAK_S", "5" if QUICK else "60"))
+SECONDS = float(os.environ.get("BENCH_SOAK_S", "0" if QUICK else "60"))
+"""0: none, since seconds tell nothing."""
+RATE = float(os.environ.get("BENCH_SOAK_RATE", "0"))
+"""Questions a second; 0: half of the measured capacity."""
+MIN_SECONDS = 600.0
+"""A shorter run tells nothing of memory: caches and the allocator's heaps are still filling."""
+FLAT_MB_A_MINUTE = 0.5
+"""Up to this slope of its second half a run is called flat: 30 MB an hour would be noticed in a day."""
 ROWS_A_SECOND = 20
 COLUMNS = (
     "asked/s", "answers/s", "p50 ms", "p99 ms", "answered", "refused", "unanswered", "failed", "degraded",
-    "rows", "RSS MB", "MB/min",
+    "rows",
 )  # fmt: skip
+MEMORY_COLUMNS = ("by minute", "first third", "last third", "last half, a minute", "")
 
 
 async def soak(service: ServiceUnderLoad, capacity: float) -> None:
-    """Prints one row; `capacity` is in answers a second. Needs minutes to tell anything about memory."""
-    rate = capacity / 2
+    """Prints what was answered, and how memory went; `capacity` is in answers a second."""
+    rate = RATE or capacity / 2
     resident: list[tuple[float, float]] = []
     gateway = Gateway(service.database)
     async with asyncio.TaskGroup() as group:
@@ -37,12 +46,24 @@ async def soak(service: ServiceUnderLoad, capacity: float) -> None:
         outcome = await service.under(Load(service.port, SAME + DIFFERENT, SECONDS, GRACE_S, 1, rate))
         for task in beside:
             task.cancel()
-    seconds, megabytes = np.array(resident[len(resident) // 4 :]).T  # without the growth of its first pools
-    slope = 60 * float(np.polyfit(seconds, megabytes, 1)[0])
-    row = [
-        f"{rate:.1f}", *figures(outcome), f"{gateway.written:,}", f"{megabytes[-1]:.0f}", f"{slope:+.1f}"
+    row = [f"{rate:.1f}", *figures(outcome), f"{gateway.written:,}"]
+    load = "at a given rate" if RATE else "at half of the capacity"
+    show(f"Soak: {SECONDS:g} s {load} while rows come in", COLUMNS, [row])
+    show("Its resident memory, in MB", MEMORY_COLUMNS, [_memory(resident)])
+
+
+def _memory(resident: Sequence[tuple[float, float]]) -> list[str]:
+    """Return the median of each minute and of thirds, the slope, and what to call it."""
+    seconds, megabytes = np.array(resident).T
+    minutes = ((seconds - seconds[0]) // 60).astype(int)
+    by_minute = [f"{np.median(megabytes[minutes == minute]):.0f}" for minute in np.unique(minutes)]
+    third, half = len(resident) // 3, len(resident) // 2
+    slope = 60 * float(np.polyfit(seconds[half:], megabytes[half:], 1)[0])
+    verdict = "flat" if slope <= FLAT_MB_A_MINUTE else "growing"
+    return [
+        " ".join(by_minute), f"{np.median(megabytes[:third]):.0f}", f"{np.median(megabytes[-third:]):.0f}",
+        f"{slope:+.2f}", verdict if SECONDS >= MIN_SECONDS else "too short",
     ]  # fmt: skip
-    show(f"Soak: half of the capacity for {SECONDS:g} s while rows come in", COLUMNS, [row])
 
 
 class Gateway:

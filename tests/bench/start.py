@@ -13,17 +13,17 @@ from statistics import median
 
 from tests.bench.measure import QUICK, show
 from tests.support.command_line import START
-from tests.support.prepared_databases import seed_story
+from tests.support.prepared_databases import copy_of_story
 
-RUNS = 2 if QUICK else 5
+RUNS = 1 if QUICK else 5
+"""After one that fills the caches of the disk."""
 QUESTION = ("ask", "--local", "why is latency up?")
 
 
 def starts() -> None:
     """Prints the median CPU and wall time of `arcpoint --help`, and of `arcpoint ask` by embedder."""
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder:
-        url = f"sqlite:///{folder}/story.db"
-        seed_story(url)
+        url = copy_of_story(folder)
         rows = [_row("--help", ("--help",), {})]
         for embedder in ("sentence-transformers", "hashing"):
             own = {

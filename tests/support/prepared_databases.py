@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,6 +33,21 @@ def seed_story(url: str) -> None:
         await seed(database, seed=STORY_SEED, anchor=STORY_ANCHOR)
 
     _run(url, write)
+
+
+def copy_of_story(folder: str) -> str:
+    """Puts a copy of the story into a folder, and returns its URL; this process writes it once."""
+    path = Path(folder) / "story.db"
+    path.write_bytes(_story())
+    return f"sqlite:///{path}"
+
+
+@cache
+def _story() -> bytes:
+    with tempfile.TemporaryDirectory(prefix="arcpoint-story-") as folder:
+        path = Path(folder) / "story.db"
+        seed_story(f"sqlite:///{path}")
+        return path.read_bytes()
 
 
 def made_once(path: Path, prepare: Callable[[str], None]) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.prompt.relevance import keyword_relevance
+from context_builder.prompt.relevance import folded, keyword_relevance
 from context_builder.question.request import Scope
 from tests.support.source_results import asked, texts
 
@@ -22,10 +22,11 @@ FACTS = [
 @given(texts, st.lists(texts, max_size=8))
 def test_it_is_a_share_for_any_text(question: str, facts: list[str]) -> None:
     """From 0 to 1 for any texts, and the same when computed again."""
-    close = keyword_relevance(asked(question), facts)
+    read = [folded(fact) for fact in facts]
+    close = keyword_relevance(asked(question), read)
     assert len(close) == len(facts)
     assert all(0 <= share <= 1 for share in close)
-    assert close == keyword_relevance(asked(question), facts)
+    assert close == keyword_relevance(asked(question), read)
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,13 @@ class Contest:
         by_cosine, by_words = _best(places, cosines), _best(places, lexical)
         close = dict.fromkeys([*by_cosine[:_CLOSE], *self._holding(query, places)])
         candidates = self._candidates(query, list(close), cosines)
-        results = clusters(
-            candidates,
-            wanted=wording(query.text, query.target),
-            as_of=query.as_of,
-            background=self._embedder.background,
+        results = tuple(
+            clusters(
+                candidates,
+                wanted=wording(query.text, query.target),
+                as_of=query.as_of,
+                background=self._embedder.background,
+            )
         )
         ours = [candidate.incident_id for _, candidate in ordered(candidates, as_of=query.as_of)]
         return Entry(
@@ -94,7 +96,7 @@ class Contest:
                 DENSE: float(cosines[by_cosine[0]]) if by_cosine else -1.0,
                 LEXICAL: float(lexical[by_words[0]]) if by_words else 0.0,
             },
-            results=tuple(results),
+            results=results,
         )
 
     def _holding(self, query: LabelledQuery, places: NDArray[np.int64]) -> list[int]:

@@ -64,7 +64,7 @@ def ranked(found: Sequence[Candidate], limit: int = 100) -> list[Ranked]:
 
 
 def grouped(found: Sequence[Candidate]) -> list[Ranked]:
-    return clusters(found, wanted=ASKED, as_of=LATER, background=BACKGROUND)
+    return list(clusters(found, wanted=ASKED, as_of=LATER, background=BACKGROUND))
 
 
 def order(*found: Candidate) -> list[Candidate]:
