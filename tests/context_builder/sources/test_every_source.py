@@ -188,7 +188,10 @@ async def test_a_source_tells_nothing_outside_the_scope(crowded: Gateway, source
     of_user = asking(**named, user_ids=crowded.id_of("user_a"))
     day_before = side("the day before", NOON - 2 * DAY, NOON - DAY, **named)
     compared = asking(sides=(side("today", NOON - DAY, NOON, **named), day_before), **named)
-    sections = [await crowded.read(source, request) for request in (asking(**named), of_user, compared)]
+    quiet = asking(NOON - 3 * HOUR, **named)
+    sections = [
+        await crowded.read(source, request) for request in (asking(**named), of_user, compared, quiet)
+    ]
     assert any(section.facts for section in sections)
     outside = {name for name in crowded.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
     outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
