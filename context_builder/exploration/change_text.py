@@ -162,7 +162,7 @@ def nothing_broken_text(shifts: Sequence[ChangePoint], whole: str) -> str:
         for one in shifts
         if one.mix is not None
     ]
-    usual = "; ".join(["no failure rate or quality score got worse", *dict.fromkeys(same)])
+    usual = "; ".join(["no rise of failures and no drop of quality was found", *dict.fromkeys(same)])
     return f"Nothing is broken: the traffic changed: {what}; {usual}"
 
 
