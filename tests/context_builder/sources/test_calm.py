@@ -12,7 +12,7 @@ from context_builder.source import Status
 from context_builder.sources.calm import source
 from models import FAILED_STATUSES
 from tests.support.faulty_sources import failing, live, settle
-from tests.support.gateway import DAY, HOUR, NOON, Gateway
+from tests.support.gateway import DAY, HOUR, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WEEK = timedelta(days=7)
@@ -58,3 +58,12 @@ async def test_a_gateway_with_a_fault_is_not_calm(gateway: Gateway) -> None:
     await live(gateway, failing(0.6, NOON - 3 * HOUR, deployment_id=gateway.deployments["gpt-4/aws"]))
     section = await gateway.read(source)
     assert (section.status, section.facts, section.applies) == (Status.EMPTY, (), False)
+
+
+async def test_the_figures_are_of_the_scope_alone(gateway: Gateway) -> None:
+    """With a deployment in scope no request of another is counted."""
+    await settle(gateway)
+    await live(gateway, seed=3)
+    (fact,) = (await gateway.read(source, asking(deployment_ids=gateway.id_of("gpt-4/aws")))).facts
+    sent = gateway.sent_in(Window(NOON - DAY, NOON), deployment_id=gateway.deployments["gpt-4/aws"])
+    assert f"left its usual level: {len(sent):,} requests, " in fact.text
