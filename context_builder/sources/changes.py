@@ -194,8 +194,11 @@ def _with_events(fact: Fact, rank: int, fault: Fault, whole: str) -> Fact:
     elsewhere = [one for one in fault.causes if not one.is_related]
     demand = ""
     if (more := fault.demand) is not None:
+        # Whose requests they are says more than which part of the gateway they reach.
+        users = [one for one in more.also if one.value_of("user")]
+        also = f", also {format_slices(users, whole, 1)}" if users else ""
         rise = f"{describe_change(more)} {describe_period(more)}, {format_ratio(more.after, 1.0)} normal"
-        demand = f"; with it: {slice_name(more.slice, whole)}: {rise}"
+        demand = f"; with it: {slice_name(more.slice, whole)}{also}: {rise}"
     causes = demand + _listed("candidate causes", related, fault)
     causes += _listed("nearest other change", elsewhere, fault)
     first = fault.signs[:1]
