@@ -33,11 +33,8 @@ class FactCandidate(NamedTuple):
     line: FactLine
     on_topic: bool
     utility: float
-
-    @property
-    def leads(self) -> bool:
-        """True if it comes before all that does not lead."""
-        return self.line.fact.leads and self.on_topic
+    leads: bool
+    """True if it comes before all that does not lead: where a cause is asked for, not where a list is."""
 
 
 def rank_facts(
@@ -60,7 +57,9 @@ def _candidates(
             relevance = relevance_of[line.topics] = _topic_relevance(asked, line.topics)
         relevance *= 1 + KEYWORD_GAIN * keyword
         utility = line.importance * relevance / (1 + line.rank / HALVING_RANK)
-        yield FactCandidate(line.ref, line.source, line, not asked.isdisjoint(line.topics), utility)
+        on_topic = not asked.isdisjoint(line.topics)
+        leads = line.fact.leads and on_topic and Topic.CHANGES in asked
+        yield FactCandidate(line.ref, line.source, line, on_topic, utility, leads)
 
 
 def _topic_relevance(asked: frozenset[Topic], topics: frozenset[Topic]) -> float:

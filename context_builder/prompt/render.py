@@ -143,7 +143,9 @@ def _collapsed_lines(manifest: Manifest) -> list[str]:
     lines = []
     for status in Status:
         if sources := [source for source in collapsed if source.status is status]:
-            facts = sum(source.cut for source in sources)
+            # Manifests of older versions count them at each name: "+3 facts".
+            is_counted = any(part.startswith("+") for source in sources for part in source.not_shown)
+            facts = 0 if is_counted else sum(source.cut for source in sources)
             counted = f" (+{facts:,} facts)" if facts else ""
             lines.append(f"further sources, {status}{counted}: {', '.join(map(collapsed_name, sources))}")
     return lines

@@ -19,22 +19,31 @@ def leading(number: int, **values: Any) -> Fact:
 
 
 def test_each_fault_comes_before_the_second_fact_of_any() -> None:
-    """Facts that lead are first, whatever their importance and however little room there is."""
+    """Where a cause is asked for, facts that lead are first, whatever their importance and the room."""
     results = [
         reading("health", *[Fact(f"{LINE} {n}", importance=1.0) for n in range(40)]),
         reading("volume", leading(1), leading(2), Fact("a detail")),
     ]
+    topics = asked().topics | {Topic.CHANGES}
     for budget in (1_400, AMPLE):
-        lines = render(packed(asked(budget=budget), results)).user.splitlines()
+        lines = render(packed(replace(asked(budget=budget), topics=topics), results)).user.splitlines()
         facts = [line for line in lines if line.startswith("[") and "0]" not in line]
         assert [line.split(":")[0] for line in facts[:2]] == ["[V1] fault 1", "[V2] fault 2"]
+
+
+def test_a_question_for_a_list_is_answered_by_the_most_useful_facts() -> None:
+    """Which deployments are unhealthy is said by their health, not by when a fault began."""
+    readings = [reading("volume", leading(1)), reading("health", Fact("gpt-4/aws is DOWN", importance=0.2))]
+    assert Topic.CHANGES not in asked().topics
+    assert [fact.source for fact in packed(asked(), readings).facts] == ["health", "volume"]
 
 
 def test_a_fact_that_leads_off_topic_leads_nothing() -> None:
     """A fault is no answer to a question about something else."""
     fault = replace(leading(1), topics=frozenset({Topic.COST}))
     readings = [reading("volume", fault), reading("health", Fact("gpt-4/aws is DOWN", importance=0.2))]
-    assert [fact.source for fact in packed(asked(), readings).facts] == ["health", "volume"]
+    request = replace(asked(), topics=asked().topics | {Topic.CHANGES})
+    assert [fact.source for fact in packed(request, readings).facts] == ["health", "volume"]
 
 
 def test_what_a_leading_fact_includes_is_not_shown_beside_it() -> None:
