@@ -14,7 +14,7 @@ BOUND = TokenBound()
 
 
 def test_two_questions_have_the_same_lines() -> None:
-    """Lines depend on neither question nor budget; another bound counts them anew."""
+    """Lines depend on neither question nor budget; another bound counts them again."""
     result = reading("health", Fact(LINE, "gpt-4/aws is DOWN"))
     assert packed(asked("Why?"), [result]) != packed(asked("What failed?"), [result])
     (line,) = lines_of(result, BOUND)
