@@ -62,7 +62,8 @@ class Retraining:
             if self._process.is_alive():
                 return
             self._process = None
-        if self._is_due(now, newest, drifted_at):
+        before = await asyncio.to_thread(newest_file, self._settings.risk_path, now)
+        if self._is_due(now, before, drifted_at):
             self._last_try = now
             self._process = _SPAWN.Process(target=_train, args=(self._settings,), daemon=True)
             await asyncio.to_thread(self._process.start)

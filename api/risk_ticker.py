@@ -153,7 +153,7 @@ class RiskTicker:
         while True:
             try:
                 self._fed, logged = await feed(self._clock()), ""
-            except (DatabaseError, SQLAlchemyError, OSError) as error:
+            except (DatabaseError, QueryTimeout, SQLAlchemyError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 if reason != logged:
                     log.warning("no forecasts", reason=reason)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from api.query import services_of_this_loop
 from api.services import Services
-from context_builder.risk.policy.decision import RouteDecision, RouteRequest
+from context_builder.risk.policy.decision import RouteDecision, RouteRequest, UnknownCandidates
 from context_builder.risk.policy.verdicts import RoutingVerdict
 from context_builder.text.wire import WIRE
 
@@ -95,6 +95,8 @@ async def route(
         DatabaseError: The database is unavailable.
         QueryTimeout: It is too slow.
     """
+    if isinstance(candidates, str):
+        raise UnknownCandidates(f"candidates are a list of names, such as [{candidates[:100]!r}]")
     services = await services_of_this_loop()
     request = RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens, task)
     decision, answer = await decide(services, request)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 RATE = 0.1
 """Step of an effect towards a new request, once it is known."""
 _OUTPUT_RATE = 0.02
+_DRIFT_RATE = 0.1
 MIN_REQUESTS = 20
 """Requests of a deployment before anything is expected of it."""
 MAX_TASKS = 1_000
@@ -55,6 +56,8 @@ class RequestLatency:
     def __init__(self, effects: tuple[Mapping[_Key, Effect], ...] = ({}, {}, {}, {})) -> None:
         """Continue from the effects of another."""
         self._effects: tuple[dict[_Key, Effect], ...] = tuple(dict(each) for each in effects)
+        self._drifts: dict[str, float] = {}
+        """Mean error of late of each deployment."""
         self._outputs: dict[_Key, Effect] = {}
         """Mean logarithm of the output's size by task: nobody knows it when a request is routed."""
 
@@ -68,6 +71,7 @@ class RequestLatency:
         """Drop the deployments that vanished."""
         for name in self._effects[0].keys() - deployments.keys():
             del self._effects[0][name]
+            self._drifts.pop(str(name), None)
 
     def learn(self, ended: EndedRequest) -> None:
         """Take in a request; one without a usable latency is left out."""
@@ -81,10 +85,13 @@ class RequestLatency:
             self._effects[0][ended.deployment] = Effect(error, 1)
             return
         error = max(-_MAX_ERROR, min(_MAX_ERROR, error))
+        # What is wrong with all requests of a deployment is its own, and says nothing of tasks and sizes.
+        usual = self._drifts.get(ended.deployment, 0.0)
+        self._drifts[ended.deployment] = usual + _DRIFT_RATE * (error - usual)
         for place, (table, key) in enumerate(zip(self._effects, keys, strict=True)):
             size, requests = _effect(table, key)
             rate = max(RATE, 1 / (requests + 1 + (_PRIOR if place else 0)))
-            table[key] = Effect(size + _SHARE * rate * error, requests + 1)
+            table[key] = Effect(size + _SHARE * rate * (error - (usual if place else 0.0)), requests + 1)
         if output is not None:
             mean, requests = self._outputs.get(keys[1], _UNKNOWN)
             rate = max(_OUTPUT_RATE, 1 / (requests + 1))

@@ -56,8 +56,9 @@ def _measured(blocks: Sequence[SwitchbackBlock], values: FleetSeries) -> Measure
 def effect_table(blocks: Sequence[SwitchbackBlock], effects: Mapping[str, MeasuredEffect]) -> TextTable:
     """Return the effects as people read them."""
     title = (
-        f"effect of the policy: {len(blocks) // 2} pairs of blocks from {blocks[0].start:%Y-%m-%d %H:%M} "
-        f"to {blocks[-1].end:%Y-%m-%d %H:%M} UTC"
+        f"blocks in which a promoted service acts against the others: {len(blocks) // 2} pairs from "
+        f"{blocks[0].start:%Y-%m-%d %H:%M} to {blocks[-1].end:%Y-%m-%d %H:%M} UTC; an effect only if it ran "
+        "in mode switchback"
     )
     return TextTable(title=title, columns=_COLUMNS, rows=tuple(_rows(effects)))
 

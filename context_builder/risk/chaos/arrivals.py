@@ -18,6 +18,7 @@ _MEAN_BURST_S = 8.0
 _MEAN_CALM_S = 40.0
 _MAX_ARRIVALS = 1_000_000
 _MIN_ARRIVALS = 100
+_MIN_SPAN_S = 0.001
 
 
 class TraceUnusable(ContextBuilderError, ValueError):
@@ -95,7 +96,7 @@ def _timestamp(text: str) -> float | None:
 
 
 def _gaps(times: Sequence[float], path: Path) -> list[float]:
-    if len(times) < _MIN_ARRIVALS or times[-1] <= times[0]:
+    if len(times) < _MIN_ARRIVALS or times[-1] - times[0] < _MIN_SPAN_S:
         raise TraceUnusable(
             f"{path} has {len(times)} arrival times; at least {_MIN_ARRIVALS} that differ are needed"
         )

@@ -29,6 +29,7 @@ Progress = Callable[[int, int], None]
 """Called with the number done and the total."""
 _REPORT_EVERY = 100
 _DAY_S = 86_400.0
+_MIN_STEP_S, _MAX_STEP_S, _MAX_PLACES = 0.001, 366 * _DAY_S, 10_000_000
 _FIELDS = 2
 
 
@@ -152,7 +153,8 @@ def series_of(seconds: Floats, values: Floats) -> Series:
     Raises:
         BacktestError: No two times differ, or they reach further than MAX_POINTS steps.
     """
-    newest = np.maximum.accumulate(np.concatenate([[-np.inf], seconds[:-1]]))
+    known = np.where(np.isfinite(seconds), seconds, -np.inf)
+    newest = np.maximum.accumulate(np.concatenate([[-np.inf], known[:-1]]))
     kept = np.isfinite(values) & np.isfinite(seconds) & (seconds > newest)
     seconds, taken = seconds[kept], values[kept]
     if len(taken) < MIN_POINTS:
@@ -161,6 +163,11 @@ def series_of(seconds: Floats, values: Floats) -> Series:
             f" a backtest needs {MIN_POINTS}"
         )
     step = float(np.median(np.diff(seconds)))
+    if not _MIN_STEP_S <= step <= _MAX_STEP_S or (seconds[-1] - seconds[0]) / step > _MAX_PLACES:
+        raise BacktestError(
+            f"steps of {step:g} s over {seconds[-1] - seconds[0]:g} s are none that can be forecast; "
+            f"{_MIN_STEP_S:g} s to a year each are, and at most {_MAX_PLACES:,} of them"
+        )
     places = np.round((seconds - seconds[0]) / step).astype(np.int64)
     once = np.concatenate([[True], np.diff(places) > 0])
     return Series(step, places[once], taken[once], len(values) - int(once.sum()))

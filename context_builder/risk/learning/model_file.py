@@ -109,9 +109,21 @@ def write_model(folder: Path, card: ModelCard, onnx: bytes) -> Path:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    for old in _files(folder)[KEPT_FILES:]:
+    others = [each for each in _files(folder) if each != path]
+    for old in others[KEPT_FILES - 1 :]:
         old.unlink(missing_ok=True)
     return path
+
+
+def _check(card: ModelCard) -> None:
+    """Raise ValueError or TypeError if a card holds something else than it should."""
+    for text in (card.trained_at, card.data_from, card.data_until):
+        datetime.fromisoformat(text)
+    if not isinstance(card.pairs, int):
+        raise TypeError(card.pairs)
+    for skill in (card.skill_against_now, card.skill_against_average):
+        if not isinstance(skill, int | float):
+            raise TypeError(skill)
 
 
 def read_model(path: Path) -> TrainedModel:
@@ -129,7 +141,8 @@ def read_model(path: Path) -> TrainedModel:
         if not isinstance(described, dict) or described.pop("format", None) != FORMAT:
             raise ModelFileError(f"{path.name}: not a file of format {FORMAT}")
         card = ModelCard(**{**described, "features": tuple(described["features"])})
-    except (ValueError, TypeError, KeyError):
+        _check(card)
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ModelFileError(f"{path.name}: not a file of format {FORMAT}") from None
     if hashlib.sha256(onnx).hexdigest() != card.sha256:
         raise ModelFileError(f"{path.name}: damaged, its SHA-256 is not the one that it states")
@@ -152,9 +165,10 @@ def newest_model(folder: Path) -> tuple[TrainedModel | None, tuple[str, ...]]:
     return None, tuple(refused)
 
 
-def newest_file(folder: Path) -> Path | None:
-    """Return the newest model file of a folder, usable or not."""
-    return next(iter(_files(folder)), None)
+def newest_file(folder: Path, until: datetime | None = None) -> Path | None:
+    """Return the newest model file of a folder, usable or not; `until` leaves out those of the future."""
+    last = None if until is None else until.astimezone(UTC).strftime(_STAMP)
+    return next((path for path in _files(folder) if last is None or path.stem <= last), None)
 
 
 def trained_at(path: Path) -> datetime:

@@ -56,7 +56,9 @@ def _measures(rows: Rows, place: Places, deployments: int, first: int, last: int
     some = np.where(requests > 0, requests, np.nan)
     failed = rows.having("status", FAILED_STATUSES)
     limited = rows.having("status", [RequestStatus.RATE_LIMITED])
-    latency = _latency(rows, cell, deployments, length)
+    # A failure may be fast, and says nothing of how long an answer takes; a timeout took that long.
+    answered = rows.having("status", [RequestStatus.SUCCESS, RequestStatus.TIMEOUT])
+    latency = _latency(rows.where(answered), cell[answered], deployments, length)
     columns = {
         "load_rps": requests / 60,
         "concurrency": total(rows["latency_sum_ms"]) / 60_000,

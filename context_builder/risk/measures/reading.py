@@ -21,8 +21,8 @@ from models.snapshot import Snapshots
 
 REMEMBERED = timedelta(hours=26)
 """What is read back after a restart: the usual change at a time of day needs a whole day."""
-SETTLED_AFTER = timedelta(seconds=10)
-"""A minute is taken this long after its end, so that its last requests are counted."""
+SETTLED_AFTER = timedelta(seconds=30)
+"""A minute is taken this long after its end, so that its last requests are counted, if they are not slow."""
 _CHUNK = timedelta(hours=2)
 
 

@@ -118,8 +118,13 @@ class RiskController:
             breaker.open(self._now_s)
 
     def _move_shares(self, base: Mapping[str, float]) -> None:
-        """Take from the worst of those at risk, unless so many are out that nobody could take it on."""
-        kept_small = {id(breaker) for breaker in self._at_risk()[: self._room()]}
+        """Take from those that fail, and from the worst of those at risk as far as others can take it on."""
+        used = [breaker for breaker in self._breakers.values() if not breaker.is_ejected]
+        failing = [breaker for breaker in used if breaker.wants_to_open()]
+        at_risk = [breaker for breaker in self._at_risk() if breaker not in failing]
+        kept_small = {id(each) for each in (*failing, *at_risk[: max(0, self._room() - len(failing))])}
+        if len(kept_small) == len(used):
+            kept_small = set()
         targets = {
             name: usable_weight(base[name]) * (AT_RISK_SHARE if id(breaker) in kept_small else 1.0)
             for name, breaker in self._breakers.items()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from random import Random
 from typing import NamedTuple
 
@@ -103,6 +103,7 @@ class Router:
         """`live` is what this process sees of its own requests; None if their ends are not reported."""
         self._random = random
         self._live = live
+        self._drawn = "drawn by the shares" if live is None else "the better of two drawn by their shares"
 
     def decide(
         self, request: RouteRequest, table: VerdictTable, *, age_s: float = 0.0, now_s: float = 0.0
@@ -142,7 +143,7 @@ class Router:
             if random() < EXPLORED:
                 return _Choice(usable[int(random() * len(usable))], "exploration of all usable candidates")
         verdict = self._draw(usable, [each.share for each in usable], now_s)
-        return _Choice(verdict, verdict.reason or "the better of two drawn by their shares")
+        return _Choice(verdict, verdict.reason or self._drawn)
 
     def _usual(self, considered: Sequence[RoutingVerdict], reason: str, now_s: float) -> _Choice:
         return _Choice(self._draw(considered, [each.base_share for each in considered], now_s), reason)
@@ -197,11 +198,15 @@ def candidates_of(request: RouteRequest, table: VerdictTable) -> tuple[RoutingVe
         return tuple([known[name] for name in dict.fromkeys(request.candidates)])
     except KeyError:
         pass
+    unknown = [name for name in dict.fromkeys(request.candidates) if name not in known]
+    # By the alphabet: comparing thousands of names with each other would hold up everyone else.
+    ordered = sorted(known)
     parts = []
-    for name in dict.fromkeys(request.candidates):
-        if name not in known:
-            similar = get_close_matches(name, known, n=_MAX_SIMILAR) or sorted(known)[:_MAX_SIMILAR]
-            parts.append(f"{name[:100]!r} (known are {', '.join(similar)})")
-    shown = "; ".join(parts[:_MAX_SIMILAR])
-    more = f"; and {len(parts) - _MAX_SIMILAR} more" if len(parts) > _MAX_SIMILAR else ""
+    for name in unknown[:_MAX_SIMILAR]:
+        place = bisect(ordered, name)
+        near = (place - 1, place, place - 2)
+        similar = [ordered[each] for each in near if 0 <= each < len(ordered)]
+        parts.append(f"{name[:100]!r} (known are {', '.join(similar)})")
+    shown = "; ".join(parts)
+    more = f"; and {len(unknown) - _MAX_SIMILAR} more" if len(unknown) > _MAX_SIMILAR else ""
     raise UnknownCandidates(f"candidates that are no deployments: {shown}{more}")

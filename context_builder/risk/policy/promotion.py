@@ -13,6 +13,8 @@ from context_builder.risk.policy.limits import ENTER_PROBABILITY
 SPAN = timedelta(hours=24)
 MIN_SPAN = timedelta(hours=22)
 """What the forecasts of the last day must cover."""
+_MINUTE = timedelta(minutes=1)
+"""Between two forecasts of a deployment."""
 MIN_MATURED = 100
 """Matured forecasts of a deployment below which it is not judged."""
 MIN_MEAN_SKILL = 0.15
@@ -50,8 +52,8 @@ class GoalCheck:
 
 def check_goals(forecasts: Sequence[MaturedForecast]) -> tuple[GoalCheck, ...]:
     """Judge the forecasts of the last day; goals without enough data do not hold."""
-    moments = [each.made_at for each in forecasts]
-    span = max(moments) - min(moments) if moments else timedelta(0)
+    # By minutes, so that a service that was off for most of the day has not covered it.
+    span = len({each.made_at for each in forecasts}) * _MINUTE
     hours = span.total_seconds() / 3600
     enough = GoalCheck("a day of forecasts", span >= MIN_SPAN, f"they cover {hours:.1f} of 24 h")
     by_name: dict[str, list[MaturedForecast]] = {}
@@ -110,10 +112,11 @@ def _check_brier(by_name: Mapping[str, Sequence[MaturedForecast]]) -> GoalCheck:
 
 def _check_warnings(by_name: Mapping[str, Sequence[MaturedForecast]]) -> GoalCheck:
     """Check goal 5: breaches that were warned of, how long before, and warnings of nothing."""
-    episodes, false_alarms = 0, 0
+    episodes, false_alarms, judged = 0, 0, 0
     leads_s: list[float] = []
     for forecasts in by_name.values():
         known = [each for each in forecasts if each.probability is not None and each.breached is not None]
+        judged += bool(known)
         for run in _runs(known, [bool(each.breached) for each in known]):
             episodes += 1
             warned = [each.made_at for each in run if _warns(each)]
@@ -124,7 +127,7 @@ def _check_warnings(by_name: Mapping[str, Sequence[MaturedForecast]]) -> GoalChe
         false_alarms += sum(not any(each.breached for each in run) for run in alarms)
     if not episodes:
         return GoalCheck("warnings", holds=False, figures="there was no breach to be warned of")
-    recall, per_day = len(leads_s) / episodes, false_alarms / len(by_name)
+    recall, per_day = len(leads_s) / episodes, false_alarms / judged
     lead_s = median(leads_s) if leads_s else 0.0
     figures = (
         f"{len(leads_s)} of {episodes} breaches warned of, at least {100 * MIN_RECALL:.0f} % are needed; "

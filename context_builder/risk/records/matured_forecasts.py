@@ -10,12 +10,13 @@ from context_builder.risk.policy.promotion import SPAN, MaturedForecast
 from models import Deployment, RiskForecast
 from models.database import ReadSession
 
-MAX_ROWS = 200_000
-"""The newest; a day of 138 deployments with a forecast a minute."""
+MAX_DEPLOYMENTS = 138
+"""That are judged, those known for longest: a day of their forecasts is 200,000 rows."""
 
 
 async def matured_forecasts(session: ReadSession, moment: datetime) -> list[MaturedForecast]:
     """Return the forecasts of the day before a moment whose outcome is known."""
+    judged = select(Deployment.id).order_by(Deployment.id).limit(MAX_DEPLOYMENTS)
     rows = await session.execute(
         select(
             Deployment.public_id,
@@ -32,8 +33,8 @@ async def matured_forecasts(session: ReadSession, moment: datetime) -> list[Matu
             RiskForecast.due_at > moment - SPAN,
             RiskForecast.due_at <= moment,
             RiskForecast.matured_at <= moment,
+            RiskForecast.deployment_id.in_(judged),
         )
         .order_by(RiskForecast.due_at.desc())
-        .limit(MAX_ROWS)
     )
     return [MaturedForecast(*row) for row in rows]

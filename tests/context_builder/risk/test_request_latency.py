@@ -71,6 +71,18 @@ def test_a_deployment_that_becomes_slow_is_followed() -> None:
     assert before < 3_000
 
 
+def test_a_deployment_without_traffic_is_not_moved_by_the_others() -> None:
+    """What becomes slow is the deployment, not its tasks and sizes."""
+    latency = RequestLatency()
+    for _ in range(200):
+        latency.learn(EndedRequest(FAST, "chat", 100, 100, 400))
+        latency.learn(EndedRequest(SLOW, "chat", 100, 100, 1_000))
+    for number in range(400):
+        latency.learn(EndedRequest(SLOW, "chat", 100, 100, 1_000 + 50.0 * number))
+    assert latency.expected_ms(FAST, "chat", 100, 100) == pytest.approx(400, rel=0.1)
+    assert latency.expected_ms(SLOW, "chat", 100, 100) == pytest.approx(21_000, rel=0.1)
+
+
 def test_nothing_is_expected_of_a_deployment_that_is_hardly_known() -> None:
     """One that nobody has seen, and one with a request too few, have no expectation."""
     latency = taught()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from context_builder.risk.forecast.experts import FEATURES
 from context_builder.risk.learning.model_file import (
     KEPT_FILES,
+    SUFFIX,
     ModelCard,
     ModelFileError,
+    newest_file,
     newest_model,
     read_model,
     write_model,
@@ -62,6 +65,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert refused == ()
 
 
+def test_what_has_just_been_written_is_kept_whatever_else_lies_there(tmp_path: Path) -> None:
+    """Files of a clock that ran ahead are older than it, whatever their names say."""
+    for day in range(20, 20 + KEPT_FILES + 1):
+        (tmp_path / f"202703{day}T000000000000{SUFFIX}").write_bytes(b"junk")
+    path = stored(tmp_path, 1, 1.0)
+    assert path.is_file()
+    assert output(tmp_path) == pytest.approx(len(FEATURES))
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    assert newest_file(tmp_path, now) == path
+    assert newest_file(tmp_path) != path
+
+
 def test_without_a_folder_there_is_no_model(tmp_path: Path) -> None:
     """A folder that does not exist is no error."""
     assert newest_model(tmp_path / "none") == (None, ())
@@ -69,24 +84,29 @@ def test_without_a_folder_there_is_no_model(tmp_path: Path) -> None:
 
 def tampered(content: bytes, how: str) -> bytes:
     head, _, onnx = content.partition(b"\n")
-    described = json.loads(head)
-    if how == "cut short":
-        return content[: len(content) // 2]
-    if how == "a weight":
-        assert np.float32(2).tobytes() in onnx
-        return head + b"\n" + onnx.replace(np.float32(2).tobytes(), np.float32(3).tobytes(), 1)
-    if how == "another format":
-        return json.dumps({**described, "format": "other"}).encode() + b"\n" + onnx
-    if how == "other features":
-        return json.dumps({**described, "features": ["lag_0"]}).encode() + b"\n" + onnx
-    if how == "no card":
-        return onnx
-    return b"" if how == "empty" else b"\x00" * 1_000
+
+    def other(**changed: object) -> bytes:
+        return json.dumps({**json.loads(head), **changed}).encode() + b"\n" + onnx
+
+    assert np.float32(2).tobytes() in onnx
+    return {
+        "cut short": content[: len(content) // 2],
+        "a weight": head + b"\n" + onnx.replace(np.float32(2).tobytes(), np.float32(3).tobytes(), 1),
+        "another format": other(format="other"),
+        "other features": other(features=["lag_0"]),
+        "another card": other(pairs="many"),
+        "brackets": b"[" * 200_000,
+        "no card": onnx,
+        "empty": b"",
+        "zeros": b"\x00" * 1_000,
+    }[how]
 
 
 @pytest.mark.parametrize(
-    "how", ["cut short", "a weight", "another format", "other features", "no card", "empty", "zeros"]
-)
+    "how",
+    ["cut short", "a weight", "another format", "other features", "another card", "brackets", "no card",
+     "empty", "zeros"],
+)  # fmt: skip
 def test_a_bad_file_leaves_the_one_before_it_in_use(tmp_path: Path, how: str) -> None:
     """Whatever happened to the newest file, it is named and the older one serves."""
     stored(tmp_path, 1, 1.0)

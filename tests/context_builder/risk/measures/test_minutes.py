@@ -52,6 +52,18 @@ async def test_a_minute_is_counted(gateway: Gateway) -> None:
     assert value(minute, "p50_ms") == p95([3_000] * 12)
 
 
+async def test_fast_failures_do_not_make_a_deployment_look_fast(gateway: Gateway) -> None:
+    """Only what was answered, or waited for in vain, says how long an answer takes."""
+    await gateway.deployment()
+    await gateway.user()
+    await gateway.send(*[NOON] * 10, latency_ms=3_000)
+    await gateway.send(*[NOON] * 10, status="timeout", latency_ms=30_000)
+    await gateway.send(*[NOON] * 90, status="error", latency_ms=5)
+    (minute,) = await minutes(gateway, NOON, NOON + MINUTE)
+    assert value(minute, "p95_ms") == p95([3_000] * 10 + [30_000] * 10)
+    assert value(minute, "error_share") == 100 / 110
+
+
 async def test_latency_is_of_enough_requests(gateway: Gateway) -> None:
     """The p95 is of as few minutes as hold ENOUGH_REQUESTS, and there is none of fewer than MIN_REQUESTS."""
     await gateway.deployment()

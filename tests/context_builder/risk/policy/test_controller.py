@@ -93,6 +93,7 @@ def test_where_more_fail_than_may_be_ejected_the_worst_are() -> None:
     table, transitions = fleet.tick(observed)
     assert [each.deployment for each in transitions] == ["m/1"]
     assert "as many as may be ejected are" in table.verdicts["m/0"].reason
+    assert all(table.verdicts[each].share < table.verdicts[each].base_share for each in ("m/0", "m/2"))
 
 
 def test_one_that_is_down_is_ejected_before_those_that_fail() -> None:

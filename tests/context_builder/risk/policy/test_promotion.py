@@ -76,6 +76,23 @@ def test_each_goal_that_fails_is_named_with_its_figures(spoil: Spoil, said: str)
     assert said in refusal
 
 
+def test_two_hours_at_either_end_are_no_day() -> None:
+    """A service that was off in between has not shown what it does in a day."""
+    ends = [row for row in day() if not 60 <= (row.made_at - START) / MINUTE < 23 * 60]
+    assert "they cover 2.0 of 24 h" in refusal_of(check_goals(ends))
+
+
+def test_deployments_that_say_nothing_hide_no_false_alarms() -> None:
+    """They are not counted among those that the alarms are spread over."""
+    noisy = [
+        replace(row, probability=0.9) if row.made_at.minute % 20 == 0 else row
+        for row in day()
+        if row.deployment == "a"
+    ]
+    silent = [replace(row, deployment=f"s{n}", probability=None) for n in range(20) for row in noisy]
+    assert "false alarms a day and deployment, at most 6" in refusal_of(check_goals([*noisy, *silent]))
+
+
 def test_a_short_day_and_no_day_are_refused() -> None:
     """However good the forecasts are."""
     assert refusal_of(check_goals(day(21 * 60))) == (
