@@ -16,7 +16,7 @@ from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.learning.model_file import newest_file, newest_model, trained_at
 from context_builder.risk.measures.reading import MeasuredPast, read_database
 from context_builder.text.clock import utc_now
-from models.database import Database
+from models.database import HEAD_REVISION, Database
 from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
@@ -28,9 +28,10 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 async def read_past(settings: Settings, now: datetime, span: timedelta) -> MeasuredPast:
-    """Return what was measured before a moment. Raises DatabaseError."""
+    """Return what was measured before a moment. Raises DatabaseError, for another schema too."""
     database = Database(settings.database_url, connections=settings.database_connections, read_only=True)
     try:
+        await database.require_revision(HEAD_REVISION)
         return await read_database(database, now - span, now)
     finally:
         await database.close()

@@ -25,7 +25,6 @@ ContextBuilderError
     ModelFileError
     TooLittleData
     TrainingUnderWay
-    UnknownDeployment
     UnknownCandidates
     TraceUnusable
     SwitchbackUnusable

@@ -26,7 +26,6 @@ _BAD_INPUT = {
     "context_builder.risk.forecast.backtest": ["BacktestError"],
     "context_builder.risk.learning.training": ["TooLittleData"],
     "context_builder.risk.policy.arms": ["SwitchbackUnusable"],
-    "context_builder.risk.records.objectives": ["UnknownDeployment"],
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
 }
 _FAILURE = {

@@ -12,8 +12,7 @@ from context_builder.queries.scope import QueryMoment, resolve_moment
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.names.known_names import require_known
 from context_builder.question.request import ScopeNames
-from context_builder.sources.health import STALE_AFTER
-from context_builder.telemetry.fleet import MAX_CLOCK_SKEW
+from context_builder.telemetry.fleet import MAX_CLOCK_SKEW, STALE_AFTER
 from context_builder.text.wire import WIRE
 from models import Deployment, DeploymentStatus
 from models.database import ReadSession

@@ -23,7 +23,7 @@ from context_builder.source import (
     Stores,
     by_importance,
 )
-from context_builder.telemetry.fleet import is_overwritten, known_deployments
+from context_builder.telemetry.fleet import STALE_AFTER, is_overwritten, known_deployments
 from context_builder.text.formatting import (
     format_count,
     format_duration,
@@ -34,7 +34,6 @@ from context_builder.text.formatting import (
 from context_builder.text.sanitize import quote
 from models import Deployment, DeploymentStatus
 
-STALE_AFTER = timedelta(minutes=15)
 MAX_SINGLE_FACTS = 30
 """Unhealthy and stale deployments that get a fact each; the others are listed together."""
 _MAX_NAMES = 30

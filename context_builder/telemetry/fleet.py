@@ -10,6 +10,8 @@ from context_builder.question.request import ContextRequest
 from models import Deployment
 from models.database import ReadSession
 
+STALE_AFTER = timedelta(minutes=15)
+"""Age from which a health report says nothing about now."""
 MAX_DEPLOYMENTS = 2_000
 """Per question, in order of creation."""
 MAX_CLOCK_SKEW = timedelta(minutes=1)

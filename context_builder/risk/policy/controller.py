@@ -17,7 +17,7 @@ from context_builder.risk.policy.breaker import (
     BreakerTransition,
     FleetLevel,
 )
-from context_builder.risk.policy.limits import AT_RISK_SHARE, MAX_ELAPSED_S, most_ejected
+from context_builder.risk.policy.limits import AT_RISK_SHARE, MAX_ELAPSED_S, USELESS_SHARE, most_ejected
 from context_builder.risk.policy.outcomes import Observed
 from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictTable
 from context_builder.risk.policy.weights import shifted_shares
@@ -118,11 +118,18 @@ class RiskController:
             breaker.open(self._now_s)
 
     def _move_shares(self, base: Mapping[str, float]) -> None:
-        """Take from those that fail, and from the worst of those at risk as far as others can take it on."""
+        """Take from those that answer hardly anything, and from others as far as the rest can take it on."""
         used = [breaker for breaker in self._breakers.values() if not breaker.is_ejected]
-        failing = [breaker for breaker in used if breaker.wants_to_open()]
-        at_risk = [breaker for breaker in self._at_risk() if breaker not in failing]
-        kept_small = {id(each) for each in (*failing, *at_risk[: max(0, self._room() - len(failing))])}
+        useless = [each for each in used if each.wants_to_open() and each.seen.failure_share >= USELESS_SHARE]
+        worse = [
+            each
+            for each in used
+            if (each.state is BreakerState.AT_RISK or each.wants_to_open()) and each not in useless
+        ]
+        worse.sort(key=lambda one: (-one.seen.failure_share, -one.seen.strained_share))
+        ejected = len(self._breakers) - len(used)
+        room = most_ejected(len(self._breakers)) - ejected - len(useless)
+        kept_small = {id(each) for each in (*useless, *worse[: max(0, room)])}
         if len(kept_small) == len(used):
             kept_small = set()
         targets = {
@@ -132,20 +139,6 @@ class RiskController:
         }
         self._shares = shifted_shares(self._shares, targets) if targets else {}
 
-    def _room(self) -> int:
-        """Return how many more deployments may be ejected or kept small."""
-        ejected = sum(breaker.is_ejected for breaker in self._breakers.values())
-        return max(0, most_ejected(len(self._breakers)) - ejected)
-
-    def _at_risk(self) -> list[Breaker]:
-        """Return the deployments at risk, and those that fail without being ejected, the worst first."""
-        found = [
-            breaker
-            for breaker in self._breakers.values()
-            if breaker.state is BreakerState.AT_RISK or breaker.wants_to_open()
-        ]
-        return sorted(found, key=lambda one: (-one.seen.failure_share, -one.seen.strained_share))
-
     def _verdict(
         self, name: str, base_share: float, outlook: Outlook | None, moment: datetime
     ) -> RoutingVerdict:
@@ -153,7 +146,7 @@ class RiskController:
         probability = usable_probability(outlook, moment)
         reason = "" if breaker.state is BreakerState.CLOSED else breaker.reason
         if breaker.wants_to_open():
-            reason = "fails, but as many as may be ejected are: it keeps a small share"
+            reason = "fails, but as many as may be ejected are"
         is_closed = breaker.state is BreakerState.CLOSED
         return RoutingVerdict(
             deployment=name,

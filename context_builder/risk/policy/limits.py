@@ -24,6 +24,8 @@ MIN_FAILURES = 5
 """Failures in the window below which a breaker never opens."""
 OPEN_SHARE = 0.5
 """Share of failures among successes and failures from which it opens."""
+USELESS_SHARE = 0.9
+"""Share of failures from which one that may not be ejected is kept small: it answers hardly anybody."""
 MIN_STRAINED = 5
 """Requests in the window below which slow or refused ones say nothing."""
 STRAINED_SHARE = 0.5

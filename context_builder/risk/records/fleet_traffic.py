@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from context_builder.risk.policy.limits import WINDOW_S
 from context_builder.risk.policy.outcomes import Observed, UpstreamResult, result_of_logged
 from context_builder.risk.request_latency import EndedRequest
+from context_builder.telemetry.fleet import STALE_AFTER
 from models import Deployment, DeploymentStatus, Request, RequestStatus
 from models.database import ReadSession
 
@@ -20,8 +21,6 @@ _MAX_AGE = timedelta(minutes=5)
 """Requests that began earlier are not counted, however late they are logged."""
 _LEARNED_FROM = timedelta(days=1)
 """Requests whose latency is learned from at the first look."""
-MAX_REPORT_AGE = timedelta(minutes=15)
-"""Health reports that are older say nothing about now."""
 _CLOCK_SKEW = timedelta(seconds=5)
 
 
@@ -35,7 +34,7 @@ class FleetTraffic:
     observed: Mapping[str, Observed] = field(default_factory=dict)
     """Only of deployments with requests that ended: no traffic says nothing."""
     down: Collection[str] = ()
-    """Those whose last health report says so and is not older than MAX_REPORT_AGE."""
+    """Those whose last health report says so and is not older than STALE_AFTER."""
     ended: Sequence[EndedRequest] = ()
     """Those that were answered, in the order in which they were stored."""
 
@@ -100,7 +99,7 @@ class TrafficReader:
 
 
 def _is_down(status: str, reported_at: datetime | None, moment: datetime) -> bool:
-    is_known = reported_at is not None and abs(moment - reported_at) <= MAX_REPORT_AGE
+    is_known = reported_at is not None and abs(moment - reported_at) <= STALE_AFTER
     return is_known and status == DeploymentStatus.DOWN
 
 

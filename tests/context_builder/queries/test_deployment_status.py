@@ -9,7 +9,7 @@ import pytest
 from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status, query_session
 from context_builder.queries.page import FIRST_PAGE
 from context_builder.question.request import QuestionError
-from context_builder.sources.health import STALE_AFTER
+from context_builder.telemetry.fleet import STALE_AFTER
 from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,10 +7,11 @@ from datetime import datetime
 import pytest
 from sqlalchemy import func, select
 
+from context_builder.question.request import QuestionError
 from context_builder.risk.feeder import Feeder
 from context_builder.risk.forecast.forecaster import Forecaster
 from context_builder.risk.measures.reading import SETTLED_AFTER
-from context_builder.risk.records.objectives import UnknownDeployment, set_objective
+from context_builder.risk.records.objectives import set_objective
 from models import RiskForecast
 from tests.support.gateway import MINUTE, NOON, Gateway
 
@@ -72,7 +73,7 @@ async def test_an_objective_needs_a_deployment(gateway: Gateway) -> None:
     """A name that nothing has is refused with those that are similar."""
     await gateway.deployment()
     async with gateway.database.write() as session:
-        with pytest.raises(UnknownDeployment, match="'gpt-4/awss'; similar are gpt-4/aws"):
+        with pytest.raises(QuestionError, match="'gpt-4/awss' is not known; known names include gpt-4/aws"):
             await set_objective(session, "gpt-4/awss", 100)
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from context_builder.source import Section, Status
-from context_builder.sources.health import MAX_SINGLE_FACTS, STALE_AFTER, source
+from context_builder.sources.health import MAX_SINGLE_FACTS, source
+from context_builder.telemetry.fleet import STALE_AFTER
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway, asking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
