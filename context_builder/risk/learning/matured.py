@@ -5,37 +5,20 @@ What the forecaster itself learns from does not depend on it: after a restart it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from context_builder.risk.forecast.forecaster import ALARM_PROBABILITY, HORIZON_MINUTES
+from context_builder.risk.forecast.forecaster import HORIZON_MINUTES
 from context_builder.risk.measures.history import History
 from context_builder.risk.outlook import HORIZON, Outlook
 from models import RiskForecast
-from models.database import ReadSession, WriteSession
+from models.database import WriteSession
 
 KEPT = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRecord:
-    """How good the matured forecasts of a span were; None where there were none to judge."""
-
-    forecasts: int
-    skill: float | None
-    """1 - mean absolute error / that of "as now"."""
-    coverage: float | None
-    """Share of outcomes inside the 90 % interval."""
-    probabilities: int
-    brier_skill: float | None
-    """1 - Brier score / that of always giving the base rate."""
-    false_alarms: int
-    """Probabilities of at least ALARM_PROBABILITY without a breach."""
 
 
 async def store_forecasts(
@@ -91,36 +74,3 @@ async def store_outcomes(session: WriteSession, history: History, at: datetime) 
         await session.execute(update(RiskForecast), rows)
     await session.execute(delete(RiskForecast).where(RiskForecast.made_at < at - KEPT))
     return len(rows)
-
-
-async def read_track_record(
-    session: ReadSession, since: datetime, until: datetime, deployments: Sequence[int] = ()
-) -> TrackRecord:
-    """Judge the forecasts made in [since, until) that have matured; no deployments: all."""
-    conditions: list[ColumnElement[bool]] = [
-        RiskForecast.made_at >= since,
-        RiskForecast.made_at < until,
-        RiskForecast.outcome_ms.is_not(None),
-    ]
-    if deployments:
-        conditions.append(RiskForecast.deployment_id.in_(deployments))
-    one = RiskForecast
-    columns = (one.now_ms, one.expected_ms, one.low_ms, one.high_ms, one.outcome_ms)
-    found = await session.execute(select(*columns, one.breach_probability, one.breached).where(*conditions))
-    table = np.array([tuple(row) for row in found], dtype=np.float64).reshape(-1, 7)
-    now, expected, low, high, outcome, probability, breached = table.T
-    spoke, bounded = ~np.isnan(expected), ~np.isnan(high)
-    likely = ~np.isnan(probability) & ~np.isnan(breached)
-    error = float(np.abs(outcome - expected)[spoke].sum())
-    as_now = float(np.abs(outcome - now)[spoke].sum())
-    base = float(breached[likely].mean()) if likely.any() else 0.0
-    brier = float(((probability - breached)[likely] ** 2).mean()) if likely.any() else 0.0
-    inside = (outcome >= low) & (outcome <= high)
-    return TrackRecord(
-        forecasts=int(spoke.sum()),
-        skill=1 - error / as_now if as_now > 0 else None,
-        coverage=float(inside[bounded].mean()) if bounded.any() else None,
-        probabilities=int(likely.sum()),
-        brier_skill=1 - brier / (base * (1 - base)) if 0 < base < 1 else None,
-        false_alarms=int(((probability >= ALARM_PROBABILITY) & (breached == 0) & likely).sum()),
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from context_builder.risk.policy.outcomes import UpstreamResult
@@ -88,8 +87,3 @@ class LiveLoad:
         """Return whether it failed so often in a row that it waits for the breaker."""
         signals = self._signals.get(deployment)
         return signals is not None and now_s < signals.suspended_until_s
-
-    def forget_all_but(self, deployments: Mapping[str, object]) -> None:
-        """Drop the signals of deployments that vanished."""
-        for name in self._signals.keys() - deployments.keys():
-            del self._signals[name]

@@ -1,4 +1,4 @@
-"""The record holds what was forecast and what came, once each, and judges by both."""
+"""The record holds what was forecast and what came, once each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from context_builder.risk.forecast.forecaster import HORIZON_MINUTES, Forecaster
 from context_builder.risk.learning.drift import MIN_MINUTES, DriftMonitor
 from context_builder.risk.learning.matured import (
     KEPT,
-    read_track_record,
     store_forecasts,
     store_outcomes,
 )
@@ -92,34 +91,6 @@ async def test_old_forecasts_are_removed(gateway: Gateway) -> None:
 def forecast(at: datetime, **columns: Any) -> RiskForecast:
     given: dict[str, Any] = {"deployment_id": 1, "expert": "ewma", "now_ms": 100.0}
     return RiskForecast(**given | {"made_at": at, "due_at": at + timedelta(minutes=5)} | columns)
-
-
-async def test_the_record_is_judged_by_hand(gateway: Gateway) -> None:
-    """Skill, coverage, Brier skill and false alarms of four forecasts, worked out on paper."""
-    await gateway.deployment()
-    start = moment_of(START)
-    told = [(110, 100, 120, 0.9, 110, True), (110, 100, 120, 0.8, 130, False), (90, 80, 95, 0.1, 90, False)]
-    await gateway.add(
-        *(
-            forecast(
-                start + n * MINUTE, expected_ms=expected, low_ms=low, high_ms=high,
-                breach_probability=probability, outcome_ms=outcome, breached=breached, matured_at=start,
-            )
-            for n, (expected, low, high, probability, outcome, breached) in enumerate(told)
-        ),
-        forecast(start + 5 * MINUTE, outcome_ms=500.0),
-        forecast(start + 9 * MINUTE, expected_ms=1.0, outcome_ms=1.0),
-    )  # fmt: skip
-    async with gateway.database.read() as session:
-        record = await read_track_record(session, start, start + 9 * MINUTE)
-        nothing = await read_track_record(session, start, start + 9 * MINUTE, [7])
-    assert record.forecasts == 3
-    assert record.skill == pytest.approx(1 - (0 + 20 + 0) / (10 + 30 + 10))
-    assert record.coverage == pytest.approx(2 / 3)
-    assert record.probabilities == 3
-    assert record.brier_skill == pytest.approx(1 - (0.01 + 0.64 + 0.01) / 3 / (1 / 3 * 2 / 3))
-    assert record.false_alarms == 1
-    assert (nothing.forecasts, nothing.skill, nothing.brier_skill) == (0, None, None)
 
 
 def drifts(errors: Floats) -> list[int]:

@@ -159,8 +159,6 @@ def test_failures_in_a_row_suspend_until_the_breaker_has_seen_them() -> None:
     live.ended("a", live.started("a", 0.0), 0.1, UpstreamResult.FAILURE)
     assert live.is_suspended("a", 0.2)
     assert not live.is_suspended("a", 11.0)
-    live.forget_all_but({})
-    assert not live.is_suspended("a", 0.2)
 
 
 def test_a_fast_refusal_does_not_look_like_a_fast_deployment() -> None:
