@@ -57,7 +57,7 @@ def exchange(
             return bodies
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(chances)
 def test_the_upstream_sees_one_conversation_that_only_grows(chance: random.Random) -> None:
     """However clients reshape, branch, rewind and retry, no thinking block is ever out of its place."""
@@ -78,7 +78,7 @@ def test_the_upstream_sees_one_conversation_that_only_grows(chance: random.Rando
         exchange(client, records, upstream, chance)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(chances)
 def test_nothing_changes_but_what_is_inserted(chance: random.Random) -> None:
     """The bytes of the client are all there in their order; decoded, only blocks of text were added."""
@@ -112,7 +112,7 @@ def _without_inserted(before: Mapping[str, Any], after: Mapping[str, Any]) -> li
     return added
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(chances)
 def test_a_turn_is_found_in_any_shape_and_only_itself(chance: random.Random) -> None:
     """Two requests have the same digests exactly where they say the same, thinking and breakpoints aside."""
