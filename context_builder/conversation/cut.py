@@ -37,8 +37,6 @@ class Cut:
     through: int
     prefix: str
     """Digest of the messages up to `through`: a branch from before it is not cut here."""
-    note: str = ""
-    """What is told of the messages left out; empty if there are none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the cut as stored."""
@@ -72,14 +70,14 @@ def make_cut(transcript: Transcript, room: float, earlier: Cut | None = None) ->
     end = next(fitting, ends[-1] if ends else None)
     if end is None:
         return None
-    return Cut(start, end, last, transcript.digests[last], _note(transcript, start, end))
+    return Cut(start, end, last, transcript.digests[last])
 
 
 def without_thinking(transcript: Transcript, earlier: Cut | None) -> Cut:
     """Return a cut that leaves out the same messages as the earlier one, and all thinking so far."""
     last = len(transcript.messages) - 1
-    start, end, note = (earlier.start, earlier.end, earlier.note) if earlier else (1, 1, "")
-    return Cut(start, end, last, transcript.digests[last], note)
+    start, end = (earlier.start, earlier.end) if earlier else (1, 1)
+    return Cut(start, end, last, transcript.digests[last])
 
 
 def _boundaries(transcript: Transcript) -> Iterator[int]:
@@ -95,10 +93,13 @@ def _boundaries(transcript: Transcript) -> Iterator[int]:
         before = message.role
 
 
-def _note(transcript: Transcript, start: int, end: int) -> str:
-    """Describe the messages left out: how many, what was asked, which tools were called."""
-    gone = transcript.messages[start:end]
-    asked = [transcript.messages[turn].text for turn in transcript.turns if start <= turn < end]
+def note_of(transcript: Transcript, cut: Cut) -> str:
+    """Describe the messages left out: how many, what was asked, which tools were called.
+
+    It is made of the client's own messages on each request, so that nothing that was said is stored.
+    """
+    gone = transcript.messages[cut.start : cut.end]
+    asked = [transcript.messages[turn].text for turn in transcript.turns if cut.start <= turn < cut.end]
     blocks = [block for message in gone for block in message.blocks]
     tools = Counter(str(block.get("name")) for block in blocks if block.get("type") == "tool_use")
     intro = (

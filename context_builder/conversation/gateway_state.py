@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ MAX_LABEL_CHARACTERS = 120
 MAX_OVER = 5
 """Facts that are named as no longer true."""
 
-_NUMBER = re.compile(r"(?<![\w/.@-])\d[\d.,:]*%?")
-"""A figure or a time; not the digits of a name such as `gpt-4/aws`."""
+_FIGURES = re.compile(r" ?\([^()]*\d[^()]*\)|(?<![\w/.@-])\d[\d.,:-]*%?")
+"""Figures and times, also in brackets with their units; not the digits of a name such as `gpt-4/aws`."""
+_ALARM = "! "
 
 _HEAD = (
     "As of {} UTC, from the monitoring of the gateway that carries this conversation; the user did not write "
@@ -35,7 +36,10 @@ class Stated(NamedTuple):
 
     source: str
     identity: str
-    """The statement without its figures, which change all the time: equal if nothing material did."""
+    """The statement without its figures, which change all the time: equal if nothing material did.
+
+    That of an alarm begins with an exclamation mark.
+    """
     label: str
     """The beginning of its text."""
 
@@ -88,14 +92,25 @@ def _fact(entry: FactEntry) -> GatewayFact:
     headline = entry.headline
     since = f" @{headline.at:%Y-%m-%dT%H:%M}" if headline and headline.at else ""
     head = text.partition(";")[0]
-    identity = f"{entry.source}: {_NUMBER.sub('#', head)}{since}"
+    is_alarm = bool(headline and headline.alarm)
+    identity = f"{_ALARM if is_alarm else ''}{entry.source}: {_FIGURES.sub('', head)}{since}"
     return GatewayFact(
         Stated(entry.source, identity, single_line(head, limit=MAX_LABEL_CHARACTERS)),
         f"{entry.source}.{headline.role if headline else 'fact'}",
         text,
-        bool(headline and headline.alarm),
+        is_alarm,
         entry.importance,
     )
+
+
+def merged(general: GatewayState, asked: GatewayState | None) -> GatewayState:
+    """Return what is known in general, with what a question of its own scope adds.
+
+    Only the general state tells what is over: a narrow question does not ask for the rest.
+    """
+    known = {fact.stated.identity for fact in general.facts}
+    added = [fact for fact in asked.facts if fact.stated.identity not in known] if asked else []
+    return replace(general, facts=(*added, *general.facts))
 
 
 def what_is_new(
@@ -116,7 +131,11 @@ def what_is_new(
     facts.sort(key=lambda fact: (not fact.is_alarm, -fact.importance * weigh.get(fact.kind, 1.0), fact.text))
     known = {each.identity for each in told}
     true_now = {fact.stated.identity for fact in state.facts}
-    over = [each for each in told if each.identity not in true_now and each.source in state.read]
+    over = [
+        each
+        for each in told
+        if each.identity.startswith(_ALARM) and each.identity not in true_now and each.source in state.read
+    ]
     shown = _fitting(state, facts, over, budget, bound)
     new = [fact for fact in shown if fact.stated.identity not in known]
     if not new and not over:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from context_builder.conversation.body import append_text, splice
-from context_builder.conversation.cut import Cut, cut_edits
+from context_builder.conversation.cut import Cut, cut_edits, note_of
 from context_builder.conversation.gateway_state import Stated
 from context_builder.conversation.turns import Transcript
 
@@ -55,8 +55,8 @@ def rewritten(transcript: Transcript, records: Mapping[int, TurnRecord], cut: Cu
             continue
         record = records.get(turn)
         texts = [record.text] if record and record.text else []
-        if cut and cut.note and turn == cut.start - 1:
-            texts.append(cut.note)
+        if cut and cut.end > cut.start and turn == cut.start - 1:
+            texts.append(note_of(transcript, cut))
         if texts:
             edits += append_text(conversation, turn, texts)
     return splice(conversation.body, edits) if edits else conversation.body

@@ -46,9 +46,9 @@ class Windows:
         window = self._windows.get(conversation.model) or window_of(conversation.model)
         return min(int(USABLE * window), window - (asked if isinstance(asked, int) else 0))
 
-    def estimate(self, model: str, raw: float) -> int:
-        """Return the tokens of a raw estimate, corrected by the model's bills."""
-        return round(raw * self._ratios.get(model, 1.0))
+    def ratio(self, model: str) -> float:
+        """Return what raw estimates for a model are to be multiplied by, going by its bills."""
+        return self._ratios.get(model, 1.0)
 
     def billed(self, model: str, raw: float, tokens: int) -> None:
         """Take note of a bill for what was estimated."""

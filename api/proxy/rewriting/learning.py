@@ -41,13 +41,17 @@ class LearnedKind:
 
 def used_kinds(record: TurnRecord, reply: str) -> tuple[Counter[str], Counter[str]]:
     """Count the facts of a turn by kind: those shown, and those whose names or figures the reply repeats."""
-    said = set(_DISTINCT.findall(reply))
+    said = _distinct(reply)
     lines = [line for line in (record.text or "").split("\n") if line.startswith("- ")]
     shown, used = Counter[str](), Counter[str]()
     for kind, line in zip(record.kinds, lines, strict=False):
         shown[kind] += 1
-        used[kind] += bool(said & set(_DISTINCT.findall(line)))
+        used[kind] += bool(said & _distinct(line))
     return shown, used
+
+
+def _distinct(text: str) -> set[str]:
+    return {found.rstrip(".,:") for found in _DISTINCT.findall(text)}
 
 
 class Learning:

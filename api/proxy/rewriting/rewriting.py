@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
-from api.proxy.rewriting.gateway_states import GatewayStates, question_in
-from api.proxy.rewriting.in_time import InTime, Unavailable
+from api.proxy.rewriting.decisions import Decisions, Keeping
+from api.proxy.rewriting.gateway_states import GENERAL, GatewayStates, question_in
+from api.proxy.rewriting.in_time import InTime
 from api.proxy.rewriting.learning import Learning
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.recovery import Trouble, trouble_of
-from api.proxy.rewriting.turn_store import TurnStore, Versions
-from context_builder.conversation.cut import Cut, latest_cut, make_cut, without_thinking
-from context_builder.conversation.gateway_state import what_is_new
+from api.proxy.rewriting.turn_store import TurnStore
+from context_builder.conversation.cut import Cut, make_cut, without_thinking
+from context_builder.conversation.gateway_state import Block, GatewayState, Stated, merged, what_is_new
 from context_builder.conversation.record import (
     TurnRecord,
     choose_version,
-    conversation_id,
     rewritten,
     told,
 )
@@ -38,23 +37,13 @@ DEADLINE_S = 0.15
 """Longest that a request waits for what may be inserted into it."""
 BUDGET = 600
 """Tokens of a block that is inserted."""
-FRESH = timedelta(hours=1)
-"""How long a conversation that begins with the same words is taken for the same one: the longest cache."""
+_BILLED = 100_000
+"""Bytes of a body from which its bill corrects estimates: of a short one the frame counts most."""
 _LARGE = 1_000_000
 """Bytes from which a body is read in a thread."""
 _MAX_CHANGES = 20
 
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is known of the turns of a request."""
-
-    records: dict[int, TurnRecord]
-    """By index of the turn's message."""
-    is_complete: bool
-    """False if the store could not be asked: then nothing new is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +70,13 @@ class ContextRewriter:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Keep decisions in `store`, for which `storing` waits; without `learning` nothing is learnt."""
+        self._keeping = Keeping(store, storing, clock)
         self.store = store
-        self.counts: Counter[str] = Counter()
-        """What happened, in words: `no store`, `prefix mismatch`, `cut`."""
+        self.counts = self._keeping.counts
         self.windows = Windows()
         self._states = states
-        self._storing = storing
         self._options = options or RewritingOptions()
         self._learning = learning
-        self._clock = clock
 
     async def rewrite(self, request: ProxiedRequest) -> Rewrite:
         """Return the body with what was inserted before, what is new, and without what was cut."""
@@ -128,181 +115,83 @@ class ContextRewriter:
         if (error := task.exception()) is None:
             return task.result()
         self.counts["defect"] += 1
-        log.error("proxy could not rewrite", error=repr(error), exc_info=error)
+        # Not with its traceback: formatting one reads source files, and this is the event loop.
+        log.error("proxy could not rewrite", error=repr(error), where=_where(error))
         return otherwise
 
     async def _rewrite(self, request: ProxiedRequest, until: float) -> Rewrite:
         transcript = await _read(request)
         if transcript is None or not transcript.turns:
             return Rewrite(request.body)
-        known = await self._known_turns(request.credential, transcript, until)
-        cuts = [cut for record in known.records.values() for cut in record.cuts]
-        cut = await self._keep_window(request, transcript, known, latest_cut(transcript, cuts), until)
-        await self._decide_newest(request, transcript, known, cut, until)
-        return self._result(request, transcript, known, cut)
-
-    async def _known_turns(self, credential: str, transcript: Transcript, until: float) -> _Known:
-        """Return the decisions about the turns; those that nobody decided about are decided: nothing."""
-        prefixes = [transcript.digests[turn] for turn in transcript.turns]
-        versions = self.store.known(credential, prefixes)
-        is_complete = True
-        if missing := [prefix for prefix in prefixes if prefix not in versions]:
-            try:
-                await self._storing.result(self.store.load(credential, missing), until, "stored turns")
-            except Unavailable:
-                self.counts["no store"] += 1
-                is_complete = False
-            versions |= self.store.known(credential, missing)
-        known = _Known(self._chosen(credential, transcript, versions), is_complete)
-        if is_complete:
-            older = [
-                turn for turn in transcript.turns if turn not in known.records and turn != transcript.newest
-            ]
-            nothing = [self._undecided(credential, transcript, known, turn) for turn in older]
-            if nothing:
-                self._storing.later(self.store.decide(credential, nothing), "storing turns")
-        return known
-
-    def _chosen(
-        self, credential: str, transcript: Transcript, versions: Mapping[str, Versions]
-    ) -> dict[int, TurnRecord]:
-        """Choose the versions of this conversation, and store what went on from which."""
-        chosen, bound = {}, []
-        for turn in transcript.turns:
-            follows = turn + 1 < len(transcript.digests)
-            reply = transcript.digests[turn + 1] if follows else None
-            record = choose_version(versions.get(transcript.digests[turn], ()), reply)
-            if record is None or (not follows and self._clock() - record.decided_at > FRESH):
-                continue
-            if reply and record.reply is None:
-                record = replace(record, reply=reply)
-                self.store.remember(credential, record)
-                bound.append(record)
-            chosen[turn] = record
-        if bound:
-            self._storing.later(self.store.bind(credential, bound), "storing replies")
-        return chosen
-
-    def _undecided(self, credential: str, transcript: Transcript, known: _Known, turn: int) -> TurnRecord:
-        """Return, and know from now on, that nothing is inserted behind a turn."""
-        prefix = transcript.digests[turn]
-        earlier = self.store.known(credential, [prefix]).get(prefix, ())
-        version = max((record.version for record in earlier), default=-1) + 1
-        first = next((known.records[t] for t in transcript.turns if t in known.records and t < turn), None)
-        conversation = first.conversation if first else None
-        if conversation is None:
-            own = version if turn == transcript.turns[0] else 0
-            conversation = conversation_id(credential, transcript.digests[transcript.turns[0]], own)
-        following = transcript.digests[turn + 1] if turn + 1 < len(transcript.digests) else None
-        record = TurnRecord(prefix, self._clock(), conversation, version=version, reply=following)
-        known.records[turn] = record
-        self.store.remember(credential, record)
-        return record
-
-    async def _decide_newest(
-        self, request: ProxiedRequest, transcript: Transcript, known: _Known, cut: Cut | None, until: float
-    ) -> None:
-        """Decide what is inserted behind the turn that the request ends with, unless that is decided."""
+        decisions = Decisions(self._keeping, request.credential, transcript, until)
+        await decisions.load()
+        cut = await self._keep_window(transcript, decisions)
         turn = transcript.newest
-        if turn is None or turn in known.records or not known.is_complete:
-            return
-        record = self._undecided(request.credential, transcript, known, turn)
+        if turn is not None and turn not in decisions.records and decisions.is_complete:
+            news = await self._news(request, transcript, told(transcript, decisions.records, cut), until)
+            await decisions.decide(turn, news)
+        return _result(request, transcript, decisions, cut)
+
+    async def _news(
+        self, request: ProxiedRequest, transcript: Transcript, known: Sequence[Stated], until: float
+    ) -> Block | None:
+        """Return what is to be told behind the turn that a request ends with."""
         policy = self._options.policies.of(request)
-        state = None
-        if policy is not Policy.OFF and "container" not in transcript.conversation.fields:
-            question = question_in(transcript.messages[turn].text)
-            state = await self._states.state(request.asker, question, until)
-            self.counts["context" if state else "no context"] += 1
-        block = state and what_is_new(
+        if policy is Policy.OFF or "container" in transcript.conversation.fields:
+            return None
+        state = await self._state(request.asker, transcript.messages[-1].text, until)
+        self.counts["context" if state else "no context"] += 1
+        return state and what_is_new(
             state,
-            told(transcript, known.records, cut),
+            known,
             only_alarms=policy is Policy.TROUBLE,
             budget=self._options.budget,
             bound=TokenBound.for_model(transcript.conversation.model),
             weights=self._learning.weights(request.credential) if self._learning else None,
         )
-        if block:
-            found = replace(
-                record, text=block.text, tokens=block.tokens, stated=block.stated, kinds=block.kinds
-            )
-            try:
-                await self._storing.result(
-                    self.store.decide(request.credential, [found], until), until, "a decision"
-                )
-            except Unavailable:  # what no other worker could insert again is not inserted
-                self.counts["not stored"] += 1
-                return
-            stored = self.store.known(request.credential, [record.prefix])[record.prefix]
-            known.records[turn] = next(each for each in stored if each.version == record.version)
-        else:
-            self._storing.later(self.store.decide(request.credential, [record]), "a decision")
 
-    async def _keep_window(
-        self,
-        request: ProxiedRequest,
-        transcript: Transcript,
-        known: _Known,
-        cut: Cut | None,
-        until: float,
-    ) -> Cut | None:
+    async def _state(self, asker: str | None, text: str, until: float) -> GatewayState | None:
+        """Return the state of the gateway, and what a turn asks of it in particular if that is in time."""
+        general = await self._states.state(asker, GENERAL, until)
+        question = question_in(text)
+        if general is None or question == GENERAL:
+            return general
+        return merged(general, await self._states.state(asker, question, until))
+
+    async def _keep_window(self, transcript: Transcript, decisions: Decisions) -> Cut | None:
         """Return the cut that keeps a conversation within its window: the one it has, or a new one."""
         conversation = transcript.conversation
-        if not _may_be_cut(transcript) or len(conversation.body) < self.windows.room(conversation):
-            return cut  # a token has at least one byte
         room = self.windows.room(conversation)
-        if self._size(transcript, cut) <= room or not known.is_complete:
-            return cut
-        newest = transcript.digests[transcript.turns[-1]]
-        try:  # another worker may have cut it meanwhile
-            await self._storing.result(self.store.load(request.credential, [newest]), until, "stored cuts")
-        except Unavailable:
-            return cut
-        versions = self.store.known(request.credential, [newest])
-        known.records |= self._chosen(request.credential, transcript, versions)
-        cut = latest_cut(transcript, [each for r in known.records.values() for each in r.cuts])
-        if self._size(transcript, cut) <= room:
-            return cut
-        raw_room = room / self.windows.estimate(conversation.model, 1_000_000) * 1_000_000
-        made = make_cut(transcript, raw_room - raw_overhead(conversation), cut)
-        return await self._store_cut(request.credential, transcript, known, made, until) or cut
+        if not _may_be_cut(transcript) or len(conversation.body) < room:  # a token has at least one byte
+            return decisions.cut
+        if self._size(transcript, decisions.cut) <= room or not decisions.is_complete:
+            return decisions.cut
+        if not await decisions.reload(transcript.turns[-1]):
+            return decisions.cut
+        if self._size(transcript, decisions.cut) <= room:  # another worker has cut it meanwhile
+            return decisions.cut
+        made = self._made_cut(transcript, decisions.cut)
+        return (made and await decisions.add_cut(made)) or decisions.cut
 
-    async def _store_cut(
-        self, credential: str, transcript: Transcript, known: _Known, cut: Cut | None, until: float
-    ) -> Cut | None:
-        """Return a cut once it is stored, or that of a worker which was first; None if neither can be had."""
-        if cut is None:
-            return None
-        turn = transcript.turns[-1]
-        record = known.records.get(turn) or self._undecided(credential, transcript, known, turn)
-        try:
-            await self._storing.result(self.store.add_cut(credential, record, cut, until), until, "a cut")
-        except Unavailable:
-            self.counts["not stored"] += 1
-            return None
-        self.counts["cut"] += 1
-        stored = self.store.known(credential, [record.prefix])[record.prefix]
-        known.records[turn] = next(each for each in stored if each.version == record.version)
-        return latest_cut(transcript, known.records[turn].cuts)
+    def _made_cut(self, transcript: Transcript, earlier: Cut | None) -> Cut | None:
+        conversation = transcript.conversation
+        raw_room = self.windows.room(conversation) / self.windows.ratio(conversation.model)
+        return make_cut(transcript, raw_room - raw_overhead(conversation), earlier)
 
-    def _size(self, transcript: Transcript, cut: Cut | None) -> int:
+    def _size(self, transcript: Transcript, cut: Cut | None) -> float:
         """Estimate the tokens of a request, what is inserted aside, which is small."""
-        messages = transcript.messages
-        kept = [*messages[: cut.start], *messages[cut.end :]] if cut else messages
-        raw = sum(map(raw_tokens, kept)) + raw_overhead(transcript.conversation)
-        return self.windows.estimate(transcript.conversation.model, raw)
+        return _raw_size(transcript, cut) * self.windows.ratio(transcript.conversation.model)
 
     async def _recover(self, request: ProxiedRequest, trouble: Trouble, until: float) -> Rewrite | None:
         transcript = await _read(request)
         if transcript is None or not transcript.turns:
             return None
-        known = await self._known_turns(request.credential, transcript, until)
-        cuts = [cut for record in known.records.values() for cut in record.cuts]
-        cut = latest_cut(transcript, cuts)
-        made = self._remedy(transcript, trouble, cut)
+        decisions = Decisions(self._keeping, request.credential, transcript, until)
+        await decisions.load()
+        made = self._remedy(transcript, trouble, decisions.cut)
         if made is None:
             return None
-        stored = await self._store_cut(request.credential, transcript, known, made, until)
-        return self._result(request, transcript, known, stored or made)
+        return _result(request, transcript, decisions, await decisions.add_cut(made) or made)
 
     def _remedy(self, transcript: Transcript, trouble: Trouble, cut: Cut | None) -> Cut | None:
         """Return the cut after which a request would not have been refused."""
@@ -313,29 +202,15 @@ class ContextRewriter:
             return None if asked else without_thinking(transcript, cut)
         if not _may_be_cut(transcript):
             return None
-        raw = self._size(transcript, cut) / self.windows.estimate(conversation.model, 1_000_000) * 1_000_000
+        raw = _raw_size(transcript, cut)
         self.windows.refused(conversation.model, raw, trouble.tokens, trouble.limit)
-        raw_room = self.windows.room(conversation) / self.windows.estimate(conversation.model, 1_000_000)
-        return make_cut(transcript, raw_room * 1_000_000 - raw_overhead(conversation), cut)
-
-    def _result(
-        self, request: ProxiedRequest, transcript: Transcript, known: _Known, cut: Cut | None
-    ) -> Rewrite:
-        body = rewritten(transcript, known.records, cut)
-        first, newest = transcript.turns[0], transcript.turns[-1]
-        record = known.records.get(newest) or known.records.get(first)
-        own = conversation_id(request.credential, transcript.digests[first])
-        return Rewrite(
-            body,
-            conversation=record.conversation if record else own,
-            turn=transcript.digests[newest],
-            changes=tuple(_changes(transcript, known.records, cut))[-_MAX_CHANGES:],
-            dropped_encoding=body is not request.body and "content-encoding" in request.headers,
-        )
+        return self._made_cut(transcript, cut)
 
     async def _replied(
         self, request: ProxiedRequest, sent: Rewrite, text: str, usage: Mapping[str, int]
     ) -> None:
+        if len(sent.body) < _BILLED and self._learning is None:
+            return
         billed = sum(
             usage.get(f"{kind}input_tokens", 0) or 0 for kind in ("", "cache_read_", "cache_creation_")
         )
@@ -343,14 +218,14 @@ class ContextRewriter:
         if transcript is None or sent.conversation is None:
             return
         model = transcript.conversation.model
-        raw = sum(map(raw_tokens, transcript.messages)) + raw_overhead(transcript.conversation)
-        self.windows.billed(model, raw, billed)
+        if len(sent.body) >= _BILLED:
+            self.windows.billed(model, _raw_size(transcript, None), billed)
         if self._learning and sent.turn and request.path.endswith("/messages"):
             versions = self.store.known(request.credential, [sent.turn]).get(sent.turn, ())
             record = choose_version(versions, None)
             if record and record.text:
                 noted = self._learning.note(request.credential, record, text)
-                self._storing.later(noted, "what was learnt")
+                self._keeping.waits.later(noted, "what was learnt")
 
 
 async def _read(request: ProxiedRequest) -> Transcript | None:
@@ -360,6 +235,33 @@ async def _read(request: ProxiedRequest) -> Transcript | None:
     if len(request.body) < _LARGE:
         return read_transcript(request.body)
     return await asyncio.to_thread(read_transcript, request.body)
+
+
+def _where(error: BaseException) -> str:
+    """Return file and line at which an error was raised."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last else ""
+
+
+def _raw_size(transcript: Transcript, cut: Cut | None) -> float:
+    messages = transcript.messages
+    kept = [*messages[: cut.start], *messages[cut.end :]] if cut else messages
+    return sum(map(raw_tokens, kept)) + raw_overhead(transcript.conversation)
+
+
+def _result(
+    request: ProxiedRequest, transcript: Transcript, decisions: Decisions, cut: Cut | None
+) -> Rewrite:
+    body = rewritten(transcript, decisions.records, cut)
+    return Rewrite(
+        body,
+        conversation=decisions.conversation,
+        turn=transcript.digests[transcript.turns[-1]],
+        changes=tuple(_changes(transcript, decisions.records, cut))[-_MAX_CHANGES:],
+        dropped_encoding=body is not request.body and "content-encoding" in request.headers,
+    )
 
 
 def _may_be_cut(transcript: Transcript) -> bool:
@@ -377,5 +279,5 @@ def _changes(transcript: Transcript, records: Mapping[int, TurnRecord], cut: Cut
     if cut and cut.end > cut.start:
         said.append(f"cut {cut.end - cut.start:,} messages")
     if cut:
-        said.append("left out thinking from before the cut" if cut.note else "left out thinking")
+        said.append(f"left out thinking of the first {cut.through + 1:,} messages")
     return said

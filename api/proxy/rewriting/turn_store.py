@@ -87,24 +87,21 @@ class TurnStore:
         Raises:
             TooLate: As in `decide`.
         """
-        longer = replace(record, cuts=(*record.cuts, cut))
+        cuts = [each.to_json() for each in (*record.cuts, cut)]
         changed = (
             update(ConversationTurn)
             .where(
                 *_is_row(credential, record),
                 ConversationTurn.cut_count == len(record.cuts),
             )
-            .values(cuts=[each.to_json() for each in longer.cuts], cut_count=len(longer.cuts))
+            .values(cuts=cuts, cut_count=len(cuts))
         )
         async with self._database.write() as session:
             insert = dialect_of(session).insert(ConversationTurn).on_conflict_do_nothing()
             await session.execute(insert.values(credential=credential, **_columns(replace(record, cuts=()))))
             is_first = bool((await session.execute(changed)).rowcount)  # type: ignore[attr-defined]
             _check_time(until)
-        if is_first:
-            self.remember(credential, longer)
-        else:
-            await self.load(credential, [record.prefix])
+        await self.load(credential, [record.prefix])
         return is_first
 
     async def bind(self, credential: str, records: Sequence[TurnRecord]) -> None:

@@ -187,7 +187,7 @@ def test_room_goes_by_model_and_by_what_may_be_answered() -> None:
     assert windows.room(transcript_of(client).conversation) == 136_000
     windows.refused("claude-haiku-4-5", 100_000, 150_000, 100_000)
     assert windows.room(transcript_of(client).conversation) == 36_000
-    assert windows.estimate("claude-haiku-4-5", 1_000) == 1_500
+    assert windows.ratio("claude-haiku-4-5") == 1.5
 
 
 def test_an_image_counts_as_one_whatever_its_bytes() -> None:
@@ -205,4 +205,4 @@ def test_one_strange_bill_does_not_upset_estimates(billed: int) -> None:
     """What is billed corrects an estimate within limits, and nothing bills nothing."""
     windows = Windows()
     windows.billed("m", 1_000, billed)
-    assert 500 <= windows.estimate("m", 1_000) <= 2_000
+    assert 0.5 <= windows.ratio("m") <= 2

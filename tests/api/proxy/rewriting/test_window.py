@@ -1,0 +1,84 @@
+"""A conversation beyond its model's window goes on, cut the same by every worker (C22 to C24, C27)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from models.database import Database
+from tests.loopback.recording_upstream import RecordingUpstream
+from tests.support.gateway import NOON, Gateway
+from tests.support.proxied_chat import Chat, Worker, breaks, worker
+
+MODEL = "claude-opus-5-5"
+WINDOW = 6_000
+
+
+def narrow(here: Worker) -> Worker:
+    """Let the model's window be a small one, so that a test's conversation outgrows it."""
+    here.rewriter.windows._windows[MODEL] = WINDOW
+    return here
+
+
+async def talk(chat: Chat, *turns: int) -> None:
+    for turn in turns:
+        await chat.asks(f"request {turn} " + "word " * 250, tools=turn % 3)
+
+
+@pytest.mark.both_databases
+async def test_every_worker_makes_the_same_cut(database: Database) -> None:
+    """The upstream, which checks every thinking block, sees one conversation whoever serves it."""
+    gateway = Gateway(database)
+    await gateway.deployment("gpt-4/aws")
+    await breaks(database, "gpt-4/aws", NOON)
+    async with worker(database) as one, worker(database) as other:
+        chat = Chat(narrow(one), RecordingUpstream(window=WINDOW))
+        narrow(other)
+        for turn in range(24):
+            chat.worker = one if turn % 2 else other
+            await talk(chat, turn)
+        cuts = one.rewriter.counts["cut"] + other.rewriter.counts["cut"]
+        rewrites = [
+            change for rewrite in chat.rewrites for change in rewrite.changes if change.startswith("cut")
+        ]
+        assert 2 <= cuts == len(set(rewrites))
+        assert [w.rewriter.counts["recovered: prefix mismatch"] for w in (one, other)] == [0, 0]
+    last = json.dumps(chat.messages())
+    assert "request 0 " in last
+    assert "request 23 " in last
+    assert "gpt-4/aws is DOWN" in last
+
+
+@pytest.mark.parametrize("field", ["context_management", "compaction"])
+async def test_who_lets_the_api_edit_is_not_cut(database: Database, field: str) -> None:
+    """C24: two hands on one conversation would undo each other."""
+    async with worker(database) as here:
+        chat = Chat(narrow(here))
+        chat.client.fields[field] = {"edits": []}
+        await talk(chat, *range(8))
+        assert len(chat.messages()) == len(chat.client.messages) - 1
+        assert here.rewriter.counts["cut"] == 0
+        long = b"prompt is too long: 7000 tokens > 6000 maximum"
+        assert await here.rewriter.recover(chat.request(), chat.rewrites[-1], 400, long) is None
+
+
+async def test_a_window_that_was_not_known_is_learnt_from_the_refusal(database: Database) -> None:
+    """C27: one refusal, one cut before the first byte, and none after that."""
+    async with worker(database) as here:
+        chat = Chat(here, RecordingUpstream(window=WINDOW))
+        await talk(chat, *range(20))
+        refused = [seen for seen in chat.upstream.seen if not seen.usage]
+        assert len(refused) == here.rewriter.counts["recovered: prompt too long"] == 1
+        assert here.rewriter.counts["cut"] > 1
+        assert f"cut {len(chat.client.messages)}" not in str(chat.rewrites[-1].changes)
+
+
+async def test_what_cannot_be_cut_keeps_its_refusal(database: Database) -> None:
+    """C27: a single request beyond the window is the client's to shorten."""
+    async with worker(database) as here:
+        chat = Chat(here, RecordingUpstream(window=500))
+        chat.client.says("word " * 3_000)
+        status, error = await chat.sends()
+        assert (status, "prompt is too long" in error["error"]["message"]) == (400, True)
+        assert len(chat.upstream.seen) == 1
