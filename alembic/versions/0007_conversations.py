@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("kinds", _JSON, nullable=False),
         sa.Column("reply", sa.String(length=32), nullable=True),
         sa.Column("cuts", _JSON, nullable=False),
+        sa.Column("recalled", _JSON, nullable=False),
         sa.Column("cut_count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversation_turns")),
         sa.UniqueConstraint(

@@ -10,6 +10,7 @@ from datetime import datetime
 from context_builder.conversation.body import append_text, splice
 from context_builder.conversation.cut import Cut, cut_edits, note_of
 from context_builder.conversation.gateway_state import Stated
+from context_builder.conversation.recall import recalled_text
 from context_builder.conversation.turns import Transcript
 
 
@@ -32,6 +33,8 @@ class TurnRecord:
     reply: str | None = None
     """Digest of the messages up to the one after the turn, once it was seen: it tells versions apart."""
     cuts: tuple[Cut, ...] = ()
+    recalled: tuple[int, ...] = ()
+    """Messages before the turn that a cut left out and that are quoted behind it."""
 
 
 def conversation_id(credential: str, prefix: str, version: int = 0) -> str:
@@ -55,6 +58,8 @@ def rewritten(transcript: Transcript, records: Mapping[int, TurnRecord], cut: Cu
             continue
         record = records.get(turn)
         texts = [record.text] if record and record.text else []
+        if record and record.recalled:
+            texts.append(recalled_text(transcript, turn, record.recalled))
         if cut and cut.end > cut.start and turn == cut.start - 1:
             texts.append(note_of(transcript, cut))
         if texts:

@@ -25,6 +25,7 @@ class ChatClient:
         """Begin a conversation, with so many breakpoints."""
         self.chance = chance
         self.marks = marks
+        self.spacings = [(",", ":"), (", ", ": "), (" ,\n", " : ")]
         self.fields: dict[str, Any] = {
             "model": model,
             "max_tokens": 1024,
@@ -75,7 +76,7 @@ class ChatClient:
             if self.chance.random() < 0.3:
                 message["content"] = message.pop("content")
                 message["role"] = message.pop("role")
-        separators = self.chance.choice([(",", ":"), (", ", ": "), (" ,\n", " : ")])
+        separators = self.chance.choice(self.spacings)
         body = {**self.fields, "messages": messages}
         if self.chance.random() < 0.5:
             body = {"messages": body.pop("messages"), **body}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -91,14 +91,18 @@ class Decisions:
         reply = digests[turn + 1] if turn + 1 < len(digests) else None
         return TurnRecord(digests[turn], self._keeping.clock(), conversation, version=version, reply=reply)
 
-    async def decide(self, turn: int, block: Block | None) -> None:
+    async def decide(self, turn: int, block: Block | None, recalled: Sequence[int] = ()) -> None:
         """Decide what is inserted behind a turn: what is stored first, or nothing if that is not certain."""
         record = self.undecided(turn)
-        if block is None:
+        if block is None and not recalled:
             self._know(record, turn)
             self._keeping.waits.later(self._store.decide(self._credential, [record]), "a decision")
             return
-        found = replace(record, text=block.text, tokens=block.tokens, stated=block.stated, kinds=block.kinds)
+        found = replace(record, recalled=tuple(recalled))
+        if block:
+            found = replace(
+                found, text=block.text, tokens=block.tokens, stated=block.stated, kinds=block.kinds
+            )
         storing = self._store.decide(self._credential, [found], self._until)
         try:
             await self._keeping.waits.result(storing, self._until, "a decision")

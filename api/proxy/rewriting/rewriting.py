@@ -19,6 +19,7 @@ from api.proxy.rewriting.recovery import Trouble, trouble_of
 from api.proxy.rewriting.turn_store import TurnStore
 from context_builder.conversation.cut import Cut, make_cut, without_thinking
 from context_builder.conversation.gateway_state import Block, GatewayState, Stated, merged, what_is_new
+from context_builder.conversation.recall import recall
 from context_builder.conversation.record import (
     TurnRecord,
     choose_version,
@@ -88,7 +89,7 @@ class ContextRewriter:
     ) -> Rewrite | None:
         """Return another body after a refusal that a change can mend; None: the refusal stands."""
         trouble = trouble_of(status, error)
-        if trouble is None or sent.conversation is None:
+        if trouble is None:
             return None
         until = asyncio.get_running_loop().time() + self._options.deadline_s
         recovered = await self._or(None, lambda: self._recover(request, trouble, until))
@@ -128,8 +129,12 @@ class ContextRewriter:
         cut = await self._keep_window(transcript, decisions)
         turn = transcript.newest
         if turn is not None and turn not in decisions.records and decisions.is_complete:
-            news = await self._news(request, transcript, told(transcript, decisions.records, cut), until)
-            await decisions.decide(turn, news)
+            # A defect in what is new must not cost what was inserted before.
+            known = told(transcript, decisions.records, cut)
+            news = await self._or(None, lambda: self._news(request, transcript, known, until))
+            room = self._options.budget - (news.tokens if news else 0)
+            found = await self._or((), lambda: self._recalled(request, transcript, cut, room, until))
+            await decisions.decide(turn, news, found)
         return _result(request, transcript, decisions, cut)
 
     async def _news(
@@ -149,6 +154,21 @@ class ContextRewriter:
             bound=TokenBound.for_model(transcript.conversation.model),
             weights=self._learning.weights(request.credential) if self._learning else None,
         )
+
+    async def _recalled(
+        self, request: ProxiedRequest, transcript: Transcript, cut: Cut | None, room: int, until: float
+    ) -> tuple[int, ...]:
+        """Return which messages that were left out the newest turn asks about."""
+        if cut is None or cut.end == cut.start or self._options.policies.of(request) is Policy.OFF:
+            return ()
+        bound = TokenBound.for_model(transcript.conversation.model)
+        searching = asyncio.to_thread(recall, transcript, cut, transcript.turns[-1], room, bound)
+        try:
+            async with asyncio.timeout_at(until):
+                return await searching
+        except TimeoutError:
+            self.counts["no recall"] += 1
+            return ()
 
     async def _state(self, asker: str | None, text: str, until: float) -> GatewayState | None:
         """Return the state of the gateway, and what a turn asks of it in particular if that is in time."""
@@ -276,6 +296,8 @@ def _changes(transcript: Transcript, records: Mapping[int, TurnRecord], cut: Cut
         record = records.get(turn)
         if record and record.text and not (cut and cut.start <= turn < cut.end):
             said.append(f"inserted {record.tokens:,} tokens into turn {number:,}")
+        if record and record.recalled and not (cut and cut.start <= turn < cut.end):
+            said.append(f"quoted {len(record.recalled):,} left-out messages in turn {number:,}")
     if cut and cut.end > cut.start:
         said.append(f"cut {cut.end - cut.start:,} messages")
     if cut:

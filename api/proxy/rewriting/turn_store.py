@@ -183,6 +183,7 @@ def _columns(record: TurnRecord) -> Mapping[str, object]:
         "reply": record.reply,
         "cuts": [cut.to_json() for cut in record.cuts],
         "cut_count": len(record.cuts),
+        "recalled": list(record.recalled),
     }
 
 
@@ -198,4 +199,5 @@ def _record(row: ConversationTurn) -> TurnRecord:
         version=row.version,
         reply=row.reply,
         cuts=tuple(map(Cut.from_json, row.cuts)),
+        recalled=tuple(row.recalled),
     )

@@ -41,6 +41,8 @@ class ConversationTurn(Table):
     """Digest of the messages up to the one behind the turn; None until it was seen."""
     cuts: Mapped[list[Any]] = mapped_column(JsonDocument)
     """What was left out since this turn, each as it was decided."""
+    recalled: Mapped[list[int]] = mapped_column(JsonDocument)
+    """Indices of messages that were left out and are quoted behind the turn."""
     cut_count: Mapped[int] = mapped_column(BigInteger, default=0)
     """Length of `cuts`, which a worker compares before it adds one."""
 

@@ -165,6 +165,16 @@ async def test_a_defect_never_fails_a_request(gateway: Gateway) -> None:
         assert here.rewriter.counts["defect"] == 1
 
 
+async def test_a_defect_costs_what_is_new_and_not_what_was_told(gateway: Gateway) -> None:
+    """The conversation stays the same one; only nothing more is told."""
+    async with worker(gateway.database) as here:
+        chat = Chat(here)
+        await chat.asks("one")
+        here.rewriter._options = RewritingOptions(Policies(by_credential=_Defect()), deadline_s=PATIENCE_S)
+        assert (await chat.asks("two")).count(MARK.decode()) == 1
+        assert here.rewriter.counts["defect"] == 1
+
+
 async def test_a_client_that_leaves_ends_the_rewriting(gateway: Gateway) -> None:
     """Its cancellation reaches the work that was done for it, and what others share goes on."""
     begun, free = asyncio.Event(), asyncio.Event()

@@ -50,6 +50,24 @@ async def test_every_worker_makes_the_same_cut(database: Database) -> None:
     assert "gpt-4/aws is DOWN" in last
 
 
+async def test_what_was_cut_comes_back_where_it_is_asked_for(database: Database) -> None:
+    """The quotation is in the turn that asks, and there it stays, on another worker too."""
+    async with worker(database) as one, worker(database) as other:
+        chat = Chat(narrow(one), RecordingUpstream(window=WINDOW))
+        narrow(other)
+        await chat.asks("Begin the work.")
+        background = "The invoices migration is what this is about. " * 4  # more than a note quotes
+        await chat.asks(f"{background} It runs at 02:30 with a batch size of 500.")
+        while not one.rewriter.counts["cut"]:
+            await talk(chat, len(chat.client.messages))
+        asked = await chat.asks("Which batch size has the invoices migration?")
+        assert asked.count("batch size of 500") == 1
+        assert chat.rewrites[-1].changes[0].startswith("quoted 1 left-out messages")
+        chat.worker = other
+        assert (await chat.asks("Thank you.")).count("batch size of 500") == 1
+        assert other.rewriter.counts["recovered: prefix mismatch"] == 0
+
+
 @pytest.mark.parametrize("field", ["context_management", "compaction"])
 async def test_who_lets_the_api_edit_is_not_cut(database: Database, field: str) -> None:
     """C24: two hands on one conversation would undo each other."""
@@ -67,6 +85,7 @@ async def test_a_window_that_was_not_known_is_learnt_from_the_refusal(database: 
     """C27: one refusal, one cut before the first byte, and none after that."""
     async with worker(database) as here:
         chat = Chat(here, RecordingUpstream(window=WINDOW))
+        chat.client.spacings = [(",", ":")]
         await talk(chat, *range(20))
         refused = [seen for seen in chat.upstream.seen if not seen.usage]
         assert len(refused) == here.rewriter.counts["recovered: prompt too long"] == 1
