@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
+
 from context_builder.conversation.body import Conversation, Message
 
 USABLE = 0.9
@@ -25,6 +27,9 @@ _WEIGHT = 0.3
 _TABLE = tomllib.loads(Path(__file__).with_name("windows.toml").read_text("utf-8"))
 _WINDOWS: dict[str, int] = _TABLE["windows"]
 DEFAULT_WINDOW = 200_000
+API_EDITING_BETA = "context-management-2025-06-27"
+API_TRIGGER, API_CLEARED = 0.9, 0.3
+"""Shares of the room: where the API begins to clear, and how much at least, since each time costs a cache."""
 
 
 def window_of(model: str) -> int:
@@ -84,6 +89,20 @@ def _data_of(block: object) -> tuple[int, float]:
     content = block.get("content")
     inner = [_data_of(each) for each in content] if isinstance(content, list) else []
     return sum(size for size, _ in inner), sum(tokens for _, tokens in inner)
+
+
+def with_api_editing(body: bytes, room: int) -> bytes:
+    """Return a body that lets the API itself clear old results of tools before `room` tokens are full.
+
+    It clears what it keeps of the conversation, not what was sent, so thinking stays where it is bound.
+    """
+    edit = {
+        "type": "clear_tool_uses_20250919",
+        "trigger": {"type": "input_tokens", "value": int(API_TRIGGER * room)},
+        "clear_at_least": {"type": "input_tokens", "value": int(API_CLEARED * room)},
+    }
+    end = body.rindex(b"}")
+    return body[:end] + b',"context_management":' + orjson.dumps({"edits": [edit]}) + body[end:]
 
 
 def raw_overhead(conversation: Conversation) -> float:

@@ -28,7 +28,13 @@ from context_builder.conversation.record import (
 )
 from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
 from context_builder.conversation.turns import Transcript, read_transcript
-from context_builder.conversation.window import Windows, raw_overhead, raw_tokens
+from context_builder.conversation.window import (
+    API_EDITING_BETA,
+    Windows,
+    raw_overhead,
+    raw_tokens,
+    with_api_editing,
+)
 from context_builder.prompt.tokens import TokenBound
 from context_builder.text.clock import utc_now
 
@@ -38,6 +44,8 @@ DEADLINE_S = 0.15
 """Longest that a request waits for what may be inserted into it."""
 BUDGET = 600
 """Tokens of a block that is inserted."""
+WINDOW_HEADER = "x-arcpoint-window"
+"""`api`: the client allows that the API itself edits the conversation, instead of cuts."""
 _BILLED = 100_000
 """Bytes of a body from which its bill corrects estimates: of a short one the frame counts most."""
 _LARGE = 1_000_000
@@ -126,16 +134,29 @@ class ContextRewriter:
             return Rewrite(request.body)
         decisions = Decisions(self._keeping, request.credential, transcript, until)
         await decisions.load()
-        cut = await self._keep_window(transcript, decisions)
+        lets_api_edit = request.headers.get(WINDOW_HEADER) == "api" and _may_be_cut(transcript)
+        cut = decisions.cut if lets_api_edit else await self._keep_window(transcript, decisions)
         turn = transcript.newest
         if turn is not None and turn not in decisions.records and decisions.is_complete:
             # A defect in what is new must not cost what was inserted before.
             known = told(transcript, decisions.records, cut)
             news = await self._or(None, lambda: self._news(request, transcript, known, until))
             room = self._options.budget - (news.tokens if news else 0)
-            found = await self._or((), lambda: self._recalled(request, transcript, cut, room, until))
+            nothing: tuple[int, ...] = ()
+            found = await self._or(nothing, lambda: self._recalled(request, transcript, cut, room, until))
             await decisions.decide(turn, news, found)
-        return _result(request, transcript, decisions, cut)
+        rewrite = _result(request, transcript, decisions, cut)
+        return self._with_api_editing(request, transcript, rewrite) if lets_api_edit else rewrite
+
+    def _with_api_editing(self, request: ProxiedRequest, transcript: Transcript, rewrite: Rewrite) -> Rewrite:
+        betas = filter(None, (request.headers.get("anthropic-beta"), API_EDITING_BETA))
+        return replace(
+            rewrite,
+            body=with_api_editing(rewrite.body, self.windows.room(transcript.conversation)),
+            changes=(*rewrite.changes, "asked the API to clear old results of tools"),
+            dropped_encoding="content-encoding" in request.headers,
+            headers={"anthropic-beta": ",".join(betas)},
+        )
 
     async def _news(
         self, request: ProxiedRequest, transcript: Transcript, known: Sequence[Stated], until: float
@@ -146,7 +167,9 @@ class ContextRewriter:
             return None
         state = await self._state(request.asker, transcript.messages[-1].text, until)
         self.counts["context" if state else "no context"] += 1
-        return state and what_is_new(
+        if state is None:
+            return None
+        return what_is_new(
             state,
             known,
             only_alarms=policy is Policy.TROUBLE,

@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from context_builder.conversation.cut import Cut
 from context_builder.conversation.gateway_state import Stated
@@ -162,7 +162,7 @@ def _check_time(until: float | None) -> None:
         raise TooLate("the decision could not be stored in time, so it is not made")
 
 
-def _is_row(credential: str, record: TurnRecord) -> tuple[object, ...]:
+def _is_row(credential: str, record: TurnRecord) -> tuple[ColumnElement[bool], ...]:
     return (
         ConversationTurn.credential == credential,
         ConversationTurn.prefix == record.prefix,

@@ -24,7 +24,7 @@ from context_builder.conversation.record import rewritten
 from context_builder.conversation.turns import Transcript, read_transcript
 from context_builder.conversation.window import Windows, raw_overhead, raw_tokens, window_of
 from tests.loopback.recording_upstream import RecordingUpstream
-from tests.support.chat_client import IMAGE, ChatClient, agent_reply
+from tests.support.chat_client import ChatClient, agent_reply
 
 chances = st.randoms(use_true_random=False)
 
@@ -192,7 +192,7 @@ def test_room_goes_by_model_and_by_what_may_be_answered() -> None:
 
 def test_an_image_counts_as_one_whatever_its_bytes() -> None:
     """Base64 is not read by the model; a picture in a tool's result is one too."""
-    big = {**IMAGE, "source": {**IMAGE["source"], "data": "A" * 900_000}}
+    big = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 900_000}}
     for content in ([big], [{"type": "tool_result", "tool_use_id": "t", "content": [big]}]):
         body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
         transcript = read_transcript(body)

@@ -81,6 +81,22 @@ async def test_who_lets_the_api_edit_is_not_cut(database: Database, field: str) 
         assert await here.rewriter.recover(chat.request(), chat.rewrites[-1], 400, long) is None
 
 
+async def test_a_client_may_let_the_api_edit(database: Database) -> None:
+    """Then one field and its beta are added, the messages stay whole, and the client's own betas are kept."""
+    headers = {"x-arcpoint-window": "api", "anthropic-beta": "oauth-2025-04-20,other"}
+    async with worker(database) as here:
+        chat = Chat(narrow(here), headers=headers)
+        await talk(chat, *range(8))
+        sent = chat.upstream.seen[-1].json
+        (edit,) = sent["context_management"]["edits"]
+        assert 0 < edit["clear_at_least"]["value"] < edit["trigger"]["value"] < WINDOW
+        assert chat.rewrites[-1].headers == {
+            "anthropic-beta": "oauth-2025-04-20,other,context-management-2025-06-27"
+        }
+        assert len(sent["messages"]) == len(chat.client.messages) - 1
+        assert here.rewriter.counts["cut"] == 0
+
+
 async def test_a_window_that_was_not_known_is_learnt_from_the_refusal(database: Database) -> None:
     """C27: one refusal, one cut before the first byte, and none after that."""
     async with worker(database) as here:
