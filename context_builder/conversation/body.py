@@ -7,6 +7,7 @@ keys. What is changed is spliced in or out at the places found here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,10 @@ import orjson
 Block = Mapping[str, Any]
 
 THINKING = frozenset({"thinking", "redacted_thinking"})
+
+
+_GAP = re.compile(rb"[ \t\n\r,]*")
+"""Between two messages; asking where each lies in memory takes ten times as long."""
 
 
 class Span(NamedTuple):
@@ -36,9 +41,8 @@ class _Contents(msgspec.Struct):
     content: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message."""
+class Message(NamedTuple):
+    """One message; a tuple, since every request makes hundreds."""
 
     role: str
     blocks: Sequence[Block]
@@ -101,15 +105,20 @@ def parse(body: bytes) -> Conversation | None:
         spans = msgspec.json.decode(body, type=_Envelope).messages
     except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError):
         return None
-    address = _address(body)
-    messages = []
+    messages: list[Message] = []
     for message, raw in zip(fields["messages"], spans, strict=True):
-        start = _address(raw) - address
-        read = _message(message, Span(start, start + len(memoryview(raw))))
+        start = _next(body, messages[-1].span.end) if messages else _address(raw) - _address(body)
+        read = _message(message, Span(start, start + memoryview(raw).nbytes))
         if read is None:
             return None
         messages.append(read)
     return Conversation(body, fields, messages) if messages else None
+
+
+def _next(body: bytes, end: int) -> int:
+    """Return where the message after one that ends there begins."""
+    gap = _GAP.match(body, end)
+    return gap.end() if gap else end
 
 
 def _message(message: Any, span: Span) -> Message | None:

@@ -48,6 +48,8 @@ WINDOW_HEADER = "x-arcpoint-window"
 """`api`: the client allows that the API itself edits the conversation, instead of cuts."""
 _BILLED = 100_000
 """Bytes of a body from which its bill corrects estimates: of a short one the frame counts most."""
+MAX_TURNS = 5_000
+"""Human turns of a conversation that is looked after: one statement has room for their digests."""
 _LARGE = 1_000_000
 """Bytes from which a body is read in a thread."""
 _MAX_CHANGES = 20
@@ -130,7 +132,7 @@ class ContextRewriter:
 
     async def _rewrite(self, request: ProxiedRequest, until: float) -> Rewrite:
         transcript = await _read(request)
-        if transcript is None or not transcript.turns:
+        if transcript is None or not 0 < len(transcript.turns) <= MAX_TURNS:
             return Rewrite(request.body)
         decisions = Decisions(self._keeping, request.credential, transcript, until)
         await decisions.load()

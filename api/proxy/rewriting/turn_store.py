@@ -69,8 +69,8 @@ class TurnStore:
         """
         async with self._database.write() as session:
             insert = dialect_of(session).insert(ConversationTurn).on_conflict_do_nothing()
-            for record in records:
-                await session.execute(insert.values(credential=credential, **_columns(record)))
+            columns = [{"credential": credential, **_columns(record)} for record in records]
+            await session.execute(insert, columns)
             rows = select(ConversationTurn).where(
                 ConversationTurn.credential == credential,
                 ConversationTurn.prefix.in_([record.prefix for record in records]),

@@ -206,3 +206,18 @@ def test_one_strange_bill_does_not_upset_estimates(billed: int) -> None:
     windows = Windows()
     windows.billed("m", 1_000, billed)
     assert 0.5 <= windows.ratio("m") <= 2
+
+
+def test_thinking_from_after_a_cut_stays() -> None:
+    """It is bound to what was sent, and a call that waits must not be without it."""
+    client = ChatClient(random.Random(6))  # noqa: S311
+    keeper = Keeper(client, room=10**9)
+    for turn in range(5):
+        keeper.asks(f"request {turn}", 1)
+    client.spacings = [(",", ":")]
+    keeper.room = size(transcript_of(client))
+    client.says("the last")
+    keeper.sends(1)
+    keeper.sends(0)
+    after = [m["content"][0]["type"] for m in json.loads(keeper.upstream.seen[-1].body)["messages"]][-2:]
+    assert (len(keeper.cuts), after) == (1, ["thinking", "tool_result"])

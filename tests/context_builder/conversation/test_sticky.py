@@ -196,3 +196,19 @@ def test_text_goes_nowhere_but_behind_a_person(what: str) -> None:
     transcript = read_transcript(json.dumps({"messages": CLOSED[what]}).encode())
     assert transcript is not None
     assert transcript.newest is None
+
+
+def test_a_client_may_leave_out_its_thinking() -> None:
+    """Clients drop thinking from their history; what was inserted behind it is found all the same."""
+    client = ChatClient(random.Random(8))  # noqa: S311
+    client.says("one")
+    client.takes(
+        {"content": [{"type": "thinking", "thinking": "…", "signature": "s"}, *agent_reply(client.chance, 0)]}
+    )
+    client.says("two")
+    whole = read_transcript(client.request())
+    del client.messages[1]["content"][0]
+    bare = read_transcript(client.request())
+    assert whole is not None
+    assert bare is not None
+    assert whole.digests == bare.digests
