@@ -43,10 +43,8 @@ def session(size: int) -> ChatClient:
     return client
 
 
-async def measure(
-    here: Worker, size: int, change: Callable[[Worker, Chat], None]
-) -> tuple[list[float], float, int]:
-    """Return the sorted times in milliseconds, the CPU of one rewriting, and the bytes that were added."""
+async def measure(here: Worker, size: int, change: Callable[[Worker, Chat], None]) -> list[str]:
+    """Return median and 99th percentile, CPU of one rewriting, in milliseconds, and the bytes added."""
     chat = Chat(here, client=session(size))
     change(here, chat)
     request = chat.request()
@@ -79,7 +77,7 @@ def _cut(here: Worker, chat: Chat) -> None:
 
 async def main() -> None:
     """Print a row for each size and kind of change."""
-    rows = []
+    rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, size in SIZES.items():
             for change in (_nothing, _inserted, _cut):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from api.proxy.rewriting.learning import LearnedKind, Learning
 from api.proxy.rewriting.turn_store import TurnStore
 from api.services import open_database
 from api.settings import load_settings
+from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 
 app = typer.Typer()
@@ -37,16 +39,29 @@ async def _learned() -> list[LearnedKind]:
 
 @app.command()
 def forget(
-    conversation: Annotated[str, typer.Argument(help="Id of the conversation.", show_default=False)],
+    conversations: Annotated[list[str] | None, typer.Argument(help="Ids.", show_default=False)] = None,
+    *,
+    idle_days: Annotated[
+        int | None, typer.Option(min=1, help="Also those to which nobody has said anything for so long.")
+    ] = None,
 ) -> None:
-    """Forget a conversation: what was inserted into it, and what was learnt from it."""
-    count = asyncio.run(_forget(conversation))
-    if not count:
-        print_error(f"conversation {conversation!r} is not known; ids are in the proxy's response headers")
+    """Forget conversations: what was inserted into them, and what was learnt from them."""
+    if not conversations and idle_days is None:
+        raise typer.BadParameter("name conversations, or give --idle-days")
+    forgotten = asyncio.run(_forget(conversations or [], idle_days))
+    for conversation, turns in forgotten.items():
+        if turns:
+            say(f"{conversation}  forgotten: {format_count(turns, 'turn')}")
+        else:
+            print_error(
+                f"conversation {conversation!r} is not known; ids are in the proxy's response headers"
+            )
+    if not all(forgotten.values()):
         raise typer.Exit(BAD_INPUT)
-    say(f"{conversation}  forgotten: {format_count(count, 'turn')}; a running proxy knows it until it ends")
 
 
-async def _forget(conversation: str) -> int:
+async def _forget(conversations: list[str], idle_days: int | None) -> dict[str, int]:
     async with open_database(load_settings()) as database:
-        return await TurnStore(database).forget(conversation)
+        store = TurnStore(database)
+        idle = await store.idle(utc_now() - timedelta(days=idle_days)) if idle_days else []
+        return {each: await store.forget(each) for each in dict.fromkeys([*conversations, *idle])}

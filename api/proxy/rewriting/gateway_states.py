@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from api.proxy.rewriting.in_time import InTime, Unavailable
 from context_builder.builder import ContextBuilder
@@ -49,7 +49,9 @@ def question_in(text: str) -> str:
 class _Kept:
     state: GatewayState
     read_at: float
-    asked_at: float = field(default_factory=time.monotonic)
+    asked_at: float
+    recurs: bool = False
+    """True if it was asked for more than once: then it is read ahead of the next time."""
 
 
 class GatewayStates:
@@ -83,7 +85,7 @@ class GatewayStates:
         key = (asker, question)
         kept = self._kept.get(key)
         if kept is not None and self.clock() - kept.read_at <= MAX_AGE_S:
-            kept.asked_at = self.clock()
+            kept.asked_at, kept.recurs = self.clock(), True
             self._kept.move_to_end(key)
             return kept.state
         try:
@@ -112,7 +114,8 @@ class GatewayStates:
             built = await self._builder.build(QuestionInput(question=GENERAL, token_budget=_BUDGET))
         state = state_of(built.manifest, without=frozenset() if users else PERSONAL)
         earlier = self._kept.get(key)
-        self._kept[key] = _Kept(state, read_at, earlier.asked_at if earlier else read_at)
+        asked_at, recurs = (earlier.asked_at, earlier.recurs) if earlier else (read_at, question == GENERAL)
+        self._kept[key] = _Kept(state, read_at, asked_at, recurs)
         self._kept.move_to_end(key)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
@@ -124,7 +127,7 @@ class GatewayStates:
             now = self.clock()
             for key in [key for key, kept in self._kept.items() if now - kept.asked_at > IDLE_S]:
                 del self._kept[key]
-            for key in [key for key in self._kept if key[1] == GENERAL]:
+            for key in [key for key, kept in self._kept.items() if kept.recurs]:
                 with suppress(Unavailable):
                     until = asyncio.get_running_loop().time() + MAX_AGE_S
                     await self._in_time.result(self._shared(key), until, "refreshing context")

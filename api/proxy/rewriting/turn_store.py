@@ -6,9 +6,11 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
+from api.proxy.rewriting.in_time import Unavailable
 from context_builder.conversation.cut import Cut
 from context_builder.conversation.gateway_state import Stated
 from context_builder.conversation.record import TurnRecord
@@ -24,7 +26,7 @@ _COMMIT_S = 0.02
 Versions = tuple[TurnRecord, ...]
 
 
-class TooLate(TimeoutError):
+class TooLate(Unavailable):
     """A decision could not be stored before its deadline; nothing of it was."""
 
 
@@ -141,6 +143,13 @@ class TurnStore:
         }
         self._known = OrderedDict((key, records) for key, records in kept.items() if records)
         return count
+
+    async def idle(self, before: datetime) -> list[str]:
+        """Return the conversations of which no turn was decided since."""
+        newest = func.max(ConversationTurn.decided_at)
+        rows = select(ConversationTurn.conversation).group_by(ConversationTurn.conversation)
+        async with self._database.read() as session:
+            return list((await session.scalars(rows.having(newest < before))).all())
 
     def _take(self, credential: str, rows: Iterable[ConversationTurn]) -> None:
         by_prefix: defaultdict[str, list[TurnRecord]] = defaultdict(list)

@@ -221,3 +221,18 @@ def test_thinking_from_after_a_cut_stays() -> None:
     keeper.sends(0)
     after = [m["content"][0]["type"] for m in json.loads(keeper.upstream.seen[-1].body)["messages"]][-2:]
     assert (len(keeper.cuts), after) == (1, ["thinking", "tool_result"])
+
+
+def test_a_cut_of_any_length_leaves_every_call_its_result() -> None:
+    """Wherever the room ends, what is kept is a conversation that the API accepts."""
+    client = long_session(60, calls=5)
+    client.says("Go on.")
+    transcript = transcript_of(client)
+    upstream = RecordingUpstream()
+    ends = set()
+    for room in range(100, int(3 * size(transcript)), 60):
+        cut = make_cut(transcript, float(room))
+        if cut is not None:
+            ends.add(cut.end)
+            assert upstream.answer("/v1/messages", {}, rewritten(transcript, {}, cut))[0] == 200
+    assert len(ends) > 20

@@ -36,3 +36,5 @@ def test_nothing_learnt_is_said(arcpoint: Run) -> None:
     assert arcpoint("proxy", "learned").out == "nothing is learnt yet\n"
     refused = arcpoint("proxy", "forget", "c0ffee")
     assert (refused.code, "is not known" in refused.err) == (2, True)
+    assert "give --idle-days" in arcpoint("proxy", "forget").err
+    assert (arcpoint("proxy", "forget", "--idle-days", "30").code, refused.out) == (0, "")

@@ -79,6 +79,19 @@ async def test_what_is_asked_for_is_refreshed_and_what_is_not_is_dropped(
                 await asyncio.sleep(0.01)
 
 
+async def test_a_question_that_recurs_is_read_ahead(states: GatewayStates, reads: CountedReads) -> None:
+    """One that was asked once is not: most turns ask something new."""
+    for question in ("Is the gateway down?", "Is the router slow?", "Is the gateway down?"):
+        await states.state(None, question, until())
+    assert reads.count == 2
+    async with states.refreshed(), asyncio.timeout(PATIENCE_S):
+        while reads.count < 4:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
+    kept = {question: entry for (_, question), entry in states._kept.items()}
+    once, twice = kept["Is the router slow?"], kept["Is the gateway down?"]
+    assert (once.recurs, twice.recurs, twice.read_at > once.read_at) == (False, True, True)
+
+
 @pytest.mark.parametrize(
     ("text", "question"),
     [

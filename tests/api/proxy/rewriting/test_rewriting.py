@@ -388,6 +388,9 @@ async def test_forgetting_a_conversation_forgets_it(gateway: Gateway, here: Work
     conversation = chat.rewrites[0].conversation
     assert conversation is not None
     assert [turn.text is not None for turn in await here.rewriter.store.history(conversation)] == [True]
+    decided = here.clock.now
+    assert await here.rewriter.store.idle(decided) == []
+    assert await here.rewriter.store.idle(decided + MINUTE) == [conversation]
     assert await here.rewriter.store.forget(conversation) == 1
     assert await here.rewriter.store.history(conversation) == []
     chat.headers = {"x-arcpoint-context": "off"}
