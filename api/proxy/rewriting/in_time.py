@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.errors import ArcpointApiError
 from context_builder.question.request import QuestionError
 from models.errors import DatabaseError
 
@@ -20,7 +21,7 @@ FAULTS = (SQLAlchemyError, DatabaseError, QuestionError, OSError, TimeoutError)
 """What a database, or a context that is built from it, may fail with."""
 
 
-class Unavailable(Exception):
+class Unavailable(ArcpointApiError):
     """What was waited for failed, is late, or is not asked because it was late just now."""
 
 

@@ -123,7 +123,8 @@ class ContextRewriter:
         except asyncio.CancelledError:
             task.cancel()
             raise
-        if (error := task.exception()) is None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
             return task.result()
         self.counts["defect"] += 1
         # Not with its traceback: formatting one reads source files, and this is the event loop.
@@ -132,7 +133,7 @@ class ContextRewriter:
 
     async def _rewrite(self, request: ProxiedRequest, until: float) -> Rewrite:
         transcript = await _read(request)
-        if transcript is None or not 0 < len(transcript.turns) <= MAX_TURNS:
+        if transcript is None:
             return Rewrite(request.body)
         decisions = Decisions(self._keeping, request.credential, transcript, until)
         await decisions.load()
@@ -229,7 +230,7 @@ class ContextRewriter:
 
     async def _recover(self, request: ProxiedRequest, trouble: Trouble, until: float) -> Rewrite | None:
         transcript = await _read(request)
-        if transcript is None or not transcript.turns:
+        if transcript is None:
             return None
         decisions = Decisions(self._keeping, request.credential, transcript, until)
         await decisions.load()
@@ -278,8 +279,10 @@ async def _read(request: ProxiedRequest) -> Transcript | None:
     if "message-threads" in request.headers.get("anthropic-beta", ""):
         return None  # the API keeps that conversation itself
     if len(request.body) < _LARGE:
-        return read_transcript(request.body)
-    return await asyncio.to_thread(read_transcript, request.body)
+        transcript = read_transcript(request.body)
+    else:
+        transcript = await asyncio.to_thread(read_transcript, request.body)
+    return transcript if transcript and 0 < len(transcript.turns) <= MAX_TURNS else None
 
 
 def _where(error: BaseException) -> str:
