@@ -17,6 +17,8 @@ ArcpointApiError
 ├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
 ├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported
 ├── DocumentSkipped         api.archive.errors: one file of an archive is not about an incident
+├── Unavailable             api.proxy.rewriting.in_time: a store or context failed or is late; done without
+│   └── TooLate             api.proxy.rewriting.turn_store: a decision was not certain in time, so not made
 └── FolderUnusable          api.archive.postmortem_files: no postmortem can be written to a folder
 """
 

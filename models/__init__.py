@@ -16,6 +16,7 @@ from models.tables.operations.notifications import Notification, NotificationSta
 from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
+from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.questions import Question
@@ -25,6 +26,8 @@ __all__ = [
     "FAILED_STATUSES",
     "AuditEvent",
     "ConfigChange",
+    "ConversationFact",
+    "ConversationTurn",
     "Deployment",
     "DeploymentStatus",
     "EntrySource",

@@ -1,0 +1,50 @@
+"""Opens the rewriter of a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.proxy.rewriting.gateway_states import SOURCES, GatewayStates
+from api.proxy.rewriting.in_time import InTime
+from api.proxy.rewriting.learning import Learning
+from api.proxy.rewriting.rewriting import ContextRewriter, RewritingOptions
+from api.proxy.rewriting.turn_store import TurnStore
+from context_builder.builder import ContextBuilder
+from context_builder.sources import discover
+from memory.incident_memory import IncidentMemory
+from models.database import Database
+
+PAUSE_S = 5.0
+"""How long a store or a context that failed is not asked again."""
+_BUDGET = 4_000
+
+
+@asynccontextmanager
+async def open_rewriter(
+    database: Database,
+    memory: IncidentMemory,
+    *,
+    options: RewritingOptions | None = None,
+    learns: bool = False,
+    store: TurnStore | None = None,
+) -> AsyncIterator[ContextRewriter]:
+    """Open a rewriter that reads the gateway's state in the background; with `learns` it notes what helps."""
+    sources = [source for source in await asyncio.to_thread(discover) if source.name in SOURCES]
+    builder = ContextBuilder(database, memory, sources, default_budget=_BUDGET)
+    storing, reading = InTime(PAUSE_S), InTime(PAUSE_S)
+    states = GatewayStates(builder, reading)
+    rewriter = ContextRewriter(
+        store or TurnStore(database),
+        states,
+        storing=storing,
+        options=options,
+        learning=Learning(database) if learns else None,
+    )
+    async with states.refreshed():
+        try:
+            yield rewriter
+        finally:
+            await storing.close()
+            await reading.close()
