@@ -1,0 +1,1 @@
+"""Where to inject context into a conversation, and how to trim it."""
