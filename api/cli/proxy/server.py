@@ -47,5 +47,5 @@ async def _require_startable(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, address: str) -> None:
-    typer.echo(f"Arcpoint proxies {settings.proxy_upstream_url} at {address}")
+    typer.echo(f"Arcpoint's proxy listens on {address} and forwards to {settings.proxy_upstream_url}")
     typer.echo(f"point a client at it: export ANTHROPIC_BASE_URL={address}")

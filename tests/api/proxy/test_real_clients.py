@@ -53,15 +53,15 @@ async def _batches(client: anthropic.AsyncAnthropic) -> Any:
     request: Any = {"custom_id": "a", "params": ASK}
     made = await client.messages.batches.create(requests=[request])
     found = await client.messages.batches.retrieve(made.id)
-    listed = [each.id async for each in client.messages.batches.list()]
     results = [each async for each in await client.messages.batches.results(made.id)]
-    return found.processing_status, len(listed), [each.custom_id for each in results]
+    return found.processing_status, [each.custom_id for each in results]
 
 
 async def _refused(client: anthropic.AsyncAnthropic) -> Any:
     with pytest.raises(anthropic.APIStatusError) as caught:
         await client.messages.create(**ASK | {"model": 7})
-    return type(caught.value), caught.value.status_code, caught.value.message
+    document: Any = caught.value.body
+    return type(caught.value), caught.value.status_code, document["error"]
 
 
 USES: dict[str, Use] = {
