@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     """Of a request that no byte has been answered to; clients retry, too."""
     proxy_retry_wait_s: Annotated[float, Field(ge=0)] = 10.0
     """Of all pauses before retries of one request, in seconds; longer ones are not waited for."""
+    proxy_broker_url: SecretStr | None = None
+    """`nats://host:port` of a broker that is told of every request; it may hold a password."""
     proxy_digest_key: SecretStr | None = None
     """Key of the digests by which senders are known; a change makes every sender a new one."""
 

@@ -24,6 +24,7 @@ from api.proxy.forwarding.upstreams import Upstreams
 from api.proxy.headers import REQUEST_ID
 from api.proxy.proxy_file import ProxyFile
 from api.proxy.recording.call_store import CallStore
+from api.proxy.recording.publisher import Publisher, open_broker
 from api.proxy.recording.recorder import Recorder
 from api.proxy.untouched import Untouched
 from api.settings import Settings
@@ -74,7 +75,11 @@ async def open_proxy(
                 limit=settings.proxy_connections, silence_s=settings.proxy_silence_s, trusted=trusted
             )
         )
-        store = None if settings.read_only else CallStore(database, prices).store
+        url = settings.proxy_broker_url
+        store = None if settings.read_only else CallStore(database, prices, publishes=url is not None).store
+        if url is not None:
+            broker = await stack.enter_async_context(open_broker(url.get_secret_value()))
+            await stack.enter_async_context(Publisher(database, broker).running())
         recorder = Recorder(store)
         await stack.enter_async_context(recorder.running())
         rewriter = rewriter or Untouched()

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
+from api.errors import ArcpointApiError
 from api.proxy.headers import CREDENTIALS
 
 CONNECT_S = 5.0
@@ -29,7 +30,7 @@ _NO_DEFAULTS = ("accept", "accept-encoding", "content-type", "user-agent")
 """Headers that the library would add to requests without them."""
 
 
-class UpstreamUnreachable(Exception):
+class UpstreamUnreachable(ArcpointApiError):
     """No answer could be had of an upstream; the message says why."""
 
     def __init__(self, message: str, *, is_timeout: bool = False, is_final: bool = True) -> None:

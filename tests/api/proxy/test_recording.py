@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import pytest
 from sqlalchemy import func, select, text
 
 from api.proxy.call import CallRecord
-from api.proxy.client.credentials import ProxyUser
-from api.proxy.lifecycle import State, Transition
 from api.proxy.opening import senders_of
 from api.proxy.recording.call_store import CallStore
 from api.proxy.recording.recorder import Recorder
@@ -28,11 +25,11 @@ from models.database import Database
 from models.errors import DatabaseUnreachable
 from tests.loopback.raw_upstream import HANG, RawUpstream, chunk, error, raw_upstream, streamed, whole
 from tests.support.patience import PATIENCE_S
+from tests.support.proxied_calls import record
 from tests.support.proxied_streams import HEAD, START, STREAM
 from tests.support.served_proxy import ServedProxy, served_proxy
 
 SECRET = "sk-ant-api03-very-secret-0123456789"
-NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
 class Marking(Untouched):
@@ -187,17 +184,6 @@ async def test_no_credential_is_in_the_database(
     dump = await asyncio.to_thread(lambda: "\n".join(sqlite3.connect(path).iterdump()))
     assert "invalid key ***" in dump
     assert "very-secret" not in dump + caplog.text
-
-
-def record(number: int) -> CallRecord:
-    """A completed request."""
-    return CallRecord(
-        id=f"req_{number}", received_at=NOON, is_message=True, user=ProxyUser("user_a"),
-        model="claude-opus-5-5", model_is_confirmed=True, upstream="anthropic", attempts=1, status=200,
-        state=State.COMPLETED, transitions=(Transition(State.RECEIVED, 0.0),), latency_ms=5.0,
-        first_byte_ms=1.0, usage={"input_tokens": 1}, stop_reason=None, error=None, error_message="",
-        upstream_request_id=None, conversation=None, turn=None, changes=(),
-    )  # fmt: skip
 
 
 @pytest.mark.both_databases
