@@ -215,7 +215,12 @@ def _started(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [before_port, str(port)] if before_port else [str(port)]
-    environment: Mapping[str, str] = dict(os.environ) | {"PYTHONPATH": str(REPOSITORY)}
+    # It would not start without a key of its own, nor without a list of prices from the network.
+    of_litellm = {
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    environment: Mapping[str, str] = dict(os.environ) | {"PYTHONPATH": str(REPOSITORY)} | of_litellm
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([*command, *options, *after], cwd=REPOSITORY, env=environment, **quiet)  # type: ignore[call-overload]
     try:

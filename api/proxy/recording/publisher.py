@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from sqlalchemy import delete, select
@@ -17,6 +17,9 @@ from api.settings import SettingsError
 from models import ProxyOutbox
 from models.database import Database
 from models.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from api.proxy.recording.nats import NatsEvents
 
 log = structlog.get_logger(__name__)
 
@@ -100,15 +103,19 @@ async def open_broker(url: str) -> AsyncIterator[Broker]:
     """
     if not url.startswith(("nats://", "tls://")):
         raise SettingsError("ARCPOINT_PROXY_BROKER_URL: expected nats://host:port or tls://host:port")
+    # In a thread: importing reads files.
+    broker = await asyncio.to_thread(_nats, url)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+def _nats(url: str) -> NatsEvents:
     try:
         from api.proxy.recording.nats import NatsEvents  # noqa: PLC0415  an extra of the installation
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"ARCPOINT_PROXY_BROKER_URL needs {error.name}: pip install 'arcpoint[events]'"
         ) from None
-    broker = NatsEvents(url)
-    try:
-        yield broker
-    finally:
-        with suppress(BrokerFailed):
-            await broker.close()
+    return NatsEvents(url)
