@@ -54,6 +54,8 @@ class Call:
     def of(cls, scope: Scope) -> Call:
         """Return the call of an ASGI request."""
         path = scope.get("raw_path") or scope["path"].encode()
+        if not path.startswith(b"/"):  # it is put behind a host's name, which it must not lengthen
+            path = b"/" + path
         target = (path + b"?" + scope["query_string"] if scope["query_string"] else path).decode("latin-1")
         return cls(f"req_{uuid4().hex}", scope["method"], scope["path"], target, decoded(scope["headers"]))
 

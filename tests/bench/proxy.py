@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_connection, socket
@@ -24,7 +24,8 @@ import psutil
 from models.database import Database
 from models.migrations import upgrade
 from tests.bench.measure import QUICK, show
-from tests.support.http_service import REPOSITORY, ServiceProcess, settings_of
+from tests.support.command_line import START
+from tests.support.http_service import REPOSITORY, settings_of
 
 SIZES = {"1 KB": 1_000, "200 KB": 200_000, "800 KB": 800_000}
 ROUNDS = 30 if QUICK else 400
@@ -33,7 +34,12 @@ SECONDS = 2.0 if QUICK else 8.0
 CONCURRENCY = 32
 WARM_UP = 10
 _LITELLM = os.environ.get("BENCH_LITELLM", "")
-_START_S = 240.0
+_START_S = 400.0
+_OF_LITELLM = {
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}
+"""It would not start without a key of its own, nor without a list of prices from the network."""
 
 
 @dataclass
@@ -179,22 +185,23 @@ async def _targets() -> AsyncIterator[list[Target]]:
         await upgrade(database)
         await database.close()
         helper = [sys.executable, "-m", "tests.bench.proxy_upstream"]
-        with _started(helper, "upstream") as upstream:
+        with ExitStack() as running:
+            upstream = running.enter_context(_started(helper, "direct"))
+            upstream.process = None
             url = f"http://127.0.0.1:{upstream.port}"
-            settings = settings_of(settings.database_url, folder, proxy_upstream_url=url)
-            with _started(helper, "pass-through", after=(url,)) as bare:
-                async with ServiceProcess(
-                    settings, options=("--port", "0"), command="proxy", errors=subprocess.DEVNULL
-                ) as service:
-                    port = int(service.url.rpartition(":")[2])
-                    proxy = Target("arcpoint proxy", port, psutil.Process(service.process.pid))
-                    upstream.name, upstream.process = "direct", None
-                    targets = [upstream, bare, proxy]
-                    if not _LITELLM:
-                        yield targets
-                        return
-                    with _started(_litellm(folder, url), "litellm", before_port="--port") as other:
-                        yield [*targets, other]
+            command = [sys.executable, "-c", START, "proxy", "--upstream", url]
+            variables = {"ARCPOINT_DATABASE_URL": settings.database_url}
+            targets = [
+                upstream,
+                running.enter_context(_started(helper, "pass-through", after=(url,))),
+                running.enter_context(
+                    _started(command, "arcpoint proxy", option="--port", variables=variables)
+                ),
+            ]
+            if _LITELLM:
+                other = _started(_litellm(folder, url), "litellm", option="--port", variables=_OF_LITELLM)
+                targets.append(running.enter_context(other))
+            yield targets
 
 
 def _litellm(folder: Path, upstream: str) -> list[str]:
@@ -208,21 +215,26 @@ def _litellm(folder: Path, upstream: str) -> list[str]:
 
 @contextmanager
 def _started(
-    command: list[str], name: str, *, before_port: str = "", after: tuple[str, ...] = ()
+    command: list[str],
+    name: str,
+    *,
+    option: str = "",
+    after: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Target]:
-    """A process that listens on a free port, which comes last but for `after`."""
+    """A process that listens on a free port, named last but for `after`, by an option if there is one."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [before_port, str(port)] if before_port else [str(port)]
-    # It would not start without a key of its own, nor without a list of prices from the network.
-    of_litellm = {
-        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    }
-    environment: Mapping[str, str] = dict(os.environ) | {"PYTHONPATH": str(REPOSITORY)} | of_litellm
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*command, *options, *after], cwd=REPOSITORY, env=environment, **quiet)  # type: ignore[call-overload]
+    options = [*([option] if option else []), str(port), *after]
+    environment = dict(os.environ) | {"PYTHONPATH": str(REPOSITORY)} | dict(variables or {})
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + _START_S
         while True:

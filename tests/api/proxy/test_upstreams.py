@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from multidict import CIMultiDict
+from yarl import URL
 
 from api.proxy.call import Call
 from api.proxy.client.credentials import Senders
@@ -120,6 +121,13 @@ async def test_a_request_falls_back_to_another_upstream(
     assert pair[1].requests[0].values("x-api-key") == ["sk-ant-ours"]
     assert "authorization" not in pair[1].requests[0].names
     assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "authentication_error")
+
+
+@pytest.mark.parametrize("raw_path", [b"@evil.example/v1", b".evil.example", b"*", b"//evil.example", b"/v1"])
+def test_no_path_leads_to_another_host(raw_path: bytes) -> None:
+    """Whatever a client sends as its target, its key goes to the upstream."""
+    scope = {"method": "GET", "path": "/", "raw_path": raw_path, "query_string": b"", "headers": []}
+    assert URL("https://up.example" + Call.of(scope).target, encoded=True).host == "up.example"
 
 
 def test_a_key_makes_the_same_sender_however_it_is_sent() -> None:
