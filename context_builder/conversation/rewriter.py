@@ -40,7 +40,9 @@ class Rewrite:
 class Rewriter(Protocol):
     """Rewrites requests; never raises, never takes longer than its deadline."""
 
-    async def rewrite(self, request: ProxiedRequest) -> Rewrite: ...
+    async def rewrite(self, request: ProxiedRequest) -> Rewrite:
+        """Return what to send."""
+        ...
 
     async def recover(
         self, request: ProxiedRequest, sent: Rewrite, status: int, error: bytes
