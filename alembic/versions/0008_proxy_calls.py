@@ -46,7 +46,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("request_id", name=op.f("uq_proxy_calls_request_id")),
     )
     op.create_index(
-        op.f("ix_proxy_calls_conversation_received_at"), "proxy_calls", ["conversation", "received_at"]
+        op.f("ix_proxy_calls_conversation_proxy_calls_received_at"),
+        "proxy_calls",
+        ["conversation", "received_at"],
     )
     op.create_index(op.f("ix_proxy_calls_received_at"), "proxy_calls", ["received_at"])
     op.create_table(
