@@ -13,6 +13,10 @@ ArcpointApiError
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
 ├── OutputFailed            api.cli.terminal: standard output cannot be written
+├── ProxyRefusal            api.proxy.errors: a request that the proxy answers itself, in the API's shape
+├── ClientGone              api.proxy.errors: a client of the proxy has left; there is nobody to answer
+├── UpstreamUnreachable     api.proxy.forwarding.upstream: no answer could be had of an upstream
+├── BrokerFailed            api.proxy.recording.publisher: a broker did not take an event
 ├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
 ├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
 ├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported

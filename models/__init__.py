@@ -19,6 +19,7 @@ from models.tables.operations.user_actions import UserAction
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
+from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
 from models.tables.product.risk import RiskForecast, RiskTransition
 
@@ -51,6 +52,8 @@ __all__ = [
     "PostmortemBatch",
     "PostmortemCall",
     "Provenance",
+    "ProxyCall",
+    "ProxyOutbox",
     "QualityRollup",
     "QualityScore",
     "Question",

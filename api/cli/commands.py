@@ -24,7 +24,7 @@ SUMMARIES = {
     "chat": "Ask several questions interactively.",
     "demo": "Generate example data, ask about it and write a postmortem.",
     "serve": "Run the HTTP service.",
-    "proxy": "Show what the proxy changes of conversations.",
+    "proxy": "Forward requests of Anthropic clients, and record them.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
     "memory": "Search and maintain incident memory.",

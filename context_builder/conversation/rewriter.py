@@ -40,10 +40,16 @@ class Rewrite:
 class Rewriter(Protocol):
     """Rewrites requests; never raises, never takes longer than its deadline."""
 
-    async def rewrite(self, request: ProxiedRequest) -> Rewrite: ...
+    async def rewrite(self, request: ProxiedRequest) -> Rewrite:
+        """Return what to send."""
+        ...
 
-    async def recover(self, request: ProxiedRequest, sent: Rewrite, status: int, error: bytes) -> Rewrite | None:
+    async def recover(
+        self, request: ProxiedRequest, sent: Rewrite, status: int, error: bytes
+    ) -> Rewrite | None:
         """Return what to send once instead, before the first byte, or None: the error stands."""
 
-    async def replied(self, request: ProxiedRequest, sent: Rewrite, text: str, usage: Mapping[str, int]) -> None:
+    async def replied(
+        self, request: ProxiedRequest, sent: Rewrite, text: str, usage: Mapping[str, int]
+    ) -> None:
         """Take note of a completed reply (learning, cache read ratio)."""

@@ -1,40 +1,100 @@
-"""`arcpoint proxy diff`, `learned` and `forget` on a database of the demo story."""
+"""`arcpoint proxy` as a process of its own, and as a part of `arcpoint serve`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.support.command_line import Run
+import httpx
+import pytest
+
+from api.proxy.opening import senders_of
+from api.settings import Settings
+from tests.loopback.raw_upstream import RawUpstream, raw_upstream, streamed
+from tests.support.command_line import Start, finished
+from tests.support.http_service import ServiceProcess, settings_of, without_memory
+from tests.support.proxied_streams import STREAM
+
+pytestmark = pytest.mark.process
 
 
-def test_a_saved_request_is_shown_before_and_after(arcpoint: Run, tmp_path: Path) -> None:
-    """The changes in words, then a diff; nothing is stored, so a second look shows the same."""
-    file = tmp_path / "request.json"
-    body = {"model": "claude-sonnet-5-5", "messages": [{"role": "user", "content": "Is the gateway down?"}]}
-    file.write_text(json.dumps(body))
-    shown = arcpoint("proxy", "diff", str(file))
-    assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith("inserted ")
-    assert "+" in shown.out.splitlines()[-3]
-    assert "=== gateway context" in shown.out
-    assert "=== gateway context" in arcpoint("proxy", "diff", str(file)).out
-    assert arcpoint("proxy", "diff", str(file), "--policy", "off").out == "unchanged\n"
+@pytest.fixture
+async def upstream() -> AsyncIterator[RawUpstream]:
+    async with raw_upstream() as upstream:
+        upstream.default = streamed(STREAM)
+        yield upstream
 
 
-def test_what_is_no_request_is_refused(arcpoint: Run, tmp_path: Path) -> None:
-    """One line that says what is expected."""
-    file = tmp_path / "request.json"
-    file.write_text("[]")
-    refused = arcpoint("proxy", "diff", str(file))
-    assert (refused.code, refused.out) == (2, "")
-    assert "expected a JSON object with `messages`" in refused.err
+@pytest.fixture
+def settings(sqlite_url: str, tmp_path: Path, upstream: RawUpstream) -> Settings:
+    memory = without_memory(tmp_path)
+    return settings_of(sqlite_url, tmp_path, memory_path=memory, proxy_upstream_url=upstream.url)
 
 
-def test_nothing_learnt_is_said(arcpoint: Run) -> None:
-    """And a conversation that is not known cannot be forgotten."""
-    assert arcpoint("proxy", "learned").out == "nothing is learnt yet\n"
-    refused = arcpoint("proxy", "forget", "c0ffee")
-    assert (refused.code, "is not known" in refused.err) == (2, True)
-    assert "give --idle-days" in arcpoint("proxy", "forget").err
-    assert (arcpoint("proxy", "forget", "--idle-days", "30").code, refused.out) == (0, "")
+async def ask(client: httpx.AsyncClient, prefix: str = "") -> str:
+    """The request id of a request that was answered as the upstream answers."""
+    answer = await client.post(f"{prefix}/v1/messages?beta=true", content=b"{}")
+    assert answer.content == STREAM
+    request_id: str = answer.headers["x-arcpoint-request-id"]
+    return request_id
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+async def test_the_proxy_serves_and_its_status_shows_what_it_did(
+    settings: Settings,
+    upstream: RawUpstream,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+) -> None:
+    """Also with several workers: a stop stores what has ended, and the status counts it."""
+    served = ServiceProcess(settings, options=("--port", "0", *options), command="proxy")
+    async with served as process:
+        assert process.output[1] == f"point a client at it: export ANTHROPIC_BASE_URL={process.url}"
+        async with process.client() as client:
+            await asyncio.gather(*(ask(client) for _ in range(10)))
+            status = (await client.get("/arcpoint/status")).json()
+            assert status["ended"].keys() == {"completed"}
+            assert status["dropped"] == 0
+        process.process.send_signal(signal.SIGTERM)
+        code, errors = await process.ended()
+    assert (code, errors) == (0, "")
+    assert {request.target for request in upstream.requests} == {"/v1/messages?beta=true"}
+    monkeypatch.setenv("ARCPOINT_DATABASE_URL", settings.database_url)
+    shown = await asyncio.to_thread(lambda: finished(start("proxy", "status", "--json")))
+    document = json.loads(shown.out)
+    assert document["traffic"]["ended"] == {"completed": 10}
+    assert document["running"] is None
+
+
+async def test_the_service_proxies_too_and_shows_the_conversation(settings: Settings) -> None:
+    """Under /anthropic, beside its own paths, with no middleware of theirs in between."""
+    async with (
+        ServiceProcess(settings.model_copy(update={"proxy_mounted": True})) as process,
+        process.client() as client,
+    ):
+        request_id = await ask(client, "/anthropic")
+        assert (await client.post("/anthropic/v1/messages", content=b"\x00 no JSON")).status_code == 200
+        assert (await client.get("/healthz")).json()["status"] == "ok"
+        logged = await client.get(f"/v1/requests/{request_id}")
+        while logged.status_code == 404:  # stored a moment later
+            await asyncio.sleep(0.05)
+            logged = await client.get(f"/v1/requests/{request_id}")
+        assert logged.json()["request"]["deployment"] == "claude-opus-5-5/anthropic"
+        unknown = await client.get(f"/v1/conversations/{request_id}")
+    assert unknown.status_code == 404
+    assert "x-arcpoint-request-id" in unknown.json()["detail"]
+
+
+def test_a_digest_is_printed_of_a_key_that_is_piped_in(start: Start) -> None:
+    """The one by which the proxy knows the sender."""
+    process = start("proxy", "digest", stdin=-1)
+    out, _ = process.communicate("sk-ant-x\n")
+    assert out.strip() == senders_of(Settings()).digest("sk-ant-x")
+    process = start("proxy", "digest", stdin=-1)
+    _, err = process.communicate("\n")
+    assert process.returncode == 2
+    assert "no key on standard input" in err
