@@ -118,6 +118,16 @@ class Settings(BaseSettings):
     """Of a request that no byte has been answered to; clients retry, too."""
     proxy_retry_wait_s: Annotated[float, Field(ge=0)] = 10.0
     """Of all pauses before retries of one request, in seconds; longer ones are not waited for."""
+    proxy_context: Literal["off", "trouble", "always"] = "trouble"
+    """When the gateway's state is inserted into conversations, where neither request nor user says."""
+    proxy_context_tokens: Annotated[int, Field(ge=100, le=10_000)] = 600
+    """Of one block that is inserted."""
+    proxy_deadline_s: Annotated[float, Field(gt=0, le=10)] = 0.15
+    """How long a request waits for that; then it goes without."""
+    proxy_rewrites: bool = True
+    """False: nothing is inserted and nothing left out, whatever conversations were told before."""
+    proxy_learns: bool = False
+    """True: what replies use of what was inserted decides what is inserted later."""
     proxy_broker_url: SecretStr | None = None
     """`nats://host:port` of a broker that is told of every request; it may hold a password."""
     proxy_digest_key: SecretStr | None = None

@@ -25,17 +25,15 @@ from api.http.routes import (
     deployments,
     health,
     incidents,
-    latency,
     memory,
     metrics,
     postmortems,
-    quality,
     query,
     requests,
     risk,
     route,
+    traffic,
     users,
-    volume,
 )
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
@@ -90,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     model = settings.model if settings.anthropic_api_key else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
-    queries = (deployments, incidents, requests, users, latency, quality, volume, conversations)
+    queries = (deployments, incidents, requests, users, traffic, conversations)
     for resource in (query, context, *queries, postmortems, memory, route, risk, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)

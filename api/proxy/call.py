@@ -15,6 +15,7 @@ from api.proxy.client.credentials import ProxyUser, Sender
 from api.proxy.headers import decoded
 from api.proxy.lifecycle import Lifecycle, State, Transition
 from api.proxy.reply_capture import Reply
+from api.proxy.rewriting.policy import HEADER, policy_in
 from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
 
 MESSAGES = "/v1/messages"
@@ -53,11 +54,16 @@ class Call:
     @classmethod
     def of(cls, scope: Scope) -> Call:
         """Return the call of an ASGI request."""
-        path = scope.get("raw_path") or scope["path"].encode()
-        if not path.startswith(b"/"):  # it is put behind a host's name, which it must not lengthen
-            path = b"/" + path
-        target = (path + b"?" + scope["query_string"] if scope["query_string"] else path).decode("latin-1")
-        return cls(f"req_{uuid4().hex}", scope["method"], scope["path"], target, decoded(scope["headers"]))
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        policy, length = policy_in(raw_path)
+        path, raw_path, headers = scope["path"][length:], raw_path[length:], decoded(scope["headers"])
+        if policy:
+            headers.setdefault(HEADER, policy)
+        if not raw_path.startswith(b"/"):  # it is put behind a host's name, which it must not lengthen
+            raw_path = b"/" + raw_path
+        query = scope["query_string"]
+        target = (raw_path + b"?" + query if query else raw_path).decode("latin-1")
+        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers)
 
     @property
     def is_conversation(self) -> bool:

@@ -26,6 +26,9 @@ from api.proxy.proxy_file import ProxyFile
 from api.proxy.recording.call_store import CallStore
 from api.proxy.recording.publisher import Publisher, open_broker
 from api.proxy.recording.recorder import Recorder
+from api.proxy.rewriting.opened import open_rewriter
+from api.proxy.rewriting.policy import Policies, Policy
+from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.untouched import Untouched
 from api.settings import Settings
 from context_builder.conversation.rewriter import Rewriter
@@ -58,7 +61,9 @@ class OpenProxy:
 async def open_proxy(
     settings: Settings, database: Database, rewriter: Rewriter | None = None
 ) -> AsyncIterator[OpenProxy]:
-    """Open the proxy; without a rewriter it changes nothing. What has ended is stored before it closes.
+    """Open the proxy; a rewriter takes the place of the one of the settings.
+
+    What has ended is stored before it closes.
 
     Raises:
         SettingsError: The proxy file cannot be used.
@@ -82,7 +87,8 @@ async def open_proxy(
             await stack.enter_async_context(Publisher(database, broker).running())
         recorder = Recorder(store)
         await stack.enter_async_context(recorder.running())
-        rewriter = rewriter or Untouched()
+        if rewriter is None:
+            rewriter = await stack.enter_async_context(_rewriter_of(settings, database, file))
         patience = Patience(settings.proxy_retries, settings.proxy_retry_wait_s)
         proxy = Proxy(
             senders=senders_of(settings, file),
@@ -93,6 +99,21 @@ async def open_proxy(
             only_known=any(upstream.api_key for upstream in upstreams),
         )
         yield OpenProxy(ServerErrorMiddleware(proxy, handler=_answer_failure), recorder)
+
+
+@asynccontextmanager
+async def _rewriter_of(settings: Settings, database: Database, file: ProxyFile) -> AsyncIterator[Rewriter]:
+    """Open the rewriter of the settings; one that cannot store its decisions may make none."""
+    if settings.read_only or not settings.proxy_rewrites:
+        yield Untouched()
+        return
+    options = RewritingOptions(
+        policies=Policies(Policy(settings.proxy_context), file.context),
+        budget=settings.proxy_context_tokens,
+        deadline_s=settings.proxy_deadline_s,
+    )
+    async with open_rewriter(database, options=options, learns=settings.proxy_learns) as rewriter:
+        yield rewriter
 
 
 def senders_of(settings: Settings, file: ProxyFile | None = None) -> Senders:

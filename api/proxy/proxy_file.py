@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from api.proxy.client.credentials import ProxyUser
 from api.proxy.forwarding.upstream import Upstream
+from api.proxy.rewriting.policy import Policy
 from api.settings import SettingsError, checked_upstream_url
 from models import Tier
 
@@ -32,6 +33,7 @@ class _UserEntry(BaseModel):
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     user: _Name
     tier: Tier = Tier.STANDARD
+    context: Policy | None = None
 
 
 class _Document(BaseModel):
@@ -49,6 +51,8 @@ class ProxyFile:
     """In order of preference."""
     users: Mapping[str, ProxyUser] = field(default_factory=dict)
     """Users by the digest of their credential."""
+    context: Mapping[str, Policy] = field(default_factory=dict)
+    """When context is inserted for them, where the file says so."""
 
     @classmethod
     def load(cls, path: Path | None) -> ProxyFile:
@@ -73,6 +77,7 @@ class ProxyFile:
         return cls(
             tuple(Upstream(entry.name, entry.url, entry.api_key) for entry in document.upstreams),
             {entry.digest: ProxyUser(entry.user, entry.tier) for entry in document.users},
+            {entry.digest: entry.context for entry in document.users if entry.context is not None},
         )
 
 

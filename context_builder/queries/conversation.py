@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from context_builder.queries.errors import NotFound
 from context_builder.question.checks import check_name
 from context_builder.text.wire import WIRE, Usd
-from models import ProxyCall
+from models import ConversationTurn, ProxyCall
 from models.database import ReadSession
 
-MAX_CALLS = 1_000
-"""Newest requests of a conversation that are shown; the sums are of all."""
+MAX_SHOWN = 1_000
+"""Newest turns and requests of a conversation that are shown; the sums are of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,25 @@ class ConversationCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationTold:
+    """What was decided about one human turn: to insert something, or nothing."""
+
+    number: int
+    """Counts the human turns of the conversation that the proxy has decided about."""
+    turn: str
+    """As in its requests."""
+    decided_at: datetime
+    tokens: int
+    """Of the text; 0 without one."""
+    text: str | None
+    """What was inserted, and is again in every later request; None: nothing."""
+    cut_messages: tuple[int, ...]
+    """How many messages each cut that was made in this turn left out."""
+    quoted_messages: int
+    """Of those that were left out, how many were quoted again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation, by its requests in order."""
 
@@ -73,6 +92,8 @@ class Conversation:
     cache_read_ratio: float | None
     """Share of the input tokens that were read from the prompt cache; None: no tokens are known."""
     cost_usd: Usd
+    turns: tuple[ConversationTold, ...]
+    """The newest, at most 1,000."""
     calls: tuple[ConversationCall, ...]
     """The newest, at most 1,000."""
 
@@ -109,7 +130,7 @@ async def conversation(session: ReadSession, conversation_id: str) -> Conversati
         select(ProxyCall)
         .where(ProxyCall.conversation == name)
         .order_by(ProxyCall.received_at.desc(), ProxyCall.id.desc())
-        .limit(MAX_CALLS)
+        .limit(MAX_SHOWN)
     )
     rows = list(newest)[::-1]
     return Conversation(
@@ -120,7 +141,27 @@ async def conversation(session: ReadSession, conversation_id: str) -> Conversati
         until=sums[2],
         cache_read_ratio=_ratio(*sums[4:]),
         cost_usd=sums[3] or Decimal(0),
+        turns=await _turns(session, name),
         calls=tuple(map(_call, rows)),
+    )
+
+
+async def _turns(session: ReadSession, name: str) -> tuple[ConversationTold, ...]:
+    own = select(ConversationTurn).where(ConversationTurn.conversation == name)
+    newest = await session.scalars(own.order_by(ConversationTurn.id.desc()).limit(MAX_SHOWN))
+    rows = list(newest)[::-1]
+    total = await session.scalar(select(func.count()).select_from(own.subquery())) or 0
+    return tuple(
+        ConversationTold(
+            number=number,
+            turn=row.prefix,
+            decided_at=row.decided_at,
+            tokens=row.tokens,
+            text=row.text,
+            cut_messages=tuple(cut["end"] - cut["start"] for cut in row.cuts),
+            quoted_messages=len(row.recalled),
+        )
+        for number, row in enumerate(rows, start=total - len(rows) + 1)
     )
 
 

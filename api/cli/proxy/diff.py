@@ -18,7 +18,7 @@ from api.proxy.rewriting.opened import open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.rewriting.turn_store import TurnStore
-from api.services import open_database, open_memory
+from api.services import open_database
 from api.settings import load_settings
 from context_builder.conversation.cut import Cut
 from context_builder.conversation.record import TurnRecord
@@ -76,8 +76,7 @@ async def _rewrite(request: ProxiedRequest, policy: Policy) -> Rewrite:
     options = RewritingOptions(policies=Policies(policy), deadline_s=_DEADLINE_S)
     async with (
         open_database(settings) as database,
-        open_memory(settings, database, only_asks=True) as memory,
-        open_rewriter(database, memory, options=options, store=_Unstored(database)) as rewriter,
+        open_rewriter(database, options=options, store=_Unstored(database)) as rewriter,
     ):
         return await rewriter.rewrite(request)
 

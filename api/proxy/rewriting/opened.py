@@ -13,6 +13,8 @@ from api.proxy.rewriting.rewriting import ContextRewriter, RewritingOptions
 from api.proxy.rewriting.turn_store import TurnStore
 from context_builder.builder import ContextBuilder
 from context_builder.sources import discover
+from memory.embedding.hashing import HashingEmbedder
+from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 
@@ -24,7 +26,6 @@ _BUDGET = 4_000
 @asynccontextmanager
 async def open_rewriter(
     database: Database,
-    memory: IncidentMemory,
     *,
     options: RewritingOptions | None = None,
     learns: bool = False,
@@ -32,6 +33,8 @@ async def open_rewriter(
 ) -> AsyncIterator[ContextRewriter]:
     """Open a rewriter that reads the gateway's state in the background; with `learns` it notes what helps."""
     sources = [source for source in await asyncio.to_thread(discover) if source.name in SOURCES]
+    embedder = HashingEmbedder()  # loads nothing: none of these sources recalls
+    memory = IncidentMemory(database, embedder, StoredIndex(database, embedder))
     builder = ContextBuilder(database, memory, sources, default_budget=_BUDGET)
     storing, reading = InTime(PAUSE_S), InTime(PAUSE_S)
     states = GatewayStates(builder, reading)

@@ -1,7 +1,8 @@
-"""When context may be inserted: a policy by header, credential or path."""
+"""When context may be inserted: a policy by header, which a path may stand for, or by credential."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,8 @@ from enum import StrEnum
 from context_builder.conversation.rewriter import ProxiedRequest
 
 HEADER = "x-arcpoint-context"
+_PATH = re.compile(rb"/context/(off|trouble|always)(?=/)")
+"""What a base URL may begin its path with, for clients that cannot send the header."""
 
 
 class Policy(StrEnum):
@@ -20,18 +23,22 @@ class Policy(StrEnum):
     ALWAYS = "always"
 
 
+def policy_in(raw_path: bytes) -> tuple[str, int]:
+    """Return the policy that a path begins with, and the length of that part; empty and 0: it has none."""
+    found = _PATH.match(raw_path)
+    return (found[1].decode(), found.end()) if found else ("", 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policy of each request: the header's, else the credential's, else the path's, else the default."""
+    """The policy of each request: the header's, else the credential's, else the default."""
 
     default: Policy = Policy.TROUBLE
     by_credential: Mapping[str, Policy] = field(default_factory=dict)
-    by_path: Mapping[str, Policy] = field(default_factory=dict)
 
     def of(self, request: ProxiedRequest) -> Policy:
         """Return the policy of a request; a header of another value is as none."""
         asked = request.headers.get(HEADER, "").strip().lower()
         if asked in tuple(Policy):
             return Policy(asked)
-        by_key = self.by_credential.get(request.credential)
-        return by_key or self.by_path.get(request.path) or self.default
+        return self.by_credential.get(request.credential, self.default)

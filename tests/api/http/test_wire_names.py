@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.http.app import create_app
-from models import ProxyCall
+from models import ConversationTurn, ProxyCall
 from tests.support.http_service import QUESTION, events_of, settings_of
 
 Names = dict[str, str]
@@ -96,7 +96,8 @@ PINNED: dict[str, Names] = {
         "incident": "id resolution resolved_at root_cause severity started_at target title",
     },
     "GET /v1/conversations/{conversation_id}": {
-        "": "cache_read_ratio calls cost_usd id requests since until user",
+        "": "cache_read_ratio calls cost_usd id requests since turns until user",
+        "turns": "cut_messages decided_at number quoted_messages text tokens turn",
         "calls": "attempts cache_read_tokens cache_write_tokens changes cost_usd error first_byte_ms "
         "input_tokens latency_ms model output_tokens received_at request_id state status steps stop_reason "
         "turn upstream",
@@ -167,7 +168,7 @@ async def test_every_sent_body_has_exactly_the_pinned_names(
 ) -> None:
     """What is described is what is sent, on every route, streamed or whole."""
     async with service.state.services.database.write() as session:
-        session.add(proxied_call())
+        session.add_all((proxied_call(), decided_turn()))
     log = (await client.get("/v1/requests", params={"limit": 1, "status": "error"})).json()["requests"][0]
     resolved = (await client.get("/v1/incidents", params={"status": "resolved"})).json()["incidents"][0]["id"]
     values = {"incident_id": resolved, "request_id": log["id"], "user_id": log["user"]}
@@ -199,6 +200,13 @@ def proxied_call() -> ProxyCall:
     return ProxyCall(
         request_id="req_proxied", received_at=datetime.now(UTC), conversation="conv_1", model="m",
         state="completed", transitions=[["received", 0.0, ""]], changes=[], attempts=1, latency_ms=1.0,
+    )  # fmt: skip
+
+
+def decided_turn() -> ConversationTurn:
+    return ConversationTurn(
+        credential="c", prefix="p", version=0, conversation="conv_1", decided_at=datetime.now(UTC), text="t",
+        tokens=1, stated=[], kinds=[], cuts=[], cut_count=0, recalled=[],
     )  # fmt: skip
 
 

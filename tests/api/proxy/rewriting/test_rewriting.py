@@ -274,17 +274,17 @@ async def test_a_policy_says_when(
         assert bool(told(await chat.asks("one"))) == is_told
 
 
-async def test_credential_and_path_have_policies_of_their_own(gateway: Gateway) -> None:
-    """A credential's wins over a path's."""
+async def test_a_credential_has_a_policy_of_its_own(gateway: Gateway) -> None:
+    """It wins over the default."""
     await breaks(gateway.database, DEAD, NOON)
-    for by_credential, by_path, is_told in (
-        ({KEY: Policy.OFF}, {}, False),
-        ({}, {"/v1/messages": Policy.OFF}, False),
-        ({KEY: Policy.ALWAYS}, {"/v1/messages": Policy.OFF}, True),
+    for default, by_credential, is_told in (
+        (Policy.TROUBLE, {KEY: Policy.OFF}, False),
+        (Policy.OFF, {KEY: Policy.ALWAYS}, True),
+        (Policy.OFF, {}, False),
     ):
-        options = RewritingOptions(Policies(Policy.TROUBLE, by_credential, by_path), deadline_s=PATIENCE_S)
+        options = RewritingOptions(Policies(default, by_credential), deadline_s=PATIENCE_S)
         async with worker(gateway.database, options) as here:
-            assert bool(told(await Chat(here).asks(f"one {is_told} {by_path}"))) == is_told
+            assert bool(told(await Chat(here).asks(f"{default} {by_credential}"))) == is_told
 
 
 async def test_off_keeps_what_was_inserted(gateway: Gateway) -> None:
