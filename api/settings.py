@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     """Of a request that no byte has been answered to; clients retry, too."""
     proxy_retry_wait_s: Annotated[float, Field(ge=0)] = 10.0
     """Of all pauses before retries of one request, in seconds; longer ones are not waited for."""
+    proxy_routing: Literal["order", "risk"] = "order"
+    """How one of several upstreams is chosen: in the file's order, or by the routing policy."""
     proxy_context: Literal["off", "trouble", "always"] = "trouble"
     """When the gateway's state is inserted into conversations, where neither request nor user says."""
     proxy_context_tokens: Annotated[int, Field(ge=100, le=10_000)] = 600

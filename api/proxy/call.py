@@ -50,6 +50,7 @@ class Call:
     first_byte_ms: float | None = None
     upstream_request_id: str | None = None
     reply: Reply = field(default_factory=Reply)
+    _model: str | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> Call:
@@ -95,7 +96,7 @@ class Call:
             received_at=self.lifecycle.received_at,
             is_message=self.is_message,
             user=self.sender.user if self.sender else None,
-            model=self.reply.model or self._requested_model(),
+            model=self.reply.model or self.requested_model,
             model_is_confirmed=self.reply.model is not None,
             upstream=self.upstream,
             attempts=self.attempts,
@@ -114,8 +115,14 @@ class Call:
             changes=sent.changes,
         )
 
-    def _requested_model(self) -> str:
-        """Return the model that was asked for: of a request that has no reply, when nobody waits any more."""
+    @property
+    def requested_model(self) -> str:
+        """Return the model that was asked for; it is looked for once, where it is needed."""
+        if self._model is None:
+            self._model = self._find_model()
+        return self._model
+
+    def _find_model(self) -> str:
         try:
             document = orjson.loads(self.request.body) if self.request else None
         except orjson.JSONDecodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.proxy.opening import OpenProxy, open_proxy
-from api.services import open_database
+from api.services import make_risk_ticker, open_database
 from api.settings import Settings
 
 PREFIX = "/anthropic"
@@ -49,7 +49,9 @@ def mount_proxy(service: FastAPI) -> None:
     async def with_proxy(app: FastAPI) -> AsyncGenerator[Any, None]:
         async with (
             lifespan(app) as state,
-            open_proxy(app.state.settings, app.state.services.database) as app.state.proxy,
+            open_proxy(
+                app.state.settings, app.state.services.database, risk=app.state.services.risk
+            ) as app.state.proxy,
         ):
             yield state
 
@@ -72,8 +74,12 @@ def proxy_service(settings: Settings) -> Router:
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncGenerator[None, None]:
-        async with open_database(settings) as database, open_proxy(settings, database) as proxy:
-            opened.append(proxy)
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(open_database(settings))
+            risk = make_risk_ticker(settings, database)
+            if settings.proxy_routing == "risk":
+                await stack.enter_async_context(risk.ticking())
+            opened.append(await stack.enter_async_context(open_proxy(settings, database, risk=risk)))
             yield
 
     return Router([Route(STATUS_PATH, status)], redirect_slashes=False, default=proxied, lifespan=lifespan)

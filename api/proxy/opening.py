@@ -19,6 +19,7 @@ from api.proxy.client.credentials import Senders
 from api.proxy.endpoint import Proxy
 from api.proxy.errors import ProxyRefusal
 from api.proxy.forwarding.forwarding import Forwarding, Patience
+from api.proxy.forwarding.risk_choice import RiskChoice
 from api.proxy.forwarding.upstream import Upstream, open_connections
 from api.proxy.forwarding.upstreams import Upstreams
 from api.proxy.headers import REQUEST_ID
@@ -30,6 +31,7 @@ from api.proxy.rewriting.opened import open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.untouched import Untouched
+from api.risk_ticker import RiskTicker
 from api.settings import Settings
 from context_builder.conversation.rewriter import Rewriter
 from context_builder.llm.pricing import PriceList
@@ -59,11 +61,16 @@ class OpenProxy:
 
 @asynccontextmanager
 async def open_proxy(
-    settings: Settings, database: Database, rewriter: Rewriter | None = None
+    settings: Settings,
+    database: Database,
+    rewriter: Rewriter | None = None,
+    *,
+    risk: RiskTicker | None = None,
 ) -> AsyncIterator[OpenProxy]:
     """Open the proxy; a rewriter takes the place of the one of the settings.
 
-    What has ended is stored before it closes.
+    What has ended is stored before it closes. The policy of `risk`, which ticks, chooses the upstream if the
+    settings say so.
 
     Raises:
         SettingsError: The proxy file cannot be used.
@@ -89,11 +96,12 @@ async def open_proxy(
         await stack.enter_async_context(recorder.running())
         if rewriter is None:
             rewriter = await stack.enter_async_context(_rewriter_of(settings, database, file))
+        choice = RiskChoice(risk) if risk is not None and settings.proxy_routing == "risk" else None
         patience = Patience(settings.proxy_retries, settings.proxy_retry_wait_s)
         proxy = Proxy(
             senders=senders_of(settings, file),
             rewriter=rewriter,
-            forwarding=Forwarding(connections, Upstreams(upstreams), rewriter, patience),
+            forwarding=Forwarding(connections, Upstreams(upstreams, choice), rewriter, patience),
             recorder=recorder,
             silence_s=settings.proxy_silence_s,
             only_known=any(upstream.api_key for upstream in upstreams),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -19,13 +20,29 @@ OPEN_S = 30.0
 """How long it is; then a request tries it again."""
 _MAX_CONVERSATIONS = 100_000
 
-Choose = Callable[[Sequence[str]], str]
-"""Chooses one of several upstreams by name."""
+
+class Choice(Protocol):
+    """Says which of several upstreams a call goes to, by their names."""
+
+    def has_ejected(self, call: Call, name: str) -> bool:
+        """Return True if even a conversation that is warm at an upstream should leave it."""
+
+    def choose(self, call: Call, names: Sequence[str]) -> str:
+        """Return one of the names."""
 
 
-def choose_first(names: Sequence[str]) -> str:
-    """Choose by the operator's order."""
-    return names[0]
+class InOrder:
+    """The operator's order."""
+
+    def has_ejected(self, call: Call, name: str) -> bool:
+        """Eject none."""
+        del call, name
+        return False
+
+    def choose(self, call: Call, names: Sequence[str]) -> str:
+        """Return the first."""
+        del call
+        return names[0]
 
 
 class Upstreams:
@@ -34,11 +51,11 @@ class Upstreams:
     def __init__(
         self,
         upstreams: Sequence[Upstream],
-        choose: Choose = choose_first,
+        choice: Choice | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._by_name = {upstream.name: upstream for upstream in upstreams}
-        self._choose = choose
+        self._choice = choice or InOrder()
         self._clock = clock
         self._failures = dict.fromkeys(self._by_name, 0)
         self._open_until = dict.fromkeys(self._by_name, 0.0)
@@ -51,7 +68,8 @@ class Upstreams:
         now = self._clock()
         usable = [name for name in names if self._open_until[name] <= now] or names
         warm = self._warm.get(_conversation(call))
-        chosen = warm if warm in usable else self._choose(usable)
+        stays = warm is not None and warm in usable and not self._choice.has_ejected(call, warm)
+        chosen = warm if stays else self._choice.choose(call, usable)
         return self._by_name[chosen if chosen in usable else usable[0]]
 
     def has_other(self, call: Call) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from api.proxy.rewriting.gateway_states import SOURCES, GatewayStates
 from api.proxy.rewriting.in_time import InTime
@@ -13,6 +14,7 @@ from api.proxy.rewriting.rewriting import ContextRewriter, RewritingOptions
 from api.proxy.rewriting.turn_store import TurnStore
 from context_builder.builder import ContextBuilder
 from context_builder.sources import discover
+from context_builder.text.clock import utc_now
 from memory.embedding.hashing import HashingEmbedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -30,12 +32,13 @@ async def open_rewriter(
     options: RewritingOptions | None = None,
     learns: bool = False,
     store: TurnStore | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[ContextRewriter]:
     """Open a rewriter that reads the gateway's state in the background; with `learns` it notes what helps."""
     sources = [source for source in await asyncio.to_thread(discover) if source.name in SOURCES]
     embedder = HashingEmbedder()  # loads nothing: none of these sources recalls
     memory = IncidentMemory(database, embedder, StoredIndex(database, embedder))
-    builder = ContextBuilder(database, memory, sources, default_budget=_BUDGET)
+    builder = ContextBuilder(database, memory, sources, default_budget=_BUDGET, clock=clock)
     storing, reading = InTime(PAUSE_S), InTime(PAUSE_S)
     states = GatewayStates(builder, reading)
     rewriter = ContextRewriter(
@@ -44,6 +47,7 @@ async def open_rewriter(
         storing=storing,
         options=options,
         learning=Learning(database) if learns else None,
+        clock=clock,
     )
     async with states.refreshed():
         try:

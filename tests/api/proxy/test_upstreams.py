@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,20 @@ from yarl import URL
 
 from api.proxy.call import Call
 from api.proxy.client.credentials import Senders
+from api.proxy.forwarding.risk_choice import RiskChoice
 from api.proxy.forwarding.upstream import Upstream
-from api.proxy.forwarding.upstreams import FAILURES_TO_OPEN, OPEN_S, Upstreams
+from api.proxy.forwarding.upstreams import FAILURES_TO_OPEN, OPEN_S, InOrder, Upstreams
 from api.proxy.opening import senders_of
 from api.proxy.proxy_file import ProxyFile
+from api.risk_ticker import RiskTicker
 from api.settings import Settings, SettingsError
-from context_builder.conversation.rewriter import Rewrite
+from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
+from context_builder.risk.policy.breaker import BreakerState
+from context_builder.risk.policy.probes import ProbeTickets
+from context_builder.risk.policy.verdicts import RoutingVerdict, VerdictTable
 from models.database import Database
 from tests.loopback.raw_upstream import RawUpstream, error, raw_upstream, whole
+from tests.support.gateway import NOON
 from tests.support.served_proxy import served_proxy
 
 NAMES = ("first", "second", "third")
@@ -37,6 +45,17 @@ def upstreams_of(clock: Sequence[float] = (0.0,), **options: object) -> Upstream
     return Upstreams(upstreams, clock=lambda: now[0] if len(now) == 1 else now.pop(0), **options)  # type: ignore[arg-type]
 
 
+class Chooses(InOrder):
+    """Always the same."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def choose(self, call: Call, names: Sequence[str]) -> str:
+        del call, names
+        return self.name
+
+
 def test_each_is_tried_once_before_one_is_tried_again() -> None:
     """In the order of the one who chooses, whose nonsense is not followed."""
     upstreams, call = upstreams_of(), call_of()
@@ -46,8 +65,8 @@ def test_each_is_tried_once_before_one_is_tried_again() -> None:
         call.tried.add(upstream.name)
         asked.append(upstream.name)
     assert asked == [*NAMES, "first"]
-    assert upstreams_of(choose=lambda names: names[-1]).choose(call_of()).name == "third"
-    assert upstreams_of(choose=lambda _: "nonsense").choose(call_of()).name == "first"
+    assert upstreams_of(choice=Chooses("third")).choose(call_of()).name == "third"
+    assert upstreams_of(choice=Chooses("nonsense")).choose(call_of()).name == "first"
 
 
 def test_a_conversation_stays_where_its_prompt_cache_is_warm_until_the_breaker_opens() -> None:
@@ -72,6 +91,53 @@ def test_where_all_breakers_are_open_one_is_asked_all_the_same() -> None:
     for name in NAMES * FAILURES_TO_OPEN:
         upstreams.answered(call_of(), Upstream(name, "http://x"), failed=True)
     assert upstreams.choose(call_of()).name == "first"
+
+
+def risk_of(verdicts: Mapping[str, BreakerState], *, shadow: bool = False) -> RiskChoice:
+    """The routing policy after a tick, over deployments of one model."""
+    ticker = RiskTicker(Database("sqlite:////none/none.db"), every_s=0.0)
+    usable = [name for name, state in verdicts.items() if state is BreakerState.CLOSED]
+    table = {
+        f"m/{name}": RoutingVerdict(
+            f"m/{name}", state, len(usable) ** -1 if name in usable else 0.0, 1 / len(verdicts),
+            tickets=ProbeTickets(100 if state is BreakerState.HALF_OPEN else 0),
+        )
+        for name, state in verdicts.items()
+    }  # fmt: skip
+    ticker.board.post(VerdictTable(NOON, table, shadow=shadow))
+    return RiskChoice(ticker, random.Random(3))  # noqa: S311
+
+
+def asking(model: str, conversation: str | None = None) -> Call:
+    call = call_of(conversation)
+    call.request = ProxiedRequest("/v1/messages", {}, f'{{"model":"{model}"}}'.encode(), "c")
+    return call
+
+
+def test_the_policy_chooses_and_a_warm_conversation_leaves_what_it_has_ejected() -> None:
+    """An ejected one gets nothing, a half-open one its probes; in shadow mode all keep their shares."""
+    states = dict(zip(NAMES, (BreakerState.OPEN, BreakerState.CLOSED, BreakerState.CLOSED), strict=True))
+    upstreams = upstreams_of(choice=risk_of(states))
+    upstreams.answered(asking("m", "warm"), Upstream("first", "http://x"), failed=False)
+    assert upstreams.choose(asking("m", "warm")).name != "first"
+    asked = Counter(upstreams.choose(asking("m")).name for _ in range(400))
+    assert asked.keys() == {"second", "third"}
+    returning = upstreams_of(choice=risk_of(states | {"first": BreakerState.HALF_OPEN}))
+    probes = Counter(returning.choose(asking("m")).name for _ in range(400))
+    assert 0 < probes["first"] < 100
+    shadow = upstreams_of(choice=risk_of(states, shadow=True))
+    shadow.answered(asking("m", "warm"), Upstream("first", "http://x"), failed=False)
+    assert shadow.choose(asking("m", "warm")).name == "first"
+    assert {shadow.choose(asking("m")).name for _ in range(100)} == set(NAMES)
+
+
+def test_an_upstream_without_traffic_gets_an_equal_part_of_it() -> None:
+    """Else it would never have any; of a model that nobody has asked for all are equal."""
+    upstreams = upstreams_of(choice=risk_of({"first": BreakerState.CLOSED}))
+    asked = Counter(upstreams.choose(asking("m")).name for _ in range(300))
+    assert asked.keys() == set(NAMES)
+    assert min(asked.values()) > 60
+    assert {upstreams.choose(asking("other")).name for _ in range(100)} == set(NAMES)
 
 
 @pytest.fixture
