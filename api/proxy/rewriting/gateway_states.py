@@ -25,6 +25,8 @@ MAX_AGE_S = 30.0
 """An older state is not inserted."""
 IDLE_S = 120.0
 """What nobody asked for in this time is not refreshed."""
+START_S = 5.0
+"""How long the first state of all is waited for before requests are served."""
 MAX_KEPT = 256
 MAX_QUESTION = 300
 _BUDGET = 4_000
@@ -36,6 +38,8 @@ _ABOUT_US = re.compile(
 )
 
 Key = tuple[str | None, str]
+FOR_ALL: Key = (None, GENERAL)
+"""What everybody may be told; always kept ready, since a conversation that begins does not wait."""
 
 
 def question_in(text: str) -> str:
@@ -57,18 +61,29 @@ class _Kept:
 class GatewayStates:
     """The states of the gateway by asker and question."""
 
-    def __init__(self, builder: ContextBuilder, in_time: InTime, *, refresh_s: float = REFRESH_S) -> None:
+    def __init__(
+        self,
+        builder: ContextBuilder,
+        in_time: InTime,
+        *,
+        refresh_s: float = REFRESH_S,
+        start_s: float = START_S,
+    ) -> None:
         """Build contexts with `builder`, which has the sources that may reach a client."""
         self._builder = builder
         self._in_time = in_time
         self._refresh_s = refresh_s
+        self._start_s = start_s
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._pending: dict[Key, asyncio.Future[GatewayState]] = {}
         self.clock: Callable[[], float] = time.monotonic
 
     @asynccontextmanager
     async def refreshed(self) -> AsyncIterator[None]:
-        """Refresh in the background, within the block, what is asked for."""
+        """Refresh within the block what is asked for; what all may be told is there when it begins."""
+        with suppress(Unavailable):
+            until = asyncio.get_running_loop().time() + self._start_s
+            await self._in_time.result(self._shared(FOR_ALL), until, "context")
         task = asyncio.create_task(self._refresh())
         try:
             yield
@@ -78,20 +93,25 @@ class GatewayStates:
                 await task
 
     async def state(self, asker: str | None, question: str, until: float) -> GatewayState | None:
-        """Return the state for an asker; None if it cannot be had until then.
+        """Return the state for an asker, or what all may be told; None if neither can be had until then.
 
         A state that is kept costs microseconds; one that is not is built, and kept even if it comes too late.
         """
         key = (asker, question)
-        kept = self._kept.get(key)
-        if kept is not None and self.clock() - kept.read_at <= MAX_AGE_S:
-            kept.asked_at, kept.recurs = self.clock(), True
-            self._kept.move_to_end(key)
-            return kept.state
+        if found := self._fresh(key):
+            return found
         try:
             return await self._in_time.result(self._shared(key), until, "context")
         except Unavailable:
+            return self._fresh(FOR_ALL) if question == GENERAL else None
+
+    def _fresh(self, key: Key) -> GatewayState | None:
+        kept = self._kept.get(key)
+        if kept is None or self.clock() - kept.read_at > MAX_AGE_S:
             return None
+        kept.asked_at, kept.recurs = self.clock(), True
+        self._kept.move_to_end(key)
+        return kept.state
 
     async def _shared(self, key: Key) -> GatewayState:
         """Build a state once for all who wait for it."""
@@ -125,9 +145,10 @@ class GatewayStates:
         while True:
             await asyncio.sleep(self._refresh_s)
             now = self.clock()
-            for key in [key for key, kept in self._kept.items() if now - kept.asked_at > IDLE_S]:
+            idle = [key for key, kept in self._kept.items() if now - kept.asked_at > IDLE_S]
+            for key in set(idle) - {FOR_ALL}:
                 del self._kept[key]
-            for key in [key for key, kept in self._kept.items() if kept.recurs]:
+            for key in {FOR_ALL, *(key for key, kept in self._kept.items() if kept.recurs)}:
                 with suppress(Unavailable):
                     until = asyncio.get_running_loop().time() + MAX_AGE_S
                     await self._in_time.result(self._shared(key), until, "refreshing context")

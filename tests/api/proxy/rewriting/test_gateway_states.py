@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from api.proxy.rewriting.gateway_states import GENERAL, IDLE_S, MAX_AGE_S, GatewayStates, question_in
+from api.proxy.rewriting.gateway_states import (
+    FOR_ALL,
+    GENERAL,
+    IDLE_S,
+    MAX_AGE_S,
+    GatewayStates,
+    question_in,
+)
 from api.proxy.rewriting.in_time import InTime
 from context_builder.builder import ContextBuilder
 from context_builder.question.request import ContextRequest
@@ -43,7 +50,7 @@ def reads() -> CountedReads:
 @pytest.fixture
 def states(database: Database, reads: CountedReads) -> GatewayStates:
     builder = ContextBuilder(database, NO_MEMORY, [reads.source], default_budget=4_000, clock=lambda: NOON)
-    return GatewayStates(builder, InTime(0.0), refresh_s=0.01)
+    return GatewayStates(builder, InTime(0.0), refresh_s=0.01, start_s=PATIENCE_S)
 
 
 def until() -> float:
@@ -67,15 +74,15 @@ async def test_a_state_is_read_once_while_it_is_fresh(states: GatewayStates, rea
 async def test_what_is_asked_for_is_refreshed_and_what_is_not_is_dropped(
     states: GatewayStates, reads: CountedReads
 ) -> None:
-    """A busy gateway has its state ready; one that nobody uses reads nothing."""
-    await states.state(None, GENERAL, until())
+    """But for what all may be told, which is ready for a conversation that begins after a quiet night."""
+    await states.state("user_a", GENERAL, until())
     async with states.refreshed():
         async with asyncio.timeout(PATIENCE_S):
             await reads.again.wait()
         now = states.clock()
         states.clock = lambda: now + IDLE_S + MAX_AGE_S
         async with asyncio.timeout(PATIENCE_S):
-            while states._kept:  # noqa: ASYNC110  nothing says that something was dropped
+            while states._kept.keys() != {FOR_ALL}:  # noqa: ASYNC110  nothing says that something was dropped
                 await asyncio.sleep(0.01)
 
 
@@ -85,11 +92,23 @@ async def test_a_question_that_recurs_is_read_ahead(states: GatewayStates, reads
         await states.state(None, question, until())
     assert reads.count == 2
     async with states.refreshed(), asyncio.timeout(PATIENCE_S):
-        while reads.count < 4:  # noqa: ASYNC110  as above
+        while reads.count < 6:  # noqa: ASYNC110  as above
             await asyncio.sleep(0.01)
     kept = {question: entry for (_, question), entry in states._kept.items()}
     once, twice = kept["Is the router slow?"], kept["Is the gateway down?"]
     assert (once.recurs, twice.recurs, twice.read_at > once.read_at) == (False, True, True)
+
+
+async def test_what_all_may_be_told_is_there_before_the_first_request(
+    states: GatewayStates, reads: CountedReads
+) -> None:
+    """And serves an asker whose own state is late; a question of its own is done without."""
+    async with states.refreshed():
+        assert reads.count == 1
+        late = asyncio.get_running_loop().time()
+        general = states._kept[FOR_ALL].state
+        assert await states.state("user_a", GENERAL, late) is general
+        assert await states.state(None, "Is the gateway down?", late) is None
 
 
 @pytest.mark.parametrize(
