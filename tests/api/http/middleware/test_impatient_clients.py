@@ -29,7 +29,7 @@ async def served(service_settings: Settings) -> AsyncIterator[ServiceProcess]:
         process.process.send_signal(signal.SIGTERM)
         code, errors = await process.ended()
         assert code == 0
-        assert "Traceback" not in errors
+        assert "Traceback" not in errors, errors
         assert "request failed" not in errors
 
 
