@@ -30,6 +30,9 @@ from tests.support.prepared_databases import PostgresServer, made_once, migrate,
 # A background shell ignores SIGINT, and its children inherit that: no Ctrl-C would reach them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Little of what tests leave behind refers to itself: to look for it as usual takes a twentieth of the time.
+gc.set_threshold(20_000, 20, 20)
+
 # No test reaches a model hub or a real API, whatever the shell that starts it has set.
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
