@@ -36,7 +36,7 @@ def export(exports: Path = EXPORTS) -> Path:
     checked_weights(folder, PACKAGE_WEIGHTS_SHA256)
     reference = read_model(folder, "cpu")
 
-    class Vectors(torch.nn.Module):
+    class Vectors(torch.nn.Module):  # type: ignore[misc]  # mypy does not read the types of torch
         """Tokens of one text to its vector: the mean of their states, of unit length."""
 
         def __init__(self) -> None:

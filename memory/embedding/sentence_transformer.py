@@ -196,7 +196,7 @@ def read_model(folder: Path, device: str) -> SentenceTransformer:
         raise MemoryUnavailable(
             f"the embedding library cannot be imported: {_line(error)} {_OTHERWISE}"
         ) from None
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         # Nothing is looked up online, whatever the environment says.
         return SentenceTransformer(str(folder), device=device, local_files_only=True)

@@ -234,7 +234,7 @@ async def test_an_unusable_question_reaches_neither_model_nor_log(
     assert await logged(story) == []
 
 
-MANY = 16
+MANY = 6
 
 
 async def test_many_questions_at_once_are_as_many_calls(

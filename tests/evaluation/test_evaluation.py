@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from context_builder.prompt.render import SYSTEM
 from context_builder.prompt.tokens import FRAMING_TOKENS, TokenBound
@@ -21,6 +22,7 @@ from tests.evaluation.runner import single
 from tests.evaluation.scenario import Scenario
 from tests.evaluation.score import by_kind, missed, scores
 from tests.evaluation.trial import BUDGETS, PRODUCT, Trial, context_builder, run
+from tests.support.patient_sources import SOURCES
 
 pytestmark = [pytest.mark.database, pytest.mark.process]
 
@@ -28,12 +30,13 @@ SEED = 9
 BAD_CONFIGURATION = 4
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def one() -> AsyncIterator[tuple[Scenario, Database]]:
     async with single(SEED, BAD_CONFIGURATION) as opened:
         yield opened
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_baselines_fill_the_budget_and_do_not_pass_it(one: tuple[Scenario, Database]) -> None:
     """Rows are added until the next would not fit: the bound of all that is sent is just below the budget."""
     scenario, database = one
@@ -49,10 +52,12 @@ async def test_baselines_fill_the_budget_and_do_not_pass_it(one: tuple[Scenario,
         assert {row.table for row in raw.rows} == tables
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_scenario_is_in_its_database_and_its_trials_are_the_same_twice(
-    one: tuple[Scenario, Database],
+    one: tuple[Scenario, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every method is tried with every budget, the bound holds, and a second run is equal."""
+    monkeypatch.setattr("tests.evaluation.trial.SOURCES", SOURCES)
     scenario, database = one
     first, second = await run(scenario, database), await run(scenario, database)
     assert first == second
@@ -115,6 +120,7 @@ def test_a_run_that_is_stopped_reports_what_is_done(repository: Path, tmp_path: 
             sys.executable,
             "-m",
             "tests.evaluation",
+            "--prompts",
             "--scenarios",
             "45",
             "--processes",

@@ -153,18 +153,19 @@ class Gateway:
     async def read(self, source: ContextSource, request: ContextRequest | None = None) -> Section:
         """What a source says, on a snapshot of its own."""
         async with rollups_of(self.database) as rollups:
-            return await source.read(request or asking(), self._stores(rollups))
+            return await source.read(request or asking(), self._stores(rollups, Exploration(rollups)))
 
     async def read_all(self, *requests: ContextRequest) -> dict[str, list[Section]]:
         """What each source says to each request, all on one snapshot."""
-        async with rollups_of(self.database) as rollups:
+        async with rollups_of(self.database) as rollups, Exploration(rollups) as exploration:
+            stores = self._stores(rollups, exploration)
             return {
-                source.name: [await source.read(request, self._stores(rollups)) for request in requests]
+                source.name: [await source.read(request, stores) for request in requests]
                 for source in SOURCES
             }
 
-    def _stores(self, rollups: Rollups) -> Stores:
-        return Stores(rollups.snapshot, rollups, self.memory, Exploration(rollups), self.runbooks)
+    def _stores(self, rollups: Rollups, exploration: Exploration) -> Stores:
+        return Stores(rollups.snapshot, rollups, self.memory, exploration, self.runbooks)
 
     def sent_in(self, window: Window, **values: Any) -> list[NewRequest]:
         """What was sent in a window, with these values: counted from the list, not from the database."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from context_builder.exploration.exploration import Exploration
 from context_builder.source import ContextSource
 from models.database import Database
 from tests.support.gateway import Gateway, asking
@@ -35,7 +36,7 @@ async def rows_fetched(gateway: Gateway, source: ContextSource) -> int:
     """How many rows all statements of a source give together, found out by sending them again."""
     async with rollups_of(gateway.database) as rollups:
         with captured(gateway.database) as statements:
-            await source.read(asking(), gateway._stores(rollups))
+            await source.read(asking(), gateway._stores(rollups, Exploration(rollups)))
     async with gateway.database.read() as session:
         connection = await session.connection()
         selects = [one for one in statements if one[0].lstrip().startswith("SELECT")]

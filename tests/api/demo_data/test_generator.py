@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ from models.database import Database
 from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
 from models.tables.schema import Table as Mapped
+from tests.support.command_line import program
 from tests.support.patience import PATIENCE_S
 from tests.support.prepared_databases import STORY_ANCHOR as ANCHOR
 from tests.support.prepared_databases import STORY_SEED as SEED
@@ -138,9 +138,7 @@ async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
 ) -> None:
     """A process that dies between two batches leaves an empty database, which then takes the story whole."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        KILLED_HALF_WAY,
+        *program(KILLED_HALF_WAY),
         database.url.render_as_string(hide_password=False),
         ANCHOR.isoformat(),
         cwd=repository,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from sqlalchemy import event, func, select
 from api.ingest import IngestSummary, LoadStopped, Progress, RequestRecord, ingest_file, load_mapping
 from models import Request, RequestRollup, Resolution
 from models.database import Database
+from tests.support.command_line import program
 
 pytestmark = pytest.mark.both_databases  # conflicts and locks differ
 
@@ -61,7 +61,7 @@ async def test_killed_half_way_and_run_again_equals_a_clean_run(
     copied_database: Database,
 ) -> None:  # fmt: skip
     """SIGKILL in the middle: whole batches are there, the second run adds exactly the rest."""
-    arguments = [sys.executable, "-c", CHILD, database_url, str(log), str(rejects)]
+    arguments = [*program(CHILD), database_url, str(log), str(rejects)]
     child = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE)
     assert child.stdout is not None
     while int(await child.stdout.readline()) < 500:

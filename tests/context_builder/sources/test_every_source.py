@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from context_builder.source import ContextSource, Status
+from context_builder.source import ContextSource, Section, Status
 from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
@@ -182,36 +182,48 @@ async def crowded(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
     await gateway.database.close()
 
 
-@in_session
-@pytest.mark.parametrize("source", [s for s in SOURCES
-                                    if s.name not in (*SHOWS_WHAT_IS_ELSEWHERE, NEEDS_CALM)],
-                         ids=lambda source: source.name)  # fmt: skip
-async def test_a_source_tells_nothing_outside_the_scope(crowded: Gateway, source: ContextSource) -> None:
-    """With deployment, tier and user in scope, no other deployment, tier or user appears."""
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def scoped(crowded: Gateway) -> dict[str, list[Section]]:
+    """Read what every source tells of one deployment, one tier and one user."""
     named: dict[str, Any] = {"deployment_ids": crowded.id_of("gpt-4/aws"), "tiers": ("premium",)}
     of_user = asking(**named, user_ids=crowded.id_of("user_a"))
     day_before = side("the day before", NOON - 2 * DAY, NOON - DAY, **named)
     compared = asking(sides=(side("today", NOON - DAY, NOON, **named), day_before), **named)
     quiet = asking(NOON - 3 * HOUR, **named)
-    sections = [
-        await crowded.read(source, request) for request in (asking(**named), of_user, compared, quiet)
-    ]
+    return await crowded.read_all(asking(**named), of_user, compared, quiet)
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES
+                                    if s.name not in (*SHOWS_WHAT_IS_ELSEWHERE, NEEDS_CALM)],
+                         ids=lambda source: source.name)  # fmt: skip
+def test_a_source_tells_nothing_outside_the_scope(
+    crowded: Gateway, scoped: dict[str, list[Section]], source: ContextSource
+) -> None:
+    """With deployment, tier and user in scope, no other deployment, tier or user appears."""
+    sections = scoped[source.name]
     assert any(section.facts for section in sections)
     outside = {name for name in crowded.deployments if name != "gpt-4/aws"} | {"user_c", "user_d"}
     outside |= {"llama", "mistral", "k8s", "gcp", "standard"}
     assert not [name for name in outside if name in str(sections)]
 
 
-@in_session
-@every_source
-async def test_a_user_left_out_appears_nowhere(crowded: Gateway, source: ContextSource) -> None:
-    """No fact tells of a user left out; that rollups count the user is a gap, not a silent subtraction."""
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def without_user(crowded: Gateway) -> dict[str, list[Section]]:
+    """Read what every source tells of all users but user_c."""
     left_out = crowded.id_of("user_c")
     tiers = ("premium", "standard")
     asked = (asking(), asking(tiers=tiers), asking(user_ids=crowded.id_of("user_a", "user_c")))
-    for request in asked:
-        without = replace(request, scope=replace(request.scope, excluded_user_ids=left_out))
-        section = await crowded.read(source, without)
+    return await crowded.read_all(
+        *(replace(one, scope=replace(one.scope, excluded_user_ids=left_out)) for one in asked)
+    )
+
+
+@every_source
+def test_a_user_left_out_appears_nowhere(
+    without_user: dict[str, list[Section]], source: ContextSource
+) -> None:
+    """No fact tells of a user left out; that rollups count the user is a gap, not a silent subtraction."""
+    for section in without_user[source.name]:
         assert "user_c" not in section.header
         assert not [fact.text for fact in section.facts if "user_c" in fact.text]
         if source.name in COUNTS_TRAFFIC:

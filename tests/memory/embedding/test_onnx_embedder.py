@@ -30,7 +30,7 @@ TEXTS = [
     *(" ".join(scene) for scene in SCENES),
     *("", "?", "why", "Why are premium users slow since 07:12 UTC?", "gpt-4/aws 429 rate_limit_exceeded"),
     *("Las peticiones esperan una conexión", "接続プールが枯渇した", "слово", "\ud800", "🔥 \x00 \u202e"),
-    *("words " * 20, "words " * 255, "words " * 300, "слово " * 200_000),
+    *("words " * 20, "words " * 255, "words " * 300, "слово " * 20_000),
 ]
 
 
