@@ -101,7 +101,7 @@ def _is_day_off(
         if not _MIN_EXPECTED <= weekend <= _WEEKEND_SHARE * weekday:
             return False
         stray = abs(math.log((counted + 0.5) / (weekend + 0.5)))
-        return stray <= math.hypot(_TOLERANCE, _DEVIATIONS / math.sqrt(weekend + 1))
+        return stray <= _allowed(weekend)
 
     if sum(map(is_as_on_a_weekend, fell)) < MIN_USERS:
         return False
@@ -118,14 +118,20 @@ def _was_alike(
     after = [at for week in range(1, _MAX_WEEKS) if (at := then + week * _WEEK) + length < span[0]]
     if not after:
         return False
+    usual = rose.mean(after, length)
     factor, was = (
-        (counted + _FACTOR_PRIOR) / (usual + _FACTOR_PRIOR)
-        for counted, usual in (
+        (counted + _FACTOR_PRIOR) / (of_weeks + _FACTOR_PRIOR)
+        for counted, of_weeks in (
             (rose.between(*span), rose.mean(before, length)),
-            (rose.between(then, then + length), rose.mean(after, length)),
+            (rose.between(then, then + length), usual),
         )
     )
-    return was >= math.exp(_TOLERANCE) and math.log(factor / was) <= _TOLERANCE
+    return was >= math.exp(_TOLERANCE) and math.log(factor / was) <= _allowed(usual)
+
+
+def _allowed(usual: float) -> float:
+    """Return how far a logarithm may stray from that of so many requests."""
+    return math.hypot(_TOLERANCE, _DEVIATIONS / math.sqrt(usual + 1))
 
 
 def _together(users: Sequence[_User]) -> _User:
