@@ -125,9 +125,11 @@ async def _total_attributions(
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
-    """Attribute by user unless there is only one, then by the dimensions of requests."""
-    breakdown = await total_breakdown(rollups, request, spans, shift)
-    parts = [await _attribution(shift, breakdown, without)]
+    """Attribute by user unless there is only one, then by the dimensions of requests, if not of one user."""
+    parts = []
+    if shift.slice.value_of("user") is None:
+        breakdown = await total_breakdown(rollups, request, spans, shift)
+        parts.append(await _attribution(shift, breakdown, without))
     if _has_single_user(request):
         return parts
     if not request.scope.deployment_ids:
