@@ -34,6 +34,11 @@ MIN_USER_CONCENTRATION = 0.25
 """By how much that share must exceed the user's part of the traffic: who sends most also fails most."""
 
 
+MIN_GAIN = 0.3
+"""Of a rate: the part of what an even spread leaves open that a slice must have. A task whose requests are
+long always has a little more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """A change and its drivers in one set of dimensions."""
@@ -70,7 +75,8 @@ async def attribute_change(
     `without` are drivers of other changes of the metric; if nothing is left without them, so is no change.
     """
     parts = await _attributions(rollups, request, shift, ComparedSpans.of(shift, request, lookback), without)
-    return [] if without and not any(part.drivers for part in parts if part.is_main) else parts
+    main = [part for part in parts if part.is_main]
+    return [] if without and main and not any(part.drivers for part in main) else parts
 
 
 async def _attributions(
@@ -97,12 +103,14 @@ async def _error_attributions(
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
-    """Attribute by the dimensions of requests; within the slice of the change by error code and user."""
+    """Attribute by the dimensions of requests; within the slice of the change by error code and user.
+
+    If one user's requests fail, it is by no other dimension: what they ask for fails as often as they ask it.
+    """
     within = _narrow_to_slice(rollups, request, shift)
-    parts = [
-        await _attribution(shift, await error_breakdown(rollups, request, spans), without),
-        await _attribution(shift, await code_breakdown(rollups, within, spans), within=shift.slice),
-    ]
+    parts = [await _attribution(shift, await code_breakdown(rollups, within, spans), within=shift.slice)]
+    if shift.slice.value_of("user") is None:
+        parts.insert(0, await _attribution(shift, await error_breakdown(rollups, request, spans), without))
     if not _has_single_user(request):
         async with rollups.snapshot.session() as session:
             users, complete = await user_error_breakdown(session, within, spans, shift)
@@ -117,9 +125,11 @@ async def _total_attributions(
     spans: ComparedSpans,
     without: Sequence[Slice],
 ) -> list[Attribution]:
-    """Attribute by user unless there is only one, then by the dimensions of requests."""
-    breakdown = await total_breakdown(rollups, request, spans, shift)
-    parts = [await _attribution(shift, breakdown, without)]
+    """Attribute by user unless there is only one, then by the dimensions of requests, if not of one user."""
+    parts = []
+    if shift.slice.value_of("user") is None:
+        breakdown = await total_breakdown(rollups, request, spans, shift)
+        parts.append(await _attribution(shift, breakdown, without))
     if _has_single_user(request):
         return parts
     if not request.scope.deployment_ids:
@@ -175,4 +185,6 @@ async def _attribution(
             if driver.share >= MIN_USER_SHARE and driver.concentration >= MIN_USER_CONCENTRATION
         ]
     is_main = "deployment" in breakdown.values
+    if is_main and breakdown.exposure is None:
+        drivers = [driver for driver in drivers if driver.gain >= MIN_GAIN]
     return Attribution(shift, tuple(drivers), breakdown, latencies, note, is_main, within)

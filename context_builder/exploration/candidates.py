@@ -76,7 +76,7 @@ class NearbyEvent:
         names = {*_names_of(self.shift), *self.scope}
         if not names or self.event.target in names:
             return 1.0
-        if any(_mentions(self.event.text, name) for name in names):
+        if any(mentions(self.event.text, name) for name in names):
             return 1.0
         if self.event.target in _GATEWAY_PARTS:
             return _GATEWAY_WEIGHT
@@ -104,7 +104,7 @@ class NearbyEvent:
     @property
     def _is_own_doing(self) -> bool:
         user = self.shift.slice.value_of("user")
-        return user is not None and (self.event.target == user or _mentions(self.event.text, user))
+        return user is not None and (self.event.target == user or mentions(self.event.text, user))
 
 
 def nearby_events(
@@ -149,6 +149,6 @@ def _names_of(shift: ChangePoint) -> Iterator[str]:
                 yield value
 
 
-def _mentions(text: str, name: str) -> bool:
+def mentions(text: str, name: str) -> bool:
     """Return whether a text has a name as a whole word, as in `rate_limit.premium.rpm` or `premium_spill`."""
     return re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9-])", text, re.IGNORECASE) is not None

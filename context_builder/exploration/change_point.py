@@ -66,6 +66,8 @@ class ChangePoint:
     """Of latency and cost: whether the same requests changed, or others are sent; None: unknown."""
     retries: Retries | None = None
     """Of a rise of volume that they make."""
+    known_as: str = ""
+    """Of a change of traffic that people would have known of: why, in words; empty for all others."""
     also: tuple[Slice, ...] = ()
     """Other slices with the same change, by descending evidence."""
 

@@ -166,6 +166,17 @@ def nothing_broken_text(shifts: Sequence[ChangePoint], whole: str) -> str:
     return f"Nothing is broken: the traffic changed: {what}; {usual}"
 
 
+def harmless_text(shifts: Sequence[ChangePoint], whole: str) -> str:
+    """Return changes that are nothing but other traffic, each reason once."""
+    told: dict[str, str] = {}
+    for one in shifts:
+        users = [each for each in (one.slice, *one.also) if each.value_of("user")]
+        why = f" ({one.known_as})" if one.known_as else mix_text(one)
+        what = f"{describe_change(one)} {describe_period(one)}, {format_ratio(one.after, 1.0)} normal"
+        told.setdefault(why, f"{format_slices(users or [one.slice], whole, _MAX_LABELS)}: {what}{why}")
+    return "; ".join(told.values())
+
+
 def retries_text(shift: ChangePoint, retries: Retries) -> str:
     """Return how many requests repeat failed ones, and the factor of the volume that this makes."""
     number = format_count(round(shift.counted), "request")

@@ -77,6 +77,11 @@ class Driver:
         """Share of the change in excess of an even spread."""
         return self.share - self.size
 
+    @property
+    def gain(self) -> float:
+        """Concentration as a part of what an even spread leaves open."""
+        return self.concentration / (1 - self.size) if self.size < 1 else 0.0
+
 
 def find_drivers(breakdown: Breakdown, *, rose: bool, without: Sequence[Slice] = ()) -> list[Driver]:
     """Return the slices that drive the change, the best description first; none if it is spread evenly.

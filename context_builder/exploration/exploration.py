@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from context_builder.deadlines import Deadlines
+from context_builder.exploration.announced import with_announcements
 from context_builder.exploration.change_point import (
     FAR_FUTURE,
     MAX_RELATED_ONSET_GAP,
@@ -24,6 +25,7 @@ from context_builder.exploration.series.quality import quality_signals
 from context_builder.exploration.series.timeline import Timeline
 from context_builder.exploration.series.totals import known_since
 from context_builder.exploration.series.traffic import read_traffic, read_users
+from context_builder.exploration.traffic_change import apart
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.question.times.bounds import floor_to_minute
 from context_builder.rollups.scope import rollup_scope
@@ -55,6 +57,8 @@ class ExplorationFindings:
     """True if there are requests in scope, in the window or before it."""
     gaps: tuple[str, ...]
     """Limits of the figures for the scope."""
+    harmless: tuple[ChangePoint, ...] = ()
+    """Changes that are nothing but other traffic and broke nothing; not among `shifts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,8 @@ class Exploration:
         ]
         shifts = await with_mix(self._rollups, wide, shifts, LOOKBACK)
         shifts = await with_retries(self._rollups, wide, shifts, LOOKBACK, since)
-        return replace(found, shifts=tuple(shifts))
+        shifts, harmless = apart(shifts)
+        return replace(found, shifts=tuple(shifts), harmless=tuple(harmless))
 
     async def _find(self, asked: ContextRequest) -> tuple[ExplorationFindings, datetime]:
         """Return every change in a scope, before topics select some, and from when on the log is known."""
@@ -130,6 +135,7 @@ class Exploration:
         quality = await quality_signals(self._rollups, request, timeline)
         # Thousands of comparisons, off the event loop.
         found = await asyncio.to_thread(find_change_points, asked, timeline, traffic, users, quality)
+        found = await with_announcements(self._rollups, asked, found)
         findings = ExplorationFindings(tuple(found), bool(len(traffic.slot)), scope.gaps)
         return findings, known_since(traffic)
 
@@ -137,12 +143,14 @@ class Exploration:
 def _select(request: ContextRequest, shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
     """Select gaps first, then metrics asked about, then by evidence; at most MAX_PER_METRIC of each metric.
 
+    What was to be expected comes last.
     Cost that merely follows volume is kept only if cost is asked about, and never if requests stopped.
     """
 
-    def order(shift: ChangePoint) -> tuple[bool, bool, bool, float]:
+    def order(shift: ChangePoint) -> tuple[bool, bool, bool, bool, float]:
         asked = shift.metric.topic in request.topics
-        return not shift.is_gap, not asked, shift.metric is Metric.COST and not asked, -shift.evidence
+        merely_cost = shift.metric is Metric.COST and not asked
+        return not shift.is_gap, bool(shift.known_as), not asked, merely_cost, -shift.evidence
 
     volumes = [shift for shift in shifts if shift.metric is Metric.VOLUME]
     seen: Counter[Metric] = Counter()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from context_builder.exploration.candidates import SYMPTOMS, NearbyEvent
+from context_builder.exploration.candidates import SYMPTOMS, NearbyEvent, mentions
 from context_builder.exploration.change_point import MAX_SAME_ONSET_GAP, ChangePoint, onset_gap
 from context_builder.exploration.events import AFTER, BEFORE, Event
 from context_builder.exploration.series.metric import Metric
@@ -18,6 +18,8 @@ MIN_SHARE = 0.5
 _SIGNS = ("log", "outage", "state")
 """What shows a fault, the most telling first; one of each is told."""
 _MAX_SIGNS = 2
+_MIN_VALUE = 3
+"""Characters of a value that is no coincidence."""
 _SAME_ACT = timedelta(minutes=1)
 """Events of one target this close together record one act: a job and the audit entry of who started it."""
 
@@ -87,11 +89,23 @@ def _targets(leads: Iterable[ChangePoint], own: ChangePoint) -> frozenset[str]:
 def _causes(near: Sequence[NearbyEvent], others: frozenset[str]) -> tuple[NearbyEvent, ...]:
     """Return the candidates on what changed and what it depends on, else the best one elsewhere."""
     before = [one for one in near if _may_cause(one)]
-    before.sort(key=lambda one: (one.event.target in others, -one.importance, one.event.sort_key))
+    logs = [one.event.text for one in near if one.event.kind == "log" and one.is_related]
+
+    def order(one: NearbyEvent) -> tuple[object, ...]:
+        is_elsewhere = one.event.target in others
+        return is_elsewhere, not _is_logged(one.event, logs), -one.importance, one.event.sort_key
+
+    before.sort(key=order)
     before = list(_single_acts(before))
     related = [one for one in before if one.is_related]
     likely = [one for one in related if one.importance >= MIN_SHARE * related[0].importance]
     return tuple(likely[:MAX_CAUSES] or before[:1])
+
+
+def _is_logged(event: Event, logs: Sequence[str]) -> bool:
+    """Return whether new log lines name the value that was set: `no answer within 1500 ms`."""
+    value = getattr(event.row, "new_value", None) or ""
+    return len(value) >= _MIN_VALUE and any(mentions(text, value) for text in logs)
 
 
 def _may_cause(one: NearbyEvent) -> bool:

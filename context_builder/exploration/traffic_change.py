@@ -25,6 +25,30 @@ def traffic_changes(shifts: Sequence[ChangePoint]) -> list[ChangePoint]:
     return found
 
 
+def apart(shifts: Sequence[ChangePoint]) -> tuple[list[ChangePoint], list[ChangePoint]]:
+    """Return what has to be explained, and what is known to be nothing but other traffic.
+
+    That is what was to be expected, and responses that take longer since longer ones are asked for; unless
+    requests fare worse since then.
+    """
+    worse = [one for one in shifts if _fares_worse(one, shifts)]
+
+    def is_harmless(shift: ChangePoint) -> bool:
+        is_known = bool(shift.known_as) or (
+            shift.metric is Metric.LATENCY and shift.rose and _is_of_the_traffic(shift, shifts)
+        )
+        return is_known and not any(shift.earliest <= one.latest for one in worse)
+
+    harmless = [one for one in shifts if is_harmless(one)]
+    return [one for one in shifts if one not in harmless], harmless
+
+
+def _fares_worse(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> bool:
+    """Return whether requests fail, take longer or are answered worse, or none come where many did."""
+    is_traffic = shift.metric.is_total and not shift.is_gap
+    return not is_traffic and _is_worse(shift) and not _is_of_the_traffic(shift, shifts)
+
+
 def _is_worse(shift: ChangePoint) -> bool:
     """Return whether a change needs an explanation: all do but improvements."""
     if shift.metric is Metric.QUALITY:
@@ -34,11 +58,12 @@ def _is_worse(shift: ChangePoint) -> bool:
 
 def _is_of_the_traffic(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> bool:
     if shift.metric is Metric.LATENCY:
-        return shift.mix is not None and shift.mix.is_mix
+        return shift.mix is not None and shift.mix.same <= MAX_SAME
     if shift.metric is Metric.COST:
         return shift.mix is not None and shift.mix.same <= MAX_SAME
     if shift.metric is Metric.VOLUME:
-        return not shift.retries and (shift.rose or _has_moved(shift, shifts))
+        is_known = shift.rose or bool(shift.known_as)
+        return not shift.retries and (is_known or _has_moved(shift, shifts))
     return False
 
 

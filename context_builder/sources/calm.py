@@ -39,7 +39,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     sides = (Side("now", (now,), request.scope), Side("like", (like,), request.scope))
     found = await load_sides(stores.rollups, replace(request, sides=sides))
     told, before = await asyncio.to_thread(lambda: [_figures(side) for side in found.sides])
-    head = f"no metric of {scope_name(request)} left its usual level: {told}"
+    but = "but for other traffic, " if findings.harmless else ""
+    head = f"{but}no metric of {scope_name(request)} left its usual level: {told}"
     then = f"{format_count(weeks, 'week')} earlier, {format_time(like.start)} to {format_time(like.end)}"
     headline = Headline(text=head, role=Role.CHANGE, alarm=False)
     fact = Fact(f"{head}; {then}: {before}", "", _IMPORTANCE, kind="findings", headline=headline)

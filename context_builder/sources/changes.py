@@ -26,6 +26,7 @@ from context_builder.exploration.change_text import (
     describe_change,
     describe_period,
     format_slices,
+    harmless_text,
     is_for_the_worse,
     mix_text,
     nothing_broken_text,
@@ -72,6 +73,7 @@ from context_builder.text.formatting import (
 MAX_EVENTS = 12
 _WEEK_DAYS = 7
 _NOTHING_BROKEN_IMPORTANCE = 0.7
+_HARMLESS_IMPORTANCE = 0.4
 _ONSET_IMPORTANCE = 0.97
 """Importance of the first onset; lower than that of self-explanatory facts such as planned work."""
 
@@ -92,6 +94,8 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     if not shifts:
         if not findings.has_traffic:
             return Section("no requests recorded, so nothing can have changed", status=Status.EMPTY)
+        if findings.harmless:
+            return Section("only the traffic changed", (_harmless_fact(findings, scope_name(request)),))
         return Section("no onset: no metric of any slice left its usual level", applies=False)
     onsets = [(shift.earliest, shift.latest) for shift in shifts]
     events = await events_in(stores.rollups, request, spans_around(onsets, request))
@@ -130,6 +134,8 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
     traffic = traffic_changes(shifts) if len(shifts) < MAX_CHANGE_POINTS else []
     if traffic and not any(one.event.is_bad or one.event.kind in SYMPTOMS for one in nearby):
         facts.append(_nothing_broken_fact(traffic, scope_name(request)))
+    if findings.harmless:
+        facts.append(_harmless_fact(findings, scope_name(request)))
     rest = f" of {len(nearby)}" if len(nearby) > MAX_EVENTS else ""
     header = (
         f"{format_count(len(shifts), 'onset')}, "
@@ -186,6 +192,20 @@ def _nothing_broken_fact(traffic: Sequence[ChangePoint], whole: str) -> Fact:
     text = nothing_broken_text(traffic, whole)
     headline = Headline(text=text, role=Role.CHANGE, alarm=False, at=traffic[0].onset)
     return Fact(text, "", _NOTHING_BROKEN_IMPORTANCE, ANY_CHANGE, "onsets", headline=headline)
+
+
+def _harmless_fact(findings: ExplorationFindings, whole: str) -> Fact:
+    """Tell in one line where only the traffic changed: nothing is broken, if that is all."""
+    what = harmless_text(findings.harmless, whole)
+    if findings.shifts:
+        text = f"Besides, only the traffic changed: {what}"
+        return Fact(text, "", _HARMLESS_IMPORTANCE, ANY_CHANGE, "onsets")
+    text = (
+        f"Nothing is broken: only the traffic changed: {what}; "
+        "no rise of failures and no drop of quality was found, and like requests take what they did"
+    )
+    headline = Headline(text=text, role=Role.CHANGE, alarm=False, at=findings.harmless[0].onset)
+    return Fact(text, "", _ONSET_IMPORTANCE, ANY_CHANGE, "onsets", headline=headline, leads=True)
 
 
 def _with_events(fact: Fact, rank: int, fault: Fault, whole: str) -> Fact:

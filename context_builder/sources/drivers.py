@@ -48,6 +48,7 @@ _FIRST_IMPORTANCE = 0.96
 _SHIFT_STEP = 0.05
 """Decrease in importance from one change to the next."""
 _ONLY_GAPS = "no requests for some time (see the onsets), explained by no slice; nothing else significant"
+_ONLY_TRAFFIC = "only the traffic changed: see changes"
 _NO_TRAFFIC = "no requests recorded, so nothing can have changed"
 
 
@@ -65,6 +66,8 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
             return Section(_ONLY_GAPS)
         if not findings.has_traffic:
             return Section(_NO_TRAFFIC, status=Status.EMPTY)
+        if findings.harmless:
+            return Section(_ONLY_TRAFFIC, applies=False)
         calm = _format_no_change(request)
         return Section(calm, headline=Headline(text=calm, role=Role.CHANGE, alarm=False), applies=False)
     found: list[Attribution] = []
@@ -72,7 +75,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
         others = [one for one in found if _is_alike(one.shift, shift) and one.is_main]
         without = [driver.slice for one in others for driver in one.drivers[:1]]
         found += await attribute_change(stores.rollups, with_aftermath(request), shift, LOOKBACK, without)
-    found.sort(key=lambda one: not _may_be_the_doing_of_a_user(one, explained[0]))
+    found.sort(key=lambda one: (not _is_demand(one, explained[0]), one.shift is not explained[0]))
     beside = [await _beside(one, with_aftermath(request), stores) for one in found]
     facts = [
         fact
@@ -97,10 +100,8 @@ def _format_no_change(request: ContextRequest) -> str:
     )
 
 
-def _may_be_the_doing_of_a_user(one: Attribution, first: ChangePoint) -> bool:
-    """Return whether it attributes the first change, or a rise by a user that began with that."""
-    if one.shift is first:
-        return True
+def _is_demand(one: Attribution, first: ChangePoint) -> bool:
+    """Return whether it attributes to a user a rise that began with the first change and may explain it."""
     is_rise = one.shift.metric is Metric.VOLUME and one.shift.rose
     by_user = any(driver.slice.value_of("user") for driver in one.drivers)
     return is_rise and by_user and onset_gap(one.shift, first) <= MAX_RELATED_ONSET_GAP

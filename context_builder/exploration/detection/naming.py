@@ -18,7 +18,7 @@ from context_builder.exploration.series.usual import Places
 MIN_DESCRIBED = 0.85
 """Share of a change that a slice must account for to give it its name."""
 MIN_CONCENTRATED = 0.6
-"""Share below which a change is one of all requests, if these changed too."""
+"""Gain below which a change is one of all requests, if these changed too."""
 
 
 def best_slice(
@@ -29,13 +29,13 @@ def best_slice(
     Where the whole is not clear, since another change came later, the first half of it may be. `without` are
     the slices of other changes.
     """
-    share = 0.0
+    gain = 0.0
     for parts in (breakdown, beginning):
         drivers = find_drivers(parts, rose=shift.rose, without=without)
         if drivers and drivers[0].share >= MIN_DESCRIBED:
             return drivers[0].slice
-        share = max(share, drivers[0].share if drivers else 0.0)
-    return Slice() if share < MIN_CONCENTRATED and Slice() in shift.also else shift.slice
+        gain = max(gain, drivers[0].gain if drivers else 0.0)
+    return Slice() if gain < MIN_CONCENTRATED and Slice() in shift.also else shift.slice
 
 
 def rate_breakdown(

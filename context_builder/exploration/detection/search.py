@@ -15,6 +15,7 @@ from context_builder.exploration.change_point import (
     merge_events,
     onset_gap,
 )
+from context_builder.exploration.detection.known_days import known_as
 from context_builder.exploration.detection.onset import (
     MAX_BUCKETS,
     LevelShift,
@@ -100,7 +101,10 @@ def find_change_points(
     found = [shift for one in observed for shift in _change_points(one, request, least)]
     clear = [shift for shift in found if shift.evidence >= MIN_DEVIATIONS**2]
     related = [shift for shift in found if shift not in clear and _goes_with(shift, clear)]
-    return Remainder(recent, totals, clear).unexplained(merge_events([*clear, *related]))
+    told = Remainder(recent, totals, clear).unexplained(merge_events([*clear, *related]))
+    if users is None:
+        return told
+    return [replace(one, known_as=known_as(one, users, totals.since)) for one in told]
 
 
 def _goes_with(shift: ChangePoint, others: Sequence[ChangePoint]) -> bool:

@@ -10,6 +10,7 @@ from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.events import Event
 from context_builder.exploration.faults import MAX_CAUSES, Fault, faults_of
 from context_builder.exploration.series.metric import Metric
+from models import ConfigChange
 from tests.context_builder.exploration.test_change_point import shift
 from tests.support.gateway import HOUR, MINUTE
 
@@ -108,3 +109,14 @@ def test_an_outage_elsewhere_is_a_candidate_and_ones_own_is_a_sign() -> None:
     (fault,) = faults(elsewhere, own, recovery, later, log)
     assert causes(fault) == [elsewhere]
     assert [one.event for one in fault.signs] == [log, own]
+
+
+def test_a_change_whose_value_new_log_lines_name_comes_first() -> None:
+    """`no answer within 1500 ms` speaks for the change to 1500, however near another change is."""
+    rows = [ConfigChange(new_value=value) for value in ("1500", "60")]
+    logged, near = (
+        event("gpt-4/aws", minutes, row=row) for minutes, row in zip((-50, -2), rows, strict=True)
+    )
+    line = event("gpt-4/aws", 3, "log", "gpt-4/aws began logging «no answer within 1500 ms, retry in 60 s»")
+    assert causes(faults(near, logged, line)[0]) == [logged, near]
+    assert causes(faults(near, logged)[0])[0] is near

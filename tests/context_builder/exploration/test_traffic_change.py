@@ -10,7 +10,7 @@ from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.requests.like_for_like import LikeForLike
 from context_builder.exploration.requests.retries import Retries
 from context_builder.exploration.series.metric import Metric
-from context_builder.exploration.traffic_change import traffic_changes
+from context_builder.exploration.traffic_change import apart, traffic_changes
 from tests.context_builder.exploration.test_change_point import shift
 from tests.support.gateway import HOUR, NOON
 
@@ -51,3 +51,30 @@ def test_nothing_is_broken_if_only_the_traffic_changed(
 ) -> None:
     """Not with failures, worse answers, missing requests, or like requests that take or cost more."""
     assert bool(traffic_changes(shifts)) is is_traffic
+
+
+KNOWN = replace(FEWER, known_as="as on a weekend")
+LATER = NOON + HOUR
+
+
+@pytest.mark.parametrize(
+    ("shifts", "harmless"),
+    [
+        ([KNOWN], [KNOWN]),
+        ([replace(SLOWER, mix=OTHERS)], [replace(SLOWER, mix=OTHERS)]),
+        ([MORE], []),
+        ([replace(DEARER, mix=OTHERS)], []),
+        ([KNOWN, MORE], [KNOWN]),
+        ([KNOWN, FAILURES], []),
+        ([KNOWN, replace(FAILURES, onset=LATER, earliest=LATER, latest=LATER)], []),
+        ([KNOWN, replace(FAILURES, onset=EARLIER, earliest=EARLIER, latest=EARLIER)], [KNOWN]),
+        ([KNOWN, replace(SLOWER, mix=SAME)], []),
+    ],
+)
+def test_known_traffic_is_apart_unless_requests_fare_worse_since(
+    shifts: list[ChangePoint], harmless: list[ChangePoint]
+) -> None:
+    """An outage lowers the volume too, and a launch may overload: then both are told."""
+    rest, found = apart(shifts)
+    assert found == harmless
+    assert rest == [one for one in shifts if one not in harmless]

@@ -17,6 +17,7 @@ from tests.evaluation.worlds.told import (
     rank_of,
     says_nothing_is_broken,
     shown_facts,
+    tells_of_traffic,
     told_changes,
     unread,
 )
@@ -61,6 +62,10 @@ class Score:
     """Whether more than the traffic changed."""
     calm: bool = False
     """Whether the prompt says that nothing is broken."""
+    tells_traffic: bool = False
+    """Whether the prompt says of a change that it is only one of the traffic."""
+    is_expected: bool = False
+    """Whether there is something that people would have known of."""
     planned: int = 0
     """Of a healthy world: findings that were to be expected by people."""
 
@@ -96,6 +101,8 @@ def score(world: World, question: str, manifest: Manifest) -> Score:
         unread=unread(manifest),
         broken=plan.broken and not world.kind.is_healthy,
         calm=says_nothing_is_broken(facts),
+        tells_traffic=tells_of_traffic(facts),
+        is_expected=bool(plan.planned),
         planned=sum(
             any(alike(one, change) and nested(world, one.where, change) for change in plan.planned)
             for one in told

@@ -51,6 +51,10 @@ def headline(scores: Sequence[Score]) -> list[str]:
             f"said that nothing is broken: {_share(*_calm(scores, broken=False))} of prompts where only the "
             f"traffic changed, {_share(*_calm(scores, broken=True))} where more did"
         ),
+        (
+            f"said in one line that it is only traffic: {_share(*_traffic(scores, really=True))} of prompts "
+            f"with a change that was to be expected, {_share(*_traffic(scores, really=False))} of all others"
+        ),
         "by metric, true of told, and findings in healthy worlds: " + _by_metric(broken, healthy),
     ]
 
@@ -58,6 +62,11 @@ def headline(scores: Sequence[Score]) -> list[str]:
 def _calm(scores: Sequence[Score], *, broken: bool) -> tuple[int, int]:
     chosen = [one for one in scores if one.broken is broken and not one.healthy]
     return sum(one.calm for one in chosen), len(chosen)
+
+
+def _traffic(scores: Sequence[Score], *, really: bool) -> tuple[int, int]:
+    chosen = [one for one in scores if one.is_expected is really]
+    return sum(one.tells_traffic for one in chosen), len(chosen)
 
 
 def _by_metric(broken: Sequence[Score], healthy: Sequence[Score]) -> str:

@@ -24,6 +24,7 @@ _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
 _EVENT = re.compile(_TIME)
 """An event names its own time first."""
 _CALM = "Nothing is broken: "
+_HARMLESS = "only the traffic changed: "
 _HEAD = re.compile(
     rf"(?:(?P<what>{'|'.join(_METRICS)}) (?P<way>rose|fell|slowed down|sped up|dropped|improved)"
     rf"|NO REQUESTS were recorded) "
@@ -73,8 +74,13 @@ def _tells_of_a_change(fact: FactEntry) -> bool:
 
 
 def _is_other(text: str) -> bool:
-    """Whether a fact tells of an event, or that nothing is broken."""
-    return bool(_EVENT.match(text)) or says_nothing_is_broken([text])
+    """Whether a fact tells of an event, of other traffic, or that nothing is broken."""
+    return bool(_EVENT.match(text)) or says_nothing_is_broken([text]) or tells_of_traffic([text])
+
+
+def tells_of_traffic(facts: Sequence[str]) -> bool:
+    """Whether one of the shown facts says of a change that it is only one of the traffic."""
+    return any(_HARMLESS in text for text in facts)
 
 
 def says_nothing_is_broken(facts: Sequence[str]) -> bool:
