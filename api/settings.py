@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     redaction_key_path: Path = Path(".arcpoint/redaction.key")
     """File with the key of the placeholders of secrets; made when first needed."""
     redact_personal: str = ""
-    """Kinds of personal data to replace besides secrets, separated by commas; `all` stands for all of them."""
+    """Kinds of personal data to replace besides secrets, separated by commas, or `all`."""
 
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""

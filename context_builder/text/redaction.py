@@ -1,6 +1,6 @@
 """Replaces secrets, and personal data if wanted, by placeholders: `<SECRET:aws:3f9a0c12>`. Pure.
 
-A placeholder tells the kind, and by a keyed digest whether two secrets are equal, and nothing else about them.
+A placeholder tells the kind, and by a keyed digest whether two secrets are equal; nothing else.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Redaction:
     def reveal(self, text: str) -> str:
         """Return the text with the secrets in it that this object has replaced and remembers."""
         known = self._replaced or {}
-        return _PLACEHOLDER.sub(lambda found: known.get(found.group(), found.group()), text)
+        revealed = _PLACEHOLDER.sub(lambda found: known.get(found.group(), found.group()), text)
+        return text if revealed == text else self.reveal(revealed)  # one may hold another
 
     def _redact(self, text: str) -> str:
         for group in self._groups:

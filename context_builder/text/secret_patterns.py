@@ -13,18 +13,19 @@ _TABLE = tomllib.loads(Path(__file__).with_name("secret_patterns.toml").read_tex
 
 _IS_CUT = r"(?=»? … \(|…)"
 """Where `single_line` cut a text."""
-_SUFFIX = r"(?:[_-]?(?:value|base64|b64|prod|production|dev|live|test|staging|primary|old|new|\d{1,2}))?"
-_SIGN = r"""\\?["'’]?(?:\s{0,3}(?:=>?|:=|%3d|:)\s{0,3}|\s(?:is|was|set\sto|changed\sto)\s)\\?["'‘]?"""
+_SUFFIX = r"(?:[_-]?(?:value|base64|b64|prod|production|dev|live|test|staging|primary|old|new|\d{1,2}))?+"
+_SIGN = r"""(?>\\?["'’]?(?:\s{0,3}(?:=>?|:=|%3d|:)\s{0,3}|\s(?:is|was|set\sto|changed\sto)\s)\\?["'‘]?)"""
 _VALUE = (
-    r"""(?:[^\s"'«»&,;<>\\]|<(?!secret:|person:|/)|\\(?!["'])|&(?![\w.-]{1,40}=)"""
-    r"""|[,;](?![\w.-]{1,40}=)(?=[^\s"'])){1,512}"""
+    r"""(?:[^\s"'«»&,;<>\\]|<(?!secret:|person:|/)|\\(?!["'])|&(?![\w.-]{1,24}=)"""
+    r"""|[,;](?![\w.-]{1,24}=)(?=[^\s"'])){1,512}+"""
 )
 """Up to white space, a quotation mark, or the next `name=`."""
 
 _WORDS_FOR_NONE = frozenset(_TABLE["words-for-none"].split())
 """They stand in the place of a secret and are none."""
 _VARIABLE_OR_PATH = re.compile(
-    r"[$%{(<\[*•#].*|\W*|(?:[A-Za-z]:)?(?:[/\\~][a-z0-9._-]{0,24})+|x{3,}", re.DOTALL
+    r"\$\{?[A-Za-z_][\w.]*\}?|\$\(.*|%\w+%|%[sd]|\{\{?[\w. ]*\}?\}?|<[^>]*>?|\[\w*\]?|\W*|x{3,}"
+    r"|(?:[A-Za-z]:)?(?:[/\\~][a-z0-9._-]{0,24})+"
 )
 """A variable, a mask, or a path such as that of PWD."""
 _NAME_OF_A_THING = re.compile(r"[A-Za-z]{2,24}(?:[-_./:][A-Za-z]{1,24}|[-_./:]?\d{1,4}(?![A-Za-z0-9])){0,16}")
@@ -106,7 +107,7 @@ def _rows(table: Mapping[str, Sequence[str]], accepts: Accepts, **options: Any) 
 def _named(table: Mapping[str, Sequence[str]]) -> Iterator[SecretPattern]:
     """Yield patterns of names with their value behind a sign."""
     spelled = {
-        kind: [*hints, f"(?:{names.replace(' ', '[ _.-]?')}){_SUFFIX}{_SIGN}(?P<secret>{_VALUE})"]
+        kind: [*hints, f"(?>{names.replace(' ', '[ _.-]?')}){_SUFFIX}{_SIGN}(?P<secret>{_VALUE})"]
         for kind, (*hints, names) in table.items()
     }
     return _rows(spelled, _is_named)
