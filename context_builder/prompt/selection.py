@@ -269,5 +269,6 @@ def _fact_entry(
         importance=candidate.importance,
         same_as=same_as,
         stable=stable,
+        vouched=candidate.fact.vouched,
         headline=safe_headline(candidate.fact.headline),
     )

@@ -34,6 +34,7 @@ from tests.support.hostile_rows import columns_without, fill
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SECRET = "Xy7hunter22"
+PRICES = PriceList.load()
 PLANTED = f"password={SECRET} "
 
 
@@ -80,11 +81,11 @@ async def test_a_secret_in_every_column_is_neither_sent_nor_embedded_nor_stored_
     sources = [replace(source, deadline_s=60.0) for source in SOURCES]
     failing = ContextSource("failing", "X", SOURCES[0].topics, 60.0, fail)
     builder = ContextBuilder(
-        gateway.database, memory, [*sources, failing], default_budget=900_000, clock=lambda: NOON
+        gateway.database, memory, [*sources, failing], default_budget=60_000, clock=lambda: NOON
     )
     questions = QuestionLog(gateway.database)
     model = await make_claude(deadline_s=60)
-    answerer = Answerer(builder, questions, PriceList.load(), model, clock=lambda: NOON)
+    answerer = Answerer(builder, questions, PRICES, model, clock=lambda: NOON)
     messages_api.script(*(Reply(text="## Summary\nAll of it.\n") for _ in range(2)))
 
     answer = await answerer.answer(QuestionInput(question=f"Does {PLANTED} fail for user_plain?"))
@@ -92,14 +93,11 @@ async def test_a_secret_in_every_column_is_neither_sent_nor_embedded_nor_stored_
     [incident, *_] = await writer.pending()
     postmortem = await writer.write(incident)
 
-    assert {source.name for source in answer.manifest.sources if source.kept} >= {
-        "errors",
-        "recall",
-        "knowledge",
-    }
+    kept = {source.name for source in answer.manifest.sources if source.kept}
+    assert kept >= {"errors", "recall", "incidents", "changes", "failures"}
     sent = [json.dumps(request.body) for request in messages_api.journal.requests]
     assert len(sent) == 2
-    assert all(text.count("<SECRET:password:") > 30 for text in sent)
+    assert all(text.count("<SECRET:password:") > 10 for text in sent)
     left = {
         "sent": "".join(sent),
         "embedded": "".join(witness.seen),

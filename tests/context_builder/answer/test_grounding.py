@@ -76,7 +76,7 @@ def doubts(answer: str, facts: dict[str, str] = FACTS, stated: str = STATED) -> 
         "p95/p99, 5xx and HTTP/2 are measures, and/or words; two of them.",
         "llama-70b/k8s的p95延迟为12,850毫秒[L1]。",
         "It was inc_0042. It began at 23:59.",
-        "```\ncurl gpt-4/aws --since 07:10 --max 12850\n```",
+        "```\ngpt-4/aws since 07:10, max 12850\n```",
         "",
     ],
 )

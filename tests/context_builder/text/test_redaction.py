@@ -133,7 +133,7 @@ def test_personal_data_is_replaced_only_if_wanted(kind: str) -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.kind)
 def test_a_pattern_works_in_linear_time_on_any_text(pattern: Any) -> None:
-    """The steps of one attempt are bounded, however long and hostile the text, up to what it then replaces."""
+    """The steps of one attempt are bounded, however long and hostile the text, but for what is replaced."""
     steps, _ = cost(parser.parse(pattern.expression))
     assert steps <= MAX_STEPS, steps
 
