@@ -76,6 +76,10 @@ class Redaction:
         revealed = _PLACEHOLDER.sub(lambda found: known.get(found.group(), found.group()), text)
         return text if revealed == text else self.reveal(revealed)  # one may hold another
 
+    def revealed(self, value: _Value) -> _Value:
+        """Return the value with all of its texts revealed."""
+        return cast("_Value", _with_texts(value, self.reveal))
+
     def _redact(self, text: str) -> str:
         for group in self._groups:
             for pattern in group.possible(group.read(text)):
