@@ -114,7 +114,7 @@ def _clause(text: str) -> str:
         words.append(word)
         if word[-1] in ",;.:!?" and word != ".":
             break
-    return " ".join(words)
+    return " ".join(words).rstrip(" .,;:!?")
 
 
 def _bare_words(text: str) -> list[str]:
