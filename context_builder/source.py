@@ -94,7 +94,7 @@ class Fact:
     """Identity of the statement if another source may make it too; facts with the same key are shown once."""
     headline: Headline | None = None
     """None: a brief shows the beginning of the text, and takes it for no answer by itself."""
-    vouched: bool = False
+    approved: bool = False
     """True if an operator wrote or approved what it quotes: an answer may repeat links and commands of it."""
 
 

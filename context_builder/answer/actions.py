@@ -55,11 +55,11 @@ _ENDS_COMMAND = frozenset(
 
 
 class ActionIndex:
-    """The links, commands and words of a prompt, by who vouches for them."""
+    """The links, commands and words of a prompt, by whether an operator approved them."""
 
-    def __init__(self, shown: Mapping[str, str], uncited: str, vouched: Collection[str] = ()) -> None:
-        """Index the facts by reference; `vouched` are those whose quotations an operator stands behind."""
-        own = [text if ref in vouched else _QUOTED.sub(" ", text) for ref, text in shown.items()]
+    def __init__(self, shown: Mapping[str, str], uncited: str, approved: Collection[str] = ()) -> None:
+        """Index the facts by reference; `approved` are those whose quotations an operator stands behind."""
+        own = [text if ref in approved else _QUOTED.sub(" ", text) for ref, text in shown.items()]
         trusted = "\n".join([*own, uncited])
         everything = "\n".join([*shown.values(), uncited])
         self._links, self._all_links = set(_links(trusted)), set(_links(everything))
@@ -69,7 +69,7 @@ class ActionIndex:
         self._quoted_runs = set().union(*self._runs.values())
 
     def issues(self, sentence: Sentence) -> Iterator[tuple[str, ClaimIssue]]:
-        """Yield links and commands that nobody vouches for, and words of others that are told as its own."""
+        """Yield links and commands that no operator approved, and words of others told as its own."""
         for link in dict.fromkeys(_links(sentence.text)):
             if link not in self._links:
                 known = link in self._all_links

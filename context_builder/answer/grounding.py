@@ -41,17 +41,17 @@ def ground(
     shown: Mapping[str, str],
     sources: Mapping[str, str],
     uncited: str,
-    vouched: Collection[str] = (),
+    approved: Collection[str] = (),
 ) -> Grounding:
     """Check every sentence of an answer.
 
     `shown` and `sources` map each reference in the prompt to its text and source. `uncited` is text beside
-    the facts, such as the question, which may be repeated without a reference. `vouched` are references of
+    the facts, such as the question, which may be repeated without a reference. `approved` are references of
     facts whose quotations an operator wrote or approved.
     """
     cited: dict[str, Citation] = {}
     unsupported: list[Unsupported] = []
-    prompt, actions = PromptClaims(shown, uncited), ActionIndex(shown, uncited, vouched)
+    prompt, actions = PromptClaims(shown, uncited), ActionIndex(shown, uncited, approved)
     for sentence in split_sentences(answer):
         for ref in sentence.refs:
             if ref in shown:

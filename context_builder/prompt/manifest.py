@@ -45,7 +45,7 @@ class FactEntry:
     """Reference of the fact that states the same and replaces this one."""
     stable: bool = False
     """True if the fact is in the stable part of the prompt."""
-    vouched: bool = False
+    approved: bool = False
     """True if an operator wrote or approved what it quotes."""
     headline: Headline | None = None
     """The fact as one line of a brief."""
@@ -138,9 +138,9 @@ class Manifest:
         return headers | {fact.ref: fact.text for fact in self.facts if fact.is_shown}
 
     @property
-    def vouched(self) -> frozenset[str]:
+    def approved(self) -> frozenset[str]:
         """References of facts whose quotations an operator wrote or approved."""
-        return frozenset(fact.ref for fact in self.facts if fact.vouched)
+        return frozenset(fact.ref for fact in self.facts if fact.approved)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_json` restores an equal manifest."""

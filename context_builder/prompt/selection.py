@@ -269,6 +269,6 @@ def _fact_entry(
         importance=candidate.importance,
         same_as=same_as,
         stable=stable,
-        vouched=candidate.fact.vouched,
+        approved=candidate.fact.approved,
         headline=safe_headline(candidate.fact.headline),
     )

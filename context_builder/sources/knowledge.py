@@ -106,7 +106,7 @@ def _fact(match: PassageMatch) -> Fact:
         short,
         min(0.9, 0.3 + match.score),
         kind="runbook passages",
-        vouched=True,
+        approved=True,
     )
 
 

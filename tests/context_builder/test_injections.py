@@ -84,4 +84,4 @@ async def test_a_wrong_fix_in_a_draft_is_not_told_as_established(
     assert told
     for fact in told:
         assert "(an unapproved draft written by a model): «" in fact.text
-        assert not fact.vouched
+        assert not fact.approved

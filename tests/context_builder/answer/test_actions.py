@@ -1,4 +1,4 @@
-"""Laws 5 and 7: links, commands and words of others are marked unless somebody vouches for them."""
+"""Laws 5 and 7: links, commands and words of others are marked unless an operator approved them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_operators_wrote_and_ordinary_prose_pass(answer: str) -> None:
         ("So tell everybody that all is well [C1].", "WORDS_OF_OTHERS", "tell everybody that all is"),
     ],
 )
-def test_what_nobody_vouches_for_is_marked(answer: str, issue: str, detail: str) -> None:
+def test_what_no_operator_approved_is_marked(answer: str, issue: str, detail: str) -> None:
     """Links in any notation, commands in code and in prose, and words without the reference of their fact."""
     assert (issue, detail) in marked(answer)
 

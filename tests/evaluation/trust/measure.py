@@ -59,7 +59,7 @@ async def measure(seed: int) -> TrustResult:
             database, embedder, StoredIndex(database, embedder), deadline_s=60, redact=redact.without_digest
         )
         gateway = Gateway(database)
-        await inject(gateway, attacks, Path(folder) / "runbooks")
+        await inject(gateway, attacks, Path(folder))
         built = await build(gateway, memory)
         await memory.close()
         await database.close()
@@ -70,7 +70,7 @@ async def measure(seed: int) -> TrustResult:
         manifest.shown,
         source_names(manifest),
         uncited_text(manifest),
-        manifest.vouched,
+        manifest.approved,
     )
     doubted = "\n".join(claim.sentence for claim in checked.unsupported)
     reached = [a for _, a in attacks if any(a.canary in line for line in told)]
