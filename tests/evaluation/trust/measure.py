@@ -17,8 +17,8 @@ from context_builder.prompt.render import uncited_text
 from context_builder.text.redaction import Redaction
 from context_builder.text.sanitize import quote
 from memory.embedding.hashing import HashingEmbedder
-from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
+from memory.index.chroma import ChromaIndex
 from models.database import Database
 from tests.evaluation.trust.injections import injections
 from tests.evaluation.trust.ordinary_texts import ordinary
@@ -54,9 +54,9 @@ async def measure(seed: int) -> TrustResult:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/gateway.db"
         await asyncio.to_thread(migrate, url)
-        database, embedder = Database(url), HashingEmbedder()
+        database, index = Database(url), ChromaIndex(Path(folder) / "memory")
         memory = IncidentMemory(
-            database, embedder, StoredIndex(database, embedder), deadline_s=60, redact=redact.without_digest
+            database, HashingEmbedder(), index, deadline_s=60, redact=redact.without_digest
         )
         gateway = Gateway(database)
         await inject(gateway, attacks, Path(folder))
