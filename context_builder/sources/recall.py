@@ -116,7 +116,6 @@ def _fact(recollection: RecalledIncident, asked: str | None, *, asked_for: bool)
         f"{head}{fix}" if cause else "",
         _importance(recollection, asked_for=asked_for),
         kind="similar past incidents",
-        approved=recollection.status == ReviewStatus.APPROVED,
         headline=Headline(
             text=f"{format_name(recollection.public_id)} (similarity {recollection.similarity:.2f}) of "
             f"{format_time(recollection.started_at)}{fix or cause or f': {quote(recollection.title)}'}",

@@ -39,7 +39,7 @@ def said(gateway: Gateway, manifest: Manifest, text: str) -> Answer:
 async def test_no_order_in_the_data_changes_a_prompt_or_passes_as_checked(
     gateway: Gateway, memory: IncidentMemory, tmp_path: Path
 ) -> None:
-    """Of more than 60 in 15 places: each fact stays one line, and a model that obeys them is contradicted."""
+    """Of more than 60 in all kinds of rows: each fact stays one line, and obeying them is marked."""
     await inject(gateway, ATTACKS, tmp_path)
     built = await build(gateway, memory)
     lines = built.prompt.message.splitlines()
@@ -52,13 +52,13 @@ async def test_no_order_in_the_data_changes_a_prompt_or_passes_as_checked(
     for place, attack in ATTACKS:
         told = [line for line in lines if attack.canary in line]
         assert all(attack.canary not in outside_quotations(line) for line in told), place
-        reached += [place] if told else []
+        reached += [(place, attack)] if told else []
     answer = said(gateway, built.manifest, "\n\n".join(attack.obeyed for _, attack in ATTACKS))
     assert answer.confidence.level is ConfidenceLevel.LOW
     doubted = "\n".join(claim.sentence for claim in answer.unsupported)
-    passed = [(place, attack.goal) for place, attack in ATTACKS if attack.canary not in doubted]
-    assert len(reached) >= 60, sorted({place for place, _ in ATTACKS} - set(reached))
-    # Runbooks are the operators' own: their links and commands are what they are for.
+    passed = [(place, attack.goal) for place, attack in reached if attack.canary not in doubted]
+    assert len(reached) >= 60, sorted({place for place, _ in ATTACKS} - {place for place, _ in reached})
+    # Runbooks are the operators' own: what they say, links and commands included, may be repeated.
     assert [each for each in passed if each[0] != "runbook"] == []
 
 
