@@ -95,7 +95,7 @@ def drafts(rows: Sequence[Any], embedder: Embedder, redact: Redact) -> Iterator[
 
 
 def _text(row: Any, cause: str | None, resolution: str | None, redact: Redact) -> str:
-    text = incident_text(
+    return incident_text(
         IncidentFacts(
             title=redact(row.title),
             symptoms=redact(row.symptoms),
@@ -104,7 +104,6 @@ def _text(row: Any, cause: str | None, resolution: str | None, redact: Redact) -
             resolution=resolution and redact(resolution),
         )
     )
-    return redact(text)  # a secret may begin in one field and end in the next
 
 
 def _beginning(column: Any, max_length: int) -> ColumnElement[str]:
