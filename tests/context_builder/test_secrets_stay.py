@@ -104,7 +104,8 @@ async def test_a_secret_in_every_column_is_neither_sent_nor_embedded_nor_stored_
         "remembered": await everything_in(gateway, MemoryEntry),
         "logged": await everything_in(gateway, Question),
         "answered": str(answer),
-        "written": str(postmortem),
+        # Its own key in the database aside.
+        "written": str(replace(postmortem, incident="")),
     }
     assert [way for way, text in left.items() if SECRET in text] == []
     async with gateway.database.read() as session:
