@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from api.embedders import make_embedder
+from api.redaction import make_redaction
 from api.risk_ticker import Feed, RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
@@ -26,6 +27,7 @@ from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
+from context_builder.text.redaction import Redaction
 from memory.embedding.embedder import Embedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -87,6 +89,7 @@ async def open_memory(
     database: Database,
     embedder: Embedder | None = None,
     *,
+    redaction: Redaction | None = None,
     only_asks: bool = False,
 ) -> AsyncIterator[IncidentMemory]:
     """Open incident memory, which loads in the background; its errors surface when it is used.
@@ -96,12 +99,16 @@ async def open_memory(
     """
     if embedder is None:
         embedder = await asyncio.to_thread(make_embedder, settings)
+    if redaction is None:
+        redaction = await asyncio.to_thread(make_redaction, settings)
     searches_database = only_asks and settings.memory_url is None
     memory = IncidentMemory(
         database,
         embedder,
         StoredIndex(database, embedder) if searches_database else make_index(settings),
         deadline_s=settings.memory_deadline_s,
+        # Entries outlive the key, and processes with different keys share them.
+        redact=redaction.without_digest,
         within=Deadlines().within,
     )
     await memory.start()
@@ -119,12 +126,13 @@ async def open_services(
     shares_ticks: bool = False,
     only_asks: bool = False,
     embedder: Embedder | None = None,
+    redaction: Redaction | None = None,
 ) -> AsyncIterator[Services]:
     """Open all services on one database and one memory, which `only_asks` opens for recalls alone.
 
     A program that asks once should wait for memory to load its model; until then answers do without it.
     With `shares_ticks` questions about now share what is read, as old as the settings allow. `embedder` is
-    one that loads already.
+    one that loads already, `redaction` one that remembers for this process what it replaces.
 
     Raises:
         DatabaseError: The database is unavailable, or its schema is of another version.
@@ -136,8 +144,10 @@ async def open_services(
         database = await stack.enter_async_context(open_database(settings))
         if embedder is None:
             embedder = await asyncio.to_thread(make_embedder, settings)
+        if redaction is None:
+            redaction = await asyncio.to_thread(make_redaction, settings)
         memory = await stack.enter_async_context(
-            open_memory(settings, database, embedder, only_asks=only_asks)
+            open_memory(settings, database, embedder, redaction=redaction, only_asks=only_asks)
         )
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
@@ -153,6 +163,7 @@ async def open_services(
             calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
+        builder.redaction = redaction
         builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.errors import ArcpointApiError
+from context_builder.text.secret_patterns import PERSONAL_KINDS
 from memory.index.server_address import checked_server_token, checked_server_url
 
 
@@ -84,6 +85,11 @@ class Settings(BaseSettings):
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""
 
+    redaction_key_path: Path = Path(".arcpoint/redaction.key")
+    """File with the key of the placeholders of secrets; made when first needed."""
+    redact_personal: str = ""
+    """Kinds of personal data to replace besides secrets, separated by commas, or `all`."""
+
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
     host: str = "127.0.0.1"
@@ -102,6 +108,11 @@ class Settings(BaseSettings):
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
 
+    @property
+    def personal_kinds(self) -> tuple[str, ...]:
+        """The kinds of `redact_personal`."""
+        return _personal_kinds(self.redact_personal)
+
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""
         scheme, _, rest = self.database_url.partition("//")
@@ -116,6 +127,13 @@ class Settings(BaseSettings):
     def _service_address(cls, url: str | None) -> str | None:
         return None if url is None else checked_service_url(url)
 
+    @field_validator("redact_personal")
+    @classmethod
+    def _known_kinds(cls, kinds: str) -> str:
+        if unknown := sorted(set(_personal_kinds(kinds)) - set(PERSONAL_KINDS)):
+            raise ValueError(f"{unknown[0]!r} is unknown; give some of {', '.join(PERSONAL_KINDS)}, or all")
+        return kinds
+
     @field_validator("memory_url")
     @classmethod
     def _server_url(cls, url: str | None) -> str | None:
@@ -125,6 +143,12 @@ class Settings(BaseSettings):
     @classmethod
     def _server_token(cls, token: SecretStr | None) -> SecretStr | None:
         return None if token is None else SecretStr(checked_server_token(token.get_secret_value()))
+
+
+def _personal_kinds(kinds: str) -> tuple[str, ...]:
+    if kinds.strip() == "all":
+        return PERSONAL_KINDS
+    return tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
 
 
 def checked_service_url(url: str) -> str:

@@ -141,7 +141,9 @@ class Answerer:
 
         `cost_usd` is the cost by the prices at the time of the call; None uses the current prices.
         """
-        checked = ground(draft.text, manifest.shown, source_names(manifest), uncited_text(manifest))
+        checked = ground(
+            draft.text, manifest.shown, source_names(manifest), uncited_text(manifest), manifest.approved
+        )
         # A brief consists of the facts themselves.
         unsupported = checked.unsupported if draft.model else ()
         if cost_usd is None:

@@ -15,7 +15,6 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from context_builder.answering import Answerer
-from context_builder.builder import BuiltContext
 from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import QuestionError, QuestionInput
@@ -110,7 +109,8 @@ class RoutingAgent:
             return AgentAnswer(
                 refusal=f"a call could cost {format_dollars(worst)}, and {left} is left of this hour"
             )
-        return await self._call(model, _prompt(built, decision, offered), offered, worst)
+        task = self._answerer.builder.redaction(_task(decision, offered))
+        return await self._call(model, replace(built.prompt, user=built.prompt.user + task), offered, worst)
 
     async def _call(
         self, model: ChatModel, prompt: Prompt, offered: tuple[RoutingVerdict, ...], worst: Decimal
@@ -148,7 +148,7 @@ def _offered(decision: RouteDecision) -> tuple[RoutingVerdict, ...]:
     return tuple(allowed[:MAX_OFFERED]) or (decision.advised,)
 
 
-def _prompt(built: BuiltContext, decision: RouteDecision, offered: tuple[RoutingVerdict, ...]) -> Prompt:
+def _task(decision: RouteDecision, offered: tuple[RoutingVerdict, ...]) -> str:
     request = decision.request
     candidates = [
         {
@@ -162,8 +162,7 @@ def _prompt(built: BuiltContext, decision: RouteDecision, offered: tuple[Routing
     ]
     told = f"tier {request.tier or 'unknown'}, {request.prompt_tokens} prompt tokens, "
     told += f"at most {request.max_tokens} completion tokens; 0 is unknown"
-    task = _TASK.format(candidates=json.dumps(candidates), request=told)
-    return replace(built.prompt, user=built.prompt.user + task)
+    return _TASK.format(candidates=json.dumps(candidates), request=told)
 
 
 def _checked(reply: Reply, offered: tuple[RoutingVerdict, ...]) -> AgentAnswer:

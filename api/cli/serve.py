@@ -22,6 +22,7 @@ from api.cli.workers import require_startable, run_workers
 from api.errors import ArcpointApiError
 from api.http.app import create_app
 from api.log_setup import configure_logging
+from api.redaction import make_redaction
 from api.settings import Settings, load_settings
 
 Host = Annotated[
@@ -42,7 +43,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
     options = {"host": host, "port": port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings().model_copy(update=given)
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     bound_arenas()
     try:
         if settings.workers > 1:

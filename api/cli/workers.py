@@ -19,6 +19,7 @@ from api.cli.allocator import bound_arenas
 from api.cli.failure import EXIT_FAILURE
 from api.http.app import create_app
 from api.log_setup import configure_logging
+from api.redaction import make_redaction
 from api.services import make_model, open_database
 from api.settings import Settings, SettingsError, load_settings
 from context_builder.llm.pricing import PriceList
@@ -82,7 +83,7 @@ def run_workers(settings: Settings, listener: socket.socket) -> None:
 def worker_app() -> FastAPI:
     """Create the application of one worker, with the environment's settings."""
     settings = load_settings()
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     bound_arenas()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     return create_app(settings)

@@ -28,7 +28,7 @@ from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
 from context_builder.llm.spend import Reservation, SpendTracker
 from context_builder.postmortems.candidates import PostmortemCandidate, Selection, candidates, is_needed
 from context_builder.postmortems.document import PostmortemDocument, postmortem_question, write_document
-from context_builder.postmortems.findings import LEAD_IN, load_findings
+from context_builder.postmortems.findings import LEAD_IN, load_findings, redacted_findings
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.journal import CallJournal, ClaimedCall, DocumentPlan, PaidReply
 from context_builder.postmortems.records import PostmortemRecords, StoredPostmortem
@@ -275,6 +275,7 @@ class PostmortemWriter:
         answer = await asyncio.to_thread(self._answer, call)
         document = None
         if findings is not None and (answer.model is None or answer.stop_reason == "end_turn"):
+            findings = redacted_findings(findings, self._answerer.builder.redaction)
             document = await asyncio.to_thread(write_document, call.built_plan.template, findings, answer)
         return await self._store(call, answer, document)
 

@@ -67,6 +67,12 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         bool,
         typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
     ] = False,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal", help="Show replaced secrets, on this terminal only; answers without a service."
+        ),
+    ] = False,
     service: ServiceUrl = None,
     local: Local = False,
 ) -> None:
@@ -77,6 +83,10 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     called, and the answer lists the most important facts. A running `arcpoint serve` of the same database
     answers at once.
     """
+    if reveal and not sys.stdout.isatty():
+        raise QuestionError(
+            "--reveal shows secrets, and only on a terminal; leave it out, or do not redirect the output"
+        )
     scope = ScopeNames(
         deployments=tuple(deployment or ()),
         models=tuple(model or ()),
@@ -101,7 +111,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     def new_output() -> AnswerOutput:
         return JsonOutput(extras) if as_json else text_output(extras)
 
-    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local))
+    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local, reveals=reveal))
 
 
 def _read_question() -> str:
@@ -116,7 +126,12 @@ def _read_question() -> str:
 
 
 async def _ask(
-    settings: Settings, asked: QuestionInput, new_output: Callable[[], AnswerOutput], *, only_here: bool
+    settings: Settings,
+    asked: QuestionInput,
+    new_output: Callable[[], AnswerOutput],
+    *,
+    only_here: bool,
+    reveals: bool,
 ) -> None:
-    async with open_asker(settings, only_here=only_here) as asker:
+    async with open_asker(settings, only_here=only_here or reveals, reveals=reveals) as asker:
         await asker.show_answer(asked, new_output)

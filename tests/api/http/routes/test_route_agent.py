@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.services import Services
 from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.outcomes import Observed
 from context_builder.text.clock import utc_now
@@ -22,13 +23,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BAD, GOOD, OTHER = "a/x", "b/x", "c/x"
 
 
-@pytest.fixture(autouse=True)
-def acting(service: FastAPI, messages_api: MessagesApi) -> Iterator[None]:
-    """A table that acts, with one deployment ejected, and an hour in which nothing was asked."""
-    services = service.state.services
+def post_table(services: Services, *deployments: str) -> None:
+    """Let decisions read a table that acts, with one deployment ejected."""
     controller = RiskController(services.risk._chance, shadow=False)
     bad = {BAD: Observed(failures=50)}
-    services.risk.board.post(controller.tick(utc_now(), dict.fromkeys((BAD, GOOD, OTHER), 1.0), bad, {})[0])
+    services.risk.board.post(controller.tick(utc_now(), dict.fromkeys((BAD, *deployments), 1.0), bad, {})[0])
+
+
+@pytest.fixture(autouse=True)
+def acting(service: FastAPI, messages_api: MessagesApi) -> Iterator[None]:
+    """A table that acts, and an hour in which nothing was asked."""
+    services = service.state.services
+    post_table(services, GOOD, OTHER)
     before = services.routing_agent._per_hour, services.routing_agent._usd_per_hour
     services.routing_agent._calls.clear()
     services.risk.is_fed = True  # no tick replaces the table
@@ -88,6 +94,19 @@ async def test_a_choice_that_cannot_be_used_leaves_the_decision_of_the_policy(
     assert answer["decided_by"] == "policy"
     assert answer["explanation"] is None
     assert said in answer["not_explained"]
+
+
+async def test_no_secret_in_a_name_is_sent(
+    client: httpx.AsyncClient, messages_api: MessagesApi, service: FastAPI
+) -> None:
+    """Law 7: of the candidates, whose names come from elsewhere; the policy then decides."""
+    secret = f"sk-ant-api03-{'Xy7' * 20}"
+    post_table(service.state.services, secret)
+    messages_api.script(choosing(secret))
+    assert (await asked(client, BAD, secret))["decided_by"] == "policy"
+    sent = json.dumps(messages_api.messages[-1].body)
+    assert "<SECRET:anthropic:" in sent
+    assert "Xy7" not in sent
 
 
 async def test_calls_are_bounded_by_count_and_by_cost(
