@@ -18,9 +18,11 @@ from context_builder.deadlines import Deadlines
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
-from context_builder.llm.pricing import PriceList
+from context_builder.llm.paid_model import PaidModel
+from context_builder.llm.pricing import PriceList, UnknownPrice
 from context_builder.prompt.calibration import Calibration
 from context_builder.sources import discover
+from context_builder.spend.ledger import SpendLedger
 from context_builder.telemetry.runbooks import Runbooks
 from memory.embedding.embedder import Embedder
 from memory.entries.stored_index import StoredIndex
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from context_builder.postmortems.writer import PostmortemWriter
 
 _Client = TypeVar("_Client")
-
-NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
 MEMORY_START_S = 60.0
 """A slow machine may take half of this to load the embedding model from a cold disk."""
@@ -49,6 +49,8 @@ class Services:
     memory: IncidentMemory
     answerer: Answerer
     questions: QuestionLog
+    prices: PriceList
+    ledger: SpendLedger
 
     @cached_property
     def postmortems(self) -> PostmortemWriter:
@@ -130,6 +132,7 @@ async def open_services(
         memory = await stack.enter_async_context(
             open_memory(settings, database, embedder, only_asks=only_asks)
         )
+        ledger = SpendLedger(database)
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
@@ -147,10 +150,15 @@ async def open_services(
         builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
-        answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
+        answerer = Answerer(
+            builder,
+            questions,
+            None if model is None else PaidModel(model, prices, ledger),
+            no_model_reason=settings.no_model_reason or "",
+        )
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        yield Services(settings, database, embedder, memory, answerer, questions)
+        yield Services(settings, database, embedder, memory, answerer, questions, prices, ledger)
 
 
 def make_index(settings: Settings) -> VectorIndex:
@@ -166,8 +174,8 @@ def make_index(settings: Settings) -> VectorIndex:
 
 
 def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
-    """Create the Claude client; without a key None: nothing leaves this machine. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
+    """Create the Claude client, if the settings allow calls. Raises SettingsError."""
+    if settings.no_model_reason is not None:
         return None
     from context_builder.llm.claude import Claude  # noqa: PLC0415  importing the SDK takes a second
 
@@ -182,13 +190,15 @@ def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
 
 
 def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
-    """Create an API client from the settings. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
-        raise SettingsError(NO_KEY)
+    """Create an API client from the settings: the only place where one is made. Raises SettingsError."""
+    key = settings.anthropic_api_key
+    if key is None or settings.no_model_reason is not None:
+        raise SettingsError(settings.no_model_reason)
     try:
+        prices.require(settings.model)
         return kind(
             ClaudeOptions(
-                api_key=settings.anthropic_api_key.get_secret_value(),
+                api_key=key.get_secret_value(),
                 model=settings.model,
                 max_output_tokens=settings.max_output_tokens,
                 deadline_s=settings.model_deadline_s,
@@ -197,6 +207,8 @@ def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, pr
                 cache_minimum=prices.cache_minimum(settings.model),
             )
         )
+    except UnknownPrice as error:
+        raise SettingsError(str(error)) from None
     except ValueError as error:
         raise SettingsError(
             f"ARCPOINT_ANTHROPIC_API_KEY or ARCPOINT_ANTHROPIC_BASE_URL cannot be used: {error}"

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     read_only: bool = False
     """True if nothing may be written: no question is logged, memory and postmortems stay unchanged."""
 
+    egress: Literal["on", "off"] = "on"
+    """`off` makes every model call impossible, whatever else is set."""
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None
@@ -82,6 +84,15 @@ class Settings(BaseSettings):
     """Answers in flight, which wait for the model most of their time."""
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
+
+    @property
+    def no_model_reason(self) -> str | None:
+        """Why no model can be called; None if one can."""
+        if self.egress == "off":
+            return "ARCPOINT_EGRESS=off: no model is called"
+        if self.anthropic_api_key is None:
+            return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
+        return None
 
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""

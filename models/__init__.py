@@ -19,9 +19,11 @@ from models.tables.operations.user_actions import UserAction
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.questions import Question
+from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, SpendReservation
 
 __all__ = [
     "FAILED_STATUSES",
+    "AccountKind",
     "AuditEvent",
     "ConfigChange",
     "Deployment",
@@ -57,6 +59,9 @@ __all__ = [
     "ReviewStatus",
     "RollupClock",
     "Severity",
+    "SpendBalance",
+    "SpendCap",
+    "SpendReservation",
     "StateTransition",
     "Tier",
     "User",
