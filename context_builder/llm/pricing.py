@@ -73,10 +73,6 @@ class PriceList:
         prices = _parse(SHIPPED, None)
         return prices if path is None else _parse(path, prices)
 
-    def is_known(self, model: str) -> bool:
-        """Return True if the list contains the model or the undated id of a dated one."""
-        return self._find(model) is not None
-
     def require(self, model: str) -> None:
         """Check that a model has a price. Raises UnknownPrice."""
         self._price(model)
