@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -31,7 +31,9 @@ from memory.index.contract import VectorIndex
 from models.database import HEAD_REVISION, Database
 
 if TYPE_CHECKING:
+    from context_builder.llm.unsent_request import UnsentRequest
     from context_builder.postmortems.writer import PostmortemWriter
+    from context_builder.prompt.prompt import Prompt
 
 _Client = TypeVar("_Client")
 
@@ -189,24 +191,44 @@ def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
     return _api_client(ClaudeBatches, settings, prices)
 
 
+async def unsent(settings: Settings, prices: PriceList, prompt: Prompt) -> UnsentRequest:
+    """Return the request that a call would send, also where none is allowed. Raises SettingsError."""
+    from context_builder.llm.unsent_request import unsent_request  # noqa: PLC0415  imports the SDK
+
+    key = settings.anthropic_api_key
+    with _usable():
+        return await unsent_request(
+            prompt, _options(settings, prices, key.get_secret_value() if key else "-")
+        )
+
+
 def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
     """Create an API client from the settings: the only place where one is made. Raises SettingsError."""
     key = settings.anthropic_api_key
     if key is None or settings.no_model_reason is not None:
         raise SettingsError(settings.no_model_reason)
-    try:
+    with _usable():
         prices.require(settings.model)
-        return kind(
-            ClaudeOptions(
-                api_key=key.get_secret_value(),
-                model=settings.model,
-                max_output_tokens=settings.max_output_tokens,
-                deadline_s=settings.model_deadline_s,
-                base_url=settings.anthropic_base_url or API_URL,
-                max_retries=settings.model_retries,
-                cache_minimum=prices.cache_minimum(settings.model),
-            )
-        )
+        return kind(_options(settings, prices, key.get_secret_value()))
+
+
+def _options(settings: Settings, prices: PriceList, key: str) -> ClaudeOptions:
+    return ClaudeOptions(
+        api_key=key,
+        model=settings.model,
+        max_output_tokens=settings.max_output_tokens,
+        deadline_s=settings.model_deadline_s,
+        base_url=settings.anthropic_base_url or API_URL,
+        max_retries=settings.model_retries,
+        cache_minimum=prices.cache_minimum(settings.model),
+    )
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Name the settings that a client cannot use. Raises SettingsError."""
+    try:
+        yield
     except UnknownPrice as error:
         raise SettingsError(str(error)) from None
     except ValueError as error:

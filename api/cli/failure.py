@@ -19,7 +19,7 @@ _BAD_INPUT = {
     "api.demo_data.generator": ["DemoDataError"],
     "api.ingest.errors": ["MappingError"],
     "api.settings": ["SettingsError"],
-    "context_builder.llm.pricing": ["PriceFileError"],
+    "context_builder.llm.pricing": ["PriceFileError", "UnknownPrice"],
     "context_builder.postmortems.template": ["TemplateError"],
     "context_builder.question.request": ["QuestionError"],
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
@@ -27,6 +27,8 @@ _BAD_INPUT = {
 _FAILURE = {
     "api.ingest.errors": ["IngestError"],
     "builtins": ["OSError"],
+    "context_builder.llm.chat_model": ["ModelUnavailable"],
+    "context_builder.spend.ledger": ["CapReached"],
     "memory.errors": ["MemoryUnavailable"],
     "models.errors": ["DatabaseError"],
     "sqlalchemy.exc": ["SQLAlchemyError"],

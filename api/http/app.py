@@ -30,6 +30,7 @@ from api.http.routes import (
     quality,
     query,
     requests,
+    spend,
     users,
     volume,
 )
@@ -43,12 +44,21 @@ from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.prompt.manifest import Manifest
 from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
+from context_builder.spend.ledger import CapReached
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
-    *(UnknownIncident, UnusableReviewer, Conflict, MemoryUnavailable, PostmortemFailed, Overloaded),
+    *(
+        UnknownIncident,
+        UnusableReviewer,
+        Conflict,
+        CapReached,
+        MemoryUnavailable,
+        PostmortemFailed,
+        Overloaded,
+    ),
     Exception,
 )
 
@@ -76,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, latency, quality, volume)
-    for resource in (query, context, *queries, postmortems, memory, health):
+    for resource in (query, context, *queries, postmortems, memory, spend, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.

@@ -19,6 +19,7 @@ from api.http.admission import Overloaded
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
+from context_builder.spend.ledger import CapReached
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError
 
@@ -54,7 +55,7 @@ class Conflict(ArcpointApiError):
 
 _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((NotFound, UnknownIncident), 404, "unknown", "{}"),
-    ((NotResolved, Conflict), 409, "conflict", "{}"),
+    ((NotResolved, Conflict, CapReached), 409, "conflict", "{}"),
     ((UnusableReviewer,), 422, "body", "by: {}"),
     ((QueryTimeout,), 504, "timeout", "{}"),
     # Host and user of the database are for the log, and for /readyz.

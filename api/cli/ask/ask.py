@@ -67,6 +67,12 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         bool,
         typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Send nothing: print the bytes of the request, and the most it could cost."
+        ),
+    ] = False,
     service: ServiceUrl = None,
     local: Local = False,
 ) -> None:
@@ -94,6 +100,11 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         scope=scope,
         token_budget=budget,
     )
+    if dry_run:
+        from api.cli.ask.dry_run import show_unsent  # noqa: PLC0415  an answer needs none
+
+        asyncio.run(show_unsent(settings_for(service), asked, as_json=as_json))
+        return
     extras = Extras(prompt=show_prompt, manifest=why)
     if as_json:
         JsonOutput.prepare()
