@@ -50,16 +50,8 @@ from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
-    *(
-        UnknownIncident,
-        UnusableReviewer,
-        Conflict,
-        CapReached,
-        MemoryUnavailable,
-        PostmortemFailed,
-        Overloaded,
-    ),
-    Exception,
+    *(UnknownIncident, UnusableReviewer, Conflict, CapReached, MemoryUnavailable, PostmortemFailed),
+    *(Overloaded, Exception),
 )
 
 
