@@ -91,8 +91,9 @@ class PostmortemWriter:
         return Decimal(0) if model is None else model.worst_case(0)
 
     async def require_room(self, payer: Payer) -> None:
-        """Check that the cheapest call could fit. Raises CapReached."""
-        await self._ledger.require(self.min_worst_cost_usd, payer)
+        """Check that the cheapest call could fit, if there is a model. Raises CapReached."""
+        if self.has_model:
+            await self._ledger.require(self.min_worst_cost_usd, payer)
 
     def candidates(self, selection: Selection) -> AsyncIterator[PostmortemCandidate]:
         """Yield the incidents of a selection that need a postmortem, read by pages."""

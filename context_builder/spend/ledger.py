@@ -81,8 +81,10 @@ class SpendLedger:
         self._database = database
         self._lease = lease or Lease(duration=CALL_LEASE)
         self._turns = asyncio.Semaphore(MAX_WRITERS)
+        self._held = 0
+        """Calls in flight."""
         self._settled = asyncio.Event()
-        """Set and replaced whenever a call of this process is settled."""
+        """Set and replaced whenever one of them is over."""
 
     @asynccontextmanager
     async def reserved(self, worst: Decimal, payer: Payer) -> AsyncIterator[Reservation]:
@@ -98,10 +100,16 @@ class SpendLedger:
         reference = f"call_{uuid4().hex}"
         await self._reserve_patiently(reference, worst, payer)
         reservation = Reservation(worst)
+        self._held += 1
         try:
             yield reservation
         finally:
-            await completed(self._settle_if_possible(reference, reservation.cost))
+            try:
+                await completed(self._settle_if_possible(reference, reservation.cost))
+            finally:
+                self._held -= 1
+                settled, self._settled = self._settled, asyncio.Event()
+                settled.set()
 
     async def hold(self, reference: str, worst: Decimal, payer: Payer, *, duration: timedelta) -> None:
         """Reserve the worst case of a call that outlives this process, until somebody settles its reference.
@@ -155,8 +163,6 @@ class SpendLedger:
                 )
                 .execution_options(synchronize_session=False)
             )
-        settled, self._settled = self._settled, asyncio.Event()
-        settled.set()
         return True
 
     async def sweep(self) -> int:
@@ -181,9 +187,10 @@ class SpendLedger:
             try:
                 return await self._reserve_or_nothing(reference, worst, payer)
             except CapReached as reached:
-                if not reached.may_fit or reached.account.kind is not AccountKind.RUN:
+                is_over = self._held == 0 and not settled.is_set()
+                # All calls of a run are of this process; one whose cost could not be settled frees nothing.
+                if not reached.may_fit or reached.account.kind is not AccountKind.RUN or is_over:
                     raise
-            # All calls of a run are of this process.
             await settled.wait()
 
     async def _reserve_or_nothing(self, reference: str, worst: Decimal, payer: Payer) -> None:
