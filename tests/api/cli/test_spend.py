@@ -37,7 +37,7 @@ def test_a_cap_holds_and_the_report_says_what_is_left(arcpoint: Run, with_model:
     assert refused.code == 0
     assert "No model was called: the installation has $0.0" in refused.out
     assert "(Asia/Tokyo), and the call could cost" in refused.out
-    assert "llama-70b/neocloud" in refused.out
+    assert "gpt-4/k8s went from healthy to DEGRADED" in refused.out
     assert len(with_model.messages) == 1
     assert arcpoint("spend", "cap", "installation", "none").code == 0
     assert arcpoint("ask", QUESTION, "--user", "user_acme", "--as-of", PAST, "--local").code == 0
