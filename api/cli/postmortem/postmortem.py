@@ -191,7 +191,8 @@ def _summary(tally: Tally, *, stopped: bool) -> str:
         parts.append(f"{tally.left:,} left")
     done = ", ".join(parts)
     if counts[OutcomeKind.UNAFFORDABLE]:
-        return f"{done}: nothing more fits under --max-cost or a cap of `arcpoint spend`; run it again later"
+        none = "nothing more fits under --max-cost or a cap of `arcpoint spend`"
+        return f"{done}: {none}; run it again with a new one to continue"
     return f"{done}; run it again to continue" if tally.left or counts[OutcomeKind.FAILED] else done
 
 
