@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -21,10 +21,12 @@ from context_builder.deadlines import Deadlines
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
-from context_builder.llm.pricing import PriceList
+from context_builder.llm.paid_model import PaidModel
+from context_builder.llm.pricing import PriceList, UnknownPrice
 from context_builder.prompt.calibration import Calibration
 from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
+from context_builder.spend.ledger import SpendLedger
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
 from context_builder.text.redaction import Redaction
@@ -36,13 +38,13 @@ from models.database import HEAD_REVISION, Database
 
 if TYPE_CHECKING:
     from api.retraining import Retraining
+    from context_builder.llm.unsent_request import UnsentRequest
     from context_builder.postmortems.writer import PostmortemWriter
+    from context_builder.prompt.prompt import Prompt
     from context_builder.risk.feeder import Feeder
     from context_builder.risk.outlook import Outlook
 
 _Client = TypeVar("_Client")
-
-NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
 MEMORY_START_S = 60.0
 """A slow machine may take half of this to load the embedding model from a cold disk."""
@@ -58,6 +60,8 @@ class Services:
     memory: IncidentMemory
     answerer: Answerer
     questions: QuestionLog
+    prices: PriceList
+    ledger: SpendLedger
     risk: RiskTicker
     routing_agent: RoutingAgent
 
@@ -149,6 +153,7 @@ async def open_services(
         memory = await stack.enter_async_context(
             open_memory(settings, database, embedder, redaction=redaction, only_asks=only_asks)
         )
+        ledger = SpendLedger(database)
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
@@ -167,20 +172,30 @@ async def open_services(
         builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
-        answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
+        answerer = Answerer(
+            builder,
+            questions,
+            None if model is None else PaidModel(model, prices, ledger),
+            no_model_reason=settings.no_model_reason or "",
+        )
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        risk = RiskTicker(
-            database,
-            every_s=settings.risk_tick_s,
-            may_act=settings.risk_mode != "shadow",
-            block=timedelta(minutes=settings.risk_block_min) if settings.risk_mode == "switchback" else None,
-            make_feed=partial(make_feed, settings, database),
-        )
+        risk = make_risk_ticker(settings, database)
         agent = RoutingAgent(
             answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
         )
-        yield Services(settings, database, embedder, memory, answerer, questions, risk, agent)
+        yield Services(settings, database, embedder, memory, answerer, questions, prices, ledger, risk, agent)
+
+
+def make_risk_ticker(settings: Settings, database: Database) -> RiskTicker:
+    """Create what observes the fleet, and loads its forecaster once it runs."""
+    return RiskTicker(
+        database,
+        every_s=settings.risk_tick_s,
+        may_act=settings.risk_mode != "shadow",
+        block=timedelta(minutes=settings.risk_block_min) if settings.risk_mode == "switchback" else None,
+        make_feed=partial(make_feed, settings, database),
+    )
 
 
 async def make_feed(settings: Settings, database: Database) -> Feed:
@@ -218,8 +233,8 @@ def make_index(settings: Settings) -> VectorIndex:
 
 
 def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
-    """Create the Claude client; without a key None: nothing leaves this machine. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
+    """Create the Claude client, if the settings allow calls. Raises SettingsError."""
+    if settings.no_model_reason is not None:
         return None
     from context_builder.llm.claude import Claude  # noqa: PLC0415  importing the SDK takes a second
 
@@ -233,22 +248,46 @@ def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
     return _api_client(ClaudeBatches, settings, prices)
 
 
-def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
-    """Create an API client from the settings. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
-        raise SettingsError(NO_KEY)
-    try:
-        return kind(
-            ClaudeOptions(
-                api_key=settings.anthropic_api_key.get_secret_value(),
-                model=settings.model,
-                max_output_tokens=settings.max_output_tokens,
-                deadline_s=settings.model_deadline_s,
-                base_url=settings.anthropic_base_url or API_URL,
-                max_retries=settings.model_retries,
-                cache_minimum=prices.cache_minimum(settings.model),
-            )
+async def unsent(settings: Settings, prices: PriceList, prompt: Prompt) -> UnsentRequest:
+    """Return the request that a call would send, also where none is allowed. Raises SettingsError."""
+    from context_builder.llm.unsent_request import unsent_request  # noqa: PLC0415  imports the SDK
+
+    key = settings.anthropic_api_key
+    with _usable():
+        return await unsent_request(
+            prompt, _options(settings, prices, key.get_secret_value() if key else "-")
         )
+
+
+def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
+    """Create an API client from the settings: the only place where one is made. Raises SettingsError."""
+    key = settings.anthropic_api_key
+    if key is None or settings.no_model_reason is not None:
+        raise SettingsError(settings.no_model_reason)
+    with _usable():
+        prices.require(settings.model)
+        return kind(_options(settings, prices, key.get_secret_value()))
+
+
+def _options(settings: Settings, prices: PriceList, key: str) -> ClaudeOptions:
+    return ClaudeOptions(
+        api_key=key,
+        model=settings.model,
+        max_output_tokens=settings.max_output_tokens,
+        deadline_s=settings.model_deadline_s,
+        base_url=settings.anthropic_base_url or API_URL,
+        max_retries=settings.model_retries,
+        cache_minimum=prices.cache_minimum(settings.model),
+    )
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Name the settings that a client cannot use. Raises SettingsError."""
+    try:
+        yield
+    except UnknownPrice as error:
+        raise SettingsError(str(error)) from None
     except ValueError as error:
         raise SettingsError(
             f"ARCPOINT_ANTHROPIC_API_KEY or ARCPOINT_ANTHROPIC_BASE_URL cannot be used: {error}"

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     risk_path: Path = Path(".arcpoint/risk")
     """Folder of the trained forecasting models."""
 
+    egress: Literal["on", "off"] = "on"
+    """`off` makes every model call impossible, whatever else is set."""
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None
@@ -112,6 +114,15 @@ class Settings(BaseSettings):
     def personal_kinds(self) -> tuple[str, ...]:
         """The kinds of `redact_personal`."""
         return _personal_kinds(self.redact_personal)
+
+    @property
+    def no_model_reason(self) -> str | None:
+        """Why no model can be called; None if one can."""
+        if self.egress == "off":
+            return "ARCPOINT_EGRESS=off: no model is called"
+        if self.anthropic_api_key is None:
+            return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
+        return None
 
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""

@@ -20,9 +20,11 @@ from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, 
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.questions import Question
 from models.tables.product.risk import RiskForecast, RiskTransition
+from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, SpendReservation
 
 __all__ = [
     "FAILED_STATUSES",
+    "AccountKind",
     "AuditEvent",
     "ConfigChange",
     "Deployment",
@@ -60,6 +62,9 @@ __all__ = [
     "RiskTransition",
     "RollupClock",
     "Severity",
+    "SpendBalance",
+    "SpendCap",
+    "SpendReservation",
     "StateTransition",
     "Tier",
     "User",

@@ -26,6 +26,7 @@ SUMMARIES = {
     "serve": "Run the HTTP service.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
+    "spend": "Show what model calls have cost, and set caps.",
     "memory": "Search and maintain incident memory.",
     "risk": "Forecast deployments, and test routing policies.",
     "db": "Create, fill and inspect the database.",

@@ -119,8 +119,11 @@ def _address(listener: socket.socket) -> str:
 
 def _configured(settings: Settings) -> str:
     """Return the main settings in one line, without secrets."""
-    if settings.anthropic_api_key is None:
-        model = "no model (ARCPOINT_ANTHROPIC_API_KEY is not set: answers are briefs)"
+    if settings.no_model_reason is not None:
+        variable = (
+            "ARCPOINT_EGRESS is off" if settings.egress == "off" else "ARCPOINT_ANTHROPIC_API_KEY is not set"
+        )
+        model = f"no model ({variable}: answers are briefs)"
     else:
         model = settings.model + (f" at {settings.anthropic_base_url}" if settings.anthropic_base_url else "")
     database = make_url(settings.database_url).difference_update_query(["password"]).render_as_string()

@@ -12,7 +12,6 @@ from context_builder.answer.confidence import ConfidenceLevel
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer, DraftAnswer
 from context_builder.builder import ContextBuilder
-from context_builder.llm.pricing import PriceList
 from context_builder.prompt.manifest import Manifest
 from memory.incident_memory import IncidentMemory
 from tests.evaluation.trust.injections import ACTIONS, injections
@@ -21,7 +20,6 @@ from tests.support.injected_gateway import build, inject, outside_quotations, pl
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PRICES = PriceList.load()
 SEED = 3
 ATTACKS = placed(list(injections(SEED)))
 FACT = re.compile(r"\[[A-Z]{1,3}\d+\]")
@@ -32,7 +30,7 @@ def said(gateway: Gateway, manifest: Manifest, text: str) -> Answer:
     builder = ContextBuilder(
         gateway.database, gateway.memory, SOURCES, default_budget=4_000, clock=lambda: NOON
     )
-    answerer = Answerer(builder, QuestionLog(gateway.database), PRICES, None, clock=lambda: NOON)
+    answerer = Answerer(builder, QuestionLog(gateway.database), None, clock=lambda: NOON)
     return answerer.check(manifest, DraftAnswer(text, "claude-sonnet-5-5", None, "end_turn"), 1)
 
 

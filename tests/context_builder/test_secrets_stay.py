@@ -14,7 +14,6 @@ from typing_extensions import override
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
-from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.writer import PostmortemWriter
 from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import ContextSource, Section, Stores
@@ -30,11 +29,11 @@ from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.gateway import NOON, SOURCES, Gateway
 from tests.support.hostile_rows import columns_without, fill
+from tests.support.paid import paid
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SECRET = "Xy7hunter22"
-PRICES = PriceList.load()
 PLANTED = f"password={SECRET} "
 
 
@@ -85,7 +84,7 @@ async def test_a_secret_in_every_column_is_neither_sent_nor_embedded_nor_stored_
     )
     questions = QuestionLog(gateway.database)
     model = await make_claude(deadline_s=60)
-    answerer = Answerer(builder, questions, PRICES, model, clock=lambda: NOON)
+    answerer = Answerer(builder, questions, paid(gateway.database, model), clock=lambda: NOON)
     messages_api.script(*(Reply(text="## Summary\nAll of it.\n") for _ in range(2)))
 
     answer = await answerer.answer(QuestionInput(question=f"Does {PLANTED} fail for user_plain?"))

@@ -29,6 +29,19 @@ from context_builder.question.request import QuestionError, QuestionInput, Scope
 _MAX_BYTES = 1_000_000
 
 Names = list[str] | None
+Why = Annotated[
+    bool, typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut.")
+]
+Reveal = Annotated[
+    bool,
+    typer.Option("--reveal", help="Show replaced secrets, on this terminal only; answers without a service."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Send nothing: print the bytes of the request, and the most it could cost."
+    ),
+]
 
 
 def _only(what: str, example: str) -> typer.models.OptionInfo:
@@ -63,16 +76,9 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     budget: Budget = None,
     as_json: AsJson = False,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt.")] = False,
-    why: Annotated[
-        bool,
-        typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
-    ] = False,
-    reveal: Annotated[
-        bool,
-        typer.Option(
-            "--reveal", help="Show replaced secrets, on this terminal only; answers without a service."
-        ),
-    ] = False,
+    why: Why = False,
+    reveal: Reveal = False,
+    dry_run: DryRun = False,
     service: ServiceUrl = None,
     local: Local = False,
 ) -> None:
@@ -104,6 +110,11 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         scope=scope,
         token_budget=budget,
     )
+    if dry_run:
+        from api.cli.ask.dry_run import show_unsent  # noqa: PLC0415  an answer needs none
+
+        asyncio.run(show_unsent(settings_for(service), asked, as_json=as_json))
+        return
     extras = Extras(prompt=show_prompt, manifest=why)
     if as_json:
         JsonOutput.prepare()

@@ -19,7 +19,6 @@ async def show_answer(
 
     Raises QuestionError and DatabaseError.
     """
-    redaction = services.answerer.builder.redaction
     answerer = services.answerer
     model = services.settings.model if answerer.has_model else None
     output.wait("loading incident memory")
@@ -35,7 +34,7 @@ async def show_answer(
                 case Answer():
                     answer = event
     if reveals:
-        answer = redaction.revealed(answer)
+        answer = answerer.builder.redaction.revealed(answer)
         if answer.model is not None:
             output.add(answer.text)
     output.finish(answer)

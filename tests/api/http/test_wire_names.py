@@ -110,6 +110,11 @@ PINNED: dict[str, Names] = {
         "": "as_of by_backend by_deployment by_model by_tier since total until",
         **dict.fromkeys(["total", "by_tier", "by_model", "by_backend", "by_deployment"], VOLUME),
     },
+    "GET /v1/spend": {
+        "": "accounts as_of caps in_flight more",
+        "accounts": "calls day id kind left_usd limit_usd reserved_usd spent_usd time_zone",
+        "caps": "id kind limit_usd time_zone",
+    },
     "GET /v1/memory/search": {
         "": "as_of best_similarity nothing_similar recollections",
         "recollections": "confidence id last_seen provenance recurrences resolution resolved_at root_cause "
