@@ -21,6 +21,7 @@ from api.http.openapi import DescribedApp
 from api.http.problem import Conflict, answer_problem
 from api.http.routes import (
     context,
+    conversations,
     deployments,
     health,
     incidents,
@@ -81,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
-    queries = (deployments, incidents, requests, users, traffic)
+    queries = (deployments, incidents, requests, users, traffic, conversations)
     for resource in (query, context, *queries, postmortems, memory, route, risk, spend, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)

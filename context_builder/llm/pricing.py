@@ -48,6 +48,16 @@ class Price:
     cache_minimum: int = UNKNOWN_CACHE_MINIMUM
     """Length of the shortest prefix that the API caches, in tokens."""
 
+    def cost(self, usage: Usage) -> Decimal:
+        """Return the cost of billed tokens in USD, unrounded."""
+        total = (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_write_tokens * self.cache_write
+            + usage.cache_read_tokens * self.cache_read
+        )
+        return total / _MILLION
+
 
 _PRICE_KEYS = ("input", "output", "cache_write", "cache_read")
 _MODEL_KEYS = (*_PRICE_KEYS, "cache_minimum")
@@ -77,6 +87,10 @@ class PriceList:
         """Check that a model has a price. Raises UnknownPrice."""
         self._price(model)
 
+    def is_known(self, model: str) -> bool:
+        """Return True if the list contains the model or the undated id of a dated one."""
+        return self._find(model) is not None
+
     def cost(self, model: str, usage: Usage, *, batch: bool = False, asked_for: str | None = None) -> Decimal:
         """Return the cost of billed tokens in USD, unrounded.
 
@@ -86,13 +100,13 @@ class PriceList:
             UnknownPrice: neither has a price.
         """
         price = self._find(model) or self._price(asked_for or model)
-        total = (
-            usage.input_tokens * price.input
-            + usage.output_tokens * price.output
-            + usage.cache_write_tokens * price.cache_write
-            + usage.cache_read_tokens * price.cache_read
-        )
-        return total / _MILLION * (self.batch_share if batch else 1)
+        return price.cost(usage) * (self.batch_share if batch else 1)
+
+    def cost_at_most(self, model: str, usage: Usage) -> Decimal:
+        """Return the cost in USD of a call of others; without a price it is that of the dearest model."""
+        if (price := self._find(model)) is not None:
+            return price.cost(usage)
+        return max(each.cost(usage) for each in self.models.values())
 
     def worst_case(self, model: str, input_bound: int, max_output_tokens: int) -> Decimal:
         """Return the maximum cost in USD of a call within both bounds, with all input at the highest rate.

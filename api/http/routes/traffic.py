@@ -1,4 +1,4 @@
-"""`GET /v1/latency`, `/v1/quality` and `/v1/volume`: what requests took and were worth, and how many came."""
+"""`GET /v1/latency`, `/v1/quality` and `/v1/volume`: what requests of a window amount to."""
 
 from __future__ import annotations
 

@@ -97,6 +97,9 @@ def test_without_egress_no_model_can_be_called(
     batch = arcpoint("postmortem", "--batch-api")
     assert (batch.code, batch.err) == (2, "arcpoint: --batch-api: ARCPOINT_EGRESS=off: no model is called\n")
     assert arcpoint("postmortem", "batches", "1", "--adopt", "x").code == 2
+    proxied = arcpoint("proxy", "--port", "0")
+    assert proxied.code == 2
+    assert "ARCPOINT_EGRESS=off: the proxy forwards nothing" in proxied.err
     dry = arcpoint(*ASK, "--dry-run")
     assert dry.code == 0
     assert "would not be sent (ARCPOINT_EGRESS=off: no model is called)" in dry.err
