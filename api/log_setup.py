@@ -7,7 +7,9 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from context_builder.text.redaction import Redaction
 
 LogFormat = Literal["console", "json"]
 
@@ -15,8 +17,8 @@ _LIBRARIES_FROM = logging.WARNING
 """Minimum level of messages from libraries; ours are logged from INFO on."""
 
 
-def configure_logging(log_format: LogFormat) -> None:
-    """Send our messages and those of libraries to standard error, in the given format."""
+def configure_logging(log_format: LogFormat, redaction: Redaction | None = None) -> None:
+    """Send our messages and those of libraries to standard error, in the given format, without secrets."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -39,7 +41,9 @@ def configure_logging(log_format: LogFormat) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(log_format),
+                structlog.processors.format_exc_info,
+                _Redactor(redaction or Redaction()),
+                _renderer(log_format),
             ],
         )
     )
@@ -52,15 +56,31 @@ def configure_logging(log_format: LogFormat) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_not_repeated)
 
 
-def _rendering(log_format: LogFormat) -> list[Processor]:
+class _Redactor:
+    """Redacts every value of an event, the last thing before it is written: nothing is added after it."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        return {name: self._redacted(name, value) for name, value in event.items()}
+
+    def _redacted(self, name: str, value: object) -> object:
+        """Return a value as it is written, with its name read as that of an assignment."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        text = value if isinstance(value, str) else str(value)
+        redacted = self._redaction(f"{name}={text}")
+        return redacted.removeprefix(f"{name}=") if redacted != f"{name}={text}" else value
+
+
+def _renderer(log_format: LogFormat) -> Processor:
     # Plain tracebacks: others show local variables, which can contain secrets.
     if log_format == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    ]
+        return structlog.processors.JSONRenderer(default=str)
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def _is_not_repeated(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from api.log_setup import configure_logging
+from api.redaction import make_redaction
 from api.settings import Settings
 from context_builder.errors import ContextBuilderError
 from context_builder.risk.forecast.forecaster import Forecaster
@@ -94,7 +95,7 @@ def _train(settings: Settings) -> None:
     """Train in this process; a failure is a line in the log, and the old model serves."""
     from context_builder.risk.learning.training import train_into  # noqa: PLC0415  loads LightGBM
 
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     now = utc_now()
     try:
         past = asyncio.run(read_past(settings, now, timedelta(days=TRAINED_DAYS)))

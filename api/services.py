@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from api.embedders import make_embedder
+from api.redaction import make_redaction
 from api.risk_ticker import Feed, MakeFeed, RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
@@ -20,12 +21,15 @@ from context_builder.deadlines import Deadlines
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
-from context_builder.llm.pricing import PriceList
+from context_builder.llm.paid_model import PaidModel
+from context_builder.llm.pricing import PriceList, UnknownPrice
 from context_builder.prompt.calibration import Calibration
 from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
+from context_builder.spend.ledger import SpendLedger
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
+from context_builder.text.redaction import Redaction
 from memory.embedding.embedder import Embedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -34,13 +38,13 @@ from models.database import HEAD_REVISION, Database
 
 if TYPE_CHECKING:
     from api.retraining import Retraining
+    from context_builder.llm.unsent_request import UnsentRequest
     from context_builder.postmortems.writer import PostmortemWriter
+    from context_builder.prompt.prompt import Prompt
     from context_builder.risk.feeder import Feeder
     from context_builder.risk.outlook import Outlook
 
 _Client = TypeVar("_Client")
-
-NO_KEY = "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
 
 MEMORY_START_S = 60.0
 """A slow machine may take half of this to load the embedding model from a cold disk."""
@@ -56,6 +60,8 @@ class Services:
     memory: IncidentMemory
     answerer: Answerer
     questions: QuestionLog
+    prices: PriceList
+    ledger: SpendLedger
     risk: RiskTicker
     routing_agent: RoutingAgent
 
@@ -87,6 +93,7 @@ async def open_memory(
     database: Database,
     embedder: Embedder | None = None,
     *,
+    redaction: Redaction | None = None,
     only_asks: bool = False,
 ) -> AsyncIterator[IncidentMemory]:
     """Open incident memory, which loads in the background; its errors surface when it is used.
@@ -96,12 +103,16 @@ async def open_memory(
     """
     if embedder is None:
         embedder = await asyncio.to_thread(make_embedder, settings)
+    if redaction is None:
+        redaction = await asyncio.to_thread(make_redaction, settings)
     searches_database = only_asks and settings.memory_url is None
     memory = IncidentMemory(
         database,
         embedder,
         StoredIndex(database, embedder) if searches_database else make_index(settings),
         deadline_s=settings.memory_deadline_s,
+        # Entries outlive the key, and processes with different keys share them.
+        redact=redaction.without_digest,
         within=Deadlines().within,
     )
     await memory.start()
@@ -119,12 +130,13 @@ async def open_services(
     shares_ticks: bool = False,
     only_asks: bool = False,
     embedder: Embedder | None = None,
+    redaction: Redaction | None = None,
 ) -> AsyncIterator[Services]:
     """Open all services on one database and one memory, which `only_asks` opens for recalls alone.
 
     A program that asks once should wait for memory to load its model; until then answers do without it.
     With `shares_ticks` questions about now share what is read, as old as the settings allow. `embedder` is
-    one that loads already.
+    one that loads already, `redaction` one that remembers for this process what it replaces.
 
     Raises:
         DatabaseError: The database is unavailable, or its schema is of another version.
@@ -136,9 +148,12 @@ async def open_services(
         database = await stack.enter_async_context(open_database(settings))
         if embedder is None:
             embedder = await asyncio.to_thread(make_embedder, settings)
+        if redaction is None:
+            redaction = await asyncio.to_thread(make_redaction, settings)
         memory = await stack.enter_async_context(
-            open_memory(settings, database, embedder, only_asks=only_asks)
+            open_memory(settings, database, embedder, redaction=redaction, only_asks=only_asks)
         )
+        ledger = SpendLedger(database)
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
@@ -153,17 +168,23 @@ async def open_services(
             calibration=calibration,
             runbooks=Runbooks(settings.runbooks_path),
         )
+        builder.redaction = redaction
         builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
-        answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
+        answerer = Answerer(
+            builder,
+            questions,
+            None if model is None else PaidModel(model, prices, ledger),
+            no_model_reason=settings.no_model_reason or "",
+        )
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
         risk = make_risk_ticker(settings, database, partial(make_feed, settings, database))
         agent = RoutingAgent(
             answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
         )
-        yield Services(settings, database, embedder, memory, answerer, questions, risk, agent)
+        yield Services(settings, database, embedder, memory, answerer, questions, prices, ledger, risk, agent)
 
 
 def make_risk_ticker(settings: Settings, database: Database, make_feed: MakeFeed | None = None) -> RiskTicker:
@@ -212,8 +233,8 @@ def make_index(settings: Settings) -> VectorIndex:
 
 
 def make_model(settings: Settings, prices: PriceList) -> ChatModel | None:
-    """Create the Claude client; without a key None: nothing leaves this machine. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
+    """Create the Claude client, if the settings allow calls. Raises SettingsError."""
+    if settings.no_model_reason is not None:
         return None
     from context_builder.llm.claude import Claude  # noqa: PLC0415  importing the SDK takes a second
 
@@ -227,22 +248,46 @@ def make_batch_model(settings: Settings, prices: PriceList) -> BatchModel:
     return _api_client(ClaudeBatches, settings, prices)
 
 
-def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
-    """Create an API client from the settings. Raises SettingsError."""
-    if settings.anthropic_api_key is None:
-        raise SettingsError(NO_KEY)
-    try:
-        return kind(
-            ClaudeOptions(
-                api_key=settings.anthropic_api_key.get_secret_value(),
-                model=settings.model,
-                max_output_tokens=settings.max_output_tokens,
-                deadline_s=settings.model_deadline_s,
-                base_url=settings.anthropic_base_url or API_URL,
-                max_retries=settings.model_retries,
-                cache_minimum=prices.cache_minimum(settings.model),
-            )
+async def unsent(settings: Settings, prices: PriceList, prompt: Prompt) -> UnsentRequest:
+    """Return the request that a call would send, also where none is allowed. Raises SettingsError."""
+    from context_builder.llm.unsent_request import unsent_request  # noqa: PLC0415  imports the SDK
+
+    key = settings.anthropic_api_key
+    with _usable():
+        return await unsent_request(
+            prompt, _options(settings, prices, key.get_secret_value() if key else "-")
         )
+
+
+def _api_client(kind: Callable[[ClaudeOptions], _Client], settings: Settings, prices: PriceList) -> _Client:
+    """Create an API client from the settings: the only place where one is made. Raises SettingsError."""
+    key = settings.anthropic_api_key
+    if key is None or settings.no_model_reason is not None:
+        raise SettingsError(settings.no_model_reason)
+    with _usable():
+        prices.require(settings.model)
+        return kind(_options(settings, prices, key.get_secret_value()))
+
+
+def _options(settings: Settings, prices: PriceList, key: str) -> ClaudeOptions:
+    return ClaudeOptions(
+        api_key=key,
+        model=settings.model,
+        max_output_tokens=settings.max_output_tokens,
+        deadline_s=settings.model_deadline_s,
+        base_url=settings.anthropic_base_url or API_URL,
+        max_retries=settings.model_retries,
+        cache_minimum=prices.cache_minimum(settings.model),
+    )
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Name the settings that a client cannot use. Raises SettingsError."""
+    try:
+        yield
+    except UnknownPrice as error:
+        raise SettingsError(str(error)) from None
     except ValueError as error:
         raise SettingsError(
             f"ARCPOINT_ANTHROPIC_API_KEY or ARCPOINT_ANTHROPIC_BASE_URL cannot be used: {error}"

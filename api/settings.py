@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.errors import ArcpointApiError
+from context_builder.text.secret_patterns import PERSONAL_KINDS
 from memory.index.server_address import checked_server_token, checked_server_url
 
 
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
     risk_path: Path = Path(".arcpoint/risk")
     """Folder of the trained forecasting models."""
 
+    egress: Literal["on", "off"] = "on"
+    """`off` makes every model call impossible, whatever else is set; the proxy does not start."""
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None
@@ -84,6 +87,11 @@ class Settings(BaseSettings):
     postmortem_path: Path = Path("postmortems")
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""
+
+    redaction_key_path: Path = Path(".arcpoint/redaction.key")
+    """File with the key of the placeholders of secrets; made when first needed."""
+    redact_personal: str = ""
+    """Kinds of personal data to replace besides secrets, separated by commas, or `all`."""
 
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
@@ -135,6 +143,20 @@ class Settings(BaseSettings):
     proxy_digest_key: SecretStr | None = None
     """Key of the digests by which senders are known; a change makes every sender a new one."""
 
+    @property
+    def personal_kinds(self) -> tuple[str, ...]:
+        """The kinds of `redact_personal`."""
+        return _personal_kinds(self.redact_personal)
+
+    @property
+    def no_model_reason(self) -> str | None:
+        """Why no model can be called; None if one can."""
+        if self.egress == "off":
+            return "ARCPOINT_EGRESS=off: no model is called"
+        if self.anthropic_api_key is None:
+            return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
+        return None
+
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""
         scheme, _, rest = self.database_url.partition("//")
@@ -154,6 +176,13 @@ class Settings(BaseSettings):
     def _upstream_url(cls, url: str) -> str:
         return checked_upstream_url(url)
 
+    @field_validator("redact_personal")
+    @classmethod
+    def _known_kinds(cls, kinds: str) -> str:
+        if unknown := sorted(set(_personal_kinds(kinds)) - set(PERSONAL_KINDS)):
+            raise ValueError(f"{unknown[0]!r} is unknown; give some of {', '.join(PERSONAL_KINDS)}, or all")
+        return kinds
+
     @field_validator("memory_url")
     @classmethod
     def _server_url(cls, url: str | None) -> str | None:
@@ -163,6 +192,12 @@ class Settings(BaseSettings):
     @classmethod
     def _server_token(cls, token: SecretStr | None) -> SecretStr | None:
         return None if token is None else SecretStr(checked_server_token(token.get_secret_value()))
+
+
+def _personal_kinds(kinds: str) -> tuple[str, ...]:
+    if kinds.strip() == "all":
+        return PERSONAL_KINDS
+    return tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
 
 
 def checked_service_url(url: str) -> str:

@@ -21,12 +21,13 @@ from context_builder.answer.confidence import confidence_of
 from context_builder.answer.grounding import ground
 from context_builder.answer.question_log import QuestionLog
 from context_builder.builder import BuiltContext, ContextBuilder
-from context_builder.llm.chat_model import ChatModel, Delta, ModelUnavailable, Reply
-from context_builder.llm.pricing import PriceList
+from context_builder.llm.chat_model import Delta, ModelUnavailable, Reply
+from context_builder.llm.paid_model import NOT_RESERVED, PaidModel, why_not_reserved
 from context_builder.llm.usage import Usage
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
 from context_builder.question.request import QuestionInput
+from context_builder.spend.accounts import Payer
 from context_builder.text.clock import utc_now
 from models.errors import StorageError
 
@@ -44,6 +45,8 @@ class DraftAnswer:
     no_model_reason: str | None = None
     stop_reason: str | None = None
     usage: Usage | None = None
+    cost_usd: Decimal = Decimal(0)
+    """By the prices at the time of the call."""
     closing: str = ""
     """What is appended to the text and not checked: it was not written by the model."""
 
@@ -55,8 +58,7 @@ class Answerer:
         self,
         builder: ContextBuilder,
         questions: QuestionLog,
-        prices: PriceList,
-        model: ChatModel | None,
+        model: PaidModel | None,
         *,
         no_model_reason: str = "no model is configured",
         clock: Callable[[], datetime] = utc_now,
@@ -64,7 +66,6 @@ class Answerer:
         """Create an answerer; without a model every answer is a brief, explained by `no_model_reason`."""
         self.builder = builder
         self._questions = questions
-        self.prices = prices
         self.model = model
         self.no_model_reason = no_model_reason
         self._clock = clock
@@ -74,18 +75,21 @@ class Answerer:
         """True if a model is configured."""
         return self.model is not None
 
-    async def answer(self, ask: QuestionInput, *, record: bool = True) -> Answer:
-        """Answer a question; if the model fails, the answer is a brief.
+    async def answer(self, ask: QuestionInput, *, record: bool = True, payer: Payer | None = None) -> Answer:
+        """Answer a question; if the model fails, or its call does not fit under a cap, by a brief.
 
-        With `record=False` the caller stores the answer in the question log.
+        The payer is by default the user who asks. With `record=False` the caller stores the answer in the
+        question log.
 
         Raises:
             QuestionError: The question cannot be answered as asked.
             DatabaseError: The database cannot be read.
         """
-        return await final_answer(self.stream(ask, record=record))
+        return await final_answer(self.stream(ask, record=record, payer=payer))
 
-    async def stream(self, ask: QuestionInput, *, record: bool = True) -> AsyncGenerator[AnswerEvent, None]:
+    async def stream(
+        self, ask: QuestionInput, *, record: bool = True, payer: Payer | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the built context, the model's text as it arrives, and finally the checked answer.
 
         Closing the generator ends the model call. Raises the same errors as `answer`.
@@ -97,7 +101,7 @@ class Answerer:
             brief = await asyncio.to_thread(write_brief, built.manifest, self.no_model_reason)
             draft = DraftAnswer(brief, None, self.no_model_reason)
         else:
-            async with aclosing(self._write(self.model, built)) as pieces:
+            async with aclosing(self._write(self.model, built, payer or Payer(user=ask.asked_by))) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield piece
@@ -113,39 +117,48 @@ class Answerer:
         yield answer
 
     async def _write(
-        self, model: ChatModel, built: BuiltContext
+        self, model: PaidModel, built: BuiltContext, payer: Payer
     ) -> AsyncGenerator[Delta | DraftAnswer, None]:
-        """Make the model call and yield its text, then the draft; if the call fails, the draft is a brief."""
+        """Make the model call and yield its text, then the draft; if there is no reply, a brief."""
         try:
-            async with aclosing(model.stream(built.prompt)) as pieces:
+            async with (
+                model.reserved(built.manifest.token_bound, payer) as call,
+                aclosing(call.stream(built.prompt)) as pieces,
+            ):
                 async for piece in pieces:
                     if isinstance(piece, Reply):
                         closing = closing_text(built.manifest)
                         if closing:
                             yield Delta(closing)
                         yield DraftAnswer(
-                            piece.text, piece.model, None, piece.stop_reason, piece.usage, closing
+                            text=piece.text,
+                            model=piece.model,
+                            stop_reason=piece.stop_reason,
+                            usage=piece.usage,
+                            cost_usd=model.cost(piece.usage, piece.model),
+                            closing=closing,
                         )
                     else:
                         yield piece
         except ModelUnavailable as error:
             log.warning("model unavailable", model=model.model, reason=error.reason)
             called = error.usage is not None
+            cost = Decimal(0) if error.usage is None else model.cost(error.usage)
             brief = await asyncio.to_thread(write_brief, built.manifest, error.reason, called=called)
-            yield DraftAnswer(brief, None, error.reason, None, error.usage)
+            yield DraftAnswer(brief, None, error.reason, None, error.usage, cost)
+        except NOT_RESERVED as error:
+            # The context that was built is worth more than an error.
+            reason = why_not_reserved(error)
+            log.warning("call not made", model=model.model, reason=reason)
+            yield DraftAnswer(await asyncio.to_thread(write_brief, built.manifest, reason), None, reason)
 
-    def check(
-        self, manifest: Manifest, draft: DraftAnswer, latency_ms: int, *, cost_usd: Decimal | None = None
-    ) -> Answer:
-        """Check a draft against the facts of its prompt. Blocks: call it in a thread.
-
-        `cost_usd` is the cost by the prices at the time of the call; None uses the current prices.
-        """
-        checked = ground(draft.text, manifest.shown, source_names(manifest), uncited_text(manifest))
+    def check(self, manifest: Manifest, draft: DraftAnswer, latency_ms: int) -> Answer:
+        """Check a draft against the facts of its prompt. Blocks: call it in a thread."""
+        checked = ground(
+            draft.text, manifest.shown, source_names(manifest), uncited_text(manifest), manifest.approved
+        )
         # A brief consists of the facts themselves.
         unsupported = checked.unsupported if draft.model else ()
-        if cost_usd is None:
-            cost_usd = self.cost(draft)
         return Answer(
             id=f"ans_{uuid4().hex}",
             question=manifest.question,
@@ -159,15 +172,9 @@ class Answerer:
             no_model_reason=draft.no_model_reason,
             stop_reason=draft.stop_reason,
             usage=draft.usage,
-            cost_usd=cost_usd,
+            cost_usd=draft.cost_usd,
             latency_ms=latency_ms,
         )
-
-    def cost(self, draft: DraftAnswer) -> Decimal:
-        """Return the cost of a draft in USD by the current prices."""
-        if draft.usage is None or self.model is None:
-            return Decimal(0)
-        return self.prices.cost(draft.model or self.model.model, draft.usage)
 
     async def _record(self, answer: Answer, asker: str | None, asked_at: datetime) -> None:
         """Log the question; a paid answer is returned even if the log is not writable."""

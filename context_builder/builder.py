@@ -29,6 +29,7 @@ from context_builder.shared_work import SharedWork
 from context_builder.source import ContextSource, Section, SourceResult, Status, Stores
 from context_builder.telemetry.runbooks import Runbooks
 from context_builder.text.clock import utc_now
+from context_builder.text.redaction import Redaction
 from context_builder.tick.tick import Tick
 from context_builder.tick.ticks import Ticks
 from memory.incident_memory import IncidentMemory
@@ -77,7 +78,9 @@ class ContextBuilder:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Create a builder; `default_budget` is the token budget of questions that set none."""
-        self.sources = tuple(sources)
+        self.redaction = Redaction()
+        """Replaces secrets in all that becomes part of a prompt; another one may take its place."""
+        self.sources = tuple(self._redacted(source) for source in sources)
         self._memory = memory
         self._snapshots = Snapshots(database, readers=min(MAX_READERS, len(self.sources)))
         self._default_budget = default_budget
@@ -114,6 +117,7 @@ class ContextBuilder:
         """
         started, asked_at = time.perf_counter(), self._clock()
         check_question(ask.question)
+        ask = replace(ask, question=self.redaction(ask.question))
         max_age_s = self._max_age_s if ask.as_of is None else 0.0
         async with self._ticks.live() if max_age_s else self._ticks.alone() as tick:
             age_ms = max(0, round((asked_at - tick.moment) / timedelta(milliseconds=1)))
@@ -167,7 +171,8 @@ class ContextBuilder:
         """Resolve names and times within RESOLVE_DEADLINE_S, so that a lock cannot block a question."""
         try:
             async with self._deadlines.within(RESOLVE_DEADLINE_S):
-                return await resolve(ask, tick.lookups, now=tick.moment, default_budget=self._default_budget)
+                found = await resolve(ask, tick.lookups, now=tick.moment, default_budget=self._default_budget)
+                return self.redaction.of(found)
         except TimeoutError:
             raise DatabaseUnreachable(
                 f"the database did not respond within {RESOLVE_DEADLINE_S:g} s while names were looked up"
@@ -209,8 +214,16 @@ class ContextBuilder:
                 raise  # the question itself was cancelled
             return result(Section(""), Status.ERROR, "the source cancelled itself")
         except Exception as error:  # noqa: BLE001  the one broad except: no source may fail the question
-            log.warning("source failed", source=source.name, error=repr(error))
-            return result(Section(""), Status.ERROR, _reason(error))
+            log.warning("source failed", source=source.name, error=self.redaction(repr(error)))
+            return result(Section(""), Status.ERROR, self.redaction(_reason(error)))
+
+    def _redacted(self, source: ContextSource) -> ContextSource:
+        """Return the source without secrets in what it reads: the one way of stored text into a prompt."""
+
+        async def read(request: ContextRequest, stores: Stores) -> Section:
+            return await asyncio.to_thread(self.redaction.of, await source.read(request, stores))
+
+        return replace(source, read=read)
 
 
 def _reason(error: Exception) -> str:

@@ -20,6 +20,7 @@ ContextBuilderError
     LeaseLost
     BatchConflict
     CapReached
+    UnknownPrice
     TemplateError
     BacktestError
     ModelFileError

@@ -15,12 +15,13 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from context_builder.answering import Answerer
-from context_builder.builder import BuiltContext
-from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
+from context_builder.llm.chat_model import ModelUnavailable, Reply
+from context_builder.llm.paid_model import NOT_RESERVED, PaidCall, PaidModel, why_not_reserved
 from context_builder.prompt.prompt import Prompt
 from context_builder.question.request import QuestionError, QuestionInput
 from context_builder.risk.policy.decision import RouteDecision
 from context_builder.risk.policy.verdicts import RoutingVerdict
+from context_builder.spend.accounts import Payer
 from context_builder.text.formatting import format_dollars
 
 log = structlog.get_logger(__name__)
@@ -62,8 +63,20 @@ class AgentAnswer:
     """Why the policy's decision stands unexplained; empty if there is a choice."""
 
 
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """A call of the last hour."""
+
+    at: float
+    cost: Decimal
+    """In US dollars: its worst case until its cost is known."""
+
+
 class RoutingAgent:
-    """Makes at most one model call a decision, within an hourly count and cost; for one event loop."""
+    """Makes at most one model call a decision, within an hourly count and cost and the caps of the ledger.
+
+    For one event loop.
+    """
 
     def __init__(
         self,
@@ -78,8 +91,8 @@ class RoutingAgent:
         self._per_hour = per_hour
         self._usd_per_hour = usd_per_hour
         self._clock = clock
-        self._calls: deque[list[Decimal | float]] = deque()
-        """Time and cost of each call of the last hour."""
+        self._attempts: deque[_Attempt] = deque()
+        """Those of the last hour."""
 
     async def ask(self, decision: RouteDecision, building: AbstractAsyncContextManager[None]) -> AgentAnswer:
         """Return the model's choice among the candidates that the policy allows.
@@ -91,8 +104,8 @@ class RoutingAgent:
         if model is None:
             return AgentAnswer(refusal=self._answerer.no_model_reason)
         offered = _offered(decision)
-        if self._count() >= self._per_hour:
-            return AgentAnswer(refusal=f"{self._per_hour} decisions an hour may be asked about, and were")
+        if refusal := self._refusal(Decimal(0)):
+            return AgentAnswer(refusal=refusal)
         names = ", ".join(each.deployment for each in offered)
         question = QuestionInput(
             question=f"Which capacity risks are {names} taking now?", token_budget=TOKEN_BUDGET
@@ -102,43 +115,48 @@ class RoutingAgent:
                 built = await self._answerer.builder.build(question)
         except QuestionError as error:
             return AgentAnswer(refusal=f"no context could be built: {error}")
-        worst = self._answerer.prices.worst_case(
-            model.model, built.manifest.token_bound + TOKEN_BUDGET, model.max_output_tokens
-        )
-        if self._spent() + worst > self._usd_per_hour:
-            left = format_dollars(max(Decimal(0), self._usd_per_hour - self._spent()))
-            return AgentAnswer(
-                refusal=f"a call could cost {format_dollars(worst)}, and {left} is left of this hour"
-            )
-        return await self._call(model, _prompt(built, decision, offered), offered, worst)
+        task = self._answerer.builder.redaction(_task(decision, offered))
+        input_bound = built.manifest.token_bound + self._answerer.builder.calibration.bound.of(task)
+        prompt = replace(built.prompt, user=built.prompt.user + task)
+        return await self._call(model, prompt, input_bound, offered)
 
     async def _call(
-        self, model: ChatModel, prompt: Prompt, offered: tuple[RoutingVerdict, ...], worst: Decimal
+        self, model: PaidModel, prompt: Prompt, input_bound: int, offered: tuple[RoutingVerdict, ...]
     ) -> AgentAnswer:
-        entry: list[Decimal | float] = [self._clock(), worst]
-        self._calls.append(entry)
+        worst = model.worst_case(input_bound)
+        if refusal := self._refusal(worst):
+            return AgentAnswer(refusal=refusal)
+        attempt = _Attempt(self._clock(), worst)
+        self._attempts.append(attempt)
         try:
-            async with asyncio.timeout(DEADLINE_S), aclosing(model.stream(prompt)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Reply):
-                        entry[1] = self._answerer.prices.cost(piece.model, piece.usage)
-                        return _checked(piece, offered)
+            async with asyncio.timeout(DEADLINE_S), model.reserved(input_bound, Payer()) as call:
+                try:
+                    return await _chosen(call, prompt, offered)
+                finally:
+                    attempt.cost = call.cost
         except ModelUnavailable as error:
-            if error.refused:
-                entry[1] = Decimal(0)
-            log.warning("routing agent", reason=error.reason)
-            return AgentAnswer(refusal=error.reason)
+            refusal = error.reason
         except TimeoutError:
-            return AgentAnswer(refusal=f"the model did not choose within {DEADLINE_S:g} s")
-        raise AssertionError("the stream ends with a reply")
+            refusal = f"the model did not choose within {DEADLINE_S:g} s"
+        except NOT_RESERVED as error:
+            self._attempts.remove(attempt)
+            refusal = why_not_reserved(error)
+        log.warning("routing agent", reason=refusal)
+        return AgentAnswer(refusal=refusal)
 
-    def _count(self) -> int:
-        while self._calls and self._calls[0][0] <= self._clock() - _HOUR_S:
-            self._calls.popleft()
-        return len(self._calls)
-
-    def _spent(self) -> Decimal:
-        return sum((Decimal(cost) for _, cost in self._calls), Decimal(0))
+    def _refusal(self, worst: Decimal) -> str:
+        """Return why no call that may cost so much is made now; empty if one can be."""
+        while self._attempts and self._attempts[0].at <= self._clock() - _HOUR_S:
+            self._attempts.popleft()
+        if len(self._attempts) >= self._per_hour:
+            return f"{self._per_hour} decisions an hour may be asked about, and were"
+        left = self._usd_per_hour - sum(attempt.cost for attempt in self._attempts)
+        if worst > left:
+            left = max(Decimal(0), left)
+            return (
+                f"a call could cost {format_dollars(worst)}, and {format_dollars(left)} is left of this hour"
+            )
+        return ""
 
 
 def _offered(decision: RouteDecision) -> tuple[RoutingVerdict, ...]:
@@ -148,7 +166,7 @@ def _offered(decision: RouteDecision) -> tuple[RoutingVerdict, ...]:
     return tuple(allowed[:MAX_OFFERED]) or (decision.advised,)
 
 
-def _prompt(built: BuiltContext, decision: RouteDecision, offered: tuple[RoutingVerdict, ...]) -> Prompt:
+def _task(decision: RouteDecision, offered: tuple[RoutingVerdict, ...]) -> str:
     request = decision.request
     candidates = [
         {
@@ -162,8 +180,16 @@ def _prompt(built: BuiltContext, decision: RouteDecision, offered: tuple[Routing
     ]
     told = f"tier {request.tier or 'unknown'}, {request.prompt_tokens} prompt tokens, "
     told += f"at most {request.max_tokens} completion tokens; 0 is unknown"
-    task = _TASK.format(candidates=json.dumps(candidates), request=told)
-    return replace(built.prompt, user=built.prompt.user + task)
+    return _TASK.format(candidates=json.dumps(candidates), request=told)
+
+
+async def _chosen(call: PaidCall, prompt: Prompt, offered: tuple[RoutingVerdict, ...]) -> AgentAnswer:
+    """Make the call and return its choice. Raises ModelUnavailable."""
+    async with aclosing(call.stream(prompt)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Reply):
+                return _checked(piece, offered)
+    raise AssertionError("the stream ends with a reply")
 
 
 def _checked(reply: Reply, offered: tuple[RoutingVerdict, ...]) -> AgentAnswer:

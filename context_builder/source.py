@@ -102,6 +102,8 @@ class Fact:
     """Keys of facts that this one includes, in short too; they are not shown beside it."""
     leads: bool = False
     """True if it comes first where it is on topic: it tells one fault as a whole, or that there is none."""
+    approved: bool = False
+    """True if an operator wrote or approved what it quotes: an answer may repeat links and commands of it."""
 
 
 @dataclass(frozen=True, slots=True)

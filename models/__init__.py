@@ -22,9 +22,11 @@ from models.tables.product.postmortems import Postmortem, PostmortemBatch, Postm
 from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
 from models.tables.product.risk import RiskForecast, RiskTransition
+from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, SpendReservation
 
 __all__ = [
     "FAILED_STATUSES",
+    "AccountKind",
     "AuditEvent",
     "ConfigChange",
     "ConversationFact",
@@ -66,6 +68,9 @@ __all__ = [
     "RiskTransition",
     "RollupClock",
     "Severity",
+    "SpendBalance",
+    "SpendCap",
+    "SpendReservation",
     "StateTransition",
     "Tier",
     "User",

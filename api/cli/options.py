@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from api.settings import Settings, checked_service_url, load_settings
 
 EXAMPLE_TIME = "2026-11-20T08:00Z"
+_MAX_USD = 1_000_000
 
 
 def parse_time(text: str) -> datetime:
@@ -36,6 +38,19 @@ def parse_time_option(value: str | datetime) -> datetime:
         return parse_time(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def parse_usd(value: str | Decimal) -> Decimal:
+    """Parse the value of an option or argument as US dollars."""
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
+        raise typer.BadParameter(
+            f"{value!s:.40} is not an amount; give US dollars from 0 to 1000000, such as 2.50"
+        )
+    return amount
 
 
 def settings_for(service: str | None) -> Settings:

@@ -24,6 +24,7 @@ from api.cli.workers import require_startable, run_workers
 from api.errors import ArcpointApiError
 from api.log_setup import configure_logging
 from api.proxy.mounting import PREFIX
+from api.redaction import make_redaction
 from api.settings import Settings, load_settings
 
 Host = Annotated[
@@ -44,7 +45,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
     options = {"host": host, "port": port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings().model_copy(update=given)
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     bound_arenas()
     try:
         if settings.workers > 1:
@@ -128,8 +129,11 @@ def address_of(listener: socket.socket) -> str:
 
 def _configured(settings: Settings) -> str:
     """Return the main settings in one line, without secrets."""
-    if settings.anthropic_api_key is None:
-        model = "no model (ARCPOINT_ANTHROPIC_API_KEY is not set: answers are briefs)"
+    if settings.no_model_reason is not None:
+        variable = (
+            "ARCPOINT_EGRESS is off" if settings.egress == "off" else "ARCPOINT_ANTHROPIC_API_KEY is not set"
+        )
+        model = f"no model ({variable}: answers are briefs)"
     else:
         model = settings.model + (f" at {settings.anthropic_base_url}" if settings.anthropic_base_url else "")
     database = make_url(settings.database_url).difference_update_query(["password"]).render_as_string()

@@ -24,6 +24,7 @@ from api.cli.failure import EXIT_FAILURE
 from api.cli.service_app import service_app
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
+from api.redaction import make_redaction
 from api.services import make_model, open_database
 from api.settings import Settings, SettingsError, load_settings
 from context_builder.llm.pricing import PriceList
@@ -96,7 +97,7 @@ def run_workers(
 def worker_app() -> FastAPI:
     """Create the application of one worker, with the environment's settings."""
     settings = load_settings()
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     bound_arenas()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     return service_app(settings)
@@ -105,7 +106,7 @@ def worker_app() -> FastAPI:
 def proxy_worker_app() -> Router:
     """Create the proxy of one worker, with the environment's settings."""
     settings = load_settings()
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     return proxy_service(settings)
 

@@ -32,6 +32,7 @@ from api.http.routes import (
     requests,
     risk,
     route,
+    spend,
     traffic,
     users,
 )
@@ -48,21 +49,14 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
 from context_builder.risk.policy.decision import UnknownCandidates
+from context_builder.spend.ledger import CapReached
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError
 
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
-    *(
-        UnknownCandidates,
-        UnknownIncident,
-        UnusableReviewer,
-        Conflict,
-        MemoryUnavailable,
-        PostmortemFailed,
-        Overloaded,
-    ),
-    Exception,
+    *(UnknownCandidates, UnknownIncident, UnusableReviewer, Conflict, CapReached, MemoryUnavailable),
+    *(PostmortemFailed, Overloaded, Exception),
 )
 
 
@@ -85,11 +79,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings = settings or load_settings()
-    model = settings.model if settings.anthropic_api_key else None
+    model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, traffic, conversations)
-    for resource in (query, context, *queries, postmortems, memory, route, risk, metrics, health):
+    for resource in (query, context, *queries, postmortems, memory, route, risk, spend, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.

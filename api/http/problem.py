@@ -20,6 +20,7 @@ from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
 from context_builder.risk.policy.decision import UnknownCandidates
+from context_builder.spend.ledger import CapReached
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
 from models.errors import DatabaseError
 
@@ -55,7 +56,7 @@ class Conflict(ArcpointApiError):
 
 _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((NotFound, UnknownIncident), 404, "unknown", "{}"),
-    ((NotResolved, Conflict), 409, "conflict", "{}"),
+    ((NotResolved, Conflict, CapReached), 409, "conflict", "{}"),
     ((UnusableReviewer,), 422, "body", "by: {}"),
     ((UnknownCandidates,), 422, "body", "{}"),
     ((QueryTimeout,), 504, "timeout", "{}"),

@@ -31,8 +31,9 @@ from api.proxy.rewriting.opened import open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.untouched import Untouched
+from api.redaction import make_redaction
 from api.risk_ticker import RiskTicker
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from context_builder.conversation.rewriter import Rewriter
 from context_builder.llm.pricing import PriceList
 from models.database import Database
@@ -73,9 +74,11 @@ async def open_proxy(
     settings say so.
 
     Raises:
-        SettingsError: The proxy file cannot be used.
+        SettingsError: The proxy file cannot be used, or nothing may leave.
         PriceFileError: The price file cannot be used.
     """
+    if settings.egress == "off":
+        raise SettingsError("ARCPOINT_EGRESS=off: the proxy forwards nothing; set it to on to run the proxy")
     async with AsyncExitStack() as stack:
         prices = await asyncio.to_thread(PriceList.load, settings.prices_file)
         file = await asyncio.to_thread(ProxyFile.load, settings.proxy_file)
@@ -120,7 +123,10 @@ async def _rewriter_of(settings: Settings, database: Database, file: ProxyFile) 
         budget=settings.proxy_context_tokens,
         deadline_s=settings.proxy_deadline_s,
     )
-    async with open_rewriter(database, options=options, learns=settings.proxy_learns) as rewriter:
+    redaction = await asyncio.to_thread(make_redaction, settings)
+    async with open_rewriter(
+        database, options=options, learns=settings.proxy_learns, redaction=redaction
+    ) as rewriter:
         yield rewriter
 
 

@@ -29,6 +29,11 @@ class ClaimIssue(StrEnum):
     NUMBER_WITHOUT_REFERENCE = "states a number without a reference"
     UNKNOWN_NAME = "names something that was not in the prompt"
     NAME_NOT_IN_FACTS = "names something that the cited facts do not"
+    LINK_NOT_IN_FACTS = "has a link that was not in the prompt"
+    LINK_OF_OTHERS = "has a link that only quoted text in the prompt has"
+    COMMAND_NOT_IN_FACTS = "gives a command that was not in the prompt"
+    COMMAND_OF_OTHERS = "gives a command that only quoted text in the prompt gives"
+    WORDS_OF_OTHERS = "repeats quoted text without its reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Unsupported:
     sentence: str
     doubt: ClaimIssue
     detail: str
-    """The reference, number or name in question."""
+    """The reference, number, name, link, command or text in question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Checks the references, numbers, times and names of an answer against the facts of its prompt. Pure.
+"""Checks the references, numbers, times, names and actions of an answer against its prompt. Pure.
 
 A sentence is supported if all its references were in the prompt, all its numbers, times and names occur in
 the facts that it cites, and it states no number without a reference. Names and times without a reference,
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from context_builder.answer.actions import ActionIndex
 from context_builder.answer.answer import Citation, ClaimIssue, Unsupported
 from context_builder.answer.claims import Claim, Name, Quantity, TimeClaim, find_claims
 from context_builder.answer.sentences import Sentence, split_sentences
@@ -35,23 +36,34 @@ class Grounding:
     unsupported: tuple[Unsupported, ...]
 
 
-def ground(answer: str, shown: Mapping[str, str], sources: Mapping[str, str], uncited: str) -> Grounding:
+def ground(
+    answer: str,
+    shown: Mapping[str, str],
+    sources: Mapping[str, str],
+    uncited: str,
+    approved: Collection[str] = (),
+) -> Grounding:
     """Check every sentence of an answer.
 
     `shown` and `sources` map each reference in the prompt to its text and source. `uncited` is text beside
-    the facts, such as the question, which may be repeated without a reference.
+    the facts, such as the question, which may be repeated without a reference. `approved` are references of
+    facts whose quotations an operator wrote or approved.
     """
     cited: dict[str, Citation] = {}
     unsupported: list[Unsupported] = []
-    prompt = PromptClaims(shown, uncited)
+    prompt, actions = PromptClaims(shown, uncited), ActionIndex(shown, uncited, approved)
     for sentence in split_sentences(answer):
         for ref in sentence.refs:
             if ref in shown:
                 cited.setdefault(ref, Citation(ref, sources[ref], shown[ref]))
             else:
                 unsupported.append(Unsupported(_quote(sentence), ClaimIssue.UNKNOWN_REFERENCE, ref))
+        acted = dict(actions.issues(sentence))
         for claim, issue in prompt.issues(sentence):
-            unsupported.append(Unsupported(_quote(sentence), issue, claim.written))
+            if claim.written not in acted:  # a link is a name as well, and marked once
+                unsupported.append(Unsupported(_quote(sentence), issue, claim.written))
+        for detail, issue in acted.items():
+            unsupported.append(Unsupported(_quote(sentence), issue, detail[:_MAX_SENTENCE]))
     return Grounding(tuple(cited.values()), tuple(dict.fromkeys(unsupported)))
 
 

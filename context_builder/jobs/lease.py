@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.errors import ContextBuilderError
@@ -94,6 +93,8 @@ def process_identity() -> str:
 
 def is_dead(owner: str) -> bool:
     """Return whether a process is known to have ended; always False for one on another host. Blocks."""
+    import psutil  # noqa: PLC0415  as below
+
     host, pid, start = owner.rsplit(":", 2) if owner.count(":") >= 2 else ("", "", "")  # noqa: PLR2004  three parts
     # Version 0.1.0 stored clock ticks, without a decimal point: not comparable.
     if host != _host() or not pid.isdecimal() or "." not in start:
@@ -112,6 +113,8 @@ def _start_s(pid: int) -> str:
     Raises:
         psutil.NoSuchProcess: it has ended, even if its parent has not collected its exit code yet.
     """
+    import psutil  # noqa: PLC0415  a question without a paid call needs none
+
     process = psutil.Process(pid)
     if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
         raise psutil.NoSuchProcess(pid)

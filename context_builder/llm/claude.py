@@ -9,6 +9,7 @@ from typing import Any
 
 from anthropic import AsyncAPIResponse, AsyncStream
 from anthropic.types import RawMessageStreamEvent
+from httpx2 import AsyncBaseTransport
 
 from context_builder.llm.chat_model import Delta, ModelUnavailable, Reply
 from context_builder.llm.claude_connection import FAILURES, ApiCall, ClaudeConnection, error_text
@@ -21,8 +22,8 @@ from context_builder.prompt.prompt import Prompt
 class Claude:
     """One model behind one connection pool; a ChatModel."""
 
-    def __init__(self, options: ClaudeOptions) -> None:
-        """Create the client.
+    def __init__(self, options: ClaudeOptions, network: AsyncBaseTransport | None = None) -> None:
+        """Create the client; without a network of its own it has the real one.
 
         Blocks, because it reads certificates and imports modules: call it in a thread.
 
@@ -32,7 +33,7 @@ class Claude:
         self.model = options.model
         self.max_output_tokens = options.max_output_tokens
         self._options = options
-        self._connection = ClaudeConnection(options)
+        self._connection = ClaudeConnection(options, network)
         # Looked up here because the first access imports modules.
         self._messages = self._connection.client.messages.with_streaming_response
 

@@ -65,8 +65,8 @@ class ClaudeConnection:
     files hold for other programs is used.
     """
 
-    def __init__(self, options: ClaudeOptions) -> None:
-        """Create the client.
+    def __init__(self, options: ClaudeOptions, network: httpx2.AsyncBaseTransport | None = None) -> None:
+        """Create the client; without a network of its own it has the real one.
 
         Blocks, because it reads certificates and imports modules: call it in a thread.
 
@@ -86,6 +86,7 @@ class ClaudeConnection:
             timeout=timeout,
             middleware=[self._watch_attempt],
             http_client=httpx2.AsyncClient(
+                transport=network,
                 timeout=timeout,
                 trust_env=False,
                 # A redirect would send the prompt to an address that nobody configured.

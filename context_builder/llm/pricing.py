@@ -33,6 +33,10 @@ class PriceFileError(ContextBuilderError, ValueError):
     """The price file is not usable; the message names the file and the key."""
 
 
+class UnknownPrice(ContextBuilderError, ValueError):
+    """A model has no price, so that nothing can be reserved for its calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """Prices of one model in USD per million tokens."""
@@ -44,6 +48,16 @@ class Price:
     cache_minimum: int = UNKNOWN_CACHE_MINIMUM
     """Length of the shortest prefix that the API caches, in tokens."""
 
+    def cost(self, usage: Usage) -> Decimal:
+        """Return the cost of billed tokens in USD, unrounded."""
+        total = (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_write_tokens * self.cache_write
+            + usage.cache_read_tokens * self.cache_read
+        )
+        return total / _MILLION
+
 
 _PRICE_KEYS = ("input", "output", "cache_write", "cache_read")
 _MODEL_KEYS = (*_PRICE_KEYS, "cache_minimum")
@@ -51,7 +65,7 @@ _MODEL_KEYS = (*_PRICE_KEYS, "cache_minimum")
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Prices by model; an unlisted model is priced as the most expensive listed one."""
+    """Prices by model; one that is not listed has none."""
 
     as_of: date
     batch_share: Decimal
@@ -69,38 +83,57 @@ class PriceList:
         prices = _parse(SHIPPED, None)
         return prices if path is None else _parse(path, prices)
 
+    def require(self, model: str) -> None:
+        """Check that a model has a price. Raises UnknownPrice."""
+        self._price(model)
+
     def is_known(self, model: str) -> bool:
         """Return True if the list contains the model or the undated id of a dated one."""
         return self._find(model) is not None
 
-    def cost(self, model: str, usage: Usage, *, batch: bool = False) -> Decimal:
-        """Return the cost of billed tokens in USD, unrounded."""
-        price = self._price(model)
-        total = (
-            usage.input_tokens * price.input
-            + usage.output_tokens * price.output
-            + usage.cache_write_tokens * price.cache_write
-            + usage.cache_read_tokens * price.cache_read
-        )
-        return total / _MILLION * (self.batch_share if batch else 1)
+    def cost(self, model: str, usage: Usage, *, batch: bool = False, asked_for: str | None = None) -> Decimal:
+        """Return the cost of billed tokens in USD, unrounded.
+
+        A model that has no price is billed as the one that was asked for: it may be another name of it.
+
+        Raises:
+            UnknownPrice: neither has a price.
+        """
+        price = self._find(model) or self._price(asked_for or model)
+        return price.cost(usage) * (self.batch_share if batch else 1)
+
+    def cost_at_most(self, model: str, usage: Usage) -> Decimal:
+        """Return the cost in USD of a call of others; without a price it is that of the dearest model."""
+        if (price := self._find(model)) is not None:
+            return price.cost(usage)
+        return max(each.cost(usage) for each in self.models.values())
 
     def worst_case(self, model: str, input_bound: int, max_output_tokens: int) -> Decimal:
-        """Return the maximum cost in USD of a call within both bounds, with all input at the highest rate."""
+        """Return the maximum cost in USD of a call within both bounds, with all input at the highest rate.
+
+        Raises:
+            UnknownPrice: the model has no price.
+        """
         price = self._price(model)
         highest_input = max(price.input, price.cache_write, price.cache_read)
         return (input_bound * highest_input + max_output_tokens * price.output) / _MILLION
 
     def cache_minimum(self, model: str) -> int:
         """Return the length of the shortest prefix that the API caches for the model, in tokens."""
-        return self._price(model).cache_minimum
+        price = self._find(model)
+        return UNKNOWN_CACHE_MINIMUM if price is None else price.cache_minimum
 
     def _find(self, model: str) -> Price | None:
         return self.models.get(model) or self.models.get(_DATE_SUFFIX.sub("", model))
 
     def _price(self, model: str) -> Price:
-        return self._find(model) or Price(
-            *(max(getattr(price, key) for price in self.models.values()) for key in _PRICE_KEYS)
-        )
+        price = self._find(model)
+        if price is None:
+            raise UnknownPrice(
+                f"no price is known for the model {single_line(model)!r:.120}: add [models.<id>] to the "
+                f"file of ARCPOINT_PRICES_FILE, or set ARCPOINT_MODEL to {', '.join(self.models)}"
+            )
+        return price
 
 
 def _parse(path: Path, base: PriceList | None) -> PriceList:

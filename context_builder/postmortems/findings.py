@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from sqlalchemy import inspect
 
 from context_builder.exploration.events import Event
 from context_builder.postmortems.affected import load_affected
 from context_builder.postmortems.impact import Impact, load_impact, minutes_of
 from context_builder.postmortems.recorded_events import RecordedEvents, load_changes, load_events
 from context_builder.question.request import Window
+from context_builder.text.redaction import Redaction
 from models import Incident
 from models.database import ReadSession
 
@@ -30,6 +33,12 @@ class IncidentFindings:
     """From LEAD_IN before the start until the end."""
     changes: tuple[Event, ...]
     """Of the TRIGGER_LOOKBACK before the start, oldest first."""
+
+
+def redacted_findings(findings: IncidentFindings, redaction: Redaction) -> IncidentFindings:
+    """Return the findings without secrets: the one way of records into a document."""
+    recorded = {name: getattr(findings.incident, name) for name in inspect(Incident).columns.keys()}  # noqa: SIM118
+    return replace(redaction.of(findings), incident=Incident(**redaction.of(recorded)))
 
 
 async def load_findings(session: ReadSession, incident: Incident, resolved_at: datetime) -> IncidentFindings:

@@ -7,12 +7,11 @@ next one claims the incident; it then writes the document from plan and reply wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -23,12 +22,13 @@ from context_builder.answer.brief import write_brief
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer, DraftAnswer
 from context_builder.errors import ContextBuilderError
+from context_builder.jobs.completion import completed
 from context_builder.jobs.lease import LeaseLost
-from context_builder.llm.chat_model import ChatModel, ModelUnavailable, Reply
-from context_builder.llm.spend import Reservation, SpendTracker
+from context_builder.llm.chat_model import ModelUnavailable, Reply
+from context_builder.llm.paid_model import PaidCall, PaidModel
 from context_builder.postmortems.candidates import PostmortemCandidate, Selection, candidates, is_needed
 from context_builder.postmortems.document import PostmortemDocument, postmortem_question, write_document
-from context_builder.postmortems.findings import LEAD_IN, load_findings
+from context_builder.postmortems.findings import LEAD_IN, load_findings, redacted_findings
 from context_builder.postmortems.incident_digest import incident_digest
 from context_builder.postmortems.journal import CallJournal, ClaimedCall, DocumentPlan, PaidReply
 from context_builder.postmortems.records import PostmortemRecords, StoredPostmortem
@@ -37,15 +37,17 @@ from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import SpendLedger
 from context_builder.text.clock import utc_now
 from models import Incident, Postmortem, PostmortemCall, Provenance
 from models.database import Database, ReadSession
 from models.errors import DatabaseError
 
-_T = TypeVar("_T")
-
 log = structlog.get_logger(__name__)
 
+ANYBODY = Payer()
+"""Only the installation pays."""
 _RETRY_DELAYS_S = (1.0, 3.0, 9.0)
 """Waits between attempts to store a reply."""
 
@@ -72,6 +74,7 @@ class PostmortemWriter:
         self.journal = CallJournal(database)
         self.records = PostmortemRecords(database, clock=clock)
         self._database = database
+        self._ledger = SpendLedger(database)
         self._answerer = answerer
         self._questions = questions
         self._clock = clock
@@ -85,7 +88,12 @@ class PostmortemWriter:
     def min_worst_cost_usd(self) -> Decimal:
         """The smallest worst case that any call can have: that of its output, in US dollars."""
         model = self._answerer.model
-        return Decimal(0) if model is None else self._worst_cost(model, 0)
+        return Decimal(0) if model is None else model.worst_case(0)
+
+    async def require_room(self, payer: Payer) -> None:
+        """Check that the cheapest call could fit, if there is a model. Raises CapReached."""
+        if self.has_model:
+            await self._ledger.require(self.min_worst_cost_usd, payer)
 
     def candidates(self, selection: Selection) -> AsyncIterator[PostmortemCandidate]:
         """Yield the incidents of a selection that need a postmortem, read by pages."""
@@ -100,7 +108,7 @@ class PostmortemWriter:
         public_id: str,
         *,
         template: Template | None = None,
-        spend: SpendTracker | None = None,
+        payer: Payer = ANYBODY,
         refresh_stale: bool = False,
     ) -> StoredPostmortem:
         """Write and store the postmortem of one resolved incident, or finish one that was begun.
@@ -108,14 +116,14 @@ class PostmortemWriter:
         Raises:
             QuestionError: the incident is unknown.
             NothingToDo: another run is writing it, it exists already, or a person wrote it.
-            CapReached: the call does not fit under the cap of `spend`.
+            CapReached: the call does not fit under a cap.
             PostmortemFailed: the model gave no complete text.
         """
         call = await self.claim(public_id, refresh_stale=refresh_stale)
         try:
             async with self.journal.held(PostmortemCall.id == call.id):
                 if call.reply is None:
-                    call = await self._replied(call, template, spend or SpendTracker())
+                    call = await self._replied(call, template, payer)
                 elif call.plan is None:
                     call = await self.build(call, template)
                 return await self.finish(call)
@@ -185,45 +193,32 @@ class PostmortemWriter:
             manifest=built.manifest, template=template, incident_digest=incident_digest(incident)
         )
         model = self._answerer.model
-        worst = Decimal(0) if model is None else self._worst_cost(model, built.manifest.token_bound)
-        return await self.journal.built(
-            call, plan, worst * (self._answerer.prices.batch_share if batch else 1)
-        )
+        worst = Decimal(0)
+        if model is not None:
+            worst = model.worst_case(built.manifest.token_bound) * (model.prices.batch_share if batch else 1)
+        return await self.journal.built(call, plan, worst)
 
-    def _worst_cost(self, model: ChatModel, input_bound: int) -> Decimal:
-        return self._answerer.prices.worst_case(model.model, input_bound, model.max_output_tokens)
-
-    async def _replied(
-        self, call: ClaimedCall, template: Template | None, spend: SpendTracker
-    ) -> ClaimedCall:
+    async def _replied(self, call: ClaimedCall, template: Template | None, payer: Payer) -> ClaimedCall:
         """Return the call with its plan and, if there is a model, its stored reply."""
         model = self._answerer.model
         if model is None:
             return await self.build(call, template)
         # Building takes much longer than finding out that nothing can fit any more.
-        spend.require(self.min_worst_cost_usd)
+        await self.require_room(payer)
         call = await self.build(call, template)
-        async with spend.reserved_for(call.worst_cost_usd) as reservation:
-            return await self._paid(model, call, reservation)
+        async with model.reserved(call.built_plan.manifest.token_bound, payer) as paid_call:
+            return await self._paid(model, call, paid_call)
 
-    async def _paid(self, model: ChatModel, call: ClaimedCall, reservation: Reservation) -> ClaimedCall:
+    async def _paid(self, model: PaidModel, call: ClaimedCall, paid_call: PaidCall) -> ClaimedCall:
         """Make the call and store its reply."""
-        try:
-            await self.journal.confirm(call)
-        except BaseException:
-            reservation.settle(Decimal(0))
-            raise
+        await self.journal.confirm(call)
         manifest = call.built_plan.manifest
         try:
-            reply = await _reply_of(model, await asyncio.to_thread(render, manifest))
+            reply = await _reply_of(paid_call, await asyncio.to_thread(render, manifest))
         except ModelUnavailable as error:
-            await self._settle_failed(model, manifest, error, reservation)
+            await self._log_failed(model, manifest, error)
             raise PostmortemFailed(error.reason) from None
-        prices = self._answerer.prices
-        # A model name without a price must not cost more than the reservation for the requested model.
-        cost = prices.cost(reply.model if prices.is_known(reply.model) else model.model, reply.usage)
-        reservation.settle(cost)
-        paid = PaidReply(reply=reply, cost_usd=cost)
+        paid = PaidReply(reply=reply, cost_usd=model.cost(reply.usage, reply.model))
         stored = await completed(self._stored(call, paid))
         self._answerer.builder.calibration.learn(manifest, reply.usage.prompt_tokens)
         if stored is None:
@@ -242,22 +237,13 @@ class PostmortemWriter:
                 await asyncio.sleep(delay_s)
         return await self.journal.replied(call, paid)
 
-    async def _settle_failed(
-        self, model: ChatModel, manifest: Manifest, error: ModelUnavailable, reservation: Reservation
-    ) -> None:
-        """Count the most that a call without a complete reply can have cost, and log what was reported."""
+    async def _log_failed(self, model: PaidModel, manifest: Manifest, error: ModelUnavailable) -> None:
+        """Log what was reported of a call without a complete reply."""
         if error.usage is not None:
-            prices, usage = self._answerer.prices, error.usage
-            # The reported input is complete, but output may have followed: count the most.
-            most = replace(usage, output_tokens=max(usage.output_tokens, model.max_output_tokens))
-            reservation.settle(prices.cost(model.model, most))
             brief = write_brief(manifest, error.reason, called=True)
-            written = DraftAnswer(brief, None, error.reason, None, error.usage)
-            cost = prices.cost(model.model, usage)
-            answer = await asyncio.to_thread(self._answerer.check, manifest, written, 0, cost_usd=cost)
+            written = DraftAnswer(brief, None, error.reason, None, error.usage, model.cost(error.usage))
+            answer = await asyncio.to_thread(self._answerer.check, manifest, written, 0)
             await self._questions.record(answer, asker=None, asked_at=self._clock())
-        elif error.refused:
-            reservation.settle(Decimal(0))
 
     async def finish(self, call: ClaimedCall) -> StoredPostmortem:
         """Write the document from plan and reply, and end the call, in one transaction.
@@ -268,6 +254,9 @@ class PostmortemWriter:
             PostmortemFailed: the reply is incomplete, or the incident is not resolved any more.
             NothingToDo: the postmortem has been written meanwhile, or changed by a person.
         """
+        if call.reply is not None:
+            # Of a batch; a single call was settled when it ended.
+            await self._ledger.settle(call.custom_id, call.reply.cost_usd)
         async with self._database.read() as session:
             incident = await session.get_one(Incident, call.incident_id)
             resolved_at = incident.resolved_at
@@ -275,6 +264,7 @@ class PostmortemWriter:
         answer = await asyncio.to_thread(self._answer, call)
         document = None
         if findings is not None and (answer.model is None or answer.stop_reason == "end_turn"):
+            findings = redacted_findings(findings, self._answerer.builder.redaction)
             document = await asyncio.to_thread(write_document, call.built_plan.template, findings, answer)
         return await self._store(call, answer, document)
 
@@ -285,8 +275,9 @@ class PostmortemWriter:
             reason = self._answerer.no_model_reason
             return self._answerer.check(manifest, DraftAnswer(write_brief(manifest, reason), None, reason), 0)
         reply = call.reply.reply
-        written = DraftAnswer(reply.text, reply.model, None, reply.stop_reason, reply.usage)
-        return self._answerer.check(manifest, written, reply.latency_ms, cost_usd=call.reply.cost_usd)
+        cost = call.reply.cost_usd
+        written = DraftAnswer(reply.text, reply.model, None, reply.stop_reason, reply.usage, cost)
+        return self._answerer.check(manifest, written, reply.latency_ms)
 
     async def _store(
         self, call: ClaimedCall, answer: Answer, document: PostmortemDocument | None
@@ -358,19 +349,9 @@ async def _resolved(session: ReadSession, incident_id: int) -> Incident:
     return incident
 
 
-async def _reply_of(model: ChatModel, prompt: Prompt) -> Reply:
-    async with aclosing(model.stream(prompt)) as pieces:
+async def _reply_of(call: PaidCall, prompt: Prompt) -> Reply:
+    async with aclosing(call.stream(prompt)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Reply):
                 return piece
     raise AssertionError("the stream ends with a reply")
-
-
-async def completed(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run the work to its end, even if the task that waits for it is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -45,6 +45,8 @@ class FactEntry:
     """Reference of the fact that states the same and replaces this one."""
     stable: bool = False
     """True if the fact is in the stable part of the prompt."""
+    approved: bool = False
+    """True if an operator wrote or approved what it quotes."""
     headline: Headline | None = None
     """The fact as one line of a brief."""
 
@@ -134,6 +136,11 @@ class Manifest:
         """Text by reference of everything citable in the prompt: summary lines and shown facts."""
         headers = {source.ref: source.text for source in self.sources if not source.folded}
         return headers | {fact.ref: fact.text for fact in self.facts if fact.is_shown}
+
+    @property
+    def approved(self) -> frozenset[str]:
+        """References of facts whose quotations an operator wrote or approved."""
+        return frozenset(fact.ref for fact in self.facts if fact.approved)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_json` restores an equal manifest."""

@@ -282,5 +282,6 @@ def _fact_entry(
         importance=candidate.line.importance,
         same_as=same_as,
         stable=stable,
+        approved=candidate.line.fact.approved,
         headline=candidate.line.headline,
     )

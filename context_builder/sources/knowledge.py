@@ -106,6 +106,7 @@ def _fact(match: PassageMatch) -> Fact:
         short,
         min(0.9, 0.3 + match.score),
         kind="runbook passages",
+        approved=True,
     )
 
 

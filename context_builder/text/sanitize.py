@@ -15,7 +15,8 @@ _SCAN_FACTOR = 4
 _REFERENCE = re.compile(r"\[(?=\s*[A-Za-z]{1,3}\s*\d)([^\[\]]*)(\]?)")
 _BRACKETS = str.maketrans("［］【】〔〕⟦⟧❲❳", "()()()()()")
 """Look-alikes of the square brackets of a reference."""
-_TAG_START = re.compile(r"<(?=[/!?A-Za-z])")
+_TAG_START = re.compile(r"<(?=[/!?A-Za-z])(?!(?:SECRET|PERSON):[a-z0-9-]{1,40}:[0-9a-f]{8}>)")
+"""A placeholder of the redaction stays readable; one that somebody forged stands for nothing."""
 _QUOTE_MARKS = re.compile("([«»])")
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 """Unicode controls, zero-width and bidirectional marks, private use, surrogates and unassigned."""

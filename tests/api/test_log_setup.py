@@ -66,3 +66,22 @@ def test_the_servers_copy_of_a_logged_fault_is_left_out(capsys: pytest.CaptureFi
     logging.getLogger("uvicorn.error").error("cannot bind")
     (kept,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert kept["event"] == "cannot bind"
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_secret_is_logged_whoever_logs_it(
+    log_format: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Law 7: in messages, values, values by their name, objects and tracebacks, of ours and of libraries."""
+    configure_logging(log_format)
+    secret = "Xy7hunter22"
+    text = f"password={secret}"
+    try:
+        raise ValueError(text)  # noqa: TRY301  so that there is a traceback
+    except ValueError as error:
+        structlog.get_logger("api.test").error(text, api_key=secret, rows=[text], reason=error, exc_info=True)
+    logging.getLogger("asyncpg").warning("cannot connect with %s", text)
+    logged = capsys.readouterr().err
+    assert logged.count("<SECRET:password:") == 5
+    assert logged.count("<SECRET:api-key:") == 1
+    assert secret not in logged

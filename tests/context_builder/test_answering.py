@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from context_builder.answer.answer import Answer, ClaimIssue
 from context_builder.answer.question_log import QuestionLog
@@ -21,12 +22,14 @@ from context_builder.llm.claude import Claude
 from context_builder.llm.pricing import PriceList
 from context_builder.prompt.render import render
 from context_builder.question.request import NotUsed, QuestionError, QuestionInput
-from models import Question
+from context_builder.spend.caps import set_cap
+from models import AccountKind, Question
 from models.database import Database
 from tests.loopback.behaviour import Cut, Fail, Hang, Reply
 from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.no_memory import NO_MEMORY
+from tests.support.paid import paid, spent_and_reserved
 from tests.support.patience import PATIENCE_S
 from tests.support.patient_sources import SOURCES
 from tests.support.prepared_databases import STORY_ANCHOR
@@ -48,7 +51,7 @@ def make_answerer(story: Database) -> MakeAnswerer:
             default_budget=4000,
             clock=lambda: STORY_ANCHOR,
         )
-        return Answerer(builder, QuestionLog(story), PRICES, model, clock=lambda: STORY_ANCHOR)
+        return Answerer(builder, QuestionLog(story), paid(story, model), clock=lambda: STORY_ANCHOR)
 
     return make
 
@@ -137,7 +140,7 @@ async def test_what_was_not_used_stands_below_every_answer(
     messages_api.script(Reply(text="llama-70b/neocloud is DOWN [H1]."))
     builder = HalfUnderstood(story, NO_MEMORY, SOURCES, default_budget=4000, clock=lambda: STORY_ANCHOR)
     model = await make_claude() if with_model else None
-    answerer = Answerer(builder, QuestionLog(story), PRICES, model, clock=lambda: STORY_ANCHOR)
+    answerer = Answerer(builder, QuestionLog(story), paid(story, model), clock=lambda: STORY_ANCHOR)
     events = [event async for event in answerer.stream(ASK)]
     answer = events[-1]
     assert isinstance(answer, Answer)
@@ -251,3 +254,88 @@ async def test_many_questions_at_once_are_as_many_calls(
     assert len(messages_api.journal.requests) == MANY
     assert len(await logged(story)) == MANY
     assert all(answer.model for answer in answers)
+
+
+ACME = replace(ASK, asked_by="user_acme")
+
+
+@pytest.mark.both_databases
+async def test_a_question_over_its_cap_gets_the_facts_and_says_which_cap(
+    story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Law 4: of many at once as many are sent as fit; the others get the context, and what is left."""
+    answerer = make_answerer(await make_claude())
+    assert answerer.model is not None
+    worst = answerer.model.worst_case((await answerer.builder.build(ACME)).manifest.token_bound)
+    await set_cap(story, AccountKind.USER, "user_acme", worst, "UTC")
+    messages_api.always(Reply(text="llama-70b/neocloud is DOWN [H1].", usage={"output_tokens": 500}))
+    answers = await asyncio.gather(*(answerer.answer(ACME) for _ in range(8)))
+    written = [answer for answer in answers if answer.model is not None]
+    assert len(messages_api.messages) == len(written) == 1
+    assert await spent_and_reserved(story, AccountKind.USER) == (sum(a.cost_usd for a in written), 0)
+    late = await answerer.answer(ACME)
+    assert late.cost_usd == 0
+    assert late.no_model_reason is not None
+    assert re.match(
+        r"user user_acme has \$0\.0\d+ left of \$0\.0\d+ for 2\d+-\d\d-\d\d \(UTC\)", late.no_model_reason
+    )
+    assert f"No model was called: {late.no_model_reason}" in late.text
+    assert "llama-70b/neocloud (fra-2) is DOWN" in late.text
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "counts"),
+    [
+        (Fail(status=529), "nothing"),
+        (Reply(text="llama-70b/neocloud is DOWN [H1]."), "what it used"),
+        (Cut(after_pieces=2, reply=Reply(text="llama-70b/neocloud is DOWN [H1].")), "at most all output"),
+    ],
+)
+async def test_what_a_call_used_takes_the_place_of_its_reservation(
+    story: Database,
+    make_answerer: MakeAnswerer,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+    behaviour: Any,
+    counts: str,
+) -> None:
+    """A refused call is free; one that broke off counts with all the output that it may have had."""
+    answerer = make_answerer(await make_claude(max_retries=0))
+    messages_api.script(behaviour)
+    answer = await answerer.answer(ACME)
+    spent, reserved = await spent_and_reserved(story)
+    assert reserved == 0
+    assert (spent > 0) == (counts != "nothing")
+    assert spent > answer.cost_usd if counts == "at most all output" else spent == answer.cost_usd
+
+
+async def test_what_a_client_leaves_counts_in_full(
+    story: Database, make_answerer: MakeAnswerer, make_claude: MakeClaude, messages_api: MessagesApi
+) -> None:
+    """Nobody knows what was billed of a reply that nobody waited for."""
+    answerer = make_answerer(await make_claude())
+    messages_api.script(Reply(text="llama-70b/neocloud is DOWN [H1]. " * 50))
+    async with aclosing(answerer.stream(ACME)) as events:
+        async for event in events:
+            if isinstance(event, BuiltContext):
+                bound = event.manifest.token_bound
+                assert await spent_and_reserved(story) == (0, 0), "the prompt is not known yet"
+            if isinstance(event, Delta):
+                break
+    assert answerer.model is not None
+    assert await spent_and_reserved(story) == (answerer.model.worst_case(bound), 0)
+
+
+async def test_nothing_is_sent_where_nothing_can_be_reserved(
+    story: Database,
+    make_answerer: MakeAnswerer,
+    make_claude: MakeClaude,
+    messages_api: MessagesApi,
+) -> None:
+    """A ledger that cannot be written costs the model's words, not the context."""
+    async with story.write() as session:
+        await session.execute(text("DROP TABLE spend_reservations"))
+    answer = await make_answerer(await make_claude()).answer(ACME)
+    assert messages_api.messages == []
+    assert "its cost could not be reserved: " in str(answer.no_model_reason)
+    assert "llama-70b/neocloud (fra-2) is DOWN" in answer.text

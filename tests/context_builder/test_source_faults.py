@@ -112,7 +112,7 @@ def answering(whole: tuple[Database, dict[str, Section]]) -> Answering:
             for source in SOURCES
         ]
         builder = ContextBuilder(database, NO_MEMORY, sources, default_budget=budget, clock=lambda: NOON)
-        answerer = Answerer(builder, QuestionLog(database), PRICES, None, clock=lambda: NOON)
+        answerer = Answerer(builder, QuestionLog(database), None, clock=lambda: NOON)
         async with asyncio.timeout(PATIENCE_S):
             events = [
                 event async for event in answerer.stream(QuestionInput(question=question), record=False)

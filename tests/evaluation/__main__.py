@@ -21,6 +21,8 @@ from tests.evaluation.recall.tables import print_tables
 from tests.evaluation.report import document, print_report, show
 from tests.evaluation.runner import Progress, WorkerFailed, evaluate, quiet
 from tests.evaluation.trial import BUDGETS, Trial
+from tests.evaluation.trust.measure import measure as measure_trust
+from tests.evaluation.trust.measure import print_trust
 from tests.evaluation.understanding.measure import measure as measure_understanding
 from tests.evaluation.understanding.tables import print_understanding, to_json
 
@@ -41,7 +43,13 @@ def main() -> int:
         asyncio.run(control(console, arguments.seed, arguments.control, arguments.budget))
         return 0
     found: dict[str, Any] = {}
-    parts = {"understanding": _understanding, "prompts": _prompts, "briefs": _briefs, "recall": _recall}
+    parts = {
+        "understanding": _understanding,
+        "prompts": _prompts,
+        "briefs": _briefs,
+        "trust": _trust,
+        "recall": _recall,
+    }
     ended = 0
     for run_part in [parts[name] for name in parts if getattr(arguments, name)] or parts.values():
         ended = ended or run_part(console, arguments, found)
@@ -80,6 +88,13 @@ def _briefs(console: Console, arguments: argparse.Namespace, _found: dict[str, A
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped before briefs were measured\n")
         return _INTERRUPTED
+    return 0
+
+
+def _trust(console: Console, arguments: argparse.Namespace, _found: dict[str, Any]) -> int:
+    """Prints what redaction finds and leaves alone, and what becomes of orders in the data."""
+    quiet()
+    print_trust(console, arguments.seed, asyncio.run(measure_trust(arguments.seed)))
     return 0
 
 
@@ -144,6 +159,7 @@ def _arguments() -> argparse.Namespace:
     part.add_argument("--understanding", action="store_true", help="only how questions are understood")
     part.add_argument("--prompts", action="store_true", help="only what prompts hold")
     part.add_argument("--briefs", action="store_true", help="only whether briefs answer the question first")
+    part.add_argument("--trust", action="store_true", help="only secrets, and orders in the data")
     part.add_argument("--recall", action="store_true", help="only what memory recalls")
     parser.add_argument("--verbose", action="store_true", help="also every question that is misread")
     parser.add_argument(

@@ -110,7 +110,7 @@ async def test_a_stored_manifest_replays_its_prompt(upgraded: Database) -> None:
 async def test_questions_can_be_asked_and_are_logged_beside_the_old_ones(upgraded: Database) -> None:
     """Every source but memory reads the upgraded database, and the answer cites its rows."""
     builder = ContextBuilder(upgraded, NO_MEMORY, PATIENT, default_budget=8_000, clock=lambda: NOON)
-    answerer = Answerer(builder, QuestionLog(upgraded), PRICES, None, clock=lambda: NOON)
+    answerer = Answerer(builder, QuestionLog(upgraded), None, clock=lambda: NOON)
     answer = await answerer.answer(QuestionInput(question=QUESTION))
     failed = {entry.name for entry in answer.manifest.sources if entry.status == "error"}
     assert failed == {"recall"}

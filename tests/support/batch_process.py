@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from decimal import Decimal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -24,25 +23,25 @@ from context_builder.builder import ContextBuilder
 from context_builder.llm.claude import Claude
 from context_builder.llm.claude_batches import ClaudeBatches
 from context_builder.llm.claude_options import ClaudeOptions
-from context_builder.llm.pricing import PriceList
-from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.batches.context import BatchContext
 from context_builder.postmortems.batches.journal import BatchJournal
 from context_builder.postmortems.batches.progress import PostmortemWritten, Progress
 from context_builder.postmortems.batches.run import BatchRun, PollIntervals
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.journal import CallJournal
-from context_builder.postmortems.writer import PostmortemWriter
+from context_builder.postmortems.writer import ANYBODY, PostmortemWriter
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import SpendLedger
 from models.database import Database
 from tests.loopback.messages_api import API_KEY
 from tests.support.no_memory import NO_MEMORY
+from tests.support.paid import PRICES, paid, run_with
 from tests.support.patient_sources import SOURCES
 
 INTERVALS = PollIntervals(first_s=0.02, max_s=0.1)
 OPTIONS = ClaudeOptions(
     api_key=API_KEY, model="claude-sonnet-5-5", max_output_tokens=500, deadline_s=5.0, max_retries=0
 )
-PRICES = PriceList.load()
 
 _SOURCES = [source for source in SOURCES if source.name == "incidents"]
 _STEPS: dict[str, type[Any]] = {
@@ -56,7 +55,7 @@ async def batch_run(
     url: str,
     report: Callable[[Progress], Awaitable[None]],
     *,
-    spend: SpendTracker | None = None,
+    payer: Payer = ANYBODY,
     deadline_s: float = 5.0,
 ) -> AsyncIterator[BatchRun]:
     """A run over a single source, which keeps building cheap."""
@@ -65,13 +64,14 @@ async def batch_run(
     batches = await asyncio.to_thread(ClaudeBatches, options)
     questions = QuestionLog(database)
     builder = ContextBuilder(database, NO_MEMORY, _SOURCES, default_budget=2000)
-    writer = PostmortemWriter(database, Answerer(builder, questions, PRICES, single), questions)
+    writer = PostmortemWriter(database, Answerer(builder, questions, paid(database, single)), questions)
     context = BatchContext(
         model=batches,
         writer=writer,
         journal=BatchJournal(database, writer.journal),
         prices=PRICES,
-        spend=spend or SpendTracker(),
+        ledger=SpendLedger(database),
+        payer=payer,
         report=report,
     )
     try:
@@ -138,7 +138,7 @@ async def _run(database_url: str, api_url: str, events: Path) -> None:
             file.write(json.dumps(document(event), default=str) + "\n")
 
     database = Database(database_url)
-    async with batch_run(database, api_url, report, spend=SpendTracker(Decimal(10))) as run:
+    async with batch_run(database, api_url, report, payer=run_with("10")) as run:
         await run.run(Selection(), concurrency=2)
     await database.close()
 

@@ -10,16 +10,15 @@ from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
 from context_builder.llm.claude import Claude
-from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.template import load_template
 from context_builder.postmortems.writer import PostmortemWriter
 from models import Postmortem
 from models.database import Database
 from tests.support.gateway import HOUR, NOON, Gateway
 from tests.support.no_memory import NO_MEMORY
+from tests.support.paid import paid
 from tests.support.patient_sources import SOURCES
 
-PRICES = PriceList.load()
 TWO_SOURCES = [source for source in SOURCES if source.name in ("incidents", "volume")]
 """Enough to write from, and quickly read."""
 TEXT = "\n\n".join(f"## {section.title}\n\nWords on it." for section in load_template("default").asked)
@@ -44,7 +43,7 @@ def writer_of(database: Database, model: Claude | None) -> PostmortemWriter:
         database, NO_MEMORY, TWO_SOURCES, default_budget=4_000, clock=lambda: NOON + HOUR
     )
     questions = QuestionLog(database)
-    answerer = Answerer(builder, questions, PRICES, model, clock=lambda: NOON + HOUR)
+    answerer = Answerer(builder, questions, paid(database, model), clock=lambda: NOON + HOUR)
     return PostmortemWriter(database, answerer, questions, clock=lambda: NOON + HOUR)
 
 

@@ -29,6 +29,19 @@ from context_builder.question.request import QuestionError, QuestionInput, Scope
 _MAX_BYTES = 1_000_000
 
 Names = list[str] | None
+Why = Annotated[
+    bool, typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut.")
+]
+Reveal = Annotated[
+    bool,
+    typer.Option("--reveal", help="Show replaced secrets, on this terminal only; answers without a service."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Send nothing: print the bytes of the request, and the most it could cost."
+    ),
+]
 
 
 def _only(what: str, example: str) -> typer.models.OptionInfo:
@@ -63,10 +76,9 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     budget: Budget = None,
     as_json: AsJson = False,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt.")] = False,
-    why: Annotated[
-        bool,
-        typer.Option("--why", help="Show every source, and every fact with the reason it was kept or cut."),
-    ] = False,
+    why: Why = False,
+    reveal: Reveal = False,
+    dry_run: DryRun = False,
     service: ServiceUrl = None,
     local: Local = False,
 ) -> None:
@@ -77,6 +89,10 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     called, and the answer lists the most important facts. A running `arcpoint serve` of the same database
     answers at once.
     """
+    if reveal and not sys.stdout.isatty():
+        raise QuestionError(
+            "--reveal shows secrets, and only on a terminal; leave it out, or do not redirect the output"
+        )
     scope = ScopeNames(
         deployments=tuple(deployment or ()),
         models=tuple(model or ()),
@@ -94,6 +110,11 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         scope=scope,
         token_budget=budget,
     )
+    if dry_run:
+        from api.cli.ask.dry_run import show_unsent  # noqa: PLC0415  an answer needs none
+
+        asyncio.run(show_unsent(settings_for(service), asked, as_json=as_json))
+        return
     extras = Extras(prompt=show_prompt, manifest=why)
     if as_json:
         JsonOutput.prepare()
@@ -101,7 +122,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     def new_output() -> AnswerOutput:
         return JsonOutput(extras) if as_json else text_output(extras)
 
-    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local))
+    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local, reveals=reveal))
 
 
 def _read_question() -> str:
@@ -116,7 +137,12 @@ def _read_question() -> str:
 
 
 async def _ask(
-    settings: Settings, asked: QuestionInput, new_output: Callable[[], AnswerOutput], *, only_here: bool
+    settings: Settings,
+    asked: QuestionInput,
+    new_output: Callable[[], AnswerOutput],
+    *,
+    only_here: bool,
+    reveals: bool,
 ) -> None:
-    async with open_asker(settings, only_here=only_here) as asker:
+    async with open_asker(settings, only_here=only_here or reveals, reveals=reveals) as asker:
         await asker.show_answer(asked, new_output)

@@ -14,6 +14,7 @@ from api.cli.ask.output import AnswerOutput
 from api.cli.service_socket import socket_path
 from api.cli.terminal.streams import print_error
 from api.embedders import make_embedder
+from api.redaction import make_redaction
 from api.settings import Settings
 from context_builder.answer.answer import Answer
 from context_builder.question.request import QuestionInput
@@ -31,6 +32,8 @@ class Asker:
     stack: AsyncExitStack
     service: Service | None = None
     services: Services | None = None
+    reveals: bool = False
+    """True if what is shown here has the secrets that were replaced before it was sent and stored."""
 
     async def show_answer(self, ask: QuestionInput, new_output: Callable[[], AnswerOutput]) -> Answer:
         """Ask, and show the answer as it is written, by an output of its own.
@@ -53,7 +56,7 @@ class Asker:
             services = await self.opened()
             from api.cli.ask.local import show_answer  # noqa: PLC0415  needs what is open now
 
-            return await show_answer(services, ask, output)
+            return await show_answer(services, ask, output, reveals=self.reveals)
 
     async def opened(self) -> Services:
         """Return the services of this process, opened on first use."""
@@ -65,16 +68,24 @@ class Asker:
             await asyncio.to_thread(import_module, "api.services")
             from api.services import open_services  # noqa: PLC0415  imported above, off the loop
 
-            opening = open_services(self.settings, wait_for_memory=False, only_asks=True, embedder=embedder)
+            opening = open_services(
+                self.settings,
+                wait_for_memory=False,
+                only_asks=True,
+                embedder=embedder,
+                redaction=await asyncio.to_thread(make_redaction, self.settings, can_reveal=self.reveals),
+            )
             self.services = await self.stack.enter_async_context(opening)
         return self.services
 
 
 @asynccontextmanager
-async def open_asker(settings: Settings, *, only_here: bool = False) -> AsyncIterator[Asker]:
+async def open_asker(
+    settings: Settings, *, only_here: bool = False, reveals: bool = False
+) -> AsyncIterator[Asker]:
     """Find a service, unless the answer is to be made here; without one, open what is needed here."""
     async with AsyncExitStack() as stack:
-        asker = Asker(settings, stack)
+        asker = Asker(settings, stack, reveals=reveals)
         if not only_here:
             asker.service = await _found(settings, stack)
         if asker.service is None:

@@ -12,8 +12,13 @@ from context_builder.llm.chat_model import Delta
 from context_builder.question.request import QuestionInput
 
 
-async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutput) -> Answer:
-    """Ask, and show the answer as it is written. Raises QuestionError and DatabaseError."""
+async def show_answer(
+    services: Services, ask: QuestionInput, output: AnswerOutput, *, reveals: bool = False
+) -> Answer:
+    """Ask, and show the answer as it is written, or when complete with the secrets that were replaced.
+
+    Raises QuestionError and DatabaseError.
+    """
     answerer = services.answerer
     model = services.settings.model if answerer.has_model else None
     output.wait("loading incident memory")
@@ -24,9 +29,13 @@ async def show_answer(services: Services, ask: QuestionInput, output: AnswerOutp
             match event:
                 case BuiltContext():
                     output.built(event.manifest, model)
-                case Delta():
+                case Delta() if not reveals:  # a placeholder may be split between two
                     output.add(event.text)
                 case Answer():
                     answer = event
+    if reveals:
+        answer = answerer.builder.redaction.revealed(answer)
+        if answer.model is not None:
+            output.add(answer.text)
     output.finish(answer)
     return answer

@@ -71,6 +71,11 @@ _ISSUES = {
     ClaimIssue.NUMBER_WITHOUT_REFERENCE: "stated without a reference",
     ClaimIssue.UNKNOWN_NAME: "this name was not in the prompt",
     ClaimIssue.NAME_NOT_IN_FACTS: "the cited facts do not contain this name",
+    ClaimIssue.LINK_NOT_IN_FACTS: "do not follow this link: it was not in the prompt",
+    ClaimIssue.LINK_OF_OTHERS: "a link from quoted text; no operator approved it",
+    ClaimIssue.COMMAND_NOT_IN_FACTS: "do not run this: it was not in the prompt",
+    ClaimIssue.COMMAND_OF_OTHERS: "a command from quoted text; no operator approved it",
+    ClaimIssue.WORDS_OF_OTHERS: "repeats quoted text without its reference",
 }
 
 

@@ -66,7 +66,7 @@ def demo(
         variables["ARCPOINT_MEMORY_URL"] = ""
     where = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     say(f"\nTo ask your own questions about this week:\n\n  {where} arcpoint chat\n")
-    if settings.anthropic_api_key is None:
+    if settings.anthropic_api_key is None and settings.egress == "on":
         say("With ARCPOINT_ANTHROPIC_API_KEY set, Claude writes the answers from the same facts.")
     say("For your own data: arcpoint db upgrade, then arcpoint ingest --help")
 

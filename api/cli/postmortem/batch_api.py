@@ -57,8 +57,9 @@ class BatchApiRunner:
                 model=model,
                 writer=self.services.postmortems,
                 journal=BatchJournal(self.services.database, self.services.postmortems.journal),
-                prices=self.services.answerer.prices,
-                spend=self.options.spend,
+                prices=self.services.prices,
+                ledger=self.services.ledger,
+                payer=self.options.payer,
                 report=self._report,
                 template=self.options.template,
             )
@@ -127,7 +128,7 @@ class BatchApiRunner:
 @asynccontextmanager
 async def batch_model(services: Services) -> AsyncIterator[BatchModel]:
     """Open the connection to the Message Batches API."""
-    model = await asyncio.to_thread(make_batch_model, services.settings, services.answerer.prices)
+    model = await asyncio.to_thread(make_batch_model, services.settings, services.prices)
     try:
         yield model
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from context_builder.llm.batch_model import BatchStatus, BatchUnavailable
 from context_builder.llm.pricing import PriceList
 from context_builder.postmortems.batches.journal import BatchConflict, BatchJournal, OpenBatch
 from context_builder.postmortems.journal import CallJournal
+from context_builder.spend.ledger import SpendLedger
 from context_builder.text.formatting import format_count, format_dollars, format_time
 
 Number = Annotated[
@@ -54,8 +56,10 @@ async def _batches(settings: Settings, number: int | None, api_id: str | None, *
         if number is None:
             _show(await journal.open(), as_json=as_json)
         elif api_id is None:
-            freed = format_count(await journal.discard_interrupted(number), "incident")
-            say(f"batch {number} discarded; {freed} can be submitted again")
+            freed, ledger = await journal.discard_interrupted(number), SpendLedger(database)
+            for custom_id in freed:
+                await ledger.settle(custom_id, Decimal(0))
+            say(f"batch {number} discarded; {format_count(len(freed), 'incident')} can be submitted again")
         else:
             status = await _status(settings, api_id)
             await journal.adopt(number, api_id, prompts=status.total)

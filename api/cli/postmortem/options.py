@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.cli.options import EXAMPLE_TIME, parse_time_option
+from api.cli.options import EXAMPLE_TIME, parse_time_option, parse_usd
 
 _MAX_CONCURRENCY = 32
-_MAX_USD = 1_000_000
-
-
-def _usd_option(value: str | Decimal) -> Decimal:
-    """Parse the value of an option as US dollars."""
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
-        raise typer.BadParameter(
-            f"{value!s:.40} is not an amount; give US dollars from 0 to 1000000, such as 2.50"
-        )
-    return amount
 
 
 Incidents = Annotated[
@@ -51,7 +37,7 @@ MaxCost = Annotated[
     Decimal | None,
     typer.Option(
         metavar="USD",
-        parser=_usd_option,
+        parser=parse_usd,
         help="The most this run may cost. What does not fit is left, with exit code 3.",
         show_default=False,
     ),

@@ -6,8 +6,10 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import typer
 
@@ -32,17 +34,18 @@ from api.cli.postmortem.run import IncidentOutcome, OutcomeKind, PostmortemRun, 
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.progress_bar import Bar, progress_bar
 from api.cli.terminal.streams import print_error, say, silence_output
-from api.services import MEMORY_START_S, NO_KEY, Services, open_services
+from api.services import MEMORY_START_S, Services, open_services
 from api.settings import Settings, SettingsError, load_settings
-from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.candidates import Selection
 from context_builder.postmortems.template import DEFAULT, load_template
+from context_builder.spend.accounts import Payer
 from context_builder.text.formatting import format_count, format_dollars
 from memory.errors import MemoryUnavailable
 from memory.incident_memory import IncidentMemory
+from models import AccountKind
 
 CAP_REACHED = 3
-"""Exit code: nothing failed, but incidents are left because of --max-cost."""
+"""Exit code: nothing failed, but incidents are left because of --max-cost or a cap."""
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -74,11 +77,11 @@ def write(  # noqa: PLR0913  one for each option
     options = RunOptions(
         selection=Selection(incidents=tuple(incident or ()), since=since, refresh_stale=refresh_stale),
         template=load_template(template),
-        spend=SpendTracker(max_cost),
+        payer=Payer(run=f"run_{uuid4().hex}", run_limit_usd=max_cost),
         batch_api=batch_api,
     )
-    if batch_api and settings.anthropic_api_key is None:
-        raise SettingsError(f"--batch-api: {NO_KEY}")
+    if batch_api and settings.no_model_reason is not None:
+        raise SettingsError(f"--batch-api: {settings.no_model_reason}")
     files = PostmortemFiles(out or settings.postmortem_path)
     raise typer.Exit(asyncio.run(_postmortems(settings, options, files, concurrency, as_json=as_json)))
 
@@ -110,7 +113,8 @@ async def _postmortems(
             stopped = await until_stopped(write(concurrency=concurrency))
         tally = run.tally
         if as_json:
-            document = _document(outcomes, tally, options.spend, stopped=stopped)
+            spent = await services.ledger.spent(AccountKind.RUN, options.payer.run or "")
+            document = _document(outcomes, tally, spent, stopped=stopped)
             say_json(document | (batch_api.document() if options.batch_api else {}))
         else:
             say(_summary(tally, stopped=stopped))
@@ -187,12 +191,13 @@ def _summary(tally: Tally, *, stopped: bool) -> str:
         parts.append(f"{tally.left:,} left")
     done = ", ".join(parts)
     if counts[OutcomeKind.UNAFFORDABLE]:
-        return f"{done}: nothing more fits under --max-cost; run it again with a new cap to continue"
+        none = "nothing more fits under --max-cost or a cap of `arcpoint spend`"
+        return f"{done}: {none}; run it again with a new one to continue"
     return f"{done}; run it again to continue" if tally.left or counts[OutcomeKind.FAILED] else done
 
 
 def _document(
-    outcomes: list[IncidentOutcome], tally: Tally, spend: SpendTracker, *, stopped: bool
+    outcomes: list[IncidentOutcome], tally: Tally, spent: Decimal, *, stopped: bool
 ) -> dict[str, Any]:
     def of(kind: OutcomeKind) -> list[IncidentOutcome]:
         return [outcome for outcome in outcomes if outcome.kind is kind]
@@ -207,7 +212,7 @@ def _document(
         },
         "left": tally.left,
         "cost_usd": str(tally.cost_usd),
-        "spent_at_most_usd": str(spend.spent),
+        "spent_at_most_usd": f"{spent:f}",
         "interrupted": stopped,
     }
 

@@ -14,12 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.archive.postmortem_files import FileState, PostmortemFiles
 from api.cli.failure import error_text
-from context_builder.llm.spend import CapReached, SpendTracker
 from context_builder.postmortems.candidates import PostmortemCandidate, Selection
 from context_builder.postmortems.records import StoredPostmortem
 from context_builder.postmortems.template import Template
 from context_builder.postmortems.writer import NothingToDo, PostmortemFailed, PostmortemWriter
 from context_builder.question.request import QuestionError
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import CapReached
 from models.errors import DatabaseError
 
 
@@ -91,7 +92,7 @@ class RunOptions:
 
     selection: Selection
     template: Template
-    spend: SpendTracker
+    payer: Payer
     batch_api: bool = False
     """True: through the Message Batches API."""
 
@@ -174,7 +175,10 @@ class PostmortemRun:
 
     async def _outcome(self, candidate: PostmortemCandidate) -> IncidentOutcome:
         incident, options = candidate.incident, self._options
-        if not candidate.is_paid and not options.spend.could_fit(self._writer.min_worst_cost_usd):
+        try:
+            if not candidate.is_paid:
+                await self._writer.require_room(options.payer)
+        except CapReached:
             return IncidentOutcome(incident=incident, kind=OutcomeKind.UNAFFORDABLE)
         try:
             if not candidate.is_paid and await self._is_edited(incident):
@@ -182,7 +186,7 @@ class PostmortemRun:
             stored = await self._writer.write(
                 incident,
                 template=options.template,
-                spend=options.spend,
+                payer=options.payer,
                 refresh_stale=options.selection.refresh_stale,
             )
         except NothingToDo as error:

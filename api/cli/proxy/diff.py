@@ -18,6 +18,7 @@ from api.proxy.rewriting.opened import open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.rewriting.turn_store import TurnStore
+from api.redaction import make_redaction
 from api.services import open_database
 from api.settings import load_settings
 from context_builder.conversation.cut import Cut
@@ -76,7 +77,9 @@ async def _rewrite(request: ProxiedRequest, policy: Policy) -> Rewrite:
     options = RewritingOptions(policies=Policies(policy), deadline_s=_DEADLINE_S)
     async with (
         open_database(settings) as database,
-        open_rewriter(database, options=options, store=_Unstored(database)) as rewriter,
+        open_rewriter(
+            database, options=options, store=_Unstored(database), redaction=make_redaction(settings)
+        ) as rewriter,
     ):
         return await rewriter.rewrite(request)
 

@@ -12,12 +12,13 @@ from api.cli.serve import StoppableServer, address_of, listening, server_config
 from api.cli.workers import proxy_worker_app, run_workers
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
+from api.redaction import make_redaction
 from api.settings import Settings
 
 
 def run_proxy(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight are completed. Raises CannotListen."""
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, make_redaction(settings))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if settings.workers == 1:

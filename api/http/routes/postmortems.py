@@ -39,7 +39,8 @@ async def write(incident_id: str, services: RunningServices, response: Response)
     """Write the postmortem of a resolved incident, with at most one model call.
 
     The result is a draft until somebody approves it. 409 if the incident is still active, if another run is
-    writing it, or if it already exists. 503 if the model or the database is unavailable.
+    writing it, if it already exists, or if the call does not fit under a cap of `GET /v1/spend`. 503 if the
+    model or the database is unavailable.
     """
     async with query_session(services.database) as session:
         await require_resolved(session, incident_id)

@@ -43,7 +43,8 @@ async def query(body: QuestionBody, request: Request, load: Load, services: Runn
     With `Accept: text/event-stream` the events are `context` (the manifest), then `delta` (the next words,
     as `{"text": ...}`), finally `answer` (the same JSON as without streaming) or `error` (a problem
     document). If `answer.model` is null, the model failed and the answer's text replaces all earlier deltas.
-    Disconnecting cancels the model call.
+    Disconnecting cancels the model call. A call that does not fit under a cap is not made: the answer is
+    made of the facts, and `no_model_reason` says which cap and how much of it is left.
     """
     events = services.answerer.stream(body.to_input())
     # Only building takes the processor: a slot is not held while the model writes.

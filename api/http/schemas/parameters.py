@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.http.schemas.question import Moment
 from context_builder.queries.latency_trends import BUCKETS
 from context_builder.queries.page import DEFAULT_LIMIT, MAX_LIMIT
+from context_builder.spend.caps import DEFAULT_DAYS, MAX_DAYS
 
 _Filter = TypeVar("_Filter")
 
@@ -122,6 +123,12 @@ class LatencyParameters(TrafficParameters):
     bucket: str | None = Field(
         None, description=f"Width: {', '.join(BUCKETS)}; by default one that makes a readable chart."
     )
+
+
+class SpendParameters(Parameters):
+    """Days of the report on spending."""
+
+    days: int = Field(DEFAULT_DAYS, ge=1, le=MAX_DAYS, description="So many days, today included.")
 
 
 class SearchParameters(Parameters):

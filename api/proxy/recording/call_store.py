@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -17,12 +16,13 @@ from api.proxy.lifecycle import State
 from context_builder.llm.pricing import PriceList
 from context_builder.llm.usage import Usage
 from context_builder.text.clock import utc_now
+from context_builder.text.redaction import Redaction
 from context_builder.text.sanitize import single_line, storable
 from models import Deployment, ErrorLog, LogSeverity, ProxyCall, ProxyOutbox, RequestStatus
 from models.database import Database, WriteSession
 from models.request_log import dialect_of
 
-_CREDENTIAL = re.compile(r"sk-[\w-]{8,}|Bearer\s+\S+", re.IGNORECASE)
+_REDACT = Redaction().without_digest
 _MAX_MESSAGE = 500
 """Characters of an upstream's error that are kept."""
 _CLIENT_ERRORS = range(400, 500)
@@ -49,7 +49,7 @@ class CallStore:
             LoadStopped: A user or a deployment is stored under another name.
         """
         models = {call.id: self._model_of(call) for call in calls}
-        costs = {call.id: self._prices.cost(models[call.id], _usage(call)) for call in calls}
+        costs = {call.id: self._prices.cost_at_most(models[call.id], _usage(call)) for call in calls}
         requests = [
             record for call in calls if (record := _request_record(call, models[call.id], costs[call.id]))
         ]
@@ -150,8 +150,8 @@ def _row(call: CallRecord, model: str, cost: Decimal) -> dict[str, Any]:
 
 
 def _safe(text: str) -> str:
-    """Return text of an upstream as one line without anything that looks like a credential."""
-    return single_line(_CREDENTIAL.sub("***", text), limit=_MAX_MESSAGE)
+    """Return text of an upstream as one line without secrets."""
+    return single_line(_REDACT(text), limit=_MAX_MESSAGE)
 
 
 def _deployment(row: Mapping[str, Any]) -> str:

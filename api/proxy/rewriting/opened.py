@@ -15,6 +15,7 @@ from api.proxy.rewriting.turn_store import TurnStore
 from context_builder.builder import ContextBuilder
 from context_builder.sources import discover
 from context_builder.text.clock import utc_now
+from context_builder.text.redaction import Redaction
 from memory.embedding.hashing import HashingEmbedder
 from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
@@ -32,6 +33,7 @@ async def open_rewriter(
     options: RewritingOptions | None = None,
     learns: bool = False,
     store: TurnStore | None = None,
+    redaction: Redaction | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[ContextRewriter]:
     """Open a rewriter that reads the gateway's state in the background; with `learns` it notes what helps."""
@@ -39,6 +41,8 @@ async def open_rewriter(
     embedder = HashingEmbedder()  # loads nothing: none of these sources recalls
     memory = IncidentMemory(database, embedder, StoredIndex(database, embedder))
     builder = ContextBuilder(database, memory, sources, default_budget=_BUDGET, clock=clock)
+    if redaction is not None:
+        builder.redaction = redaction
     storing, reading = InTime(PAUSE_S), InTime(PAUSE_S)
     states = GatewayStates(builder, reading)
     rewriter = ContextRewriter(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import aclosing
 from decimal import Decimal
 
+from context_builder.jobs.completion import completed
 from context_builder.llm.batch_model import BatchFailure, BatchGone, BatchState
 from context_builder.llm.chat_model import Reply
 from context_builder.postmortems.batches.context import BatchContext
 from context_builder.postmortems.batches.journal import OpenBatch
 from context_builder.postmortems.batches.progress import Notice, NotWritten, PostmortemWritten
 from context_builder.postmortems.journal import ClaimedCall, PaidReply
-from context_builder.postmortems.writer import NothingToDo, PostmortemFailed, completed
+from context_builder.postmortems.writer import NothingToDo, PostmortemFailed
+
+_FREE = Decimal(0)
 
 
 class BatchCollector:
@@ -36,7 +39,7 @@ class BatchCollector:
             try:
                 is_ours = await self._store_results(batch, api_id)
             except BatchGone as error:
-                await self._release(batch, error.reason)
+                await self._release(batch, error.reason, cost=None)
             else:
                 if not is_ours and await self._context.journal.disown(batch.id):
                     notice = f"the results of {api_id} belong to another batch than batch {batch.id} here"
@@ -47,7 +50,7 @@ class BatchCollector:
 
     async def give_up(self, batch: OpenBatch, reason: str) -> None:
         """Release all calls of a batch whose results nobody can get any more."""
-        await self._release(batch, reason)
+        await self._release(batch, reason, cost=None)
         await self._finish(batch)
 
     async def _store_results(self, batch: OpenBatch, api_id: str) -> bool:
@@ -71,15 +74,20 @@ class BatchCollector:
     async def _store(self, batch: OpenBatch, call: ClaimedCall, reply: Reply) -> None:
         """Store a reply before anything else is done with it."""
         prices = self._context.prices
-        # A model name without a price must not cost more than the reservation for the requested model.
-        model = reply.model if prices.is_known(reply.model) else batch.model
-        paid = PaidReply(reply=reply, cost_usd=prices.cost(model, reply.usage, batch=True))
-        if await completed(self._context.writer.journal.replied(call, paid)) is not None:
-            self._context.spend.settle(call.worst_cost_usd, paid.cost_usd)
+        cost = prices.cost(reply.model, reply.usage, batch=True, asked_for=batch.model)
+        await completed(self._context.writer.journal.replied(call, PaidReply(reply=reply, cost_usd=cost)))
 
-    async def _release(self, batch: OpenBatch, reason: str, custom_ids: list[str] | None = None) -> None:
-        for incident, worst_cost_usd in await self._context.journal.release(batch.id, custom_ids):
-            self._context.spend.settle(worst_cost_usd, Decimal(0))
+    async def _release(
+        self,
+        batch: OpenBatch,
+        reason: str,
+        custom_ids: list[str] | None = None,
+        *,
+        cost: Decimal | None = _FREE,
+    ) -> None:
+        """Release calls that get no reply, by default all that are left; a cost of None is their worst."""
+        for incident, custom_id in await self._context.journal.release(batch.id, custom_ids):
+            await self._context.ledger.settle(custom_id, cost)
             self.failed.add(incident)
             await self._context.report(NotWritten(incident, reason))
 

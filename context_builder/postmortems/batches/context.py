@@ -9,11 +9,12 @@ from decimal import Decimal
 
 from context_builder.llm.batch_model import BatchModel
 from context_builder.llm.pricing import PriceList
-from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.batches.journal import BatchJournal
 from context_builder.postmortems.batches.progress import Progress
 from context_builder.postmortems.template import Template
 from context_builder.postmortems.writer import PostmortemWriter
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import SpendLedger
 from context_builder.text.clock import utc_now
 
 
@@ -27,7 +28,8 @@ class BatchContext:
     journal: BatchJournal
     """Over the writer's calls."""
     prices: PriceList
-    spend: SpendTracker
+    ledger: SpendLedger
+    payer: Payer
     report: Callable[[Progress], Awaitable[None]]
     template: Template | None = None
     """None: the writer's default."""

@@ -153,8 +153,8 @@ class BatchJournal:
             await self._name(session, batch_id, None)
             return True
 
-    async def discard_interrupted(self, batch_id: int) -> int:
-        """Discard a batch on a person's word that the API does not have it. Return the number of its calls.
+    async def discard_interrupted(self, batch_id: int) -> tuple[str, ...]:
+        """Discard a batch on a person's word that the API does not have it. Return its custom ids.
 
         Raises:
             BatchConflict: it is not interrupted.
@@ -170,21 +170,21 @@ class BatchJournal:
 
     async def release(
         self, batch_id: int, custom_ids: Sequence[str] | None = None
-    ) -> tuple[tuple[str, Decimal], ...]:
+    ) -> tuple[tuple[str, str], ...]:
         """Let any process claim calls that will get no reply, by default all that have none.
 
-        Returns their incidents' public ids and worst costs. The rows stay, with the number of attempts.
+        Returns their incidents' public ids and their custom ids. The rows stay, with the number of attempts.
         """
         chosen = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
         if custom_ids is not None:
             chosen &= PostmortemCall.custom_id.in_(custom_ids)
-        statement = select(Incident.public_id, PostmortemCall.worst_cost_usd).join(
+        statement = select(Incident.public_id, PostmortemCall.custom_id).join(
             PostmortemCall, PostmortemCall.incident_id == Incident.id
         )
         async with self._database.write() as session:
             rows = (await session.execute(statement.where(chosen).order_by(Incident.id))).all()
             await self._free(session, chosen)
-        return tuple((row.public_id, row.worst_cost_usd) for row in rows)
+        return tuple((row.public_id, row.custom_id) for row in rows)
 
     async def end(self, batch_id: int) -> bool:
         """Mark a batch as ended, and return True, if none of its calls is left."""
@@ -257,18 +257,19 @@ class BatchJournal:
             if not await self._lease.is_free(owner, leased_until):
                 raise BatchConflict(f"another run is submitting batch {batch_id}")
 
-    async def _discard(self, session: WriteSession, batch_id: int) -> int:
+    async def _discard(self, session: WriteSession, batch_id: int) -> tuple[str, ...]:
         """Delete a batch. Its calls start over; those of earlier batches keep their number of attempts."""
         waits = (PostmortemCall.batch_id == batch_id) & PostmortemCall.reply.is_(None)
-        freed = await rows_changed(session, delete(PostmortemCall).where(waits, PostmortemCall.attempts <= 1))
-        freed += await self._free(session, waits, attempts=PostmortemCall.attempts - 1)
+        freed = tuple(await session.scalars(select(PostmortemCall.custom_id).where(waits)))
+        await session.execute(delete(PostmortemCall).where(waits, PostmortemCall.attempts <= 1))
+        await self._free(session, waits, attempts=PostmortemCall.attempts - 1)
         await session.execute(delete(PostmortemBatch).where(PostmortemBatch.id == batch_id))
         return freed
 
-    async def _free(self, session: WriteSession, chosen: ColumnElement[bool], **values: object) -> int:
+    async def _free(self, session: WriteSession, chosen: ColumnElement[bool], **values: object) -> None:
         """Take calls out of their batch, for any process to claim."""
         free = self._lease.nobody() | {"batch_id": None} | values
-        return await rows_changed(session, update(PostmortemCall).where(chosen).values(free))
+        await session.execute(update(PostmortemCall).where(chosen).values(free))
 
     @staticmethod
     async def _name(session: WriteSession, batch_id: int, api_id: str | None) -> None:

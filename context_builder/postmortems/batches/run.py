@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 
 from context_builder.llm.batch_model import RESULTS_KEPT, BatchGone, BatchUnavailable
 from context_builder.postmortems.batches.collection import BatchCollector
@@ -43,8 +44,6 @@ class BatchRun:
         self._context = context
         self._intervals = intervals or PollIntervals()
         self._collector = BatchCollector(context)
-        self._reserved: set[int] = set()
-        """Batches whose worst cases are reserved."""
         self._problems: dict[int, str] = {}
         """Why a batch is not collected in this run, by its id."""
         self._failures = 0
@@ -85,12 +84,14 @@ class BatchRun:
         self, selection: Selection, concurrency: int, leave_alone: LeaveAlone | None
     ) -> str | None:
         """Submit what is missing. Returns why the API accepts no batch, None if it does."""
-        submitter = BatchSubmitter(self._context, refresh_stale=selection.refresh_stale)
+        in_progress = sum([batch.worst_cost_usd for batch in await self._context.journal.open()], Decimal(0))
+        submitter = BatchSubmitter(
+            self._context, self._context.payer.after(in_progress), refresh_stale=selection.refresh_stale
+        )
         async with aclosing(self._candidates(selection, leave_alone)) as candidates:
             try:
                 await submitter.submit(candidates, concurrency=concurrency)
             finally:
-                self._reserved |= submitter.submitted
                 self.capped = frozenset(submitter.capped)
         return submitter.refusal
 
@@ -135,9 +136,6 @@ class BatchRun:
     async def _collect(self) -> None:
         """Poll every open batch once; what cannot be collected now is polled again later."""
         for batch in await self._waiting():
-            if batch.id not in self._reserved:
-                self._reserved.add(batch.id)
-                self._context.spend.reserve_in_flight(batch.worst_cost_usd)
             if batch.is_interrupted:
                 self._problems[batch.id] = _interrupted(batch)
             elif batch.api_id is not None:

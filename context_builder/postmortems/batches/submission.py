@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.jobs.lease import LeaseLost
-from context_builder.llm.batch_model import BatchUnavailable, BatchUncertain
+from context_builder.llm.batch_model import RESULTS_KEPT, BatchUnavailable, BatchUncertain
 from context_builder.postmortems.batches.context import BatchContext
 from context_builder.postmortems.batches.progress import BatchSubmitted, Notice, NotWritten, PostmortemWritten
 from context_builder.postmortems.candidates import PostmortemCandidate
@@ -19,6 +19,8 @@ from context_builder.postmortems.writer import NothingToDo, PostmortemFailed
 from context_builder.prompt.prompt import Prompt
 from context_builder.prompt.render import render
 from context_builder.question.request import QuestionError
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import CapReached
 from context_builder.text.formatting import format_count
 from models.errors import DatabaseError
 
@@ -48,13 +50,12 @@ class _Draft:
 class BatchSubmitter:
     """Submits the batches of one run."""
 
-    def __init__(self, context: BatchContext, *, refresh_stale: bool) -> None:
+    def __init__(self, context: BatchContext, payer: Payer, *, refresh_stale: bool) -> None:
         self._context = context
+        self._payer = payer
         self._refresh_stale = refresh_stale
         self.capped: set[str] = set()
         """Public ids of incidents that do not fit under the cap."""
-        self.submitted: set[int] = set()
-        """Ids of the batches, whose worst cases are reserved."""
         self.refusal: str | None = None
         """Why the API accepts no batch; nothing more is submitted then."""
         self._draft = _Draft()
@@ -93,26 +94,24 @@ class BatchSubmitter:
 
         Returns None if the incident was skipped and reported.
         """
-        if not self._context.spend.could_fit(self._context.min_worst_cost_usd):
-            self.capped.add(incident)
-            return None
         writer, report = self._context.writer, self._context.report
         try:
+            await self._context.ledger.require(self._context.min_worst_cost_usd, self._payer)
             call = await writer.claim(incident, refresh_stale=self._refresh_stale)
             if call.reply is not None:
                 await report(PostmortemWritten(await writer.finish(call)))
                 return None
-            built = await self._reserved(call)
+            return await self._reserved(call)
+        except CapReached:
+            self.capped.add(incident)
+            return None
         except (PostmortemFailed, QuestionError, LeaseLost, ValueError) as error:
             is_failure = not isinstance(error, NothingToDo)
             await report(NotWritten(incident, str(error), is_failure=is_failure))
             return None
-        if built is None:
-            self.capped.add(incident)
-        return built
 
-    async def _reserved(self, call: ClaimedCall) -> _BuiltCall | None:
-        """Build a claimed call and reserve its worst case. Returns None if it does not fit under the cap."""
+    async def _reserved(self, call: ClaimedCall) -> _BuiltCall:
+        """Build a claimed call and reserve its worst case. Raises CapReached."""
         model, built = self._context.model, None
         try:
             call = await self._context.writer.build(call, self._context.template, batch=True)
@@ -121,10 +120,13 @@ class BatchSubmitter:
             size = await asyncio.to_thread(model.size_of, call.custom_id, prompt)
             if size > model.max_bytes:
                 raise PostmortemFailed(f"its prompt of {size:,} bytes is too large for a batch")
-            if self._context.spend.try_reserve(call.worst_cost_usd):
-                built = _BuiltCall(replace(call, plan=None), prompt, size)
+            await self._context.ledger.hold(
+                call.custom_id, call.worst_cost_usd, self._payer, duration=RESULTS_KEPT
+            )
+            built = _BuiltCall(replace(call, plan=None), prompt, size)
         finally:
             if built is None:
+                await self._context.ledger.settle(call.custom_id, Decimal(0))
                 await self._context.writer.journal.release(call)
         return built
 
@@ -164,7 +166,6 @@ class BatchSubmitter:
             await self._context.report(Notice(f"a batch was not submitted: {error}"))
             await self._release(draft)
             return
-        self.submitted.add(batch_id)
         try:
             api_id = await model.submit([(each.call.custom_id, each.prompt) for each in draft.calls])
         except BatchUncertain as error:
@@ -192,7 +193,7 @@ class BatchSubmitter:
 
     async def _release(self, draft: _Draft) -> None:
         for each in draft.calls:
-            self._context.spend.settle(each.call.worst_cost_usd, Decimal(0))
+            await self._context.ledger.settle(each.call.custom_id, Decimal(0))
         await self._context.writer.journal.release(*(each.call for each in draft.calls))
 
 

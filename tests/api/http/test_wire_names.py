@@ -29,7 +29,7 @@ MANIFEST: Names = {
     "not_used": "reason text",
     "sources": "cut error folded gaps header headline kept milliseconds name not_shown on_topic ref stable "
     "status",
-    "facts": "detail headline importance on_topic reason ref same_as source stable text tokens",
+    "facts": "detail headline importance on_topic reason ref same_as source stable text tokens approved",
     "sources.headline": HEADLINE,
     "facts.headline": HEADLINE,
     "bound_terms": "factor rule whole_words words",
@@ -120,6 +120,11 @@ PINNED: dict[str, Names] = {
     "GET /v1/volume": {
         "": "as_of by_backend by_deployment by_model by_tier since total until",
         **dict.fromkeys(["total", "by_tier", "by_model", "by_backend", "by_deployment"], VOLUME),
+    },
+    "GET /v1/spend": {
+        "": "accounts as_of caps in_flight more",
+        "accounts": "calls day id kind left_usd limit_usd reserved_usd spent_usd time_zone",
+        "caps": "id kind limit_usd time_zone",
     },
     "GET /v1/memory/search": {
         "": "as_of best_similarity nothing_similar recollections",

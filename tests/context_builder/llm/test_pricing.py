@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context_builder.llm.pricing import UNKNOWN_CACHE_MINIMUM, PriceFileError, PriceList
+from context_builder.llm.pricing import UNKNOWN_CACHE_MINIMUM, PriceFileError, PriceList, UnknownPrice
 from context_builder.llm.usage import Usage
 
 PRICES = PriceList.load()
-MODELS = [*PRICES.models, "claude-nobody-knows-9"]
+MODELS = list(PRICES.models)
 TOKENS = st.integers(0, 10**9)
 
 
@@ -61,17 +61,21 @@ def test_the_worst_case_is_never_exceeded(
 @pytest.mark.parametrize("suffix", ["-20261021", "@20261021"])
 def test_a_dated_id_has_its_familys_price(suffix: str) -> None:
     """A model id with a date is priced as the model without it."""
-    assert PRICES.is_known(f"claude-haiku-5-5{suffix}")
     usage = Usage(1_000_000, 0)
     assert PRICES.cost(f"claude-haiku-5-5{suffix}", usage) == Decimal("0.10")
 
 
 @pytest.mark.parametrize("model", ["claude-haiku-5-5-fast", "claude-haiku-5", "", "CLAUDE-HAIKU-5-5"])
-def test_an_unknown_model_is_priced_as_the_most_expensive_one(model: str) -> None:
-    """An unknown price is never estimated too low, and is_known returns False."""
-    assert not PRICES.is_known(model)
+def test_an_unknown_model_is_refused_by_the_names_of_the_settings(model: str) -> None:
+    """Nothing can be reserved for it; a reply under such a name costs what was asked for."""
+    for priced in (PRICES.require, lambda name: PRICES.worst_case(name, 1, 1)):
+        with pytest.raises(
+            UnknownPrice, match=r"file of ARCPOINT_PRICES_FILE, or set ARCPOINT_MODEL to claude"
+        ):
+            priced(model)
     usage = Usage(1000, 1000, 1000, 1000)
-    assert PRICES.cost(model, usage) == max(PRICES.cost(known, usage) for known in PRICES.models)
+    asked_for = "claude-sonnet-5-5"
+    assert PRICES.cost(model, usage, asked_for=asked_for) == PRICES.cost(asked_for, usage)
 
 
 def test_an_unknown_model_has_the_largest_cache_minimum(tmp_path: Path) -> None:
@@ -106,7 +110,6 @@ def test_an_operators_file_overrides_the_shipped_prices(tmp_path: Path) -> None:
     assert str(prices.as_of) == "2027-01-02"
     assert prices.batch_share == Decimal("0.5")
     assert prices.cost("claude-opus-5-5", Usage(1_000_000, 0, 1_000_000, 1_000_000)) == Decimal("7.425")
-    assert prices.is_known("local")
     assert prices.cost("local", Usage(9, 9, 9, 9)) == 0
     assert prices.models["claude-sonnet-5-5"] == PRICES.models["claude-sonnet-5-5"]
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from context_builder.llm.spend import CapReached, SpendTracker
 from context_builder.postmortems.candidates import PostmortemCandidate, Selection, candidates
 from context_builder.postmortems.journal import ClaimedCall, PaidReply
-from context_builder.postmortems.writer import NothingToDo, PostmortemFailed
+from context_builder.postmortems.writer import ANYBODY, NothingToDo, PostmortemFailed
 from context_builder.question.request import QuestionError
+from context_builder.spend.ledger import CapReached
 from models import Incident, PostmortemCall, Question
 from models.database import Database
 from tests.loopback.behaviour import BreakOff, Cut, Fail, Reply
@@ -23,13 +23,13 @@ from tests.loopback.messages_api import MessagesApi
 from tests.support.gateway import HOUR, NOON, Gateway
 from tests.support.one_incident import (
     OURS,
-    PRICES,
     TEXT,
     MakeWriter,
     gateway_with_one_incident,
     stored,
     writer_of,
 )
+from tests.support.paid import PRICES, run_with, spent_and_reserved
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ async def test_what_a_failed_call_cost_is_counted_and_logged(
     """A refusal costs nothing; what was reported before a break is logged, and counts with all its output."""
     writer = make_writer(await make_claude(max_retries=0))
     messages_api.script(behaviour)
-    spend = SpendTracker(Decimal(1))
     with pytest.raises(PostmortemFailed):
-        await writer.write("inc_1", spend=spend)
+        await writer.write("inc_1", payer=run_with(1))
     async with one.database.read() as session:
         logged = (await session.scalars(select(Question.cost_usd))).all()
         assert (await session.scalars(select(PostmortemCall))).all() == []
-    assert spend.reserved == 0
+    spent, reserved = await spent_and_reserved(one.database)
+    assert reserved == 0
     worst = await one_call_costs(one)
     whole = isinstance(behaviour, Reply)
     assert (sum(logged) > 0) == (counted == "reported")
-    assert sum(logged) == spend.spent if whole or not logged else sum(logged) < spend.spent
-    assert spend.spent <= sum(worst)
+    assert sum(logged) == spent if whole or not logged else sum(logged) < spent
+    assert spent <= sum(worst)
     assert await writer.pending() == ("inc_1",)
 
 
@@ -91,11 +91,11 @@ async def test_a_call_that_does_not_fit_is_not_made(
     """Neither where its output alone is too dear, nor where its prompt is; the incident is free again."""
     writer = make_writer(await make_claude())
     for cap in (Decimal(0), writer.min_worst_cost_usd):
-        with pytest.raises(CapReached, match="of the cap is left"):
-            await writer.write("inc_1", spend=SpendTracker(cap))
+        with pytest.raises(CapReached, match="this run has"):
+            await writer.write("inc_1", payer=run_with(cap))
     assert messages_api.messages == []
     messages_api.always(Reply(text=TEXT))
-    await writer.write("inc_1", spend=SpendTracker(Decimal(1)))
+    await writer.write("inc_1", payer=run_with(1))
 
 
 async def test_a_model_of_another_name_costs_what_was_asked_for(
@@ -104,13 +104,12 @@ async def test_a_model_of_another_name_costs_what_was_asked_for(
     """A name that the price list does not know cannot break a cap."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT, model="proxied/claude", usage={"output_tokens": 500}))
-    spend = SpendTracker()
-    text = await writer.write("inc_1", spend=spend)
+    text = await writer.write("inc_1")
     (sent,) = messages_api.messages
     assert text.model == "proxied/claude"
     assert sent.body["max_tokens"] == 500
     (row,) = await one_call_costs(one)
-    assert text.cost_usd == spend.spent.quantize(Decimal("1e-9")) <= row
+    assert text.cost_usd == (await spent_and_reserved(one.database))[0] <= row
 
 
 @pytest.mark.parametrize("trouble", ["away for a moment", "stopped"])
@@ -161,8 +160,9 @@ async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
         selection = Selection(refresh_stale=True)
         await one.change(Incident, "inc_1", symptoms=f"smoke {edited}")
         call = await writer.claim("inc_1", refresh_stale=True)
-        spend = SpendTracker()
-        call = await writer._replied(call, None, spend)
+        before, _ = await spent_and_reserved(one.database)
+        call = await writer._replied(call, None, ANYBODY)
+        paid, _ = await spent_and_reserved(one.database)
         await writer.release(call)
         if edited:
             await writer.records.edit("inc_1", OURS)
@@ -171,10 +171,10 @@ async def test_a_reply_that_is_there_costs_nothing_more_and_is_put_away(
         assert found == [PostmortemCandidate(incident="inc_1", is_paid=True)]
         if edited:
             with pytest.raises(NothingToDo, match="a person has changed it meanwhile"):
-                await other.write("inc_1", spend=SpendTracker(Decimal(0)))
+                await other.write("inc_1", payer=run_with(0))
             assert (await stored(one)).markdown == OURS
         else:
-            assert (await other.write("inc_1", spend=SpendTracker(Decimal(0)))).cost_usd == spend.spent
+            assert (await other.write("inc_1", payer=run_with(0))).cost_usd == paid - before
     async with one.database.read() as session:
         assert len((await session.scalars(select(Question))).all()) == len(messages_api.messages) == 2
         assert (await session.scalars(select(PostmortemCall))).all() == []
@@ -186,11 +186,11 @@ async def test_a_plan_of_another_version_does_not_cost_the_reply(
     """What cannot be read any more is built again; the reply is used all the same."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
-    call = await writer._replied(await writer.claim("inc_1"), None, SpendTracker())
+    call = await writer._replied(await writer.claim("inc_1"), None, ANYBODY)
     await writer.release(call)
     async with one.database.write() as session:
         await session.execute(update(PostmortemCall).values(manifest={"of": "the future"}))
-    assert (await writer.write("inc_1", spend=SpendTracker(Decimal(0)))).model == "claude-sonnet-5-5"
+    assert (await writer.write("inc_1", payer=run_with(0))).model == "claude-sonnet-5-5"
     assert len(messages_api.messages) == 1
 
 
@@ -211,7 +211,7 @@ async def test_forgotten_and_reopened_incidents_are_let_go(
     """Nothing is written of them, also when that happens while the model writes."""
     writer = make_writer(await make_claude())
     messages_api.always(Reply(text=TEXT))
-    call = await writer._replied(await writer.claim("inc_1"), None, SpendTracker())
+    call = await writer._replied(await writer.claim("inc_1"), None, ANYBODY)
     await one.change(Incident, "inc_1", forgotten_at=NOON)
     with pytest.raises(PostmortemFailed, match="not resolved any more"):
         await writer.finish(call)

@@ -24,6 +24,7 @@ from tests.loopback.behaviour import Fail, Reply
 from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.no_memory import NO_MEMORY
+from tests.support.paid import paid
 from tests.support.prepared_databases import STORY_ANCHOR
 
 SOURCES = discover()
@@ -40,7 +41,7 @@ def make_writer(story: Database) -> MakeWriter:
     def make(model: Claude | None) -> PostmortemWriter:
         builder = ContextBuilder(story, NO_MEMORY, SOURCES, default_budget=8000, clock=lambda: STORY_ANCHOR)
         questions = QuestionLog(story)
-        answerer = Answerer(builder, questions, PRICES, model, clock=lambda: STORY_ANCHOR)
+        answerer = Answerer(builder, questions, paid(story, model), clock=lambda: STORY_ANCHOR)
         return PostmortemWriter(story, answerer, questions, clock=lambda: STORY_ANCHOR)
 
     return make

@@ -37,6 +37,7 @@ from tests.loopback.behaviour import Reply
 from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.no_memory import NO_MEMORY
+from tests.support.paid import paid
 from tests.support.patient_sources import SOURCES
 from tests.support.prepared_databases import STORY_ANCHOR
 
@@ -197,7 +198,7 @@ def answerer(database: Database, claude: Any, learning: Calibration) -> Answerer
         calibration=learning,
         clock=lambda: STORY_ANCHOR,
     )
-    return Answerer(builder, QuestionLog(database), PRICES, claude, clock=lambda: STORY_ANCHOR)
+    return Answerer(builder, QuestionLog(database), paid(database, claude), clock=lambda: STORY_ANCHOR)
 
 
 async def test_an_overrun_raises_the_next_bound(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from context_builder.text.redaction import Redaction
 from memory.embedding.embedder import Vectors
 from memory.embedding.hashing import HashingEmbedder
 from memory.errors import MemoryUnavailable
@@ -199,6 +200,15 @@ async def test_secrets_are_replaced_before_anything_is_embedded_or_stored(sqlite
     assert text.count("[secret]") == 5
     assert len(seen) == 2
     assert not any(secret in each for each in [text, *seen])
+
+
+async def test_a_secret_is_replaced_before_its_text_is_cut(sqlite_world: World) -> None:
+    """Law 7: no part is left of a token at the limit of a field."""
+    token = f"sk-ant-api03-{'Xy7' * 20}"
+    await sqlite_world.add(incident(1, symptoms=f"{'ordinary words ' * 132}{token}"))
+    await sqlite_world.memory(redact=Redaction().without_digest).sync()
+    [(_, text, _)] = await sqlite_world.entries()
+    assert "Xy7" not in text
 
 
 async def test_progress_never_goes_back_and_ends_complete(sqlite_world: World) -> None:

@@ -42,7 +42,7 @@ def test_the_cap_of_a_run_holds_and_is_reported(
     assert nothing.code == 3
     assert nothing.out.endswith(
         f"0 postmortems written ($0.00), {RESOLVED - written} left: nothing more fits under "
-        "--max-cost; run it again with a new cap to continue\n"
+        "--max-cost or a cap of `arcpoint spend`; run it again with a new one to continue\n"
     )
     assert len(with_model.messages) == written
     assert arcpoint("postmortem", *out, "--max-cost", "1000").code == 0

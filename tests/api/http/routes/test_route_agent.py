@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,26 +12,35 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.services import Services
 from context_builder.risk.policy.controller import RiskController
 from context_builder.risk.policy.outcomes import Observed
+from context_builder.spend.caps import remove_cap, set_cap
 from context_builder.text.clock import utc_now
+from models import AccountKind
 from tests.loopback.behaviour import Behaviour, Fail, Reply
 from tests.loopback.messages_api import MessagesApi
+from tests.support.paid import spent_and_reserved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BAD, GOOD, OTHER = "a/x", "b/x", "c/x"
 
 
-@pytest.fixture(autouse=True)
-def acting(service: FastAPI, messages_api: MessagesApi) -> Iterator[None]:
-    """A table that acts, with one deployment ejected, and an hour in which nothing was asked."""
-    services = service.state.services
+def post_table(services: Services, *deployments: str) -> None:
+    """Let decisions read a table that acts, with one deployment ejected."""
     controller = RiskController(services.risk._chance, shadow=False)
     bad = {BAD: Observed(failures=50)}
-    services.risk.board.post(controller.tick(utc_now(), dict.fromkeys((BAD, GOOD, OTHER), 1.0), bad, {})[0])
+    services.risk.board.post(controller.tick(utc_now(), dict.fromkeys((BAD, *deployments), 1.0), bad, {})[0])
+
+
+@pytest.fixture(autouse=True)
+def acting(service: FastAPI, messages_api: MessagesApi) -> Iterator[None]:
+    """A table that acts, and an hour in which nothing was asked."""
+    services = service.state.services
+    post_table(services, GOOD, OTHER)
     before = services.routing_agent._per_hour, services.routing_agent._usd_per_hour
-    services.routing_agent._calls.clear()
+    services.routing_agent._attempts.clear()
     services.risk.is_fed = True  # no tick replaces the table
     yield
     services.routing_agent._per_hour, services.routing_agent._usd_per_hour = before
@@ -90,6 +100,19 @@ async def test_a_choice_that_cannot_be_used_leaves_the_decision_of_the_policy(
     assert said in answer["not_explained"]
 
 
+async def test_no_secret_in_a_name_is_sent(
+    client: httpx.AsyncClient, messages_api: MessagesApi, service: FastAPI
+) -> None:
+    """Law 7: in the question and among the candidates, whose names come from elsewhere."""
+    secret = f"sk-ant-api03-{'Xy7' * 20}"
+    post_table(service.state.services, secret)
+    messages_api.script(choosing(secret))
+    await asked(client, BAD, secret)
+    sent = json.dumps(messages_api.messages[-1].body)
+    assert "<SECRET:anthropic:" in sent.partition("as JSON")[2]
+    assert "Xy7" not in sent
+
+
 async def test_calls_are_bounded_by_count_and_by_cost(
     client: httpx.AsyncClient, messages_api: MessagesApi, service: FastAPI
 ) -> None:
@@ -97,11 +120,34 @@ async def test_calls_are_bounded_by_count_and_by_cost(
     agent = service.state.services.routing_agent
     agent._per_hour = 1
     messages_api.script(choosing(GOOD))
-    assert (await asked(client))["decided_by"] == "model"
+    decided = await asyncio.gather(asked(client), asked(client))
+    assert sorted(each["decided_by"] for each in decided) == ["model", "policy"]
     calls = len(messages_api.messages)
     assert "1 decisions an hour may be asked about" in (await asked(client))["not_explained"]
     agent._per_hour, agent._usd_per_hour = 10, Decimal("0.001")
     assert "is left of this hour" in (await asked(client))["not_explained"]
+    assert len(messages_api.messages) == calls
+
+
+async def test_a_call_is_reserved_in_the_ledger_and_charged_to_the_installation(
+    client: httpx.AsyncClient, messages_api: MessagesApi, service: FastAPI
+) -> None:
+    """Law 4: it is refused by the installation's cap, by name, and what it used is settled."""
+    database = service.state.services.database
+    before, _ = await spent_and_reserved(database)
+    messages_api.script(choosing(GOOD))
+    assert (await asked(client))["decided_by"] == "model"
+    after, reserved = await spent_and_reserved(database)
+    assert after > before
+    assert reserved == 0
+    calls = len(messages_api.messages)
+    await set_cap(database, AccountKind.INSTALLATION, "", Decimal("0.001"), None)
+    try:
+        refused = await asked(client)
+    finally:
+        await remove_cap(database, AccountKind.INSTALLATION, "")
+    assert refused["decided_by"] == "policy"
+    assert refused["not_explained"].startswith("the installation has $0.00")
     assert len(messages_api.messages) == calls
 
 

@@ -11,15 +11,15 @@ import pytest
 from sqlalchemy import update
 
 from context_builder.llm import claude_batches
-from context_builder.llm.spend import SpendTracker
 from context_builder.postmortems.candidates import Selection
 from models import Incident, PostmortemCall, Question
 from models.database import Database
 from tests.loopback.batch_behaviour import Canceled, Errored, Expired
 from tests.loopback.behaviour import Reply
 from tests.loopback.messages_api import MessagesApi
-from tests.support.batch_process import INTERVALS, PRICES
+from tests.support.batch_process import INTERVALS
 from tests.support.batch_runs import ALL, EVERYTHING, INCIDENTS, NOON, Events, MakeRun, go, interrupted, rows
+from tests.support.paid import PRICES, run_with, spent_and_reserved
 
 MIN_COST = PRICES.worst_case("claude-sonnet-5-5", 0, 500) * PRICES.batch_share
 """The smallest worst case of a call."""
@@ -29,16 +29,15 @@ async def test_a_batch_costs_half(
     make_run: MakeRun, messages_api: MessagesApi, database: Database, events: Events
 ) -> None:
     """Documents, question log and the run's sum bear the batch price, which is below the worst case."""
-    spend = SpendTracker()
-    await go(make_run, spend=spend)
+    await go(make_run)
     (batch,) = messages_api.batches.known.values()
     price = PRICES.models["claude-sonnet-5-5"]
     usages = [json.loads(line)["result"]["message"]["usage"] for line in batch.lines]
     full = sum(use["input_tokens"] * price.input + use["output_tokens"] * price.output for use in usages)
     half = full / 2_000_000
     assert len(usages) == INCIDENTS
-    assert spend.spent == half < events.of("BatchSubmitted", "worst_cost_usd")[0]
-    assert spend.reserved == 0
+    assert await spent_and_reserved(database) == (half, 0)
+    assert half < events.of("BatchSubmitted", "worst_cost_usd")[0]
     assert sum(Decimal(cost) for cost in events.of("PostmortemWritten", "cost")) == half
     assert sum(question.cost_usd for question in await rows(database, Question)) == half
 
@@ -94,23 +93,14 @@ async def test_a_cap_counts_what_is_in_progress(
     await interrupted(make_run, events, Selection(incidents=["inc_4", "inc_5"]))
     (worst,) = events.of("BatchSubmitted", "worst_cost_usd")
     (batch,) = messages_api.batches.known.values()
-    batch.polls, messages_api.batches.polls = 0, 2
-    cap = worst * Decimal("1.6")
-    spend = SpendTracker(cap)
-    highest = Decimal(0)
-
-    async def watch() -> None:
-        nonlocal highest
-        while True:
-            highest = max(highest, spend.spent + spend.reserved)
-            await asyncio.sleep(0)
-
-    watching = asyncio.create_task(watch())
-    async with make_run(spend=spend) as run:
+    assert await spent_and_reserved(database) == (0, worst), "held although no process works on it"
+    # Polled once before anything is submitted, and then still in progress.
+    batch.polls, messages_api.batches.polls = 1, 2
+    async with make_run(payer=run_with(worst * Decimal("1.6"))) as run:
         await run.run(EVERYTHING, concurrency=3)
         assert len(run.capped) == 2
-    watching.cancel()
-    assert worst < highest <= cap
+    assert sum(events.of("BatchSubmitted", "worst_cost_usd")) <= worst * Decimal("1.6")
+    assert (await spent_and_reserved(database))[1] == 0
     assert len(events.of("PostmortemWritten", "incident")) == len(messages_api.batches.submitted) == 3
     await go(make_run)
     assert sorted(events.of("PostmortemWritten", "incident")) == ALL
@@ -121,7 +111,7 @@ async def test_without_room_nothing_is_submitted(
 ) -> None:
     """A cap below the cheapest call leaves everything, and nothing claimed."""
     for cap in (Decimal(0), MIN_COST):
-        async with make_run(spend=SpendTracker(cap)) as run:
+        async with make_run(payer=run_with(cap)) as run:
             await run.run(EVERYTHING, concurrency=2)
             assert len(run.capped) == INCIDENTS
     assert messages_api.journal.requests == []

@@ -1,0 +1,111 @@
+"""The only way to call a model: each call is reserved before it is sent, and settled by what it used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from context_builder.llm.chat_model import ChatModel, Delta, ModelUnavailable, Reply
+from context_builder.llm.pricing import PriceList
+from context_builder.llm.usage import Usage
+from context_builder.prompt.prompt import Prompt
+from context_builder.spend.accounts import Payer
+from context_builder.spend.ledger import CapReached, Reservation, SpendLedger
+from models.errors import StorageError
+
+NOT_RESERVED = (CapReached, StorageError, SQLAlchemyError, OSError)
+"""Errors of a reservation: a cap, or a ledger that cannot be written; the call is not made."""
+
+
+def why_not_reserved(error: Exception) -> str:
+    """Return in one line why a call is not made."""
+    reason = str(error).partition("\n")[0]
+    return reason if isinstance(error, CapReached) else f"its cost could not be reserved: {reason}"
+
+
+class PaidModel:
+    """A model with its prices and the ledger that its calls are reserved in."""
+
+    def __init__(self, model: ChatModel, prices: PriceList, ledger: SpendLedger) -> None:
+        """Create it; raises UnknownPrice for a model whose calls could cost anything."""
+        prices.require(model.model)
+        self.prices = prices
+        self.ledger = ledger
+        self._model = model
+
+    @property
+    def model(self) -> str:
+        """The id of the model that is asked."""
+        return self._model.model
+
+    def worst_case(self, input_bound: int) -> Decimal:
+        """Return the most that a call with so many input tokens can cost, in US dollars."""
+        return self.prices.worst_case(self.model, input_bound, self._model.max_output_tokens)
+
+    def cost(self, usage: Usage, billed_as: str | None = None) -> Decimal:
+        """Return the cost of a call in US dollars; `billed_as` is the name of the model in its reply."""
+        return self.prices.cost(billed_as or self.model, usage, asked_for=self.model)
+
+    def most(self, error: ModelUnavailable) -> Decimal | None:
+        """Return the most that a failed call can have cost, in US dollars; None: its worst case."""
+        if error.usage is not None:
+            # The reported input is complete, but output may have followed.
+            output = max(error.usage.output_tokens, self._model.max_output_tokens)
+            return self.cost(replace(error.usage, output_tokens=output))
+        return Decimal(0) if error.refused else None
+
+    @asynccontextmanager
+    async def reserved(self, input_bound: int, payer: Payer) -> AsyncIterator[PaidCall]:
+        """Reserve the worst case of a call for the block, which is released if the block sends nothing.
+
+        Raises:
+            CapReached: the call does not fit under a cap.
+            DatabaseError: nothing can be reserved.
+        """
+        async with self.ledger.reserved(self.worst_case(input_bound), payer) as reservation:
+            call = PaidCall(self, self._model, reservation)
+            try:
+                yield call
+            finally:
+                if not call.is_sent:
+                    reservation.settle(Decimal(0))
+
+
+class PaidCall:
+    """One call whose worst case is reserved."""
+
+    def __init__(self, paid: PaidModel, model: ChatModel, reservation: Reservation) -> None:
+        self.is_sent = False
+        self._paid = paid
+        self._model = model
+        self._reservation = reservation
+
+    @property
+    def cost(self) -> Decimal:
+        """What it counts as, in US dollars: the worst case until its cost is known."""
+        return self._reservation.cost
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Reply, None]:
+        """Yield pieces of text as they arrive, then exactly one Reply. To be called once.
+
+        Raises:
+            ModelUnavailable: There is no complete reply.
+        """
+        if self.is_sent:
+            raise ValueError("one reservation pays for one call")
+        self.is_sent = True
+        try:
+            async with aclosing(self._model.stream(prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Reply):
+                        self._reservation.settle(self._paid.cost(piece.usage, piece.model))
+                    yield piece
+        except ModelUnavailable as error:
+            most = self._paid.most(error)
+            if most is not None:
+                self._reservation.settle(most)
+            raise
