@@ -159,6 +159,6 @@ class Decisions:
         return record
 
     def _take(self, turn: int, record: TurnRecord) -> None:
-        """Take over the decision that is stored, whoever made it."""
+        """Take over the decision that is stored, of whichever worker."""
         stored = self._store.known(self._credential, [record.prefix])[record.prefix]
         self.records[turn] = next(each for each in stored if each.version == record.version)

@@ -15,7 +15,7 @@ _PATH = re.compile(rb"/context/(off|trouble|always)(?=/)")
 
 
 class Policy(StrEnum):
-    """What may be inserted anew; what was inserted before stays in any case."""
+    """What may be newly inserted; what was inserted before stays in any case."""
 
     OFF = "off"
     TROUBLE = "trouble"

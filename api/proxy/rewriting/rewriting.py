@@ -97,7 +97,7 @@ class ContextRewriter:
     async def recover(
         self, request: ProxiedRequest, sent: Rewrite, status: int, error: bytes
     ) -> Rewrite | None:
-        """Return another body after a refusal that a change can mend; None: the refusal stands."""
+        """Return another body after a refusal that a change can avoid; None: the refusal stands."""
         trouble = trouble_of(status, error)
         if trouble is None:
             return None

@@ -113,7 +113,7 @@ async def test_news_go_into_the_newest_turn_only(gateway: Gateway, here: Worker)
 
 @pytest.mark.both_databases
 async def test_another_worker_inserts_the_same(gateway: Gateway, here: Worker) -> None:
-    """C16: whoever serves the next turn, and after a restart, the upstream gets the same bytes."""
+    """C16: whichever worker serves the next turn, and after a restart, the upstream gets the same bytes."""
     await breaks(gateway.database, DEAD, NOON)
     chat = Chat(here)
     first = await chat.asks("one", tools=2)

@@ -28,7 +28,7 @@ async def talk(chat: Chat, *turns: int) -> None:
 
 @pytest.mark.both_databases
 async def test_every_worker_makes_the_same_cut(database: Database) -> None:
-    """The upstream, which checks every thinking block, sees one conversation whoever serves it."""
+    """The upstream, which checks every thinking block, sees one conversation whichever worker serves it."""
     gateway = Gateway(database)
     await gateway.deployment("gpt-4/aws")
     await breaks(database, "gpt-4/aws", NOON)
