@@ -19,7 +19,7 @@ UNROUTED = ("unrouted", "gateway")
 """Model and backend of requests that reached none: what a client wrote creates no deployment."""
 _TIMEOUTS = {408, 504}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_LATENCY_MS = 31 * 24 * 60 * 60 * 1000
+_MAX_LATENCY_S = 31 * 24 * 60 * 60
 _MAX_COST_USD = 10_000
 _OFFICIAL_HOSTS = ("openai.com", "anthropic.com", "azure.com", "googleapis.com", "amazonaws.com")
 _GENERIC_PROVIDERS = {"openai", "openai_like", "custom_openai", "hosted_vllm", "vllm"}
@@ -69,8 +69,7 @@ def moment_of(field: str, seconds: float) -> datetime:
 
 def latency_ms(seconds: float) -> int | None:
     """Return whole milliseconds; None if clocks disagree, so that the end is before the start."""
-    milliseconds = round(seconds * 1000)
-    return milliseconds if 0 <= milliseconds <= _MAX_LATENCY_MS else None
+    return round(seconds * 1000) if 0 <= seconds <= _MAX_LATENCY_S else None
 
 
 def cost_of(field: str, usd: float) -> Decimal:

@@ -16,7 +16,6 @@ from api.ingest.records import ErrorRecord, HealthRecord, RequestRecord
 from models import Deployment, Request
 from models.database import Database
 from models.tables.schema import Table
-from tests.api.ingest.live.conftest import app, changes, post  # noqa: F401
 from tests.api.ingest.receivers.conftest import of_type
 from tests.support.litellm_payloads import failure, payload, posted
 
@@ -104,7 +103,7 @@ def test_a_payload_that_cannot_be_used_costs_only_itself(decode: Decode) -> None
 
 
 @pytest.mark.both_databases
-async def test_attempts_are_stored_once_and_nothing_secret_is(database: Database, post: Post) -> None:  # noqa: F811
+async def test_attempts_are_stored_once_and_nothing_secret_is(database: Database, post: Post) -> None:
     """Redelivery adds nothing; equal ids of different calls are different; keys and prompts are nowhere."""
     key = f"sk-{CANARY}-0123456789"
     sent = [
