@@ -65,12 +65,20 @@ def _items(body: bytes) -> Sequence[Raw | bytes]:
         return _ARRAY.decode(body) if body.startswith(b"[") else [_ITEM.decode(body)]
     except (msgspec.DecodeError, RecursionError) as error:
         lines = body.splitlines()
-        if len(lines) > 1 and lines[0].endswith(b"}") and not body.startswith(b"["):
+        if len(lines) > 1 and _is_json(lines[0]):
             return [line for line in lines if line.strip()]
         repaired = repair(body)
         if repaired == body:
             raise BodyUnreadable(f"the body is not JSON: {error}") from None
     return _items(repaired)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        _ITEM.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def repair(body: bytes) -> bytes:
