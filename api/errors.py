@@ -8,6 +8,7 @@ ArcpointApiError
 │   ├── UnknownWay          no kind of record and no receiver has this name
 │   ├── BodyUnreadable      a post is not what it claims to be
 │   ├── BodyTooLarge        a post has more bytes or items than are accepted
+│   ├── Unusable            one item of a post has a value that cannot be stored
 │   ├── UnknownEncoding     a post is packed in a way that is not read
 │   └── IngestBusy          a post was not stored; says when to send it again
 ├── SettingsError           api.settings: a variable of the environment cannot be used

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
+from api.ingest.errors import IngestError
 from api.ingest.live.redaction import stored_text
 from api.ingest.records import RequestRecord
 from api.ingest.records.fields import MAX_NAME
@@ -26,7 +27,7 @@ _GENERIC_PROVIDERS = {"openai", "openai_like", "custom_openai", "hosted_vllm", "
 """Providers that name a protocol rather than a place."""
 
 
-class Unusable(ValueError):
+class Unusable(IngestError):
     """An item has a value that cannot be stored."""
 
     def __init__(self, field: str, reason: str) -> None:
