@@ -28,12 +28,12 @@ Decode = Callable[..., Decoded]
 PROTOBUF = "application/x-protobuf"
 START_NS = 1795956803544888588
 CANARY = "the-prompt-of-somebody"
-NEW = {
+NEW: dict[str, Any] = {
     "gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude",
     "gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3, "gen_ai.response.id": "msg_LOOP",
     "gen_ai.input.messages": CANARY,
 }  # fmt: skip
-OLD = {
+OLD: dict[str, Any] = {
     "gen_ai.operation.name": "chat", "gen_ai.system": "anthropic", "gen_ai.response.model": "claude",
     "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 3, "gen_ai.prompt": CANARY,
 }  # fmt: skip
