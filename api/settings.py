@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.errors import ArcpointApiError
 from memory.index.server_address import checked_server_token, checked_server_url
+from models.tables.gateway.users import Tier
 
 
 class SettingsError(ArcpointApiError, ValueError):
@@ -83,6 +84,25 @@ class Settings(BaseSettings):
     postmortem_path: Path = Path("postmortems")
     runbooks_path: Path | None = None
     """Folder of your own runbooks in Markdown; None if there are none."""
+
+    ingest_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Bound of one body of live ingestion as it is sent, in MiB."""
+    ingest_unpacked_mb: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Bound of it unpacked, in MiB."""
+    ingest_memory_mb: Annotated[int, Field(ge=1)] = 256
+    """Bound of all bodies that one process holds until they are committed, in MiB; beyond it, 503."""
+    ingest_items: Annotated[int, Field(ge=1)] = 20_000
+    """Bound of the items of one body."""
+    ingest_join_ms: Annotated[int, Field(ge=0, le=5000)] = 50
+    """How long a post waits for others to share its transaction, in milliseconds."""
+    ingest_tier: Tier = Tier.STANDARD
+    """Tier of new users whose sender states none."""
+    ingest_users: Annotated[int, Field(ge=1)] = 200_000
+    """Users that live requests may create; requests of further ones count as the user `other`."""
+    ingest_deployments: Annotated[int, Field(ge=1)] = 2_000
+    """Deployments that live requests may create; further ones count as `other/other`."""
+    otlp_ignore_scopes: str = ""
+    """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
 
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""

@@ -19,6 +19,7 @@ from models.tables.operations.user_actions import UserAction
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.questions import Question
+from models.tables.product.rejects import IngestReject
 from models.tables.product.risk import RiskForecast, RiskTransition
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "HealthCheck",
     "Incident",
     "IncidentStatus",
+    "IngestReject",
     "Job",
     "JobStatus",
     "JobType",

@@ -79,7 +79,7 @@ class ArchiveRecord(Record):
     kind: ClassVar[str] = "incidents"
     id_prefix: ClassVar[str] = "inc_"
 
-    id: Annotated[Name, AfterValidator(_printable)] | None = None  # type: ignore[assignment]
+    id: Annotated[Name, AfterValidator(_printable)] | None = None
     title: Annotated[Title, AfterValidator(_not_blank)] | None = None
     severity: Annotated[Severity, BeforeValidator(parse_severity)] | None = None
     target: Target | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,7 @@ from api.http.routes import (
     deployments,
     health,
     incidents,
+    ingest,
     latency,
     memory,
     metrics,
@@ -39,6 +41,11 @@ from api.http.routes import (
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
+from api.ingest.errors import IngestError
+from api.ingest.live.group_commit import GroupCommit
+from api.ingest.live.ingestor import BodyLimits, Ingestor
+from api.ingest.live.message import IngestOptions, Receipt
+from api.ingest.store.cardinality import CardinalityLimits
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings
@@ -50,6 +57,7 @@ from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
 from context_builder.risk.policy.decision import UnknownCandidates
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
+from models.database import Database
 from models.errors import DatabaseError
 
 _HANDLED = (
@@ -63,6 +71,7 @@ _HANDLED = (
         PostmortemFailed,
         Overloaded,
     ),
+    IngestError,
     Exception,
 )
 
@@ -90,12 +99,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, latency, quality, volume)
-    for resource in (query, context, *queries, postmortems, memory, route, risk, metrics, health):
+    answering = (query, context, *queries, postmortems, memory, route, risk)
+    for resource in (*answering, ingest, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
-    prepare(Answer, ContextBody, IncidentPostmortem, Manifest, RiskBody, RouteAnswer)
+    prepare(Answer, ContextBody, IncidentPostmortem, Manifest, Receipt, RiskBody, RouteAnswer)
     return app
 
 
@@ -103,4 +113,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
+        app.state.ingestor = await asyncio.to_thread(_ingestor, app.state.settings, services.database)
         yield
+
+
+def _ingestor(settings: Settings, database: Database) -> Ingestor:
+    """Create what takes in posts; blocks, since receivers are imported."""
+    mebibyte = 2**20
+    scopes = (scope.strip() for scope in settings.otlp_ignore_scopes.split(","))
+    return Ingestor(
+        GroupCommit(
+            database,
+            wait_s=settings.ingest_join_ms / 1000,
+            limits=CardinalityLimits(settings.ingest_users, settings.ingest_deployments),
+        ),
+        BodyLimits(
+            max_body=settings.ingest_body_mb * mebibyte,
+            max_unpacked=settings.ingest_unpacked_mb * mebibyte,
+            max_memory=settings.ingest_memory_mb * mebibyte,
+        ),
+        IngestOptions(
+            tier=settings.ingest_tier,
+            max_items=settings.ingest_items,
+            ignored_scopes=frozenset(scope for scope in scopes if scope),
+        ),
+    )

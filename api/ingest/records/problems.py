@@ -71,7 +71,9 @@ class ValueProblem(PydanticCustomError):
 def problems_of(error: ValidationError) -> tuple[FieldProblem, ...]:
     """Return one problem for each field that failed validation."""
     failures = error.errors(include_url=False)
-    return tuple(FieldProblem(".".join(map(str, each["loc"])), *_sentence(each)) for each in failures)
+    return tuple(
+        FieldProblem(".".join(map(str, each["loc"])) or "record", *_sentence(each)) for each in failures
+    )
 
 
 def _sentence(failure: ErrorDetails) -> tuple[str, ...]:

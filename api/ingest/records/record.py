@@ -20,10 +20,6 @@ class Record(BaseModel):
 
     kind: ClassVar[str]
     """What a file of such records holds, for example `requests`."""
-    id_prefix: ClassVar[str]
-    """Start of the ids that are made for records without one."""
-
-    id: Name
 
     @classmethod
     def quantities(cls) -> dict[str, QuantityType]:
@@ -36,6 +32,15 @@ class Record(BaseModel):
                 if isinstance(mark, QuantityType):
                     marked[name] = mark
         return marked
+
+
+class NamedRecord(Record):
+    """Base of the records that are known by an id."""
+
+    id_prefix: ClassVar[str]
+    """Start of the ids that are made for records without one."""
+
+    id: Name
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
