@@ -10,6 +10,7 @@ ArcpointApiError
 │   ├── BodyTooLarge        a post has more bytes or items than are accepted
 │   ├── Unusable            one item of a post has a value that cannot be stored
 │   ├── UnknownEncoding     a post is packed in a way that is not read
+│   ├── SenderUnproven       a post does not prove where it comes from
 │   └── IngestBusy          a post was not stored; says when to send it again
 ├── SettingsError           api.settings: a variable of the environment cannot be used
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used

@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     ingest_unpacked_mb: Annotated[int, Field(ge=1, le=4096)] = 64
     """Bound of it unpacked, in MiB."""
     ingest_memory_mb: Annotated[int, Field(ge=1)] = 256
-    """Bound of all bodies that one process holds until they are committed, in MiB; beyond it, 503."""
+    """Bound of what one process holds of bodies until they are committed, in MiB; beyond it, 503."""
+    ingest_read_s: Annotated[float, Field(gt=0)] = 60.0
+    """How long one body may take to come in, in seconds; beyond it, 503."""
     ingest_items: Annotated[int, Field(ge=1)] = 20_000
     """Bound of the items of one body."""
     ingest_join_ms: Annotated[int, Field(ge=0, le=5000)] = 50
@@ -101,6 +103,8 @@ class Settings(BaseSettings):
     """Users that live requests may create; requests of further ones count as the user `other`."""
     ingest_deployments: Annotated[int, Field(ge=1)] = 2_000
     """Deployments that live requests may create; further ones count as `other/other`."""
+    ingest_secrets: SecretStr = SecretStr("")
+    """`name=secret` of kinds and receivers, separated by spaces; senders have to prove that they know it."""
     otlp_ignore_scopes: str = ""
     """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
 
@@ -122,6 +126,11 @@ class Settings(BaseSettings):
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
 
+    def secrets_of_senders(self) -> dict[str, str]:
+        """Return the secrets of live ingestion by the name of the kind or receiver."""
+        pairs = (each.partition("=") for each in self.ingest_secrets.get_secret_value().split())
+        return {name: secret for name, _, secret in pairs}
+
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""
         scheme, _, rest = self.database_url.partition("//")
@@ -130,6 +139,17 @@ class Settings(BaseSettings):
         else:
             place = rest.rpartition("@")[2].partition("?")[0]
         return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+    @field_validator("ingest_secrets")
+    @classmethod
+    def _named_secrets(cls, secrets: SecretStr) -> SecretStr:
+        for each in secrets.get_secret_value().split():
+            name, _, secret = each.partition("=")
+            if not name or not secret:
+                raise ValueError(
+                    "expected name=secret for each, separated by spaces, as in github=abc otlp=def"
+                )
+        return secrets
 
     @field_validator("service_url")
     @classmethod
@@ -165,6 +185,6 @@ def load_settings() -> Settings:
 
 def _shown(name: str, value: object) -> str:
     """Return a value as an error may show it: without possible secrets."""
-    if name.endswith(("_TOKEN", "_KEY")):
+    if name.endswith(("_TOKEN", "_KEY", "_SECRETS")):
         return "***"
     return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)

@@ -20,32 +20,14 @@ from api.http.middleware.disconnect import CancelOnDisconnect
 from api.http.middleware.request_id import RequestId
 from api.http.openapi import DescribedApp
 from api.http.problem import Conflict, answer_problem
-from api.http.routes import (
-    context,
-    deployments,
-    health,
-    incidents,
-    ingest,
-    latency,
-    memory,
-    metrics,
-    postmortems,
-    quality,
-    query,
-    requests,
-    risk,
-    route,
-    users,
-    volume,
-)
+from api.http.routes import context, health, ingest, memory, metrics, postmortems, query, risk, route
+from api.http.routes.queries import deployments, incidents, latency, quality, requests, users, volume
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
 from api.ingest.errors import IngestError
-from api.ingest.live.group_commit import GroupCommit
-from api.ingest.live.ingestor import BodyLimits, Ingestor
-from api.ingest.live.message import IngestOptions, Receipt
-from api.ingest.store.cardinality import CardinalityLimits
+from api.ingest.live.ingestor import create_ingestor
+from api.ingest.live.message import Receipt
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings
@@ -57,7 +39,6 @@ from context_builder.queries import IncidentPostmortem, QueryTimeout
 from context_builder.question.request import QuestionError
 from context_builder.risk.policy.decision import UnknownCandidates
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
-from models.database import Database
 from models.errors import DatabaseError
 
 _HANDLED = (
@@ -113,28 +94,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
-        app.state.ingestor = await asyncio.to_thread(_ingestor, app.state.settings, services.database)
+        app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
         yield
-
-
-def _ingestor(settings: Settings, database: Database) -> Ingestor:
-    """Create what takes in posts; blocks, since receivers are imported."""
-    mebibyte = 2**20
-    scopes = (scope.strip() for scope in settings.otlp_ignore_scopes.split(","))
-    return Ingestor(
-        GroupCommit(
-            database,
-            wait_s=settings.ingest_join_ms / 1000,
-            limits=CardinalityLimits(settings.ingest_users, settings.ingest_deployments),
-        ),
-        BodyLimits(
-            max_body=settings.ingest_body_mb * mebibyte,
-            max_unpacked=settings.ingest_unpacked_mb * mebibyte,
-            max_memory=settings.ingest_memory_mb * mebibyte,
-        ),
-        IngestOptions(
-            tier=settings.ingest_tier,
-            max_items=settings.ingest_items,
-            ignored_scopes=frozenset(scope for scope in scopes if scope),
-        ),
-    )

@@ -22,6 +22,7 @@ from api.ingest.errors import (
     BodyUnreadable,
     IngestBusy,
     LoadStopped,
+    SenderUnproven,
     UnknownEncoding,
     UnknownWay,
 )
@@ -78,6 +79,7 @@ _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((BodyUnreadable,), 400, "ingest", "{}"),
     ((BodyTooLarge,), 413, "", "{}"),
     ((UnknownEncoding,), 415, "", "{}"),
+    ((SenderUnproven,), 401, "", "{}"),
     ((LoadStopped,), 409, "conflict", "{}"),
     ((IngestBusy,), 503, "ingest", "{}"),
 )
@@ -136,6 +138,8 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = error.retry_after_s if isinstance(error, Overloaded | IngestBusy) else RETRY_AFTER_S
         headers["retry-after"] = str(seconds)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     if problem.detail.startswith("an internal error"):
         await log_unexpected(error, request)
         # This response is created outside the middleware that adds the header to all others.

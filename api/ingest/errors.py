@@ -37,6 +37,10 @@ class UnknownEncoding(IngestError):
     """A post is packed or written in a way that is not read."""
 
 
+class SenderUnproven(IngestError):
+    """A post does not prove that it comes from the sender whose secret is set."""
+
+
 class IngestBusy(IngestError):
     """A post was not stored, since memory is short or the database fails; it should be sent again."""
 

@@ -14,16 +14,19 @@ router = APIRouter(tags=["ingest"])
 
 
 @router.post(
-    "/v1/ingest/{name}", response_model=Receipt, responses=problems(400, 403, 404, 409, 413, 415, 422, 503)
+    "/v1/ingest/{name}",
+    response_model=Receipt,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
 )
-async def ingest(name: str, request: Request) -> Response:
+async def ingest(name: str, request: Request, about: str = "") -> Response:
     """Store what a gateway reports; `name` is a kind of record or a receiver.
 
     Kinds take a JSON array, one object, or one object on each line, plain or packed with gzip or zstd;
     receivers take what their senders send. The response comes after the commit, and is 200 also if items were
     rejected: sending them again would not help. With 503 nothing was stored; send it again after Retry-After.
+    `about` names the backend that the posts of a sender are about, where they do not say it.
     """
-    return await _received(request, name)
+    return await _received(request, name, about=about)
 
 
 @router.post("/v1/otlp/v1/{signal}", include_in_schema=False)
@@ -32,9 +35,11 @@ async def otlp(signal: str, request: Request) -> Response:
     return await _received(request, "otlp", signal)
 
 
-async def _received(request: Request, name: str, topic: str = "") -> Response:
+async def _received(request: Request, name: str, topic: str = "", about: str = "") -> Response:
     ingestor: Ingestor = request.app.state.ingestor
-    envelope = Envelope(name=name, topic=topic, headers=dict(request.headers), chunks=request.stream())
+    envelope = Envelope(
+        name=name, topic=topic, about=about, headers=dict(request.headers), chunks=request.stream()
+    )
     try:
         answer = await ingestor.receive(envelope)
     except ClientDisconnect:

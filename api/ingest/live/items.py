@@ -102,9 +102,7 @@ def _decode(record_type: type[Record], message: Message) -> Decoded:
         try:
             decoded.records.append((index, _record(record_type, values, ids.of(members), message)))
         except RecordInvalid as error:
-            first = error.problems[0]
-            reason = f"{first.kind}: {first.detail}" if first.detail else first.kind
-            decoded.rejects.append(Reject(index, first.field, redacted(reason)))
+            decoded.reject(index, error)
             decoded.originals[index] = _original(values)
     if unknown:
         listed = ", ".join(redacted(name, 60) for name in sorted(unknown)[:_MAX_NOTED])

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api.ingest.records import Record
+from api.ingest.live.redaction import redacted
+from api.ingest.live.signatures import Proof, bearer
+from api.ingest.records import Record, RecordInvalid, parse_record
 from context_builder.text.wire import WIRE
 from models import Tier
 
@@ -37,6 +39,8 @@ class Message:
     """By name in lower case."""
     topic: str = ""
     """What the path adds to the name of the receiver: `traces`."""
+    about: str = ""
+    """What the posts of a sender are about, if they do not say so: the parameter `about` of the URL."""
     received_at: datetime
     options: IngestOptions = IngestOptions()
 
@@ -67,6 +71,18 @@ class Decoded:
     """Items that are not wanted, by reason."""
     notes: list[str] = field(default_factory=list)
     """What the sender should know."""
+
+    def add(self, index: int, record_type: type[Record], values: Mapping[str, object]) -> None:
+        """Add the record that the values of an item describe; if they describe none, reject the item."""
+        try:
+            self.records.append((index, parse_record(record_type, values)))
+        except RecordInvalid as error:
+            self.reject(index, error)
+
+    def reject(self, index: int, error: RecordInvalid) -> None:
+        """Reject an item because of the first of its problems."""
+        first = error.problems[0]
+        self.rejects.append(Reject(index, first.field, redacted(first.reason)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +117,5 @@ class Receiver:
     """Turns a post into records. Pure. Raises BodyUnreadable if nothing of it can be read."""
     answer: Callable[[Message, Receipt], tuple[bytes, str]] | None = None
     """Body and content type of the answer that the format asks for; None: the receipt as JSON."""
+    proof: Proof = bearer
+    """How posts prove where they come from, once a secret is set."""

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct, field
 
 from api.ingest.errors import BodyUnreadable
-from api.ingest.live.message import Decoded, Message, Receiver, Reject
+from api.ingest.live.message import Decoded, Message, Receiver
 from api.ingest.live.redaction import redacted
-from api.ingest.records import AlertRecord, RecordInvalid, parse_record
+from api.ingest.records import AlertRecord
 from api.ingest.records.operations.alert_record import AlertStatus
 from models import Severity
 
@@ -60,22 +60,18 @@ def decode(message: Message) -> Decoded:
         if alert.labels.get("alertname") in HEARTBEATS:
             decoded.skipped["heartbeat"] += 1
             continue
-        try:
-            decoded.records.append((index, _record(alert)))
-        except RecordInvalid as error:
-            first = error.problems[0]
-            decoded.rejects.append(Reject(index, first.field, redacted(str(first))))
+        decoded.add(index, AlertRecord, _values(alert))
     if group.truncated_alerts:
         count = group.truncated_alerts
         decoded.notes.append(f"Alertmanager left out {count} alerts of the group; raise its max_alerts")
     return decoded
 
 
-def _record(alert: Alert) -> AlertRecord:
+def _values(alert: Alert) -> dict[str, object]:
     labels, annotations = alert.labels, alert.annotations
     title = annotations.get("summary") or labels.get("alertname") or "alert without a name"
     described = "\n".join(f"{name}={labels[name]}" for name in sorted(labels))
-    values = {
+    return {
         "alert": f"am_{alert.fingerprint}",
         "status": alert.status,
         "starts_at": alert.starts_at,
@@ -85,7 +81,6 @@ def _record(alert: Alert) -> AlertRecord:
         "target": _target(labels),
         "severity": SEVERITIES.get(labels.get("severity", "").lower(), Severity.MEDIUM),
     }
-    return parse_record(AlertRecord, values)
 
 
 def _ends_at(alert: Alert) -> str | None:

@@ -12,7 +12,7 @@ from api.ingest.live.items import raw_items
 from api.ingest.live.message import Decoded, Message, Receiver, Reject
 from api.ingest.live.redaction import redacted
 from api.ingest.live.request_fields import made_id
-from api.ingest.records import ChangeRecord, JobRecord, Record, RecordInvalid, parse_record
+from api.ingest.records import ChangeRecord, JobRecord
 from models import JobStatus, JobType
 
 _ROLLOUTS = tuple(f"dev.cdevents.service.{what}" for what in ("deployed", "upgraded", "rolledback"))
@@ -60,13 +60,6 @@ def decode(message: Message) -> Decoded:
 
 
 def _add(decoded: Decoded, index: int, event: Event) -> None:
-    try:
-        decoded.records.append((index, _record(event)))
-    except RecordInvalid as error:
-        decoded.rejects += (Reject(index, each.field, redacted(str(each))) for each in error.problems[:1])
-
-
-def _record(event: Event) -> Record:
     # Source and id together name an event; the specification says so.
     target, by = redacted(event.subject or event.source, 200), redacted(event.source, 200)
     if not event.type.startswith(_ROLLOUTS):
@@ -77,7 +70,8 @@ def _record(event: Event) -> Record:
             "parameter": redacted(event.type, 200),
             "changed_by": by,
         }
-        return parse_record(ChangeRecord, values)
+        decoded.add(index, ChangeRecord, values)
+        return
     try:
         artifact = _DATA.decode(event.data).artifact
     except (msgspec.DecodeError, RecursionError):
@@ -91,7 +85,7 @@ def _record(event: Event) -> Record:
         "created_by": by,
         **dict.fromkeys(("created_at", "started_at", "finished_at"), event.time),
     }
-    return parse_record(JobRecord, values)
+    decoded.add(index, JobRecord, values)
 
 
 receiver = Receiver("cloudevents", decode)

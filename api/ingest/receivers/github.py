@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from api.ingest.errors import BodyUnreadable
-from api.ingest.live.message import Decoded, Message, Receiver, Reject
+from api.ingest.live.message import Decoded, Message, Receiver
 from api.ingest.live.redaction import redacted
-from api.ingest.records import JobRecord, RecordInvalid, parse_record
+from api.ingest.live.signatures import signed
+from api.ingest.records import JobRecord
 from api.ingest.records.operations.job_record import FINAL_STATUSES
 from models import JobStatus, JobType
 
@@ -75,17 +76,14 @@ def decode(message: Message) -> Decoded:
     if status is None:
         decoded.skipped["state without a job"] += 1
         return decoded
-    try:
-        decoded.records.append((0, _record(event, status)))
-    except RecordInvalid as error:
-        decoded.rejects += (Reject(0, each.field, redacted(str(each))) for each in error.problems[:1])
+    decoded.add(0, JobRecord, _values(event, status))
     return decoded
 
 
-def _record(event: Event, status: JobStatus) -> JobRecord:
+def _values(event: Event, status: JobStatus) -> dict[str, object]:
     deployment, news = event.deployment, event.deployment_status
     is_final = status in FINAL_STATUSES
-    values = {
+    return {
         "id": f"gh_{deployment.id}",
         "type": JobType.ROLLOUT,
         "status": status,
@@ -97,7 +95,6 @@ def _record(event: Event, status: JobStatus) -> JobRecord:
         "started_at": news.updated_at if status is JobStatus.RUNNING else None,
         "finished_at": news.updated_at if is_final else None,
     }
-    return parse_record(JobRecord, values)
 
 
-receiver = Receiver("github", decode)
+receiver = Receiver("github", decode, proof=signed("x-hub-signature-256", "sha256="))

@@ -14,6 +14,7 @@ class DeploymentRecord(Record):
     """What is known of a deployment; a version other than the last one is a rollout."""
 
     kind: ClassVar[str] = "deployments"
+    time_field: ClassVar[str] = "reported_at"
 
     deployment: DeploymentName
     region: Name | None = None

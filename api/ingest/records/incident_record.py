@@ -17,6 +17,7 @@ class IncidentRecord(NamedRecord):
     """An incident as a file or a receiver reports it; active if it has no `resolved_at`."""
 
     kind: ClassVar[str] = "incidents"
+    time_field: ClassVar[str] = "started_at"
     id_prefix: ClassVar[str] = "inc_"
 
     title: Title

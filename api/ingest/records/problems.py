@@ -38,8 +38,13 @@ class FieldProblem:
         """Field and kind, for example `status: unknown value`."""
         return f"{self.field}: {self.kind}"
 
+    @property
+    def reason(self) -> str:
+        """All but the field."""
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.detail}" if self.detail else self.label
+        return f"{self.field}: {self.reason}"
 
 
 class RecordInvalid(ArcpointApiError):

@@ -12,6 +12,7 @@ class QualityRecord(Record):
     """A score in [0, 1] of one request; the first one counts."""
 
     kind: ClassVar[str] = "quality"
+    time_field: ClassVar[str] = "scored_at"
 
     request: Name
     """Id of the request that was scored."""

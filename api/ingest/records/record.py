@@ -20,6 +20,8 @@ class Record(BaseModel):
 
     kind: ClassVar[str]
     """What a file of such records holds, for example `requests`."""
+    time_field: ClassVar[str] = ""
+    """Field that says when it happened; empty if it may lie ahead."""
 
     @classmethod
     def quantities(cls) -> dict[str, QuantityType]:

@@ -28,6 +28,7 @@ class RequestRecord(NamedRecord):
     """A request as a log or a receiver reports it, with its user and deployment by name."""
 
     kind: ClassVar[str] = "requests"
+    time_field: ClassVar[str] = "created_at"
     id_prefix: ClassVar[str] = "req_"
 
     created_at: UtcTime

@@ -13,6 +13,7 @@ class UserRecord(Record):
     """A user with tier and budget; of two records the later one counts."""
 
     kind: ClassVar[str] = "users"
+    time_field: ClassVar[str] = "updated_at"
 
     user: Name
     tier: Annotated[Tier, AnyCase]

@@ -10,12 +10,13 @@ from sqlalchemy import insert, or_, select, update
 
 from api.ingest.records import AlertRecord, AlertStatus
 from api.ingest.store.events import Row, lock_table
-from api.ingest.store.references import find_references
+from api.ingest.store.references import find_references, in_parts
 from api.ingest.store.result import Outcome, StoreResult
-from models import Incident, IncidentStatus, Provenance
+from models import Incident, IncidentStatus, Provenance, Severity
 from models.database import WriteSession
 
 _ALERTS_PER_SELECT = 200
+_WORST_FIRST = tuple(Severity)
 _COLUMNS = (
     "id", "public_id", "title", "symptoms", "target", "deployment_id", "severity", "status", "started_at",
     "resolved_at", "forgotten_at",
@@ -40,9 +41,7 @@ async def _latest(session: WriteSession, alerts: Collection[str]) -> dict[str, R
     """Return the last incident of each alert, by alert."""
     columns = [getattr(Incident, name) for name in _COLUMNS]
     latest: dict[str, Row] = {}
-    names = sorted(alerts)
-    for start in range(0, len(names), _ALERTS_PER_SELECT):
-        part = names[start : start + _ALERTS_PER_SELECT]
+    for part in in_parts(alerts, _ALERTS_PER_SELECT):
         of_alert = or_(*(Incident.public_id.startswith(f"{name}_", autoescape=True) for name in part))
         statement = select(*columns).where(of_alert).order_by(Incident.started_at, Incident.id)
         for row in (await session.execute(statement)).mappings():
@@ -92,7 +91,9 @@ def _after(before: Row | None, record: AlertRecord) -> Row | None:
     if not is_open:
         return None
     if record.status is AlertStatus.FIRING:
-        return before | {"started_at": min(before["started_at"], record.starts_at)}
+        # As severe as it ever was said to be, in whatever order that was said.
+        severity = min(before["severity"], record.severity, key=_WORST_FIRST.index)
+        return before | {"started_at": min(before["started_at"], record.starts_at), "severity": severity}
     ends_at = record.ends_at or record.starts_at
     is_late = max(record.starts_at, ends_at) < before["started_at"]
     return None if is_late else _closed(before, record)

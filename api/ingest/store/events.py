@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import func, insert, select, update
 
-from api.ingest.records import Record
-from api.ingest.store.references import References, find_references
+from api.ingest.records import FieldProblem, Record
+from api.ingest.store.references import References, find_references, in_parts
 from api.ingest.store.result import Outcome, StoreResult
 from models.database import WriteSession
 
@@ -41,7 +41,8 @@ class EventTable(Generic[AnyRecord]):
 
     table: type[Any]
     key: tuple[str, ...]
-    row: Callable[[AnyRecord, References], Row]
+    row: Callable[[AnyRecord, References], Row | FieldProblem]
+    """Columns of a record; a problem where it refers to something that has to be known and is not."""
     names: Callable[[Sequence[AnyRecord]], Mapping[str, list[str | None]]] = lambda _: {}
     """Public ids that the records refer to, by table."""
     time: str | None = None
@@ -53,8 +54,11 @@ class EventTable(Generic[AnyRecord]):
         """Store the records, in their order."""
         references = await find_references(session, self.names(records))
         rows = [self.row(record, references) for record in records]
-        _, outcomes = await self.put(session, rows)
-        return StoreResult(outcomes=outcomes)
+        _, stored = await self.put(session, [row for row in rows if not isinstance(row, FieldProblem)])
+        outcomes = iter(stored)
+        return StoreResult(
+            outcomes=[row if isinstance(row, FieldProblem) else next(outcomes) for row in rows]
+        )
 
     async def put(self, session: WriteSession, rows: Sequence[Row]) -> tuple[list[Row], list[Outcome]]:
         """Store rows in their order; return those that are new and what became of each."""
@@ -85,16 +89,15 @@ class EventTable(Generic[AnyRecord]):
     async def _stored(self, session: WriteSession, rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:
         """Return the stored rows that have the keys, by key."""
         keys = {tuple(row[name] for name in self.key) for row in rows}
-        first = sorted({key[0] for key in keys})
         columns = [getattr(self.table, name) for name in ("id", *(rows[0] if rows else ()))]
         bounds = []
         if self.time and rows:
             times, column = [row[self.time] for row in rows], getattr(self.table, self.time)
             bounds = [column >= min(times), column <= max(times)]
         found: dict[tuple[Any, ...], Row] = {}
-        for start in range(0, len(first), _KEYS_PER_SELECT):
-            part = getattr(self.table, self.key[0]).in_(first[start : start + _KEYS_PER_SELECT])
-            for each in (await session.execute(select(*columns).where(part, *bounds))).mappings():
+        for part in in_parts((key[0] for key in keys), _KEYS_PER_SELECT):
+            statement = select(*columns).where(getattr(self.table, self.key[0]).in_(part), *bounds)
+            for each in (await session.execute(statement)).mappings():
                 key = tuple(each[name] for name in self.key)
                 if key in keys:
                     found[key] = dict(each)

@@ -10,12 +10,14 @@ from api.ingest.records import (
     AuditRecord,
     ChangeRecord,
     ErrorRecord,
+    FieldProblem,
     HoursRecord,
     JobRecord,
     MaintenanceRecord,
     NotificationRecord,
 )
 from api.ingest.records.operations.job_record import FINAL_STATUSES
+from api.ingest.records.problems import excerpt
 from api.ingest.store.events import EventTable, Row, replace
 from api.ingest.store.references import References
 from models import (
@@ -51,6 +53,15 @@ def _targeted(record: Any, references: References, *names: str) -> Row:
 def _notification(record: NotificationRecord, references: References) -> Row:
     row = _targeted(record, references, "created_at", "provider", "channel", "subject", "status", "error")
     return row | {"incident_id": references.incidents.get(record.incident or "")}
+
+
+def _action(record: ActivityRecord, references: References) -> Row | FieldProblem:
+    user = references.users.get(record.user)
+    if user is None:
+        detail = f"{excerpt(record.user)}; send the user, or a request of theirs, before what they did"
+        return FieldProblem("user", "unknown", detail)
+    row = {name: getattr(record, name) for name in ("occurred_at", "action", "detail")}
+    return row | {"user_id": user}
 
 
 def moved_forward(before: Row, after: Row) -> Row:
@@ -119,12 +130,7 @@ HOURS = EventTable[HoursRecord](
 ACTIVITY = EventTable[ActivityRecord](
     UserAction,
     ("user_id", "occurred_at", "action"),
-    lambda record, known: {
-        "user_id": known.users.get(record.user),
-        "occurred_at": record.occurred_at,
-        "action": record.action,
-        "detail": record.detail,
-    },
+    _action,
     lambda records: {"users": [record.user for record in records]},
     time="occurred_at",
 )

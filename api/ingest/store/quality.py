@@ -10,25 +10,22 @@ from sqlalchemy import select
 from api.ingest.records import FieldProblem, QualityRecord
 from api.ingest.records.problems import excerpt
 from api.ingest.store.events import lock_table
+from api.ingest.store.references import in_parts
 from api.ingest.store.result import Outcome, StoreResult
 from models import QualityScore, Request
 from models.database import WriteSession
 from models.quality_log import NewScore, append
 
-_REQUESTS_PER_SELECT = 5_000
-
 
 async def store_quality(session: WriteSession, records: Sequence[QualityRecord]) -> StoreResult:
     """Append scores; of a request that has one already, that one stays."""
     await lock_table(session, QualityScore)
-    names = sorted({record.request for record in records})
     requests: dict[str, tuple[int, datetime, int | None]] = {}
-    for start in range(0, len(names), _REQUESTS_PER_SELECT):
-        part = Request.public_id.in_(names[start : start + _REQUESTS_PER_SELECT])
+    for part in in_parts(record.request for record in records):
         rows = await session.execute(
             select(Request.public_id, Request.id, Request.created_at, QualityScore.id)
             .outerjoin(QualityScore, QualityScore.request_id == Request.id)
-            .where(part)
+            .where(Request.public_id.in_(part))
         )
         requests |= {name: (key, created_at, score) for name, key, created_at, score in rows}
     new: dict[int, NewScore] = {}

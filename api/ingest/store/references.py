@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 
@@ -13,7 +13,7 @@ from api.ingest.store.entities import Columns, resolve_entities
 from models import Deployment, DeploymentStatus, Incident, User
 from models.database import WriteSession
 
-_NAMES_PER_SELECT = 5_000
+Value = TypeVar("Value", str, datetime, int)
 _TABLES: Mapping[str, Any] = {"deployments": Deployment, "users": User, "incidents": Incident}
 
 
@@ -26,16 +26,23 @@ class References:
     incidents: Mapping[str, int] = field(default_factory=dict)
 
 
+def in_parts(values: Iterable[Value], size: int = 5_000) -> Iterator[list[Value]]:
+    """Yield the distinct values in order, at most so many at once: a statement has a limit of parameters."""
+    distinct = sorted(set(values))
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
+
+
 async def find_references(session: WriteSession, names: Mapping[str, Iterable[str | None]]) -> References:
     """Find the ids of rows by their public ids, which are given by the name of the table."""
     found: dict[str, dict[str, int]] = {}
     for table, given in names.items():
         entity = _TABLES[table]
-        wanted = sorted({name for name in given if name})
         known = found[table] = dict[str, int]()
-        for start in range(0, len(wanted), _NAMES_PER_SELECT):
-            part = entity.public_id.in_(wanted[start : start + _NAMES_PER_SELECT])
-            rows = await session.execute(select(entity.public_id, entity.id).where(part))
+        for part in in_parts(name for name in given if name):
+            rows = await session.execute(
+                select(entity.public_id, entity.id).where(entity.public_id.in_(part))
+            )
             known.update((name, key) for name, key in rows)
     return References(**found)
 
@@ -48,13 +55,18 @@ async def resolve_deployments(
     Raises:
         LoadStopped: a deployment is stored under another name.
     """
-    described = (deployment_columns(name, moment) for name, moment in seen)
-    found, created = await resolve_entities(session, Deployment, ("model", "backend"), described)
+    described = ((name.rpartition("/"), moment) for name, moment in seen)
+    columns = (deployment_columns(model, backend, moment) for (model, _, backend), moment in described)
+    found, created = await resolve_entities(session, Deployment, ("model", "backend"), columns)
     return {each.public_id: each for each in found.values()}, created
 
 
-def deployment_columns(name: str, seen_at: datetime) -> Columns:
-    """Return the columns of a new deployment `model/backend`."""
-    model, _, backend = name.rpartition("/")
-    status = DeploymentStatus.UNKNOWN
-    return {"public_id": name, "model": model, "backend": backend, "status": status, "created_at": seen_at}
+def deployment_columns(model: str, backend: str, seen_at: datetime) -> Columns:
+    """Return the columns of a new deployment."""
+    return {
+        "public_id": f"{model}/{backend}",
+        "model": model,
+        "backend": backend,
+        "status": DeploymentStatus.UNKNOWN,
+        "created_at": seen_at,
+    }

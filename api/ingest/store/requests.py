@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from api.ingest.records import RequestRecord
 from api.ingest.store.entities import Columns, resolve_entities
+from api.ingest.store.references import deployment_columns
 from api.ingest.store.result import Outcome, StoreResult
-from models import Deployment, DeploymentStatus, User
+from models import Deployment, User
 from models.database import WriteSession
 from models.request_log import NewRequest, append
 
@@ -26,8 +27,9 @@ async def store_requests(
     Raises:
         LoadStopped: a user or a deployment is stored under another name.
     """
+    described = (deployment_columns(each.model, each.backend, each.created_at) for each in records)
     deployments, deployments_created = await resolve_entities(
-        session, Deployment, ("model", "backend"), map(_deployment, records)
+        session, Deployment, ("model", "backend"), described
     )
     users, users_created = await resolve_entities(session, User, ("public_id",), map(_user, records))
     requests: dict[str, NewRequest] = {}
@@ -58,14 +60,4 @@ def _user(record: RequestRecord) -> Columns:
         "daily_budget_usd": record.daily_budget_usd,
         "created_at": record.created_at,
         "updated_at": record.created_at,
-    }
-
-
-def _deployment(record: RequestRecord) -> Columns:
-    return {
-        "public_id": f"{record.model}/{record.backend}",
-        "model": record.model,
-        "backend": record.backend,
-        "status": DeploymentStatus.UNKNOWN,
-        "created_at": record.created_at,
     }

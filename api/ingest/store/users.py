@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from api.ingest.records import UserRecord
 from api.ingest.store.events import lock_table
+from api.ingest.store.references import in_parts
 from api.ingest.store.result import Outcome, StoreResult
 from models import User
 from models.database import WriteSession
 
 _STATED = ("tier", "daily_budget_usd", "name", "role")
-_USERS_PER_SELECT = 5_000
 
 
 async def store_users(session: WriteSession, records: Sequence[UserRecord]) -> StoreResult:
@@ -22,11 +22,10 @@ async def store_users(session: WriteSession, records: Sequence[UserRecord]) -> S
     What a record leaves out stays.
     """
     await lock_table(session, User)
-    names = sorted({record.user for record in records})
     users: dict[str, User] = {}
-    for start in range(0, len(names), _USERS_PER_SELECT):
-        part = User.public_id.in_(names[start : start + _USERS_PER_SELECT])
-        users |= {each.public_id: each for each in await session.scalars(select(User).where(part))}
+    for part in in_parts(record.user for record in records):
+        found = await session.scalars(select(User).where(User.public_id.in_(part)))
+        users |= {each.public_id: each for each in found}
     outcomes, added = [], 0
     for record in records:
         user = users.get(record.user)

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, field
 from api.ingest.live.items import repair
 from api.ingest.receivers.otlp.telemetry import (
     EXCEPTION,
+    MIN_KEPT_SEVERITY,
     OF_LOGS,
     OF_RESOURCES,
     OF_SPANS,
@@ -136,7 +137,7 @@ def _log_line(record: _LogRecord, service: str) -> LogLine:
         time_ns=_whole(record.time_unix_nano) or _whole(record.observed_time_unix_nano),
         severity=severity,
         event=record.event_name,
-        body=str(_scalar(record.body) or "") if severity >= _SEVERITIES["WARN"] else "",
+        body=str(_scalar(record.body) or "") if severity >= MIN_KEPT_SEVERITY else "",
         service=service,
         attributes=_attributes(record.attributes, OF_LOGS),
     )

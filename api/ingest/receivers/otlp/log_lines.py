@@ -8,11 +8,11 @@ from api.ingest.live.message import Decoded, Reject
 from api.ingest.live.redaction import redacted_error
 from api.ingest.live.request_fields import Unusable, moment_of, name
 from api.ingest.receivers.otlp.call_spans import request_id
-from api.ingest.receivers.otlp.telemetry import EVENT, SCORE, SCORER, LogLine
+from api.ingest.receivers.otlp.telemetry import EVENT, MIN_KEPT_SEVERITY, SCORE, SCORER, LogLine
 from api.ingest.records import ErrorRecord, QualityRecord
 from models import LogSeverity
 
-_WARNING, _ERROR, _FATAL = 13, 17, 21
+_ERROR, _FATAL = 17, 21
 _EVALUATION = "gen_ai.evaluation."
 _CONTENT = "gen_ai."
 """Start of the names of events that repeat a span with its prompt and reply."""
@@ -27,7 +27,7 @@ def decode_logs(lines: Sequence[LogLine], decoded: Decoded) -> None:
                 decoded.records.append((index, _score(line)))
             elif event.startswith(_CONTENT):
                 decoded.skipped["content of a call"] += 1
-            elif line.severity < _WARNING or not line.body:
+            elif line.severity < MIN_KEPT_SEVERITY or not line.body:
                 decoded.skipped["no error"] += 1
             else:
                 decoded.records.append((index, _error(line)))

@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from api.ingest.receivers.otlp.telemetry import (
     EXCEPTION,
+    MIN_KEPT_SEVERITY,
     OF_LOGS,
     OF_RESOURCES,
     OF_SPANS,
@@ -65,7 +66,8 @@ def read_logs(body: bytes) -> list[LogLine]:
                     time_ns=record.time_unix_nano or record.observed_time_unix_nano,
                     severity=record.severity_number,
                     event=record.event_name,
-                    body=record.body.string_value,
+                    # Of a severity that is not kept, the body is not even read: it may be a prompt.
+                    body=record.body.string_value if record.severity_number >= MIN_KEPT_SEVERITY else "",
                     service=service,
                     attributes=_attributes(record.attributes, OF_LOGS),
                 )

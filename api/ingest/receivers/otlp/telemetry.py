@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
 
 Scalar = str | int | float | bool
 Attributes = Mapping[str, Scalar]
+_THRESHOLD = re.compile(r"\bth:0*[1-9a-f]")
+"""Of sampling, in hexadecimal digits of a fraction; 0 is none."""
+MIN_KEPT_SEVERITY = 13
+"""Of a log line: a warning."""
 
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
 MODEL = (
@@ -78,4 +83,4 @@ def first(attributes: Attributes, names: tuple[str, ...]) -> Scalar | None:
 
 def is_sampled(trace_state: str) -> bool:
     """Return True if a trace state has a sampling threshold other than none."""
-    return "th:" in trace_state and "th:0" not in trace_state
+    return _THRESHOLD.search(trace_state) is not None

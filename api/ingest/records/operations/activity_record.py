@@ -12,6 +12,7 @@ class ActivityRecord(Record):
     """What a user did other than a request: a key created, a limit requested."""
 
     kind: ClassVar[str] = "activity"
+    time_field: ClassVar[str] = "occurred_at"
 
     user: Name
     occurred_at: UtcTime

@@ -23,6 +23,7 @@ class AlertRecord(Record):
     """An alert that fires or was resolved; incidents are derived from such reports, whatever their order."""
 
     kind: ClassVar[str] = "alerts"
+    time_field: ClassVar[str] = "starts_at"
 
     alert: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(storable)]
     """The same for every report about one alert: its origin and fingerprint, as in `am_6fba3989e80ff9bc`."""

@@ -12,6 +12,7 @@ class AuditRecord(Record):
     """What a person or a program did to the gateway."""
 
     kind: ClassVar[str] = "audit"
+    time_field: ClassVar[str] = "occurred_at"
 
     occurred_at: UtcTime
     actor: Target

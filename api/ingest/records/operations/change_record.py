@@ -12,6 +12,7 @@ class ChangeRecord(NamedRecord):
     """A parameter that was set, changed or removed."""
 
     kind: ClassVar[str] = "changes"
+    time_field: ClassVar[str] = "changed_at"
     id_prefix: ClassVar[str] = "cfg_"
 
     changed_at: UtcTime

@@ -13,6 +13,7 @@ class ErrorRecord(Record):
     """A log line of severity warning or worse."""
 
     kind: ClassVar[str] = "errors"
+    time_field: ClassVar[str] = "logged_at"
 
     logged_at: UtcTime
     severity: Annotated[LogSeverity, AnyCase] = LogSeverity.ERROR

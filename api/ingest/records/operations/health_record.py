@@ -13,6 +13,7 @@ class HealthRecord(Record):
     """One probe of one deployment; its transitions are derived from it."""
 
     kind: ClassVar[str] = "health"
+    time_field: ClassVar[str] = "checked_at"
 
     deployment: DeploymentName
     checked_at: UtcTime

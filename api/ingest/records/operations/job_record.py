@@ -18,6 +18,7 @@ class JobRecord(NamedRecord):
     """A rollout, drain or other job; later records of the same id move it forward."""
 
     kind: ClassVar[str] = "jobs"
+    time_field: ClassVar[str] = "created_at"
     id_prefix: ClassVar[str] = "job_"
 
     type: Annotated[JobType, AnyCase]

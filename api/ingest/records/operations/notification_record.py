@@ -13,6 +13,7 @@ class NotificationRecord(Record):
     """An alert that was sent to somebody, or failed to be."""
 
     kind: ClassVar[str] = "notifications"
+    time_field: ClassVar[str] = "created_at"
 
     created_at: UtcTime
     provider: Name

@@ -13,6 +13,7 @@ class StateRecord(Record):
     """A change of the health of a deployment, for histories without their checks."""
 
     kind: ClassVar[str] = "states"
+    time_field: ClassVar[str] = "changed_at"
 
     deployment: DeploymentName
     changed_at: UtcTime

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from api.ingest.live.body import MemoryBudget
+from api.ingest.records import RECORD_TYPES
 from models import Deployment, IngestReject, Request, User
 from models.database import Database
 from models.tables.schema import Table
@@ -79,6 +80,20 @@ async def test_each_item_is_told_what_became_of_it(database: Database, post: Pos
     assert "accepted are success, error" in receipt["rejects"][1]["reason"]
     assert await stored(database) == {"a", "g"}
     assert await stored(database, IngestReject.item) == {1, 2, 3, 4, 5, 6}
+    contradicting = EXAMPLES["quality"] | {"request": "never heard of"}
+    assert (await post("quality", body(contradicting))).json()["rejected"] == 1
+    assert await stored(database, IngestReject.source) == {"requests", "quality"}
+
+
+@pytest.mark.parametrize("kind", [name for name, each in RECORD_TYPES.items() if each.time_field])
+async def test_what_has_not_happened_yet_is_rejected(post: Post, kind: str) -> None:
+    """A clock that is wrong by days would decide what counts as newest until it is right again."""
+    name = RECORD_TYPES[kind].time_field
+    ahead = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    later = {field: ahead for field in ("finished_at", "resolved_at") if field in EXAMPLES[kind]}
+    receipt = (await post(kind, body(EXAMPLES[kind] | later | {name: ahead}))).json()
+    assert [each["field"] for each in receipt["rejects"]] == [name]
+    assert "in the future" in receipt["rejects"][0]["reason"]
 
 
 async def test_what_lenient_encoders_write_is_read(database: Database, post: Post) -> None:
@@ -166,6 +181,66 @@ async def test_a_body_for_which_there_is_no_memory_is_to_be_sent_again(post: Pos
     assert (await post("requests", body(*requests("a")))).json()["accepted"] == 1
 
 
+@pytest.mark.parametrize("changes", [{"ingest_memory_mb": 2}])
+async def test_decoded_records_count_as_memory(post: Post) -> None:
+    """A body of many small items takes many times its size, and is to be sent again before it does."""
+    small = body(*requests(*range(2_000)))
+    assert len(small) < 2**20
+    assert (await post("requests", small)).status_code == 503
+    assert (await post("requests", body(*requests("a")))).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("changes", [{"ingest_read_s": 0.2, "ingest_memory_mb": 1}])
+async def test_a_slow_sender_does_not_hold_what_others_need(post: Post) -> None:
+    """What it announced is free again after a while, and it may send again."""
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    slow = await post("requests", drops(), content_length=str(2**20))
+    assert (slow.status_code, "0.2 s" in slow.json()["detail"]) == (503, True)
+    assert (await post("requests", body(*requests("a")))).json()["accepted"] == 1
+
+
+async def test_a_sender_that_gave_up_leaves_nothing_that_waits(
+    app: FastAPI, database: Database, post: Post
+) -> None:
+    """While a transaction is under way, senders that time out and come again do not pile up."""
+    commits = app.state.ingestor._commits
+    async with commits._turn:
+        for number in range(20):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await post("requests", body(*requests(number)))
+        assert commits._open.posts == []
+        last = asyncio.ensure_future(post("requests", body(*requests("a"))))
+        await asyncio.sleep(0.05)
+    assert (await last).json()["accepted"] == 1
+    assert await stored(database) == {"a"}
+
+
+async def test_what_nobody_foresaw_in_one_post_costs_the_others_nothing(
+    app: FastAPI, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item that breaks its writer is told so alone, however often it comes again."""
+    commits = app.state.ingestor._commits
+    write = commits._write_records
+
+    async def breaks(session: Any, records: Any) -> Any:
+        if any(getattr(each, "id", "") == "poison" for each in records):
+            raise ZeroDivisionError
+        return await write(session, records)
+
+    monkeypatch.setattr(commits, "_write_records", breaks)
+    monkeypatch.setattr(commits, "_wait_s", 0.5)
+    bad, good = await asyncio.gather(
+        post("requests", body(*requests("poison"))), post("requests", body(*requests("a")))
+    )
+    assert (bad.status_code, good.json()["accepted"]) == (503, 1)
+
+
 def test_memory_that_was_taken_is_given_back() -> None:
     """Shares together never exceed the budget, and an ended one leaves all of it."""
     budget = MemoryBudget(10)
@@ -226,7 +301,7 @@ async def test_an_unexpected_error_asks_to_send_it_again(
     app: FastAPI, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never 500: senders drop what is answered so."""
-    monkeypatch.setattr(app.state.ingestor, "_stored", None)
+    monkeypatch.setattr(app.state.ingestor, "_commits", None)
     response = await post("requests", body(*requests("a")))
     assert (response.status_code, "retry-after" in response.headers) == (503, True)
 

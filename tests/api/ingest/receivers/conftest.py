@@ -33,7 +33,9 @@ def decode() -> Decode:
     """Decodes a body; every record must be one that its own model accepts."""
     receivers = discover()
 
-    def run(name: str, body: bytes, *, ignored: str = "", topic: str = "", **headers: str) -> Decoded:
+    def run(
+        name: str, body: bytes, *, ignored: str = "", topic: str = "", about: str = "", **headers: str
+    ) -> Decoded:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         decoded = receivers[name].decode(
             Message(
@@ -41,6 +43,7 @@ def decode() -> Decode:
                 content_type=given.get("content-type", "application/json"),
                 headers=given,
                 topic=topic,
+                about=about,
                 received_at=datetime(2026, 11, 30, tzinfo=UTC),
                 options=IngestOptions(ignored_scopes=frozenset(filter(None, [ignored]))),
             )

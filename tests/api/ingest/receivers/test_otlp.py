@@ -165,7 +165,9 @@ def test_a_span_that_cannot_be_stored_costs_only_itself(decode: Decode) -> None:
     """A time out of range is named; models that clients made up create no deployment; sampling is told."""
     names = [NEW | {"gen_ai.request.model": f"m{number}"} for number in range(7)]
     made_up = [failed(number + 2, values, "NotFoundError") for number, values in enumerate(names)]
-    spans = [span(0, startTimeUnixNano="5"), span(1, traceState="ot=th:8"), *made_up]
+    states = ("ot=th:08", "ot=th:0", "ot=rv:9;th:0,x=y")
+    sampled = [span(number, traceState=state) for number, state in zip((1, 30, 31), states, strict=True)]
+    spans = [span(0, startTimeUnixNano="5"), *sampled, *made_up]
     decoded = read(decode, traces(a=spans))
     assert [(each.index, each.field) for each in decoded.rejects] == [(0, "startTimeUnixNano")]
     assert "sampled: 1" in decoded.notes[0]

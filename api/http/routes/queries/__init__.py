@@ -1,0 +1,1 @@
+"""The queries that need no model, one resource per file."""
