@@ -12,16 +12,10 @@ from api.ingest.live.message import Decoded, Message, Receiver
 from api.ingest.live.redaction import redacted
 from api.ingest.records import AlertRecord
 from api.ingest.records.operations.alert_record import AlertStatus
-from models import Severity
+from api.ingest.records.severities import severity_of_alert
 
 HEARTBEATS = {"Watchdog", "DeadMansSwitch"}
 """Alerts that always fire, to show that alerts arrive."""
-SEVERITIES = {
-    **dict.fromkeys(("critical", "page", "emergency", "p1"), Severity.CRITICAL),
-    **dict.fromkeys(("error", "high", "major", "p2"), Severity.HIGH),
-    **dict.fromkeys(("warning", "medium", "p3"), Severity.MEDIUM),
-    **dict.fromkeys(("info", "none", "low", "minor", "p4"), Severity.LOW),
-}
 _NEVER = 1
 """Year of the end of an alert that fires."""
 _MAX_TITLE = 1_000
@@ -79,7 +73,7 @@ def _values(alert: Alert) -> dict[str, object]:
         "title": redacted(title, _MAX_TITLE),
         "symptoms": redacted(f"{annotations.get('description', '')}\n\n{described}".strip()),
         "target": _target(labels),
-        "severity": SEVERITIES.get(labels.get("severity", "").lower(), Severity.MEDIUM),
+        "severity": severity_of_alert(labels.get("severity", "")),
     }
 
 

@@ -9,9 +9,8 @@ from api.ingest.errors import BodyUnreadable
 from api.ingest.live.message import Decoded, Message, Receiver
 from api.ingest.live.redaction import redacted
 from api.ingest.live.signatures import standard_webhook
-from api.ingest.receivers.alertmanager import SEVERITIES
 from api.ingest.records import AlertRecord, AlertStatus
-from models import Severity
+from api.ingest.records.severities import severity_of_alert
 
 _OVER = {"learning", "closed", "declined", "merged", "canceled"}
 """Categories of states in which nothing is broken any more, or never was."""
@@ -80,7 +79,6 @@ def decode(message: Message) -> Decoded:
     except (msgspec.DecodeError, RecursionError, KeyError) as error:
         raise BodyUnreadable(f"the body is not a webhook of incident.io: {error}") from None
     is_over = incident.incident_status.category in _OVER
-    severity = incident.severity.name.lower() if incident.severity else ""
     values = {
         "alert": f"io_{incident.id}",
         "status": AlertStatus.RESOLVED if is_over else AlertStatus.FIRING,
@@ -89,7 +87,7 @@ def decode(message: Message) -> Decoded:
         "title": redacted(incident.name, 1_000),
         "symptoms": redacted(incident.summary or ""),
         "target": message.about,
-        "severity": SEVERITIES.get(severity, Severity.MEDIUM),
+        "severity": severity_of_alert(incident.severity.name if incident.severity else ""),
     }
     decoded.add(0, AlertRecord, values)
     return decoded

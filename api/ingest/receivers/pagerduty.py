@@ -9,11 +9,9 @@ from api.ingest.errors import BodyUnreadable
 from api.ingest.live.message import Decoded, Message, Receiver
 from api.ingest.live.redaction import redacted
 from api.ingest.live.signatures import signed
-from api.ingest.receivers.alertmanager import SEVERITIES
 from api.ingest.records import AlertRecord, AlertStatus, NotificationRecord
+from api.ingest.records.severities import severity_of_alert
 from models import Severity
-
-_URGENCIES = {"high": Severity.HIGH, "low": Severity.LOW}
 
 
 class Named(Struct):
@@ -87,9 +85,8 @@ def decode(message: Message) -> Decoded:
 
 
 def _severity(incident: Incident) -> Severity:
-    priority = incident.priority.summary.lower() if incident.priority else ""
-    urgency = _URGENCIES.get(incident.urgency or "", Severity.MEDIUM)
-    return SEVERITIES.get(priority.replace("sev", "p").replace("-", ""), urgency)
+    priority = incident.priority.summary if incident.priority else ""
+    return severity_of_alert(priority or incident.urgency or "")
 
 
 receiver = Receiver("pagerduty", decode, proof=signed("x-pagerduty-signature", "v1="))

@@ -103,7 +103,7 @@ async def test_a_score_needs_its_request(database: Database) -> None:
 async def test_an_action_needs_its_user(database: Database) -> None:
     """An action of an unknown user is refused by name, and the rest is stored."""
     await store_records(database, RECORD_TYPES["users"], [example("users")])
-    actions = [example("activity", user="nobody"), example("activity"), example("activity", user="noone")]
+    actions = [example("activity", user="nobody"), example("activity"), example("activity", user="no one")]
     result = await store_records(database, RECORD_TYPES["activity"], actions)
     assert {index: problem.field for index, problem in result.contradictions.items()} == {
         0: "user",
