@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m memory.embedding.onnx_export
 	touch $@
 
-demo: $(READY)  ## seeds an embedded database, prints five grounded answers, a fault of a fleet under routing policies, and a postmortem
+demo: $(READY)  ## seeds an embedded database, prints five grounded answers, a conversation through the proxy, a fault of a fleet under routing policies, and a postmortem
 	$(BIN)/arcpoint demo
 
 check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model and are short
@@ -41,7 +41,7 @@ lint: $(READY)  ## style, spelling, types, direction of imports
 mutants: $(READY)  ## breaks each law on purpose, in a copy, and sees a test fail; ONLY=text for some of them, JOBS=n at once
 	$(BIN)/python -m tests.mutants --only "$(ONLY)" --jobs $(or $(JOBS),1)
 
-bench: $(READY)  ## start of commands, build time, CPU per context, packing, recall, the service under load; QUICK=1, ONLY=start|contexts|packing|recall|http, BENCH_REQUESTS=n, BENCH_INCIDENTS=n, BENCH_SOAK_S=s, BENCH_SOAK_RATE=n, BENCH_WORKERS=n
+bench: $(READY)  ## start of commands, build time, CPU per context, packing, recall, the service under load; QUICK=1, ONLY=start|contexts|packing|recall|http|proxy, BENCH_REQUESTS=n, BENCH_INCIDENTS=n, BENCH_SOAK_S=s, BENCH_SOAK_RATE=n, BENCH_WORKERS=n
 	QUICK=$(QUICK) ONLY=$(ONLY) $(BIN)/python -m tests.bench
 
 SEED ?= 1

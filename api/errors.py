@@ -20,10 +20,16 @@ ArcpointApiError
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files
 ├── OutputFailed            api.cli.terminal: standard output cannot be written
+├── ProxyRefusal            api.proxy.errors: a request that the proxy answers itself, in the API's shape
+├── ClientGone              api.proxy.errors: a client of the proxy has left; there is nobody to answer
+├── UpstreamUnreachable     api.proxy.forwarding.upstream: no answer could be had of an upstream
+├── BrokerFailed            api.proxy.recording.publisher: a broker did not take an event
 ├── RecordInvalid           api.ingest.records: one record is not acceptable; lists a problem per field
 ├── ArchiveError            api.archive.errors: an archive as a whole cannot be used; nothing was written
 ├── DocumentRejected        api.archive.errors: one document of an archive cannot be imported
 ├── DocumentSkipped         api.archive.errors: one file of an archive is not about an incident
+├── Unavailable             api.proxy.rewriting.in_time: a store or context failed or is late; done without
+│   └── TooLate             api.proxy.rewriting.turn_store: a decision was not certain in time, so not made
 └── FolderUnusable          api.archive.postmortem_files: no postmortem can be written to a folder
 """
 

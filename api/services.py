@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from api.embedders import make_embedder
-from api.risk_ticker import Feed, RiskTicker
+from api.risk_ticker import Feed, MakeFeed, RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
@@ -159,17 +159,22 @@ async def open_services(
         answerer = Answerer(builder, questions, prices, model, no_model_reason=NO_KEY)
         if wait_for_memory:
             await memory.started(at_most_s=MEMORY_START_S)
-        risk = RiskTicker(
-            database,
-            every_s=settings.risk_tick_s,
-            may_act=settings.risk_mode != "shadow",
-            block=timedelta(minutes=settings.risk_block_min) if settings.risk_mode == "switchback" else None,
-            make_feed=partial(make_feed, settings, database),
-        )
+        risk = make_risk_ticker(settings, database, partial(make_feed, settings, database))
         agent = RoutingAgent(
             answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
         )
         yield Services(settings, database, embedder, memory, answerer, questions, risk, agent)
+
+
+def make_risk_ticker(settings: Settings, database: Database, make_feed: MakeFeed | None = None) -> RiskTicker:
+    """Create the routing policy of a process; without a feed it reads what another process forecasts."""
+    return RiskTicker(
+        database,
+        every_s=settings.risk_tick_s,
+        may_act=settings.risk_mode != "shadow",
+        block=timedelta(minutes=settings.risk_block_min) if settings.risk_mode == "switchback" else None,
+        make_feed=make_feed,
+    )
 
 
 async def make_feed(settings: Settings, database: Database) -> Feed:

@@ -8,6 +8,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -126,6 +127,38 @@ class Settings(BaseSettings):
     shutdown_s: Annotated[int, Field(ge=1)] = 130
     """Grace period for requests in flight when the service stops, in seconds."""
 
+    proxy_mounted: bool = False
+    """True if `arcpoint serve` proxies the Messages API, too, under `/anthropic`."""
+    proxy_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """Of `arcpoint proxy`."""
+    proxy_upstream_url: str = "https://api.anthropic.com"
+    proxy_file: Path | None = None
+    """TOML file with several upstreams, and names of users by digest; None: one upstream, no names."""
+    proxy_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Connections of one process to its upstreams."""
+    proxy_silence_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long an upstream, or a client, may neither send nor read a byte, in seconds."""
+    proxy_retries: Annotated[int, Field(ge=0, le=10)] = 1
+    """Of a request that no byte has been answered to; clients retry, too."""
+    proxy_retry_wait_s: Annotated[float, Field(ge=0)] = 10.0
+    """Of all pauses before retries of one request, in seconds; longer ones are not waited for."""
+    proxy_routing: Literal["order", "risk"] = "order"
+    """How one of several upstreams is chosen: in the file's order, or by the routing policy."""
+    proxy_context: Literal["off", "trouble", "always"] = "trouble"
+    """When the gateway's state is inserted into conversations, where neither request nor user says."""
+    proxy_context_tokens: Annotated[int, Field(ge=100, le=10_000)] = 600
+    """Of one block that is inserted."""
+    proxy_deadline_s: Annotated[float, Field(gt=0, le=10)] = 0.15
+    """How long a request waits for that; then it goes without."""
+    proxy_rewrites: bool = True
+    """False: nothing is inserted and nothing left out, whatever conversations were told before."""
+    proxy_learns: bool = False
+    """True: what replies use of what was inserted decides what is inserted later."""
+    proxy_broker_url: SecretStr | None = None
+    """`nats://host:port` of a broker that is told of every request; it may hold a password."""
+    proxy_digest_key: SecretStr | None = None
+    """Key of the digests by which senders are known; a change makes every sender a new one."""
+
     def secrets_of_senders(self) -> dict[str, str]:
         """Return the secrets of live ingestion by the name of the kind or receiver."""
         pairs = (each.partition("=") for each in self.ingest_secrets.get_secret_value().split())
@@ -156,6 +189,11 @@ class Settings(BaseSettings):
     def _service_address(cls, url: str | None) -> str | None:
         return None if url is None else checked_service_url(url)
 
+    @field_validator("proxy_upstream_url")
+    @classmethod
+    def _upstream_url(cls, url: str) -> str:
+        return checked_upstream_url(url)
+
     @field_validator("memory_url")
     @classmethod
     def _server_url(cls, url: str | None) -> str | None:
@@ -170,6 +208,16 @@ class Settings(BaseSettings):
 def checked_service_url(url: str) -> str:
     """Return the address of a service without a trailing slash. Raises ValueError if it is invalid."""
     return checked_server_url(url, remedy="the service takes none")
+
+
+def checked_upstream_url(url: str) -> str:
+    """Return the base URL of an upstream without a trailing slash. Raises ValueError if it is invalid."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected http://host or https://host, with a port or a path if need be")
+    if parts.username or parts.password:
+        raise ValueError("no user or password can be in it; clients send their own keys")
+    return url.rstrip("/")
 
 
 def load_settings() -> Settings:

@@ -16,8 +16,10 @@ from models.tables.operations.notifications import Notification, NotificationSta
 from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
+from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
+from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
 from models.tables.product.rejects import IngestReject
 from models.tables.product.risk import RiskForecast, RiskTransition
@@ -26,6 +28,8 @@ __all__ = [
     "FAILED_STATUSES",
     "AuditEvent",
     "ConfigChange",
+    "ConversationFact",
+    "ConversationTurn",
     "Deployment",
     "DeploymentStatus",
     "EntrySource",
@@ -50,6 +54,8 @@ __all__ = [
     "PostmortemBatch",
     "PostmortemCall",
     "Provenance",
+    "ProxyCall",
+    "ProxyOutbox",
     "QualityRollup",
     "QualityScore",
     "Question",

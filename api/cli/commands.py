@@ -24,6 +24,7 @@ SUMMARIES = {
     "chat": "Ask several questions interactively.",
     "demo": "Generate example data, ask about it and write a postmortem.",
     "serve": "Run the HTTP service.",
+    "proxy": "Forward requests of Anthropic clients, and record them.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
     "memory": "Search and maintain incident memory.",
@@ -41,6 +42,7 @@ MODULES = {
     "demo": "demo.command",
     "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
+    "proxy": "proxy.commands",
     "risk": "risk.commands",
 }
 """Commands that have a folder of their own."""

@@ -14,14 +14,16 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
 
 from api.cli.allocator import bound_arenas
 from api.cli.failure import INTERRUPTED
+from api.cli.service_app import service_app
 from api.cli.service_socket import local_listener, socket_path
 from api.cli.workers import require_startable, run_workers
 from api.errors import ArcpointApiError
-from api.http.app import create_app
 from api.log_setup import configure_logging
+from api.proxy.mounting import PREFIX
 from api.settings import Settings, load_settings
 
 Host = Annotated[
@@ -50,7 +52,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
             with _announced(settings) as listener:
                 run_workers(settings, listener)
         else:
-            asyncio.run(run(create_app(settings), settings))
+            asyncio.run(run(service_app(settings), settings))
     except KeyboardInterrupt:  # before the server was running
         raise typer.Exit(INTERRUPTED) from None
 
@@ -76,9 +78,16 @@ class StoppableServer(uvicorn.Server):
 
 async def run(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotListen, and what opening the services raises."""
-    config = uvicorn.Config(
+    async with app.router.lifespan_context(app):
+        with _announced(settings) as listener, local_listener(socket_path(settings)) as local:
+            await StoppableServer(server_config(app, settings)).serve(sockets=[listener, *local])
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how an application is served in this process."""
+    return uvicorn.Config(
         app,
-        # Entered below, where errors keep their type; the server would log them and exit.
+        # Entered before, where errors keep their type; the server would log them and exit.
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -86,21 +95,21 @@ async def run(app: FastAPI, settings: Settings) -> None:
         timeout_graceful_shutdown=settings.shutdown_s,
         ws="none",
     )
-    async with app.router.lifespan_context(app):
-        with _announced(settings) as listener, local_listener(socket_path(settings)) as local:
-            await StoppableServer(config).serve(sockets=[listener, *local])
 
 
 @contextmanager
 def _announced(settings: Settings) -> Iterator[socket.socket]:
     """Listen, and print where and with what. Raises CannotListen."""
-    with _listening(settings.host, settings.port) as listener:
-        typer.echo(f"Arcpoint listens on {_address(listener)}, described at /openapi.json")
+    with listening(settings.host, settings.port) as listener:
+        typer.echo(f"Arcpoint listens on {address_of(listener)}, described at /openapi.json")
+        if settings.proxy_mounted:
+            typer.echo(f"It proxies {settings.proxy_upstream_url} under {PREFIX}")
         typer.echo(_configured(settings))
         yield listener
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -111,7 +120,8 @@ def _listening(host: str, port: int) -> socket.socket:
         raise CannotListen(f"cannot listen on {host} port {port}: {reason}; use --host and --port") from None
 
 
-def _address(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Return the URL that a socket is listened on."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -8,17 +8,22 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from typing import Literal
 
 import typer
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import Router
+from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from api.cli.allocator import bound_arenas
 from api.cli.failure import EXIT_FAILURE
-from api.http.app import create_app
+from api.cli.service_app import service_app
 from api.log_setup import configure_logging
+from api.proxy.mounting import proxy_service
 from api.services import make_model, open_database
 from api.settings import Settings, SettingsError, load_settings
 from context_builder.llm.pricing import PriceList
@@ -58,13 +63,22 @@ async def require_startable(settings: Settings) -> None:
         pass
 
 
-def run_workers(settings: Settings, listener: socket.socket) -> None:
-    """Serve on a listening socket until SIGINT or SIGTERM; SIGHUP replaces the workers one by one."""
+def run_workers(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    factory: Callable[[], ASGIApp] | None = None,
+    loop: Literal["asyncio", "uvloop"] = "asyncio",
+) -> None:
+    """Serve on a listening socket until SIGINT or SIGTERM; SIGHUP replaces the workers one by one.
+
+    `factory` makes the application of a worker, by default the HTTP service; a function of this module.
+    """
     config = uvicorn.Config(
-        f"{__name__}:{worker_app.__name__}",
+        f"{__name__}:{(factory or worker_app).__name__}",
         factory=True,
         workers=settings.workers,
-        loop="asyncio",
+        loop=loop,
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -85,7 +99,15 @@ def worker_app() -> FastAPI:
     configure_logging(settings.log_format)
     bound_arenas()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    return create_app(settings)
+    return service_app(settings)
+
+
+def proxy_worker_app() -> Router:
+    """Create the proxy of one worker, with the environment's settings."""
+    settings = load_settings()
+    configure_logging(settings.log_format)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    return proxy_service(settings)
 
 
 def _stop_with_parent() -> None:

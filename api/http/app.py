@@ -20,8 +20,23 @@ from api.http.middleware.disconnect import CancelOnDisconnect
 from api.http.middleware.request_id import RequestId
 from api.http.openapi import DescribedApp
 from api.http.problem import Conflict, answer_problem
-from api.http.routes import context, health, ingest, memory, metrics, postmortems, query, risk, route
-from api.http.routes.queries import deployments, incidents, latency, quality, requests, users, volume
+from api.http.routes import (
+    context,
+    conversations,
+    deployments,
+    health,
+    incidents,
+    ingest,
+    memory,
+    metrics,
+    postmortems,
+    query,
+    requests,
+    risk,
+    route,
+    traffic,
+    users,
+)
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
@@ -79,7 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     model = settings.model if settings.anthropic_api_key else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
-    queries = (deployments, incidents, requests, users, latency, quality, volume)
+    queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, context, *queries, postmortems, memory, route, risk)
     for resource in (*answering, ingest, metrics, health):
         app.include_router(resource.router)

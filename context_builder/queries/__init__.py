@@ -14,6 +14,7 @@ from context_builder.queries.active_incidents import (
     IncidentPage,
     active_incidents,
 )
+from context_builder.queries.conversation import CallStep, Conversation, ConversationCall, conversation
 from context_builder.queries.deployment_status import (
     DeploymentFilter,
     DeploymentPage,
@@ -45,6 +46,9 @@ from context_builder.queries.user_context import UserContext, UserUsage, user_co
 
 __all__ = [
     "ActiveIncident",
+    "CallStep",
+    "Conversation",
+    "ConversationCall",
     "DeploymentFilter",
     "DeploymentPage",
     "DeploymentState",
@@ -74,6 +78,7 @@ __all__ = [
     "UserUsage",
     "Volume",
     "active_incidents",
+    "conversation",
     "deployment_status",
     "incident_history",
     "incident_postmortem",

@@ -1,6 +1,6 @@
-"""`make bench`: starts, build time, packing, recall, the service under load. Compare ratios within one run.
+"""`make bench`: starts, build time, packing, recall, the service, the proxy. Compare ratios within a run.
 
-ONLY=http (or start, contexts, packing, recall) runs one part.
+ONLY=http (or start, contexts, packing, recall, proxy) runs one part.
 QUICK=1 runs everything small, without PostgreSQL.
 """
 
@@ -24,6 +24,7 @@ from tests.bench.large import fill
 from tests.bench.load import loads, service_under_load
 from tests.bench.measure import QUICK
 from tests.bench.packing import packing
+from tests.bench.proxy import proxies
 from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes
@@ -116,6 +117,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "packing": packing,
     "recall": _recall,
     "http": _http,
+    "proxy": proxies,
 }
 
 if __name__ == "__main__":

@@ -90,13 +90,14 @@ def events_of(text: str) -> list[SentEvent]:
 
 @dataclass
 class ServiceProcess:
-    """`arcpoint serve` in a process of its own, on a free port."""
+    """`arcpoint serve`, or another command that serves, in a process of its own, on a free port."""
 
     settings: Settings
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ("--port", "0")
     code: str = START
     """What the process runs."""
+    command: str = "serve"
     errors: int = PIPE
     """Where standard error goes; a pipe that nobody reads fills up after some hundred requests."""
     process: Process = field(init=False)
@@ -134,7 +135,7 @@ class ServiceProcess:
         """Starts the process without waiting for the service to be ready."""
         self.process = await asyncio.create_subprocess_exec(
             *program(),
-            "serve",
+            self.command,
             *self.options,
             cwd=REPOSITORY,
             env=self._environment(),

@@ -1,4 +1,4 @@
-"""`arcpoint demo`: example data, five questions, one fault of a fleet, one postmortem."""
+"""`arcpoint demo`: example data, five questions, a conversation, a fault of a fleet, a postmortem."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from api.archive.postmortem_files import PostmortemFiles
 from api.cli.ask.local import show_answer
 from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, text_output
+from api.cli.demo.conversation import conversation_lines
 from api.cli.demo.files import open_demo_folder
 from api.cli.risk.chaos import chaos_lines
 from api.cli.terminal.progress_bar import progress_bar
@@ -80,8 +81,17 @@ async def _demo(settings: Settings, files: PostmortemFiles) -> None:
             print_error(f"warning: the answers will not include past incidents: {error}")
         for question in QUESTIONS:
             await _ask(services, question)
+        await _show_conversation(services)
         await asyncio.to_thread(_show_chaos)
         await _write_postmortem(services, files)
+
+
+async def _show_conversation(services: Services) -> None:
+    """Show what a client of the proxy sends before and during the outage, and what the API gets."""
+    _headline(text_output(Extras()), "A conversation through arcpoint proxy, before and during the outage")
+    async for line in conversation_lines(services.settings, services.database):
+        say(line)
+    say("\nFor your own: arcpoint proxy &, then export ANTHROPIC_BASE_URL=http://127.0.0.1:8081")
 
 
 def _show_chaos() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from api.http.app import create_app
+from models import ConversationTurn, ProxyCall
 from tests.support.http_service import QUESTION, events_of, settings_of
 
 Names = dict[str, str]
@@ -92,6 +95,14 @@ PINNED: dict[str, Names] = {
         "quality": "score scored_at scorer",
         "incident": "id resolution resolved_at root_cause severity started_at target title",
     },
+    "GET /v1/conversations/{conversation_id}": {
+        "": "cache_read_ratio calls cost_usd id requests since turns until user",
+        "turns": "cut_messages decided_at number quoted_messages text tokens turn",
+        "calls": "attempts cache_read_tokens cache_write_tokens changes cost_usd error first_byte_ms "
+        "input_tokens latency_ms model output_tokens received_at request_id state status steps stop_reason "
+        "turn upstream",
+        "calls.steps": "after_ms detail state",
+    },
     "GET /v1/users/{user_id}/context": {
         "": "as_of budget_left_usd budget_used daily_budget_usd id last_24_hours last_7_days last_request_at "
         "name role tier today",
@@ -156,12 +167,17 @@ def test_every_described_body_has_exactly_the_pinned_names(tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_every_sent_body_has_exactly_the_pinned_names(client: httpx.AsyncClient) -> None:
+async def test_every_sent_body_has_exactly_the_pinned_names(
+    client: httpx.AsyncClient, service: FastAPI
+) -> None:
     """What is described is what is sent, on every route, streamed or whole."""
+    async with service.state.services.database.write() as session:
+        session.add_all((proxied_call(), decided_turn()))
     log = (await client.get("/v1/requests", params={"limit": 1, "status": "error"})).json()["requests"][0]
     resolved = (await client.get("/v1/incidents", params={"status": "resolved"})).json()["incidents"][0]["id"]
     values = {
         "incident_id": resolved, "request_id": log["id"], "user_id": log["user"], "name": "requests",
+        "conversation_id": "conv_1",
     }  # fmt: skip
     question, decision, text = {"question": QUESTION}, {"by": "ada"}, {"text": "timeouts"}
     asked: dict[str, dict[str, Any]] = {
@@ -185,6 +201,20 @@ async def test_every_sent_body_has_exactly_the_pinned_names(client: httpx.AsyncC
     assert {event.name for event in events} == pinned.keys()
     for event in events:
         assert_pinned(event.data, pinned[event.name])
+
+
+def proxied_call() -> ProxyCall:
+    return ProxyCall(
+        request_id="req_proxied", received_at=datetime.now(UTC), conversation="conv_1", model="m",
+        state="completed", transitions=[["received", 0.0, ""]], changes=[], attempts=1, latency_ms=1.0,
+    )  # fmt: skip
+
+
+def decided_turn() -> ConversationTurn:
+    return ConversationTurn(
+        credential="c", prefix="p", version=0, conversation="conv_1", decided_at=datetime.now(UTC), text="t",
+        tokens=1, stated=[], kinds=[], cuts=[], cut_count=0, recalled=[],
+    )  # fmt: skip
 
 
 def assert_pinned(body: Any, pinned: Names) -> None:

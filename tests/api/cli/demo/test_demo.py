@@ -31,6 +31,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert (result.code, result.err) == (0, "")
     whole, _, postmortem = result.out.partition("\n## The postmortem of inc_0118\n")
     whole, _, fault = whole.partition("\n## arcpoint risk chaos latency-ramp\n")
+    whole, _, chat = whole.partition("\n## A conversation through arcpoint proxy, ")
     answers = whole.split("\n## ")
     assert [answer.splitlines()[0] for answer in answers[1:]] == list(QUESTIONS)
     for answer in answers[1:]:
@@ -44,6 +45,9 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "requests by tier: " in answers[3]
     assert re.search(r"inc_01\d\d \(similarity .* past fix: «", answers[4]), "a precedent with its fix"
     assert answers[5].splitlines()[2].startswith("next 5 minutes: ")
+    before, during = re.split(r"^\d\d:\d\d  client: ", chat, flags=re.MULTILINE)[1:]
+    assert "API: the same 131 bytes" in before
+    assert "- health: llama-70b/neocloud (fra-2) is DOWN" in during
     policies = ("this policy", "peak EWMA + breaker", "P2C + peak EWMA", "plain breaker", "round robin")
     assert all(policy in fault for policy in policies)
     assert len(fault.strip().splitlines()) <= 10

@@ -231,7 +231,7 @@ async def test_a_query_that_takes_too_long_is_told_so(
 
     monkeypatch.setattr("api.http.dependencies.DEADLINE_S", 0.3)
     with monkeypatch.context() as patch:
-        patch.setattr("api.http.routes.queries.volume.request_volume", slow)
+        patch.setattr("api.http.routes.traffic.request_volume", slow)
         problem = assert_problem(await client.get("/v1/volume"), 504, "timeout")
         assert "no answer within 0.3 s; narrow" in problem["detail"]
     monkeypatch.undo()

@@ -1,0 +1,1 @@
+"""`arcpoint proxy`."""

@@ -1,1 +1,0 @@
-"""The queries that need no model, one resource per file."""

@@ -1,0 +1,1 @@
+"""The Anthropic-compatible `/v1/messages` proxy."""

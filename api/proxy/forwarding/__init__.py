@@ -1,0 +1,1 @@
+"""The upstreams' side: which is asked, how often, and over which connections."""

@@ -1,0 +1,85 @@
+"""The proxy as a part of the HTTP service, or as a service of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.proxy.opening import OpenProxy, open_proxy
+from api.services import make_risk_ticker, open_database
+from api.settings import Settings
+
+PREFIX = "/anthropic"
+"""Of the proxy's paths in `arcpoint serve`, which has paths of its own under `/v1`."""
+STATUS_PATH = "/arcpoint/status"
+"""The only path that the proxy as a service of its own does not forward."""
+
+
+class ProxyMount:
+    """Passes requests under PREFIX to the proxy before any other middleware sees them."""
+
+    def __init__(self, app: ASGIApp, *, service: FastAPI) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(f"{PREFIX}/"):
+            await self._app(scope, receive, send)
+            return
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        below = {"path": scope["path"][len(PREFIX) :], "raw_path": raw_path[len(PREFIX) :]}
+        proxy: OpenProxy = self._service.state.proxy
+        await proxy.app({**scope, **below, "state": {}}, receive, send)
+
+
+def mount_proxy(service: FastAPI) -> None:
+    """Let a service proxy, too, from its start to its end; its settings are those of its state."""
+    service.add_middleware(ProxyMount, service=service)
+    lifespan = service.router.lifespan_context
+
+    @asynccontextmanager
+    async def with_proxy(app: FastAPI) -> AsyncGenerator[Any, None]:
+        async with (
+            lifespan(app) as state,
+            open_proxy(
+                app.state.settings, app.state.services.database, risk=app.state.services.risk
+            ) as app.state.proxy,
+        ):
+            yield state
+
+    service.router.lifespan_context = with_proxy
+
+
+def proxy_service(settings: Settings) -> Router:
+    """Create the proxy as a service of its own.
+
+    Starting it raises what `open_database` and `open_proxy` raise.
+    """
+    opened: list[OpenProxy] = []
+
+    async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await opened[-1].app(scope, receive, send)
+
+    async def status(_: Request) -> JSONResponse:
+        return JSONResponse(opened[-1].status())
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(open_database(settings))
+            risk = make_risk_ticker(settings, database)
+            if settings.proxy_routing == "risk":
+                await stack.enter_async_context(risk.ticking())
+            opened.append(await stack.enter_async_context(open_proxy(settings, database, risk=risk)))
+            yield
+
+    return Router([Route(STATUS_PATH, status)], redirect_slashes=False, default=proxied, lifespan=lifespan)

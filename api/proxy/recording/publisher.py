@@ -1,0 +1,121 @@
+"""Takes events from the outbox to a broker: each at least once, in the order in which they were stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.errors import ArcpointApiError
+from api.settings import SettingsError
+from models import ProxyOutbox
+from models.database import Database
+from models.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from api.proxy.recording.nats import NatsEvents
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 0.5
+MAX_PAUSE_S = 30.0
+MAX_BATCH = 500
+STREAM = "arcpoint_proxy"
+"""The JetStream stream of all events; it is made if there is none."""
+
+
+class BrokerFailed(ArcpointApiError):
+    """The broker did not take an event; the message says why."""
+
+
+class Broker(Protocol):
+    """Something that takes events and confirms each."""
+
+    async def publish(self, subject: str, payload: dict[str, Any], *, event_id: str) -> None:
+        """Hand over an event; one with an id that was handed over before is dropped. Raises BrokerFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes what waits in the outbox, and removes what the broker has confirmed."""
+
+    database: Database
+    broker: Broker
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Publish in the background while the context lasts; the rest waits for the next start."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def publish_waiting(self) -> int:
+        """Publish a batch; return how many events it had.
+
+        Raises:
+            BrokerFailed: The broker did not take one; those before it are published.
+            DatabaseError: The database is unavailable.
+        """
+        async with self.database.read() as session:
+            oldest = select(ProxyOutbox).order_by(ProxyOutbox.id).limit(MAX_BATCH)
+            events = list(await session.scalars(oldest))
+        published: list[int] = []
+        try:
+            for event in events:
+                event_id = str(event.payload["request_id"])
+                await self.broker.publish(event.subject, event.payload, event_id=event_id)
+                published.append(event.id)
+        finally:
+            if published:
+                async with self.database.write() as session:
+                    await session.execute(delete(ProxyOutbox).where(ProxyOutbox.id.in_(published)))
+        return len(events)
+
+    async def _run(self) -> None:
+        pause = EVERY_S
+        while True:
+            try:
+                while await self.publish_waiting() == MAX_BATCH:
+                    pass
+                pause = EVERY_S
+            except (BrokerFailed, DatabaseError, SQLAlchemyError, OSError) as error:
+                if pause == EVERY_S:  # a lasting failure is logged once
+                    log.warning("events are not published", reason=str(error).splitlines()[0])
+                pause = min(pause * 2, MAX_PAUSE_S)
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def open_broker(url: str) -> AsyncIterator[Broker]:
+    """Open the broker at a URL, which need not answer yet.
+
+    Raises:
+        SettingsError: It is not one that events can be published to, or its library is not installed.
+    """
+    if not url.startswith(("nats://", "tls://")):
+        raise SettingsError("ARCPOINT_PROXY_BROKER_URL: expected nats://host:port or tls://host:port")
+    # In a thread: importing reads files.
+    broker = await asyncio.to_thread(_nats, url)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+def _nats(url: str) -> NatsEvents:
+    try:
+        from api.proxy.recording.nats import NatsEvents  # noqa: PLC0415  an extra of the installation
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"ARCPOINT_PROXY_BROKER_URL needs {error.name}: pip install 'arcpoint[events]'"
+        ) from None
+    return NatsEvents(url)
