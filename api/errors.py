@@ -1,10 +1,17 @@
 """The base of every error that the `api` package raises for its callers.
 
 ArcpointApiError
-├── IngestError             api.ingest.errors: a file cannot be loaded
+├── IngestError             api.ingest.errors: a file or a post cannot be taken in
 │   ├── MappingError        the mapping does not fit the fields or the file; nothing was written
 │   ├── InputError          the file cannot be used; nothing was written
-│   └── LoadStopped         the database or a disk failed; the rows already stored stay
+│   ├── LoadStopped         the database or a disk failed; the rows already stored stay
+│   ├── UnknownWay          no kind of record and no receiver has this name
+│   ├── BodyUnreadable      a post is not what it claims to be
+│   ├── BodyTooLarge        a post has more bytes or items than are accepted
+│   ├── Unusable            one item of a post has a value that cannot be stored
+│   ├── UnknownEncoding     a post is packed in a way that is not read
+│   ├── SenderUnproven       a post does not prove where it comes from
+│   └── IngestBusy          a post was not stored; says when to send it again
 ├── SettingsError           api.settings: a variable of the environment cannot be used
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
 ├── Conflict                api.http.problem: a request does not fit the current state

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from api.errors import ArcpointApiError
 from context_builder.text.secret_patterns import PERSONAL_KINDS
 from memory.index.server_address import checked_server_token, checked_server_url
+from models.tables.gateway.users import Tier
 
 
 class SettingsError(ArcpointApiError, ValueError):
@@ -92,6 +93,28 @@ class Settings(BaseSettings):
     """File with the key of the placeholders of secrets; made when first needed."""
     redact_personal: str = ""
     """Kinds of personal data to replace besides secrets, separated by commas, or `all`."""
+    ingest_body_mb: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Bound of one body of live ingestion as it is sent, in MiB."""
+    ingest_unpacked_mb: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Bound of it unpacked, in MiB."""
+    ingest_memory_mb: Annotated[int, Field(ge=1)] = 256
+    """Bound of what one process holds of bodies until they are committed, in MiB; beyond it, 503."""
+    ingest_read_s: Annotated[float, Field(gt=0)] = 60.0
+    """How long one body may take to come in, in seconds; beyond it, 503."""
+    ingest_items: Annotated[int, Field(ge=1)] = 20_000
+    """Bound of the items of one body."""
+    ingest_join_ms: Annotated[int, Field(ge=0, le=5000)] = 50
+    """How long a post waits for others to share its transaction, in milliseconds."""
+    ingest_tier: Tier = Tier.STANDARD
+    """Tier of new users whose sender states none."""
+    ingest_users: Annotated[int, Field(ge=1)] = 200_000
+    """Users that live requests may create; requests of further ones count as the user `other`."""
+    ingest_deployments: Annotated[int, Field(ge=1)] = 2_000
+    """Deployments that live requests may create; further ones count as `other/other`."""
+    ingest_secrets: SecretStr = SecretStr("")
+    """`name=secret` of kinds and receivers, separated by spaces; senders have to prove that they know it."""
+    otlp_ignore_scopes: str = ""
+    """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
 
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
@@ -157,6 +180,11 @@ class Settings(BaseSettings):
             return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
         return None
 
+    def secrets_of_senders(self) -> dict[str, str]:
+        """Return the secrets of live ingestion by the name of the kind or receiver."""
+        pairs = (each.partition("=") for each in self.ingest_secrets.get_secret_value().split())
+        return {name: secret for name, _, secret in pairs}
+
     def database_key(self) -> str:
         """Return the same text for the same database, with no secret and no name in it; reads the disk."""
         scheme, _, rest = self.database_url.partition("//")
@@ -165,6 +193,17 @@ class Settings(BaseSettings):
         else:
             place = rest.rpartition("@")[2].partition("?")[0]
         return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+    @field_validator("ingest_secrets")
+    @classmethod
+    def _named_secrets(cls, secrets: SecretStr) -> SecretStr:
+        for each in secrets.get_secret_value().split():
+            name, _, secret = each.partition("=")
+            if not name or not secret:
+                raise ValueError(
+                    "expected name=secret for each, separated by spaces, as in github=abc otlp=def"
+                )
+        return secrets
 
     @field_validator("service_url")
     @classmethod
@@ -228,6 +267,6 @@ def load_settings() -> Settings:
 
 def _shown(name: str, value: object) -> str:
     """Return a value as an error may show it: without possible secrets."""
-    if name.endswith(("_TOKEN", "_KEY")):
+    if name.endswith(("_TOKEN", "_KEY", "_SECRETS")):
         return "***"
     return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)

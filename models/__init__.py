@@ -21,6 +21,7 @@ from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, 
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
+from models.tables.product.rejects import IngestReject
 from models.tables.product.risk import RiskForecast, RiskTransition
 from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, SpendReservation
 
@@ -38,6 +39,7 @@ __all__ = [
     "HealthCheck",
     "Incident",
     "IncidentStatus",
+    "IngestReject",
     "Job",
     "JobStatus",
     "JobType",

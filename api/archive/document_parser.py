@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from api.archive.documents import (
-    ACCEPTED_SEVERITIES,
     ArchiveRecord,
     ImportDefaults,
     IncidentDocument,
     PostmortemRecord,
     RawDocument,
-    is_severity,
 )
 from api.archive.errors import DocumentSkipped
 from api.archive.pages.entries import Entry
@@ -30,6 +28,7 @@ from api.ingest.files.rows import json_columns
 from api.ingest.records import FieldProblem, Notation, ParseOptions, ValueProblem
 from api.ingest.records.fields import MAX_TARGET
 from api.ingest.records.problems import NO_ZONE, excerpt, problems_of
+from api.ingest.records.severities import ACCEPTED_SEVERITIES, severity_named
 from models import ReviewStatus
 
 KEYS = {
@@ -198,9 +197,9 @@ def _fill(
     places: dict[str, str] = {}
     severities = [(_first_line(entry), str(entry)) for entry in found.get("severity", ())]
     if severities:
-        legible = (each for each in severities if is_severity(each[0]))
+        legible = (each for each in severities if severity_named(each[0]))
         texts["severity"], places["severity"] = next(legible, severities[0])
-    if defaults.severity and not is_severity(texts.get("severity", "")):
+    if defaults.severity and not severity_named(texts.get("severity", "")):
         texts["severity"] = defaults.severity
         places.pop("severity", None)
     if entries := found.get("target"):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Annotated, Any, ClassVar
@@ -18,44 +16,15 @@ from api.ingest.records import Record, ValueProblem
 from api.ingest.records.fields import AnyCase, LongText, Name, QuantityType, Target, Title, storable
 from api.ingest.records.parsing import EPOCH_UNITS
 from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
+from api.ingest.records.severities import ACCEPTED_SEVERITIES, severity_named
 from models import Provenance, ReviewStatus, Severity
-
-_SEVERITIES = {
-    Severity.CRITICAL: ("critical", "blocker", "emergency", "urgent", "kritisch", "重大", "0", "1"),
-    Severity.HIGH: ("high", "major", "hoch", "高", "2"),
-    Severity.MEDIUM: ("medium", "moderate", "normal", "mittel", "中", "3"),
-    Severity.LOW: ("low", "minor", "trivial", "info", "informational", "niedrig", "gering", "低", "4", "5"),
-}
-_SEVERITY_OF = {
-    prefix + word: severity
-    for severity, words in _SEVERITIES.items()
-    for word in words
-    for prefix in (("", "p", "s", "sev", "severity", "priority") if word.isdigit() else ("",))
-}
-_WORD = re.compile(r"[^\W_]+")
-_MAX_SEVERITY = 200
-"""Characters that are looked at."""
-ACCEPTED_SEVERITIES = f"{', '.join(_SEVERITIES)}, or their numbers as in P1, SEV1"
 
 
 def parse_severity(value: object) -> Severity:
-    """Return the severity that a text names or begins with: `SEV-1`, `Sev 2 - major`, `P2 (high)`.
-
-    Raises:
-        ValueProblem: not in the table.
-    """
-    words = _WORD.findall(str(value)[:_MAX_SEVERITY].lower())
-    for name in (words, words[:2], words[:1]):
-        if severity := _SEVERITY_OF.get("".join(name)):
-            return severity
+    """Return the severity that a text names or begins with. Raises ValueProblem if it names none."""
+    if severity := severity_named(str(value)):
+        return severity
     raise ValueProblem(UNKNOWN_VALUE, f"{excerpt(value)}; accepted are {ACCEPTED_SEVERITIES}")
-
-
-def is_severity(text: str) -> bool:
-    """Return True if a text names a severity."""
-    with suppress(ValueProblem):
-        return bool(parse_severity(text))
-    return False
 
 
 def _not_blank(text: str) -> str:
@@ -79,7 +48,7 @@ class ArchiveRecord(Record):
     kind: ClassVar[str] = "incidents"
     id_prefix: ClassVar[str] = "inc_"
 
-    id: Annotated[Name, AfterValidator(_printable)] | None = None  # type: ignore[assignment]
+    id: Annotated[Name, AfterValidator(_printable)] | None = None
     title: Annotated[Title, AfterValidator(_not_blank)] | None = None
     severity: Annotated[Severity, BeforeValidator(parse_severity)] | None = None
     target: Target | None = None

@@ -1,8 +1,9 @@
-"""`arcpoint ingest`: loads request logs and incidents from files."""
+"""`arcpoint ingest`: loads request logs, incidents and other records from files."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +19,24 @@ from api.cli.options import AsJson
 from api.cli.terminal.json_output import say_json
 from api.cli.terminal.streams import print_error, say
 from api.ingest import (
+    RECORD_TYPES,
     ColumnMapping,
-    IncidentRecord,
     IngestSummary,
     Progress,
+    Record,
     Report,
-    RequestRecord,
     ingest_file,
     load_mapping,
 )
 from api.services import open_database
 from api.settings import load_settings
 
-app = typer.Typer(help="Load request logs and incidents from files.", no_args_is_help=True)
+app = typer.Typer(help="Load request logs, incidents and other records from files.", no_args_is_help=True)
+
+_HELP = {
+    "requests": "Append a request log; rows that were loaded before are left out.",
+    "incidents": "Add incidents, and bring those that were loaded before up to date.",
+}
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8.")]
 Mapping = Annotated[
@@ -52,30 +58,24 @@ Rejects = Annotated[
 ]
 
 
-@app.command()
-def requests(
-    file: File,
-    mapping: Mapping = None,
-    settings: Settings = None,
-    rejects: Rejects = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Append a request log; rows that were loaded before are left out."""
-    _run(file, load_mapping(RequestRecord, mapping, settings or ()), rejects, as_json=as_json)
+def _command(kind: str, record_type: type[Record]) -> None:
+    """Add the command that loads one kind of record."""
+
+    def load(
+        file: File,
+        mapping: Mapping = None,
+        settings: Settings = None,
+        rejects: Rejects = None,
+        *,
+        as_json: AsJson = False,
+    ) -> None:
+        _run(file, load_mapping(record_type, mapping, settings or ()), rejects, as_json=as_json)
+
+    app.command(kind, help=_HELP.get(kind, f"Load {kind}: {inspect.getdoc(record_type)}"))(load)
 
 
-@app.command()
-def incidents(
-    file: File,
-    mapping: Mapping = None,
-    settings: Settings = None,
-    rejects: Rejects = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Add incidents, and bring those that were loaded before up to date."""
-    _run(file, load_mapping(IncidentRecord, mapping, settings or ()), rejects, as_json=as_json)
+for _kind, _record_type in RECORD_TYPES.items():
+    _command(_kind, _record_type)
 
 
 def _run(file: Path, mapping: ColumnMapping, rejects: Path | None, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -25,6 +26,7 @@ from api.http.routes import (
     deployments,
     health,
     incidents,
+    ingest,
     memory,
     metrics,
     postmortems,
@@ -39,6 +41,9 @@ from api.http.routes import (
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
+from api.ingest.errors import IngestError
+from api.ingest.live.ingestor import create_ingestor
+from api.ingest.live.message import Receipt
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings
@@ -56,7 +61,7 @@ from models.errors import DatabaseError
 _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
     *(UnknownCandidates, UnknownIncident, UnusableReviewer, Conflict, CapReached, MemoryUnavailable),
-    *(PostmortemFailed, Overloaded, Exception),
+    *(PostmortemFailed, Overloaded, IngestError, Exception),
 )
 
 
@@ -83,12 +88,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, traffic, conversations)
-    for resource in (query, context, *queries, postmortems, memory, route, risk, spend, metrics, health):
+    answering = (query, context, *queries, postmortems, memory, route, risk)
+    for resource in (*answering, spend, ingest, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
-    prepare(Answer, ContextBody, IncidentPostmortem, Manifest, RiskBody, RouteAnswer)
+    prepare(Answer, ContextBody, IncidentPostmortem, Manifest, Receipt, RiskBody, RouteAnswer)
     return app
 
 
@@ -96,4 +102,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
+        app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
         yield

@@ -16,6 +16,16 @@ from starlette.responses import Response
 
 from api.errors import ArcpointApiError
 from api.http.admission import Overloaded
+from api.http.middleware.body_limit import INGEST_PATHS
+from api.ingest.errors import (
+    BodyTooLarge,
+    BodyUnreadable,
+    IngestBusy,
+    LoadStopped,
+    SenderUnproven,
+    UnknownEncoding,
+    UnknownWay,
+)
 from context_builder.postmortems.writer import PostmortemFailed
 from context_builder.queries import NotFound, NotResolved, QueryTimeout
 from context_builder.question.request import QuestionError
@@ -41,6 +51,7 @@ _TITLES = {
     "memory": "Incident memory is unavailable",
     "model": "The model is unavailable",
     "overloaded": "Too many questions at once",
+    "ingest": "Nothing was stored",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
@@ -65,6 +76,13 @@ _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((MemoryUnavailable,), 503, "memory", "{}"),
     ((PostmortemFailed,), 503, "model", "{}"),
     ((Overloaded,), 503, "overloaded", "{}"),
+    ((UnknownWay,), 404, "unknown", "{}"),
+    ((BodyUnreadable,), 400, "ingest", "{}"),
+    ((BodyTooLarge,), 413, "", "{}"),
+    ((UnknownEncoding,), 415, "", "{}"),
+    ((SenderUnproven,), 401, "", "{}"),
+    ((LoadStopped,), 409, "conflict", "{}"),
+    ((IngestBusy,), 503, "ingest", "{}"),
 )
 """Errors whose class decides status and kind, with the format of the detail."""
 
@@ -119,9 +137,11 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         log.warning("database unavailable", reason=str(error))
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        seconds = error.retry_after_s if isinstance(error, Overloaded) else RETRY_AFTER_S
+        seconds = error.retry_after_s if isinstance(error, Overloaded | IngestBusy) else RETRY_AFTER_S
         headers["retry-after"] = str(seconds)
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    if problem.detail.startswith("an internal error"):
         await log_unexpected(error, request)
         # This response is created outside the middleware that adds the header to all others.
         headers["x-request-id"] = problem.request_id
@@ -151,6 +171,9 @@ def _kind_of(error: Exception, request: Request) -> _Kind:
             return _kind_of_fields(error, request)
         case HTTPException():
             return _kind_of_http(error)
+        case _ if request.url.path.startswith(INGEST_PATHS):
+            # Senders drop what is answered with 500, and send again what is answered with 503.
+            return 503, "ingest", "an internal error; the service's log has the details under this request_id"
         case _:
             return 500, "", "an internal error; the service's log has the details under this request_id"
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -19,14 +18,11 @@ from api.ingest.files import ColumnMapping
 from api.ingest.files.lines import Row
 from api.ingest.files.reader import Batch, read_batches
 from api.ingest.files.rejects import rejects_file
-from api.ingest.records import RequestRecord
-from api.ingest.store import StoreResult, store_incidents, store_requests
+from api.ingest.store import StoreResult, store_records
 from api.ingest.summary import IngestSummary, Progress, Report
 from models.database import Database
 
 ROWS_PER_BATCH = 2000
-
-Store = Callable[[Database, Sequence[Any]], Awaitable[StoreResult]]
 
 
 async def ingest_file(
@@ -40,7 +36,7 @@ async def ingest_file(
 ) -> IngestSummary:
     """Load a file from beginning to end, one transaction a batch.
 
-    Requests are appended; incidents are added or brought up to date. Rows that cannot be loaded go to
+    What is an event is added once, what has a life is brought up to date. Rows that cannot be loaded go to
     the file `rejects`. `progress` is called after each batch.
 
     Raises:
@@ -48,12 +44,13 @@ async def ingest_file(
         MappingError: the mapping does not fit the file; nothing was written.
         LoadStopped: database or disk failed on the way; running it again continues.
     """
-    store = _store_for(mapping)
+    tier = mapping.fields.get("tier")
+    store = partial(store_records, tier_is_default=tier is not None and tier.constant is not None)
     started, summary = monotonic(), IngestSummary()
     async with _open(path, mapping, rejects, rows_per_batch) as (next_batch, write_rejects):
         try:
             while batch := await next_batch():
-                result = await store(database, batch.records)
+                result = await store(database, mapping.record_type, batch.records)
                 rejected = _rejects(batch, result)
                 if rejected:
                     summary.rejects_file = await write_rejects(rejected)
@@ -69,13 +66,6 @@ async def ingest_file(
                 "running it again continues"
             ) from error
     return summary
-
-
-def _store_for(mapping: ColumnMapping) -> Store:
-    if mapping.record_type is not RequestRecord:
-        return store_incidents
-    tier = mapping.fields.get("tier")
-    return partial(store_requests, tier_is_default=tier is not None and tier.constant is not None)
 
 
 @asynccontextmanager

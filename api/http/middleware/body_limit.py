@@ -1,4 +1,4 @@
-"""Refuses bodies that are larger than any question."""
+"""Refuses bodies that are larger than any question; those of live ingestion have bounds of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1_000_000
+INGEST_PATHS = ("/v1/ingest/", "/v1/otlp/")
+"""Paths that bound their bodies themselves, and that programs post to in formats of their own."""
 _MAX_DISCARDED_BYTES = 20_000_000
 """Of a refused body that are still read: most clients read the response only after sending everything."""
 
@@ -19,7 +21,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; reading too large a body raises HTTPException with status 413."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(INGEST_PATHS):
             await self._app(scope, receive, send)
             return
         size = 0

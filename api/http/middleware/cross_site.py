@@ -14,12 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.middleware.body_limit import discard_body
+from api.http.middleware.body_limit import INGEST_PATHS, discard_body
 from api.http.problem import answer_problem
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _OWN_SITE = {"same-origin", "none"}
 """Values of Sec-Fetch-Site for our own pages and for addresses typed by the user."""
+_QUESTION_TYPES = ("application/json",)
+_INGEST_TYPES = (
+    *("application/json", "application/x-ndjson", "application/jsonl", "application/x-protobuf"),
+    *("application/cloudevents+json", "application/cloudevents-batch+json"),
+)
+"""None of them can be sent to another site by a page without a preflight."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -31,7 +37,7 @@ class RefuseCrossSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        error = _refusal(Headers(scope=scope)) if _changes_state(scope) else None
+        error = _refusal(scope) if _changes_state(scope) else None
         if error is None:
             await self._app(scope, receive, send)
             return
@@ -44,13 +50,16 @@ def _changes_state(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
 
 
-def _refusal(headers: Headers) -> HTTPException | None:
+def _refusal(scope: Scope) -> HTTPException | None:
+    headers = Headers(scope=scope)
     if not _is_own_site(headers):
         detail = "requests from other sites are refused; send no Origin and no Sec-Fetch-Site, or your own"
         return HTTPException(403, detail)
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-    if (has_body or "content-type" in headers) and not _is_json(headers.get("content-type", "none")):
-        detail = "the body must be JSON, with the header Content-Type: application/json"
+    accepted = _INGEST_TYPES if scope["path"].startswith(INGEST_PATHS) else _QUESTION_TYPES
+    is_typed = has_body or "content-type" in headers
+    if is_typed and _media_type(headers.get("content-type", "none")) not in accepted:
+        detail = f"the body must be JSON, with the header Content-Type: {' or '.join(accepted)}"
         return HTTPException(415, detail)
     return None
 
@@ -75,7 +84,7 @@ def _host_and_port(url: SplitResult) -> tuple[str | None, int | None]:
     return url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
 
 
-def _is_json(content_type: str) -> bool:
+def _media_type(content_type: str) -> str:
     header = Header()
     header["content-type"] = content_type
-    return header.get_content_type() == "application/json"
+    return header.get_content_type()

@@ -17,11 +17,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     model_validator,
 )
 
 from api.ingest.errors import InputError, MappingError
-from api.ingest.records import Notation, Record, parse_zone
+from api.ingest.records import RECORD_TYPES, Notation, Record, parse_zone
 from api.ingest.records.notation import DECIMAL_SIGNS, THOUSANDS_SIGNS, PlainText, checked_format
 from api.ingest.records.parsing import TimePair
 from api.ingest.records.problems import excerpt
@@ -161,14 +162,18 @@ class FileOptions(BaseModel):
 Fields = dict[str, Annotated[FieldMapping, BeforeValidator(_as_table)]]
 
 
-class MappingFile(BaseModel):
-    """The TOML document; a field given as a bare string is short for `{ column = "…" }`."""
-
+class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     file: FileOptions = FileOptions()
-    requests: Fields = {}
-    incidents: Fields = {}
+
+
+_TABLES: dict[str, Any] = {kind: (Fields, {}) for kind in RECORD_TYPES}
+MappingFile = create_model("MappingFile", __base__=_File, **_TABLES)
+"""The TOML document, with a table for each kind of record.
+
+A field given as a bare string is short for `{ column = "…" }`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +260,7 @@ def _with_setting(table: dict[str, Any], key: str, value: str) -> dict[str, Any]
     return kept | {key: {"true": True, "false": False}.get(value, value) if key == "optional" else value}
 
 
-def _checked(document: dict[str, Any], where: str, hint: str = "") -> MappingFile:
+def _checked(document: dict[str, Any], where: str, hint: str = "") -> _File:
     try:
         return MappingFile.model_validate(document)
     except ValidationError as error:

@@ -16,7 +16,7 @@ from api.ingest.files.lines import Row
 from api.ingest.files.mapping import ColumnMapping
 from api.ingest.files.row_ids import RowIds
 from api.ingest.files.rows import CsvRows
-from api.ingest.records import FieldProblem, Record, RecordInvalid
+from api.ingest.records import FieldProblem, NamedRecord, Record, RecordInvalid
 from api.ingest.records.parsing import shows_signs
 from api.ingest.records.problems import NO_FORMAT, NO_UNIT, NO_ZONE, OTHER_SIGN
 
@@ -49,7 +49,10 @@ def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Gen
         InputError: the file cannot be used; before the first batch.
         MappingError: the mapping does not fit the file; before the first batch.
     """
-    with open_rows(path, mapping.file) as rows, closing(RowIds(mapping.record_type.id_prefix)) as ids:
+    kind = mapping.record_type
+    # Only rows with ids of their own need one.
+    prefix = kind.id_prefix if issubclass(kind, NamedRecord) else ""
+    with open_rows(path, mapping.file) as rows, closing(RowIds(prefix)) as ids:
         taken = _take(rows, rows_per_batch)
         if isinstance(rows, CsvRows):
             where, columns = f"{path}: line 1", rows.columns
@@ -82,7 +85,7 @@ def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> B
             batch.rejects.append(row)
             continue
         values = bindings.values(row.values)
-        if not values.get("id"):
+        if issubclass(bindings.record_type, NamedRecord) and not values.get("id"):
             # Equal rows are all accepted or all rejected, so that rejects do not change any id.
             values["id"] = ids.next_id(row.values)
         bindings.options.remarks.clear()

@@ -19,6 +19,8 @@ from api.ingest.records.problems import ValueProblem, excerpt
 
 NUMBER_SETTINGS = ("unit", "decimal", "thousands")
 TIME_SETTINGS = (*NUMBER_SETTINGS, "format", "zone")
+MAX_NAME = 100
+"""Characters."""
 MAX_TARGET = 200
 """Characters."""
 MAX_JSON = 10_000
@@ -93,6 +95,14 @@ def storable(text: str) -> str:
     return text
 
 
+def _named_deployment(text: str) -> str:
+    """Return the text unchanged. Raises ValueProblem unless it is `model/backend`."""
+    model, slash, backend = text.rpartition("/")
+    if not slash or not 0 < len(model) <= MAX_NAME or not 0 < len(backend) <= MAX_NAME:
+        raise ValueProblem("not a deployment", f"{excerpt(text)}; expected model/backend, as in gpt-4/aws")
+    return text
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -119,8 +129,10 @@ _MILLISECONDS = {"ms": Decimal(1), "s": Decimal(1000), "us": Decimal("0.001"), "
 _DOLLARS = {"usd": Decimal(1), "cent": Decimal("0.01"), "microusd": Decimal("0.000001")}
 _TEXT = AfterValidator(storable)
 
-Name = Annotated[str, Field(max_length=100), _TEXT]
+Name = Annotated[str, Field(max_length=MAX_NAME), _TEXT]
 Target = Annotated[str, Field(max_length=MAX_TARGET), _TEXT]
+DeploymentName = Annotated[str, Field(max_length=MAX_TARGET), _TEXT, AfterValidator(_named_deployment)]
+"""`model/backend`."""
 Title = Annotated[str, Field(max_length=1_000), _TEXT]
 LongText = Annotated[str, Field(max_length=100_000), _TEXT]
 AnyCase = BeforeValidator(_lower)
@@ -135,3 +147,9 @@ Cost = Annotated[Decimal, _number(10_000, _DOLLARS, places=9)]
 Budget = Annotated[Decimal, _number(1_000_000_000, _DOLLARS, places=9)]
 """US dollars."""
 Tokens = Annotated[int, _number(1_000_000_000, whole=True)]
+Rate = Annotated[int, _number(1_000_000_000, whole=True)]
+"""Requests per minute."""
+Score = Annotated[float, _number(1, places=9)]
+Weekday = Annotated[int, _number(6, whole=True)]
+"""0 is Monday."""
+DayMinute = Annotated[int, _number(24 * 60, whole=True)]

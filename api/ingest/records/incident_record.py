@@ -9,14 +9,15 @@ from pydantic import ValidationInfo, field_validator
 
 from api.ingest.records.fields import AnyCase, LongText, Target, Title, UtcTime
 from api.ingest.records.problems import ValueProblem
-from api.ingest.records.record import Record
+from api.ingest.records.record import NamedRecord
 from models import Severity
 
 
-class IncidentRecord(Record):
+class IncidentRecord(NamedRecord):
     """An incident as a file or a receiver reports it; active if it has no `resolved_at`."""
 
     kind: ClassVar[str] = "incidents"
+    time_field: ClassVar[str] = "started_at"
     id_prefix: ClassVar[str] = "inc_"
 
     title: Title

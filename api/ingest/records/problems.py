@@ -38,8 +38,13 @@ class FieldProblem:
         """Field and kind, for example `status: unknown value`."""
         return f"{self.field}: {self.kind}"
 
+    @property
+    def reason(self) -> str:
+        """All but the field."""
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.detail}" if self.detail else self.label
+        return f"{self.field}: {self.reason}"
 
 
 class RecordInvalid(ArcpointApiError):
@@ -71,7 +76,9 @@ class ValueProblem(PydanticCustomError):
 def problems_of(error: ValidationError) -> tuple[FieldProblem, ...]:
     """Return one problem for each field that failed validation."""
     failures = error.errors(include_url=False)
-    return tuple(FieldProblem(".".join(map(str, each["loc"])), *_sentence(each)) for each in failures)
+    return tuple(
+        FieldProblem(".".join(map(str, each["loc"])) or "record", *_sentence(each)) for each in failures
+    )
 
 
 def _sentence(failure: ErrorDetails) -> tuple[str, ...]:

@@ -20,10 +20,8 @@ class Record(BaseModel):
 
     kind: ClassVar[str]
     """What a file of such records holds, for example `requests`."""
-    id_prefix: ClassVar[str]
-    """Start of the ids that are made for records without one."""
-
-    id: Name
+    time_field: ClassVar[str] = ""
+    """Field that says when it happened; empty if it may lie ahead."""
 
     @classmethod
     def quantities(cls) -> dict[str, QuantityType]:
@@ -36,6 +34,15 @@ class Record(BaseModel):
                 if isinstance(mark, QuantityType):
                     marked[name] = mark
         return marked
+
+
+class NamedRecord(Record):
+    """Base of the records that are known by an id."""
+
+    id_prefix: ClassVar[str]
+    """Start of the ids that are made for records without one."""
+
+    id: Name
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

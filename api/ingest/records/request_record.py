@@ -17,17 +17,18 @@ from api.ingest.records.fields import (
     UtcTime,
 )
 from api.ingest.records.problems import ValueProblem, excerpt
-from api.ingest.records.record import Record
+from api.ingest.records.record import NamedRecord
 from models import RequestStatus, Tier
 
 MAX_DEPLOYMENT = 200
 """Characters of `model/backend`."""
 
 
-class RequestRecord(Record):
+class RequestRecord(NamedRecord):
     """A request as a log or a receiver reports it, with its user and deployment by name."""
 
     kind: ClassVar[str] = "requests"
+    time_field: ClassVar[str] = "created_at"
     id_prefix: ClassVar[str] = "req_"
 
     created_at: UtcTime

@@ -9,10 +9,9 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from api.ingest.records import FieldProblem, IncidentRecord
-from api.ingest.store.result import StoreResult
-from api.ingest.store.transaction import commit
+from api.ingest.store.result import Outcome, StoreResult
 from models import Deployment, Incident, IncidentStatus
-from models.database import Database, WriteSession
+from models.database import WriteSession
 
 _CONTENT = (
     "title", "symptoms", "target", "severity", "started_at", "resolved_at", "root_cause", "resolution",
@@ -23,18 +22,11 @@ Content = dict[str, Any]
 """The columns of an incident by name."""
 
 
-async def store_incidents(database: Database, records: Sequence[IncidentRecord]) -> StoreResult:
-    """Add the new ones of some records and update those whose content has changed, in one transaction.
+async def store_incidents(session: WriteSession, records: Sequence[IncidentRecord]) -> StoreResult:
+    """Add the new ones of some records and update those whose content has changed.
 
     Only fields in a record's `model_fields_set` change. A forgotten incident never changes again.
-
-    Raises:
-        DBAPIError: the database failed; nothing of these records is stored.
     """
-    return await commit(database, lambda session: _store(session, records))
-
-
-async def _store(session: WriteSession, records: Sequence[IncidentRecord]) -> StoreResult:
     ids = {record.id for record in records}
     found = await session.scalars(
         select(Incident).where(Incident.public_id.in_(ids)).order_by(Incident.id).with_for_update()
@@ -55,7 +47,7 @@ async def _store(session: WriteSession, records: Sequence[IncidentRecord]) -> St
     if changes.updated:
         rows = [{"id": incidents[name].id, **content} for name, content in changes.updated.items()]
         await session.execute(update(Incident), rows)
-    return changes.result
+    return StoreResult(outcomes=changes.outcomes)
 
 
 @dataclass(slots=True)
@@ -66,7 +58,8 @@ class IncidentChanges:
     """New incidents by public id, as the last record of each describes them."""
     updated: dict[str, Content] = field(default_factory=dict)
     """Stored incidents that change, likewise."""
-    result: StoreResult = field(default_factory=StoreResult)
+    outcomes: list[Outcome | FieldProblem] = field(default_factory=list)
+    """By the index of the record."""
 
 
 def plan_changes(
@@ -77,21 +70,20 @@ def plan_changes(
 ) -> IncidentChanges:
     """Compare records, in their order, with the stored incidents by public id. Pure."""
     changes = IncidentChanges()
-    for index, record in enumerate(records):
+    for record in records:
         name = record.id
         before = changes.added.get(name) or changes.updated.get(name) or stored.get(name)
         after = _content_after(before, record, deployments)
         started, resolved = after["started_at"], after["resolved_at"]
         if after == before or name in forgotten:
-            changes.result.already_present += 1
+            changes.outcomes.append(Outcome.PRESENT)
             continue
         if resolved is not None and resolved < started:
             problem = FieldProblem("started_at", "after the stored resolved_at", f"{started} > {resolved}")
-            changes.result.contradictions[index] = problem
+            changes.outcomes.append(problem)
             continue
         (changes.updated if name in stored else changes.added)[name] = after
-        changes.result.updated += before is not None
-        changes.result.added += before is None
+        changes.outcomes.append(Outcome.ADDED if before is None else Outcome.UPDATED)
     return changes
 
 

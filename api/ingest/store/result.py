@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 from api.ingest.records import FieldProblem
 
 
+class Outcome(StrEnum):
+    """What became of one record that was stored or need not be."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    PRESENT = "present"
+    """It says nothing new: it is stored already, or something newer is."""
+
+
 @dataclass(slots=True, kw_only=True)
 class StoreResult:
-    """Counts; every record is added, updated, already present or a contradiction."""
+    """What became of each record of a batch."""
 
-    added: int = 0
-    updated: int = 0
-    already_present: int = 0
+    outcomes: Sequence[Outcome | FieldProblem]
+    """By the index of the record; a problem where it contradicts what is stored."""
     deployments_created: int = 0
     users_created: int = 0
-    contradictions: dict[int, FieldProblem] = field(default_factory=dict)
-    """Records that contradict what is stored, by their index in the batch."""
+
+    @property
+    def added(self) -> int:
+        """Count the records that are new."""
+        return self.outcomes.count(Outcome.ADDED)
+
+    @property
+    def updated(self) -> int:
+        """Count the records that changed what was stored."""
+        return self.outcomes.count(Outcome.UPDATED)
+
+    @property
+    def already_present(self) -> int:
+        """Count the records that said nothing new."""
+        return self.outcomes.count(Outcome.PRESENT)
+
+    @property
+    def contradictions(self) -> dict[int, FieldProblem]:
+        """Return the problems of records that contradict what is stored, by their index in the batch."""
+        return {index: each for index, each in enumerate(self.outcomes) if isinstance(each, FieldProblem)}

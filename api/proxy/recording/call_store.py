@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from api.ingest.records import RecordInvalid, RequestRecord, parse_record
-from api.ingest.store import store_requests
+from api.ingest.store import store_records
 from api.ingest.store.transaction import commit
 from api.proxy.call import UNKNOWN_MODEL, CallRecord
 from api.proxy.lifecycle import State
@@ -53,7 +53,7 @@ class CallStore:
         requests = [
             record for call in calls if (record := _request_record(call, models[call.id], costs[call.id]))
         ]
-        await store_requests(self._database, requests, tier_is_default=True)
+        await store_records(self._database, RequestRecord, requests, tier_is_default=True)
         rows = [_row(call, models[call.id], costs[call.id]) for call in calls]
         await commit(self._database, lambda session: self._add(session, rows))
 

@@ -141,6 +141,10 @@ PINNED: dict[str, Names] = {
         "deployments": "anomaly baseline_ms deployment expert headroom high_ms last_false_alarm latency_ms "
         "limit_ms low_ms matured probability reason returns_in_s share silence skill state usual_share",
     },
+    "POST /v1/ingest/{name}": {
+        "": "accepted duplicate notes rejected rejects skipped updated",
+        "rejects": "field index reason",
+    },
     "GET /healthz": {"": "database load model status version"} | LOAD,
     "GET /readyz": {
         "": "database embedder load memory status",
@@ -148,7 +152,7 @@ PINNED: dict[str, Names] = {
         **dict.fromkeys(["database", "memory", "embedder"], PART),
     },
 }
-FREE = {"statuses", "routing_reason"}
+FREE = {"statuses", "routing_reason", "skipped"}
 """Objects whose names are data."""
 
 
@@ -176,14 +180,17 @@ async def test_every_sent_body_has_exactly_the_pinned_names(
         session.add_all((proxied_call(), decided_turn()))
     log = (await client.get("/v1/requests", params={"limit": 1, "status": "error"})).json()["requests"][0]
     resolved = (await client.get("/v1/incidents", params={"status": "resolved"})).json()["incidents"][0]["id"]
-    values = {"incident_id": resolved, "request_id": log["id"], "user_id": log["user"]}
-    values["conversation_id"] = "conv_1"
+    values = {
+        "incident_id": resolved, "request_id": log["id"], "user_id": log["user"], "name": "requests",
+        "conversation_id": "conv_1",
+    }  # fmt: skip
     question, decision, text = {"question": QUESTION}, {"by": "ada"}, {"text": "timeouts"}
     asked: dict[str, dict[str, Any]] = {
         "POST /v1/query": {"json": question},
         "POST /v1/context": {"json": question},
         "GET /v1/memory/search": {"params": text},
         "POST /v1/route": {"json": {}},
+        "POST /v1/ingest/{name}": {"json": [None]},
         "POST /v1/incidents/{incident_id}/postmortem/approve": {"json": decision},
         "POST /v1/incidents/{incident_id}/postmortem/reject": {"json": decision},
     }

@@ -1,0 +1,51 @@
+"""`POST /v1/ingest/{name}` and `POST /v1/otlp/v1/{signal}`: what a gateway reports, as it happens."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from api.http.json_body import to_json
+from api.http.openapi import problems
+from api.ingest.live.ingestor import Envelope, Ingestor
+from api.ingest.live.message import Receipt
+
+router = APIRouter(tags=["ingest"])
+
+
+@router.post(
+    "/v1/ingest/{name}",
+    response_model=Receipt,
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+)
+async def ingest(name: str, request: Request, about: str = "") -> Response:
+    """Store what a gateway reports; `name` is a kind of record or a receiver.
+
+    Kinds take a JSON array, one object, or one object on each line, plain or packed with gzip or zstd;
+    receivers take what their senders send. The response comes after the commit, and is 200 also if items were
+    rejected: sending them again would not help. With 503 nothing was stored; send it again after Retry-After.
+    `about` names the backend that the posts of a sender are about, where they do not say it.
+    """
+    return await _received(request, name, about=about)
+
+
+@router.post("/v1/otlp/v1/{signal}", include_in_schema=False)
+async def otlp(signal: str, request: Request) -> Response:
+    """Store traces and logs that come over OTLP/HTTP."""
+    return await _received(request, "otlp", signal)
+
+
+async def _received(request: Request, name: str, topic: str = "", about: str = "") -> Response:
+    ingestor: Ingestor = request.app.state.ingestor
+    envelope = Envelope(
+        name=name, topic=topic, about=about, headers=dict(request.headers), chunks=request.stream()
+    )
+    try:
+        answer = await ingestor.receive(envelope)
+    except ClientDisconnect:
+        # In the middle of its body: nobody reads this.
+        return Response(status_code=400)
+    if isinstance(answer, Receipt):
+        return Response(to_json(answer), media_type="application/json")
+    content, media_type = answer
+    return Response(content, media_type=media_type)

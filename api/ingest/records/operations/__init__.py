@@ -1,0 +1,1 @@
+"""Records of the operational history, one model per kind."""

@@ -1,0 +1,51 @@
+"""Quality scores of requests that are in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from api.ingest.records import FieldProblem, QualityRecord
+from api.ingest.records.problems import excerpt
+from api.ingest.store.events import lock_table
+from api.ingest.store.references import in_parts
+from api.ingest.store.result import Outcome, StoreResult
+from models import QualityScore, Request
+from models.database import WriteSession
+from models.quality_log import NewScore, append
+
+
+async def store_quality(session: WriteSession, records: Sequence[QualityRecord]) -> StoreResult:
+    """Append scores; of a request that has one already, that one stays."""
+    await lock_table(session, QualityScore)
+    requests: dict[str, tuple[int, datetime, int | None]] = {}
+    for part in in_parts(record.request for record in records):
+        rows = await session.execute(
+            select(Request.public_id, Request.id, Request.created_at, QualityScore.id)
+            .outerjoin(QualityScore, QualityScore.request_id == Request.id)
+            .where(Request.public_id.in_(part))
+        )
+        requests |= {name: (key, created_at, score) for name, key, created_at, score in rows}
+    new: dict[int, NewScore] = {}
+    outcomes: list[Outcome | FieldProblem] = []
+    for record in records:
+        found = requests.get(record.request)
+        if found is None:
+            detail = f"{excerpt(record.request)}; send a score after its request"
+            outcomes.append(FieldProblem("request", "not in the log", detail))
+            continue
+        key, created_at, score = found
+        if record.scored_at < created_at:
+            detail = f"{record.scored_at} < {created_at}"
+            outcomes.append(FieldProblem("scored_at", "before the request", detail))
+        elif score is not None or key in new:
+            outcomes.append(Outcome.PRESENT)
+        else:
+            new[key] = NewScore(
+                request_id=key, score=record.score, scorer=record.scorer, scored_at=record.scored_at
+            )
+            outcomes.append(Outcome.ADDED)
+    await append(session, list(new.values()))
+    return StoreResult(outcomes=outcomes)
