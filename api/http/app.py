@@ -21,7 +21,6 @@ from api.http.middleware.request_id import RequestId
 from api.http.openapi import DescribedApp
 from api.http.problem import Conflict, answer_problem
 from api.http.routes import (
-    context,
     conversations,
     deployments,
     health,
@@ -88,7 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, traffic, conversations)
-    answering = (query, context, *queries, postmortems, memory, route, risk)
+    answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)

@@ -1,4 +1,4 @@
-"""`POST /v1/query`: a question and its answer, whole or streamed."""
+"""`POST /v1/query` and `POST /v1/context`: a question, with its answer or as the prompt that it makes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from api.http.dependencies import AnswerSlot, Load, RunningServices
 from api.http.event_stream import EventStream
 from api.http.json_body import to_json
 from api.http.openapi import problems
+from api.http.schemas.bodies import ContextBody
 from api.http.schemas.question import QuestionBody
 from api.http.worker_load import asker_of
 from context_builder.answer.answer import Answer
@@ -54,3 +55,12 @@ async def query(body: QuestionBody, request: Request, load: Load, services: Runn
         # An error before the context was built has got its own status.
         return EventStream(request, events, first)
     return Response(to_json(await final_answer(events)), media_type="application/json")
+
+
+@router.post("/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503))
+async def context(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
+    """Build the prompt of a question and its manifest; no model is called."""
+    async with load.builds.slot(asker_of(request, body.user)):
+        built = await services.answerer.builder.build(body.to_input())
+    # Serialized here: FastAPI would first copy hundreds of facts.
+    return Response(to_json(ContextBody(built.prompt, built.manifest)), media_type="application/json")
