@@ -161,6 +161,8 @@ class Settings(BaseSettings):
     """False: nothing is inserted and nothing left out, whatever conversations were told before."""
     proxy_learns: bool = False
     """True: what replies use of what was inserted decides what is inserted later."""
+    proxy_keeps_caps: bool = False
+    """True: a request that does not fit under a cap or its user's budget is refused, not forwarded."""
     proxy_broker_url: SecretStr | None = None
     """`nats://host:port` of a broker that is told of every request; it may hold a password."""
     proxy_digest_key: SecretStr | None = None

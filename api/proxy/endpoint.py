@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -17,6 +17,7 @@ from api.proxy.forwarding.forwarding import Answer, Forwarding
 from api.proxy.forwarding.upstream import UpstreamUnreachable
 from api.proxy.headers import REQUEST_ID, client_headers, token_of
 from api.proxy.lifecycle import State
+from api.proxy.payment import Payment
 from api.proxy.recording.recorder import Recorder
 from api.proxy.reply_capture import ReplyCapture
 from context_builder.conversation.rewriter import ProxiedRequest, Rewriter
@@ -34,6 +35,8 @@ class Proxy:
     recorder: Recorder
     silence_s: float
     """How long a client may neither send nor read."""
+    payment: Payment | None = None
+    """What a request may cost; None: no cap is kept."""
     only_known: bool = False
     """True if senders that the operator has not named are refused: requests are paid for by somebody else."""
 
@@ -56,7 +59,7 @@ class Proxy:
             self.recorder.note(call.record())
 
     async def _serve(self, call: Call, client: ClientConnection) -> None:
-        with ExitStack() as responses:
+        async with AsyncExitStack() as responses:
             try:
                 self._authenticate(call)
                 if call.is_conversation:
@@ -64,6 +67,8 @@ class Proxy:
                 streamed = client.parts() if call.has_body and not call.is_conversation else None
                 if streamed is None and not call.is_conversation:
                     await client.read(0)
+                if self.payment is not None:
+                    await responses.enter_async_context(self.payment.of(call))
                 answer = await self.forwarding.answer(call, streamed, responses)
             except ProxyRefusal as refusal:
                 call.lifecycle.enter(State.REJECTED, str(refusal))
@@ -145,5 +150,7 @@ def _outcome(call: Call, *, is_stream: bool) -> tuple[State, str]:
 async def _refuse(call: Call, client: ClientConnection, refusal: ProxyRefusal) -> None:
     call.status = refusal.status
     identity = [(b"request-id", call.id.encode()), (REQUEST_ID.encode(), call.id.encode())]
-    headers = [(b"content-type", b"application/json"), *identity]
+    # What a client would ask again for: nothing of ours is over in a moment.
+    final = [(b"x-should-retry", b"false")] if refusal.status == HTTPStatus.TOO_MANY_REQUESTS else []
+    headers = [(b"content-type", b"application/json"), *final, *identity]
     await client.answer(refusal.status, headers, refusal.body(call.id))

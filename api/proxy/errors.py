@@ -12,6 +12,7 @@ _KINDS: Mapping[int, str] = {
     401: "authentication_error",
     408: "timeout_error",
     413: "request_too_large",
+    429: "rate_limit_error",
     500: "api_error",
     502: "api_error",
     504: "timeout_error",

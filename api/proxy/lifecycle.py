@@ -57,7 +57,7 @@ _NEXT: Mapping[State, frozenset[State]] = {
     # Bodies that are not conversations are passed on while they are read.
     State.AUTHENTICATED: frozenset({State.PARSED, State.FORWARDING, State.REJECTED}),
     State.PARSED: frozenset({State.REWRITTEN}),
-    State.REWRITTEN: frozenset({State.FORWARDING}),
+    State.REWRITTEN: frozenset({State.FORWARDING, State.REJECTED}),
     State.FORWARDING: frozenset({State.FORWARDING, State.STREAMING, State.RESPONDING, State.UPSTREAM_ERROR}),
     State.STREAMING: frozenset({State.COMPLETED, State.STREAM_ERROR, State.TRUNCATED}),
     State.RESPONDING: frozenset({State.COMPLETED, State.UPSTREAM_ERROR, State.TRUNCATED}),

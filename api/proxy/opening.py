@@ -23,11 +23,13 @@ from api.proxy.forwarding.risk_choice import RiskChoice
 from api.proxy.forwarding.upstream import Upstream, open_connections
 from api.proxy.forwarding.upstreams import Upstreams
 from api.proxy.headers import REQUEST_ID
+from api.proxy.payment import Payment
 from api.proxy.proxy_file import ProxyFile
 from api.proxy.recording.call_store import CallStore
 from api.proxy.recording.publisher import Publisher, open_broker
 from api.proxy.recording.recorder import Recorder
-from api.proxy.rewriting.opened import open_rewriter
+from api.proxy.rewriting.in_time import InTime
+from api.proxy.rewriting.opened import PAUSE_S, open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
 from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.untouched import Untouched
@@ -36,6 +38,7 @@ from api.risk_ticker import RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.conversation.rewriter import Rewriter
 from context_builder.llm.pricing import PriceList
+from context_builder.spend.ledger import SpendLedger
 from models.database import Database
 
 log = structlog.get_logger(__name__)
@@ -99,6 +102,10 @@ async def open_proxy(
         await stack.enter_async_context(recorder.running())
         if rewriter is None:
             rewriter = await stack.enter_async_context(_rewriter_of(settings, database, file))
+        payment = None
+        if settings.proxy_keeps_caps and not settings.read_only:
+            payment = Payment(SpendLedger(database), prices, InTime(PAUSE_S), settings.proxy_deadline_s)
+            stack.push_async_callback(payment.close)
         choice = RiskChoice(risk) if risk is not None and settings.proxy_routing == "risk" else None
         patience = Patience(settings.proxy_retries, settings.proxy_retry_wait_s)
         proxy = Proxy(
@@ -107,6 +114,7 @@ async def open_proxy(
             forwarding=Forwarding(connections, Upstreams(upstreams, choice), rewriter, patience),
             recorder=recorder,
             silence_s=settings.proxy_silence_s,
+            payment=payment,
             only_known=any(upstream.api_key for upstream in upstreams),
         )
         yield OpenProxy(ServerErrorMiddleware(proxy, handler=_answer_failure), recorder)

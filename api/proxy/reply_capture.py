@@ -12,10 +12,22 @@ from typing import Any
 
 import orjson
 
+from context_builder.llm.usage import Usage
+
 _MAX_KEPT_BYTES = 32 * 2**20
 """Of a reply in one piece, of one line of a stream, and of what a compressed part expands to."""
 _READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _USAGE = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def usage_of(tokens: Mapping[str, int]) -> Usage:
+    """Return what was billed, from token counts by the API's names."""
+    return Usage(
+        input_tokens=tokens.get("input_tokens", 0),
+        output_tokens=tokens.get("output_tokens", 0),
+        cache_read_tokens=tokens.get("cache_read_input_tokens", 0),
+        cache_write_tokens=tokens.get("cache_creation_input_tokens", 0),
+    )
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class Payer:
     """Unique id of one run of a command, which has a cap of its own."""
     run_limit_usd: Decimal | None = None
     """The most that the run may spend; None: only the other caps hold."""
+    spend_is_logged: bool = False
+    """True for a request of the gateway itself: what it costs reaches the user's spend by the request log."""
 
     def after(self, in_progress: Decimal) -> Payer:
         """Return the payer whose run may spend less by what is in progress already, in US dollars."""
@@ -67,6 +69,8 @@ class Account:
     time_zone: str
     limit_usd: Decimal | None
     """What it may spend in the period, negative if that is spent elsewhere already; None: no limit."""
+    is_charged: bool = True
+    """False: what is reserved counts, but not what it costs, which the limit will be less by."""
 
     def __str__(self) -> str:
         common = {AccountKind.RUN: "this run", AccountKind.INSTALLATION: "the installation"}
@@ -81,10 +85,12 @@ async def accounts_of(session: AsyncSession, payer: Payer, now: datetime) -> lis
     for kind, subject in subjects.items():
         cap = cap_of(caps, kind, subject)
         limit = None if cap is None else cap.limit_usd
+        is_charged = True
         zone = zone_of(caps, kind, subject)
         if kind is AccountKind.USER and cap is None:
             limit = await _budget_left(session, subject, now)
             zone = zone if limit is None else UTC_NAME
+            is_charged = limit is None or not payer.spend_is_logged
         is_run = kind is AccountKind.RUN
         accounts.append(
             Account(
@@ -93,6 +99,7 @@ async def accounts_of(session: AsyncSession, payer: Payer, now: datetime) -> lis
                 period="" if is_run else await day_of(now, zone),
                 time_zone=zone,
                 limit_usd=payer.run_limit_usd if is_run else limit,
+                is_charged=is_charged,
             )
         )
     return accounts

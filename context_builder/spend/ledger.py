@@ -7,7 +7,7 @@ a cap together. What a process leaves behind when it dies counts as spent in ful
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -17,7 +17,7 @@ from typing import cast
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, case, delete, insert, literal, select, update
 from sqlalchemy import tuple_ as columns
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +32,7 @@ from models import AccountKind, SpendBalance, SpendReservation
 from models.database import Database, WriteSession
 from models.errors import DatabaseError, DatabaseReadOnly
 from models.request_log import dialect_of
+from models.tables.schema import Money
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +66,11 @@ class CapReached(ContextBuilderError):
 class Reservation:
     """The worst case of one call, reserved until its cost is known."""
 
-    def __init__(self, worst: Decimal) -> None:
+    def __init__(self, worst: Decimal, uncharged: Collection[AccountKind] = ()) -> None:
         self.cost = worst
         """What counts in the end, in US dollars: the worst case unless it is settled."""
+        self.uncharged = uncharged
+        """Kinds of accounts that it does not count for: theirs reaches them in another way."""
 
     def settle(self, cost: Decimal) -> None:
         """Set the actual cost of the call; 0 releases it."""
@@ -98,14 +101,14 @@ class SpendLedger:
             DatabaseError: nothing can be reserved.
         """
         reference = f"call_{uuid4().hex}"
-        await self._reserve_patiently(reference, worst, payer)
-        reservation = Reservation(worst)
+        accounts = await self._reserve_patiently(reference, worst, payer)
+        reservation = Reservation(worst, [each.kind for each in accounts if not each.is_charged])
         self._held += 1
         try:
             yield reservation
         finally:
             try:
-                await completed(self._settle_if_possible(reference, reservation.cost))
+                await completed(self._settle_if_possible(reference, reservation.cost, reservation.uncharged))
             finally:
                 self._held -= 1
                 settled, self._settled = self._settled, asyncio.Event()
@@ -135,8 +138,13 @@ class SpendLedger:
         if refused is not None and not refused.may_fit:
             raise refused
 
-    async def settle(self, reference: str, cost: Decimal | None = None) -> bool:
-        """Replace a reservation by the cost of its call, None for the worst; False if there is none."""
+    async def settle(
+        self, reference: str, cost: Decimal | None = None, uncharged: Collection[AccountKind] = ()
+    ) -> bool:
+        """Replace a reservation by the cost of its call, None for the worst; False if there is none.
+
+        Accounts of kinds that are uncharged get back what was reserved, and no cost.
+        """
         if self._database.read_only:
             return False
         gone = delete(SpendReservation).where(SpendReservation.reference == reference)
@@ -150,6 +158,8 @@ class SpendLedger:
                 return False
             worst, balances = found
             paid = worst if cost is None else cost.quantize(_NANO, ROUND_CEILING)
+            nothing = SpendBalance.kind.in_(uncharged)
+            charged = case((nothing, literal(_ZERO, Money)), else_=literal(paid, Money))
             held = select(SpendBalance.id).where(SpendBalance.id.in_(balances))
             # Locked in the order in which callers lock them, so that none waits for another in a circle.
             locked = held.order_by(SpendBalance.kind).with_for_update().cte()
@@ -158,7 +168,7 @@ class SpendLedger:
                 .where(SpendBalance.id.in_(select(locked.c.id)))
                 .values(
                     reserved_usd=SpendBalance.reserved_usd - worst,
-                    spent_usd=SpendBalance.spent_usd + paid,
+                    spent_usd=SpendBalance.spent_usd + charged,
                     calls=SpendBalance.calls + (1 if paid else 0),
                 )
                 .execution_options(synchronize_session=False)
@@ -181,7 +191,7 @@ class SpendLedger:
         async with self._database.read() as session:
             return await session.scalar(select(row.spent_usd).where(*this)) or _ZERO
 
-    async def _reserve_patiently(self, reference: str, worst: Decimal, payer: Payer) -> None:
+    async def _reserve_patiently(self, reference: str, worst: Decimal, payer: Payer) -> Sequence[Account]:
         while True:
             settled = self._settled
             try:
@@ -193,19 +203,22 @@ class SpendLedger:
                     raise
             await settled.wait()
 
-    async def _reserve_or_nothing(self, reference: str, worst: Decimal, payer: Payer) -> None:
+    async def _reserve_or_nothing(self, reference: str, worst: Decimal, payer: Payer) -> Sequence[Account]:
         """Reserve a call; if this is cancelled, nothing stays reserved."""
         try:
-            await completed(self._reserve(reference, worst, payer, await self._lease.mine()))
+            return await completed(self._reserve(reference, worst, payer, await self._lease.mine()))
         except asyncio.CancelledError:
             await completed(self._settle_if_possible(reference, _ZERO))
             raise
 
-    async def _reserve(self, reference: str, worst: Decimal, payer: Payer, owned: dict[str, object]) -> None:
+    async def _reserve(
+        self, reference: str, worst: Decimal, payer: Payer, owned: dict[str, object]
+    ) -> Sequence[Account]:
+        """Reserve a call in its accounts; none where nothing can be reserved, nor has to be."""
         now, worst = self._lease.clock(), worst.quantize(_NANO, ROUND_CEILING)
         if self._database.read_only:
             await self._require_no_limit(payer, now)
-            return
+            return []
         async with self._turns, self._database.write() as session:
             accounts = await accounts_of(session, payer, now)
             balances = await _take(session, accounts, worst)
@@ -221,6 +234,7 @@ class SpendLedger:
                     **owned,
                 )
             )
+        return accounts
 
     async def _require_no_limit(self, payer: Payer, now: datetime) -> None:
         """Raise DatabaseReadOnly where a cap could not be kept, since nothing can be reserved."""
@@ -231,10 +245,12 @@ class SpendLedger:
                         f"{account} has a cap, and a database that is open read-only can reserve nothing"
                     )
 
-    async def _settle_if_possible(self, reference: str, cost: Decimal) -> None:
+    async def _settle_if_possible(
+        self, reference: str, cost: Decimal, uncharged: Collection[AccountKind] = ()
+    ) -> None:
         """Settle a call. If the database cannot be reached, it counts in full once its lease has expired."""
         try:
-            await self.settle(reference, cost)
+            await self.settle(reference, cost, uncharged)
         except (SQLAlchemyError, DatabaseError, OSError) as error:
             log.warning("cost not settled", reference=reference, error=str(error).splitlines()[0])
 

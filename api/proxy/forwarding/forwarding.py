@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
@@ -81,7 +81,7 @@ class Forwarding:
         self._patience = patience
 
     async def answer(
-        self, call: Call, streamed_body: AsyncIterator[bytes] | None, responses: ExitStack
+        self, call: Call, streamed_body: AsyncIterator[bytes] | None, responses: AsyncExitStack
     ) -> Answer:
         """Return the answer that stands; a body that is streamed is sent once.
 
@@ -115,7 +115,7 @@ class Forwarding:
             await asyncio.sleep(pause)
 
     async def _attempt(
-        self, call: Call, streamed_body: AsyncIterator[bytes] | None, responses: ExitStack
+        self, call: Call, streamed_body: AsyncIterator[bytes] | None, responses: AsyncExitStack
     ) -> Answer | UpstreamUnreachable:
         upstream = self._upstreams.choose(call)
         call.begin_attempt(upstream.name)

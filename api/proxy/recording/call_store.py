@@ -13,8 +13,8 @@ from api.ingest.store import store_records
 from api.ingest.store.transaction import commit
 from api.proxy.call import UNKNOWN_MODEL, CallRecord
 from api.proxy.lifecycle import State
+from api.proxy.reply_capture import usage_of
 from context_builder.llm.pricing import PriceList
-from context_builder.llm.usage import Usage
 from context_builder.text.clock import utc_now
 from context_builder.text.redaction import Redaction
 from context_builder.text.sanitize import single_line, storable
@@ -49,7 +49,7 @@ class CallStore:
             LoadStopped: A user or a deployment is stored under another name.
         """
         models = {call.id: self._model_of(call) for call in calls}
-        costs = {call.id: self._prices.cost_at_most(models[call.id], _usage(call)) for call in calls}
+        costs = {call.id: self._prices.cost_at_most(models[call.id], usage_of(call.usage)) for call in calls}
         requests = [
             record for call in calls if (record := _request_record(call, models[call.id], costs[call.id]))
         ]
@@ -83,7 +83,7 @@ def _request_record(call: CallRecord, model: str, cost: Decimal) -> RequestRecor
     """Return the request's row of the request log; None if it was never forwarded."""
     if call.upstream is None or call.user is None:
         return None
-    usage = _usage(call)
+    usage = usage_of(call.usage)
     values: dict[str, object] = {
         "id": call.id,
         "created_at": call.received_at,
@@ -111,15 +111,6 @@ def _status(call: CallRecord) -> RequestStatus:
         return RequestStatus.PENDING  # it had not ended, and nobody failed
     by_status = {429: RequestStatus.RATE_LIMITED, 408: RequestStatus.TIMEOUT, 504: RequestStatus.TIMEOUT}
     return by_status.get(call.status or 0, RequestStatus.ERROR)
-
-
-def _usage(call: CallRecord) -> Usage:
-    return Usage(
-        input_tokens=call.usage.get("input_tokens", 0),
-        output_tokens=call.usage.get("output_tokens", 0),
-        cache_read_tokens=call.usage.get("cache_read_input_tokens", 0),
-        cache_write_tokens=call.usage.get("cache_creation_input_tokens", 0),
-    )
 
 
 def _row(call: CallRecord, model: str, cost: Decimal) -> dict[str, Any]:
