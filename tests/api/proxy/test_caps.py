@@ -118,7 +118,7 @@ async def test_a_daily_budget_counts_each_request_once(proxy: ServedProxy, datab
     assert await statuses(proxy, 1) == [200]
     await proxy.until_stored()
     spent, reserved = await balance(database, AccountKind.USER)
-    assert (spent, reserved) == (0, 0)
+    assert (spent, reserved) == (Decimal(0), Decimal(0))
     assert (await balance(database, AccountKind.INSTALLATION))[0] > 0
     for _ in range(20):
         if await statuses(proxy, 1) == [429]:
@@ -138,7 +138,7 @@ async def test_what_fails_or_is_given_up_costs_what_it_must(
     """An error of the upstream costs nothing; a client that leaves an answer behind costs the worst case."""
     upstream.default = whole(b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}', 400)
     assert await statuses(proxy, 1) == [400]
-    assert await balance(database, AccountKind.KEY) == (0, 0)
+    assert await balance(database, AccountKind.KEY) == (Decimal(0), Decimal(0))
     upstream.default = (HANG,)
     leaving = asyncio.create_task(statuses(proxy, 1))
     await upstream.until(lambda: len(upstream.requests) == 2)
@@ -170,4 +170,4 @@ async def test_a_ledger_that_hangs_holds_up_no_request(database: Database, upstr
             answer = await client.post("/v1/messages", json=BODY, headers={"x-api-key": KEY})
             assert answer.status_code == 200
         await other.close()
-        assert await balance(database, AccountKind.KEY) == (0, 0)
+        assert await balance(database, AccountKind.KEY) == (Decimal(0), Decimal(0))
