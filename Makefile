@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A release of the SDK that still sends `x-api-key`, in a folder of its own: tests use the proxy with it, too.
+OLD_SDK := anthropic==0.70.0 distro==1.9.0
 # With it each process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -13,6 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/old-sdk $(OLD_SDK)
 	$(BIN)/python -m memory.embedding.onnx_export
 	touch $@
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -20,7 +21,8 @@ MakeBatches = Callable[..., Awaitable[ClaudeBatches]]
 
 @pytest.fixture(scope="session")
 def messages_api_server() -> Iterator[MessagesApi]:
-    with MessagesApi() as api:
+    # The SDK waits half a second before it tries again, and then twice as long each time.
+    with patch("anthropic._base_client.INITIAL_RETRY_DELAY", 0.01), MessagesApi() as api:
         yield api
 
 

@@ -34,7 +34,17 @@ from tests.loopback.event_stream import (
     Recorded,
     finished_before_disconnect,
 )
-from tests.loopback.wire import ApiError, Message, PromptCache, checked, error_body, event, input_tokens
+from tests.loopback.wire import (
+    MODELS,
+    ApiError,
+    Message,
+    PromptCache,
+    checked,
+    error_body,
+    event,
+    input_tokens,
+    model_info,
+)
 from tests.support.patience import PATIENCE_S
 
 API_KEY = "sk-ant-api03-loopback-0123456789"
@@ -120,6 +130,8 @@ class MessagesApi:
                 *BatchesApi(self).routes(),
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
+                Route("/v1/models", self._list_models, methods=["GET"]),
+                Route("/v1/models/{model}", self._show_model, methods=["GET"]),
                 Route("/journal", self._show_journal),
             ],
             exception_handlers={ApiError: self._refuse},
@@ -150,6 +162,22 @@ class MessagesApi:
     async def _count_tokens(self, request: Request) -> Response:
         body = await self._accepted(request, counting=True)
         return JSONResponse({"input_tokens": input_tokens(body)})
+
+    async def _list_models(self, request: Request) -> Response:
+        await self.admitted(request)
+        query = request.query_params
+        start = MODELS.index(query["after_id"]) + 1 if "after_id" in query else 0
+        page = MODELS[start : start + int(query.get("limit", 20))]
+        has_more = start + len(page) < len(MODELS)
+        listed = {"data": [model_info(name) for name in page], "has_more": has_more}
+        return JSONResponse(listed | {"first_id": page[0], "last_id": page[-1]})
+
+    async def _show_model(self, request: Request) -> Response:
+        await self.admitted(request)
+        name = request.path_params["model"]
+        if name not in MODELS:
+            raise ApiError(404, f"model: {name}")
+        return JSONResponse(model_info(name))
 
     async def _show_journal(self, _: Request) -> Response:
         """For tests that run the server as a process of its own."""

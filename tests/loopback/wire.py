@@ -60,6 +60,14 @@ def cite_facts(body: Body) -> str:
     return "\n".join(f"- {text.strip()} [{ref}]" for ref, text in facts[:_CITED])
 
 
+def model_info(name: str) -> dict[str, Any]:
+    """A model as the list of models describes it."""
+    return {
+        "type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active", "max_input_tokens": 200_000, "max_tokens": 64_000,
+    }  # fmt: skip
+
+
 def checked(body: Any, *, counting: bool = False) -> dict[str, Any]:
     """The body, unless the API would refuse it; raises ApiError."""
     if not isinstance(body, dict):

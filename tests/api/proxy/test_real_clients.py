@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -12,65 +16,12 @@ import pytest
 
 from models.database import Database
 from tests.loopback.messages_api import API_KEY, Fail, MessagesApi, Reply
+from tests.support.sdk_uses import ASK, USES
 from tests.support.served_proxy import ServedProxy, served_proxy
 
-Use = Callable[[anthropic.AsyncAnthropic], Awaitable[Any]]
-ASK: dict[str, Any] = {
-    "model": "claude-haiku-5-5",
-    "max_tokens": 200,
-    "messages": [{"role": "user", "content": "Say it."}],
-}
-TOOLS: Any = [{"name": "add", "description": "Adds.", "input_schema": {"type": "object"}}]
-
-
-class OldClient(anthropic.AsyncAnthropic):
-    """Sends its key as releases before 1.0 did, and their version."""
-
-    @property
-    def auth_headers(self) -> dict[str, str]:
-        return {"X-Api-Key": str(self.api_key)}
-
-    @property
-    def default_headers(self) -> dict[str, Any]:
-        return {**super().default_headers, "anthropic-version": "2023-06-01"}
-
-
-async def _create(client: anthropic.AsyncAnthropic) -> Any:
-    return (await client.messages.create(**ASK, tools=TOOLS)).to_dict()
-
-
-async def _stream(client: anthropic.AsyncAnthropic) -> Any:
-    async with client.messages.stream(**ASK) as stream:
-        texts = [text async for text in stream.text_stream]
-        return texts, (await stream.get_final_message()).to_dict()
-
-
-async def _count(client: anthropic.AsyncAnthropic) -> Any:
-    return await client.messages.count_tokens(model=ASK["model"], messages=ASK["messages"])
-
-
-async def _batches(client: anthropic.AsyncAnthropic) -> Any:
-    request: Any = {"custom_id": "a", "params": ASK}
-    made = await client.messages.batches.create(requests=[request])
-    found = await client.messages.batches.retrieve(made.id)
-    results = [each async for each in await client.messages.batches.results(made.id)]
-    return found.processing_status, [each.custom_id for each in results]
-
-
-async def _refused(client: anthropic.AsyncAnthropic) -> Any:
-    with pytest.raises(anthropic.APIStatusError) as caught:
-        await client.messages.create(**ASK | {"model": 7})
-    document: Any = caught.value.body
-    return type(caught.value), caught.value.status_code, document["error"]
-
-
-USES: dict[str, Use] = {
-    "a message with tools": _create,
-    "a stream": _stream,
-    "count_tokens": _count,
-    "batches": _batches,
-    "a refused request": _refused,
-}
+ROOT = Path(__file__).parents[3]
+OLD_SDK = Path(sys.prefix) / "old-sdk"
+"""A folder with an old release of the SDK and what only that one needs."""
 
 
 @pytest.fixture
@@ -81,20 +32,53 @@ async def proxy(messages_api: MessagesApi) -> AsyncIterator[ServedProxy]:
     await database.close()
 
 
-@pytest.mark.parametrize("kind", [anthropic.AsyncAnthropic, OldClient])
-@pytest.mark.parametrize("use", USES)
-async def test_the_sdk_gets_what_it_gets_directly(
-    proxy: ServedProxy, messages_api: MessagesApi, kind: type[anthropic.AsyncAnthropic], use: str
-) -> None:
-    """The newest release, and one that sends `x-api-key` and the older version (C32)."""
-    results = []
+async def twice(
+    proxy: ServedProxy, messages_api: MessagesApi, results: Callable[[str], Awaitable[Any]]
+) -> tuple[Any, Any]:
+    """What a client gets directly, and through the proxy, without the ids that the API makes."""
+    found = []
     for url in (messages_api.url, proxy.url):
         messages_api.reset()
         messages_api.always(Reply(text="Grüße " * 50))
-        async with kind(api_key=API_KEY, base_url=url, max_retries=0) as client:
-            results.append(await USES[use](client))
-    direct, proxied = (_without_ids(result) for result in results)
+        found.append(_without_ids(await results(url)))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_the_newest_sdk_gets_what_it_gets_directly(
+    proxy: ServedProxy, messages_api: MessagesApi, use: str
+) -> None:
+    """Whatever it is used for (C32)."""
+
+    async def results(url: str) -> Any:
+        async with anthropic.AsyncAnthropic(api_key=API_KEY, base_url=url, max_retries=0) as client:
+            return await USES[use](client)
+
+    direct, proxied = await twice(proxy, messages_api, results)
     assert proxied == direct
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not OLD_SDK.is_dir(), reason="the old SDK is not installed: make installs it")
+async def test_an_old_sdk_gets_what_it_gets_directly(proxy: ServedProxy, messages_api: MessagesApi) -> None:
+    """A release that sends `x-api-key` and the first version of the API, in a process of its own (C32)."""
+
+    async def results(url: str) -> Any:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.sdk_uses", url, API_KEY,
+            cwd=ROOT, env=os.environ | {"PYTHONPATH": str(OLD_SDK)}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        return json.loads(out)
+
+    direct, proxied = await twice(proxy, messages_api, results)
+    assert proxied == direct
+    assert set(proxied["results"]) == set(USES)
+    assert int(proxied["release"].partition(".")[0]) == 0
+    headers = messages_api.messages[0].headers
+    assert (headers["x-api-key"], headers["anthropic-version"]) == (API_KEY, "2023-06-01")
+    assert "authorization" not in headers
 
 
 def _without_ids(value: Any) -> Any:

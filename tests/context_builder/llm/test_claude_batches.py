@@ -27,6 +27,7 @@ from tests.loopback.behaviour import Cut, Fail, Garbage, Hang
 from tests.loopback.calls import PROMPT, ask, closed_port
 from tests.loopback.fixtures import MakeBatches, MakeClaude
 from tests.loopback.messages_api import API_KEY, MessagesApi
+from tests.support.patience import PATIENCE_S
 
 SOON = {"retry-after-ms": "5"}
 
@@ -242,7 +243,7 @@ async def test_many_prompts_do_not_block_the_loop(
     messages_api: MessagesApi, make_batches: MakeBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Putting a batch of several megabytes together leaves the loop free for others."""
-    batches = await make_batches()
+    batches = await make_batches(deadline_s=PATIENCE_S)
     prompts = [(f"id{n}", Prompt("rules", "word " * 4_000)) for n in range(500)]
     put_together, threads = batches._body, []
 
