@@ -114,5 +114,6 @@ def _opened(record: AlertRecord) -> Row:
 
 
 def _closed(incident: Row, record: AlertRecord) -> Row:
-    resolved_at = max(record.ends_at or record.starts_at, incident["started_at"])
+    # Never before the report's own start, else it would be another outbreak when it is repeated.
+    resolved_at = max(record.ends_at or record.starts_at, record.starts_at, incident["started_at"])
     return incident | {"resolved_at": resolved_at, "status": IncidentStatus.RESOLVED}

@@ -87,6 +87,10 @@ OUTBREAKS: dict[str, tuple[Sequence[AlertRecord], list[tuple[float, float | None
     ),
     "it never fired": ([alert("resolved", 0, 9)], [(0, 9)]),
     "the end is before the start": ([alert("firing", 3), alert("resolved", 3, 1)], [(3, 3)]),
+    "it ends before it began, and is repeated": (
+        [alert("firing", 0), alert("resolved", 1, 0), alert("resolved", 1, 0)],
+        [(0, 1)],
+    ),
     "the end of the last outbreak comes late": (
         [alert("firing", 0), alert("resolved", 0, 9), alert("firing", 12), alert("resolved", 0, 9)],
         [(0, 9), (12, None)],
