@@ -29,7 +29,7 @@ MANIFEST: Names = {
     "not_used": "reason text",
     "sources": "cut error folded gaps header headline kept milliseconds name not_shown on_topic ref stable "
     "status",
-    "facts": "detail headline importance on_topic reason ref same_as source stable text tokens approved",
+    "facts": "approved detail headline importance on_topic reason ref same_as source stable text tokens",
     "sources.headline": HEADLINE,
     "facts.headline": HEADLINE,
     "bound_terms": "factor rule whole_words words",
