@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from unittest.mock import patch
 
 import pytest
 
@@ -192,8 +193,9 @@ async def test_a_refused_connection_names_the_address(make_claude: MakeClaude) -
     """A refused connection is retried, then reported with its address."""
     url = await closed_port()
     started = time.monotonic()
-    error = await failure(await make_claude(base_url=url, max_retries=1))
-    assert time.monotonic() - started > 0.3
+    with patch("anthropic._base_client.INITIAL_RETRY_DELAY", 0.5):
+        error = await failure(await make_claude(base_url=url, max_retries=1))
+    assert time.monotonic() - started > 0.3, "the pause before the second attempt"
     assert error.reason.startswith(f"cannot reach {url}: connection refused; check the network")
     assert error.refused, "nothing was ever sent"
 
