@@ -98,8 +98,8 @@ async def read_requests(
         rows = list(await session.execute(_statement(narrowed, span, columns)))
     # Only here, so that a rare tier does not make the sample read the whole log.
     own = [tuple(row)[1:] for row in reversed(rows) if row[0]]
-    names = [column.key for column in columns]
-    values = zip(*own, strict=True) if own else [()] * len(names)
+    names = [str(column.key) for column in columns]
+    values = list(zip(*own, strict=True)) or [()] * len(names)
     return RequestSample(dict(zip(names, values, strict=True)), complete=len(rows) < MAX_REQUESTS)
 
 
