@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy.typing as npt
 
 from context_builder.exploration.series.signal import Floats, Noise, SignalLevel
 from context_builder.exploration.series.slices import CellMask, Slice
+
+Places = npt.NDArray[np.int64]
 
 MIN_SHARE = 0.15
 MIN_CONCENTRATION = 0.12
@@ -51,8 +54,14 @@ class Breakdown:
         """Return a mask of the cells in a slice; none if it has a dimension that these cells lack."""
         mask = np.ones(len(self.weight), dtype=np.bool_)
         for dimension, value in one.values:
-            mask &= np.array([known == value for known in self.values.get(dimension, [""] * len(mask))])
+            names, place = self.places.get(dimension, ([], np.full(len(mask), -1)))
+            mask &= place == names.index(value) if value in names else False
         return mask
+
+    @cached_property
+    def places(self) -> dict[str, tuple[list[str], Places]]:
+        """The values of each dimension in order, and which of them each cell has; -1: none."""
+        return {dimension: _in_order(values) for dimension, values in self.values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +167,12 @@ def _drivers_by(
     breakdown: Breakdown, left: CellMask, names: tuple[str, ...], *, rose: bool
 ) -> Iterator[Driver]:
     """Yield the slices by one or two dimensions that account for part of the change."""
-    keys = list(zip(*(breakdown.values[name] for name in names), strict=True))
-    values = sorted({key for key in keys if all(key)})
+    values, group = _combined([breakdown.places[name] for name in names])
     if len(values) < 2:  # noqa: PLR2004  a single value cannot differ from the rest
         return
-    places = {value: place for place, value in enumerate(values)}
-    group = np.where(left, np.array([places.get(key, -1) for key in keys]), -1)
+    known = left & (group >= 0)
     sums = [
-        _group_sums(one, group, len(values))
+        np.bincount(group[known], weights=one[known], minlength=len(values))
         for one in (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
     ]
     excess, size = _excess_and_size(breakdown, *sums)
@@ -174,22 +181,34 @@ def _drivers_by(
     if gained.sum() <= 0:
         return
     share = gained / gained.sum()
-    for place, value in enumerate(values):
-        if share[place] < MIN_SHARE or share[place] - size[place] < MIN_CONCENTRATION:
-            continue
+    for place in np.flatnonzero((share >= MIN_SHARE) & (share - size >= MIN_CONCENTRATION)).tolist():
         weight, mass, past_weight, past_mass = (float(one[place]) for one in sums)
         after, before = SignalLevel(weight, mass), SignalLevel(past_weight, past_mass)
         if _evidence(breakdown, after, before) >= MIN_EVIDENCE:
             yield Driver(
-                Slice(tuple(zip(names, value, strict=True))),
+                Slice(tuple(zip(names, values[place], strict=True))),
                 float(share[place]), float(size[place]), float(gained[place]), after, before,
-                tuple(int(cell) for cell in np.flatnonzero(group == place)),
+                tuple(np.flatnonzero(known & (group == place)).tolist()),
             )  # fmt: skip
 
 
-def _group_sums(values: Floats, group: npt.NDArray[np.int64], count: int) -> Floats:
-    known = group >= 0
-    return np.bincount(group[known], weights=values[known], minlength=count).astype(float)
+def _in_order(values: Sequence[str]) -> tuple[list[str], Places]:
+    names = sorted({*values} - {""})
+    places = {name: place for place, name in enumerate(names)}
+    return names, np.array([places.get(value, -1) for value in values], dtype=np.int64)
+
+
+def _combined(dimensions: Sequence[tuple[list[str], Places]]) -> tuple[list[tuple[str, ...]], Places]:
+    """Return the combinations that occur, in order, and which of them each cell has; -1: none."""
+    names, place = dimensions[0]
+    if len(dimensions) == 1:
+        return [(name,) for name in names], place
+    others, other = dimensions[1]
+    both = np.where((place >= 0) & (other >= 0), place * len(others) + other, -1)
+    found, group = np.unique(both, return_inverse=True)
+    lacking = int(len(found) > 0 and found[0] < 0)
+    keys = [divmod(one, len(others)) for one in found[lacking:].tolist()]
+    return [(names[one], others[two]) for one, two in keys], group.reshape(-1) - lacking
 
 
 def _excess_and_size(

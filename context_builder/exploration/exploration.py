@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Self
 
 from context_builder.deadlines import Deadlines
@@ -19,7 +20,7 @@ from context_builder.exploration.change_point import (
 )
 from context_builder.exploration.detection.search import find_change_points
 from context_builder.exploration.refinement import refine_onset, with_rhythm
-from context_builder.exploration.requests.examination import with_mix, with_retries
+from context_builder.exploration.requests.examination import Examination
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.quality import quality_signals
 from context_builder.exploration.series.timeline import Timeline
@@ -116,14 +117,17 @@ class Exploration:
         found, since = await self._work.result(("found", scope), lambda: self._find(scope))
         leading = _select(asked, found.shifts)
         wide = with_aftermath(scope)
+        # The same changes matter to questions about several topics.
         shifts = [
-            await with_rhythm(self._rollups, wide, await refine_onset(self._rollups, wide, shift))
+            await self._work.result(("refined", wide, shift), partial(self._refine, wide, shift))
             for shift in leading
         ]
-        shifts = await with_mix(self._rollups, wide, shifts, LOOKBACK)
-        shifts = await with_retries(self._rollups, wide, shifts, LOOKBACK, since)
-        shifts, harmless = apart(shifts)
+        examination = Examination(self._rollups, wide, self._work, lookback=LOOKBACK, known_since=since)
+        shifts, harmless = apart(await examination.with_retries(await examination.with_mix(shifts)))
         return replace(found, shifts=tuple(shifts), harmless=tuple(harmless))
+
+    async def _refine(self, wide: ContextRequest, shift: ChangePoint) -> ChangePoint:
+        return await with_rhythm(self._rollups, wide, await refine_onset(self._rollups, wide, shift))
 
     async def _find(self, asked: ContextRequest) -> tuple[ExplorationFindings, datetime]:
         """Return every change in a scope, before topics select some, and from when on the log is known."""

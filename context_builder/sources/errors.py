@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, select
 
@@ -59,17 +60,15 @@ _TEMPLATE_LIMIT = 250
 _SHORT_LIMIT = 120
 
 _SEVERITY_IMPORTANCE = {LogSeverity.CRITICAL: 1.0, LogSeverity.ERROR: 0.85, LogSeverity.WARNING: 0.6}
-_SEVERITIES = {severity.value: severity for severity in LogSeverity}
 _RISEN_SHARE = 0.8
 _USUAL_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One log line, with the beginning of its message."""
+class LogLine(NamedTuple):
+    """One log line, with the beginning of its message; a tuple, since there are thousands."""
 
     logged_at: datetime
-    severity: LogSeverity
+    severity: str
     target: str
     message: str
 
@@ -96,17 +95,14 @@ class TemplateGroup:
     lines: list[LogLine]
     before: int
     """Lines of the day before that have this template, among those read."""
+    severity: LogSeverity
+    """The worst of its lines."""
     new: bool = False
 
     @property
     def first(self) -> datetime:
         """Return when the template was first seen in the window."""
         return self.lines[-1].logged_at
-
-    @property
-    def severity(self) -> LogSeverity:
-        """Return the worst severity of its lines."""
-        return max((line.severity for line in self.lines), key=_SEVERITY_IMPORTANCE.__getitem__)
 
 
 _NEW_TOPICS = frozenset({Topic.ERRORS, Topic.HEALTH, Topic.INCIDENTS, Topic.CHANGES})
@@ -154,9 +150,7 @@ async def _load_lines(
         .order_by(ErrorLog.logged_at.desc(), ErrorLog.id.desc())
         .limit(most)
     )
-    lines = [
-        LogLine(logged_at, _SEVERITIES[severity], target, text) for logged_at, severity, target, text in rows
-    ]
+    lines = [LogLine(*row) for row in rows]
     return LogLines(span, lines, await count_rows(session, ErrorLog, condition, read=len(lines), limit=most))
 
 
@@ -173,10 +167,19 @@ def _group_by_template(window: LogLines, before: LogLines, border: datetime) -> 
     lines_of: defaultdict[str, list[LogLine]] = defaultdict(list)
     for line in window.read:
         lines_of[template_of[line.message]].append(line)
-    groups = [TemplateGroup(template, lines, earlier[template]) for template, lines in lines_of.items()]
+    groups = [
+        TemplateGroup(template, lines, earlier[template], _worst_severity(lines))
+        for template, lines in lines_of.items()
+    ]
     for group in groups:
         group.new = not group.before and group.first >= border
     return sorted(groups, key=lambda group: (-len(group.lines), group.template))
+
+
+def _worst_severity(lines: Sequence[LogLine]) -> LogSeverity:
+    # Members of an enum take longer to look up than their values.
+    known = {LogSeverity(value) for value in {line.severity for line in lines}}
+    return max(known, key=_SEVERITY_IMPORTANCE.__getitem__)
 
 
 def _fact(

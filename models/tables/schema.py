@@ -57,6 +57,15 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    @override
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        # SQLite's text in one step: a context reads thousands of moments.
+        return _utc_of if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _utc_of(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
 
 class Money(TypeDecorator[Decimal]):
     """US dollars as Decimal, stored as whole nano-dollars, so that sums are exact on every database."""

@@ -66,22 +66,23 @@ def level_shifts(signal: Signal, least: float) -> list[LevelShift]:
     merged = signal.merged(max(MIN_WEIGHT, total / MAX_BUCKETS))
     if len(merged) < 3:  # noqa: PLR2004  a baseline, a change, and one more bucket to estimate noise
         return []
-    merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(merged)))
-    bounds = _confirm_bounds(merged, _propose_bounds(merged), least)
+    values = merged.standardised()
+    merged = replace(merged, noise=replace(merged.noise, dispersion=_dispersion(values)))
+    bounds = _confirm_bounds(merged, _propose_bounds(values, merged.noise.dispersion), least)
     return list(_find_runs(merged, bounds, least))
 
 
-def _propose_bounds(signal: Signal) -> list[int]:
-    """Return the bounds of the segments, including 0 and the length."""
-    values = signal.standardised() / math.sqrt(signal.noise.dispersion)
+def _propose_bounds(values: Floats, dispersion: float) -> list[int]:
+    """Return the bounds of the segments of standardised values, including 0 and the length."""
     penalty = _PENALTY + 2 * math.log(len(values))
-    return segment_bounds(values, penalty)
+    return segment_bounds(values / math.sqrt(dispersion), penalty)
 
 
-def _dispersion(signal: Signal) -> float:
+def _dispersion(values: Floats) -> float:
     """Estimate overdispersion from the steps between buckets, robustly against level changes."""
-    steps = np.sort(np.abs(np.diff(signal.standardised())))
-    deviation = _MAD_TO_DEVIATION * float(np.median(steps)) / math.sqrt(2)
+    steps = np.sort(np.abs(values[1:] - values[:-1]))
+    median = float(steps[(len(steps) - 1) // 2] + steps[len(steps) // 2]) / 2
+    deviation = _MAD_TO_DEVIATION * median / math.sqrt(2)
     quiet = steps[: max(1, int(len(steps) * _NOISE_STEPS))]
     return max(1.0, deviation**2, float((quiet**2).mean()) / 2)
 

@@ -16,6 +16,7 @@ import numpy as np
 from context_builder.exploration.requests.request_sample import Codes, RequestSample
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.signal import Floats
+from models.tables.schema import NANO
 
 MAX_SAME = 1.15
 """Factor up to which like requests take, or cost, the same as before."""
@@ -27,6 +28,8 @@ _MIN_COMPARED = 20.0
 """Like requests on either side, as if of one group: fewer say nothing."""
 _MIN_MIXED = 50
 """Answered requests on either side before their lengths, which vary widely, are compared."""
+
+_LENGTHS = {"prompts": "prompt_tokens", "outputs": "completion_tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +98,21 @@ def _mean(metric: Metric, logs: Floats) -> float:
 
 def _compared(metric: Metric, sample: RequestSample) -> tuple[Floats, Floats, Floats]:
     """Return groups and logarithms of lengths, a row for each answered request, and of what is compared."""
-    values = sample.latency_ms if metric is Metric.LATENCY else sample.cost_usd
+    is_latency = metric is Metric.LATENCY
+    values = sample.numbers("latency_ms") if is_latency else sample.numbers("cost_nanousd") / float(NANO)
     chosen = sample.answered & (np.nan_to_num(values) > 0)
-    tokens = np.stack([sample.prompt_tokens, sample.completion_tokens], axis=1)
+    tokens = np.stack([sample.numbers(name) for name in _LENGTHS.values()], axis=1)
     lengths = np.log2(np.nan_to_num(tokens) + 1)
     # Without tokens the task is all that is known of the length.
-    task = np.where(np.isnan(sample.prompt_tokens), sample.task, -1)
-    groups = np.column_stack([sample.deployment, task, np.floor(lengths)])
+    task = np.where(np.isnan(tokens[:, 0]), sample.codes("task_type"), -1)
+    groups = np.column_stack([sample.numbers("deployment_id"), task, np.floor(lengths)])
     return groups[chosen], lengths[chosen], np.log(values[chosen])
 
 
 def _tokens(after: RequestSample, before: RequestSample) -> Iterator[tuple[str, float]]:
-    for name in ("prompts", "outputs"):
-        columns = [
-            one.prompt_tokens if name == "prompts" else one.completion_tokens for one in (after, before)
-        ]
-        counts = [
-            column[one.answered & ~np.isnan(column)]
-            for column, one in zip(columns, (after, before), strict=True)
-        ]
+    for name, column in _LENGTHS.items():
+        numbers = [one.numbers(column)[one.answered] for one in (after, before)]
+        counts = [one[~np.isnan(one)] for one in numbers]
         if min(len(one) for one in counts) < _MIN_MIXED:
             continue
         now, past = (float(one.mean()) for one in counts)

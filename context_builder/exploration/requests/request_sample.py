@@ -1,21 +1,27 @@
-"""Reads the newest requests of a slice from the request log, as columns."""
+"""Reads columns of the newest requests of a slice from the request log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, select, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.exploration.series.signal import Floats
 from context_builder.exploration.series.slices import CellMask, Slice
 from context_builder.question.request import ContextRequest, Window
 from context_builder.rollups.store import Rollups
-from context_builder.telemetry.newest_requests import newest_of_ranges, one_condition_per_value
+from context_builder.telemetry.newest_requests import (
+    newest_of_ranges,
+    one_condition_per_value,
+    tier_at_request,
+)
 from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, RequestStatus, User
 
@@ -24,79 +30,95 @@ MAX_REQUESTS = 1_000
 _DEPLOYMENT_DIMENSIONS = ("deployment", "model", "backend", "region")
 
 Codes = npt.NDArray[np.int64]
-_COLUMNS = (
-    Request.id, Request.created_at, Request.user_id, Request.deployment_id, Request.status,
-    Request.error_code, Request.task_type, Request.latency_ms, Request.cost_usd, Request.prompt_tokens,
-    Request.completion_tokens, Request.routing_reason["attempt"].as_string().label("attempt"),
+Columns = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
+MIX_COLUMNS = (
+    Request.deployment_id, Request.status, Request.task_type, Request.latency_ms,
+    type_coerce(Request.cost_usd, BigInteger).label("cost_nanousd"), Request.prompt_tokens,
+    Request.completion_tokens,
+)  # fmt: skip
+"""By which requests are alike, and what is compared of them."""
+RETRY_COLUMNS = (
+    Request.created_at, Request.user_id, Request.status, Request.error_code, Request.task_type,
+    Request.latency_ms, Request.prompt_tokens,
+    Request.routing_reason["attempt"].as_string().label("attempt"),
     Request.routing_reason["trace_id"].as_string().label("trace_id"),
 )  # fmt: skip
+"""By which a request is recognised as the repetition of another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestSample:
-    """Requests in the order of time; all arrays have one element per request."""
+    """Some columns of requests in the order of time."""
 
-    at: Floats
-    """Seconds since 1970."""
-    user: Codes
-    deployment: Codes
-    task: Codes
-    """Places of task types in the order of their names; -1: unknown."""
-    status: Sequence[str]
-    error_code: Sequence[str]
-    """Empty: none."""
-    latency_ms: Floats
-    """NaN where unknown, as the following."""
-    cost_usd: Floats
-    prompt_tokens: Floats
-    completion_tokens: Floats
-    attempt: Floats
-    """As the gateway recorded it, from 1."""
-    trace: Sequence[str]
-    """Empty: none."""
+    columns: Mapping[str, Sequence[Any]]
     complete: bool
     """True if these are all requests of the span."""
 
     def __len__(self) -> int:
-        return len(self.at)
+        return len(self.columns["status"])
 
-    @property
+    def numbers(self, name: str) -> Floats:
+        """Return a column of numbers, NaN where unknown."""
+        return np.array(self.columns[name], dtype=np.float64)
+
+    def codes(self, name: str) -> Codes:
+        """Return a column of names as their places in order; -1: unknown."""
+        names = self.columns[name]
+        places = {one: place for place, one in enumerate(sorted({*names} - {None}))}
+        return np.array([places.get(one, -1) for one in names], dtype=np.int64)
+
+    @cached_property
     def failed(self) -> CellMask:
         """Which requests had no answer."""
-        return np.array([status in FAILED_STATUSES for status in self.status], dtype=np.bool_)
+        return self._has_status(FAILED_STATUSES)
 
-    @property
+    @cached_property
     def answered(self) -> CellMask:
         """Which requests had one."""
-        return np.array([status == RequestStatus.SUCCESS for status in self.status], dtype=np.bool_)
+        return self._has_status([RequestStatus.SUCCESS])
+
+    def _has_status(self, statuses: Sequence[RequestStatus]) -> CellMask:
+        return np.isin(np.array(self.columns["status"], dtype=np.str_), [str(one) for one in statuses])
 
 
 async def read_requests(
-    rollups: Rollups, request: ContextRequest, one: Slice, span: Window
+    rollups: Rollups,
+    request: ContextRequest,
+    one: Slice,
+    span: Window,
+    columns: Columns,
 ) -> RequestSample | None:
-    """Load the newest MAX_REQUESTS of a slice in a span; None if the log cannot tell the slice."""
+    """Load some columns of the newest MAX_REQUESTS of a slice in a span; None if the log cannot tell it."""
     async with rollups.snapshot.session() as session:
         user = one.value_of("user")
         user_id = await session.scalar(select(User.id).where(User.public_id == user)) if user else None
         narrowed = _narrowed(rollups, request, one, user_id)
         if narrowed is None:
             return None
-        newest = newest_of_ranges(_ranges(narrowed, span), MAX_REQUESTS)
-        own = of_users(narrowed.scope, newest.c.user_id)
-        found = await session.execute(
-            select(newest, User.tier, User.updated_at, own.label("own"))
-            .join(User, User.id == newest.c.user_id)
-            .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-            .limit(MAX_REQUESTS)
-        )
-        rows = list(found)
-    tiers = narrowed.scope.tiers
+        rows = list(await session.execute(_statement(narrowed, span, columns)))
     # Only here, so that a rare tier does not make the sample read the whole log.
-    chosen = [
-        row for row in rows
-        if row.own and (not tiers or (row.tier in tiers and row.updated_at <= row.created_at))
-    ]  # fmt: skip
-    return _columns(chosen[::-1], complete=len(rows) < MAX_REQUESTS)
+    own = [tuple(row)[1:] for row in reversed(rows) if row[0]]
+    names = [str(column.key) for column in columns]
+    values = list(zip(*own, strict=True)) or [()] * len(names)
+    return RequestSample(dict(zip(names, values, strict=True)), complete=len(rows) < MAX_REQUESTS)
+
+
+def _statement(request: ContextRequest, span: Window, columns: Columns) -> Select[*tuple[Any, ...]]:
+    """Select whether each of the newest requests is in scope, and the columns; the newest first."""
+    scope = request.scope
+    found = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
+    newest = (
+        select(found.c.id).order_by(found.c.created_at.desc(), found.c.id.desc()).limit(MAX_REQUESTS)
+    ).subquery()
+    own = of_users(scope, Request.user_id)
+    if scope.tiers:
+        own &= tier_at_request().in_(scope.tiers)
+    return (
+        select(own, *columns)
+        .join(newest, newest.c.id == Request.id)
+        .join(User, User.id == Request.user_id)
+        .order_by(Request.created_at.desc(), Request.id.desc())
+    )
 
 
 def _narrowed(
@@ -137,27 +159,4 @@ def _ranges(request: ContextRequest, span: Window) -> Iterator[Select[*tuple[Any
         statuses = [Request.status == status for status in RequestStatus]
         conditions = product(one_condition_per_value(Request.deployment_id, scope.deployment_ids), statuses)
     for some in conditions:
-        yield select(*_COLUMNS).where(during, *some)
-
-
-def _columns(rows: Sequence[Any], *, complete: bool) -> RequestSample:
-    tasks = {name: place for place, name in enumerate(sorted({row.task_type for row in rows} - {None}))}
-    return RequestSample(
-        at=np.array([row.created_at.timestamp() for row in rows], dtype=np.float64),
-        user=np.array([row.user_id for row in rows], dtype=np.int64),
-        deployment=np.array([row.deployment_id for row in rows], dtype=np.int64),
-        task=np.array([tasks.get(row.task_type, -1) for row in rows], dtype=np.int64),
-        status=[row.status for row in rows],
-        error_code=[row.error_code or "" for row in rows],
-        latency_ms=_numbers(row.latency_ms for row in rows),
-        cost_usd=_numbers(row.cost_usd for row in rows),
-        prompt_tokens=_numbers(row.prompt_tokens for row in rows),
-        completion_tokens=_numbers(row.completion_tokens for row in rows),
-        attempt=_numbers(row.attempt if str(row.attempt).isdecimal() else None for row in rows),
-        trace=[str(row.trace_id or "") for row in rows],
-        complete=complete,
-    )
-
-
-def _numbers(values: Iterator[Any]) -> Floats:
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+        yield select(Request.id, Request.created_at).where(during, *some)

@@ -37,19 +37,31 @@ class Retries:
 
 def find_retries(after: RequestSample, before: RequestSample) -> Retries | None:
     """Return the retries since an onset, less those by chance; None without enough of them."""
-    followed, follows = _pairs(after)
-    failed = after.failed
-    recorded = after.attempt > 1
-    if recorded.any():
-        retried, number = followed[recorded[follows]], float(recorded.sum())
-    else:
-        retried = followed[failed[followed]]
-        number = len(retried) - failed.sum() * _chance(after, before)
+    retried, number, are_recorded = _retried(after)
+    failed, columns = after.failed, after.columns
+    if not are_recorded:
+        number -= failed.sum() * _chance(after, before)
     if number < MIN_RETRIED:
         return None
-    reasons = Counter(after.error_code[n] or after.status[n] for n in retried.tolist() if failed[n])
+    reasons = Counter(columns["error_code"][n] or columns["status"][n] for n in retried.tolist() if failed[n])
     reason = min(reasons, key=lambda name: (-reasons[name], name), default="")
     return Retries(float(min(number / len(after), 1 - 1 / len(after))), reason)
+
+
+def may_have_retries(after: RequestSample) -> bool:
+    """Return whether there are enough retries since an onset if none of them is by chance."""
+    return _retried(after)[1] >= MIN_RETRIED
+
+
+def _retried(sample: RequestSample) -> tuple[Codes, float, bool]:
+    """Return the places of requests that are repeated, how many repeat one, and whether that is recorded."""
+    followed, follows = _pairs(sample)
+    attempts = [int(one) if str(one).isdecimal() else 0 for one in sample.columns["attempt"]]
+    recorded = np.array(attempts) > 1
+    if recorded.any():
+        return followed[recorded[follows]], float(recorded.sum()), True
+    retried = followed[sample.failed[followed]]
+    return retried, float(len(retried)), False
 
 
 def _chance(after: RequestSample, before: RequestSample) -> float:
@@ -62,12 +74,13 @@ def _chance(after: RequestSample, before: RequestSample) -> float:
 
 def _pairs(sample: RequestSample) -> tuple[Codes, Codes]:
     """Return the places of requests that a like one of the same user follows, and of those that follow."""
-    prompt = np.nan_to_num(sample.prompt_tokens, nan=-1.0)
-    _, trace = np.unique(np.array(sample.trace), return_inverse=True)
-    keys = (trace, sample.task, prompt, sample.user)
-    order = np.lexsort((sample.at, *keys))
+    prompt = np.nan_to_num(sample.numbers("prompt_tokens"), nan=-1.0)
+    _, trace = np.unique([str(one or "") for one in sample.columns["trace_id"]], return_inverse=True)
+    at = np.array([moment.timestamp() for moment in sample.columns["created_at"]])
+    keys = (trace, sample.codes("task_type"), prompt, np.array(sample.columns["user_id"]))
+    order = np.lexsort((at, *keys))
     one, other = order[:-1], order[1:]
     same = np.all([key[one] == key[other] for key in keys], axis=0)
-    took = np.nan_to_num(sample.latency_ms[one]) / 1000
-    soon = sample.at[other] - sample.at[one] <= RETRIED_WITHIN_S + took
+    took = np.nan_to_num(sample.numbers("latency_ms")[one]) / 1000
+    soon = at[other] - at[one] <= RETRIED_WITHIN_S + took
     return one[same & soon], other[same & soon]

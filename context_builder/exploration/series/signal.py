@@ -89,7 +89,7 @@ class Signal:
     def merged(self, least: float) -> Signal:
         """Merge neighbouring buckets until each has at least this weight."""
         starts, filled = [0], 0.0
-        for slot, weight in enumerate(self.weight[:-1]):
+        for slot, weight in enumerate(self.weight[:-1].tolist()):
             filled += weight
             if filled >= least:
                 starts.append(slot + 1)

@@ -161,19 +161,24 @@ class ComparableHours:
         self._bounds = timeline.bounds
         self._hours = math.ceil(float(self._bounds[-1]) - 1e-9)
         hours = np.arange(self._hours + 1)
-        self._weeks = _earlier(hours, _WEEK * np.arange(1, _MAX_WEEKS + 1), since)
+        weeks = _earlier(hours, _WEEK * np.arange(1, _MAX_WEEKS + 1), since)
         days = _earlier(hours, _DAY * np.arange(1, _MAX_DAYS + 1), since)
         day = (timeline.start.weekday() * _DAY + timeline.start.hour + hours) // _DAY % 7
         alike = (day[days] >= _SATURDAY) == (day >= _SATURDAY)[:, None]
-        self._alike = ((alike & (days >= 0)).any(axis=1)) | (self._weeks >= 0).any(axis=1)
-        self._days = np.where(alike | ~self._alike[:, None], days, -1)
+        self._alike = ((alike & (days >= 0)).any(axis=1)) | (weeks >= 0).any(axis=1)
+        self._weeks = _Compared(weeks)
+        self._days = _Compared(np.where(alike | ~self._alike[:, None], days, -1))
+        self._slots = np.minimum(np.floor(self._bounds[:-1] + 1e-9).astype(np.int64), self._hours - 1)
+        self._fine = np.array([start >= timeline.fine_start for start in timeline.starts])
+        self._parts = round(HOUR / FINE_SLOT)
+        self._part = np.array([start.minute // (60 // self._parts) for start in timeline.starts])
 
     def usual(self, by_slot: Floats) -> Usual:
         """Return what is usual of a total, given by slot of the timeline."""
         hours = np.arange(self._hours + 2, dtype=np.float64)
         hourly: Floats = np.diff(np.interp(hours, self._bounds, _sums(by_slot)))
-        weeks, of_weeks = _mean(hourly, self._weeks)
-        days, of_days = _mean(hourly, self._days)
+        weeks, of_weeks = self._weeks.mean(hourly), self._weeks.number
+        days, of_days = self._days.mean(hourly), self._days.number
         weight = np.where(of_days > 0, _DAYS_COUNT / np.maximum(1, of_weeks), 0.0)
         total = of_weeks + weight
         with np.errstate(invalid="ignore"):
@@ -187,13 +192,10 @@ class ComparableHours:
         Clients on a schedule send in some minutes of each hour: an hour is spread over its ten minutes as the
         counts of the last day are.
         """
-        slots = np.minimum(np.floor(self._bounds[:-1] + 1e-9).astype(np.int64), self._hours - 1)
-        fine = np.array([start >= self._timeline.fine_start for start in self._timeline.starts])
-        parts = round(HOUR / FINE_SLOT)
-        place = np.array([start.minute // (60 // parts) for start in self._timeline.starts])
-        counted = np.bincount(place[fine], weights=by_slot[fine], minlength=parts) + _SHARE_PRIOR / parts
-        share = np.where(fine, parts * counted[place] / counted.sum(), 1.0)
-        expected: Floats = np.nan_to_num(usual.expected[slots]) * share * self._timeline.hours
+        fine, part, parts = self._fine, self._part, self._parts
+        counted = np.bincount(part[fine], weights=by_slot[fine], minlength=parts) + _SHARE_PRIOR / parts
+        share = np.where(fine, parts * counted[part] / counted.sum(), 1.0)
+        expected: Floats = np.nan_to_num(usual.expected[self._slots]) * share * self._timeline.hours
         return expected
 
 
@@ -231,12 +233,20 @@ def _earlier(hours: Places, shifts: Places, since: int) -> Places:
     return np.where(earlier >= since, earlier, -1)
 
 
-def _mean(hourly: Floats, places: Places) -> tuple[Floats, Floats]:
-    """Return the mean over the known hours, and their number."""
-    known = places >= 0
-    number = known.sum(axis=1).astype(np.float64)
-    total = np.where(known, hourly[places], 0.0).sum(axis=1)
-    return total / np.maximum(number, 1.0), number
+class _Compared:
+    """The earlier hours of each hour."""
+
+    def __init__(self, places: Places) -> None:
+        known = places >= 0
+        self.number: Floats = known.sum(axis=1).astype(np.float64)
+        self._places = np.where(known, places, -1)
+
+    def mean(self, hourly: Floats) -> Floats:
+        """Return the mean over the known hours."""
+        # What is not known is the last place, of nothing.
+        total = np.append(hourly, 0.0)[self._places].sum(axis=1)
+        mean: Floats = total / np.maximum(self.number, 1.0)
+        return mean
 
 
 def _sums(values: Floats) -> Floats:

@@ -15,7 +15,7 @@ from context_builder.exploration.requests.request_sample import RequestSample
 from context_builder.exploration.series.metric import Metric
 from tests.context_builder.exploration.requests.test_retries import sample
 
-COLUMN = {Metric.LATENCY: "latency_ms", Metric.COST: "cost_usd"}
+COLUMN = {Metric.LATENCY: "latency_ms", Metric.COST: "cost_nanousd"}
 
 
 def drawn(seed: int, *, each: float = 1.0, longer: float = 1.0, second: float = 0.5) -> RequestSample:
@@ -32,8 +32,8 @@ def drawn(seed: int, *, each: float = 1.0, longer: float = 1.0, second: float = 
         work = each * 3.0 ** (deployment - 1) * (200 + 0.2 * prompt + outputs)
         rows.append(
             {
-                "deployment": deployment, "prompt_tokens": prompt, "completion_tokens": outputs,
-                "latency_ms": work * chance.lognormal(0, 0.2), "cost_usd": work / 1e6,
+                "deployment_id": deployment, "prompt_tokens": prompt, "completion_tokens": outputs,
+                "latency_ms": work * chance.lognormal(0, 0.2), "cost_nanousd": work * 1e3,
             }
         )  # fmt: skip
     return sample(rows)
@@ -55,7 +55,7 @@ def test_what_each_request_takes_is_found_whatever_the_mix(
     found = like_for_like(metric, after, before)
     assert found is not None
     assert found.same == pytest.approx(each, rel=0.12)
-    levels = [getattr(one, COLUMN[metric]) for one in (after, before)]
+    levels = [one.numbers(COLUMN[metric]) for one in (after, before)]
     if metric is Metric.LATENCY:
         whole = math.exp(float(np.log(levels[0]).mean() - np.log(levels[1]).mean()))
     else:

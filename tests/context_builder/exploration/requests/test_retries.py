@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -13,23 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from context_builder.exploration.requests.request_sample import RequestSample
-from context_builder.exploration.requests.retries import RETRIED_WITHIN_S, Retries, find_retries
+from context_builder.exploration.requests.retries import (
+    MIN_RETRIED,
+    RETRIED_WITHIN_S,
+    Retries,
+    find_retries,
+    may_have_retries,
+)
 
 USUAL: dict[str, Any] = {
-    "user": 1, "deployment": 1, "task": 0, "status": "success", "error_code": "", "latency_ms": 100.0,
-    "cost_usd": 0.01, "prompt_tokens": 500.0, "completion_tokens": 50.0, "attempt": np.nan, "trace": "",
+    "user_id": 1, "deployment_id": 1, "task_type": "chat", "status": "success", "error_code": None,
+    "latency_ms": 100.0, "cost_nanousd": 10_000_000, "prompt_tokens": 500, "completion_tokens": 50,
+    "attempt": None, "trace_id": None,
 }  # fmt: skip
 
 
 def sample(rows: Sequence[Mapping[str, Any]]) -> RequestSample:
     """Return requests of these values; each is of its own second unless it says when."""
     whole = sorted(({"at": float(n), **USUAL, **row} for n, row in enumerate(rows)), key=itemgetter("at"))
-    lists = {name: [row[name] for row in whole] for name in ("at", *USUAL)}
-    texts = ("status", "error_code", "trace")
-    columns: dict[str, Any] = {
-        name: values if name in texts else np.array(values) for name, values in lists.items()
-    }
-    return RequestSample(**columns, complete=True)
+    columns = {name: [row[name] for row in whole] for name in USUAL}
+    columns["created_at"] = [datetime.fromtimestamp(row["at"], UTC) for row in whole]
+    return RequestSample(columns, complete=True)
 
 
 CALM = sample([{"at": 300.0 * n, "prompt_tokens": 100.0 + n} for n in range(100)])
@@ -63,18 +67,18 @@ def test_each_request_that_repeats_a_failed_one_soon_is_counted(
 
 def test_the_attempts_that_a_gateway_recorded_count() -> None:
     """However late they come, and of whatever length."""
-    late = storm(10, 1, 150.0, attempt=lambda turn: turn + 1.0)
+    late = storm(10, 1, 150.0, attempt=lambda turn: str(turn + 1))
     assert find_retries(sample(late), CALM) == Retries(0.5, "")
-    unknown = [row | {"attempt": np.nan} for row in late]
+    unknown = [row | {"attempt": None} for row in late]
     assert find_retries(sample(unknown), CALM) is None
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"user": lambda turn: turn},
+        {"user_id": lambda turn: turn},
         {"prompt_tokens": lambda turn: 7.0 * turn},
-        {"trace": str},
+        {"trace_id": str},
     ],
     ids=["user", "prompt", "trace"],
 )
@@ -94,4 +98,16 @@ def test_what_follows_by_chance_is_no_retry() -> None:
 def test_a_few_retries_are_of_no_account() -> None:
     """Some are sent on any day."""
     assert find_retries(sample(storm(7, 1, 2.0)), CALM) is None
-    assert find_retries(replace(CALM, status=["error"] * len(CALM)), CALM) is None
+    assert find_retries(sample([{"status": "error", "prompt_tokens": n} for n in range(100)]), CALM) is None
+
+
+@settings(deadline=None)
+@given(length=st.integers(0, 20), calm=st.integers(1, 20), data=st.data())
+def test_what_has_no_retries_is_known_without_the_time_before(
+    length: int, calm: int, data: st.DataObject
+) -> None:
+    """Chance only lowers their number, and of recorded ones it is certain."""
+    attempts = data.draw(st.sampled_from([lambda _: None, lambda turn: str(turn + 1)]))
+    after = sample([*storm(length, 1, 2.0, attempt=attempts), *[{}] * calm])
+    assert may_have_retries(after) == (length >= MIN_RETRIED)
+    assert may_have_retries(after) or find_retries(after, CALM) is None
