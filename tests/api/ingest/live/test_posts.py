@@ -85,6 +85,28 @@ async def test_each_item_is_told_what_became_of_it(database: Database, post: Pos
     assert await stored(database, IngestReject.source) == {"requests", "quality"}
 
 
+@pytest.mark.both_databases
+async def test_rejects_are_the_newest_ones(
+    database: Database, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender of nothing but garbage fills no disk: so many are kept, and none for longer than a week."""
+    monkeypatch.setattr("api.ingest.store.rejects.MAX_KEPT", 50)
+    old = {
+        "source": "requests",
+        "field": "id",
+        "reason": "old",
+        "received_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    async with database.write() as session:
+        session.add(IngestReject(item=7, **old))
+    for _ in range(2):
+        receipt = (await post("requests", body(*[None] * 150))).json()
+        assert (receipt["rejected"], len(receipt["rejects"])) == (150, 100)
+        async with database.write() as session:
+            assert await session.scalar(select(func.count()).select_from(IngestReject)) == 50
+    assert "old" not in await stored(database, IngestReject.reason)
+
+
 @pytest.mark.parametrize("kind", [name for name, each in RECORD_TYPES.items() if each.time_field])
 async def test_what_has_not_happened_yet_is_rejected(post: Post, kind: str) -> None:
     """A clock that is wrong by days would decide what counts as newest until it is right again."""
