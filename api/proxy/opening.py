@@ -85,6 +85,7 @@ async def open_proxy(
         if url is not None:
             broker = await stack.enter_async_context(open_broker(url.get_secret_value()))
             await stack.enter_async_context(Publisher(database, broker).running())
+        reads_text = rewriter is not None or settings.proxy_learns
         recorder = Recorder(store)
         await stack.enter_async_context(recorder.running())
         if rewriter is None:
@@ -96,6 +97,7 @@ async def open_proxy(
             forwarding=Forwarding(connections, Upstreams(upstreams), rewriter, patience),
             recorder=recorder,
             silence_s=settings.proxy_silence_s,
+            reads_text=reads_text,
             only_known=any(upstream.api_key for upstream in upstreams),
         )
         yield OpenProxy(ServerErrorMiddleware(proxy, handler=_answer_failure), recorder)
