@@ -62,7 +62,9 @@ _NEXT: Mapping[State, frozenset[State]] = {
     State.STREAMING: frozenset({State.COMPLETED, State.STREAM_ERROR, State.TRUNCATED}),
     State.RESPONDING: frozenset({State.COMPLETED, State.UPSTREAM_ERROR, State.TRUNCATED}),
 }
-_ALLOWED = {state: frozenset() if state in ENDS else _NEXT[state] | _ALWAYS for state in State}
+_ALLOWED: Mapping[State, frozenset[State]] = {
+    state: frozenset() if state in ENDS else _NEXT[state] | _ALWAYS for state in State
+}
 
 
 class Transition(NamedTuple):
