@@ -37,6 +37,8 @@ class Proxy:
     """How long a client may neither send nor read."""
     payment: Payment | None = None
     """What a request may cost; None: no cap is kept."""
+    reads_text: bool = True
+    """True if the rewriter wants the text of replies."""
     only_known: bool = False
     """True if senders that the operator has not named are refused: requests are paid for by somebody else."""
 
@@ -78,7 +80,7 @@ class Proxy:
                 status = HTTPStatus.GATEWAY_TIMEOUT if error.is_timeout else HTTPStatus.BAD_GATEWAY
                 await _refuse(call, client, ProxyRefusal(status, str(error)))
             else:
-                await _relay(call, client, answer)
+                await self._relay(call, client, answer)
 
     def _authenticate(self, call: Call) -> None:
         """Recognize the sender. Raises ProxyRefusal if only known ones are served."""
@@ -100,37 +102,36 @@ class Proxy:
         changes = call.sent.changes if call.sent else (f"cannot read {coding}",)
         call.lifecycle.enter(State.REWRITTEN, "; ".join(changes) or "nothing")
 
+    async def _relay(self, call: Call, client: ClientConnection, answer: Answer) -> None:
+        """Write an answer to the client as it comes, and note what it says."""
+        response = answer.response
+        call.status = response.status
+        call.upstream_request_id = response.headers.get("request-id")
+        is_stream = answer.error_reply is None and response.content_type == _STREAM
+        call.lifecycle.enter(State.STREAMING if is_stream else State.RESPONDING)
+        capture = ReplyCapture(is_stream=is_stream, coding=answer.coding, reads_text=self.reads_text)
+        call.reply = capture.reply
+        reads = call.is_conversation
+        await client.start(response.status, client_headers(response.raw_headers, call.id))
+        try:
+            async for part in answer.parts():
+                await client.write(part)
+                if call.first_byte_ms is None:
+                    call.first_byte_ms = call.lifecycle.after_ms()
+                if reads:
+                    capture.feed(part)
+        except UpstreamUnreachable as error:
+            # The server breaks the connection off, which is how the client learns of it.
+            call.lifecycle.enter(State.TRUNCATED, str(error))
+            return
+        await client.end()
+        if reads:
+            capture.end()
+        call.lifecycle.enter(*_outcome(call, is_stream=is_stream))
+
     async def _learn(self, call: Call) -> None:
         if call.lifecycle.state is State.COMPLETED and call.request and call.sent and call.reply.is_message:
             await self.rewriter.replied(call.request, call.sent, call.reply.text, call.reply.usage)
-
-
-async def _relay(call: Call, client: ClientConnection, answer: Answer) -> None:
-    """Write an answer to the client as it comes, and note what it says."""
-    response = answer.response
-    call.status = response.status
-    call.upstream_request_id = response.headers.get("request-id")
-    is_stream = answer.error_reply is None and response.content_type == _STREAM
-    call.lifecycle.enter(State.STREAMING if is_stream else State.RESPONDING)
-    capture = ReplyCapture(is_stream=is_stream, coding=answer.coding)
-    call.reply = capture.reply
-    reads = call.is_conversation
-    await client.start(response.status, client_headers(response.raw_headers, call.id))
-    try:
-        async for part in answer.parts():
-            await client.write(part)
-            if call.first_byte_ms is None:
-                call.first_byte_ms = call.lifecycle.after_ms()
-            if reads:
-                capture.feed(part)
-    except UpstreamUnreachable as error:
-        # The server breaks the connection off, which is how the client learns of it.
-        call.lifecycle.enter(State.TRUNCATED, str(error))
-        return
-    await client.end()
-    if reads:
-        capture.end()
-    call.lifecycle.enter(*_outcome(call, is_stream=is_stream))
 
 
 def _outcome(call: Call, *, is_stream: bool) -> tuple[State, str]:

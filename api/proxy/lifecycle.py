@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from context_builder.text.clock import utc_now
 
@@ -62,10 +62,12 @@ _NEXT: Mapping[State, frozenset[State]] = {
     State.STREAMING: frozenset({State.COMPLETED, State.STREAM_ERROR, State.TRUNCATED}),
     State.RESPONDING: frozenset({State.COMPLETED, State.UPSTREAM_ERROR, State.TRUNCATED}),
 }
+_ALLOWED: Mapping[State, frozenset[State]] = {
+    state: frozenset() if state in ENDS else _NEXT[state] | _ALWAYS for state in State
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """One step of a request."""
 
     state: State
@@ -98,7 +100,7 @@ class Lifecycle:
 
     def enter(self, state: State, detail: str = "") -> None:
         """Take a step. Raises ValueError if it may not follow the current state."""
-        allowed = frozenset[State]() if self.ended else _NEXT[self.state] | _ALWAYS
+        allowed = _ALLOWED[self.state]
         if state not in allowed:
             accepted = ", ".join(sorted(allowed)) or "nothing, it is final"
             raise ValueError(f"{state} does not follow {self.state}; accepted: {accepted}")

@@ -98,6 +98,7 @@ async def open_proxy(
         if url is not None:
             broker = await stack.enter_async_context(open_broker(url.get_secret_value()))
             await stack.enter_async_context(Publisher(database, broker).running())
+        reads_text = rewriter is not None or settings.proxy_learns
         recorder = Recorder(store)
         await stack.enter_async_context(recorder.running())
         if rewriter is None:
@@ -115,6 +116,7 @@ async def open_proxy(
             recorder=recorder,
             silence_s=settings.proxy_silence_s,
             payment=payment,
+            reads_text=reads_text,
             only_known=any(upstream.api_key for upstream in upstreams),
         )
         yield OpenProxy(ServerErrorMiddleware(proxy, handler=_answer_failure), recorder)

@@ -17,6 +17,8 @@ from context_builder.llm.usage import Usage
 _MAX_KEPT_BYTES = 32 * 2**20
 """Of a reply in one piece, of one line of a stream, and of what a compressed part expands to."""
 _READABLE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_BLOCKS = (b'data: {"type":"content_block_', b'data: {"type": "content_block_')
+"""How the events of a reply's content begin, as the API writes them; they are most of a stream."""
 _USAGE = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -102,10 +104,14 @@ class Reply:
 class ReplyCapture:
     """Reads a copy of a reply's body, part by part as it passes."""
 
-    def __init__(self, *, is_stream: bool, coding: str = "") -> None:
-        """Read events if `is_stream`, else one document; `coding` is the content coding of the body."""
+    def __init__(self, *, is_stream: bool, coding: str = "", reads_text: bool = True) -> None:
+        """Read events if `is_stream`, else one document; `coding` is the content coding of the body.
+
+        Without `reads_text` the text of a stream may be left out, which saves most of the work.
+        """
         self.reply = Reply(is_readable=coding in _READABLE)
         self._is_stream = is_stream
+        self._skipped = () if reads_text else _BLOCKS
         # 32 more than the window: zlib and gzip are told apart by their first bytes.
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding not in ("", "identity") else None
         self._rest = bytearray()
@@ -153,7 +159,7 @@ class ReplyCapture:
 
     def _take_line(self, line: bytes) -> None:
         # Events of the API have their document on one line, with its type in it.
-        if line.startswith(b"data:"):
+        if line.startswith(b"data:") and not line.startswith(self._skipped):
             self._take(line[5:])
 
     def _take(self, document: bytes) -> None:

@@ -106,9 +106,11 @@ def parse(body: bytes) -> Conversation | None:
     except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError):
         return None
     messages: list[Message] = []
+    end = 0
     for message, raw in zip(fields["messages"], spans, strict=True):
-        start = _next(body, messages[-1].span.end) if messages else _address(raw) - _address(body)
-        read = _message(message, Span(start, start + memoryview(raw).nbytes))
+        start = _next(body, end) if messages else _address(raw) - _address(body)
+        end = start + memoryview(raw).nbytes
+        read = _message(message, Span(start, end))
         if read is None:
             return None
         messages.append(read)
@@ -117,19 +119,26 @@ def parse(body: bytes) -> Conversation | None:
 
 def _next(body: bytes, end: int) -> int:
     """Return where the message after one that ends there begins."""
+    if body[end : end + 2] == b",{":
+        return end + 1
     gap = _GAP.match(body, end)
     return gap.end() if gap else end
 
 
 def _message(message: Any, span: Span) -> Message | None:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+    if not isinstance(message, dict):
         return None
-    content = message.get("content")
-    is_string = isinstance(content, str)
-    blocks = [{"type": "text", "text": content}] if is_string else content
-    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str):
         return None
-    return Message(message["role"], blocks, is_string, span)
+    if isinstance(content, str):
+        return Message(role, [{"type": "text", "text": content}], is_string=True, span=span)
+    if not isinstance(content, list):
+        return None
+    for block in content:  # a generator would take as long as all the rest here
+        if not isinstance(block, dict):
+            return None
+    return Message(role, content, is_string=False, span=span)
 
 
 def _address(buffer: bytes | msgspec.Raw) -> int:

@@ -32,6 +32,10 @@ class Rewrite:
     """Digest of the prefix up to and including the newest human turn."""
     changes: tuple[str, ...] = ()
     """In words, one per change: `inserted 412 tokens into turn 3`, `cut 120 messages`."""
+    model: str = ""
+    """The model that is asked for; empty if that is not known."""
+    raw_tokens: float = 0.0
+    """About how many tokens the body has, before any correction; 0 for one too short to tell by its bill."""
     dropped_encoding: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers to set upstream beyond those of the client, e.g. a beta that a recovery needs."""

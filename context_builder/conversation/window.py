@@ -72,9 +72,10 @@ def raw_tokens(message: Message) -> float:
     """Return about how many tokens a message has, before any correction."""
     size, tokens = message.span.end - message.span.start, 0.0
     for block in message.blocks:
-        data, others = _data_of(block)
-        size -= data
-        tokens += others
+        if "source" in block or "content" in block:
+            data, others = _data_of(block)
+            size -= data
+            tokens += others
     return tokens + size / BYTES_PER_TOKEN
 
 

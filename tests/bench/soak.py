@@ -49,10 +49,10 @@ async def soak(service: ServiceUnderLoad, capacity: float) -> None:
     row = [f"{rate:.1f}", *figures(outcome), f"{gateway.written:,}"]
     load = "at a given rate" if RATE else "at half of the capacity"
     show(f"Soak: {SECONDS:g} s {load} while rows come in", COLUMNS, [row])
-    show("Its resident memory, in MB", MEMORY_COLUMNS, [_memory(resident)])
+    show("Its resident memory, in MB", MEMORY_COLUMNS, [memory_row(resident)])
 
 
-def _memory(resident: Sequence[tuple[float, float]]) -> list[str]:
+def memory_row(resident: Sequence[tuple[float, float]]) -> list[str]:
     """Return the median of each minute and of thirds, the slope, and what to call it."""
     seconds, megabytes = np.array(resident).T
     minutes = ((seconds - seconds[0]) // 60).astype(int)

@@ -35,11 +35,9 @@ app = typer.Typer()
 class _Unstored(TurnStore):
     """Decisions that are made for a look, and stored nowhere."""
 
-    async def decide(
-        self, credential: str, records: Sequence[TurnRecord], until: float | None = None
-    ) -> None:
+    async def store(self, decided: Sequence[tuple[str, TurnRecord]], until: float | None = None) -> None:
         del until
-        for record in records:
+        for credential, record in decided:
             self.remember(credential, record)
 
     async def add_cut(

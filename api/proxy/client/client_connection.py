@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import Task, Timeout
+from asyncio import Task, Timeout, TimerHandle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +24,9 @@ class ClientConnection:
         self._send = send
         self._silence_s = silence_s
         self._until: Timeout
+        self._waits_since: float | None = None
+        """When the client began to be waited for; None: it is not."""
+        self._watch_timer: TimerHandle
         self._watcher: Task[None] | None = None
         self._is_gone = False
         self._has_more = True
@@ -37,12 +40,14 @@ class ClientConnection:
         try:
             # A timeout that expires when the client is gone, and for no other reason.
             async with asyncio.timeout(None) as self._until:
+                self._look_in(self._silence_s)
                 yield
         except TimeoutError:
             if not self._until.expired():
                 raise
             raise ClientGone("disconnected" if self._is_gone else "stopped reading or sending") from None
         finally:
+            self._watch_timer.cancel()
             if self._watcher is not None:
                 self._watcher.cancel()
 
@@ -90,9 +95,9 @@ class ClientConnection:
         await self._put({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _next(self) -> Message:
-        self._expire_in(self._silence_s)
+        self._waits_since = asyncio.get_running_loop().time()
         message = await self._receive()
-        self._expire_in(None)
+        self._waits_since = None
         if message["type"] == "http.disconnect":
             self._leave()
             await asyncio.Event().wait()  # until the block is cancelled
@@ -100,14 +105,24 @@ class ClientConnection:
         return message
 
     async def _put(self, message: Message) -> None:
-        self._expire_in(self._silence_s)
+        self._waits_since = asyncio.get_running_loop().time()
         await self._send(message)
-        self._expire_in(None)
+        self._waits_since = None
 
-    def _expire_in(self, seconds: float | None) -> None:
-        if not self._is_gone:
-            now = asyncio.get_running_loop().time()
-            self._until.reschedule(None if seconds is None else now + seconds)
+    def _look_in(self, seconds: float) -> None:
+        self._watch_timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """End the block if the client has been silent too long, else look again when it would be.
+
+        One timer for all that is waited for: setting one for each part costs more than to pass the part on.
+        """
+        now = asyncio.get_running_loop().time()
+        silent_s = 0.0 if self._waits_since is None else now - self._waits_since
+        if silent_s < self._silence_s:
+            self._look_in(self._silence_s - silent_s)
+        elif not self._is_gone:
+            self._until.reschedule(now)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

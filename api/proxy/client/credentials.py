@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,4 +49,4 @@ class Senders:
 
     def digest(self, token: str) -> str:
         """Return the digest of a credential: equal for equal ones, and of no use to anyone else."""
-        return hmac.new(self.key, token.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, token.encode(errors="surrogatepass"), "sha256").hex()

@@ -70,8 +70,7 @@ class Decisions:
         if self.is_complete:
             older = (turn for turn in transcript.turns if turn != transcript.newest)
             nothing = [self._know(self.undecided(turn), turn) for turn in older if turn not in self.records]
-            if nothing:
-                self._keeping.waits.later(self._store.decide(self._credential, nothing), "storing turns")
+            self._store_later(nothing)
 
     async def reload(self, turn: int) -> bool:
         """Read the decision about a turn again, which another worker may have changed."""
@@ -95,8 +94,7 @@ class Decisions:
         """Decide what is inserted behind a turn: what is stored first, or nothing if that is not certain."""
         record = self.undecided(turn)
         if block is None and not recalled:
-            self._know(record, turn)
-            self._keeping.waits.later(self._store.decide(self._credential, [record]), "a decision")
+            self._store_later([self._know(record, turn)])
             return
         found = replace(record, recalled=tuple(recalled))
         if block:
@@ -152,6 +150,11 @@ class Decisions:
             self.records[turn] = record
         if bound:
             self._keeping.waits.later(self._store.bind(self._credential, bound), "storing replies")
+
+    def _store_later(self, nothing: Sequence[TurnRecord]) -> None:
+        """Store that nothing was decided, in one transaction with what other conversations have of that."""
+        if self._store.queue(self._credential, nothing):
+            self._keeping.waits.later(self._store.decide_queued(), "storing turns")
 
     def _know(self, record: TurnRecord, turn: int) -> TurnRecord:
         self.records[turn] = record

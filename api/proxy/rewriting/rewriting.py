@@ -30,6 +30,7 @@ from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
 from context_builder.conversation.turns import Transcript, read_transcript
 from context_builder.conversation.window import (
     API_EDITING_BETA,
+    BYTES_PER_TOKEN,
     Windows,
     raw_overhead,
     raw_tokens,
@@ -113,19 +114,20 @@ class ContextRewriter:
         self, request: ProxiedRequest, sent: Rewrite, text: str, usage: Mapping[str, int]
     ) -> None:
         """Learn what a window holds, and which facts the reply used."""
-        await self._or(None, lambda: self._replied(request, sent, text, usage))
+        if sent.raw_tokens or self._learning:
+            await self._or(None, lambda: self._replied(request, sent, text, usage))
 
     async def _or(self, otherwise: _T, work: Callable[[], Awaitable[_T]]) -> _T:
         """Return the result of work; a defect in it never fails a request, and is logged as one."""
-        task = asyncio.ensure_future(work())
         try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
-            return task.result()
+            return await work()
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():  # it is the request that ends, not its work that is broken
+                raise
+            error: BaseException = cancelled
+        except Exception as failure:  # noqa: BLE001  whatever it is
+            error = failure
         self.counts["defect"] += 1
         # Not with its traceback: formatting one reads source files, and this is the event loop.
         log.error("proxy could not rewrite", error=repr(error), where=_where(error))
@@ -255,17 +257,11 @@ class ContextRewriter:
     async def _replied(
         self, request: ProxiedRequest, sent: Rewrite, text: str, usage: Mapping[str, int]
     ) -> None:
-        if len(sent.body) < _BILLED and self._learning is None:
-            return
-        billed = sum(
-            usage.get(f"{kind}input_tokens", 0) or 0 for kind in ("", "cache_read_", "cache_creation_")
-        )
-        transcript = await _read(replace(request, body=sent.body))
-        if transcript is None or sent.conversation is None:
-            return
-        model = transcript.conversation.model
-        if len(sent.body) >= _BILLED:
-            self.windows.billed(model, _raw_size(transcript, None), billed)
+        if sent.raw_tokens:
+            billed = sum(
+                usage.get(f"{kind}input_tokens", 0) or 0 for kind in ("", "cache_read_", "cache_creation_")
+            )
+            self.windows.billed(sent.model, sent.raw_tokens, billed)
         if self._learning and sent.turn and request.path.endswith("/messages"):
             versions = self.store.known(request.credential, [sent.turn]).get(sent.turn, ())
             record = choose_version(versions, None)
@@ -299,12 +295,22 @@ def _raw_size(transcript: Transcript, cut: Cut | None) -> float:
     return sum(map(raw_tokens, kept)) + raw_overhead(transcript.conversation)
 
 
+def _raw_sent(transcript: Transcript, cut: Cut | None, size: int) -> float:
+    """Estimate the tokens of a rewritten body of so many bytes, which need not be read again for that."""
+    messages, before = transcript.messages, len(transcript.conversation.body)
+    if cut and cut.end > cut.start:
+        before -= messages[cut.end - 1].span.end - messages[cut.start - 1].span.end
+    return _raw_size(transcript, cut) + (size - before) / BYTES_PER_TOKEN
+
+
 def _result(
     request: ProxiedRequest, transcript: Transcript, decisions: Decisions, cut: Cut | None
 ) -> Rewrite:
     body = rewritten(transcript, decisions.records, cut)
     return Rewrite(
         body,
+        model=transcript.conversation.model,
+        raw_tokens=_raw_sent(transcript, cut, len(body)) if len(body) >= _BILLED else 0.0,
         conversation=decisions.conversation,
         turn=transcript.digests[transcript.turns[-1]],
         changes=tuple(_changes(transcript, decisions.records, cut))[-_MAX_CHANGES:],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
 
 from api.proxy.rewriting.in_time import Unavailable
 from context_builder.conversation.cut import Cut
@@ -22,6 +22,11 @@ MAX_RECORDS = 20_000
 """Turns whose decision a process keeps; most are that nothing is inserted."""
 _COMMIT_S = 0.02
 """What a commit may take: a decision is not begun to be committed later than this before its deadline."""
+
+_GATHER_S = 0.05
+"""How long a decision that nobody waits for gathers others, which are stored with it."""
+_MAX_STORED = 500
+"""Decisions that one transaction stores."""
 
 Versions = tuple[TurnRecord, ...]
 
@@ -37,6 +42,8 @@ class TurnStore:
         """Keep so many decisions in the process."""
         self._database = database
         self._max_records = max_records
+        self._queued: deque[tuple[str, TurnRecord]] = deque(maxlen=max_records)
+        self._is_gathering = False
         self._known: OrderedDict[tuple[str, str], Versions] = OrderedDict()
 
     def known(self, credential: str, prefixes: Iterable[str]) -> dict[str, Versions]:
@@ -69,17 +76,38 @@ class TurnStore:
         Raises:
             TooLate: The loop's clock was past `until` before it was certain; nothing was stored.
         """
+        await self.store([(credential, record) for record in records], until)
+
+    def queue(self, credential: str, records: Sequence[TurnRecord]) -> bool:
+        """Keep decisions for `decide_queued`; return True if somebody has to call it now."""
+        self._queued.extend((credential, record) for record in records)
+        return bool(records) and not self._is_gathering
+
+    async def decide_queued(self) -> None:
+        """Store what is queued, and what others queue in the next moment, as `decide` does."""
+        self._is_gathering = True
+        try:
+            await asyncio.sleep(_GATHER_S)
+        finally:
+            self._is_gathering = False
+        while self._queued:
+            await self.store([self._queued.popleft() for _ in range(min(len(self._queued), _MAX_STORED))])
+
+    async def store(self, decided: Sequence[tuple[str, TurnRecord]], until: float | None = None) -> None:
+        """Store decisions of any credentials, as `decide` does."""
+        keys = [(credential, record.prefix) for credential, record in decided]
         async with self._database.write() as session:
             insert = dialect_of(session).insert(ConversationTurn).on_conflict_do_nothing()
-            columns = [{"credential": credential, **_columns(record)} for record in records]
+            columns = [{"credential": credential, **_columns(record)} for credential, record in decided]
             await session.execute(insert, columns)
-            rows = select(ConversationTurn).where(
-                ConversationTurn.credential == credential,
-                ConversationTurn.prefix.in_([record.prefix for record in records]),
-            )
-            stored = (await session.scalars(rows)).all()
+            is_one = tuple_(ConversationTurn.credential, ConversationTurn.prefix).in_(keys)
+            stored = (await session.scalars(select(ConversationTurn).where(is_one))).all()
             _check_time(until)
-        self._take(credential, stored)
+        by_credential: defaultdict[str, list[ConversationTurn]] = defaultdict(list)
+        for row in stored:
+            by_credential[row.credential].append(row)
+        for credential, rows in by_credential.items():
+            self._take(credential, rows)
 
     async def add_cut(
         self, credential: str, record: TurnRecord, cut: Cut, until: float | None = None
