@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     """False: nothing is inserted and nothing left out, whatever conversations were told before."""
     proxy_learns: bool = False
     """True: what replies use of what was inserted decides what is inserted later."""
+    proxy_cache_mb: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Answers that one process keeps for the very same requests, in megabytes; 0: none."""
     proxy_broker_url: SecretStr | None = None
     """`nats://host:port` of a broker that is told of every request; it may hold a password."""
     proxy_digest_key: SecretStr | None = None

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from api.proxy.client.credentials import Senders
 from api.proxy.endpoint import Proxy
 from api.proxy.errors import ProxyRefusal
+from api.proxy.forwarding.answer_cache import AnswerCache
 from api.proxy.forwarding.forwarding import Forwarding, Patience
 from api.proxy.forwarding.risk_choice import RiskChoice
 from api.proxy.forwarding.upstream import Upstream, open_connections
@@ -103,6 +104,7 @@ async def open_proxy(
             rewriter=rewriter,
             forwarding=Forwarding(connections, Upstreams(upstreams, choice), rewriter, patience),
             recorder=recorder,
+            cache=AnswerCache(settings.proxy_cache_mb * 2**20),
             silence_s=settings.proxy_silence_s,
             only_known=any(upstream.api_key for upstream in upstreams),
         )
