@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     proxy_cache_mb: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Answers that one process keeps for the very same requests, in megabytes; 0: none."""
     proxy_broker_url: SecretStr | None = None
-    """`nats://host:port` of a broker that is told of every request; it may hold a password."""
+    """Of a broker that is told of every request (NATS, Redis, RabbitMQ, Kafka); it may hold a password."""
     proxy_digest_key: SecretStr | None = None
     """Key of the digests by which senders are known; a change makes every sender a new one."""
 

@@ -25,8 +25,9 @@ from api.proxy.forwarding.upstream import Upstream, open_connections
 from api.proxy.forwarding.upstreams import Upstreams
 from api.proxy.headers import REQUEST_ID
 from api.proxy.proxy_file import ProxyFile
+from api.proxy.recording.brokers import open_broker
 from api.proxy.recording.call_store import CallStore
-from api.proxy.recording.publisher import Publisher, open_broker
+from api.proxy.recording.publisher import Publisher
 from api.proxy.recording.recorder import Recorder
 from api.proxy.rewriting.opened import open_rewriter
 from api.proxy.rewriting.policy import Policies, Policy
