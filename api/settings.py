@@ -163,8 +163,10 @@ class Settings(BaseSettings):
     """True: what replies use of what was inserted decides what is inserted later."""
     proxy_keeps_caps: bool = False
     """True: a request that does not fit under a cap or its user's budget is refused, not forwarded."""
+    proxy_cache_mb: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Answers that one process keeps for the very same requests, in megabytes; 0: none."""
     proxy_broker_url: SecretStr | None = None
-    """`nats://host:port` of a broker that is told of every request; it may hold a password."""
+    """Of a broker that is told of every request (NATS, Redis, RabbitMQ, Kafka); it may hold a password."""
     proxy_digest_key: SecretStr | None = None
     """Key of the digests by which senders are known; a change makes every sender a new one."""
 

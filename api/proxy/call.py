@@ -21,6 +21,7 @@ from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 UNKNOWN_MODEL = "unknown"
+_SUCCEEDED = (State.COMPLETED, State.CACHE_HIT)
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Call:
             first_byte_ms=self.first_byte_ms,
             usage=self.reply.usage,
             stop_reason=self.reply.stop_reason,
-            error=self.reply.error_type or (None if last.state is State.COMPLETED else last.state.value),
+            error=self.reply.error_type or (None if last.state in _SUCCEEDED else last.state.value),
             error_message=self.reply.error_message or last.detail,
             upstream_request_id=self.upstream_request_id,
             conversation=sent.conversation,
@@ -158,7 +159,7 @@ class CallRecord:
     """Tokens by the API's names."""
     stop_reason: str | None
     error: str | None
-    """The API's type of the error, or how the request ended; None if it was completed."""
+    """The API's type of the error, or how the request ended; None if it was answered."""
     error_message: str
     upstream_request_id: str | None
     conversation: str | None

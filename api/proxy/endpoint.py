@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -13,6 +13,8 @@ from api.proxy.client.client_connection import ClientConnection
 from api.proxy.client.credentials import Senders
 from api.proxy.client.request_body import MAX_BODY_BYTES, decoded_body
 from api.proxy.errors import ClientGone, ProxyRefusal
+from api.proxy.forwarding.answer_cache import HEADER as CACHE_HEADER
+from api.proxy.forwarding.answer_cache import AnswerCache, KeptAnswer
 from api.proxy.forwarding.forwarding import Answer, Forwarding
 from api.proxy.forwarding.upstream import UpstreamUnreachable
 from api.proxy.headers import REQUEST_ID, client_headers, token_of
@@ -33,6 +35,7 @@ class Proxy:
     rewriter: Rewriter
     forwarding: Forwarding
     recorder: Recorder
+    cache: AnswerCache
     silence_s: float
     """How long a client may neither send nor read."""
     payment: Payment | None = None
@@ -55,6 +58,8 @@ class Proxy:
         except ClientGone as gone:
             if not call.lifecycle.ended:
                 call.lifecycle.enter(State.CLIENT_GONE, str(gone))
+            if client.is_waiting:
+                await _time_out(call, client)
         finally:
             if not call.lifecycle.ended:
                 call.lifecycle.enter(State.PROXY_ERROR)
@@ -69,6 +74,10 @@ class Proxy:
                 streamed = client.parts() if call.has_body and not call.is_conversation else None
                 if streamed is None and not call.is_conversation:
                     await client.read(0)
+                keeps = self.cache.may_answer(call)
+                if keeps and (kept := self.cache.find(call, self.forwarding.next_upstream(call))):
+                    await _repeat(call, client, kept)
+                    return
                 if self.payment is not None:
                     await responses.enter_async_context(self.payment.of(call))
                 answer = await self.forwarding.answer(call, streamed, responses)
@@ -80,7 +89,10 @@ class Proxy:
                 status = HTTPStatus.GATEWAY_TIMEOUT if error.is_timeout else HTTPStatus.BAD_GATEWAY
                 await _refuse(call, client, ProxyRefusal(status, str(error)))
             else:
-                await self._relay(call, client, answer)
+                parts: list[bytes] | None = [] if keeps else None
+                await self._relay(call, client, answer, parts)
+                if parts is not None and _is_whole(call, answer):
+                    self.cache.keep(call, answer.upstream, answer.response.raw_headers, b"".join(parts))
 
     def _authenticate(self, call: Call) -> None:
         """Recognize the sender. Raises ProxyRefusal if only known ones are served."""
@@ -102,8 +114,10 @@ class Proxy:
         changes = call.sent.changes if call.sent else (f"cannot read {coding}",)
         call.lifecycle.enter(State.REWRITTEN, "; ".join(changes) or "nothing")
 
-    async def _relay(self, call: Call, client: ClientConnection, answer: Answer) -> None:
-        """Write an answer to the client as it comes, and note what it says."""
+    async def _relay(
+        self, call: Call, client: ClientConnection, answer: Answer, parts: list[bytes] | None
+    ) -> None:
+        """Write an answer to the client as it comes, into `parts` as well, and note what it says."""
         response = answer.response
         call.status = response.status
         call.upstream_request_id = response.headers.get("request-id")
@@ -120,6 +134,8 @@ class Proxy:
                     call.first_byte_ms = call.lifecycle.after_ms()
                 if reads:
                     capture.feed(part)
+                if parts is not None:
+                    parts.append(part)
         except UpstreamUnreachable as error:
             # The server breaks the connection off, which is how the client learns of it.
             call.lifecycle.enter(State.TRUNCATED, str(error))
@@ -148,10 +164,37 @@ def _outcome(call: Call, *, is_stream: bool) -> tuple[State, str]:
     return State.UPSTREAM_ERROR, "the answer is not a message"
 
 
+def _is_whole(call: Call, answer: Answer) -> bool:
+    """Return True if a complete message in one piece was relayed."""
+    is_message = call.lifecycle.state is State.COMPLETED and call.reply.is_complete
+    return is_message and answer.response.status == HTTPStatus.OK and answer.response.content_type != _STREAM
+
+
+async def _repeat(call: Call, client: ClientConnection, kept: KeptAnswer) -> None:
+    """Give an answer again, and say so; its tokens are not billed again, so there are none."""
+    call.status = HTTPStatus.OK
+    call.reply.model, call.reply.stop_reason = kept.model, kept.stop_reason
+    headers = [*kept.headers, *_identity(call), (CACHE_HEADER.encode(), b"hit")]
+    await client.answer(HTTPStatus.OK, [*headers, (b"cache-control", b"private, no-store")], kept.body)
+    call.lifecycle.enter(State.CACHE_HIT)
+
+
+def _identity(call: Call) -> list[tuple[bytes, bytes]]:
+    return [(b"request-id", call.id.encode()), (REQUEST_ID.encode(), call.id.encode())]
+
+
 async def _refuse(call: Call, client: ClientConnection, refusal: ProxyRefusal) -> None:
     call.status = refusal.status
-    identity = [(b"request-id", call.id.encode()), (REQUEST_ID.encode(), call.id.encode())]
     # What a client would ask again for: nothing of ours is over in a moment.
     final = [(b"x-should-retry", b"false")] if refusal.status == HTTPStatus.TOO_MANY_REQUESTS else []
-    headers = [(b"content-type", b"application/json"), *final, *identity]
+    headers = [(b"content-type", b"application/json"), *final, *_identity(call)]
+    if client.has_more:  # of a body that nobody reads any more
+        headers.append((b"connection", b"close"))
     await client.answer(refusal.status, headers, refusal.body(call.id))
+
+
+async def _time_out(call: Call, client: ClientConnection) -> None:
+    """Tell a client that has stopped sending its request, and may still read."""
+    with suppress(ClientGone):
+        async with client.served():
+            await _refuse(call, client, ProxyRefusal(408, "the rest of the request's body did not come"))

@@ -26,6 +26,8 @@ class State(StrEnum):
     STREAMING = "streaming"
     RESPONDING = "responding"
     COMPLETED = "completed"
+    CACHE_HIT = "cache_hit"
+    """An answer that was given before was given again; no upstream was asked."""
     UPSTREAM_ERROR = "upstream_error"
     """The upstream could not be reached, answered with an error, or with nothing that is an answer."""
     STREAM_ERROR = "stream_error"
@@ -42,6 +44,7 @@ class State(StrEnum):
 ENDS = frozenset(
     {
         State.COMPLETED,
+        State.CACHE_HIT,
         State.UPSTREAM_ERROR,
         State.STREAM_ERROR,
         State.TRUNCATED,
@@ -57,7 +60,7 @@ _NEXT: Mapping[State, frozenset[State]] = {
     # Bodies that are not conversations are passed on while they are read.
     State.AUTHENTICATED: frozenset({State.PARSED, State.FORWARDING, State.REJECTED}),
     State.PARSED: frozenset({State.REWRITTEN}),
-    State.REWRITTEN: frozenset({State.FORWARDING, State.REJECTED}),
+    State.REWRITTEN: frozenset({State.FORWARDING, State.CACHE_HIT, State.REJECTED}),
     State.FORWARDING: frozenset({State.FORWARDING, State.STREAMING, State.RESPONDING, State.UPSTREAM_ERROR}),
     State.STREAMING: frozenset({State.COMPLETED, State.STREAM_ERROR, State.TRUNCATED}),
     State.RESPONDING: frozenset({State.COMPLETED, State.UPSTREAM_ERROR, State.TRUNCATED}),

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from api.proxy.client.credentials import Senders
 from api.proxy.endpoint import Proxy
 from api.proxy.errors import ProxyRefusal
+from api.proxy.forwarding.answer_cache import AnswerCache
 from api.proxy.forwarding.forwarding import Forwarding, Patience
 from api.proxy.forwarding.risk_choice import RiskChoice
 from api.proxy.forwarding.upstream import Upstream, open_connections
@@ -25,8 +26,9 @@ from api.proxy.forwarding.upstreams import Upstreams
 from api.proxy.headers import REQUEST_ID
 from api.proxy.payment import Payment
 from api.proxy.proxy_file import ProxyFile
+from api.proxy.recording.brokers import open_broker
 from api.proxy.recording.call_store import CallStore
-from api.proxy.recording.publisher import Publisher, open_broker
+from api.proxy.recording.publisher import Publisher
 from api.proxy.recording.recorder import Recorder
 from api.proxy.rewriting.in_time import InTime
 from api.proxy.rewriting.opened import PAUSE_S, open_rewriter
@@ -114,6 +116,7 @@ async def open_proxy(
             rewriter=rewriter,
             forwarding=Forwarding(connections, Upstreams(upstreams, choice), rewriter, patience),
             recorder=recorder,
+            cache=AnswerCache(settings.proxy_cache_mb * 2**20),
             silence_s=settings.proxy_silence_s,
             payment=payment,
             reads_text=reads_text,

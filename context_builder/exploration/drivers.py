@@ -172,7 +172,7 @@ def _drivers_by(
         return
     known = left & (group >= 0)
     sums = [
-        np.bincount(group[known], weights=one[known], minlength=len(values))
+        np.bincount(group[known], weights=one[known], minlength=len(values)).astype(np.float64, copy=False)
         for one in (breakdown.weight, breakdown.mass, breakdown.past_weight, breakdown.past_mass)
     ]
     excess, size = _excess_and_size(breakdown, *sums)

@@ -29,7 +29,7 @@ class ClientConnection:
         self._watch_timer: TimerHandle
         self._watcher: Task[None] | None = None
         self._is_gone = False
-        self._has_more = True
+        self.has_more = True
         """True until the last part of the body has been read."""
         self.started = False
         """True once the client has been sent a status."""
@@ -51,6 +51,11 @@ class ClientConnection:
             if self._watcher is not None:
                 self._watcher.cancel()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Return True if the client is there, has not sent its whole body, and has been answered nothing."""
+        return self.has_more and not self.started and not self._is_gone
+
     async def read(self, max_bytes: int) -> bytes:
         """Read the whole body. Raises ProxyRefusal if it is too large."""
         parts, size = [], 0
@@ -67,9 +72,9 @@ class ClientConnection:
 
         Another task may read it: a disconnect cancels the block of `served`, not the reader.
         """
-        while self._has_more:
+        while self.has_more:
             message = await self._next()
-            if not self._has_more:
+            if not self.has_more:
                 self._watcher = asyncio.create_task(self._watch())
             if part := message.get("body", b""):
                 yield part
@@ -101,7 +106,7 @@ class ClientConnection:
         if message["type"] == "http.disconnect":
             self._leave()
             await asyncio.Event().wait()  # until the block is cancelled
-        self._has_more = message.get("more_body", False)
+        self.has_more = message.get("more_body", False)
         return message
 
     async def _put(self, message: Message) -> None:
@@ -135,5 +140,5 @@ class ClientConnection:
 
     async def _discard(self) -> None:
         discarded = 0
-        while self._has_more and discarded < _MAX_DISCARDED_BYTES:
+        while self.has_more and discarded < _MAX_DISCARDED_BYTES:
             discarded += len((await self._next()).get("body", b""))

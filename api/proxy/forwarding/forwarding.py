@@ -29,6 +29,8 @@ _MAX_ERROR_BYTES = 2**20
 """Of an error's body that are read before it is decided what becomes of it."""
 _FIRST_ERROR = 400
 _OK = 200
+_FINAL = range(_OK, 600)
+"""Statuses of an answer; others are none, and no server can send them on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class Forwarding:
         self._upstreams = upstreams
         self._rewriter = rewriter
         self._patience = patience
+
+    def next_upstream(self, call: Call) -> Upstream:
+        """Return the upstream that a call would go to now."""
+        return self._upstreams.choose(call)
 
     async def answer(
         self, call: Call, streamed_body: AsyncIterator[bytes] | None, responses: AsyncExitStack
@@ -142,6 +148,8 @@ class Forwarding:
 
 async def _begun(call: Call, upstream: Upstream, response: ClientResponse) -> Answer:
     """Return an answer once it is known what it is. Raises UpstreamUnreachable."""
+    if response.status not in _FINAL:
+        raise unreachable(upstream, ValueError(response.status))
     is_error = response.status >= _FIRST_ERROR
     wanted = _MAX_ERROR_BYTES if is_error else 1
     head = bytearray()

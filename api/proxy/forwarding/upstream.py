@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
+from typing import Any
 
 import aiohttp
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientPayloadError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
@@ -79,8 +90,9 @@ class Outgoing:
 class UpstreamConnections:
     """Sends requests over pooled connections; no cookies, no redirects, no decoding."""
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, silence_s: float) -> None:
         self._session = session
+        self._silence_s = silence_s
 
     async def send(self, upstream: Upstream, outgoing: Outgoing) -> ClientResponse:
         """Send a request and return the response once its headers are there; close or read it to its end.
@@ -96,13 +108,15 @@ class UpstreamConnections:
         elif outgoing.length is not None:
             headers["content-length"] = str(outgoing.length)
         try:
-            return await self._session.request(
-                outgoing.method,
-                URL(upstream.url + outgoing.target, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-            )
+            # The library's own timeout ends with the first interim answer (103), or never, if they go on.
+            async with asyncio.timeout(self._silence_s if isinstance(outgoing.body, bytes | None) else None):
+                return await self._session.request(
+                    outgoing.method,
+                    URL(upstream.url + outgoing.target, encoded=True),
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise unreachable(upstream, error) from None
 
@@ -115,8 +129,11 @@ async def open_connections(
     timeout = ClientTimeout(
         total=None, connect=CONNECT_S + _POOL_WAIT_S, sock_connect=CONNECT_S, sock_read=silence_s
     )
+    connector = TCPConnector(limit=limit, ttl_dns_cache=_DNS_S, ssl=trusted)
+    made_here: Any = functools.partial(_Connection, loop=asyncio.get_running_loop())
+    connector._factory = made_here  # noqa: SLF001  the library has no public place for it
     async with ClientSession(
-        connector=TCPConnector(limit=limit, ttl_dns_cache=_DNS_S, ssl=trusted),
+        connector=connector,
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
         timeout=timeout,
@@ -125,7 +142,21 @@ async def open_connections(
         max_field_size=_MAX_LINE,
         middlewares=(),
     ) as session:
-        yield UpstreamConnections(session)
+        yield UpstreamConnections(session, silence_s)
+
+
+class _Connection(ResponseHandler):
+    """A connection that also fails the reader of a body when it is closed because a chunk is malformed.
+
+    The library (3.14.5) tells it nothing, and its timeout has ended by then.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Fail a body that has neither ended nor failed."""
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(ClientPayloadError("the connection was closed amid the body"))
 
 
 def unreachable(upstream: Upstream, error: Exception) -> UpstreamUnreachable:

@@ -6,20 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import ArcpointApiError
-from api.settings import SettingsError
 from models import ProxyOutbox
 from models.database import Database
 from models.errors import DatabaseError
-
-if TYPE_CHECKING:
-    from api.proxy.recording.nats import NatsEvents
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +23,7 @@ EVERY_S = 0.5
 MAX_PAUSE_S = 30.0
 MAX_BATCH = 500
 STREAM = "arcpoint_proxy"
-"""The JetStream stream of all events; it is made if there is none."""
+"""Of all events: the stream, topic, exchange or queue; it is made if there is none."""
 
 
 class BrokerFailed(ArcpointApiError):
@@ -38,7 +34,7 @@ class Broker(Protocol):
     """Something that takes events and confirms each."""
 
     async def publish(self, subject: str, payload: dict[str, Any], *, event_id: str) -> None:
-        """Hand over an event; one with an id that was handed over before is dropped. Raises BrokerFailed."""
+        """Hand over an event, whose id says if it was handed over before. Raises BrokerFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +88,3 @@ class Publisher:
                     log.warning("events are not published", reason=str(error).splitlines()[0])
                 pause = min(pause * 2, MAX_PAUSE_S)
             await asyncio.sleep(pause)
-
-
-@asynccontextmanager
-async def open_broker(url: str) -> AsyncIterator[Broker]:
-    """Open the broker at a URL, which need not answer yet.
-
-    Raises:
-        SettingsError: It is not one that events can be published to, or its library is not installed.
-    """
-    if not url.startswith(("nats://", "tls://")):
-        raise SettingsError("ARCPOINT_PROXY_BROKER_URL: expected nats://host:port or tls://host:port")
-    # In a thread: importing reads files.
-    broker = await asyncio.to_thread(_nats, url)
-    try:
-        yield broker
-    finally:
-        await broker.close()
-
-
-def _nats(url: str) -> NatsEvents:
-    try:
-        from api.proxy.recording.nats import NatsEvents  # noqa: PLC0415  an extra of the installation
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"ARCPOINT_PROXY_BROKER_URL needs {error.name}: pip install 'arcpoint[events]'"
-        ) from None
-    return NatsEvents(url)

@@ -6,14 +6,17 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import anthropic
+import psutil
 import pytest
 import pytest_asyncio
 
 from api.proxy.client.request_body import MAX_BODY_BYTES
 from models.database import Database
 from tests.loopback.raw_upstream import ABORT, CLOSE, HANG, Answer, RawUpstream, chunk, error, whole
+from tests.support.patience import PATIENCE_S
 from tests.support.proxied_streams import HEAD, START, STREAM
 from tests.support.served_proxy import ServedProxy, served_proxy
 
@@ -85,10 +88,20 @@ async def test_nothing_is_asked_for_again_once_a_byte_has_been_sent(
     assert len(upstream.requests) == 1
 
 
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
 BROKEN: dict[str, tuple[Answer, int]] = {
     "200 with nothing": (whole(b""), 502),
     "200 with an empty stream": ((HEAD, b"0\r\n\r\n"), 502),
     "what is not HTTP": ((b"\x00\x01 garbage\r\n\r\n", CLOSE), 502),
+    "a status that no answer has": ((b"HTTP/1.1 600 x\r\ncontent-length: 2\r\n\r\n{}",), 502),
+    "status 0": ((b"HTTP/1.1 000 x\r\ncontent-length: 2\r\n\r\n{}",), 502),
+    "another protocol": ((b"HTTP/1.1 101 x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", HANG), 502),
+    "two lengths": ((b"HTTP/1.1 200 x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",), 502),
+    "headers without end": ((b"HTTP/1.1 200 x\r\n", *[b"x: " + b"a" * 60_000 + b"\r\n"] * 200), 502),
+    "a chunk of no size": ((HEAD, b"zz\r\n"), 502),
+    "a promise and then nothing": ((INTERIM, HANG), 504),
+    "promises without end": ((*(INTERIM, 0.05) * 20, HANG), 504),
+    "half an error": ((b"HTTP/1.1 400 x\r\ncontent-length: 9\r\n\r\n{", HANG), 504),
     "an answer that breaks off at once": ((HEAD, CLOSE), 502),
     "headers and then nothing": ((HEAD, HANG), 504),
     "nothing at all": ((HANG,), 504),
@@ -165,6 +178,107 @@ async def test_what_the_proxy_refuses_is_refused_in_the_shape_of_the_api(
     assert proxy.ended == {"rejected": 1}
 
 
+async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not(
+    proxy: ServedProxy, upstream: RawUpstream
+) -> None:
+    """Also where no length is said beforehand (C31)."""
+
+    async def pieces(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, size, 2**20):
+            yield b" " * min(2**20, size - start)
+
+    upstream.default = OK
+    async with proxy.client() as client:
+        for size, status in ((MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, 413)):
+            response = await client.post("/v1/messages", content=pieces(size))
+            assert response.status_code == status
+    assert [len(request.body) for request in upstream.requests] == [MAX_BODY_BYTES]
+
+
+async def test_a_body_without_end_is_refused_before_its_end(
+    proxy: ServedProxy, upstream: RawUpstream
+) -> None:
+    """The connection is closed as well, since nobody reads the rest (C31)."""
+    reader, writer = await proxy.connect()
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-length: 99999999999\r\n\r\n")
+
+    async def sends() -> None:
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" " * 2**20)
+                await writer.drain()
+
+    sending = asyncio.create_task(sends())
+    async with asyncio.timeout(PATIENCE_S):
+        with suppress(ConnectionError):
+            answer = await reader.read(500)
+            assert b" 413 " in answer.partition(b"\r\n")[0]
+        await sending
+    assert proxy.ended == {"rejected": 1}
+    assert upstream.began == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/files"])
+async def test_a_client_that_stops_sending_is_told(
+    impatient_proxy: ServedProxy, upstream: RawUpstream, path: str
+) -> None:
+    """In the API's shape, after the time that it may be silent; the upstream of a file is left, too."""
+    head = f"POST {path} HTTP/1.1\r\nhost: p\r\ncontent-length: 9\r\n\r\nhalf"
+    answer = await impatient_proxy.exchange(head.encode())
+    status, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 408 " in status.partition(b"\r\n")[0]
+    assert json.loads(body)["error"]["type"] == "timeout_error"
+    await upstream.until(lambda: upstream.busy == 0)
+    assert impatient_proxy.ended == {"client_gone": 1}
+
+
+async def test_a_client_that_is_slow_gets_and_sends_everything(
+    impatient_proxy: ServedProxy, upstream: RawUpstream
+) -> None:
+    """However long it takes: only silence ends a request, and the upstream may have closed long before."""
+    upstream.default = (HEAD, *(chunk(STREAM * 50) for _ in range(100)), b"0\r\n\r\n", CLOSE)
+    reader, writer = await impatient_proxy.connect()
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: 4\r\n\r\n")
+    for _ in range(4):
+        await asyncio.sleep(0.2)
+        writer.write(b" ")
+    got = 0
+    for _ in range(5):
+        await asyncio.sleep(0.2)
+        got += len(await reader.read(2**20))
+    while part := await reader.read(2**20):
+        got += len(part)
+    writer.close()
+    assert got > len(STREAM) * 5000
+    assert impatient_proxy.ended == {"completed": 1}
+
+
+async def test_a_client_that_closes_its_side_has_left(proxy: ServedProxy, upstream: RawUpstream) -> None:
+    """One that may still read is not told apart from one that is gone: nothing is billed on."""
+    upstream.default = (HEAD, chunk(START), HANG)
+    _, writer = await proxy.connect()
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n{}")
+    await upstream.until(lambda: len(upstream.requests) == 1)
+    writer.write_eof()
+    await proxy.until_ended(1)
+    await upstream.until(lambda: upstream.busy == 0)
+    assert proxy.ended == {"client_gone": 1}
+    writer.close()
+
+
+async def test_a_client_that_leaves_in_a_pause_is_not_asked_for_again(
+    proxy: ServedProxy, upstream: RawUpstream
+) -> None:
+    """Nobody would read the answer of the retry (C11)."""
+    upstream.script(error(529, "overloaded_error", headers={"retry-after": "9"}), OK)
+    _, writer = await proxy.connect()
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n{}")
+    await upstream.until(lambda: len(upstream.requests) == 1 and upstream.busy == 0)
+    writer.transport.abort()
+    await proxy.until_ended(1)
+    assert (proxy.ended, len(upstream.requests)) == ({"client_gone": 1}, 1)
+
+
 LEAVING: dict[str, Answer] = {
     "before the headers": (HANG,),
     "before the first byte": (HEAD, HANG),
@@ -172,14 +286,15 @@ LEAVING: dict[str, Answer] = {
 }
 
 
+@pytest.mark.parametrize("times", [50, pytest.param(1000, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("moment", LEAVING)
 async def test_a_client_that_leaves_takes_its_upstream_with_it(
-    proxy: ServedProxy, upstream: RawUpstream, moment: str
+    proxy: ServedProxy, upstream: RawUpstream, moment: str, times: int
 ) -> None:
-    """At every moment, fifty times: no connection and no task stays (C11)."""
-    tasks = len(asyncio.all_tasks())
+    """At every moment, again and again: no connection and no task stays (C11)."""
+    tasks, files = len(asyncio.all_tasks()), psutil.Process().num_fds()
     upstream.default = LEAVING[moment]
-    for number in range(1, 51):
+    for number in range(1, times + 1):
         reader, writer = await proxy.connect()
         writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n{}")
         await upstream.until(lambda count=number: len(upstream.requests) == count)
@@ -188,8 +303,9 @@ async def test_a_client_that_leaves_takes_its_upstream_with_it(
         writer.transport.abort()
         await upstream.until(lambda: upstream.busy == 0)
         await proxy.until_ended(number)
-    assert proxy.ended == {"client_gone": 50}
+    assert proxy.ended == {"client_gone": times}
     assert proxy.proxy.recorder.in_flight == 0
+    assert psutil.Process().num_fds() <= files + 4
     assert len(asyncio.all_tasks()) <= tasks + 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
@@ -19,13 +18,14 @@ import nats.errors
 import pytest
 from sqlalchemy import func, select
 
+from api.proxy.recording.brokers import open_broker
 from api.proxy.recording.call_store import CallStore
-from api.proxy.recording.publisher import STREAM, BrokerFailed, Publisher, open_broker
-from api.settings import SettingsError
+from api.proxy.recording.publisher import STREAM, BrokerFailed, Publisher
 from context_builder.llm.pricing import PriceList
 from models import ProxyOutbox
 from models.database import Database
 from tests.loopback.raw_upstream import raw_upstream, streamed
+from tests.support.brokers import free_port
 from tests.support.patience import PATIENCE_S
 from tests.support.proxied_calls import record
 from tests.support.proxied_streams import STREAM as EVENTS
@@ -83,13 +83,6 @@ async def nats_server(folder: Path, port: int) -> AsyncIterator[Process]:
         await process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 async def received(url: str, count: int) -> list[tuple[str, dict[str, Any]]]:
     """Subject and document of every message of the stream, of which there are at least so many in the end."""
     client = await nats.connect(url)
@@ -134,11 +127,3 @@ async def test_every_request_is_published_although_the_broker_comes_late(
     assert len({document["request_id"] for _, document in events}) == 3
     assert [step[0] for step in events[0][1]["transitions"]][-1] == "completed"
     assert "secret" not in json.dumps(events)
-
-
-async def test_another_kind_of_broker_is_refused_at_the_start() -> None:
-    """With what is accepted, and without what may be a password."""
-    with pytest.raises(SettingsError, match="expected nats://") as caught:
-        async with open_broker("kafka://me:hunter22@host"):
-            pass
-    assert "hunter22" not in str(caught.value)

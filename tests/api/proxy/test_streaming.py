@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.proxy.lifecycle import State
-from tests.loopback.raw_upstream import ABORT, CLOSE, Answer, RawUpstream, chunk, streamed, whole
+from tests.loopback.raw_upstream import ABORT, CLOSE, Answer, RawUpstream, Step, chunk, streamed, whole
 from tests.loopback.wire import event
 from tests.support.patience import PATIENCE_S
 from tests.support.proxied_streams import HEAD, START, STREAM
@@ -64,9 +64,9 @@ async def test_what_ends_badly_is_passed_on_and_counted_as_what_it_is(
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.parametrize("last", [CLOSE, ABORT])
+@pytest.mark.parametrize("last", [CLOSE, ABORT, b"zz\r\n", b"-1\r\n", b"\x00" * 9])
 async def test_a_stream_that_breaks_off_breaks_off_for_the_client(
-    proxy: ServedProxy, upstream: RawUpstream, last: str
+    proxy: ServedProxy, upstream: RawUpstream, last: Step
 ) -> None:
     """It gets what there was and no proper end, so it does not take half an answer for a whole one (C8)."""
     upstream.script((HEAD, chunk(START), 0.05, last))
