@@ -19,12 +19,12 @@ from context_builder.exploration.breakdown import (
 )
 from context_builder.exploration.change_point import ChangePoint
 from context_builder.exploration.drivers import Breakdown, Driver, find_drivers
+from context_builder.exploration.requests.user_sample import MAX_REQUESTS as MAX_SAMPLED
+from context_builder.exploration.requests.user_sample import user_error_breakdown, user_volume_breakdown
 from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.quality import MIN_SCORES
 from context_builder.exploration.series.signal import SignalLevel
 from context_builder.exploration.series.slices import Slice
-from context_builder.exploration.user_sample import MAX_REQUESTS as MAX_SAMPLED
-from context_builder.exploration.user_sample import user_error_breakdown, user_volume_breakdown
 from context_builder.question.request import ContextRequest
 from context_builder.rollups.store import Rollups
 

@@ -182,7 +182,7 @@ async def test_no_credential_is_in_the_database(
     await database.close()
     path = Path(str(database.path))
     dump = await asyncio.to_thread(lambda: "\n".join(sqlite3.connect(path).iterdump()))
-    assert "invalid key <SECRET:anthropic>" in dump
+    assert "invalid key ‹SECRET:anthropic>" in dump
     assert "very-secret" not in dump + caplog.text
 
 
