@@ -25,6 +25,7 @@ _LINK = re.compile(
     r"|(?<![\w@./-])(?:[a-z0-9-]{1,63}+\.){1,4}(?:com|net|org|io|dev|app|ai|xyz|info|biz|ru|cn|example|test"
     rf"|invalid|top|site|online|link|click|cloud)(?![\w-])(?:/{_IN_URL}{{0,2000}}+)?+"
 )
+_HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:|//|www\.")
 _CODE = re.compile(r"`{1,3}([^`]{1,2000}+)`{1,3}")
 _PROMPT_SIGN = re.compile(r"^[$#>%]\s+")
 _PROGRAM = (
@@ -70,8 +71,11 @@ class ActionIndex:
 
     def issues(self, sentence: Sentence) -> Iterator[tuple[str, ClaimIssue]]:
         """Yield links and commands that no operator approved, and words of others told as its own."""
+        quoted = set(_links(" ".join(_QUOTED.findall(sentence.text)))) & self._all_links
         for link in dict.fromkeys(_links(sentence.text)):
-            if link not in self._links:
+            # In quotation marks `nvidia.com/gpu` is the name of a resource; a scheme makes a link anywhere.
+            is_name = link in quoted and not _HAS_SCHEME.match(link)
+            if link not in self._links and not is_name:
                 known = link in self._all_links
                 yield link, ClaimIssue.LINK_OF_OTHERS if known else ClaimIssue.LINK_NOT_IN_FACTS
         for command in dict.fromkeys(_commands(sentence)):
