@@ -47,7 +47,6 @@ HOSTILE = {
     "a hundred thousand levels": asking(b"[" * 100_000 + b"]" * 100_000),
     "levels without end": asking(b'[{"a":' * 200_000),
     "a hundred thousand messages": b'{"model":"m","messages":[' + MANY + b"]}",
-    "a hundred thousand blocks": asking(b"[" + b",".join([b"{}"] * 100_000) + b"]"),
     "not UTF-8": asking(b'"\xff\xfe"'),
     "NUL": asking(b'"\x00"'),
     "no JSON at all": b"\x1f\x8b\x08 garbage",
@@ -65,6 +64,7 @@ async def test_what_cannot_be_rewritten_arrives_as_it_was_sent(
     assert response.status_code == 200
     (arrived,) = upstream.requests
     assert arrived.body == HOSTILE[what]
+    await proxy.until_ended(1)
     assert proxy.ended == {"completed": 1}
 
 
