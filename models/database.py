@@ -96,7 +96,13 @@ class Database:
         return Path(self.url.database or "")
 
     def _engine(self, *, read_only: bool, connections: int) -> AsyncEngine:
-        pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30}
+        # The one that was used last comes first: SQLite keeps a cache of pages for each.
+        pool: dict[str, Any] = {
+            "pool_size": connections,
+            "max_overflow": 0,
+            "pool_timeout": 30,
+            "pool_use_lifo": True,
+        }
         if not self.is_sqlite:
             return create_async_engine(
                 "postgresql+asyncpg://",

@@ -20,11 +20,12 @@ from api.proxy.rewriting.rewriting import RewritingOptions
 from api.proxy.rewriting.turn_store import TurnStore
 from api.redaction import make_redaction
 from api.services import open_database
-from api.settings import load_settings
+from api.settings import Settings, load_settings
 from context_builder.conversation.cut import Cut
 from context_builder.conversation.record import TurnRecord
 from context_builder.conversation.rewriter import ProxiedRequest, Rewrite
 from context_builder.conversation.turns import read_transcript
+from context_builder.text.redaction import Redaction
 
 _DEADLINE_S = 30.0
 """No client waits."""
@@ -65,19 +66,19 @@ def diff(
         print_error(f"{file} is no request that is rewritten: expected a JSON object with `messages`")
         raise typer.Exit(BAD_INPUT)
     request = ProxiedRequest("/v1/messages", {}, body, credential, user)
-    rewrite = asyncio.run(_rewrite(request, policy))
+    settings = load_settings()
+    rewrite = asyncio.run(_rewrite(settings, request, policy, make_redaction(settings)))
     for line in _lines(body, rewrite):
         say(line)
 
 
-async def _rewrite(request: ProxiedRequest, policy: Policy) -> Rewrite:
-    settings = load_settings()
+async def _rewrite(
+    settings: Settings, request: ProxiedRequest, policy: Policy, redaction: Redaction
+) -> Rewrite:
     options = RewritingOptions(policies=Policies(policy), deadline_s=_DEADLINE_S)
     async with (
         open_database(settings) as database,
-        open_rewriter(
-            database, options=options, store=_Unstored(database), redaction=make_redaction(settings)
-        ) as rewriter,
+        open_rewriter(database, options=options, store=_Unstored(database), redaction=redaction) as rewriter,
     ):
         return await rewriter.rewrite(request)
 
