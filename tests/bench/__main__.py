@@ -24,7 +24,7 @@ from tests.bench.large import fill
 from tests.bench.load import loads, service_under_load
 from tests.bench.measure import QUICK
 from tests.bench.packing import packing
-from tests.bench.proxy.overhead import proxies
+from tests.bench.proxying.overhead import proxies
 from tests.bench.recall import SIZES, recall_sizes
 from tests.bench.rollups import generate, refreshes
 from tests.bench.sizes import sizes

@@ -7,8 +7,8 @@ import time
 from statistics import median
 
 from tests.bench.measure import QUICK, show
-from tests.bench.proxy.soak import soak
-from tests.bench.proxy.targets import INSERTING, Target, body_of, open_targets
+from tests.bench.proxying.soak import soak
+from tests.bench.proxying.targets import INSERTING, Target, body_of, open_targets
 from tests.bench.soak import SECONDS as SOAK_S
 
 SIZES = {"1 KB": 1_000, "200 KB": 200_000, "800 KB": 800_000}

@@ -11,7 +11,7 @@ from collections import Counter
 import aiohttp
 
 from tests.bench.measure import show
-from tests.bench.proxy.targets import Target, body_of
+from tests.bench.proxying.targets import Target, body_of
 from tests.bench.soak import MEMORY_COLUMNS, RATE, SECONDS, memory_row
 
 _RATE = RATE or 5.0

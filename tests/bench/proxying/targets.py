@@ -102,7 +102,7 @@ async def open_targets() -> AsyncIterator[list[Target]]:
     """Start all of them; the upstream is the first."""
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as directory:
         folder = Path(directory)
-        helper = [sys.executable, "-m", "tests.bench.proxy.upstream"]
+        helper = [sys.executable, "-m", "tests.bench.proxying.upstream"]
         with ExitStack() as running:
             upstream = running.enter_context(_started(helper, "direct"))
             upstream.process = None
