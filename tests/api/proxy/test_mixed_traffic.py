@@ -8,7 +8,6 @@ import random
 from collections import Counter
 from contextlib import suppress
 
-import httpx
 import psutil
 import pytest
 
@@ -29,21 +28,21 @@ ANSWERS = [
     (HEAD, chunk(START), HANG),
     (HANG,),
 ]
-TOO_LARGE = b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"
+HEADERS = b"POST /v1/messages HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+NO_GZIP = b"POST /v1/messages HTTP/1.1\r\nhost: p\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"
 
 
 async def one(proxy: ServedProxy, chance: random.Random) -> None:
-    """A request of some size; its client may not wait for the answer."""
-    if chance.random() < 0.1:
-        _, writer = await proxy.connect()
-        writer.write(TOO_LARGE)
+    """A request of some size, sent whole; its client may not wait for the answer."""
+    size = chance.choice([10, 1_000, 100_000])
+    whole_request = HEADERS % size + b" " * size
+    reader, writer = await proxy.connect()
+    writer.write(NO_GZIP if chance.random() < 0.1 else whole_request)
+    with suppress(ConnectionError, TimeoutError):
         await writer.drain()
-        writer.close()
-        return
-    async with proxy.client() as client:
-        with suppress(httpx.HTTPError, TimeoutError):
-            async with asyncio.timeout(chance.choice([0.05, 0.5, 1.0])):
-                await client.post("/v1/messages", content=b" " * chance.choice([10, 1_000, 100_000]))
+        async with asyncio.timeout(chance.choice([0.01, 0.05, 0.2])):
+            await reader.read()
+    writer.close()
 
 
 async def wave(proxy: ServedProxy, upstream: RawUpstream, chance: random.Random, count: int) -> None:
@@ -69,8 +68,9 @@ async def test_each_request_has_one_end_and_nothing_stays(proxy: ServedProxy, up
     assert sum(proxy.ended.values()) == 400
     assert len(proxy.ended) > 4
     assert proxy.proxy.recorder.in_flight == 0
-    assert len(asyncio.all_tasks()) <= tasks + 2
-    assert psutil.Process().num_fds() <= files + 10
+    # Twenty connections to the upstream may be kept, with both of their ends in this process.
+    assert len(asyncio.all_tasks()) <= tasks + 20
+    assert psutil.Process().num_fds() <= files + 40
     gc.collect()
     upstream.requests.clear()
     grown = Counter(type(each).__name__ for each in gc.get_objects()) - kinds
