@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from typing import Literal
@@ -47,6 +48,7 @@ def configure_logging(log_format: LogFormat, redaction: Redaction | None = None)
             ],
         )
     )
+    handler.addFilter(_is_no_cancelled_reset)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LIBRARIES_FROM)
@@ -81,6 +83,12 @@ def _renderer(log_format: LogFormat) -> Processor:
     return structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+
+
+def _is_no_cancelled_reset(record: logging.LogRecord) -> bool:
+    """Return False for a connection that is closed since the task that gave it back was cancelled."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (record.name.startswith("sqlalchemy.pool") and isinstance(error, asyncio.CancelledError))
 
 
 def _is_not_repeated(record: logging.LogRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -85,3 +86,14 @@ def test_no_secret_is_logged_whoever_logs_it(
     assert logged.count("<SECRET:password:") == 5
     assert logged.count("<SECRET:api-key:") == 1
     assert secret not in logged
+
+
+@pytest.mark.parametrize(("error", "lines"), [(asyncio.CancelledError(), 0), (ValueError("lost"), 1)])
+def test_a_connection_that_a_cancelled_task_gives_back_is_no_failure(
+    error: BaseException, lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pool closes it, and logs as it does for a connection that is lost."""
+    configure_logging("json")
+    pool = logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool")
+    pool.error("Exception during reset or similar", exc_info=error)
+    assert len(capsys.readouterr().err.splitlines()) == lines

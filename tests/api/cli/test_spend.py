@@ -85,6 +85,7 @@ def test_a_dry_run_sends_logs_and_reserves_nothing(arcpoint: Run, with_model: Me
     assert float(document["worst_case_usd"]) == pytest.approx((40_960 + 2.5 * document["token_bound"]) / 1e6)
 
 
+@pytest.mark.process
 def test_without_egress_no_model_can_be_called(
     arcpoint: Run, with_model: MessagesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
