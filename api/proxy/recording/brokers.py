@@ -48,7 +48,9 @@ async def _nats(url: str) -> AsyncIterator[Send]:
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Send]:
     """Add to a Redis stream."""
-    broker = import_module("faststream.redis").RedisBroker(url, logger=None)
+    broker = import_module("faststream.redis").RedisBroker(
+        url, socket_timeout=_CONFIRM_S, socket_connect_timeout=_CONNECT_S, logger=None
+    )
     async with _started(broker):
         yield lambda subject, payload, event_id: broker.publish(
             payload, stream=STREAM, headers={"subject": subject}, correlation_id=event_id, maxlen=MAX_KEPT
@@ -108,7 +110,8 @@ class BrokerEvents:
     async def publish(self, subject: str, payload: dict[str, Any], *, event_id: str) -> None:
         """Publish an event, connecting if need be, and wait until the broker has stored it."""
         try:
-            async with asyncio.timeout(_CONNECT_S + _CONFIRM_S):
+            # Twice: a library that gives up by itself closes what it has opened, and one that is cut off does not.
+            async with asyncio.timeout(2 * _CONNECT_S + _CONFIRM_S):
                 if self._send is None:
                     self._send = await self._connection.enter_async_context(self._connect(self._url))
                 await self._send(subject, payload, event_id)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.proxy.recording.brokers import open_broker
+from api.proxy.recording.publisher import BrokerFailed
 from api.settings import SettingsError
 from models import ProxyOutbox
 from models.database import Database
@@ -52,6 +53,30 @@ async def test_a_broker_that_comes_late_gets_every_event(
     assert len({event["request_id"] for event in events}) == 3
     assert {event["state"] for event in events} == {"completed"}
     assert "secret" not in json.dumps(events)
+
+
+async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something listens at its port and never says a word: a clear error, in time, and no open socket (C29)."""
+    pytest.importorskip("redis")
+    monkeypatch.setattr("api.proxy.recording.brokers._CONFIRM_S", 0.1)
+    monkeypatch.setattr("api.proxy.recording.brokers._CONNECT_S", 0.4)
+    clients: list[asyncio.StreamWriter] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients.append(writer)
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(PATIENCE_S), open_broker(f"redis://127.0.0.1:{port}") as opened:
+        with pytest.raises(BrokerFailed, match="did not take an event: "):
+            await opened.publish("arcpoint.proxy.completed", {"request_id": "r"}, event_id="r")
+    async with asyncio.timeout(PATIENCE_S):
+        for writer in clients:
+            while not writer.is_closing():  # noqa: ASYNC110 - the other side says nothing else
+                await asyncio.sleep(0.01)
+    server.close()
 
 
 @pytest.mark.parametrize("url", ["mqtt://me:hunter22@host", "kafka://me:hunter22@host", "nats", "redis://"])
