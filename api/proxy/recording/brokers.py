@@ -110,7 +110,7 @@ class BrokerEvents:
     async def publish(self, subject: str, payload: dict[str, Any], *, event_id: str) -> None:
         """Publish an event, connecting if need be, and wait until the broker has stored it."""
         try:
-            # Twice: a library that gives up by itself closes what it has opened, and one that is cut off does not.
+            # Twice: a library that gives up closes what it has opened, and one that is cut off does not.
             async with asyncio.timeout(2 * _CONNECT_S + _CONFIRM_S):
                 if self._send is None:
                     self._send = await self._connection.enter_async_context(self._connect(self._url))

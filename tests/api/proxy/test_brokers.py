@@ -56,7 +56,7 @@ async def test_a_broker_that_comes_late_gets_every_event(
 
 
 async def test_a_redis_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something listens at its port and never says a word: a clear error, in time, and no open socket (C29)."""
+    """What listens at its port never says a word: a clear error, in time, and no open socket (C29)."""
     pytest.importorskip("redis")
     monkeypatch.setattr("api.proxy.recording.brokers._CONFIRM_S", 0.1)
     monkeypatch.setattr("api.proxy.recording.brokers._CONNECT_S", 0.4)
