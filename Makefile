@@ -8,7 +8,7 @@ OLD_SDK := anthropic==0.70.0 distro==1.9.0
 # With it each process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test exhaustive coverage lint mutants bench eval clean
+.PHONY: demo check test exhaustive coverage lint mutants bench eval lock sbom clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -51,6 +51,19 @@ SEED ?= 1
 
 eval: $(READY)  ## how questions are understood; prompts against faults of known truth, beside raw rows; recall; SEED=n draws others
 	$(BIN)/python -m tests.evaluation --seed $(SEED)
+
+lock:  ## writes requirements.lock: what a deployment installs, every file by its hash
+	$(PYTHON) -m venv $(VENV)/pip-tools
+	$(VENV)/pip-tools/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	$(VENV)/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c constraints.txt \
+		--extra archive --extra events --extra oidc --extra tracing -o requirements.lock pyproject.toml
+	# A local version names a build; which one is meant is in its hash.
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock
+
+sbom: $(READY)  ## writes dist/arcpoint.cdx.json: what a deployment consists of, in CycloneDX
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --short-PURLs --output-reproducible -o dist/arcpoint.cdx.json requirements.lock
 
 clean:
 	rm -rf $(VENV) .arcpoint
