@@ -26,9 +26,9 @@ check: $(READY) lint  ## the minute before a commit: lint, and the tests that ne
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not database and not process and not model and not long and not exhaustive"
 
 test: $(READY) lint  ## lint, then every test; of long rows of like cases, some
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not exhaustive"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile usual -m "not exhaustive"
 
-exhaustive: $(READY)  ## every test, and every step at which a process is killed
+exhaustive: $(READY)  ## every test with more examples, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 coverage: $(READY)  ## every test with coverage, which takes a third longer

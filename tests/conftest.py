@@ -38,8 +38,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "ARCPOINT_"))]:
     del os.environ[name]
 
-# Chosen by `make check`, for properties that do not set a number of examples; `make test` draws 100.
-settings.register_profile("quick", max_examples=20)
+# For properties that do not set a number of examples; `make exhaustive` draws 100.
+settings.register_profile("quick", max_examples=20)  # chosen by `make check`
+settings.register_profile("usual", max_examples=40)  # chosen by `make test`
 
 # With it each process that a test starts would compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -120,7 +120,7 @@ async def test_each_cause_of_failure_has_its_own_error(
 
 @pytest.mark.process
 @pytest.mark.usefixtures("environment")
-@pytest.mark.parametrize("after_s", [0.05, 0.5])
+@pytest.mark.parametrize("after_s", [0.5, pytest.param(0.05, marks=pytest.mark.exhaustive)])
 def test_a_loop_that_ends_while_memory_starts_leaves_nothing_open(repository: Path, after_s: float) -> None:
     """At whatever moment the program stops asking, it ends without a warning and without a process left."""
     script = f"""

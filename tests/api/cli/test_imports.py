@@ -92,8 +92,10 @@ def test_the_embedder_loads_while_the_services_are_imported(start: Start) -> Non
 @pytest.mark.parametrize(
     ("command", "banned"),
     [
-        (("ask", "--help"), {*NEVER_TO_ASK, "api.demo_data"}),
-        (("memory", "--help"), {*OF_THE_MODEL, "chromadb", "anthropic"}),
+        pytest.param(("ask", "--help"), {*NEVER_TO_ASK, "api.demo_data"}, marks=pytest.mark.exhaustive),
+        pytest.param(
+            ("memory", "--help"), {*OF_THE_MODEL, "chromadb", "anthropic"}, marks=pytest.mark.exhaustive
+        ),
         (("db", "status"), {*OF_THE_MODEL, "chromadb", "anthropic", "fastapi", "scipy"}),
         (("serve", "--help"), {*OF_THE_MODEL, "chromadb", "anthropic", "scipy", "alembic"}),
     ],

@@ -74,7 +74,14 @@ def test_a_read_only_folder_is_asked_without_a_trace(confined: Confined, folder:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("command", [["ask", QUESTION], ["db", "status"], ["db", "upgrade"], ["db", "seed"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ask", QUESTION],
+        ["db", "upgrade"],
+        *(pytest.param(["db", each], marks=pytest.mark.exhaustive) for each in ("status", "seed")),
+    ],
+)
 def test_without_the_setting_one_line_names_it(command: list[str], confined: Confined) -> None:
     """Law 10: whichever command meets the read-only file first."""
     refused = confined(*command, read_only=False)
