@@ -13,18 +13,23 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "
 
 
 def is_local(scope: Scope) -> bool:
-    """Return True if a request was made on this machine by what is allowed to reach it.
+    """Return True if a program on this machine makes a request, and means this machine.
 
-    That is a program at the Unix socket, which is our user's, or one that connects from a loopback address
-    and calls the service by a name of this machine: a page whose own host name leads here does not.
+    A page whose own host name leads here (DNS rebinding) is on this machine and means another.
     """
+    is_socket = scope.get("client") is None
+    return is_local_peer(scope) and (is_socket or _names_this_machine(Headers(scope=scope).get("host", "")))
+
+
+def is_local_peer(scope: Scope) -> bool:
+    """Return True if a request comes from a loopback address, or by the Unix socket of our own user."""
     headers = Headers(scope=scope)
     if any(name in headers for name in _FORWARDED):
         return False
     client, server = scope.get("client"), scope.get("server")
     if client is None:
         return server is not None and server[1] is None
-    return is_loopback(client[0]) and _names_this_machine(headers.get("host", ""))
+    return is_loopback(client[0])
 
 
 def is_loopback(host: str) -> bool:

@@ -142,8 +142,9 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         log.warning("database unavailable", reason=str(error))
     if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        knows = isinstance(error, Overloaded | IngestBusy | RateLimited)
-        seconds = error.retry_after_s if knows else RETRY_AFTER_S
+        seconds = RETRY_AFTER_S
+        if isinstance(error, Overloaded | IngestBusy | RateLimited):
+            seconds = error.retry_after_s
         headers["retry-after"] = str(seconds)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"

@@ -11,7 +11,7 @@ import orjson
 from multidict import CIMultiDict
 from starlette.types import Scope
 
-from api.access.peer import is_local
+from api.access.peer import is_local_peer
 from api.proxy.client.credentials import ProxyUser, Sender
 from api.proxy.headers import decoded
 from api.proxy.lifecycle import Lifecycle, State, Transition
@@ -68,7 +68,7 @@ class Call:
             raw_path = b"/" + raw_path
         query = scope["query_string"]
         target = (raw_path + b"?" + query if query else raw_path).decode("latin-1")
-        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers, is_local(scope))
+        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers, is_local_peer(scope))
 
     @property
     def is_conversation(self) -> bool:

@@ -107,7 +107,9 @@ async def _found(settings: Settings, stack: AsyncExitStack) -> Service | None:
     from api.cli.ask.service import ServiceLost, open_service  # noqa: PLC0415  imported above, off the loop
 
     try:
-        service = await stack.enter_async_context(open_service(address, key and key.get_secret_value()))
+        service = await stack.enter_async_context(
+            open_service(address, key.get_secret_value() if key else None)
+        )
     except ServiceLost as lost:
         if settings.service_url is not None:
             _say_lost(settings.service_url, lost)

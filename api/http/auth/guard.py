@@ -116,7 +116,8 @@ def token_of(request: Request) -> str:
 
 def declared(needs: Needs) -> Dependency:
     """Return the dependency that declares what a route or router needs."""
-    return Security(needs, scopes=[needs.role.value]) if needs.role else Depends(needs)
+    dependency: Dependency = Security(needs, scopes=[needs.role.value] if needs.role else [])
+    return dependency
 
 
 OPEN = declared(Needs(None))
