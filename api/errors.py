@@ -16,6 +16,11 @@ ArcpointApiError
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
 ├── Conflict                api.http.problem: a request does not fit the current state
 ├── Overloaded              api.http.admission: too many questions at once; says when to try again
+├── Unauthenticated         api.access.errors: nobody knows who makes a request
+├── Forbidden               api.access.errors: the caller's role or user does not allow a request
+├── RateLimited             api.access.errors: a key has used up what it may ask for; says when to try again
+├── KeyRefused              api.access.errors: a key cannot be made or changed so
+├── ServiceRefuses          api.cli.ask.service: the service does not let us in
 ├── ServiceLost             api.cli.ask.service: the service does not answer, or refuses
 ├── CannotListen            api.cli.serve: the address of the service cannot be used
 ├── DemoFolderRefused       api.cli.demo: the folder is in use, or contains other files

@@ -116,10 +116,14 @@ class Settings(BaseSettings):
     otlp_ignore_scopes: str = ""
     """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
 
+    api_key: SecretStr | None = None
+    """Key that `ask` and `chat` send to a running service."""
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    cors_origins: str = ""
+    """Origins of other sites whose pages may call the service, separated by commas; empty: none."""
     log_format: Literal["console", "json"] = "console"
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes of `arcpoint serve`; the four bounds below are of each."""
@@ -176,6 +180,11 @@ class Settings(BaseSettings):
         return _personal_kinds(self.redact_personal)
 
     @property
+    def cors_allowed(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+
+    @property
     def no_model_reason(self) -> str | None:
         """Why no model can be called; None if one can."""
         if self.egress == "off":
@@ -208,6 +217,15 @@ class Settings(BaseSettings):
                     "expected name=secret for each, separated by spaces, as in github=abc otlp=def"
                 )
         return secrets
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _whole_origins(cls, origins: str) -> str:
+        for origin in filter(None, map(str.strip, origins.split(","))):
+            parts = urlsplit(origin)
+            if f"{parts.scheme}://{parts.netloc}" != origin or parts.scheme not in ("http", "https"):
+                raise ValueError("expected origins such as https://console.example.org, without path or *")
+        return origins
 
     @field_validator("service_url")
     @classmethod

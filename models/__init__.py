@@ -16,6 +16,7 @@ from models.tables.operations.notifications import Notification, NotificationSta
 from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
+from models.tables.product.api_keys import ApiKey, Role
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
@@ -28,6 +29,7 @@ from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, Spe
 __all__ = [
     "FAILED_STATUSES",
     "AccountKind",
+    "ApiKey",
     "AuditEvent",
     "ConfigChange",
     "ConversationFact",
@@ -68,6 +70,7 @@ __all__ = [
     "ReviewStatus",
     "RiskForecast",
     "RiskTransition",
+    "Role",
     "RollupClock",
     "Severity",
     "SpendBalance",

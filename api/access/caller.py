@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from models import Role
 
-class Role(StrEnum):
-    """What a caller may do; each role but `ingest` may do what the ones before it may."""
-
-    INGEST = "ingest"
-    """Send telemetry, and nothing else."""
-    VIEWER = "viewer"
-    """Ask and read."""
-    OPERATOR = "operator"
-    """Approve, write postmortems, change what others are shown."""
-    ADMIN = "admin"
-    """Manage keys and read the audit trail."""
+__all__ = ["LOOPBACK", "Caller", "Role"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ SUMMARIES = {
     "proxy": "Forward requests of Anthropic clients, and record them.",
     "ingest": "Load request logs and incidents from files.",
     "postmortem": "Write the postmortems of resolved incidents.",
+    "keys": "Make, list, replace and revoke API keys.",
     "spend": "Show what model calls have cost, and set caps.",
     "memory": "Search and maintain incident memory.",
     "risk": "Forecast deployments, and test routing policies.",

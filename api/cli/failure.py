@@ -15,6 +15,7 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 _BAD_INPUT = {
+    "api.access.errors": ["KeyRefused"],
     "api.archive.errors": ["ArchiveError"],
     "api.demo_data.generator": ["DemoDataError"],
     "api.ingest.errors": ["MappingError"],
@@ -29,6 +30,7 @@ _BAD_INPUT = {
     "memory.errors": ["UnknownIncident", "UnknownIndex", "UnusableReviewer"],
 }
 _FAILURE = {
+    "api.cli.ask.service": ["ServiceRefuses"],
     "api.ingest.errors": ["IngestError"],
     "builtins": ["OSError"],
     "context_builder.risk.learning.model_file": ["ModelFileError"],

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp
 
+from api.access.peer import is_loopback
 from api.cli.allocator import bound_arenas
 from api.cli.failure import INTERRUPTED
 from api.cli.service_app import service_app
@@ -25,7 +26,7 @@ from api.errors import ArcpointApiError
 from api.log_setup import configure_logging
 from api.proxy.mounting import PREFIX
 from api.redaction import make_redaction
-from api.settings import Settings, load_settings
+from api.settings import Settings, SettingsError, load_settings
 
 Host = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides ARCPOINT_HOST.")
@@ -49,8 +50,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
     bound_arenas()
     try:
         if settings.workers > 1:
-            asyncio.run(require_startable(settings))
-            with _announced(settings) as listener:
+            with _announced(settings, has_keys=asyncio.run(require_startable(settings))) as listener:
                 run_workers(settings, listener)
         else:
             asyncio.run(run(service_app(settings), settings))
@@ -80,7 +80,8 @@ class StoppableServer(uvicorn.Server):
 async def run(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotListen, and what opening the services raises."""
     async with app.router.lifespan_context(app):
-        with _announced(settings) as listener, local_listener(socket_path(settings)) as local:
+        keys = await app.state.keys.has_keys()
+        with _announced(settings, has_keys=keys) as listener, local_listener(socket_path(settings)) as local:
             await StoppableServer(server_config(app, settings)).serve(sockets=[listener, *local])
 
 
@@ -93,19 +94,25 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who connects is who connects: no header makes anyone else of a peer.
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_s,
         ws="none",
     )
 
 
 @contextmanager
-def _announced(settings: Settings) -> Iterator[socket.socket]:
-    """Listen, and print where and with what. Raises CannotListen."""
+def _announced(settings: Settings, *, has_keys: bool) -> Iterator[socket.socket]:
+    """Listen, and print where, with what and for whom. Raises CannotListen and SettingsError."""
     with listening(settings.host, settings.port) as listener:
+        if not has_keys:
+            require_loopback(listener, "make an API key first with `arcpoint keys create NAME --role ROLE`")
         typer.echo(f"Arcpoint listens on {address_of(listener)}, described at /openapi.json")
         if settings.proxy_mounted:
             typer.echo(f"It proxies {settings.proxy_upstream_url} under {PREFIX}")
         typer.echo(_configured(settings))
+        if not has_keys:
+            typer.echo("There is no API key: every program on this machine may do everything")
         yield listener
 
 
@@ -119,6 +126,15 @@ def listening(host: str, port: int) -> socket.socket:
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
         raise CannotListen(f"cannot listen on {host} port {port}: {reason}; use --host and --port") from None
+
+
+def require_loopback(listener: socket.socket, remedy: str) -> None:
+    """Check that only this machine can reach a socket. Raises SettingsError."""
+    address = listener.getsockname()[0]
+    if not is_loopback(address):
+        raise SettingsError(
+            f"listening on {address} would let in everybody who reaches it: {remedy}, or listen on 127.0.0.1"
+        )
 
 
 def address_of(listener: socket.socket) -> str:

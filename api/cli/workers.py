@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from api.access.key_ring import has_keys
 from api.cli.allocator import bound_arenas
 from api.cli.failure import EXIT_FAILURE
 from api.cli.service_app import service_app
@@ -43,8 +44,8 @@ class Supervisor(Multiprocess):
         super().terminate_all()
 
 
-async def require_startable(settings: Settings) -> None:
-    """Raise here, once and in one line, what would keep every worker from starting.
+async def require_startable(settings: Settings) -> bool:
+    """Raise here, once and in one line, what would keep every worker from starting; return if there are keys.
 
     Raises:
         SettingsError: There is no memory server, or a setting of the model cannot be used.
@@ -60,8 +61,8 @@ async def require_startable(settings: Settings) -> None:
     model = await asyncio.to_thread(make_model, settings, prices)
     if model is not None:
         await model.close()
-    async with open_database(settings):
-        pass
+    async with open_database(settings) as database:
+        return await has_keys(database)
 
 
 def run_workers(
@@ -84,6 +85,7 @@ def run_workers(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=settings.shutdown_s,
         timeout_worker_healthcheck=round(_UNRESPONSIVE_AFTER_S),
         ws="none",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from api.access.errors import Forbidden, RateLimited, Unauthenticated
+from api.access.key_ring import KeyRing
 from api.http.admission import Overloaded
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
@@ -18,6 +21,7 @@ from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.disconnect import CancelOnDisconnect
 from api.http.middleware.request_id import RequestId
+from api.http.middleware.security_headers import SecurityHeaders
 from api.http.openapi import DescribedApp
 from api.http.problem import Conflict, answer_problem
 from api.http.routes import (
@@ -61,6 +65,7 @@ _HANDLED = (
     *(HTTPException, RequestValidationError, QuestionError, QueryTimeout, DatabaseError),
     *(UnknownCandidates, UnknownIncident, UnusableReviewer, Conflict, CapReached, MemoryUnavailable),
     *(PostmortemFailed, Overloaded, IngestError, Exception),
+    *(Unauthenticated, Forbidden, RateLimited),
 )
 
 
@@ -72,17 +77,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         SettingsError: A variable of the environment cannot be used.
     """
+    settings = settings or load_settings()
     app = DescribedApp(
         title="Arcpoint",
         summary="Answers questions about an LLM gateway: one model call, checked citations.",
         version=version(),
         lifespan=_lifespan,
-        middleware=[Middleware(kind) for kind in (RequestId, CancelOnDisconnect, RefuseCrossSite, BodyLimit)],
+        middleware=_middleware(settings.cors_allowed),
         exception_handlers=dict.fromkeys(_HANDLED, answer_problem),
         docs_url=None,
         redoc_url=None,
     )
-    app.state.settings = settings = settings or load_settings()
+    app.state.settings = settings
     model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
@@ -97,9 +103,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _middleware(cors_allowed: Sequence[str]) -> list[Middleware]:
+    """Return what every request passes, from the outside in; no other site is allowed anything by default."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=cors_allowed,
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "x-api-key", "content-type", "last-event-id"],
+        expose_headers=["x-request-id", "retry-after"],
+    )
+    return [
+        *(Middleware(RequestId), Middleware(SecurityHeaders), Middleware(CancelOnDisconnect)),
+        *([cors] if cors_allowed else []),
+        *(Middleware(RefuseCrossSite, allowed=cors_allowed), Middleware(BodyLimit)),
+    ]
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
+        app.state.keys = KeyRing(services.database)
         app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
         yield

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from api.access.caller import Role
 from api.http.problem import MEDIA_TYPE, RETRY_AFTER_S, Problem
 
 _REF = "#/components/schemas/{model}"
@@ -33,10 +34,28 @@ class DescribedApp(FastAPI):
                 for field in schema.get("properties", {}).values():
                     if "description" in field:  # written for readers of the Python code
                         field["description"] = re.sub(r"\bNone\b", "null", field["description"])
+            schemes = description["components"]["securitySchemes"]
+            schemes["x-api-key"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
             for path, methods in description["paths"].items():
                 for operation in methods.values():
+                    _add_role(operation)
                     _add_example(operation["responses"], _EXAMPLES["bodies"][_DECISION.sub("", path)])
         return super().openapi()
+
+
+def _add_role(operation: dict[str, Any]) -> None:
+    """Say which role an operation needs, for programs and for people."""
+    roles = [role for needed in operation["security"] for role in needed["bearer"]]
+    if not roles:
+        operation["security"] = []
+        return
+    (role,) = roles
+    operation["security"] = [{"bearer": [role]}, {"x-api-key": [role]}]
+    operation["description"] += f"\n\nNeeds the role `{role}`."
+    # Senders of telemetry get 503 instead of 429, which they do not send again.
+    statuses = (401, 403, 503) if role == Role.INGEST else (401, 403, 429, 503)
+    described = {str(status): response for status, response in problems(*statuses).items()}
+    operation["responses"] = described | operation["responses"]
 
 
 def _add_example(responses: dict[str, Any], example: Any) -> None:
@@ -70,7 +89,7 @@ def _response(status: int, problem: dict[str, Any]) -> dict[str, Any]:
         "description": example["title"],
         "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         seconds = {"schema": {"type": "integer"}, "example": RETRY_AFTER_S}
         response["headers"] = {"Retry-After": {"description": "Seconds to wait."} | seconds}
     return response

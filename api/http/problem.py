@@ -14,9 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access.errors import Forbidden, RateLimited, Unauthenticated
 from api.errors import ArcpointApiError
 from api.http.admission import Overloaded
 from api.http.middleware.body_limit import INGEST_PATHS
+from api.http.middleware.security_headers import SECURITY_HEADERS
 from api.ingest.errors import (
     BodyTooLarge,
     BodyUnreadable,
@@ -52,6 +54,7 @@ _TITLES = {
     "model": "The model is unavailable",
     "overloaded": "Too many questions at once",
     "ingest": "Nothing was stored",
+    "rate": "Too many requests with this key",
 }
 _MAX_FIELD_ERRORS = 20
 _MAX_SHOWN = 80
@@ -80,7 +83,9 @@ _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((BodyUnreadable,), 400, "ingest", "{}"),
     ((BodyTooLarge,), 413, "", "{}"),
     ((UnknownEncoding,), 415, "", "{}"),
-    ((SenderUnproven,), 401, "", "{}"),
+    ((SenderUnproven, Unauthenticated), 401, "", "{}"),
+    ((Forbidden,), 403, "", "{}"),
+    ((RateLimited,), 429, "rate", "{}"),
     ((LoadStopped,), 409, "conflict", "{}"),
     ((IngestBusy,), 503, "ingest", "{}"),
 )
@@ -136,15 +141,19 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, DatabaseError):
         log.warning("database unavailable", reason=str(error))
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        seconds = error.retry_after_s if isinstance(error, Overloaded | IngestBusy) else RETRY_AFTER_S
+    if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        seconds = RETRY_AFTER_S
+        if isinstance(error, Overloaded | IngestBusy | RateLimited):
+            seconds = error.retry_after_s
         headers["retry-after"] = str(seconds)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
+    if not getattr(request.state, "is_read", True):
+        headers["connection"] = "close"
     if problem.detail.startswith("an internal error"):
         await log_unexpected(error, request)
-        # This response is created outside the middleware that adds the header to all others.
-        headers["x-request-id"] = problem.request_id
+        # This response is created outside the middleware that adds headers to all others.
+        headers |= {"x-request-id": problem.request_id, **SECURITY_HEADERS}
     return Response(problem_json(problem), problem.status, headers, MEDIA_TYPE)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from api.access.caller import LOOPBACK, Caller
 from api.http.admission import Admission, QueueState
 from api.http.loop_lag import LoopLag
 from api.settings import Settings
@@ -59,7 +60,10 @@ class WorkerLoad:
 
 
 def asker_of(request: Request, user: str | None = None) -> str:
-    """Return whom a request is counted for: its key, else the user who asks, else the client's address."""
+    """Return whom a request is counted for: its caller, else the user who asks, else the client's address."""
+    caller: Caller = request.state.caller
+    if caller is not LOOPBACK:
+        return f"caller {caller.key_id or caller.name}"
     headers = request.headers
     if key := headers.get("x-api-key") or headers.get("authorization"):
         return f"key {key}"

@@ -11,6 +11,7 @@ import orjson
 from multidict import CIMultiDict
 from starlette.types import Scope
 
+from api.access.peer import is_local_peer
 from api.proxy.client.credentials import ProxyUser, Sender
 from api.proxy.headers import decoded
 from api.proxy.lifecycle import Lifecycle, State, Transition
@@ -34,6 +35,8 @@ class Call:
     target: str
     """Path and query, encoded as the client had them."""
     headers: CIMultiDict[str]
+    is_local: bool = True
+    """True if it was made on this machine."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     sender: Sender | None = None
     raw_body: bytes = b""
@@ -65,7 +68,7 @@ class Call:
             raw_path = b"/" + raw_path
         query = scope["query_string"]
         target = (raw_path + b"?" + query if query else raw_path).decode("latin-1")
-        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers)
+        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers, is_local_peer(scope))
 
     @property
     def is_conversation(self) -> bool:

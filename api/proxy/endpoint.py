@@ -43,7 +43,7 @@ class Proxy:
     reads_text: bool = True
     """True if the rewriter wants the text of replies."""
     only_known: bool = False
-    """True if senders that the operator has not named are refused: requests are paid for by somebody else."""
+    """True if only senders that the operator has named are served: requests are paid for by somebody else."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -95,10 +95,12 @@ class Proxy:
                     self.cache.keep(call, answer.upstream, answer.response.raw_headers, b"".join(parts))
 
     def _authenticate(self, call: Call) -> None:
-        """Recognize the sender. Raises ProxyRefusal if only known ones are served."""
+        """Recognize the sender. Raises ProxyRefusal for one who is not served."""
         call.sender = self.senders.sender_of(token_of(call.headers))
         if self.only_known and not call.sender.is_known:
             raise ProxyRefusal(401, "this proxy pays for its requests and does not know your key")
+        if not call.is_local and not call.sender.is_known:
+            raise ProxyRefusal(401, "this proxy serves other machines only for keys that it knows, not yours")
         call.lifecycle.enter(State.AUTHENTICATED, call.sender.user.id)
 
     async def _parse(self, call: Call, client: ClientConnection) -> None:

@@ -67,7 +67,7 @@ def wait_for_sources(app: FastAPI) -> None:
 def client_of(app: FastAPI) -> httpx.AsyncClient:
     """A client whose requests go straight to the application."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://service", timeout=PATIENCE_S)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=PATIENCE_S)
 
 
 @dataclass(frozen=True)

@@ -38,15 +38,18 @@ class Asker:
     async def show_answer(self, ask: QuestionInput, new_output: Callable[[], AnswerOutput]) -> Answer:
         """Ask, and show the answer as it is written, by an output of its own.
 
-        Raises QuestionError, and what `open_services` raises.
+        Raises QuestionError, ServiceRefuses if the service that was named does not let us in, and what
+        `open_services` raises.
         """
         if self.service is not None:
-            from api.cli.ask.service import ServiceLost  # noqa: PLC0415  imported already
+            from api.cli.ask.service import ServiceLost, ServiceRefuses  # noqa: PLC0415  imported already
 
             try:
                 with new_output() as output:
                     answer = await self.service.show_answer(ask, output)
-            except ServiceLost as lost:
+            except (ServiceLost, ServiceRefuses) as lost:
+                if isinstance(lost, ServiceRefuses) and self.settings.service_url is not None:
+                    raise
                 _say_lost(self.service.address, lost)
                 self.service = None
             else:
@@ -96,6 +99,7 @@ async def open_asker(
 async def _found(settings: Settings, stack: AsyncExitStack) -> Service | None:
     """Return the service at the URL of the settings, or the one of the same database at the socket."""
     address: Path | str = settings.service_url or socket_path(settings)
+    key = settings.api_key
     # A service would log the question.
     if settings.read_only or (isinstance(address, Path) and not await asyncio.to_thread(address.is_socket)):
         return None
@@ -103,7 +107,9 @@ async def _found(settings: Settings, stack: AsyncExitStack) -> Service | None:
     from api.cli.ask.service import ServiceLost, open_service  # noqa: PLC0415  imported above, off the loop
 
     try:
-        service = await stack.enter_async_context(open_service(address))
+        service = await stack.enter_async_context(
+            open_service(address, key.get_secret_value() if key else None)
+        )
     except ServiceLost as lost:
         if settings.service_url is not None:
             _say_lost(settings.service_url, lost)

@@ -24,7 +24,12 @@ _CONNECT_S = 2.0
 _SILENCE_S = 60.0
 """It sends a comment every 15 s while it answers, and has built a context long before."""
 _QUESTION = "urn:arcpoint:problem:question"
+_REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
 _MALFORMED = (ValueError, KeyError, TypeError)
+
+
+class ServiceRefuses(ArcpointApiError):
+    """The service does not let us in; the message says why, and what to set."""
 
 
 class ServiceLost(ArcpointApiError):
@@ -43,7 +48,7 @@ class Service:
     model: str | None
 
     async def show_answer(self, ask: QuestionInput, output: AnswerOutput) -> Answer:
-        """Ask, and show the answer as it is written. Raises QuestionError and ServiceLost."""
+        """Ask, and show the answer as it is written. Raises QuestionError, ServiceRefuses and ServiceLost."""
         output.wait(f"asking the service at {self.address}")
         async with aclosing(self._events(ask)) as events:
             async for event in events:
@@ -58,7 +63,7 @@ class Service:
         raise ServiceLost("it broke off")
 
     async def _events(self, ask: QuestionInput) -> AsyncGenerator[Manifest | str | Answer, None]:
-        """Yield the manifest, pieces of text, and the answer. Raises QuestionError and ServiceLost."""
+        """Yield the manifest, pieces of text, and the answer. Raises what `show_answer` raises."""
         request = self.http.build_request(
             "POST", "/v1/query", json=_body(ask), headers={"accept": "text/event-stream"}
         )
@@ -75,12 +80,12 @@ class Service:
 
 
 @asynccontextmanager
-async def open_service(address: Path | str) -> AsyncIterator[Service]:
-    """Find the service at a socket or URL. Raises ServiceLost."""
+async def open_service(address: Path | str, api_key: str | None = None) -> AsyncIterator[Service]:
+    """Find the service at a socket or URL, to ask it with a key. Raises ServiceLost."""
     # These read files.
     expected = await asyncio.to_thread(version)
     await asyncio.to_thread(prepare, Answer, Manifest)
-    async with await asyncio.to_thread(_client, address) as http:
+    async with await asyncio.to_thread(_client, address, api_key) as http:
         try:
             response = await http.get("/healthz")
             health = response.raise_for_status().json()
@@ -94,12 +99,13 @@ async def open_service(address: Path | str) -> AsyncIterator[Service]:
         yield Service(str(address), http, database, model)
 
 
-def _client(address: Path | str) -> httpx.AsyncClient:
+def _client(address: Path | str, api_key: str | None) -> httpx.AsyncClient:
     is_local = isinstance(address, Path)
     transport = httpx.AsyncHTTPTransport(uds=str(address), verify=False) if is_local else None
     return httpx.AsyncClient(
         base_url="http://arcpoint" if is_local else str(address),
         transport=transport,
+        headers={} if api_key is None else {"authorization": f"Bearer {api_key}"},
         trust_env=False,
         timeout=httpx.Timeout(_SILENCE_S, connect=_CONNECT_S),
     )
@@ -145,13 +151,17 @@ def _event(block: bytes) -> Manifest | str | Answer:
 
 
 def _refuse(content: bytes) -> NoReturn:
-    """Raise what a problem document means: QuestionError or ServiceLost."""
+    """Raise what a problem document means: QuestionError, ServiceRefuses or ServiceLost."""
     try:
         problem = json.loads(content)
         kind, status, detail = problem["type"], problem["status"], str(problem["detail"])
     except _MALFORMED:
         raise ServiceLost("it refused with something that is no problem document") from None
-    raise QuestionError(detail) if kind == _QUESTION else ServiceLost(f"it answered {status}: {detail}")
+    if kind == _QUESTION:
+        raise QuestionError(detail)
+    if status in _REFUSED:
+        raise ServiceRefuses(f"the service refuses ({status}): {detail}; the key is that of ARCPOINT_API_KEY")
+    raise ServiceLost(f"it answered {status}: {detail}")
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 import uvloop
 
 from api.cli.failure import INTERRUPTED
-from api.cli.serve import StoppableServer, address_of, listening, server_config
+from api.cli.serve import StoppableServer, address_of, listening, require_loopback, server_config
 from api.cli.workers import proxy_worker_app, run_workers
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
+from api.proxy.proxy_file import ProxyFile
 from api.redaction import make_redaction
 from api.settings import Settings
 
@@ -25,8 +29,7 @@ def run_proxy(settings: Settings) -> None:
                 runner.run(_serve(settings))
                 return
             runner.run(_require_startable(settings))
-        with listening(settings.host, settings.proxy_port) as listener:
-            _announce(settings, address_of(listener))
+        with _announced(settings) as listener:
             run_workers(settings, listener, factory=proxy_worker_app, loop="uvloop")
     except KeyboardInterrupt:  # before the server was running
         raise typer.Exit(INTERRUPTED) from None
@@ -35,8 +38,7 @@ def run_proxy(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     app = proxy_service(settings)
     async with app.lifespan_context(app):
-        with listening(settings.host, settings.proxy_port) as listener:
-            _announce(settings, address_of(listener))
+        with _announced(settings) as listener:
             await StoppableServer(server_config(app, settings)).serve(sockets=[listener])
 
 
@@ -47,6 +49,14 @@ async def _require_startable(settings: Settings) -> None:
         pass
 
 
-def _announce(settings: Settings, address: str) -> None:
-    typer.echo(f"Arcpoint's proxy listens on {address} and forwards to {settings.proxy_upstream_url}")
-    typer.echo(f"point a client at it: export ANTHROPIC_BASE_URL={address}")
+@contextmanager
+def _announced(settings: Settings) -> Iterator[socket.socket]:
+    """Listen, and print where. Raises CannotListen, and SettingsError if strangers were let in."""
+    with listening(settings.host, settings.proxy_port) as listener:
+        if not ProxyFile.load(settings.proxy_file).users:
+            remedy = "name its senders in ARCPOINT_PROXY_FILE (docs/proxy.md), which alone are then served"
+            require_loopback(listener, remedy)
+        address = address_of(listener)
+        typer.echo(f"Arcpoint's proxy listens on {address} and forwards to {settings.proxy_upstream_url}")
+        typer.echo(f"point a client at it: export ANTHROPIC_BASE_URL={address}")
+        yield listener

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +13,7 @@ INGEST_PATHS = ("/v1/ingest/", "/v1/otlp/")
 """Paths that bound their bodies themselves, and that programs post to in formats of their own."""
 _MAX_DISCARDED_BYTES = 20_000_000
 """Of a refused body that are still read: most clients read the response only after sending everything."""
+_MAX_DISCARDING_S = 30.0
 
 
 class BodyLimit:
@@ -42,9 +46,11 @@ class BodyLimit:
 async def discard_body(receive: Receive) -> bool:
     """Read the rest of a body up to a limit. Returns True if it was read to its end."""
     discarded = 0
-    while discarded < _MAX_DISCARDED_BYTES:
-        message = await receive()
-        discarded += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MAX_DISCARDING_S):
+            while discarded < _MAX_DISCARDED_BYTES:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return True
     return False

@@ -1,11 +1,13 @@
 """Refuses state-changing requests that a page of another site makes in somebody's browser.
 
 Browsers label such requests with Sec-Fetch-Site and Origin; programs such as curl send neither. Bodies must
-be JSON, which browsers send to another site only after a CORS preflight, and that is never granted.
+be JSON, which browsers send to another site only after a CORS preflight, and that is granted to the origins
+of ARCPOINT_CORS_ORIGINS alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from email.message import Message as Header
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,17 +34,21 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class RefuseCrossSite:
     """Responds with 403 to cross-site requests, and with 415 to bodies that are not JSON."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, allowed: Collection[str] = ()) -> None:
+        """Serve the pages of these origins as well."""
         self._app = app
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        error = _refusal(scope) if _changes_state(scope) else None
+        error = _refusal(scope, self._allowed) if _changes_state(scope) else None
         if error is None:
             await self._app(scope, receive, send)
             return
-        await discard_body(receive)
+        is_read = await discard_body(receive)
         response = await answer_problem(Request(scope), error)
+        if not is_read:
+            response.headers["connection"] = "close"
         await response(scope, receive, send)
 
 
@@ -50,9 +56,9 @@ def _changes_state(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
 
 
-def _refusal(scope: Scope) -> HTTPException | None:
+def _refusal(scope: Scope, allowed: Collection[str]) -> HTTPException | None:
     headers = Headers(scope=scope)
-    if not _is_own_site(headers):
+    if headers.getlist("origin") not in [[origin] for origin in allowed] and not _is_own_site(headers):
         detail = "requests from other sites are refused; send no Origin and no Sec-Fetch-Site, or your own"
         return HTTPException(403, detail)
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import Session
 from api.http.openapi import query_problems
 from context_builder import queries
 from context_builder.queries import Conversation
 
-router = APIRouter(tags=["queries"])
+router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
 @router.get("/v1/conversations/{conversation_id}", responses=query_problems(404))

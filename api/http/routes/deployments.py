@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.http.auth.guard import VIEWER_OF_OWN, GuardedRoute
 from api.http.dependencies import Session
 from api.http.openapi import query_problems
 from api.http.schemas.parameters import DeploymentParameters
 from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status
 
-router = APIRouter(tags=["queries"])
+router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIEWER_OF_OWN])
 
 
 @router.get("/v1/deployments", responses=query_problems())

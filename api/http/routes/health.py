@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
 
+import structlog
 from fastapi import APIRouter, Request, Response
 
+from api.access.peer import is_local
+from api.http.auth.guard import OPEN, GuardedRoute
 from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems
 from api.http.schemas.bodies import Health, LivenessBody, PartBody, ReadinessBody
@@ -18,11 +21,14 @@ from memory.recall.results import RecallQuery
 from models.database import HEAD_REVISION
 from models.errors import DatabaseError
 
-router = APIRouter(tags=["health"])
+log = structlog.get_logger(__name__)
+
+router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[OPEN])
 
 DEADLINE_S = 3.0
 """Of the check of each part."""
 _PROBE = RecallQuery(text="Is incident memory ready?")
+_IN_LOG = "the service's log says why, and so does this path to programs on its machine"
 _WORST_FIRST = (Health.UNAVAILABLE, Health.DEGRADED, Health.OK)
 
 
@@ -38,8 +44,13 @@ async def healthz(request: Request, services: RunningServices, load: Load) -> Li
     responses=problems(500)
     | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
 )
-async def readyz(services: RunningServices, load: Load, response: Response) -> ReadinessBody:
-    """Report whether questions can be answered: 503 without the database; without memory, only degraded."""
+async def readyz(
+    request: Request, services: RunningServices, load: Load, response: Response
+) -> ReadinessBody:
+    """Report whether questions can be answered: 503 without the database; without memory, only degraded.
+
+    Reasons name hosts and folders: a caller from another machine finds them in the log instead.
+    """
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
     )
@@ -47,10 +58,13 @@ async def readyz(services: RunningServices, load: Load, response: Response) -> R
         memory = await _part(_memory_works(services), Health.DEGRADED)
     else:
         memory = PartBody(Health.DEGRADED, "not checked: the database is unavailable")
-    worst = min((part.status for part in (database, memory, embedder)), key=_WORST_FIRST.index)
+    parts = {"database": database, "memory": memory, "embedder": embedder}
+    worst = min((part.status for part in parts.values()), key=_WORST_FIRST.index)
     response.status_code = 503 if worst is Health.UNAVAILABLE else 200
-    busy = load.state(services.database)
-    return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder, load=busy)
+    if worst is not Health.OK and not is_local(request.scope):
+        log.warning("not ready", **{name: part.reason for name, part in parts.items()})
+        parts = {name: PartBody(part.status, part.reason and _IN_LOG) for name, part in parts.items()}
+    return ReadinessBody(status=worst, **parts, load=load.state(services.database))
 
 
 async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from api.http.accept import prefers
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import Session
 from api.http.json_body import to_json
 from api.http.openapi import query_problems
@@ -23,7 +24,7 @@ from context_builder.queries import (
     incident_postmortem,
 )
 
-router = APIRouter(tags=["queries"])
+router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 _MARKDOWN = "text/markdown"
 _AS_MARKDOWN: dict[int | str, dict[str, Any]] = {

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
+from typing_extensions import override
 
+from api.access.caller import Caller, Role
+from api.access.errors import RateLimited
+from api.http.auth.guard import GuardedRoute, Needs, declared
 from api.http.json_body import to_json
 from api.http.openapi import problems
+from api.ingest.errors import IngestBusy
 from api.ingest.live.ingestor import Envelope, Ingestor
 from api.ingest.live.message import Receipt
 
-router = APIRouter(tags=["ingest"])
+
+class _SignedOrKeyed(Needs):
+    """Needs no key where the sender's secret is set: the ingestor has it proven once it has the body."""
+
+    @override
+    async def admit(self, request: Request) -> None:
+        ingestor: Ingestor = request.app.state.ingestor
+        name = request.path_params.get("name", _OTLP)
+        if ingestor.has_secret_of(name):
+            request.state.caller = Caller(name=f"sender:{name}", role=Role.INGEST)
+            return
+        try:
+            await super().admit(request)
+        except RateLimited as error:
+            # Senders drop what is answered with 429, and send again what is answered with 503.
+            raise IngestBusy(str(error), error.retry_after_s) from None
+
+
+_OTLP = "otlp"
+_INGEST = declared(_SignedOrKeyed(Role.INGEST))
+
+router = APIRouter(tags=["ingest"], route_class=GuardedRoute, dependencies=[_INGEST])
 
 
 @router.post(
@@ -32,7 +58,7 @@ async def ingest(name: str, request: Request, about: str = "") -> Response:
 @router.post("/v1/otlp/v1/{signal}", include_in_schema=False)
 async def otlp(signal: str, request: Request) -> Response:
     """Store traces and logs that come over OTLP/HTTP."""
-    return await _received(request, "otlp", signal)
+    return await _received(request, _OTLP, signal)
 
 
 async def _received(request: Request, name: str, topic: str = "", about: str = "") -> Response:

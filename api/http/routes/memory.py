@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import Load, RunningServices
 from api.http.openapi import problems, query_problems
 from api.http.schemas.bodies import SearchBody
@@ -16,7 +17,7 @@ from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_question
 from memory.recall.results import RecallQuery
 
-router = APIRouter(tags=["memory"])
+router = APIRouter(tags=["memory"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
 @router.get("/v1/memory/search", responses=query_problems() | problems(503))

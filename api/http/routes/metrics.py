@@ -12,12 +12,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import RunningServices
 from api.http.openapi import problems
 from api.risk_ticker import RiskTicker
 from context_builder.risk.policy.breaker import BreakerState
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 _LABEL = ("deployment",)
 

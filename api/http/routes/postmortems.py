@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
+from api.http.auth.guard import OPERATOR, GuardedRoute
 from api.http.dependencies import AnswerSlot, RunningServices
 from api.http.openapi import problems
 from api.http.problem import Conflict
@@ -19,7 +20,7 @@ from context_builder.text.clock import utc_now
 from memory.maintenance import reviews
 from memory.maintenance.reviews import Review
 
-router = APIRouter(tags=["postmortems"])
+router = APIRouter(tags=["postmortems"], route_class=GuardedRoute, dependencies=[OPERATOR])
 
 # Ids are whatever was recorded, slashes included.
 _PATH = "/v1/incidents/{incident_id:path}/postmortem"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.http.accept import wants_events
+from api.http.auth.guard import VIEWER, CurrentCaller, GuardedRoute
+from api.http.auth.own_data import as_asked_by
 from api.http.dependencies import AnswerSlot, Load, RunningServices
 from api.http.event_stream import EventStream
 from api.http.json_body import to_json
@@ -15,7 +17,7 @@ from api.http.worker_load import asker_of
 from context_builder.answer.answer import Answer
 from context_builder.answering import final_answer
 
-router = APIRouter(tags=["questions"])
+router = APIRouter(tags=["questions"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 _EVENTS = """event: context
 data: {"question": "Which deployments are unhealthy?", ...}
@@ -38,7 +40,9 @@ _RESPONSES = problems(400, 403, 413, 415, 422, 500, 503) | {
 
 
 @router.post("/v1/query", response_model=Answer, responses=_RESPONSES, dependencies=[AnswerSlot])
-async def query(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
+async def query(
+    body: QuestionBody, request: Request, caller: CurrentCaller, load: Load, services: RunningServices
+) -> Response:
     """Answer a question about the gateway with at most one model call.
 
     With `Accept: text/event-stream` the events are `context` (the manifest), then `delta` (the next words,
@@ -47,9 +51,10 @@ async def query(body: QuestionBody, request: Request, load: Load, services: Runn
     Disconnecting cancels the model call. A call that does not fit under a cap is not made: the answer is
     made of the facts, and `no_model_reason` says which cap and how much of it is left.
     """
-    events = services.answerer.stream(body.to_input())
+    asked = as_asked_by(caller, body.to_input())
+    events = services.answerer.stream(asked)
     # Only building takes the processor: a slot is not held while the model writes.
-    async with load.builds.slot(asker_of(request, body.user)):
+    async with load.builds.slot(asker_of(request, asked.asked_by)):
         first = await anext(events)
     if wants_events(request.headers.get("accept", "")):
         # An error before the context was built has got its own status.
@@ -58,9 +63,12 @@ async def query(body: QuestionBody, request: Request, load: Load, services: Runn
 
 
 @router.post("/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503))
-async def context(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
+async def context(
+    body: QuestionBody, request: Request, caller: CurrentCaller, load: Load, services: RunningServices
+) -> Response:
     """Build the prompt of a question and its manifest; no model is called."""
-    async with load.builds.slot(asker_of(request, body.user)):
-        built = await services.answerer.builder.build(body.to_input())
+    asked = as_asked_by(caller, body.to_input())
+    async with load.builds.slot(asker_of(request, asked.asked_by)):
+        built = await services.answerer.builder.build(asked)
     # Serialized here: FastAPI would first copy hundreds of facts.
     return Response(to_json(ContextBody(built.prompt, built.manifest)), media_type="application/json")

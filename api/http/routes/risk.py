@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import RunningServices
 from api.http.event_stream import KEEP_ALIVE_S
 from api.http.json_body import to_json
@@ -16,7 +17,7 @@ from api.http.openapi import problems
 from api.http.schemas.risk import RiskBody, risk_body
 from api.risk_ticker import RiskTicker
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 EVENTS_S = 30.0
 """After so long a stream ends, and a client connects again: a service that stops waits for open streams."""

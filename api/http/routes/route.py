@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import Load, RunningServices
 from api.http.json_body import to_json
 from api.http.openapi import problems
@@ -11,7 +12,7 @@ from api.http.schemas.route import RouteBody
 from api.http.worker_load import asker_of
 from api.routing import RouteAnswer, decide, explained, wants_model
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
 @router.post(

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import RunningServices, Session
 from api.http.openapi import query_problems
 from api.http.schemas.parameters import SpendParameters
 from context_builder.spend.caps import SpendReport, spend_report
 
-router = APIRouter(tags=["spend"])
+router = APIRouter(tags=["spend"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
 @router.get("/v1/spend", responses=query_problems())

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import Session
 from api.http.openapi import query_problems
 from api.http.schemas.parameters import LatencyParameters, TrafficParameters
@@ -19,7 +20,7 @@ from context_builder.queries import (
     request_volume,
 )
 
-router = APIRouter(tags=["queries"])
+router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
 @router.get("/v1/latency", responses=query_problems())

@@ -126,6 +126,10 @@ class Ingestor:
         )
         return receipt if receiver.answer is None else receiver.answer(message, receipt)
 
+    def has_secret_of(self, name: str) -> bool:
+        """Return True if posts to a kind or receiver have to prove that they come from its sender."""
+        return name in self._receivers and self._receivers[name].name in self._secrets
+
     def _receiver(self, name: str) -> Receiver:
         receiver = self._receivers.get(name)
         if receiver is None:

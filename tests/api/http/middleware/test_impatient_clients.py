@@ -85,11 +85,12 @@ async def test_a_large_body_is_refused_in_words(served: ServiceProcess) -> None:
             assert response.json()["status"] == 413
 
 
-async def test_an_endless_body_ends_with_its_connection(served: ServiceProcess) -> None:
-    """Nothing is read for ever."""
+@pytest.mark.parametrize("host", [b"localhost", b"stranger"])
+async def test_an_endless_body_ends_with_its_connection(served: ServiceProcess, host: bytes) -> None:
+    """Nothing is read for ever, least of all from those who are not let in."""
     address = httpx.URL(served.url)
     reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(b"POST /v1/query HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+    writer.write(b"POST /v1/query HTTP/1.1\r\nhost: " + host + b"\r\ncontent-type: application/json\r\n")
     writer.write(b"transfer-encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     with pytest.raises(ConnectionError):

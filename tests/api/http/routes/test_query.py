@@ -94,8 +94,9 @@ async def test_words_arrive_while_the_model_still_writes(service: FastAPI, messa
     messages_api.script(Hang(seconds=30, after_pieces=1))
     seen = asyncio.Queue[bytes]()
     scope = {
-        "type": "http", "method": "POST", "path": "/v1/query", "query_string": b"", "server": ("service", 80),
+        "type": "http", "method": "POST", "path": "/v1/query", "query_string": b"",
         "headers": [(b"content-type", b"application/json"), (b"accept", b"text/event-stream")],
+        "client": None, "server": ("/a/socket", None),
     }  # fmt: skip
     left = asyncio.Event()
     parts = iter([{"type": "http.request", "body": b'{"question": "Which are slow?"}'}])
