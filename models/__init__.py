@@ -16,6 +16,7 @@ from models.tables.operations.notifications import Notification, NotificationSta
 from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
+from models.tables.product.audit_entries import AuditEntry, AuditOutcome
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
@@ -28,7 +29,9 @@ from models.tables.product.spend import AccountKind, SpendBalance, SpendCap, Spe
 __all__ = [
     "FAILED_STATUSES",
     "AccountKind",
+    "AuditEntry",
     "AuditEvent",
+    "AuditOutcome",
     "ConfigChange",
     "ConversationFact",
     "ConversationTurn",
