@@ -16,7 +16,6 @@ branch_labels = None
 depends_on = None
 
 _REFUSAL = "audit entries can only be appended"
-_BREAKS = "an audit entry must follow the last one"
 
 
 def upgrade() -> None:
@@ -71,7 +70,7 @@ def _for_sqlite() -> Iterator[str]:
         " NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM audit_entries)"
         " OR NEW.previous IS NOT coalesce("
         "(SELECT hash FROM audit_entries ORDER BY sequence DESC LIMIT 1), printf('%064d', 0))"
-        f" BEGIN SELECT RAISE(ABORT, '{_BREAKS}'); END"
+        " BEGIN SELECT RAISE(ABORT, 'an audit entry must follow the last one'); END"
     )
 
 
@@ -88,7 +87,7 @@ def _for_postgresql() -> Iterator[str]:
         " ORDER BY sequence DESC LIMIT 1;"
         " IF NOT FOUND THEN last_sequence := 0; last_hash := repeat('0', 64); END IF;"
         " IF NEW.sequence <> last_sequence + 1 OR NEW.previous <> last_hash THEN"
-        f" RAISE EXCEPTION '{_BREAKS}'; END IF;"
+        " RAISE EXCEPTION 'an audit entry must follow the last one'; END IF;"
         " RETURN NEW; END $$"
     )
     yield (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from context_builder.text.wire import WIRE
@@ -72,14 +74,14 @@ class AuditPage:
 async def audit_page(session: AsyncSession, wanted: AuditFilter) -> AuditPage:
     """Read a page."""
     row = AuditEntry
-    conditions = (
-        (wanted.since, row.at >= wanted.since),
-        (wanted.until, row.at < wanted.until),
-        (wanted.action, row.action == wanted.action),
-        (wanted.caller, row.caller == wanted.caller),
-        (wanted.before, row.sequence < wanted.before),
+    wishes: tuple[tuple[Any, Callable[[Any], ColumnElement[bool]]], ...] = (
+        (wanted.since, row.at.__ge__),
+        (wanted.until, row.at.__lt__),
+        (wanted.action, row.action.__eq__),
+        (wanted.caller, row.caller.__eq__),
+        (wanted.before, row.sequence.__lt__),
     )
-    query = ENTRIES.where(*(condition for value, condition in conditions if value is not None))
+    query = ENTRIES.where(*(compared(value) for value, compared in wishes if value is not None))
     found = (await session.execute(query.order_by(row.sequence.desc()).limit(wanted.limit + 1))).all()
     lines = [AuditLine(**each._asdict() | {"detail": json.loads(each.detail)}) for each in found]
     more = len(lines) > wanted.limit

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from api.http.admission import Overloaded
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
+from api.http.middleware.audit import Audited
 from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.disconnect import CancelOnDisconnect
@@ -37,6 +38,7 @@ from api.http.routes import (
     traffic,
     users,
 )
+from api.http.routes.access import audit
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
@@ -77,7 +79,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Answers questions about an LLM gateway: one model call, checked citations.",
         version=version(),
         lifespan=_lifespan,
-        middleware=[Middleware(kind) for kind in (RequestId, CancelOnDisconnect, RefuseCrossSite, BodyLimit)],
+        middleware=[
+            Middleware(kind) for kind in (RequestId, CancelOnDisconnect, Audited, RefuseCrossSite, BodyLimit)
+        ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_problem),
         docs_url=None,
         redoc_url=None,
@@ -88,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, *queries, postmortems, memory, route, risk)
-    for resource in (*answering, spend, ingest, metrics, health):
+    for resource in (*answering, spend, ingest, audit, metrics, health):
         app.include_router(resource.router)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
