@@ -93,6 +93,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who is trusted is asked of the connection, not of X-Forwarded-For
         timeout_graceful_shutdown=settings.shutdown_s,
         ws="none",
     )

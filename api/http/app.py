@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from api.http.admission import Overloaded
+from api.http.auth.mounting import add_people
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
 from api.http.middleware.audit import Audited
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, audit, metrics, health):
         app.include_router(resource.router)
+    add_people(app, settings)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
