@@ -12,6 +12,7 @@ from api.services import Services
 from context_builder.risk.policy.decision import RouteDecision, RouteRequest, UnknownCandidates
 from context_builder.risk.policy.verdicts import RoutingVerdict
 from context_builder.text.wire import WIRE
+from models.audit_chain import AuditRecord, DetailValue
 
 _MAX_ALTERNATIVES = 20
 
@@ -101,8 +102,20 @@ async def route(
     request = RouteRequest(tuple(candidates), tier, prompt_tokens, max_tokens, task)
     decision, answer = await decide(services, request)
     if wants_model(services, answer, explain=explain):
-        return await explained(services, decision, answer, nullcontext())
+        answer = await explained(services, decision, answer, nullcontext())
+    audit_route(services, answer)
     return answer
+
+
+def audit_route(services: Services, answer: RouteAnswer) -> None:
+    """Let the audit trail say where a request was sent."""
+    detail: dict[str, DetailValue] = {
+        "advised": answer.advised,
+        "decided_by": answer.decided_by,
+        "shadow": answer.shadow,
+        "candidates": answer.candidates,
+    }
+    services.audit.put(AuditRecord(action="route", subject=answer.deployment, detail=detail))
 
 
 async def decide(services: Services, request: RouteRequest) -> tuple[RouteDecision, RouteAnswer]:

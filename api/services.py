@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
+from api.audit.trail import AuditTrail
 from api.embedders import make_embedder
 from api.redaction import make_redaction
 from api.risk_ticker import Feed, MakeFeed, RiskTicker
@@ -64,6 +65,7 @@ class Services:
     ledger: SpendLedger
     risk: RiskTicker
     routing_agent: RoutingAgent
+    audit: AuditTrail
 
     @cached_property
     def postmortems(self) -> PostmortemWriter:
@@ -184,7 +186,11 @@ async def open_services(
         agent = RoutingAgent(
             answerer, per_hour=settings.risk_agent_per_hour, usd_per_hour=settings.risk_agent_usd_per_hour
         )
-        yield Services(settings, database, embedder, memory, answerer, questions, prices, ledger, risk, agent)
+        audit = AuditTrail(database)
+        await stack.enter_async_context(audit.writing())
+        yield Services(
+            *(settings, database, embedder, memory, answerer, questions, prices, ledger, risk, agent, audit)
+        )
 
 
 def make_risk_ticker(settings: Settings, database: Database, make_feed: MakeFeed | None = None) -> RiskTicker:

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from api.errors import ArcpointApiError
+from api.people_settings import PeopleSettings
 from context_builder.text.secret_patterns import PERSONAL_KINDS
 from memory.index.server_address import checked_server_token, checked_server_url
 from models.tables.gateway.users import Tier
@@ -23,7 +24,7 @@ class SettingsError(ArcpointApiError, ValueError):
     """A variable cannot be used; the message names it and what it accepts."""
 
 
-class Settings(BaseSettings):
+class Settings(PeopleSettings):
     """Configuration, from environment variables that start with ARCPOINT_."""
 
     model_config = SettingsConfigDict(env_prefix="ARCPOINT_", frozen=True, env_ignore_empty=True)
@@ -289,6 +290,6 @@ def load_settings() -> Settings:
 
 def _shown(name: str, value: object) -> str:
     """Return a value as an error may show it: without possible secrets."""
-    if name.endswith(("_TOKEN", "_KEY", "_SECRETS")):
+    if name.endswith(("_TOKEN", "_KEY", "_SECRET", "_SECRETS")):
         return "***"
     return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)

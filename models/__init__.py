@@ -17,6 +17,7 @@ from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
 from models.tables.product.api_keys import ApiKey, Role
+from models.tables.product.audit_entries import AuditEntry, AuditOutcome
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
@@ -30,7 +31,9 @@ __all__ = [
     "FAILED_STATUSES",
     "AccountKind",
     "ApiKey",
+    "AuditEntry",
     "AuditEvent",
+    "AuditOutcome",
     "ConfigChange",
     "ConversationFact",
     "ConversationTurn",

@@ -22,11 +22,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
+from models.audit_chain import AuditRecord, append
 from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, DatabaseUnreachable
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
 from models.sqlite_file import BUSY_TIMEOUT_S, open_file, open_to_read, parse_sqlite_url
 
-HEAD_REVISION = "0011"
+HEAD_REVISION = "0012"
 """Revision of the schema that this version of the code needs: that of the newest migration."""
 
 _HINT = "; set ARCPOINT_READ_ONLY=true if it is only to be read"
@@ -41,6 +42,11 @@ class ReadSession(AsyncSession):
 
 class WriteSession(AsyncSession):
     """A session whose transaction commits at the end of its block and rolls back if the block raises."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.audited: list[AuditRecord] = []
+        """What it does, for the audit trail: appended just before the commit, or not at all."""
 
 
 def parse_url(url: str) -> URL:
@@ -137,8 +143,13 @@ class Database:
             DatabaseReadOnly: The database is open read-only, or refuses writes.
         """
         with self.writing():
-            async with WriteSession(self.write_engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            async with WriteSession(self.write_engine, expire_on_commit=False) as session:
+                async with session.begin():
+                    yield session
+                    if session.audited:
+                        await append(session, session.audited)
+                for record in session.audited:
+                    record.act.is_recorded = True
 
     @contextmanager
     def writing(self) -> Iterator[None]:

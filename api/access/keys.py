@@ -17,6 +17,7 @@ from sqlalchemy import select
 from api.access.errors import KeyRefused
 from context_builder.text.wire import WIRE
 from models import ApiKey, Role, User
+from models.audit_chain import AuditRecord
 from models.database import ReadSession, WriteSession
 
 MAX_NAME = 100
@@ -92,6 +93,8 @@ async def create_key(session: WriteSession, wanted: KeyRequest, *, now: datetime
     )
     session.add(key)
     await session.flush()
+    detail = {"role": wanted.role.value, "user": wanted.user or ""}
+    session.audited.append(AuditRecord(action="key.create", subject=prefix, detail=detail))
     return NewKey(_entry(key, wanted.user, now), secret)
 
 
@@ -109,6 +112,7 @@ async def revoke_key(session: WriteSession, which: str, *, now: datetime) -> Key
     """Revoke the key with a prefix: no request that begins after the commit is served. Raises KeyRefused."""
     key, user = await _active(session, which, now)
     key.revoked_at = now
+    session.audited.append(AuditRecord(action="key.revoke", subject=key.prefix))
     return _entry(key, user, now)
 
 
@@ -126,6 +130,9 @@ async def rotate_key(session: WriteSession, which: str, *, grace: timedelta, now
             rate_per_minute=key.rate_per_minute,
         ),
         now=now,
+    )
+    session.audited.append(
+        AuditRecord(action="key.rotate", subject=key.prefix, detail={"grace_s": round(grace.total_seconds())})
     )
     if grace:
         key.expires_at = min(now + grace, key.expires_at or now + grace)

@@ -31,6 +31,7 @@ SUMMARIES = {
     "spend": "Show what model calls have cost, and set caps.",
     "memory": "Search and maintain incident memory.",
     "risk": "Forecast deployments, and test routing policies.",
+    "audit": "Read and verify the audit trail.",
     "db": "Create, fill and inspect the database.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""

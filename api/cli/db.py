@@ -22,6 +22,7 @@ from api.settings import Settings, load_settings
 from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count, format_time
 from models import (
+    AuditEntry,
     AuditEvent,
     ConfigChange,
     Deployment,
@@ -50,6 +51,7 @@ app = typer.Typer(no_args_is_help=True)
 _COUNTED = (
     Deployment, User, Incident, Postmortem, QualityScore, Job, ConfigChange, AuditEvent, StateTransition,
     HealthCheck, ErrorLog, Notification, MaintenanceWindow, UserAction, Question, MemoryEntry,
+    AuditEntry,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ INTERRUPTED = 130
 _BAD_INPUT = {
     "api.access.errors": ["KeyRefused"],
     "api.archive.errors": ["ArchiveError"],
+    "api.audit.verification": ["BadAnchor"],
     "api.demo_data.generator": ["DemoDataError"],
     "api.ingest.errors": ["MappingError"],
     "api.settings": ["SettingsError"],

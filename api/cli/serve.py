@@ -105,13 +105,14 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 def _announced(settings: Settings, *, has_keys: bool) -> Iterator[socket.socket]:
     """Listen, and print where, with what and for whom. Raises CannotListen and SettingsError."""
     with listening(settings.host, settings.port) as listener:
-        if not has_keys:
+        is_open = not (has_keys or settings.knows_people)
+        if is_open:
             require_loopback(listener, "make an API key first with `arcpoint keys create NAME --role ROLE`")
         typer.echo(f"Arcpoint listens on {address_of(listener)}, described at /openapi.json")
         if settings.proxy_mounted:
             typer.echo(f"It proxies {settings.proxy_upstream_url} under {PREFIX}")
         typer.echo(_configured(settings))
-        if not has_keys:
+        if is_open:
             typer.echo("There is no API key: every program on this machine may do everything")
         yield listener
 

@@ -85,7 +85,7 @@ def run_workers(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # as in one process
         timeout_graceful_shutdown=settings.shutdown_s,
         timeout_worker_healthcheck=round(_UNRESPONSIVE_AFTER_S),
         ws="none",

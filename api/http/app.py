@@ -15,8 +15,10 @@ from starlette.middleware.cors import CORSMiddleware
 from api.access.errors import Forbidden, RateLimited, Unauthenticated
 from api.access.key_ring import KeyRing
 from api.http.admission import Overloaded
+from api.http.auth.mounting import add_people
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
+from api.http.middleware.audit import Audited
 from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.disconnect import CancelOnDisconnect
@@ -41,6 +43,7 @@ from api.http.routes import (
     traffic,
     users,
 )
+from api.http.routes.access import audit
 from api.http.schemas.bodies import ContextBody, Health, LivenessBody
 from api.http.schemas.risk import RiskBody
 from api.http.worker_load import WorkerLoad
@@ -94,8 +97,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.load = WorkerLoad(settings)
     queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, *queries, postmortems, memory, route, risk)
-    for resource in (*answering, spend, ingest, metrics, health):
+    for resource in (*answering, spend, ingest, audit, metrics, health):
         app.include_router(resource.router)
+    add_people(app, settings)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
     app.openapi()
@@ -115,6 +119,7 @@ def _middleware(cors_allowed: Sequence[str]) -> list[Middleware]:
     return [
         *(Middleware(RequestId), Middleware(SecurityHeaders), Middleware(CancelOnDisconnect)),
         *([cors] if cors_allowed else []),
+        Middleware(Audited),
         *(Middleware(RefuseCrossSite, allowed=cors_allowed), Middleware(BodyLimit)),
     ]
 

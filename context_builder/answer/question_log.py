@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from context_builder.answer.answer import Answer
 from context_builder.prompt.manifest import Manifest
 from models import Question
+from models.audit_chain import AuditRecord, DetailValue
 from models.database import Database, WriteSession
 
 
@@ -24,8 +26,10 @@ class QuestionLog:
         return not self._database.read_only
 
     async def record(self, answer: Answer, *, asker: str | None, asked_at: datetime) -> int:
-        """Store one answered question and return its database id."""
+        """Store one answered question, with its entry in the audit trail, and return its database id."""
         async with self._database.write() as session:
+            detail = audit_detail(answer) | {"user": asker}
+            session.audited.append(AuditRecord(action="question", subject=answer.id, detail=detail))
             return await self.record_in(session, answer, asker=asker, asked_at=asked_at)
 
     async def record_in(
@@ -61,3 +65,15 @@ class QuestionLog:
         async with self._database.read() as session:
             stored = await session.scalar(select(Question.manifest).where(Question.public_id == public_id))
         return None if stored is None else Manifest.from_json(stored)
+
+
+def audit_detail(answer: Answer) -> dict[str, DetailValue]:
+    """Return what the audit trail says of an answer: which question by its digest, which model, which cost.
+
+    The digest is of the question as it was logged, secrets replaced, so that a copy can be compared with it.
+    """
+    return {
+        "question_sha256": hashlib.sha256(answer.question.encode("utf-8", "surrogatepass")).hexdigest(),
+        "model": answer.model,
+        "cost_usd": str(answer.cost_usd),
+    }

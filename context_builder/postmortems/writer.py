@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.answer.answer import Answer
 from context_builder.answer.brief import write_brief
-from context_builder.answer.question_log import QuestionLog
+from context_builder.answer.question_log import QuestionLog, audit_detail
 from context_builder.answering import Answerer, DraftAnswer
 from context_builder.errors import ContextBuilderError
 from context_builder.jobs.completion import completed
@@ -40,7 +40,8 @@ from context_builder.question.request import QuestionError, QuestionInput, Scope
 from context_builder.spend.accounts import Payer
 from context_builder.spend.ledger import SpendLedger
 from context_builder.text.clock import utc_now
-from models import Incident, Postmortem, PostmortemCall, Provenance
+from models import AuditOutcome, Incident, Postmortem, PostmortemCall, Provenance
+from models.audit_chain import AuditRecord
 from models.database import Database, ReadSession
 from models.errors import DatabaseError
 
@@ -295,6 +296,9 @@ class PostmortemWriter:
                 select(Postmortem).where(Postmortem.incident_id == call.incident_id).with_for_update()
             )
             refusal = _refusal(incident, row, answer)
+            session.audited.append(
+                _audit_record(incident, answer, is_written=refusal is None and document is not None)
+            )
             if refusal is None and incident is not None and document is not None:
                 row = row or Postmortem(incident_id=call.incident_id)
                 _fill(row, call.built_plan, answer, document)
@@ -303,6 +307,16 @@ class PostmortemWriter:
                 await session.flush()
                 return StoredPostmortem.of(incident, row)
         raise refusal or PostmortemFailed("the incident has changed meanwhile")
+
+
+def _audit_record(incident: Incident | None, answer: Answer, *, is_written: bool) -> AuditRecord:
+    """Return the audit trail's entry of a postmortem, or of a paid text that was not used."""
+    return AuditRecord(
+        action="postmortem",
+        subject="" if incident is None else incident.public_id,
+        outcome=AuditOutcome.DONE if is_written else AuditOutcome.REFUSED,
+        detail=audit_detail(answer) | {"question": answer.id},
+    )
 
 
 def _refusal(incident: Incident | None, row: Postmortem | None, answer: Answer) -> PostmortemFailed | None:

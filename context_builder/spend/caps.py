@@ -13,6 +13,7 @@ from context_builder.spend.accounts import UTC_NAME, Caps, day_of, zone_of
 from context_builder.text.clock import utc_now
 from context_builder.text.wire import WIRE, Usd
 from models import AccountKind, SpendBalance, SpendCap, SpendReservation
+from models.audit_chain import AuditRecord
 from models.database import Database
 
 DEFAULT_DAYS = 1
@@ -83,13 +84,19 @@ async def set_cap(
         await session.merge(
             SpendCap(kind=kind, subject=subject, limit_usd=limit, time_zone=zone, changed_at=utc_now())
         )
+        session.audited.append(_audit_record(kind, subject, "none" if limit is None else str(limit)))
 
 
 async def remove_cap(database: Database, kind: AccountKind, subject: str) -> bool:
     """Remove the cap of an account, so that the default of its kind holds; False if it has none."""
     this = (SpendCap.kind == kind, SpendCap.subject == subject)
     async with database.write() as session:
+        session.audited.append(_audit_record(kind, subject, "default"))
         return await session.scalar(delete(SpendCap).where(*this).returning(SpendCap.kind)) is not None
+
+
+def _audit_record(kind: AccountKind, subject: str, limit: str) -> AuditRecord:
+    return AuditRecord(action="cap", subject=f"{kind}:{subject}", detail={"limit_usd": limit})
 
 
 async def spend_report(

@@ -20,6 +20,7 @@ from models import (
     Question,
     ReviewStatus,
 )
+from models.audit_chain import AuditRecord
 from models.database import Database, WriteSession
 
 ERASED = "[forgotten]"
@@ -55,6 +56,10 @@ async def erase(database: Database, incidents: Sequence[str], *, at: datetime) -
         if database.is_sqlite:
             await session.execute(text("PRAGMA secure_delete = ON"))
         forgotten = tuple([await _erase(session, found[name], at) for name in dict.fromkeys(incidents)])
+        session.audited += [
+            AuditRecord(action="forget", subject=each.incident, detail={"questions": each.questions})
+            for each in forgotten
+        ]
     await database.checkpoint()
     return forgotten
 

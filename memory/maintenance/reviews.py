@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from memory.errors import UnknownIncident, UnusableReviewer
 from models import Incident, Postmortem, ReviewStatus
+from models.audit_chain import AuditRecord
 from models.database import Database, WriteSession
 
 MAX_REVIEWER = 200
@@ -64,10 +65,17 @@ async def _decide(
             .with_for_update()
         )
         by_incident = {postmortem.incident_id: postmortem for postmortem in postmortems}
-        return tuple(
+        made = tuple(
             _record(incidents[name], by_incident.get(incidents[name].id), decision, by=by, at=at)
             for name in wanted
         )
+        session.audited += [_audit_record(each, decision, by) for each in made]
+    return made
+
+
+def _audit_record(review: Review, decision: ReviewStatus, by: str) -> AuditRecord:
+    action = "approve" if decision is ReviewStatus.APPROVED else "reject"
+    return AuditRecord(action=action, subject=review.public_id, detail={"by": by, "changed": review.changed})
 
 
 def _record(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
@@ -10,6 +10,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
+from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from api.access.caller import LOOPBACK, Caller, Role
@@ -17,6 +18,7 @@ from api.access.errors import Forbidden, Unauthenticated
 from api.access.key_ring import KeyRing
 from api.access.peer import is_local
 from api.errors import ArcpointApiError
+from api.http.auth.people import CallerOf
 from api.http.middleware.body_limit import discard_body
 
 _ALSO = {
@@ -87,7 +89,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             try:
                 await needs.admit(request)
-            except ArcpointApiError:
+            except (ArcpointApiError, HTTPException):
                 # Most clients read the response only after sending everything.
                 request.state.is_read = await discard_body(request.receive)
                 raise
@@ -97,14 +99,25 @@ class GuardedRoute(APIRoute):
 
 
 async def authenticate(request: Request) -> Caller:
-    """Return who makes a request. Raises Unauthenticated, RateLimited and DatabaseError."""
+    """Return who makes a request.
+
+    Raises:
+        Unauthenticated: Nobody knows.
+        RateLimited: The key has used up what it may ask for now.
+        HTTPException: A person who is known may not make it.
+        DatabaseError: Keys cannot be read.
+    """
     keys: KeyRing = request.app.state.keys
     if (token := token_of(request)) and await keys.has_keys():
         return await keys.caller_of(token)
+    ways: Sequence[CallerOf] = request.app.state.people
+    for person_of in ways:
+        if (person := await person_of(request)) is not None:
+            return person
     if not is_local(request.scope):
         raise Unauthenticated(f"{_WANTED}; only programs on the service's own machine may do without")
-    if await keys.has_keys():
-        raise Unauthenticated(f"{_WANTED}; since there are keys, programs on this machine need one, too")
+    if ways or await keys.has_keys():
+        raise Unauthenticated(f"{_WANTED}; as there are keys or logins, programs on this machine need one, too")
     return LOOPBACK
 
 
@@ -125,6 +138,7 @@ VIEWER = declared(Needs(Role.VIEWER))
 VIEWER_OF_OWN = declared(Needs(Role.VIEWER, confines=True))
 """For a route that shows a caller who is bound to a user that user's data only."""
 OPERATOR = declared(Needs(Role.OPERATOR))
+ADMIN = declared(Needs(Role.ADMIN))
 
 
 async def current_caller(request: Request) -> Caller:

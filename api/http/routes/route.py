@@ -10,7 +10,7 @@ from api.http.json_body import to_json
 from api.http.openapi import problems
 from api.http.schemas.route import RouteBody
 from api.http.worker_load import asker_of
-from api.routing import RouteAnswer, decide, explained, wants_model
+from api.routing import RouteAnswer, audit_route, decide, explained, wants_model
 
 router = APIRouter(tags=["routing"], route_class=GuardedRoute, dependencies=[VIEWER])
 
@@ -30,4 +30,5 @@ async def route(body: RouteBody, request: Request, load: Load, services: Running
         asker = asker_of(request)
         async with load.answers.slot(asker):
             answer = await explained(services, decision, answer, load.builds.slot(asker))
+    audit_route(services, answer)
     return Response(to_json(answer), media_type="application/json")

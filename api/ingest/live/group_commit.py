@@ -19,6 +19,7 @@ from api.ingest.records import FieldProblem, Record, RequestRecord
 from api.ingest.store import WRITERS, Outcome, commit
 from api.ingest.store.cardinality import CardinalityLimits, folded
 from api.ingest.store.rejects import store_rejects
+from models.audit_chain import Act, AuditRecord, DetailValue, current_act
 from models.database import Database, WriteSession
 
 
@@ -30,6 +31,8 @@ class Post:
     """Name of its receiver."""
     received_at: datetime
     decoded: Decoded
+    act: Act = field(default_factory=current_act)
+    """For the audit trail; the transaction is that of several posts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ class GroupCommit:
         stored = {post: _stored(post, list(islice(outcomes, len(post.decoded.records)))) for post in posts}
         rows = [row for post, each in stored.items() for row in _reject_rows(post, each.rejects)]
         await store_rejects(session, rows, max(post.received_at for post in posts))
+        session.audited += [_audit_record(post, each) for post, each in stored.items()]
         return stored
 
     async def _write_records(
@@ -177,6 +181,14 @@ def _stored(post: Post, outcomes: Sequence[Outcome | FieldProblem]) -> Stored:
         counts=Counter(each for each in outcomes if isinstance(each, Outcome)),
         rejects=sorted([*post.decoded.rejects, *contradictions], key=lambda each: each.index),
     )
+
+
+def _audit_record(post: Post, stored: Stored) -> AuditRecord:
+    counts: dict[str, DetailValue] = {
+        outcome.name.lower(): number for outcome, number in stored.counts.items()
+    }
+    detail = counts | {"rejected": len(stored.rejects)}
+    return AuditRecord(action="ingest", subject=post.source, detail=detail, act=post.act, at=post.received_at)
 
 
 def _reject_rows(post: Post, rejects: Sequence[Reject]) -> Iterator[dict[str, Any]]:

@@ -121,6 +121,10 @@ PINNED: dict[str, Names] = {
         "": "as_of by_backend by_deployment by_model by_tier since total until",
         **dict.fromkeys(["total", "by_tier", "by_model", "by_backend", "by_deployment"], VOLUME),
     },
+    "GET /v1/audit": {
+        "": "entries next",
+        "entries": "action at caller detail hash key_id outcome previous sequence subject",
+    },
     "GET /v1/spend": {
         "": "accounts as_of caps in_flight more",
         "accounts": "calls day id kind left_usd limit_usd reserved_usd spent_usd time_zone",
