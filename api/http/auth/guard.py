@@ -117,7 +117,9 @@ async def authenticate(request: Request) -> Caller:
     if not is_local(request.scope):
         raise Unauthenticated(f"{_WANTED}; only programs on the service's own machine may do without")
     if ways or await keys.has_keys():
-        raise Unauthenticated(f"{_WANTED}; as there are keys or logins, programs on this machine need one, too")
+        raise Unauthenticated(
+            f"{_WANTED}; as there are keys or logins, programs on this machine need one, too"
+        )
     return LOOPBACK
 
 

@@ -16,9 +16,7 @@ router = APIRouter(tags=["access"], route_class=GuardedRoute, dependencies=[ADMI
 
 
 @router.get("/v1/audit", responses=query_problems())
-async def audit(
-    parameters: Annotated[AuditParameters, Query()], session: Session
-) -> AuditPage:
+async def audit(parameters: Annotated[AuditParameters, Query()], session: Session) -> AuditPage:
     """List entries of the audit trail, newest first.
 
     Entries of routing decisions and of refused requests appear about a second later; `arcpoint audit verify`

@@ -16,9 +16,7 @@ from api.http.middleware.audit import trail_in
 from models import AuditOutcome
 from models.audit_chain import Act, Actor, AuditRecord
 
-router = APIRouter(
-    tags=["access"], include_in_schema=False, route_class=GuardedRoute, dependencies=[OPEN]
-)
+router = APIRouter(tags=["access"], include_in_schema=False, route_class=GuardedRoute, dependencies=[OPEN])
 
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,1000}")
 """A path of this service: browsers read // and /\\ as the beginning of another host's address."""
