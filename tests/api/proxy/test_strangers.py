@@ -12,7 +12,7 @@ import pytest
 from api.proxy.opening import open_proxy
 from api.settings import Settings
 from models.database import Database
-from tests.loopback.raw_upstream import RawUpstream
+from tests.loopback.raw_upstream import RawUpstream, whole
 from tests.support.patience import PATIENCE_S
 
 KNOWN = {"x-api-key": "sk-ant-known"}
@@ -27,8 +27,10 @@ async def test_a_stranger_is_refused_before_anything_is_forwarded(
     file = tmp_path / "proxy.toml"
     file.write_text(f'[[users]]\ndigest = "{DIGEST}"\nuser = "user_a"\n')
     settings = Settings(proxy_upstream_url=upstream.url, proxy_file=file, read_only=True)
+    upstream.default = whole(b"{}")
+    database = Database("sqlite:////none/none.db")
     forwarded = {"x-forwarded-for": "127.0.0.1"}
-    async with open_proxy(settings, Database("sqlite:////none/none.db")) as proxy:
+    async with open_proxy(settings, database) as proxy:
         transport = httpx.ASGITransport(proxy.app, client=(peer, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://p", timeout=PATIENCE_S) as client:
             refused = await client.get("/v1/models", headers={"x-api-key": "sk-ant-other"} | forwarded)
@@ -36,3 +38,4 @@ async def test_a_stranger_is_refused_before_anything_is_forwarded(
             assert not upstream.requests
             await client.get("/v1/models", headers=KNOWN | forwarded)
             assert len(upstream.requests) == 1
+    await database.close()

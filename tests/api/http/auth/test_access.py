@@ -170,7 +170,7 @@ async def test_a_key_bound_to_a_user_shows_that_user_only(app: FastAPI, client: 
 
 
 def test_a_bound_caller_asks_as_its_user_and_as_nobody_else() -> None:
-    """Whoever it says that it is; a caller of all users may still ask for any."""
+    """As whom it says it asks does not matter; a caller of all users may still ask for any."""
     bound = Caller(name="key:ci", role=Role.VIEWER, user="user_a")
     assert as_asked_by(bound, QuestionInput(question="?")).asked_by == "user_a"
     assert as_asked_by(bound, QuestionInput(question="?", asked_by="user_a")).asked_by == "user_a"
