@@ -13,6 +13,9 @@ ArcpointApiError
 │   ├── SenderUnproven       a post does not prove where it comes from
 │   └── IngestBusy          a post was not stored; says when to send it again
 ├── SettingsError           api.settings: a variable of the environment cannot be used
+├── BadAnchor               api.audit.verification: a text is no anchor of the audit trail
+├── LoginRefused            api.http.auth.oidc: a login proves nothing
+├── ProviderUnavailable     api.http.auth.oidc: the identity provider does not answer as one does
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
 ├── Conflict                api.http.problem: a request does not fit the current state
 ├── Overloaded              api.http.admission: too many questions at once; says when to try again

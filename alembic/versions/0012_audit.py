@@ -1,6 +1,6 @@
 """audit: who did what, in rows that chain by hash and that cannot be changed.
 
-Besides refusing changes, triggers let a row in only if it follows the last one, whoever writes it.
+Besides refusing changes, triggers let a row in only if it follows the last one, no matter who writes it.
 """
 
 from __future__ import annotations

@@ -41,8 +41,10 @@ BRIEF = {"ask"}
 
 MODULES = {
     "ask": "ask.ask",
+    "audit": "access.audit",
     "chat": "ask.chat",
     "demo": "demo.command",
+    "keys": "access.keys",
     "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
     "proxy": "proxy.commands",

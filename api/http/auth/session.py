@@ -74,7 +74,7 @@ class Sessions:
         self._set(response, self.login_cookie, self._logins.dumps(asdict(attempt)), LOGIN_S)
 
     def attempt(self, request: Request) -> LoginAttempt | None:
-        """Return the login that this browser began; None if it began none lately."""
+        """Return the login that this browser began; None if it began none recently."""
         content = _content(self._logins, request.cookies.get(self.login_cookie, ""), LOGIN_S)
         return None if content is None else LoginAttempt(**content)
 

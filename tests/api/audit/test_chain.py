@@ -1,4 +1,4 @@
-"""The audit trail in the database: one chain, whoever writes, that nobody can change by a statement."""
+"""The audit trail in the database: one chain, however many write, that nobody can change by a statement."""
 
 from __future__ import annotations
 

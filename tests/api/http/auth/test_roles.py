@@ -38,6 +38,7 @@ NEEDS = {
     "/readyz": None,
     "/v1/ingest/{name}": Role.INGEST,
     "/v1/otlp/v1/{signal}": Role.INGEST,
+    "/v1/audit": Role.ADMIN,
 }
 """What differs from: reading needs a viewer, and a change of what others see an operator."""
 ASKING = {"/v1/query", "/v1/context", "/v1/route"}

@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
 
-from api.access.caller import Caller, Role
+from api.access.caller import LOOPBACK, Caller, Role
 from api.audit.verification import verify_database
 from api.http.app import create_app
 from models import Deployment, Incident
 from tests.support.http_service import QUESTION, client_of, settings_of, without_memory
+from tests.support.patience import PATIENCE_S
 
 SECRET = "sk-ant-api03-" + "a1B2" * 20
 JSON = {"content-type": "application/json"}
@@ -37,26 +38,17 @@ EXPECTED = [
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class AsCallers:
-    """Stands for the middleware that checks callers: takes each by the name in a header."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        names = [value.decode() for name, value in scope.get("headers", ()) if name == b"x-caller"]
-        if names:
-            role, _, name = names[0].partition(":")
-            scope["state"]["caller"] = Caller(name=name, role=Role(role), key_id=7)
-        await self._app(scope, receive, send)
+async def caller_in_header(request: Request) -> Caller:
+    """A way to prove who calls: by saying so."""
+    role, _, name = request.headers.get("x-caller", "").partition(":")
+    return Caller(name=name, role=Role(role), key_id=7) if name else LOOPBACK
 
 
 @pytest.fixture
 async def app(sqlite_url: str, tmp_path: Path) -> AsyncIterator[FastAPI]:
     settings = settings_of(sqlite_url, tmp_path, memory_path=without_memory(tmp_path))
     app = await asyncio.to_thread(create_app, settings)
-    app.add_middleware(AsCallers)
-    app.user_middleware.append(app.user_middleware.pop(0))  # inside of the others
+    app.state.people = [caller_in_header]
     async with app.router.lifespan_context(app):
         async with app.state.services.database.write() as session:
             session.add(Deployment(public_id="gpt-4/aws", model="gpt-4", backend="aws", created_at=MOMENT))
@@ -71,7 +63,9 @@ async def app(sqlite_url: str, tmp_path: Path) -> AsyncIterator[FastAPI]:
 
 async def entries(app: FastAPI, client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, Any]]:
     """Entries of the trail, the oldest first, once everything that waits is written."""
-    await app.state.services.audit._write_all()
+    async with asyncio.timeout(PATIENCE_S):
+        while app.state.services.audit._waiting:
+            await asyncio.sleep(0.05)
     page = await client.get("/v1/audit", params=parameters)
     assert page.status_code == httpx.codes.OK
     return list(reversed(page.json()["entries"]))

@@ -1,0 +1,1 @@
+"""`arcpoint keys` and `arcpoint audit`: who may use the service, and who did."""
