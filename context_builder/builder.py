@@ -32,6 +32,7 @@ from context_builder.text.clock import utc_now
 from context_builder.text.redaction import Redaction
 from context_builder.tick.tick import Tick
 from context_builder.tick.ticks import Ticks
+from context_builder.withholding.gate import load_names, withhold
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 from models.errors import DatabaseError, DatabaseUnreachable
@@ -131,6 +132,10 @@ class ContextBuilder:
     async def _build(self, ask: QuestionInput, tick: Tick, max_age_s: float) -> BuiltContext:
         request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
         results = await self._read_all(request, tick)
+        if request.confined_to is not None:
+            # Without the names nothing is shown, so that this fails the question.
+            names = (await tick.lookups.once("names of users", load_names)).of_others(request.confined_to)
+            request, results = await asyncio.to_thread(withhold, request, results, names)
         # Counting and hashing many facts takes time and must not block other questions.
         manifest, prompt = await asyncio.to_thread(self._pack, request, results)
         return BuiltContext(request, manifest, prompt)
