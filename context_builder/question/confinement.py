@@ -42,14 +42,13 @@ class ConfinedUser:
     def understood(self, found: Understanding) -> Understanding:
         """Return what was understood as far as it concerns the user, and what of it is not used."""
         scopes = [found.scope, *(side.scope for side in found.sides)]
-        left_out = {
-            f"tier {tier}": None for scope in scopes for tier in scope.tiers
-        } | {"other users": None for scope in scopes if scope.excluded_user_ids}  # fmt: skip
+        left_out = [f"tier {tier}" for scope in scopes for tier in scope.tiers]
+        left_out += ["other users" for scope in scopes if scope.excluded_user_ids]
         sides = tuple(replace(side, scope=self.scope(side.scope)) for side in found.sides)
         if len({(side.intervals, side.scope.deployment_ids) for side in sides}) < len(sides):
             # They differ in users only, so that both would be the same.
-            sides, left_out = (), left_out | {"the comparison": None}
-        not_used = (*found.not_used, *(NotUsed(part, _REASON) for part in left_out))
+            sides, left_out = (), [*left_out, "the comparison"]
+        not_used = (*found.not_used, *(NotUsed(part, _REASON) for part in dict.fromkeys(left_out)))
         return replace(found, scope=self.scope(found.scope), sides=sides, not_used=not_used)
 
 
