@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -159,6 +159,12 @@ class QuestionInput:
     def asker(self) -> str | None:
         """Return the public id of the user who asks, and pays."""
         return self.asked_by or self.confined_to or None
+
+    @property
+    def said(self) -> str:
+        """Return all names that whoever asks has given, their own included."""
+        names = (name for each in astuple(self.scope) for name in each)
+        return "\n".join([self.question, self.asked_by or "", self.confined_to or "", *names])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

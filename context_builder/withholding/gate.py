@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from context_builder.question.request import ContextRequest
+from context_builder.question.request import ContextRequest, QuestionInput
 from context_builder.source import Fact, SourceResult, Status
 from context_builder.text.formatting import format_count
 from context_builder.text.redaction import with_texts
@@ -33,14 +33,14 @@ async def load_names(session: ReadSession) -> UserNames:
 
 
 def withhold(
-    request: ContextRequest, results: Iterable[SourceResult], names: OtherNames
+    ask: QuestionInput, request: ContextRequest, results: Iterable[SourceResult], names: OtherNames
 ) -> tuple[ContextRequest, list[SourceResult]]:
-    """Return a question and what was read for it without what names another user. Blocks.
+    """Return a resolved question and what was read for it without what names another user. Blocks.
 
     The question keeps the names that are in it, known or not: to take out the known ones would tell which
     they are.
     """
-    return without_names(request, names.besides(request.question)), [_open(one, names) for one in results]
+    return without_names(request, names.besides(ask.said)), [_open(one, names) for one in results]
 
 
 def without_names(value: _Value, names: OtherNames) -> _Value:

@@ -17,11 +17,12 @@ from sqlalchemy import select, update
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
 from context_builder.builder import ContextBuilder
-from context_builder.question.request import NOBODY, QuestionError, QuestionInput, ScopeNames
+from context_builder.question.request import NOBODY, ContextRequest, QuestionError, QuestionInput, ScopeNames
+from context_builder.source import ContextSource, Section, Shown, Stores
 from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
-from models import Question, Request, User, UserAction, UserSpend
+from models import AccountKind, Question, Request, SpendCap, User, UserAction, UserSpend
 from tests.loopback.fixtures import MakeClaude
 from tests.loopback.messages_api import MessagesApi
 from tests.support.gateway import NOON, SOURCES, Gateway
@@ -181,6 +182,19 @@ async def test_a_users_name_is_unknown_like_any_other(builder: ContextBuilder) -
     assert canaries(str(unknown.value), "user_zq") == set()
 
 
+async def test_a_deployment_named_after_a_user_is_not_suggested(
+    builder: ContextBuilder, gateway: Gateway
+) -> None:
+    """Neither among the facts and labels, nor as a name spelled alike, nor in an error."""
+    await gateway.deployment("llama-70b/zebulon-quark")
+    builder.expire()
+    built = await builder.build(asked("Is llama-70b healthy, and llama-70b/zebulon-qwerk?"))
+    assert canaries(built.prompt.user, "zebulon") == set()
+    with pytest.raises(QuestionError) as error:
+        await builder.build(asked("What is wrong?", scope=ScopeNames(deployments=("llama-70b/zebulon-q",))))
+    assert canaries(str(error.value), "zebulon") == set()
+
+
 async def _prompts(builder: ContextBuilder, user: str) -> list[str]:
     builder.expire()
     # What a question names itself is in its prompt.
@@ -226,6 +240,36 @@ async def test_users_share_no_section_in_one_tick(builder: ContextBuilder) -> No
     assert canaries(alone[NOBODY].whole) == set()
     assert "meadow" not in alone[NOBODY].whole.casefold()
     assert OWN not in alone["user_second"].whole
+
+
+async def test_a_cap_tells_no_figure_of_all_users(
+    builder: ContextBuilder, gateway: Gateway, make_claude: MakeClaude
+) -> None:
+    """What the installation may spend is not a user's business; what they may spend themself is."""
+    model = paid(gateway.database, await make_claude())
+    answerer = Answerer(builder, QuestionLog(gateway.database), model, clock=lambda: NOON)
+    said = {}
+    for kind, subject in ((AccountKind.INSTALLATION, ""), (AccountKind.USER, OWN)):
+        cap = SpendCap(kind=kind, subject=subject, limit_usd=0, time_zone="UTC", changed_at=NOON)
+        await gateway.add(cap)
+        said[kind] = (await answerer.answer(asked("What is wrong?"))).no_model_reason or ""
+        async with gateway.database.write() as session:
+            await session.delete(cap)
+    assert said[AccountKind.INSTALLATION] == "no more may be spent on questions for now"
+    assert f"user {OWN} has $0.00 left" in said[AccountKind.USER]
+
+
+async def test_an_error_of_a_source_is_not_quoted(builder: ContextBuilder) -> None:
+    """A failure may quote any row; it is named without its words, and the other sources are shown."""
+
+    async def fail(_request: ContextRequest, _stores: Stores) -> Section:
+        raise RuntimeError("duplicate key: the customer of 64 thousand calls")
+
+    failing = ContextSource("failing", "X", SOURCES[0].topics, PATIENCE_S, fail, shows_to_confined=Shown.OWN)
+    builder.sources = (failing, *builder.sources)
+    built = await builder.build(asked("What is wrong?"))
+    assert "[X0] failing (error): it could not be read" in built.prompt.user
+    assert "customer" not in json.dumps(built.manifest.to_json())
 
 
 async def test_the_names_cannot_be_read_so_nothing_is_shown(
