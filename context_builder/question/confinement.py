@@ -30,8 +30,8 @@ class ConfinedUser:
     @property
     def note(self) -> str:
         """Return what the model has to know: without it a source that is not shown seems to be empty."""
-        own = f"the requests and budget of {format_name(self.public_id)} and " if self.public_id else ""
-        return f"for one who may see only {own}the state of the gateway: of all else nothing is known here"
+        own = "their own requests and budget and " if self.public_id else ""
+        return f"for a user who may see only {own}the state of the gateway; all else is unknown here"
 
     def scope(self, scope: Scope) -> Scope:
         """Return the scope with nothing in it of other users, or of users in total."""

@@ -152,7 +152,7 @@ class QuestionInput:
     confined_to: str | None = None
     """Public id of the user who alone is seen, with the state of the gateway; None: sees all users.
 
-    NOBODY: sees no user. Whoever asks cannot choose it: it is set by what has authenticated them.
+    NOBODY: sees no user. Not for the asker to choose: it is set by what has authenticated them.
     """
 
     @property
@@ -162,7 +162,7 @@ class QuestionInput:
 
     @property
     def said(self) -> str:
-        """Return all names that whoever asks has given, their own included."""
+        """Return all names that the asker has given, their own included."""
         names = (name for each in astuple(self.scope) for name in each)
         return "\n".join([self.question, self.asked_by or "", self.confined_to or "", *names])
 

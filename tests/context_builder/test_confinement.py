@@ -120,7 +120,7 @@ async def test_what_names_another_user_is_counted_not_hidden(builder: ContextBui
     gaps = {source.name: " ".join(source.gaps) for source in built.manifest.sources}
     for name in ("incidents", "health", "states", "recall", "requests", "activity", "schedule"):
         assert "name other users, withheld" in gaps[name], name
-    assert f"only the requests and budget of {OWN}" in built.prompt.user
+    assert "only their own requests and budget and the state" in built.prompt.user
 
 
 ORACLES = (
