@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import select
 
@@ -45,7 +45,7 @@ def withhold(
 
 def without_names(value: _Value, names: OtherNames) -> _Value:
     """Return a value with every text replaced that names another user, in dataclasses and sequences alike."""
-    return with_texts(value, lambda text: WITHHELD if names.are_in(text) else text)
+    return cast("_Value", with_texts(value, lambda text: WITHHELD if names.are_in(text) else text))
 
 
 def _open(result: SourceResult, names: OtherNames) -> SourceResult:
