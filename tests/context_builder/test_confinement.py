@@ -83,9 +83,7 @@ async def test_nothing_of_other_users_is_sent_answered_or_stored(
     )
     control, own = "", ""
     for question in QUESTIONS:
-        messages_api.reset()
-        everything = await answerer.answer(asked(question, user=None))
-        control += str(everything)
+        control += str((await builder.build(asked(question, user=None))).manifest)
         messages_api.reset()
         events = [str(event) async for event in answerer.stream(asked(question))]
         [sent] = messages_api.journal.requests
@@ -198,7 +196,7 @@ async def test_a_deployment_named_after_a_user_is_not_suggested(
 async def _prompts(builder: ContextBuilder, user: str) -> list[str]:
     builder.expire()
     # What a question names itself is in its prompt.
-    asks = [asked(question, user=user) for question in QUESTIONS if not canaries(question)]
+    asks = [asked(question, user=user) for question in QUESTIONS[::2] if not canaries(question)]
     return [(await builder.build(ask)).prompt.whole for ask in asks]
 
 

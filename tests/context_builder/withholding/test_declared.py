@@ -34,6 +34,9 @@ def test_own_rows_are_asked_for_by_a_user_only() -> None:
     own, everything = given(Shown.OWN, 1), given(Shown.NOTHING, None)
     assert own is not None
     assert everything is not None
+    # Equal requests share a section, so these must differ.
+    assert own != everything
+    assert own != given(Shown.OWN, 2)
     assert own.question == everything.question == "What is wrong?"
     assert own.scope == everything.scope == Scope(**ASKED)
     assert given(Shown.OWN, NO_USER) is None
