@@ -15,7 +15,7 @@ from context_builder.question.request import QuestionInput, ScopeNames
 from memory.maintenance.outbox_poller import outbox_poller
 
 
-async def query_ai(
+async def query_ai(  # noqa: PLR0913  each field of a question is a parameter
     question: str,
     *,
     user: str | None = None,
@@ -24,13 +24,15 @@ async def query_ai(
     until: datetime | None = None,
     scope: ScopeNames | None = None,
     token_budget: int | None = None,
+    confined_to: str | None = None,
 ) -> Answer:
     """Answer a question about the gateway with at most one model call.
 
     `user` is the user who asks; `as_of` an aware time to answer as of, instead of now; `since` and `until`
-    a window and `scope` entities that override those named in the question. The first call in an event loop
-    opens the database and memory named by the environment; later calls share them, as do calls inside a
-    running service.
+    a window and `scope` entities that override those named in the question. `confined_to` is the one
+    user whose requests and budget may be shown, with the state of the gateway and nothing of other users. The
+    first call in an event loop opens the database and memory named by the environment; later calls share
+    them, as do calls inside a running service.
 
     Raises:
         QuestionError: The question or one of its arguments cannot be used.
@@ -46,6 +48,7 @@ async def query_ai(
         until=until,
         scope=scope or ScopeNames(),
         token_budget=token_budget,
+        confined_to=confined_to,
     )
     services = await services_of_this_loop()
     return await services.answerer.answer(ask)

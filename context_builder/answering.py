@@ -101,7 +101,7 @@ class Answerer:
             brief = await asyncio.to_thread(write_brief, built.manifest, self.no_model_reason)
             draft = DraftAnswer(brief, None, self.no_model_reason)
         else:
-            async with aclosing(self._write(self.model, built, payer or Payer(user=ask.asked_by))) as pieces:
+            async with aclosing(self._write(self.model, built, payer or Payer(user=ask.asker))) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield piece
@@ -113,7 +113,7 @@ class Answerer:
         # Checking a long answer takes tens of milliseconds and must not block other questions.
         answer = await asyncio.to_thread(self.check, built.manifest, draft, latency_ms)
         if record and self._questions.is_enabled:
-            await self._record(answer, ask.asked_by, asked_at)
+            await self._record(answer, ask.asker, asked_at)
         yield answer
 
     async def _write(
@@ -148,7 +148,7 @@ class Answerer:
             yield DraftAnswer(brief, None, error.reason, None, error.usage, cost)
         except NOT_RESERVED as error:
             # The context that was built is worth more than an error.
-            reason = why_not_reserved(error)
+            reason = why_not_reserved(error, only_own=built.request.confined_to is not None)
             log.warning("call not made", model=model.model, reason=reason)
             yield DraftAnswer(await asyncio.to_thread(write_brief, built.manifest, reason), None, reason)
 

@@ -32,9 +32,12 @@ from context_builder.text.clock import utc_now
 from context_builder.text.redaction import Redaction
 from context_builder.tick.tick import Tick
 from context_builder.tick.ticks import Ticks
+from context_builder.withholding.gate import load_names, withhold, without_names
+from context_builder.withholding.user_names import OtherNames
 from memory.incident_memory import IncidentMemory
 from models.database import Database
 from models.errors import DatabaseError, DatabaseUnreachable
+from models.own_rows import NO_USER
 from models.snapshot import Snapshots
 
 log = structlog.get_logger(__name__)
@@ -131,6 +134,9 @@ class ContextBuilder:
     async def _build(self, ask: QuestionInput, tick: Tick, max_age_s: float) -> BuiltContext:
         request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
         results = await self._read_all(request, tick)
+        if request.confined_to is not None:
+            names = await self._other_names(request.confined_to, tick)
+            request, results = await asyncio.to_thread(withhold, ask, request, results, names)
         # Counting and hashing many facts takes time and must not block other questions.
         manifest, prompt = await asyncio.to_thread(self._pack, request, results)
         return BuiltContext(request, manifest, prompt)
@@ -177,6 +183,15 @@ class ContextBuilder:
             raise DatabaseUnreachable(
                 f"the database did not respond within {RESOLVE_DEADLINE_S:g} s while names were looked up"
             ) from None
+        except QuestionError as error:
+            if ask.confined_to is None:
+                raise
+            names = (await self._other_names(NO_USER, tick)).besides(ask.said)
+            raise QuestionError(without_names(str(error), names)) from None  # suggestions name what is known
+
+    async def _other_names(self, user_id: int, tick: Tick) -> OtherNames:
+        """Return what other users are called; if that cannot be read, nothing may be shown."""
+        return (await tick.lookups.once("names of users", load_names)).of_others(user_id)
 
     def _pack(self, request: ContextRequest, results: Sequence[SourceResult]) -> tuple[Manifest, Prompt]:
         bound = self.calibration.bound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
@@ -138,6 +138,16 @@ class Stores:
 Read = Callable[[ContextRequest, Stores], Awaitable[Section]]
 
 
+class Shown(StrEnum):
+    """What of a source a question may show that is confined to one user."""
+
+    ALL = "all"
+    """All of it: it tells of the gateway, and has no figure of a user, alone or in a total."""
+    OWN = "own"
+    """What it says of the user: it reads only rows of the users in scope."""
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class ContextSource:
     """A context source, defined as `source` in a file of its own and discovered by the file name."""
@@ -152,6 +162,21 @@ class ContextSource:
     """True if its result is the same for every question and scope until the gateway changes."""
     asks: frozenset[Wording] = frozenset()
     """The parts of a question's wording that its result depends on; it is given no others."""
+    shows_to_confined: Shown = Shown.NOTHING
+
+    def asked(self, request: ContextRequest) -> ContextRequest | None:
+        """Return what the source is given of a question; None if it shows nothing to the one who asks.
+
+        Of what a source tells of the whole gateway a confined question chooses nothing by its words: what it
+        finds would tell which words are there.
+        """
+        if request.confined_to is None:
+            return request.narrowed(self.asks)
+        if self.shows_to_confined is Shown.ALL:
+            asked = request.narrowed(self.asks - {Wording.QUESTION})
+            return replace(asked, scope=request.scope.of_user(None))
+        is_own = self.shows_to_confined is Shown.OWN and bool(request.confined_to)
+        return request.narrowed(self.asks) if is_own else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from copy import copy
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction
 
 from models.database import Database, ReadSession
+from models.own_rows import only_rows_of
 from models.sqlite_connection import SqliteConnection
 
 _DATA_VERSION = text("PRAGMA data_version")
@@ -123,6 +125,14 @@ class Snapshot:
         self._free: asyncio.LifoQueue[AsyncConnection] = asyncio.LifoQueue()
         for connection in connections:
             self._free.put_nowait(connection)
+        self.user_id: int | None = None
+        """Of the one whose rows its sessions see; None: they see all."""
+
+    def confined_to(self, user_id: int) -> Snapshot:
+        """Return the same view, of which sessions see only what this user may see."""
+        view = copy(self)
+        view.user_id = user_id
+        return view
 
     async def join(self, connection: AsyncConnection) -> None:
         """Import the snapshot into a connection and let tasks use it; without a word leave it out."""
@@ -144,7 +154,8 @@ class Snapshot:
                 stop_statement_on_cancel(connection),
                 ReadSession(connection, autoflush=False, join_transaction_mode="rollback_only") as session,
             ):
-                yield session
+                with only_rows_of(session, self.user_id):
+                    yield session
         except Exception as error:
             if await self._recovered(connection, savepoint, error):
                 self._free.put_nowait(connection)

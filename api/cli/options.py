@@ -76,6 +76,16 @@ AskedBy = Annotated[
     str | None,
     typer.Option("--user", metavar="ID", help="Public id of the user who asks.", show_default=False),
 ]
+AsUser = Annotated[
+    str | None,
+    typer.Option(
+        "--as-user",
+        metavar="ID",
+        help="Show only what this user may see: their own requests and budget, and the state of the gateway. "
+        "Answers without a service.",
+        show_default=False,
+    ),
+]
 Budget = Annotated[
     int | None,
     typer.Option(

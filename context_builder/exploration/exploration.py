@@ -92,7 +92,12 @@ class Exploration:
         await self._work.close()
 
     async def findings(self, request: ContextRequest) -> ExplorationFindings:
-        """Return the findings; the work survives a caller's cancellation."""
+        """Return the findings; the work survives a caller's cancellation.
+
+        Raises ValueError for a question that is confined to one user: findings are of all users.
+        """
+        if request.confined_to is not None:
+            raise ValueError("an exploration compares all users, and is not for one who sees one user only")
         asked = request.narrowed(frozenset({Wording.TOPICS}))
         return await self._work.result(asked, lambda: self._explore(asked))
 

@@ -15,14 +15,19 @@ from context_builder.llm.usage import Usage
 from context_builder.prompt.prompt import Prompt
 from context_builder.spend.accounts import Payer
 from context_builder.spend.ledger import CapReached, Reservation, SpendLedger
+from models import AccountKind
 from models.errors import StorageError
 
 NOT_RESERVED = (CapReached, StorageError, SQLAlchemyError, OSError)
 """Errors of a reservation: a cap, or a ledger that cannot be written; the call is not made."""
 
+_OWN_ACCOUNTS = (AccountKind.USER, AccountKind.KEY, AccountKind.RUN)
 
-def why_not_reserved(error: Exception) -> str:
-    """Return in one line why a call is not made."""
+
+def why_not_reserved(error: Exception, *, only_own: bool = False) -> str:
+    """Return in one line why a call is not made; with `only_own` without figures of accounts of many."""
+    if only_own and not (isinstance(error, CapReached) and error.account.kind in _OWN_ACCOUNTS):
+        return "no more may be spent on questions for now"
     reason = str(error).partition("\n")[0]
     return reason if isinstance(error, CapReached) else f"its cost could not be reserved: {reason}"
 

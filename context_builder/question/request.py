@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,10 @@ from context_builder.errors import ContextBuilderError
 
 class QuestionError(ContextBuilderError, ValueError):
     """An invalid question or argument; the message says what is accepted."""
+
+
+NOBODY = ""
+"""In place of a user's public id: asks as someone who sees no user at all."""
 
 
 class Wording(StrEnum):
@@ -75,6 +79,18 @@ class Scope:
     labels: tuple[str, ...] = ()
     """The scope in words, as shown in the prompt: `deployment gpt-4/aws`, `tier premium`."""
 
+    def of_user(self, user_id: int | None, label: str = "") -> Scope:
+        """Return the scope with this user for all users, tiers and requests in it; None: without any."""
+        of_users = ("tier ", "user ", "all users but ", "request ")
+        labels = tuple(each for each in self.labels if not each.startswith(of_users))
+        return Scope(
+            deployment_ids=self.deployment_ids,
+            user_ids=() if user_id is None else (user_id,),
+            incident_ids=self.incident_ids,
+            request_ids=() if user_id is None else self.request_ids,
+            labels=(*labels, label) if label else labels,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -133,6 +149,22 @@ class QuestionInput:
     scope: ScopeNames = field(default_factory=ScopeNames)
     token_budget: int | None = None
     """Maximum tokens of the whole prompt; None: the configured default."""
+    confined_to: str | None = None
+    """Public id of the user who alone is seen, with the state of the gateway; None: sees all users.
+
+    NOBODY: sees no user. Not for the asker to choose: it is set by what has authenticated them.
+    """
+
+    @property
+    def asker(self) -> str | None:
+        """Return the public id of the user who asks, and pays."""
+        return self.asked_by or self.confined_to or None
+
+    @property
+    def said(self) -> str:
+        """Return all names that the asker has given, their own included."""
+        names = (name for each in astuple(self.scope) for name in each)
+        return "\n".join([self.question, self.asked_by or "", self.confined_to or "", *names])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +194,11 @@ class ContextRequest:
     """What was found in the question and not taken into account."""
     notes: tuple[str, ...] = ()
     """How parts of the question were understood where that is not plain, without a full stop."""
+    confined_to: int | None = None
+    """Id of the user who alone is seen, NO_USER if none is; None: all are."""
 
     def narrowed(self, wording: frozenset[Wording]) -> ContextRequest:
-        """Return the question with nothing but its moment, window, scope and these parts of its wording.
+        """Return the question with nothing but its moment, window, scope, user and parts of its wording.
 
         Questions that are equal after it have the same facts in every source that reads no other part.
         """
@@ -176,4 +210,5 @@ class ContextRequest:
             window=Window(self.window.start, self.window.end, origin=""),
             token_budget=0,
             scope=self.scope,
+            confined_to=self.confined_to,
         )

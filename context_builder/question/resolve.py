@@ -19,6 +19,7 @@ from context_builder.question.checks import (
     check_scope,
     explicit_window,
 )
+from context_builder.question.confinement import confined_user, shown_events, user_ids
 from context_builder.question.events import find_events
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.lookups import Lookups
@@ -35,7 +36,7 @@ from context_builder.question.request import (
 )
 from context_builder.question.text import read_text
 from context_builder.question.topics import dimensions_of, topics_of
-from models import Deployment, Incident, User
+from models import Deployment, Incident
 from models.database import ReadSession
 
 
@@ -45,7 +46,8 @@ async def resolve(
     """Resolve a question at the moment `now`.
 
     Raises:
-        QuestionError: The question or one of its arguments is invalid, or it compares more than two things.
+        QuestionError: The question or one of its arguments is invalid, it compares more than two things, or
+            the user that it is confined to is unknown.
     """
     question = check_question(ask.question)
     as_of = check_moment(ask.as_of, name="as_of", now=now) or now
@@ -53,12 +55,18 @@ async def resolve(
     if ask.asked_by is not None:
         check_name(ask.asked_by, kind="user", max_characters=MAX_USER_CHARACTERS)
     check_scope(ask.scope)
+    confined = await confined_user(ask, lookups)
+    if confined is not None:
+        # Other users are not there from here on: their names are unknown like any other.
+        lookups = lookups.confined_to(confined.id)
     window = _given_window(ask, as_of, now)
     scope = await _given_scope(ask.scope, lookups, as_of)
     text = await asyncio.to_thread(read_text, question)
     fleet = await lookups.once(("fleet", as_of), partial(deployment_names_at, as_of=as_of))
     names = await find_names(text.english, as_of, lookups, fleet)
     events = await find_events(text.english, names.mentions, as_of, lookups)
+    if confined is not None:
+        events = shown_events(events)
     findings = Findings(
         names=names.mentions,
         unknown=[unknown.span for unknown in names.unknown],
@@ -69,8 +77,11 @@ async def resolve(
     )
     # Times are read several times where a question compares, which would block other questions.
     understood = await asyncio.to_thread(understand, text, as_of, findings)
+    notes = understood.notes
+    if confined is not None:
+        understood, notes = confined.understood(understood), (confined.note, *notes)
     unknown = tuple(u.unknown for u in names.unknown) if scope is None else ()
-    if ask.asked_by is not None and not await lookups.each("users", [ask.asked_by], _user_ids):
+    if ask.asked_by is not None and not await lookups.each("users", [ask.asked_by], user_ids):
         unknown = (*unknown, UnknownName(ask.asked_by))
     return ContextRequest(
         question=question,
@@ -84,7 +95,8 @@ async def resolve(
         unknown_names=unknown,
         sides=understood.sides,
         not_used=understood.not_used,
-        notes=understood.notes,
+        notes=notes,
+        confined_to=None if confined is None else confined.id,
     )
 
 
@@ -98,11 +110,6 @@ async def _given_scope(names: ScopeNames, lookups: Lookups, as_of: datetime) -> 
     if names == ScopeNames():
         return None
     return await lookups.once(("scope", names, as_of), partial(resolve_scope, names, as_of=as_of))
-
-
-async def _user_ids(session: ReadSession, names: list[str]) -> dict[str, int]:
-    rows = await session.execute(select(User.public_id, User.id).where(User.public_id.in_(names)))
-    return {row[0]: row[1] for row in rows}
 
 
 async def _with_incident_targets(scope: Scope, lookups: Lookups) -> Scope:

@@ -25,6 +25,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -253,4 +254,5 @@ source = ContextSource(
     3.0,
     read,
     asks=frozenset({Wording.TOPICS}),
+    shows_to_confined=Shown.OWN,
 )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, select
 
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import ContextSource, Fact, Section, Shown, Status, Stores, by_importance
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.row_count import count_rows
@@ -143,4 +143,4 @@ def _fact(alike: Sequence[AuditEvent], key: str, span: EventWindow) -> Fact:
     )
 
 
-source = ContextSource("audit", "A", frozenset({Topic.CHANGES}), 2.0, read)
+source = ContextSource("audit", "A", frozenset({Topic.CHANGES}), 2.0, read, shows_to_confined=Shown.NOTHING)

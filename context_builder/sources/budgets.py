@@ -29,7 +29,7 @@ from sqlalchemy import (
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.rollups import in_window
 from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
@@ -214,4 +214,11 @@ def _fact(use: BudgetUse) -> Fact:
     )
 
 
-source = ContextSource("budgets", "B", frozenset({Topic.COST}), 2.0, read)
+source = ContextSource(
+    "budgets",
+    "B",
+    frozenset({Topic.COST}),
+    2.0,
+    read,
+    shows_to_confined=Shown.OWN,
+)

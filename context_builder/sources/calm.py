@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from context_builder.exploration.change_text import ANY_CHANGE, scope_name
 from context_builder.question.request import ContextRequest, Interval, Side, Wording
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.side_figures import Measure, SideFigures, load_sides
 from context_builder.text.formatting import (
     format_count,
@@ -60,4 +60,6 @@ def _figures(side: SideFigures) -> str:
     return f"{told}, p50 {format_milliseconds(p50)}, p95 {format_milliseconds(p95)}"
 
 
-source = ContextSource("calm", "CA", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "calm", "CA", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}), shows_to_confined=Shown.NOTHING
+)

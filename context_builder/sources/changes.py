@@ -58,6 +58,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -356,4 +357,6 @@ def _describe_shift(shift: ChangePoint, shifts: Sequence[ChangePoint], whole: st
     return what if alone else f"{slice_name(shift.slice, whole)}: {what}"
 
 
-source = ContextSource("changes", "CH", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "changes", "CH", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}), shows_to_confined=Shown.NOTHING
+)

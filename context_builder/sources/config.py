@@ -14,7 +14,7 @@ from sqlalchemy import and_, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Wording
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.event_scope import event_scope
 from context_builder.telemetry.event_window import (
     EventWindow,
@@ -106,4 +106,12 @@ def _format_values(change: ConfigChange, limit: int) -> str:
     return f"{old} -> {new}"
 
 
-source = ContextSource("config", "C", frozenset({Topic.CHANGES}), 4.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "config",
+    "C",
+    frozenset({Topic.CHANGES}),
+    4.0,
+    read,
+    asks=frozenset({Wording.TOPICS}),
+    shows_to_confined=Shown.NOTHING,
+)

@@ -36,7 +36,7 @@ from context_builder.exploration.series.metric import Metric
 from context_builder.exploration.series.slices import Slice
 from context_builder.exploration.surroundings import surroundings_of
 from context_builder.question.request import ContextRequest, Topic, Wording
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.text.formatting import format_time
 
 MAX_SHIFTS = 5
@@ -164,4 +164,6 @@ def _headline(text: str, role: Role, one: Attribution, of: Slice | None = None) 
     )
 
 
-source = ContextSource("drivers", "DR", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "drivers", "DR", ANY_CHANGE, 4.0, read, asks=frozenset({Wording.TOPICS}), shows_to_confined=Shown.NOTHING
+)

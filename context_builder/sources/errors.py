@@ -23,6 +23,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -246,4 +247,12 @@ def _daily_rate(lines: int, span: EventWindow) -> float:
     return lines * (EVENT_LOOKBACK / max(span.until - span.since, timedelta(minutes=1)))
 
 
-source = ContextSource("errors", "E", frozenset({Topic.ERRORS}), 5.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "errors",
+    "E",
+    frozenset({Topic.ERRORS}),
+    5.0,
+    read,
+    asks=frozenset({Wording.TOPICS}),
+    shows_to_confined=Shown.NOTHING,
+)

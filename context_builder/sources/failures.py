@@ -30,6 +30,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -275,4 +276,4 @@ def _format_response_time(histogram: Histogram) -> str:
     return f"response time p50 {format_milliseconds(middle)}, p95 {format_milliseconds(high)}"
 
 
-source = ContextSource("failures", "F", _TOPICS, 3.0, read)
+source = ContextSource("failures", "F", _TOPICS, 3.0, read, shows_to_confined=Shown.NOTHING)

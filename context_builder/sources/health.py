@@ -19,6 +19,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -177,4 +178,11 @@ def _gaps(later: Sequence[str]) -> tuple[str, ...]:
     return (f"health at this moment of {names}: the recorded status is newer",) if later else ()
 
 
-source = ContextSource("health", "H", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)
+source = ContextSource(
+    "health",
+    "H",
+    frozenset({Topic.HEALTH, Topic.INCIDENTS}),
+    2.0,
+    read,
+    shows_to_confined=Shown.ALL,
+)

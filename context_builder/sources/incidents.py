@@ -20,6 +20,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -135,4 +136,11 @@ def _format_text(what: str, text: str | None) -> str:
     return f"; {what}: {quote(text)}" if text else ""
 
 
-source = ContextSource("incidents", "I", frozenset({Topic.HEALTH, Topic.INCIDENTS}), 2.0, read)
+source = ContextSource(
+    "incidents",
+    "I",
+    frozenset({Topic.HEALTH, Topic.INCIDENTS}),
+    2.0,
+    read,
+    shows_to_confined=Shown.ALL,
+)

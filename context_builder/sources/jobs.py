@@ -19,6 +19,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -138,5 +139,11 @@ _STATUS_TEXT = {
 }
 
 source = ContextSource(
-    "jobs", "J", frozenset({Topic.CHANGES, Topic.HEALTH}), 4.0, read, asks=frozenset({Wording.TOPICS})
+    "jobs",
+    "J",
+    frozenset({Topic.CHANGES, Topic.HEALTH}),
+    4.0,
+    read,
+    asks=frozenset({Wording.TOPICS}),
+    shows_to_confined=Shown.NOTHING,
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from context_builder.question.request import ContextRequest, Topic, Wording
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Section, Shown, Status, Stores
 from context_builder.telemetry.runbooks import Passage
 from context_builder.text.formatting import format_count, format_list, format_name
 from context_builder.text.sanitize import quote
@@ -117,4 +117,5 @@ source = ContextSource(
     3.0,
     read,
     asks=frozenset({Wording.QUESTION}),
+    shows_to_confined=Shown.NOTHING,
 )

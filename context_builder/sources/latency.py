@@ -22,7 +22,7 @@ from context_builder.rollups.rows import Groups, Rows
 from context_builder.rollups.scope import rollup_scope
 from context_builder.rollups.span import by_minute, covering, minute_of, moment_of
 from context_builder.rollups.table import REQUESTS
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.rollups import covering_with_baseline
 from context_builder.text.formatting import (
     format_count,
@@ -272,4 +272,4 @@ def _format_percentiles(histogram: Histogram) -> str:
     return f"{quantiles} over {format_count(histogram.total, 'timed request')}"
 
 
-source = ContextSource("latency", "L", frozenset({Topic.LATENCY}), 3.0, read)
+source = ContextSource("latency", "L", frozenset({Topic.LATENCY}), 3.0, read, shows_to_confined=Shown.NOTHING)

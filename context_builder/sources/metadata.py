@@ -21,7 +21,7 @@ from context_builder.rollups.rows import Groups
 from context_builder.rollups.span import by_minute, minute_of
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS
-from context_builder.source import ContextSource, Fact, Section, Status, Stores, by_importance
+from context_builder.source import ContextSource, Fact, Section, Shown, Status, Stores, by_importance
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
 from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
@@ -236,4 +236,4 @@ def _has_changed(now: CheckLatencies, before: CheckLatencies) -> bool:
     return max(middle / was, was / middle) >= NOTABLE_CHECK_RATIO
 
 
-source = ContextSource("metadata", "D", frozenset({Topic.HEALTH}), 2.0, read)
+source = ContextSource("metadata", "D", frozenset({Topic.HEALTH}), 2.0, read, shows_to_confined=Shown.NOTHING)

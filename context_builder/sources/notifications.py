@@ -22,6 +22,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -172,4 +173,6 @@ def _format_unreached(public_ids: Collection[str]) -> str:
     return f"; no alert about {names} got through" if public_ids else ""
 
 
-source = ContextSource("notifications", "N", frozenset({Topic.INCIDENTS}), 2.0, read)
+source = ContextSource(
+    "notifications", "N", frozenset({Topic.INCIDENTS}), 2.0, read, shows_to_confined=Shown.NOTHING
+)

@@ -32,6 +32,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -249,4 +250,4 @@ def _format_scores(scores: ScoreSums) -> str:
     )
 
 
-source = ContextSource("quality", "Q", frozenset({Topic.QUALITY}), 3.0, read)
+source = ContextSource("quality", "Q", frozenset({Topic.QUALITY}), 3.0, read, shows_to_confined=Shown.NOTHING)

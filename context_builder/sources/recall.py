@@ -13,7 +13,7 @@ from sqlalchemy import case, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Wording
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.incident_state import severity_rank, unresolved_at
 from context_builder.text.formatting import format_count, format_name, format_time
 from context_builder.text.sanitize import quote
@@ -46,7 +46,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         ):
             return Section(_NONE_RESOLVED, status=Status.EMPTY)
         names = {_query(incident): incident.public_id for incident in await _load_ongoing(session, request)}
-        queries = [*names, RecallQuery(text=request.question)]
+        queries = [*names, *([RecallQuery(text=request.question)] if request.question else [])]
+        if not queries:
+            return Section("no ongoing incident to compare with the past", status=Status.EMPTY)
         recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MAX_RECALLED)
     # The question may find an incident that it names itself.
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
@@ -151,4 +153,5 @@ source = ContextSource(
     6.0,
     read,
     asks=frozenset({Wording.QUESTION, Wording.TOPICS}),
+    shows_to_confined=Shown.ALL,
 )

@@ -19,7 +19,7 @@ from context_builder.rollups.scope import rollup_scope
 from context_builder.rollups.span import covering
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS
-from context_builder.source import ContextSource, Fact, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Section, Shown, Status, Stores
 from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
 from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
@@ -164,4 +164,11 @@ def _fact(example: ExampleRequest) -> Fact:
     return Fact(f"{head}; {', '.join(details)}", head, example.importance, example.topics, kind="requests")
 
 
-source = ContextSource("requests", "R", frozenset({Topic.ERRORS, Topic.LATENCY}), 3.0, read)
+source = ContextSource(
+    "requests",
+    "R",
+    frozenset({Topic.ERRORS, Topic.LATENCY}),
+    3.0,
+    read,
+    shows_to_confined=Shown.OWN,
+)

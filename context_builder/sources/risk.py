@@ -26,6 +26,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -180,4 +181,12 @@ def _percent(share: float) -> str:
     return f"{round(100 * share)} %"
 
 
-source = ContextSource("risk", "RK", frozenset({Topic.RISK}), 3.0, read, asks=frozenset({Wording.TOPICS}))
+source = ContextSource(
+    "risk",
+    "RK",
+    frozenset({Topic.RISK}),
+    3.0,
+    read,
+    asks=frozenset({Wording.TOPICS}),
+    shows_to_confined=Shown.ALL,
+)

@@ -24,6 +24,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -267,4 +268,11 @@ def _headline(text: str, noun: Noun) -> Headline:
     return Headline(text=text, role=Role.STATE, nouns=(noun,))
 
 
-source = ContextSource("schedule", "O", frozenset({Topic.HEALTH}), 2.0, read)
+source = ContextSource(
+    "schedule",
+    "O",
+    frozenset({Topic.HEALTH}),
+    2.0,
+    read,
+    shows_to_confined=Shown.ALL,
+)

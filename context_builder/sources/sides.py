@@ -19,6 +19,7 @@ from context_builder.source import (
     Headline,
     Role,
     Section,
+    Shown,
     Status,
     Stores,
     by_importance,
@@ -218,4 +219,5 @@ source = ContextSource(
     4.0,
     read,
     asks=frozenset({Wording.TOPICS, Wording.SIDES}),
+    shows_to_confined=Shown.OWN,
 )

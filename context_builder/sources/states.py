@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.event_window import EventWindow, period_text, proximity, recent_window
 from context_builder.telemetry.newest_requests import has_one_of
 from context_builder.telemetry.row_count import count_rows
@@ -200,4 +200,11 @@ def _format_reason(reason: str | None) -> str:
     return f": {quote(reason)}" if reason else ""
 
 
-source = ContextSource("states", "S", frozenset({Topic.HEALTH, Topic.CHANGES}), 2.0, read)
+source = ContextSource(
+    "states",
+    "S",
+    frozenset({Topic.HEALTH, Topic.CHANGES}),
+    2.0,
+    read,
+    shows_to_confined=Shown.ALL,
+)

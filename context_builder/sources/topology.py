@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.fleet import is_overwritten, known_deployments, latest_accepted_report
 from context_builder.text.formatting import format_count, format_list, format_name
 from context_builder.text.lists import format_items
@@ -32,7 +32,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return one fact per model and backend, and one for the tiers."""
     async with stores.snapshot.session() as session:
         deployments = await known_deployments(session, request, all_of_them=True)
-        users = await _count_users(session, request)
+        # How many others there are is none of a user's business.
+        users = {} if request.confined_to is not None else await _count_users(session, request)
     if not deployments and not users:
         return Section("no deployments and no users are known", status=Status.EMPTY)
     models, backends = _group_by(deployments, "model"), _group_by(deployments, "backend")
@@ -41,8 +42,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         facts.append(_tier_fact(users))
     header = (
         f"the whole gateway: {format_count(len(deployments), 'deployment')} of "
-        f"{format_count(len(models), 'model')} on {format_count(len(backends), 'backend')}, "
-        f"{format_count(sum(users.values()), 'user')}"
+        f"{format_count(len(models), 'model')} on {format_count(len(backends), 'backend')}"
+        + (f", {format_count(sum(users.values()), 'user')}" if request.confined_to is None else "")
     )
     nouns = (Noun.DEPLOYMENT, Noun.MODEL, Noun.BACKEND, Noun.USER)
     return Section(
@@ -126,4 +127,5 @@ source = ContextSource(
     2.0,
     read,
     stable=True,
+    shows_to_confined=Shown.ALL,
 )

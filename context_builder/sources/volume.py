@@ -18,7 +18,7 @@ from context_builder.rollups.rows import Groups, Rows
 from context_builder.rollups.scope import rollup_scope
 from context_builder.rollups.span import moment_of
 from context_builder.rollups.table import REQUESTS
-from context_builder.source import ContextSource, Fact, Headline, Role, Section, Status, Stores
+from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
 from context_builder.telemetry.rollups import baseline_window, covering_with_baseline
 from context_builder.text.formatting import (
     format_count,
@@ -216,4 +216,5 @@ source = ContextSource(
     3.0,
     read,
     asks=frozenset({Wording.TOPICS, Wording.DIMENSIONS}),
+    shows_to_confined=Shown.NOTHING,
 )

@@ -63,8 +63,8 @@ class Redaction:
             begun = begun or _KEY_BEGINS.search(text) is not None
             return self(text)
 
-        changed = _with_texts(value, redacted)
-        return cast("_Value", _with_texts(changed, self._without_key_lines) if begun else changed)
+        changed = with_texts(value, redacted)
+        return cast("_Value", with_texts(changed, self._without_key_lines) if begun else changed)
 
     def without_digest(self, text: str) -> str:
         """Return the text with placeholders that do not depend on the key, for what outlives it."""
@@ -78,7 +78,7 @@ class Redaction:
 
     def revealed(self, value: _Value) -> _Value:
         """Return the value with all of its texts revealed."""
-        return cast("_Value", _with_texts(value, self.reveal))
+        return cast("_Value", with_texts(value, self.reveal))
 
     def _redact(self, text: str) -> str:
         for group in self._groups:
@@ -124,17 +124,17 @@ def _is_in_placeholder(text: str, position: int) -> bool:
     return found is not None and found.end() > position
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
     """Return a value with all of its texts changed; what is no text stays the same object."""
     if type(value) is str:  # not an enum, whose values are no text of others
         return change(value)
     if isinstance(value, tuple | list | frozenset | set):
-        changed = [_with_texts(each, change) for each in value]
+        changed = [with_texts(each, change) for each in value]
         return type(value)(changed) if not hasattr(value, "_fields") else type(value)(*changed)
     if isinstance(value, dict):
-        return {_with_texts(key, change): _with_texts(each, change) for key, each in value.items()}
+        return {with_texts(key, change): with_texts(each, change) for key, each in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-        changes = {name: _with_texts(each, change) for name, each in fields.items()}
+        changes = {name: with_texts(each, change) for name, each in fields.items()}
         return dataclasses.replace(value, **{n: c for n, c in changes.items() if c is not fields[n]})
     return value

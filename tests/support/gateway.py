@@ -39,6 +39,7 @@ def asking(
     question: str = "What is wrong?",
     live: bool = False,
     sides: tuple[Side, ...] = (),
+    confined_to: int | None = None,
     **scope: tuple[Any, ...],
 ) -> ContextRequest:
     """A resolved question, by default about the day before `as_of`; `scope` holds the fields of Scope."""
@@ -52,6 +53,7 @@ def asking(
         scope=Scope(**scope),
         topics=frozenset(Topic),
         sides=sides,
+        confined_to=confined_to,
     )
 
 

@@ -17,6 +17,7 @@ from api.cli.options import (
     AsJson,
     AskedBy,
     AsOf,
+    AsUser,
     Budget,
     Local,
     ServiceUrl,
@@ -64,6 +65,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     ],
     *,
     user: AskedBy = None,
+    as_user: AsUser = None,
     as_of: AsOf = None,
     since: Annotated[datetime | None, _time_option(f"Start of the window: {EXAMPLE_TIME}.")] = None,
     until: Annotated[datetime | None, _time_option("End of the window.")] = None,
@@ -109,6 +111,7 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
         until=until,
         scope=scope,
         token_budget=budget,
+        confined_to=as_user,
     )
     if dry_run:
         from api.cli.ask.dry_run import show_unsent  # noqa: PLC0415  an answer needs none
@@ -122,7 +125,9 @@ def ask(  # noqa: PLR0913  each option of the command is a parameter
     def new_output() -> AnswerOutput:
         return JsonOutput(extras) if as_json else text_output(extras)
 
-    asyncio.run(_ask(settings_for(service), asked, new_output, only_here=local, reveals=reveal))
+    asyncio.run(
+        _ask(settings_for(service), asked, new_output, only_here=local or as_user is not None, reveals=reveal)
+    )
 
 
 def _read_question() -> str:

@@ -29,7 +29,7 @@ async def show_unsent(settings: Settings, asked: QuestionInput, *, as_json: bool
         worst = services.prices.worst_case(
             settings.model, built.manifest.token_bound, settings.max_output_tokens
         )
-        why_not = await _why_not_sent(services, worst, Payer(user=asked.asked_by))
+        why_not = await _why_not_sent(services, worst, Payer(user=asked.asker))
     document = _document(services, built.manifest, request, worst, why_not)
     if as_json:
         say_json(document)

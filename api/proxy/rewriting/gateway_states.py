@@ -8,12 +8,12 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.proxy.rewriting.in_time import InTime, Unavailable
 from context_builder.builder import ContextBuilder
 from context_builder.conversation.gateway_state import GatewayState, state_of
-from context_builder.question.request import QuestionError, QuestionInput, ScopeNames
+from context_builder.question.request import NOBODY, QuestionError, QuestionInput
 
 GENERAL = "What is wrong with the gateway right now?"
 SOURCES = ("health", "incidents", "budgets")
@@ -123,16 +123,13 @@ class GatewayStates:
     async def _build(self, key: Key) -> GatewayState:
         asker, question = key
         read_at = self.clock()
-        users = (asker,) if asker else ()
-        ask = QuestionInput(
-            question=question, asked_by=asker, scope=ScopeNames(users=users), token_budget=_BUDGET
-        )
+        ask = QuestionInput(question=question, confined_to=asker or NOBODY, token_budget=_BUDGET)
         try:
             built = await self._builder.build(ask)
         except QuestionError:  # the asker is not known here, or the question cannot be asked
-            users = ()
-            built = await self._builder.build(QuestionInput(question=GENERAL, token_budget=_BUDGET))
-        state = state_of(built.manifest, without=frozenset() if users else PERSONAL)
+            ask = replace(ask, question=GENERAL, confined_to=NOBODY)
+            built = await self._builder.build(ask)
+        state = state_of(built.manifest, without=PERSONAL if ask.confined_to == NOBODY else frozenset())
         earlier = self._kept.get(key)
         asked_at, recurs = (earlier.asked_at, earlier.recurs) if earlier else (read_at, question == GENERAL)
         self._kept[key] = _Kept(state, read_at, asked_at, recurs)

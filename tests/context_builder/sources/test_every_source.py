@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from context_builder.source import ContextSource, Section, Status
+from context_builder.source import ContextSource, Section, Shown, Status
 from memory.embedding.hashing import HashingEmbedder
 from memory.incident_memory import IncidentMemory
 from memory.index.chroma import ChromaIndex
@@ -66,6 +66,21 @@ def test_a_source_has_a_deadline_a_prefix_and_tests_of_its_own(source: ContextSo
     assert re.fullmatch("[A-Z]{1,3}", source.prefix)
     assert source.topics
     assert (Path(__file__).parent / f"test_{source.name}.py").is_file()
+
+
+@every_source
+def test_a_source_declares_what_it_shows_to_one_user(source: ContextSource) -> None:
+    """Nobody forgets to decide it: a source says it in its own file, and is closed by default."""
+    assert f"shows_to_confined=Shown.{source.shows_to_confined.name}" in inspect.getsource(module_of(source))
+    assert ContextSource("new", "N", source.topics, 1.0, source.read).asked(asking(confined_to=1)) is None
+
+
+def test_the_page_on_security_lists_what_one_user_is_shown(repository: Path) -> None:
+    """What a source shows is promised there, and nothing else is."""
+    page = (repository / "docs" / "security.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (own|all) \|", page, re.MULTILINE)
+    shown = [(s.name, s.shows_to_confined.value) for s in SOURCES if s.shows_to_confined is not Shown.NOTHING]
+    assert sorted(listed) == sorted(shown)
 
 
 def test_prefixes_and_names_are_unique() -> None:

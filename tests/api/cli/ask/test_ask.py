@@ -120,6 +120,16 @@ def test_options_reach_the_question(arcpoint: Run) -> None:
     )
 
 
+def test_a_question_is_asked_as_a_user_who_sees_only_themself(arcpoint: Run) -> None:
+    """Own figures and the gateway's state; nobody else, whatever is asked; an unknown user is refused."""
+    manifest = ask(arcpoint, "What did user_acme and I spend today?", "--as-user", "user_kite")["manifest"]
+    assert manifest["scope"] == ["user user_kite"]
+    assert [unknown["name"] for unknown in manifest["unknown_names"]] == ["user_acme"]
+    assert "user_acme" not in json.dumps([manifest["facts"], manifest["sources"]])
+    refused = arcpoint("ask", "x", "--as-user", "user_nobody")
+    assert (refused.code, "user 'user_nobody' is not known" in refused.err) == (2, True)
+
+
 def test_a_question_is_read_from_standard_input(arcpoint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` stands for what is piped in; what is not text is refused in one line."""
     for sent, code in [(" Wie geht es gpt-4/aws? ☂\n".encode(), 0), (b"why \xff", 2), (b"", 2)]:

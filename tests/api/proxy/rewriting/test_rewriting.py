@@ -242,6 +242,7 @@ async def test_what_others_may_not_know_reaches_no_one(gateway: Gateway) -> None
     for name in ("user_a", "user_b"):
         await gateway.user(name, daily_budget_usd=5)
         await gateway.send(NOON - MINUTE, user=name, cost_usd=50)
+    await gateway.incident(title="user_b floods everything", severity="critical")
     async with worker(gateway.database) as here:
         said = {}
         for asker in ("user_a", "user_b", "nobody", None):
@@ -250,6 +251,7 @@ async def test_what_others_may_not_know_reaches_no_one(gateway: Gateway) -> None
     assert "user_a" in said["user_a"]
     assert "user_b" not in said["user_a"]
     assert "user_a" not in said["user_b"]
+    assert "user_b floods" in said["user_b"]
     assert (said["nobody"], said[None]) == ("", "")
 
 
