@@ -18,8 +18,12 @@ def require_own(caller: Caller, users: Iterable[str]) -> None:
 
 
 def as_asked_by(caller: Caller, asked: QuestionInput) -> QuestionInput:
-    """Return the question as asked by a bound caller's own user. Raises Forbidden for another user."""
+    """Return the question as asked by a bound caller's own user, who sees nobody else.
+
+    Raises:
+        Forbidden: It names another user as the one who asks, or who is asked about.
+    """
     if caller.user is None:
         return asked
     require_own(caller, (*asked.scope.users, *([] if asked.asked_by is None else [asked.asked_by])))
-    return replace(asked, asked_by=caller.user)
+    return replace(asked, asked_by=caller.user, confined_to=caller.user)

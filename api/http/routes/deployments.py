@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.http.auth.guard import VIEWER_OF_OWN, GuardedRoute
-from api.http.dependencies import Session
+from api.http.dependencies import CallersView
 from api.http.openapi import query_problems
 from api.http.schemas.parameters import DeploymentParameters
 from context_builder.queries import DeploymentFilter, DeploymentPage, Page, deployment_status
@@ -17,7 +17,9 @@ router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIE
 
 @router.get("/v1/deployments", responses=query_problems())
 async def deployments(
-    parameters: Annotated[DeploymentParameters, Query()], session: Session
+    parameters: Annotated[DeploymentParameters, Query()], view: CallersView
 ) -> DeploymentPage:
     """List deployments with their last health report, and whether that report can still be trusted."""
-    return await deployment_status(session, parameters.to(DeploymentFilter), parameters.to(Page))
+    return view.shown(
+        await deployment_status(view.session, parameters.to(DeploymentFilter), parameters.to(Page))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.http.accept import wants_events
-from api.http.auth.guard import VIEWER, CurrentCaller, GuardedRoute
+from api.http.auth.guard import VIEWER_OF_OWN, CurrentCaller, GuardedRoute
 from api.http.auth.own_data import as_asked_by
 from api.http.dependencies import AnswerSlot, Load, RunningServices
 from api.http.event_stream import EventStream
@@ -17,7 +17,7 @@ from api.http.worker_load import asker_of
 from context_builder.answer.answer import Answer
 from context_builder.answering import final_answer
 
-router = APIRouter(tags=["questions"], route_class=GuardedRoute, dependencies=[VIEWER])
+router = APIRouter(tags=["questions"], route_class=GuardedRoute, dependencies=[VIEWER_OF_OWN])
 
 _EVENTS = """event: context
 data: {"question": "Which deployments are unhealthy?", ...}

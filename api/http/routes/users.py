@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.http.auth.guard import VIEWER_OF_OWN, CurrentCaller, GuardedRoute
 from api.http.auth.own_data import require_own
-from api.http.dependencies import Session
+from api.http.dependencies import CallersView
 from api.http.openapi import query_problems
 from api.http.schemas.parameters import AsOfParameters
 from context_builder.queries import UserContext, user_context
@@ -19,8 +19,8 @@ router = APIRouter(tags=["queries"], route_class=GuardedRoute, dependencies=[VIE
 # Ids are whatever was logged, slashes included.
 @router.get("/v1/users/{user_id:path}/context", responses=query_problems(404))
 async def context(
-    user_id: str, parameters: Annotated[AsOfParameters, Query()], caller: CurrentCaller, session: Session
+    user_id: str, parameters: Annotated[AsOfParameters, Query()], caller: CurrentCaller, view: CallersView
 ) -> UserContext:
     """Return a user's tier, the rest of today's budget, and recent requests and spend."""
     require_own(caller, [user_id])
-    return await user_context(session, user_id, as_of=parameters.as_of)
+    return view.shown(await user_context(view.session, user_id, as_of=parameters.as_of))

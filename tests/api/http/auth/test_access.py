@@ -159,21 +159,28 @@ async def test_a_key_bound_to_a_user_shows_that_user_only(app: FastAPI, client: 
     assert (await get("/v1/requests", user=foreign["user"])).status_code == 403
     assert (await get("/v1/requests", user=own)).json()["requests"]
     detail = await get(f"/v1/requests/{mine['id']}")
-    assert (detail.json()["request"]["id"], detail.json()["incident"]) == (mine["id"], None)
+    assert detail.json()["request"]["id"] == mine["id"]
     unknown = await get("/v1/requests/none")
     theirs = await get(f"/v1/requests/{foreign['id']}")
     assert (theirs.status_code, unknown.status_code) == (404, 404)
-    assert theirs.json()["detail"] == unknown.json()["detail"].replace("'none'", f"'{foreign['id']}'")
+    others = {each["id"] for each in every if each["user"] != own} - {foreign["id"]}
+    assert not {each for each in others if each in theirs.text + unknown.text}, "what is similar is named"
     assert (await get(f"/v1/users/{own}/context")).json()["id"] == own
     refused = await get(f"/v1/users/{foreign['user']}/context")
     assert (refused.status_code, "is bound to the user user_acme" in refused.json()["detail"]) == (403, True)
+    question = {"question": "Who are the top users, and what do they spend?"}
+    answers = [await client.post(path, json=question, headers=key) for path in ("/v1/query", "/v1/context")]
+    users = {each["user"] for each in every} - {own}
+    for answer in answers:
+        assert (answer.status_code, {user for user in users if user in answer.text}) == (200, set())
 
 
 def test_a_bound_caller_asks_as_its_user_and_as_nobody_else() -> None:
     """As whom it says it asks does not matter; a caller of all users may still ask for any."""
     bound = Caller(name="key:ci", role=Role.VIEWER, user="user_a")
-    assert as_asked_by(bound, QuestionInput(question="?")).asked_by == "user_a"
-    assert as_asked_by(bound, QuestionInput(question="?", asked_by="user_a")).asked_by == "user_a"
+    confined = QuestionInput(question="?", asked_by="user_a", confined_to="user_a")
+    assert as_asked_by(bound, QuestionInput(question="?")) == confined
+    assert as_asked_by(bound, QuestionInput(question="?", asked_by="user_a")) == confined
     for other in (
         QuestionInput(question="?", asked_by="user_b"),
         QuestionInput(question="?", scope=ScopeNames(users=("user_a", "user_b"))),

@@ -43,6 +43,8 @@ NEEDS = {
 """What differs from: reading needs a viewer, and a change of what others see an operator."""
 ASKING = {"/v1/query", "/v1/context", "/v1/route"}
 OF_OWN = {
+    "/v1/query",
+    "/v1/context",
     "/v1/deployments",
     "/v1/requests",
     "/v1/requests/{request_id:path}",

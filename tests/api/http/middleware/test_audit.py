@@ -64,7 +64,7 @@ async def app(sqlite_url: str, tmp_path: Path) -> AsyncIterator[FastAPI]:
 async def entries(app: FastAPI, client: httpx.AsyncClient, **parameters: Any) -> list[dict[str, Any]]:
     """Entries of the trail, the oldest first, once everything that waits is written."""
     async with asyncio.timeout(PATIENCE_S):
-        while app.state.services.audit._waiting:
+        while app.state.services.audit._waiting:  # noqa: ASYNC110  no event
             await asyncio.sleep(0.05)
     page = await client.get("/v1/audit", params=parameters)
     assert page.status_code == httpx.codes.OK
