@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -131,8 +134,10 @@ class Settings(BaseSettings):
     """How long one of them waits before it is refused, in seconds; at once if that is to be expected."""
     max_answers: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Answers in flight, which wait for the model most of their time."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long a service that is to stop still accepts requests, with /readyz saying that it drains."""
     shutdown_s: Annotated[int, Field(ge=1)] = 130
-    """Grace period for requests in flight when the service stops, in seconds."""
+    """Grace period for requests in flight when it then stops, in seconds."""
 
     proxy_mounted: bool = False
     """True if `arcpoint serve` proxies the Messages API, too, under `/anthropic`."""
@@ -274,3 +279,24 @@ def _shown(name: str, value: object) -> str:
     if name.endswith(("_TOKEN", "_KEY", "_SECRETS")):
         return "***"
     return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)
+
+
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client where it is imported, so that it has to be there before a worker starts."""
+
+
+def metrics_folder() -> Path | None:
+    """Return the folder in which workers of one service keep their metrics; None if this process is alone."""
+    folder = os.environ.get(_METRICS_FOLDER)
+    return Path(folder) if folder else None
+
+
+@contextmanager
+def shared_metrics_folder() -> Iterator[Path]:
+    """Give the workers that are started in the block one folder for their metrics; removed at its end."""
+    with TemporaryDirectory(prefix="arcpoint-metrics-") as folder:
+        os.environ[_METRICS_FOLDER] = folder
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ[_METRICS_FOLDER]

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from api.http.admission import Overloaded
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
+from api.http.load_metrics import LoadMetrics
 from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import RefuseCrossSite
 from api.http.middleware.disconnect import CancelOnDisconnect
@@ -43,9 +44,10 @@ from api.http.worker_load import WorkerLoad
 from api.ingest.errors import IngestError
 from api.ingest.live.ingestor import create_ingestor
 from api.ingest.live.message import Receipt
+from api.metrics.metrics import Metrics
 from api.query import serving
 from api.routing import RouteAnswer
-from api.settings import Settings, load_settings
+from api.settings import Settings, load_settings, metrics_folder
 from api.version import version
 from context_builder.answer.answer import Answer
 from context_builder.postmortems.writer import PostmortemFailed
@@ -86,6 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
+    app.state.metrics = Metrics(metrics_folder())
+    app.state.is_draining = False
     queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, metrics, health):
@@ -99,7 +103,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-    async with serving(app.state.settings) as services, app.state.load.lag.measured():
-        app.state.services = services
-        app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
-        yield
+    state = app.state
+    observe = state.metrics.observe
+    async with serving(state.settings, observe) as services, state.load.lag.measured():
+        state.services = services
+        state.ingestor = await asyncio.to_thread(create_ingestor, state.settings, services.database, observe)
+        state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)
+        async with state.load_metrics.sampled():
+            yield

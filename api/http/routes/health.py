@@ -36,10 +36,25 @@ async def healthz(request: Request, services: RunningServices, load: Load) -> Li
 @router.get(
     "/readyz",
     responses=problems(500)
-    | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
+    | {
+        503: {
+            "model": ReadinessBody,
+            "description": "Send no questions here: they cannot be answered, or it stops.",
+        }
+    },
 )
-async def readyz(services: RunningServices, load: Load, response: Response) -> ReadinessBody:
-    """Report whether questions can be answered: 503 without the database; without memory, only degraded."""
+async def readyz(
+    request: Request, services: RunningServices, load: Load, response: Response
+) -> ReadinessBody:
+    """Report whether to send questions here: 503 without the database, and once the service is to stop.
+
+    Without memory it is only degraded.
+    """
+    busy = load.state(services.database)
+    if request.app.state.is_draining:
+        response.status_code = 503
+        part = PartBody(Health.DRAINING, "not checked: the service is about to stop")
+        return ReadinessBody(status=Health.DRAINING, database=part, memory=part, embedder=part, load=busy)
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
     )
@@ -49,7 +64,6 @@ async def readyz(services: RunningServices, load: Load, response: Response) -> R
         memory = PartBody(Health.DEGRADED, "not checked: the database is unavailable")
     worst = min((part.status for part in (database, memory, embedder)), key=_WORST_FIRST.index)
     response.status_code = 503 if worst is Health.UNAVAILABLE else 200
-    busy = load.state(services.database)
     return ReadinessBody(status=worst, database=database, memory=memory, embedder=embedder, load=busy)
 
 
