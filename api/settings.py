@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     log_format: Literal["console", "json"] = "console"
+    tracing: Literal["on", "off"] = "off"
+    """`on` exports traces as the OTEL_* variables say; without egress to this machine only."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes of `arcpoint serve`; the four bounds below are of each."""
     max_builds: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -283,6 +285,12 @@ def _shown(name: str, value: object) -> str:
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client where it is imported, so that it has to be there before a worker starts."""
+
+
+def trace_address() -> str:
+    """Return where OpenTelemetry's variables say that traces are sent; the exporter reads them itself."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return next((address for name in names if (address := os.environ.get(name))), "http://localhost:4318")
 
 
 def metrics_folder() -> Path | None:

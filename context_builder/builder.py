@@ -170,10 +170,11 @@ class ContextBuilder:
     async def _read_ahead(self, tick: Tick) -> None:
         """Read what was asked since the last tick, once for each kind of question."""
         asked, self._frequent = self._frequent, OrderedDict()
-        for ask in reversed(asked.values()):
-            with suppress(QuestionError, DatabaseError):
-                request = await self._resolve(ask, tick)
-                await self._read_all(request, tick)
+        with span("read ahead", of_nobody=True, questions=len(asked)):
+            for ask in reversed(asked.values()):
+                with suppress(QuestionError, DatabaseError):
+                    request = await self._resolve(ask, tick)
+                    await self._read_all(request, tick)
 
     async def _resolve(self, ask: QuestionInput, tick: Tick) -> ContextRequest:
         """Resolve names and times within RESOLVE_DEADLINE_S, so that a lock cannot block a question."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
 Observe = Callable[[object], None]
@@ -23,13 +24,15 @@ def ignore(_event: object) -> None:
 
 
 @contextmanager
-def span(name: str, **attributes: str | float) -> Iterator[Span]:
+def span(name: str, *, of_nobody: bool = False, **attributes: str | float) -> Iterator[Span]:
     """Trace a block that does not yield to its caller; attributes get the prefix `arcpoint.`.
 
+    With `of_nobody` it begins a trace of its own, whatever is under way where it was started.
     Of an error only the class is recorded: its message may quote what users or senders wrote.
     """
     with tracer.start_as_current_span(
         name,
+        Context() if of_nobody else None,
         attributes={f"arcpoint.{key}": value for key, value in attributes.items()},
         record_exception=False,
         set_status_on_exception=False,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -48,6 +49,7 @@ from api.metrics.metrics import Metrics
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings, metrics_folder
+from api.tracing import tracing
 from api.version import version
 from context_builder.answer.answer import Answer
 from context_builder.postmortems.writer import PostmortemFailed
@@ -64,6 +66,15 @@ _HANDLED = (
     *(UnknownCandidates, UnknownIncident, UnusableReviewer, Conflict, CapReached, MemoryUnavailable),
     *(PostmortemFailed, Overloaded, IngestError, Exception),
 )
+
+
+_NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}
+"""FastAPI's own spans hold the paths and queries that clients send, and one for each export to ourselves."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -83,6 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exception_handlers=dict.fromkeys(_HANDLED, answer_problem),
         docs_url=None,
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.settings = settings = settings or load_settings()
     model = settings.model if settings.no_model_reason is None else None
@@ -105,7 +117,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     state = app.state
     observe = state.metrics.observe
-    async with serving(state.settings, observe) as services, state.load.lag.measured():
+    opening = serving(state.settings, observe)
+    async with tracing(state.settings), opening as services, state.load.lag.measured():
         state.services = services
         state.ingestor = await asyncio.to_thread(create_ingestor, state.settings, services.database, observe)
         state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)

@@ -56,6 +56,7 @@ class Families:
 
         self.posts = counter("ingest_posts", "Posts, by kind or receiver and result.", "way", "outcome")
         self.items = counter("ingest_items", "Items of posts, by outcome.", "way", "outcome")
+        self.skipped = counter("ingest_skipped_items", "Items that are not wanted, by why.", "way", "reason")
         self.newest = gauge(
             "ingest_last_event_timestamp_seconds", "Time of the newest event that came.", "max", "way"
         )

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, values
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -43,6 +43,9 @@ class Metrics:
     def __init__(self, folder: Path | None = None) -> None:
         """`folder` is that of `settings.metrics_folder`, where each worker keeps its own."""
         self._folder = folder
+        if folder is not None:
+            # The library decides when it is imported, which may have been before there was a folder.
+            values.ValueClass = values.MultiProcessValue()
         self._registry = CollectorRegistry(auto_describe=False)
         self.families = Families(self._registry)
         self._newest: dict[str, float] = {}
@@ -112,6 +115,8 @@ class Metrics:
         counts = {name: getattr(receipt, name) for name in ("accepted", "duplicate", "updated", "rejected")}
         for outcome, count in (counts | {"skipped": sum(receipt.skipped.values())}).items():
             self.families.items.labels(post.way, outcome).inc(count)
+        for reason, count in receipt.skipped.items():
+            self.families.skipped.labels(post.way, reason).inc(count)
         if post.newest is not None:
             newest = self._newest[post.way] = max(self._newest.get(post.way, 0.0), post.newest.timestamp())
             self.families.newest.labels(post.way).set(newest)

@@ -1,4 +1,4 @@
-"""A service as it is deployed: two workers on PostgreSQL and a Chroma server, scraped, drained and stopped."""
+"""A service as it is deployed: two workers, PostgreSQL and a Chroma server; scraped, drained and stopped."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.support.chroma_process import ChromaProcess
 from tests.support.http_service import QUESTION, START_S, ServiceProcess, settings_of, without_memory
 from tests.support.patience import PATIENCE_S
 from tests.support.scrapes import Scrape, parsed, value
+from tests.support.workers import FORKING, TWO
 
 pytestmark = pytest.mark.process
 
@@ -34,7 +35,7 @@ async def served(
         settings = settings_of(
             postgres_story_url, tmp_path, messages_api, memory_url=server.url, drain_s=DRAIN_S
         )
-        async with ServiceProcess(settings, options=("--port", "0", "--workers", "2")) as process:
+        async with ServiceProcess(settings, options=TWO, code=FORKING) as process:
             yield process
     finally:
         await asyncio.to_thread(server.kill)
@@ -70,7 +71,7 @@ async def drains(served: ServiceProcess) -> None:
 async def test_two_workers_are_scraped_as_one_and_drain_before_they_stop(
     served: ServiceProcess, messages_api: MessagesApi
 ) -> None:
-    """Each answers; any of them reports what all did, and what a dead one did; in-flight answers end whole."""
+    """Each reports what all did, and what a dead one did; what is in flight when they stop ends whole."""
     workers: dict[int, httpx.AsyncClient] = {}
     await of_each_worker(served, workers, 2)
     for client in workers.values():
@@ -87,7 +88,7 @@ async def test_two_workers_are_scraped_as_one_and_drain_before_they_stop(
     await of_each_worker(served, workers, 2)
     async with asyncio.timeout(PATIENCE_S):
         while value(counted := await scrape(next(iter(workers.values()))), "workers") != 2:
-            await asyncio.sleep(0.1)
+            pass  # until the supervisor has seen to it
     assert value(counted, "questions_total", outcome="answered") == 2
 
     text = "All is well [I0]. " * 20
