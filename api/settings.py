@@ -287,6 +287,12 @@ _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus_client where it is imported, so that it has to be there before a worker starts."""
 
 
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like settings and are none."""
+    names = {f"ARCPOINT_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith("ARCPOINT_") and name not in names)
+
+
 def trace_address() -> str:
     """Return where OpenTelemetry's variables say that traces are sent; the exporter reads them itself."""
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -31,6 +31,7 @@ SUMMARIES = {
     "memory": "Search and maintain incident memory.",
     "risk": "Forecast deployments, and test routing policies.",
     "db": "Create, fill and inspect the database.",
+    "doctor": "Check the installation, and say how to fix it.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""
 
@@ -41,6 +42,7 @@ MODULES = {
     "ask": "ask.ask",
     "chat": "ask.chat",
     "demo": "demo.command",
+    "doctor": "doctor.command",
     "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
     "proxy": "proxy.commands",
