@@ -65,7 +65,7 @@ class QuestionOutcome(StrEnum):
     """It cannot be answered as asked."""
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """Whoever asked left before the answer."""
+    """The asker left before the answer."""
 
 
 @dataclass(frozen=True, slots=True)

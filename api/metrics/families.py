@@ -18,8 +18,8 @@ _SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 class Families:
     """The metrics of one process.
 
-    Of several workers each writes files of its own, which whoever is scraped adds up; a gauge says in `mode`
-    how, and those of a worker that has ended are left out if it begins with `live`.
+    Of several workers each writes files of its own, which the one that is scraped adds up. A gauge says in
+    `mode` how, and those of a worker that has ended are left out if it begins with `live`.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -45,7 +45,7 @@ class Metrics:
         self._folder = folder
         if folder is not None:
             # The library decides when it is imported, which may have been before there was a folder.
-            values.ValueClass = values.MultiProcessValue()
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
         self.families = Families(self._registry)
         self._newest: dict[str, float] = {}
@@ -83,7 +83,7 @@ class Metrics:
         """Return all metrics in the text format of Prometheus; reads files if workers share a folder."""
         registry = CollectorRegistry(auto_describe=False)
         if self._folder is not None:
-            MultiProcessCollector(registry, str(self._folder))
+            MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         for each in others:
             registry.register(each)
         own = generate_latest(self._registry) if self._folder is None else b""

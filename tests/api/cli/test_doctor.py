@@ -52,9 +52,8 @@ def test_it_finds_what_is_planted_and_changes_nothing(
     before = contents(tmp_path)
     code, found = findings(arcpoint)
     assert code == 1
-    assert {
-        name: each["level"] for name, each in found.items() if each["level"] != "ok" and name != "disk"
-    } == {
+    found.pop("disk")  # that of the machine that runs the tests
+    assert {name: each["level"] for name, each in found.items() if each["level"] != "ok"} == {
         "settings": "warning",  # ARCPOINT_MODLE
         "outbox": "warning",  # nobody has ever followed the story
         "memory": "problem",  # its folder is a file

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import shutil
+from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
+from api.metrics.families import Families
 from tests.loopback.messages_api import Fail, MessagesApi
 from tests.support.http_service import QUESTION
 from tests.support.kinds_of_records import EXAMPLES
@@ -106,3 +113,44 @@ async def test_no_label_is_made_by_clients(client: httpx.AsyncClient, service: F
     text = (await client.get("/metrics")).text
     assert CANARY not in text
     assert 'way="requests"' in text
+
+
+def names_in(text: str) -> set[str]:
+    """Metrics that a page, a rule or a panel names."""
+    return {
+        re.sub(r"_(total|bucket|sum|count)$", "", name) for name in re.findall(r"\barcpoint_[a-z0-9_]+", text)
+    }
+
+
+@pytest.mark.parametrize("page", ["operations/alerts.yml", "operations/dashboard.json", "operations.md"])
+async def test_every_metric_that_an_operator_is_pointed_at_is_scraped(
+    client: httpx.AsyncClient, repository: Path, page: str
+) -> None:
+    """Rules and panels on names that do not exist are silent for ever."""
+    scraped = set(
+        re.findall(r"^# TYPE (\w+?)(?:_total)? ", (await client.get("/metrics")).text, re.MULTILINE)
+    )
+    named = names_in(await asyncio.to_thread((repository / "docs" / page).read_text, "utf-8"))
+    assert len(named) > 10
+    assert named - scraped == set()
+
+
+async def test_the_page_has_every_metric(repository: Path) -> None:
+    """What is exported is explained."""
+    page = (repository / "docs" / "operations.md").read_text("utf-8")
+    registry = CollectorRegistry()
+    Families(registry)
+    exported = {f"arcpoint_{family.name.removeprefix('arcpoint_')}" for family in registry.collect()}
+    assert exported - names_in(page) == set()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@pytest.mark.process
+@pytest.mark.parametrize("check", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")])
+async def test_the_rules_are_valid_and_fire(repository: Path, check: tuple[str, ...]) -> None:
+    """Each alert fires on what it is for, and not without it."""
+    process = await asyncio.create_subprocess_exec(
+        "promtool", *check, cwd=repository / "docs" / "operations", stdout=PIPE, stderr=STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
