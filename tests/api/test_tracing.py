@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from api import tracing
 from api.settings import Settings, SettingsError
+from context_builder import observation
 from models import Request
 from tests.loopback.messages_api import API_KEY, Fail, MessagesApi
 from tests.support.http_service import QUESTION, events_of
@@ -100,6 +101,15 @@ async def test_no_span_says_what_users_and_senders_wrote(
     assert CANARY not in told
     assert API_KEY not in told
     assert not any(span["events"] or span["status"].get("description") for span in written)
+
+
+async def test_of_an_error_a_span_has_the_class_alone(spans: InMemorySpanExporter) -> None:
+    """Messages quote what could not be read, which may be anything."""
+    with pytest.raises(ValueError, match=CANARY), observation.span("work"):
+        raise ValueError(CANARY)
+    (ended,) = spans.get_finished_spans()
+    assert (ended.attributes or {})["error.type"] == "ValueError"
+    assert CANARY not in ended.to_json()
 
 
 async def test_our_own_spans_are_no_requests_and_make_no_new_spans(

@@ -42,7 +42,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
     """Unread variables, memory, backlog, silence, clocks, rejects, prices; without a call to the model."""
     monkeypatch.setenv("ARCPOINT_MODLE", "claude")
     monkeypatch.setenv("ARCPOINT_MODEL", "no-such-model")
-    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat(" ")
+    ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
     with closing(sqlite3.connect(tmp_path / "story.db")) as connection, connection:
         connection.execute("UPDATE health_checks SET checked_at = ? WHERE id = 1", (ahead,))
         connection.execute(
