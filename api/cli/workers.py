@@ -50,7 +50,7 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
         running = {process.pid for process in self.processes}
         for ended in self._running - running:
-            mark_process_dead(ended, str(self._metrics))
+            mark_process_dead(ended, str(self._metrics))  # type: ignore[no-untyped-call]
         self._running = running
 
     def restart_all(self) -> None:

@@ -35,7 +35,7 @@ def service_settings(services: dict[str, Any]) -> Settings:
         for name, value in services["service"]["environment"].items()
     }
     assert set(given) <= set(Settings.model_fields)
-    return Settings(**given)
+    return Settings.model_validate(given)
 
 
 def test_variables_and_grace_periods_are_such_as_the_service_takes(

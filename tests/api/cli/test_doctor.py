@@ -44,6 +44,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
     monkeypatch.setenv("ARCPOINT_MODEL", "no-such-model")
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
     with closing(sqlite3.connect(tmp_path / "story.db")) as connection, connection:
+        connection.execute("UPDATE memory_outbox SET queued_at = '2026-11-20 08:00:00.000000'")
         connection.execute("UPDATE health_checks SET checked_at = ? WHERE id = 1", (ahead,))
         connection.execute(
             "INSERT INTO ingest_rejects (received_at, source, item, field, reason) "
