@@ -8,6 +8,7 @@ import sys
 from typing import Literal
 
 import structlog
+from opentelemetry import trace
 from structlog.typing import EventDict, Processor
 
 from context_builder.text.redaction import Redaction
@@ -22,6 +23,7 @@ def configure_logging(log_format: LogFormat, redaction: Redaction | None = None)
     """Send our messages and those of libraries to standard error, in the given format, without secrets."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -74,6 +76,14 @@ class _Redactor:
         text = value if isinstance(value, str) else str(value)
         redacted = self._redaction(f"{name}={text}")
         return redacted.removeprefix(f"{name}=") if redacted != f"{name}={text}" else value
+
+
+def _add_trace_id(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Name the trace of the span that is current, by which lines and spans find each other."""
+    current = trace.get_current_span().get_span_context()
+    if current.is_valid:
+        event["trace_id"] = trace.format_trace_id(current.trace_id)
+    return event
 
 
 def _renderer(log_format: LogFormat) -> Processor:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.answer.answer import Answer
+from context_builder.observation import Observe, ignore
 from context_builder.question.request import QuestionInput, ScopeNames
 from memory.maintenance.outbox_poller import outbox_poller
 
@@ -55,11 +56,12 @@ async def query_ai(  # noqa: PLR0913  each field of a question is a parameter
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Services]:
+async def serving(settings: Settings, observe: Observe = ignore) -> AsyncIterator[Services]:
     """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
     opening = open_services(settings, wait_for_memory=False, shares_ticks=True)
     async with opening as services, _maintenance(services), services.risk.ticking():
+        services.report_to(observe)
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)
         try:

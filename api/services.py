@@ -24,6 +24,7 @@ from context_builder.llm.chat_model import ChatModel
 from context_builder.llm.claude_options import API_URL, ClaudeOptions
 from context_builder.llm.paid_model import PaidModel
 from context_builder.llm.pricing import PriceList, UnknownPrice
+from context_builder.observation import Observe
 from context_builder.prompt.calibration import Calibration
 from context_builder.routing_agent import RoutingAgent
 from context_builder.sources import discover
@@ -66,6 +67,12 @@ class Services:
     risk: RiskTicker
     routing_agent: RoutingAgent
     audit: AuditTrail
+
+    def report_to(self, observe: Observe) -> None:
+        """Let all parts report what they do."""
+        self.answerer.builder.observe = self.memory.observe = observe
+        if self.answerer.model is not None:
+            self.answerer.model.observe = observe
 
     @cached_property
     def postmortems(self) -> PostmortemWriter:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -126,6 +129,8 @@ class Settings(PeopleSettings):
     cors_origins: str = ""
     """Origins of other sites whose pages may call the service, separated by commas; empty: none."""
     log_format: Literal["console", "json"] = "console"
+    tracing: Literal["on", "off"] = "off"
+    """`on` exports traces as the OTEL_* variables say; without egress to this machine only."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes of `arcpoint serve`; the four bounds below are of each."""
     max_builds: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -136,8 +141,10 @@ class Settings(PeopleSettings):
     """How long one of them waits before it is refused, in seconds; at once if that is to be expected."""
     max_answers: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Answers in flight, which wait for the model most of their time."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long a service that is to stop still accepts requests, with /readyz saying that it drains."""
     shutdown_s: Annotated[int, Field(ge=1)] = 130
-    """Grace period for requests in flight when the service stops, in seconds."""
+    """Grace period for requests in flight when it then stops, in seconds."""
 
     proxy_mounted: bool = False
     """True if `arcpoint serve` proxies the Messages API, too, under `/anthropic`."""
@@ -293,3 +300,36 @@ def _shown(name: str, value: object) -> str:
     if name.endswith(("_TOKEN", "_KEY", "_SECRET", "_SECRETS")):
         return "***"
     return repr(re.sub(r"//[^/]*@", "//***@", value) if isinstance(value, str) else value)
+
+
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client where it is imported, so that it has to be there before a worker starts."""
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that look like settings and are none."""
+    names = {f"ARCPOINT_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith("ARCPOINT_") and name not in names)
+
+
+def trace_address() -> str:
+    """Return where OpenTelemetry's variables say that traces are sent; the exporter reads them itself."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return next((address for name in names if (address := os.environ.get(name))), "http://localhost:4318")
+
+
+def metrics_folder() -> Path | None:
+    """Return the folder in which workers of one service keep their metrics; None if this process is alone."""
+    folder = os.environ.get(_METRICS_FOLDER)
+    return Path(folder) if folder else None
+
+
+@contextmanager
+def shared_metrics_folder() -> Iterator[Path]:
+    """Give the workers that are started in the block one folder for their metrics; removed at its end."""
+    with TemporaryDirectory(prefix="arcpoint-metrics-") as folder:
+        os.environ[_METRICS_FOLDER] = folder
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ[_METRICS_FOLDER]

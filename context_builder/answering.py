@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from uuid import uuid4
 
 import structlog
+from opentelemetry.trace import Span, use_span
 from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.answer.answer import Answer
@@ -24,9 +26,10 @@ from context_builder.builder import BuiltContext, ContextBuilder
 from context_builder.llm.chat_model import Delta, ModelUnavailable, Reply
 from context_builder.llm.paid_model import NOT_RESERVED, PaidModel, why_not_reserved
 from context_builder.llm.usage import Usage
+from context_builder.observation import mark_failed, tracer
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.render import uncited_text
-from context_builder.question.request import QuestionInput
+from context_builder.question.request import QuestionError, QuestionInput
 from context_builder.spend.accounts import Payer
 from context_builder.text.clock import utc_now
 from models.errors import StorageError
@@ -49,6 +52,28 @@ class DraftAnswer:
     """By the prices at the time of the call."""
     closing: str = ""
     """What is appended to the text and not checked: it was not written by the model."""
+
+
+class QuestionOutcome(StrEnum):
+    """How a question ended."""
+
+    ANSWERED = "answered"
+    """By the model."""
+    BRIEF = "brief"
+    """By code: no model was called, or its call failed."""
+    REFUSED = "refused"
+    """It cannot be answered as asked."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """The asker left before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionReport:
+    """One question, as metrics count it."""
+
+    outcome: QuestionOutcome
+    seconds: float
 
 
 class Answerer:
@@ -94,14 +119,38 @@ class Answerer:
 
         Closing the generator ends the model call. Raises the same errors as `answer`.
         """
+        started, outcome = time.perf_counter(), QuestionOutcome.CANCELLED
+        # Never current across a `yield`: who iterates may do so in another context.
+        question = tracer.start_span("question")
+        try:
+            async with aclosing(self._stream(ask, question, payer, record=record)) as events:
+                async for event in events:
+                    if isinstance(event, Answer):
+                        outcome = QuestionOutcome.ANSWERED if event.model else QuestionOutcome.BRIEF
+                    yield event
+        except Exception as error:
+            refused = isinstance(error, QuestionError)
+            outcome = QuestionOutcome.REFUSED if refused else QuestionOutcome.FAILED
+            mark_failed(question, error)
+            raise
+        finally:
+            question.set_attribute("arcpoint.outcome", outcome.value)
+            question.end()
+            self.builder.observe(QuestionReport(outcome, time.perf_counter() - started))
+
+    async def _stream(
+        self, ask: QuestionInput, question: Span, payer: Payer | None, *, record: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
         started, asked_at = time.perf_counter(), self._clock()
-        built = await self.builder.build(ask)
+        with use_span(question, record_exception=False, set_status_on_exception=False):
+            built = await self.builder.build(ask)
         yield built
         if self.model is None:
             brief = await asyncio.to_thread(write_brief, built.manifest, self.no_model_reason)
             draft = DraftAnswer(brief, None, self.no_model_reason)
         else:
-            async with aclosing(self._write(self.model, built, payer or Payer(user=ask.asker))) as pieces:
+            payer = payer or Payer(user=ask.asker)
+            async with aclosing(self._write(self.model, built, payer, question)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         yield piece
@@ -117,14 +166,15 @@ class Answerer:
         yield answer
 
     async def _write(
-        self, model: PaidModel, built: BuiltContext, payer: Payer
+        self, model: PaidModel, built: BuiltContext, payer: Payer, question: Span
     ) -> AsyncGenerator[Delta | DraftAnswer, None]:
         """Make the model call and yield its text, then the draft; if there is no reply, a brief."""
         try:
-            async with (
-                model.reserved(built.manifest.token_bound, payer) as call,
-                aclosing(call.stream(built.prompt)) as pieces,
-            ):
+            async with AsyncExitStack() as stack:
+                with use_span(question, record_exception=False, set_status_on_exception=False):
+                    reserved = model.reserved(built.manifest.token_bound, payer)
+                    call = await stack.enter_async_context(reserved)
+                pieces = await stack.enter_async_context(aclosing(call.stream(built.prompt)))
                 async for piece in pieces:
                     if isinstance(piece, Reply):
                         closing = closing_text(built.manifest)

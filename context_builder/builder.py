@@ -12,9 +12,11 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from opentelemetry.trace import StatusCode
 
 from context_builder.deadlines import Deadlines
 from context_builder.exploration.exploration import Exploration
+from context_builder.observation import Observe, ignore, span
 from context_builder.prompt.calibration import Calibration
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.packing import pack
@@ -83,6 +85,8 @@ class ContextBuilder:
         """Create a builder; `default_budget` is the token budget of questions that set none."""
         self.redaction = Redaction()
         """Replaces secrets in all that becomes part of a prompt; another one may take its place."""
+        self.observe: Observe = ignore
+        """Is handed each SourceResult that was read, and the manifest of each context."""
         self.sources = tuple(self._redacted(source) for source in sources)
         self._memory = memory
         self._snapshots = Snapshots(database, readers=min(MAX_READERS, len(self.sources)))
@@ -129,7 +133,9 @@ class ContextBuilder:
                 tick.work.forget(ask)  # what was too late for this question may be there for the next
             self._note_frequent(ask, built.request)
         build_ms = round((time.perf_counter() - started) * 1000)
-        return replace(built, manifest=replace(built.manifest, build_ms=build_ms, age_ms=age_ms))
+        built = replace(built, manifest=replace(built.manifest, build_ms=build_ms, age_ms=age_ms))
+        self.observe(built.manifest)
+        return built
 
     async def _build(self, ask: QuestionInput, tick: Tick, max_age_s: float) -> BuiltContext:
         request = replace(await self._resolve(ask, tick), max_age_s=max_age_s)
@@ -138,7 +144,9 @@ class ContextBuilder:
             names = await self._other_names(request.confined_to, tick)
             request, results = await asyncio.to_thread(withhold, ask, request, results, names)
         # Counting and hashing many facts takes time and must not block other questions.
-        manifest, prompt = await asyncio.to_thread(self._pack, request, results)
+        with span("pack", token_budget=request.token_budget) as packing:
+            manifest, prompt = await asyncio.to_thread(self._pack, request, results)
+            packing.set_attribute("arcpoint.token_bound", manifest.token_bound)
         return BuiltContext(request, manifest, prompt)
 
     @asynccontextmanager
@@ -168,10 +176,11 @@ class ContextBuilder:
     async def _read_ahead(self, tick: Tick) -> None:
         """Read what was asked since the last tick, once for each kind of question."""
         asked, self._frequent = self._frequent, OrderedDict()
-        for ask in reversed(asked.values()):
-            with suppress(QuestionError, DatabaseError):
-                request = await self._resolve(ask, tick)
-                await self._read_all(request, tick)
+        with span("read ahead", of_nobody=True, questions=len(asked)):
+            for ask in reversed(asked.values()):
+                with suppress(QuestionError, DatabaseError):
+                    request = await self._resolve(ask, tick)
+                    await self._read_all(request, tick)
 
     async def _resolve(self, ask: QuestionInput, tick: Tick) -> ContextRequest:
         """Resolve names and times within RESOLVE_DEADLINE_S, so that a lock cannot block a question."""
@@ -211,6 +220,17 @@ class ContextBuilder:
         return [result or tasks[name].result() for name, result in known.items()]
 
     async def _read(self, source: ContextSource, request: ContextRequest, tick: Tick) -> SourceResult:
+        """Read one source, and report it."""
+        with span(f"source {source.name}", source=source.name) as reading:
+            result = await self._read_in_time(source, request, tick)
+            reading.set_attribute("arcpoint.status", result.status.value)
+            reading.set_attribute("arcpoint.facts", len(result.section.facts))
+            if result.status.is_failure:
+                reading.set_status(StatusCode.ERROR)
+        self.observe(result)
+        return result
+
+    async def _read_in_time(self, source: ContextSource, request: ContextRequest, tick: Tick) -> SourceResult:
         """Read one source; any failure becomes its status."""
         started = time.perf_counter()
 

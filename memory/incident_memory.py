@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -18,7 +19,7 @@ from memory.maintenance.status import MemoryStatus, memory_status
 from memory.recall.lexical_candidates import with_identified
 from memory.recall.past_incidents import load_recalled, rank_neighbors
 from memory.recall.ranking import Ranked
-from memory.recall.results import Recall, RecallQuery
+from memory.recall.results import Recall, RecallOutcome, RecallQuery, RecallReport
 from memory.text.lexical import wording
 from memory.text.recipe import Redact
 from models.database import Database, ReadSession
@@ -54,6 +55,8 @@ class IncidentMemory:
         self._entries = Entries(database, embedder, redact)
         self.maintenance = IndexMaintenance(database, embedder, index, self._entries)
         self._starting: asyncio.Task[None] | None = None
+        self.observe: Callable[[RecallReport], None] = _ignore
+        """Is handed a report of every recall."""
 
     async def start(self) -> None:
         """Start loading the model and opening the index in the background; never raises."""
@@ -88,6 +91,18 @@ class IncidentMemory:
             raise ValueError(f"limit={limit}; recall at least 1")
         if not queries:
             return Recall((), ())
+        started, outcome = time.perf_counter(), RecallOutcome.UNAVAILABLE
+        try:
+            recall = await self._recall_in_time(session, queries, as_of, limit)
+            outcome = RecallOutcome.FOUND if recall.recollections else RecallOutcome.ABSTAINED
+            return recall
+        finally:
+            self.observe(RecallReport(outcome, time.perf_counter() - started))
+
+    async def _recall_in_time(
+        self, session: ReadSession, queries: Sequence[RecallQuery], as_of: datetime, limit: int
+    ) -> Recall:
+        """Recall within the deadline. Raises MemoryUnavailable."""
         try:
             async with self._within(self._deadline_s) as deadline:
                 return await self._recall(session, queries, as_of, limit)
@@ -139,6 +154,10 @@ class IncidentMemory:
             if len(chosen) >= limit or not _crowded(chosen, candidates):
                 break
         return Recall(await load_recalled(session, chosen, as_of=as_of), misses)
+
+
+def _ignore(_report: RecallReport) -> None:
+    """Observe nothing."""
 
 
 def _crowded(chosen: Sequence[tuple[RecallQuery, Ranked]], candidates: int) -> bool:

@@ -33,6 +33,7 @@ SUMMARIES = {
     "risk": "Forecast deployments, and test routing policies.",
     "audit": "Read and verify the audit trail.",
     "db": "Create, fill and inspect the database.",
+    "doctor": "Check the installation, and say how to fix it.",
 }
 """Help texts by command; each is a module here that defines `app` or a function of the same name."""
 
@@ -45,6 +46,7 @@ MODULES = {
     "chat": "ask.chat",
     "demo": "demo.command",
     "keys": "access.keys",
+    "doctor": "doctor.command",
     "memory": "memory.commands",
     "postmortem": "postmortem.postmortem",
     "proxy": "proxy.commands",

@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from api.access.peer import is_loopback
 from api.cli.allocator import bound_arenas
+from api.cli.draining import drain_before_stop
 from api.cli.failure import INTERRUPTED
 from api.cli.service_app import service_app
 from api.cli.service_socket import local_listener, socket_path
@@ -42,7 +44,10 @@ Workers = Annotated[
 
 
 def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
-    """Run the HTTP service until Ctrl-C or SIGTERM; requests in flight are completed."""
+    """Run the HTTP service until Ctrl-C or SIGTERM; requests in flight are completed.
+
+    After SIGTERM it goes on accepting for ARCPOINT_DRAIN_S, while /readyz says that it drains.
+    """
     options = {"host": host, "port": port, "workers": workers}
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings().model_copy(update=given)
@@ -63,13 +68,22 @@ class CannotListen(ArcpointApiError, OSError):
 
 
 class StoppableServer(uvicorn.Server):
-    """A server that exits normally when it is stopped; uvicorn's own finally dies of the signal."""
+    """A server that exits normally when it is stopped; uvicorn's own finally dies of the signal.
+
+    `drains` is what SIGTERM does before that, once the server would be stopped by it.
+    """
+
+    def __init__(self, config: uvicorn.Config, drains: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._drains = drains
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Treat SIGINT and SIGTERM as requests to stop."""
         signals = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        if self._drains is not None:
+            self._drains()
         try:
             yield
         finally:
@@ -81,8 +95,9 @@ async def run(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotListen, and what opening the services raises."""
     async with app.router.lifespan_context(app):
         keys = await app.state.keys.has_keys()
+        drains = partial(drain_before_stop, app.state, settings.drain_s)
         with _announced(settings, has_keys=keys) as listener, local_listener(socket_path(settings)) as local:
-            await StoppableServer(server_config(app, settings)).serve(sockets=[listener, *local])
+            await StoppableServer(server_config(app, settings), drains).serve(sockets=[listener, *local])
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -9,11 +9,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import typer
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.routing import Router
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
@@ -21,13 +23,14 @@ from uvicorn.supervisors import Multiprocess
 
 from api.access.key_ring import has_keys
 from api.cli.allocator import bound_arenas
+from api.cli.draining import WAIVE_DRAIN, drain_before_stop
 from api.cli.failure import EXIT_FAILURE
 from api.cli.service_app import service_app
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
 from api.redaction import make_redaction
 from api.services import make_model, open_database
-from api.settings import Settings, SettingsError, load_settings
+from api.settings import Settings, SettingsError, load_settings, shared_metrics_folder
 from context_builder.llm.pricing import PriceList
 
 _UNRESPONSIVE_AFTER_S = 30.0
@@ -35,7 +38,28 @@ _UNRESPONSIVE_AFTER_S = 30.0
 
 
 class Supervisor(Multiprocess):
-    """Starts, replaces and stops the workers."""
+    """Starts, replaces and stops the workers, and forgets the gauges of those that have ended."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], metrics: Path) -> None:
+        """`metrics` is the folder that the workers share."""
+        super().__init__(config, sockets)
+        self._metrics = metrics
+        self._running: set[int | None] = set()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died."""
+        super().keep_subprocess_alive()
+        running = {process.pid for process in self.processes}
+        for ended in self._running - running:
+            mark_process_dead(ended, str(self._metrics))  # type: ignore[no-untyped-call]
+        self._running = running
+
+    def restart_all(self) -> None:
+        """Replace all workers one by one; the port stays, so none of them drains."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, WAIVE_DRAIN)
+        super().restart_all()
 
     def terminate_all(self) -> None:
         """Stop the workers; new connections are refused at once rather than left in a queue."""
@@ -90,19 +114,22 @@ def run_workers(
         timeout_worker_healthcheck=round(_UNRESPONSIVE_AFTER_S),
         ws="none",
     )
-    supervisor = Supervisor(config, sockets=[listener])
-    supervisor.run()
+    with shared_metrics_folder() as folder:
+        supervisor = Supervisor(config, [listener], folder)
+        supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise typer.Exit(EXIT_FAILURE)  # the worker has logged why
 
 
 def worker_app() -> FastAPI:
-    """Create the application of one worker, with the environment's settings."""
+    """Create the application of one worker, with the environment's settings, within its event loop."""
     settings = load_settings()
     configure_logging(settings.log_format, make_redaction(settings))
     bound_arenas()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    return service_app(settings)
+    app = service_app(settings)
+    drain_before_stop(app.state, settings.drain_s)
+    return app
 
 
 def proxy_worker_app() -> Router:

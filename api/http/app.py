@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -18,6 +19,7 @@ from api.http.admission import Overloaded
 from api.http.auth.mounting import add_people
 from api.http.docs_page import add_docs_page
 from api.http.json_body import prepare
+from api.http.load_metrics import LoadMetrics
 from api.http.middleware.audit import Audited
 from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import RefuseCrossSite
@@ -50,9 +52,11 @@ from api.http.worker_load import WorkerLoad
 from api.ingest.errors import IngestError
 from api.ingest.live.ingestor import create_ingestor
 from api.ingest.live.message import Receipt
+from api.metrics.metrics import Metrics
 from api.query import serving
 from api.routing import RouteAnswer
-from api.settings import Settings, load_settings
+from api.settings import Settings, load_settings, metrics_folder
+from api.tracing import tracing
 from api.version import version
 from context_builder.answer.answer import Answer
 from context_builder.postmortems.writer import PostmortemFailed
@@ -70,6 +74,15 @@ _HANDLED = (
     *(PostmortemFailed, Overloaded, IngestError, Exception),
     *(Unauthenticated, Forbidden, RateLimited),
 )
+
+
+_NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}
+"""FastAPI's own spans hold the paths and queries that clients send, and one for each export to ourselves."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -90,11 +103,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exception_handlers=dict.fromkeys(_HANDLED, answer_problem),
         docs_url=None,
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.settings = settings
     model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
+    app.state.metrics = Metrics(metrics_folder())
+    app.state.is_draining = False
     queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, audit, metrics, health):
@@ -126,8 +142,13 @@ def _middleware(cors_allowed: Sequence[str]) -> list[Middleware]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-    async with serving(app.state.settings) as services, app.state.load.lag.measured():
-        app.state.services = services
-        app.state.keys = KeyRing(services.database)
-        app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
-        yield
+    state = app.state
+    observe = state.metrics.observe
+    opening = serving(state.settings, observe)
+    async with tracing(state.settings), opening as services, state.load.lag.measured():
+        state.services = services
+        state.keys = KeyRing(services.database)
+        state.ingestor = await asyncio.to_thread(create_ingestor, state.settings, services.database, observe)
+        state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)
+        async with state.load_metrics.sampled():
+            yield

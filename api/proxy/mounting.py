@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.metrics.metrics import Metrics
 from api.proxy.opening import OpenProxy, open_proxy
 from api.services import make_risk_ticker, open_database
-from api.settings import Settings
+from api.settings import Settings, metrics_folder
 
 PREFIX = "/anthropic"
 """Of the proxy's paths in `arcpoint serve`, which has paths of its own under `/v1`."""
-STATUS_PATH = "/arcpoint/status"
-"""The only path that the proxy as a service of its own does not forward."""
+STATUS_PATH, METRICS_PATH = "/arcpoint/status", "/arcpoint/metrics"
+"""The only paths that the proxy as a service of its own does not forward."""
 
 
 class ProxyMount:
@@ -50,7 +53,10 @@ def mount_proxy(service: FastAPI) -> None:
         async with (
             lifespan(app) as state,
             open_proxy(
-                app.state.settings, app.state.services.database, risk=app.state.services.risk
+                app.state.settings,
+                app.state.services.database,
+                risk=app.state.services.risk,
+                observe=app.state.metrics.observe,
             ) as app.state.proxy,
         ):
             yield state
@@ -64,6 +70,7 @@ def proxy_service(settings: Settings) -> Router:
     Starting it raises what `open_database` and `open_proxy` raise.
     """
     opened: list[OpenProxy] = []
+    own = Metrics(metrics_folder())
 
     async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -72,6 +79,10 @@ def proxy_service(settings: Settings) -> Router:
     async def status(_: Request) -> JSONResponse:
         return JSONResponse(opened[-1].status())
 
+    async def metrics(_: Request) -> Response:
+        # In a thread: the metrics of other workers are in files.
+        return Response(await asyncio.to_thread(own.scrape), media_type=CONTENT_TYPE_LATEST)
+
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
@@ -79,7 +90,9 @@ def proxy_service(settings: Settings) -> Router:
             risk = make_risk_ticker(settings, database)
             if settings.proxy_routing == "risk":
                 await stack.enter_async_context(risk.ticking())
-            opened.append(await stack.enter_async_context(open_proxy(settings, database, risk=risk)))
+            proxy = open_proxy(settings, database, risk=risk, observe=own.observe)
+            opened.append(await stack.enter_async_context(proxy))
             yield
 
-    return Router([Route(STATUS_PATH, status)], redirect_slashes=False, default=proxied, lifespan=lifespan)
+    own_paths = [Route(STATUS_PATH, status), Route(METRICS_PATH, metrics)]
+    return Router(own_paths, redirect_slashes=False, default=proxied, lifespan=lifespan)

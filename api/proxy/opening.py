@@ -40,6 +40,7 @@ from api.risk_ticker import RiskTicker
 from api.settings import Settings, SettingsError
 from context_builder.conversation.rewriter import Rewriter
 from context_builder.llm.pricing import PriceList
+from context_builder.observation import Observe, ignore
 from context_builder.spend.ledger import SpendLedger
 from models.database import Database
 
@@ -72,6 +73,7 @@ async def open_proxy(
     rewriter: Rewriter | None = None,
     *,
     risk: RiskTicker | None = None,
+    observe: Observe = ignore,
 ) -> AsyncIterator[OpenProxy]:
     """Open the proxy; a rewriter takes the place of the one of the settings.
 
@@ -101,7 +103,7 @@ async def open_proxy(
             broker = await stack.enter_async_context(open_broker(url.get_secret_value()))
             await stack.enter_async_context(Publisher(database, broker).running())
         reads_text = rewriter is not None or settings.proxy_learns
-        recorder = Recorder(store)
+        recorder = Recorder(store, observe=observe)
         await stack.enter_async_context(recorder.running())
         if rewriter is None:
             rewriter = await stack.enter_async_context(_rewriter_of(settings, database, file))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import StrEnum
 
+from opentelemetry.context import get_current
+from opentelemetry.trace import Span, SpanKind
 from sqlalchemy.exc import SQLAlchemyError
 
 from context_builder.llm.chat_model import ChatModel, Delta, ModelUnavailable, Reply
 from context_builder.llm.pricing import PriceList
 from context_builder.llm.usage import Usage
+from context_builder.observation import Observe, ignore, mark_failed, tracer
 from context_builder.prompt.prompt import Prompt
 from context_builder.spend.accounts import Payer
 from context_builder.spend.ledger import CapReached, Reservation, SpendLedger
@@ -22,6 +27,33 @@ NOT_RESERVED = (CapReached, StorageError, SQLAlchemyError, OSError)
 """Errors of a reservation: a cap, or a ledger that cannot be written; the call is not made."""
 
 _OWN_ACCOUNTS = (AccountKind.USER, AccountKind.KEY, AccountKind.RUN)
+
+
+class CallOutcome(StrEnum):
+    """How a model call ended."""
+
+    COMPLETE = "complete"
+    CUT = "cut"
+    """The reply is incomplete: the API says so by its stop reason."""
+    REFUSED = "refused"
+    """No attempt was accepted; nothing is billed."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReport:
+    """One model call, as metrics count it."""
+
+    outcome: CallOutcome
+    input_bound: int
+    """Upper bound of its input, in tokens."""
+    usage: Usage | None
+    """None if no reply had begun."""
+    cost_usd: Decimal
+    """What it counts as; its worst case if that is all that is known."""
+    seconds: float
+    first_token_ms: int | None
 
 
 def why_not_reserved(error: Exception, *, only_own: bool = False) -> str:
@@ -40,6 +72,8 @@ class PaidModel:
         prices.require(model.model)
         self.prices = prices
         self.ledger = ledger
+        self.observe: Observe = ignore
+        """Is handed a CallReport of every call."""
         self._model = model
 
     @property
@@ -72,7 +106,7 @@ class PaidModel:
             DatabaseError: nothing can be reserved.
         """
         async with self.ledger.reserved(self.worst_case(input_bound), payer) as reservation:
-            call = PaidCall(self, self._model, reservation)
+            call = PaidCall(self, self._model, reservation, input_bound)
             try:
                 yield call
             finally:
@@ -81,13 +115,15 @@ class PaidModel:
 
 
 class PaidCall:
-    """One call whose worst case is reserved."""
+    """One call whose worst case is reserved; its span is a child of the one that was current before."""
 
-    def __init__(self, paid: PaidModel, model: ChatModel, reservation: Reservation) -> None:
+    def __init__(self, paid: PaidModel, model: ChatModel, reservation: Reservation, input_bound: int) -> None:
         self.is_sent = False
         self._paid = paid
         self._model = model
         self._reservation = reservation
+        self._input_bound = input_bound
+        self._parent = get_current()
 
     @property
     def cost(self) -> Decimal:
@@ -103,14 +139,84 @@ class PaidCall:
         if self.is_sent:
             raise ValueError("one reservation pays for one call")
         self.is_sent = True
+        with self._reported() as progress:
+            try:
+                async with aclosing(self._model.stream(prompt)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Reply):
+                            progress.end(piece)
+                            self._reservation.settle(self._paid.cost(piece.usage, piece.model))
+                        yield piece
+            except ModelUnavailable as error:
+                progress.fail(error)
+                most = self._paid.most(error)
+                if most is not None:
+                    self._reservation.settle(most)
+                raise
+
+    @contextmanager
+    def _reported(self) -> Iterator[_Progress]:
+        """Trace and report the call of the block; its span is never current, since the block yields."""
+        progress, started = _Progress(), time.perf_counter()
+        call = tracer.start_span(
+            f"chat {self._model.model}",
+            context=self._parent,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "anthropic",
+                "gen_ai.request.model": self._model.model,
+                "gen_ai.request.max_tokens": self._model.max_output_tokens,
+                "gen_ai.request.stream": True,
+            },
+        )
         try:
-            async with aclosing(self._model.stream(prompt)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Reply):
-                        self._reservation.settle(self._paid.cost(piece.usage, piece.model))
-                    yield piece
+            yield progress
         except ModelUnavailable as error:
-            most = self._paid.most(error)
-            if most is not None:
-                self._reservation.settle(most)
+            mark_failed(call, error)
             raise
+        finally:
+            _describe(call, progress)
+            call.end()
+            self._paid.observe(
+                CallReport(
+                    outcome=progress.outcome,
+                    input_bound=self._input_bound,
+                    usage=progress.usage,
+                    cost_usd=self.cost,
+                    seconds=time.perf_counter() - started,
+                    first_token_ms=progress.reply.first_token_ms if progress.reply else None,
+                )
+            )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of a call so far."""
+
+    outcome: CallOutcome = CallOutcome.CANCELLED
+    reply: Reply | None = None
+    usage: Usage | None = None
+
+    def end(self, reply: Reply) -> None:
+        """Note the complete reply."""
+        self.reply, self.usage = reply, reply.usage
+        self.outcome = CallOutcome.COMPLETE if reply.stop_reason == "end_turn" else CallOutcome.CUT
+
+    def fail(self, error: ModelUnavailable) -> None:
+        """Note that there is none."""
+        self.usage = error.usage
+        self.outcome = CallOutcome.REFUSED if error.refused else CallOutcome.FAILED
+
+
+def _describe(call: Span, progress: _Progress) -> None:
+    """Set what is known of a call at its end, by the GenAI conventions; never its content."""
+    reply, usage = progress.reply, progress.usage
+    if reply is not None:
+        call.set_attribute("gen_ai.response.model", reply.model)
+        call.set_attribute("gen_ai.response.finish_reasons", [reply.stop_reason])
+    if usage is not None:
+        call.set_attribute("gen_ai.usage.input_tokens", usage.prompt_tokens)
+        call.set_attribute("gen_ai.usage.output_tokens", usage.output_tokens)
+        call.set_attribute("gen_ai.usage.cache_read.input_tokens", usage.cache_read_tokens)
+        call.set_attribute("gen_ai.usage.cache_creation.input_tokens", usage.cache_write_tokens)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import case, select
 
+from context_builder.observation import span
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Wording
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
@@ -49,7 +50,9 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         queries = [*names, *([RecallQuery(text=request.question)] if request.question else [])]
         if not queries:
             return Section("no ongoing incident to compare with the past", status=Status.EMPTY)
-        recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MAX_RECALLED)
+        with span("recall", queries=len(queries)) as recalling:
+            recall = await stores.memory.recall(session, queries, as_of=request.as_of, limit=MAX_RECALLED)
+            recalling.set_attribute("arcpoint.recalled", len(recall.recollections))
     # The question may find an incident that it names itself.
     found = [r for r in recall.recollections if r.incident_id not in request.scope.incident_ids]
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,23 @@ class NoMatch:
     query: RecallQuery
     best_similarity: float | None
     """Cosine of the closest incident; None if none had been resolved by then."""
+
+
+class RecallOutcome(StrEnum):
+    """What came of asking memory."""
+
+    FOUND = "found"
+    ABSTAINED = "abstained"
+    """Nothing that is similar enough."""
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """One recall, as metrics count it."""
+
+    outcome: RecallOutcome
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def settings_of(database_url: str, folder: Path, api: MessagesApi | None = None,
         "model_retries": 0,
         "risk_tick_s": 0,  # nothing is read that a test did not ask for
         "max_wait_s": PATIENCE_S,
+        "drain_s": 0,  # no test waits for a balancer
     }
     return Settings(**(values | changes))
 

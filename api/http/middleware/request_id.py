@@ -1,12 +1,16 @@
-"""Assigns every request an id, for its response, its log lines and its problem document."""
+"""Assigns every request an id, for its response, its log lines and its problem document; joins its trace."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import structlog
+from opentelemetry.context import attach, detach
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -14,6 +18,7 @@ from structlog.contextvars import bound_contextvars
 log = structlog.get_logger(__name__)
 
 HEADER = "x-request-id"
+_TRACE_PARENT = "traceparent"
 _ACCEPTED = re.compile(r"[A-Za-z0-9_.:/+=@-]{1,128}")
 """Ids that cannot forge a log line or a header."""
 
@@ -42,7 +47,7 @@ class RequestId:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=request_id), _joined_trace(scope):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
@@ -53,3 +58,17 @@ class RequestId:
                     status=status,
                     milliseconds=round((time.perf_counter() - started) * 1000),
                 )
+
+
+@contextmanager
+def _joined_trace(scope: Scope) -> Iterator[None]:
+    """Let spans of the block belong to the trace that the caller names in `traceparent`."""
+    headers = Headers(scope=scope)
+    if _TRACE_PARENT not in headers:
+        yield
+        return
+    token = attach(TraceContextTextMapPropagator().extract(headers))
+    try:
+        yield
+    finally:
+        detach(token)

@@ -42,15 +42,26 @@ async def healthz(request: Request, services: RunningServices, load: Load) -> Li
 @router.get(
     "/readyz",
     responses=problems(500)
-    | {503: {"model": ReadinessBody, "description": "Questions cannot be answered now."}},
+    | {
+        503: {
+            "model": ReadinessBody,
+            "description": "Send no questions here: they cannot be answered, or it stops.",
+        }
+    },
 )
 async def readyz(
     request: Request, services: RunningServices, load: Load, response: Response
 ) -> ReadinessBody:
-    """Report whether questions can be answered: 503 without the database; without memory, only degraded.
+    """Report whether to send questions here: 503 without the database, and once the service is to stop.
 
-    Reasons name hosts and folders: a caller from another machine finds them in the log instead.
+    Without memory it is only degraded. Reasons name hosts and folders: a caller from another machine finds
+    them in the log instead.
     """
+    busy = load.state(services.database)
+    if request.app.state.is_draining:
+        response.status_code = 503
+        part = PartBody(Health.DRAINING, "not checked: the service is about to stop")
+        return ReadinessBody(status=Health.DRAINING, database=part, memory=part, embedder=part, load=busy)
     database, embedder = await asyncio.gather(
         _part(_database_works(services), Health.UNAVAILABLE), _part(services.embedder.load(), Health.DEGRADED)
     )
@@ -64,7 +75,7 @@ async def readyz(
     if worst is not Health.OK and not is_local(request.scope):
         log.warning("not ready", **{name: part.reason for name, part in parts.items()})
         parts = {name: PartBody(part.status, part.reason and _IN_LOG) for name, part in parts.items()}
-    return ReadinessBody(status=worst, **parts, load=load.state(services.database))
+    return ReadinessBody(status=worst, **parts, load=busy)
 
 
 async def _part(check: Awaitable[None], otherwise: Health) -> PartBody:

@@ -23,6 +23,8 @@ class Health(StrEnum):
     """Questions are answered, but with less context."""
     UNAVAILABLE = "unavailable"
     """Questions cannot be answered."""
+    DRAINING = "draining"
+    """They still are, but the service is about to stop: send them elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class ReadinessBody:
     __pydantic_config__ = WIRE
 
     status: Health
-    """The worst of the parts."""
+    """The worst of the parts; `draining` once the service is to stop, whatever its parts are."""
     database: PartBody
     memory: PartBody
     embedder: PartBody

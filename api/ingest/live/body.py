@@ -25,6 +25,11 @@ class MemoryBudget:
         self._used = 0
         self._lock = Lock()
 
+    @property
+    def used(self) -> int:
+        """Bytes that posts hold now."""
+        return self._used
+
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
         """Give a function that takes bytes for one post, which are returned at the end of the block.

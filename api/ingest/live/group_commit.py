@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from api.ingest.records import FieldProblem, Record, RequestRecord
 from api.ingest.store import WRITERS, Outcome, commit
 from api.ingest.store.cardinality import CardinalityLimits, folded
 from api.ingest.store.rejects import store_rejects
+from context_builder.observation import Observe, ignore, span
 from models.audit_chain import Act, AuditRecord, DetailValue, current_act
 from models.database import Database, WriteSession
 
@@ -44,12 +46,22 @@ class Stored:
     """Items that could not be decoded, or that contradict the database, by index."""
 
 
+@dataclass(frozen=True, slots=True)
+class CommitReport:
+    """One joint transaction, as metrics count it."""
+
+    records: int
+    seconds: float
+    succeeded: bool
+
+
 @dataclass(slots=True, eq=False)
 class _Group:
     posts: list[Post] = field(default_factory=list)
     size: int = 0
     """Records of all posts."""
     full: asyncio.Event = field(default_factory=asyncio.Event)
+    since: float = field(default_factory=time.monotonic)
     is_begun: bool = False
     """True once its transaction has begun."""
     outcome: asyncio.Task[Mapping[Post, Stored | Exception]] | None = None
@@ -74,14 +86,23 @@ class GroupCommit:
         wait_s: float = 0.05,
         max_records: int = 10_000,
         limits: CardinalityLimits | None = None,
+        observe: Observe = ignore,
     ) -> None:
         """Let posts join a transaction for `wait_s`, or until it has `max_records`."""
         self._database = database
         self._wait_s = wait_s
         self._max_records = max_records
         self._limits = limits or CardinalityLimits()
+        self._observe = observe
         self._open: _Group | None = None
+        self._pending: set[_Group] = set()
+        """Those whose transaction has not ended."""
         self._turn = asyncio.Lock()
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest post has waited for its commit, in seconds; 0 if none waits."""
+        return time.monotonic() - min((each.since for each in self._pending), default=time.monotonic())
 
     async def store(self, post: Post) -> Stored:
         """Return what became of a post, once it is committed.
@@ -96,6 +117,8 @@ class GroupCommit:
         if group is None:
             group = self._open = _Group()
             group.outcome = asyncio.create_task(self._run(group))
+            self._pending.add(group)
+            group.outcome.add_done_callback(lambda _: self._pending.discard(group))
         group.add(post)
         if group.size >= self._max_records:
             group.full.set()
@@ -141,7 +164,15 @@ class GroupCommit:
     async def _commit(self, posts: Sequence[Post]) -> Mapping[Post, Stored]:
         if not posts:
             return {}
-        return await commit(self._database, lambda session: self._write(session, posts))
+        records = sum(len(post.decoded.records) for post in posts)
+        started, succeeded = time.perf_counter(), False
+        try:
+            with span("ingest commit", posts=len(posts), records=records):
+                stored = await commit(self._database, lambda session: self._write(session, posts))
+            succeeded = True
+        finally:
+            self._observe(CommitReport(records, time.perf_counter() - started, succeeded))
+        return stored
 
     async def _write(self, session: WriteSession, posts: Sequence[Post]) -> Mapping[Post, Stored]:
         records = [record for post in posts for _, record in post.decoded.records]

@@ -17,6 +17,7 @@ from api.ingest.live.message import (
     Decoded,
     IngestOptions,
     Message,
+    PostReport,
     Receipt,
     Receiver,
     Reject,
@@ -27,6 +28,7 @@ from api.ingest.records import RECORD_TYPES
 from api.ingest.store import Outcome
 from api.ingest.store.cardinality import CardinalityLimits
 from api.settings import Settings, SettingsError
+from context_builder.observation import SCOPE, Observe, ignore
 from models.database import Database
 
 MAX_AHEAD = timedelta(minutes=10)
@@ -59,6 +61,15 @@ class Envelope:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class IngestLoad:
+    """What one process holds of posts that are not committed yet."""
+
+    bytes: int
+    oldest_s: float
+    """How long the oldest of them has waited for its transaction, in seconds; 0 if none waits."""
+
+
 class Ingestor:
     """Takes in posts of every kind and format."""
 
@@ -78,6 +89,8 @@ class Ingestor:
         self._limits = limits
         self._options = options
         self._budget = MemoryBudget(limits.max_memory)
+        self.observe: Observe = ignore
+        """Is handed a PostReport of every post to a known way."""
         self._receivers = {kind: kind_receiver(each) for kind, each in RECORD_TYPES.items()} | discover()
         self._secrets = {self._receiver(name).name: secret for name, secret in (secrets or {}).items()}
 
@@ -94,6 +107,23 @@ class Ingestor:
             LoadStopped: a user or a deployment is stored under another name.
         """
         receiver = self._receiver(envelope.name)
+        try:
+            message, receipt, newest = await self._take_in(receiver, envelope)
+        except Exception as error:
+            self.observe(PostReport(way=receiver.name, receipt=None, error=type(error).__name__))
+            raise
+        self.observe(PostReport(way=receiver.name, receipt=receipt, newest=newest))
+        return receipt if receiver.answer is None else receiver.answer(message, receipt)
+
+    @property
+    def load(self) -> IngestLoad:
+        """What is on its way into the database."""
+        return IngestLoad(bytes=self._budget.used, oldest_s=self._commits.oldest_s)
+
+    async def _take_in(
+        self, receiver: Receiver, envelope: Envelope
+    ) -> tuple[Message, Receipt, datetime | None]:
+        """Store a post; return what it was, what became of it, and the time of its newest event."""
         headers = envelope.headers
         announced = headers.get("content-length", "")
         with self._budget.share() as take:
@@ -124,7 +154,7 @@ class Ingestor:
             rejects=stored.rejects[:MAX_LISTED_REJECTS],
             notes=decoded.notes,
         )
-        return receipt if receiver.answer is None else receiver.answer(message, receipt)
+        return message, receipt, decoded.newest
 
     def has_secret_of(self, name: str) -> bool:
         """Return True if posts to a kind or receiver have to prove that they come from its sender."""
@@ -143,7 +173,7 @@ class Ingestor:
             raise SenderUnproven(f"{wanted} with the secret of {receiver.name!r} is missing or wrong")
 
 
-def create_ingestor(settings: Settings, database: Database) -> Ingestor:
+def create_ingestor(settings: Settings, database: Database, observe: Observe = ignore) -> Ingestor:
     """Create what takes in posts, as the settings say; blocks.
 
     Raises:
@@ -155,6 +185,7 @@ def create_ingestor(settings: Settings, database: Database) -> Ingestor:
         database,
         wait_s=settings.ingest_join_ms / 1000,
         limits=CardinalityLimits(settings.ingest_users, settings.ingest_deployments),
+        observe=observe,
     )
     limits = BodyLimits(
         max_body=settings.ingest_body_mb * mebibyte,
@@ -165,12 +196,15 @@ def create_ingestor(settings: Settings, database: Database) -> Ingestor:
     options = IngestOptions(
         tier=settings.ingest_tier,
         max_items=settings.ingest_items,
-        ignored_scopes=frozenset(scope for scope in scopes if scope),
+        # Our own calls are of questions; if a gateway forwards them, it reports them itself.
+        ignored_scopes=frozenset(scope for scope in scopes if scope) | {SCOPE},
     )
     try:
-        return Ingestor(commits, limits, options, settings.secrets_of_senders())
+        ingestor = Ingestor(commits, limits, options, settings.secrets_of_senders())
     except UnknownWay as error:
         raise SettingsError(f"ARCPOINT_INGEST_SECRETS: {error}") from None
+    ingestor.observe = observe
+    return ingestor
 
 
 @asynccontextmanager
@@ -190,10 +224,13 @@ def _decode(receiver: Receiver, message: Message) -> Decoded:
     kept = []
     for index, record in decoded.records:
         name = record.time_field
-        if name and (moment := getattr(record, name)) > latest:
+        moment: datetime | None = getattr(record, name) if name else None
+        if moment is not None and moment > latest:
             reason = f"in the future: {moment}; the clock here says {message.received_at}"
             decoded.rejects.append(Reject(index, name, reason))
-        else:
-            kept.append((index, record))
+            continue
+        kept.append((index, record))
+        if moment is not None and (decoded.newest is None or moment > decoded.newest):
+            decoded.newest = moment
     decoded.records = kept
     return decoded

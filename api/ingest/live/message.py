@@ -71,6 +71,8 @@ class Decoded:
     """Items that are not wanted, by reason."""
     notes: list[str] = field(default_factory=list)
     """What the sender should know."""
+    newest: datetime | None = None
+    """Time of the newest record that has one."""
 
     def add(self, index: int, record_type: type[Record], values: Mapping[str, object]) -> None:
         """Add the record that the values of an item describe; if they describe none, reject the item."""
@@ -105,6 +107,20 @@ class Receipt:
     """The first of them."""
     notes: list[str] = field(default_factory=list)
     """What the sender should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostReport:
+    """One post, as metrics count it."""
+
+    way: str
+    """Name of its kind or receiver."""
+    receipt: Receipt | None
+    """None if nothing of it was stored."""
+    error: str = ""
+    """Class of the error that says why."""
+    newest: datetime | None = None
+    """Time of the newest event in it; None if nothing in it has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from api.ingest.errors import LoadStopped
+from api.metrics.metrics import DroppedReport, ProxiedReport
 from api.proxy.call import CallRecord
 from api.proxy.lifecycle import State
+from context_builder.observation import Observe, ignore
 from models.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
@@ -36,12 +38,18 @@ class Recorder:
     """Counts, and keeps what is to be stored until it is."""
 
     def __init__(
-        self, store: Store | None, *, every_s: float = EVERY_S, max_waiting: int = MAX_WAITING
+        self,
+        store: Store | None,
+        *,
+        every_s: float = EVERY_S,
+        max_waiting: int = MAX_WAITING,
+        observe: Observe = ignore,
     ) -> None:
         """Store by `store`; None: requests are only counted."""
         self._store = store
         self._every_s = every_s
         self._max_waiting = max_waiting
+        self._observe = observe
         self._waiting: deque[CallRecord] = deque()
         self._has_waiting = asyncio.Event()
         self._is_stopping = asyncio.Event()
@@ -60,6 +68,7 @@ class Recorder:
         """Count a request as ended, and queue it; never waits."""
         self.in_flight -= 1
         self.ended[call.state] += 1
+        self._observe(ProxiedReport(call.state.value, call.latency_ms / 1000))
         if self._store is None or not call.is_message:
             return
         if len(self._waiting) >= self._max_waiting:
@@ -124,3 +133,4 @@ class Recorder:
         if self.dropped == 0:  # a lasting failure is logged once; the status shows the count
             log.error("requests are dropped from the log", reason=reason)
         self.dropped += count
+        self._observe(DroppedReport(count))

@@ -15,7 +15,7 @@ import pytest
 from api.cli.commands import run
 from api.services import open_database, open_memory
 from api.settings import Settings
-from tests.loopback.messages_api import Hang, MessagesApi, Reply
+from tests.loopback.messages_api import Fail, Hang, MessagesApi, Reply
 from tests.support.http_service import (
     QUESTION,
     START_S,
@@ -147,6 +147,39 @@ async def test_every_line_of_a_json_log_is_json_and_names_its_request(settings: 
     # What the start says belongs to no request.
     of_sources = [line for line in lines if line["logger"] == "context_builder.builder"]
     assert {line["request_id"] for line in of_sources} == {"trace-1"}
+
+
+async def test_one_id_leads_through_the_log_and_no_line_quotes_questions_or_secrets(
+    settings: Settings, messages_api: MessagesApi
+) -> None:
+    """From HTTP to sources and the model call, each with its id; posts, refusals and failures included."""
+    canary, secret = "canary-5d2a", "sk-ant-" + "Zq9" * 12
+    messages_api.always(Fail(status=400, message=f"the key {secret} is wrong"))
+    question = f"Is {canary} slow? password={secret}"
+    async with ServiceProcess(settings.model_copy(update={"log_format": "json"})) as process:
+        async with process.client() as client:
+            for name, body in {
+                "asked": {"question": question},
+                "refused": {"question": question, "as_of": f"{canary} {secret}"},
+                "unknown": {"question": question, "scope": {"deployments": [canary]}},
+            }.items():
+                await client.post("/v1/query", json=body, headers={"x-request-id": name})
+            record = [{"id": canary, "user": secret}, {"model": canary, "error_code": secret}]
+            await client.post("/v1/ingest/requests", json=record, headers={"x-request-id": "posted"})
+            await client.post("/v1/ingest/litellm", json={"api_key": secret, "messages": canary})
+        process.process.send_signal(signal.SIGTERM)
+        _, errors = await process.ended()
+    assert canary not in errors
+    assert secret not in errors
+    lines = [json.loads(line) for line in errors.splitlines()]
+    asked = {(line["logger"], line["event"]) for line in lines if line.get("request_id") == "asked"}
+    assert {
+        ("context_builder.builder", "source failed"),  # there is no memory
+        ("context_builder.answering", "model unavailable"),
+        ("api.http.middleware.request_id", "request"),
+    } <= asked
+    ended = {line["request_id"]: line["status"] for line in lines if line["event"] == "request"}
+    assert (ended["refused"], ended["posted"]) == (422, 200)
 
 
 @pytest.fixture

@@ -17,16 +17,9 @@ from tests.support.chroma_process import ChromaProcess
 from tests.support.command_line import START
 from tests.support.http_service import QUESTION, ServiceProcess, settings_of
 from tests.support.patience import PATIENCE_S
+from tests.support.workers import FORKING, TWO
 
 pytestmark = pytest.mark.process
-
-TWO = ("--port", "0", "--workers", "2")
-FORKING = f"""
-import multiprocessing, uvicorn._subprocess
-uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
-{START}
-"""
-"""Workers that need not import everything again."""
 
 
 @asynccontextmanager

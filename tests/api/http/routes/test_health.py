@@ -84,3 +84,13 @@ async def test_a_part_that_does_not_answer_costs_its_deadline_alone(
         response = await readiness(app)
     assert response.status_code == 200
     assert "not ready within 0.1 s" in response.json()["embedder"]["reason"]
+
+
+async def test_a_service_that_is_to_stop_is_not_ready(app: FastAPI) -> None:
+    """At once, whatever its parts are; it is alive, and answers what still comes."""
+    app.state.is_draining = True
+    response = await readiness(app)
+    assert (response.status_code, response.json()["status"]) == (503, "draining")
+    async with client_of(app) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/metrics")).status_code == 200

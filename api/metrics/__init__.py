@@ -1,0 +1,1 @@
+"""Prometheus metrics: what observed value objects count as, in one process or summed over several."""

@@ -1,0 +1,72 @@
+"""The files of docs/deploy: what they name exists, and what they promise fits together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from api.cli.commands import SUMMARIES
+from api.settings import Settings
+
+
+@pytest.fixture
+def deploy(repository: Path) -> Path:
+    return repository / "docs" / "deploy"
+
+
+@pytest.fixture
+def services(deploy: Path) -> dict[str, Any]:
+    document = yaml.safe_load((deploy / "compose.yaml").read_text("utf-8"))
+    named = {volume.partition(":")[0] for each in document["services"].values() for volume in each["volumes"]}
+    assert {volume for volume in named if "/" not in volume} == set(document["volumes"])
+    found: dict[str, Any] = document["services"]
+    return found
+
+
+@pytest.fixture
+def service_settings(services: dict[str, Any]) -> Settings:
+    """Those of the service, with what the shell has to give."""
+    given = {
+        name.removeprefix("ARCPOINT_").lower(): re.sub(r"\$\{\w+:[?-][^}]*\}", "given=given", value)
+        for name, value in services["service"]["environment"].items()
+    }
+    assert set(given) <= set(Settings.model_fields)
+    return Settings.model_validate(given)
+
+
+def test_variables_and_grace_periods_are_such_as_the_service_takes(
+    services: dict[str, Any], service_settings: Settings
+) -> None:
+    """A stop is never cut short, and several workers have what they need."""
+    grace_s = int(services["service"]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > service_settings.drain_s + service_settings.shutdown_s
+    assert service_settings.workers > 1
+    assert service_settings.memory_url == "http://chroma:8000"
+
+
+def test_every_command_and_dependency_exists(services: dict[str, Any]) -> None:
+    """Nothing waits for a service that is not there, or runs what the product does not have."""
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= set(services)
+        if "image" in service and service["image"] == "arcpoint" and name != "chroma":
+            assert service["command"][0] in SUMMARIES
+
+
+def test_only_the_balancer_can_be_reached_and_only_from_this_machine(services: dict[str, Any]) -> None:
+    """The Chroma server has no authentication."""
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"balancer": ["127.0.0.1:8080:80"]}
+
+
+def test_the_image_copies_what_is_there(deploy: Path, repository: Path) -> None:
+    """All packages, and the migrations that are packed with them."""
+    copied = re.findall(
+        r"^COPY (?!--from)(.+) \S+$", (deploy / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    names = {name for line in copied for name in line.split()}
+    assert {"api", "context_builder", "memory", "models", "alembic"} <= names
+    assert not {name for name in names if not (repository / name).exists()}
