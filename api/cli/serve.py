@@ -80,8 +80,11 @@ class StoppableServer(uvicorn.Server):
 async def run(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotListen, and what opening the services raises."""
     async with app.router.lifespan_context(app):
-        keys = await app.state.keys.has_keys()
-        with _announced(settings, has_keys=keys) as listener, local_listener(socket_path(settings)) as local:
+        is_guarded = bool(app.state.people) or await app.state.keys.has_keys()
+        with (
+            _announced(settings, has_keys=is_guarded) as listener,
+            local_listener(socket_path(settings)) as local,
+        ):
             await StoppableServer(server_config(app, settings)).serve(sockets=[listener, *local])
 
 

@@ -92,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     model = settings.model if settings.no_model_reason is None else None
     app.state.liveness = LivenessBody(Health.OK, version(), settings.database_key(), model)
     app.state.load = WorkerLoad(settings)
+    app.state.people = ()
     queries = (deployments, incidents, requests, users, traffic, conversations)
     answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, metrics, health):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
@@ -10,6 +10,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
+from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from api.access.caller import LOOPBACK, Caller, Role
@@ -27,6 +28,10 @@ _ALSO = {
 }
 """Roles that may do what a role may, besides itself."""
 _WANTED = "send an API key in the header `Authorization: Bearer` or `x-api-key`"
+
+
+CallerOf = Callable[[Request], Awaitable[Caller | None]]
+"""Another way to prove who calls, in `app.state.people`: None if a request does not use it."""
 
 
 class Needs(SecurityBase):
@@ -87,7 +92,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             try:
                 await needs.admit(request)
-            except ArcpointApiError:
+            except (ArcpointApiError, HTTPException):
                 # Most clients read the response only after sending everything.
                 request.state.is_read = await discard_body(request.receive)
                 raise
@@ -101,10 +106,14 @@ async def authenticate(request: Request) -> Caller:
     keys: KeyRing = request.app.state.keys
     if (token := token_of(request)) and await keys.has_keys():
         return await keys.caller_of(token)
+    people: Sequence[CallerOf] = request.app.state.people
+    for way in people:
+        if caller := await way(request):
+            return caller
     if not is_local(request.scope):
         raise Unauthenticated(f"{_WANTED}; only programs on the service's own machine may do without")
-    if await keys.has_keys():
-        raise Unauthenticated(f"{_WANTED}; since there are keys, programs on this machine need one, too")
+    if people or await keys.has_keys():
+        raise Unauthenticated(f"{_WANTED}; programs on this machine need one, too")
     return LOOPBACK
 
 
