@@ -122,7 +122,7 @@ def test_every_route_declares_its_role_in_code_and_in_the_description(tmp_path: 
         if not isinstance(route, GuardedRoute):
             assert path in OPEN_PAGES
             continue
-        (method,) = route.methods or ()
+        (method,) = list(route.methods or ())
         role = needed(method, path)
         assert (path, route.needs.role) == (path, role)
         guarded += 1
