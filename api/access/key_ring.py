@@ -66,7 +66,7 @@ class KeyRing:
             self._has_keys = await has_keys(self._database)
         return self._has_keys
 
-    async def _find(self, prefix: str) -> Row[Any] | None:
+    async def _find(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         columns = (
             *(ApiKey.id, ApiKey.secret_sha256, ApiKey.name, ApiKey.role, ApiKey.expires_at),
             *(ApiKey.revoked_at, ApiKey.last_used_at, ApiKey.rate_per_minute, User.public_id),

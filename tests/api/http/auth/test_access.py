@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from api.access.caller import Caller, Role
 from api.access.errors import Forbidden
@@ -99,6 +99,23 @@ async def test_without_keys_only_this_machine_is_served_and_with_one_nobody_with
         bearer = {"authorization": f"bearer {key['x-api-key']}"}
         assert (await stranger.get(path, headers=bearer)).status_code == 200
     assert (await client.get(path)).status_code == 401
+
+
+async def test_where_people_log_in_this_machine_is_not_open_either(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another way of proving who calls is asked after the key; whom it does not know is a stranger."""
+
+    async def named(request: Request) -> Caller | None:
+        name = request.headers.get("x-name")
+        return None if name is None else Caller(name=f"person:{name}", role=Role.VIEWER)
+
+    monkeypatch.setattr(app.state, "people", [named])
+    assert (await client.get("/v1/deployments")).status_code == 401
+    ann = {"x-name": "ann"}
+    assert (await client.get("/v1/deployments", headers=ann)).status_code == 200
+    refused = await client.post("/v1/incidents/inc_1/postmortem", headers=ann)
+    assert (refused.status_code, "person:ann has the role viewer" in refused.json()["detail"]) == (403, True)
 
 
 async def test_strangers_learn_that_it_is_ready_and_not_why_it_is_not(app: FastAPI) -> None:
