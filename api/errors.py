@@ -14,6 +14,8 @@ ArcpointApiError
 │   └── IngestBusy          a post was not stored; says when to send it again
 ├── SettingsError           api.settings: a variable of the environment cannot be used
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
+├── PollFailed              api.pollers.fetching: a target gave no answer that can be used
+├── NotLeading              api.pollers.runner: another process polls
 ├── Conflict                api.http.problem: a request does not fit the current state
 ├── Overloaded              api.http.admission: too many questions at once; says when to try again
 ├── ServiceLost             api.cli.ask.service: the service does not answer, or refuses

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     """Folder of the trained forecasting models."""
 
     egress: Literal["on", "off"] = "on"
-    """`off` makes every model call impossible, whatever else is set; the proxy does not start."""
+    """`off` makes every model call and poll impossible, whatever else is set; the proxy does not start."""
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None
@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     """`name=secret` of kinds and receivers, separated by spaces; senders have to prove that they know it."""
     otlp_ignore_scopes: str = ""
     """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
+    poll_file: Path | None = None
+    """TOML file that lists what a service polls: status pages, model servers, LiteLLM; None: nothing."""
 
     service_url: str | None = None
     """Running service that `ask` and `chat` use; None looks for the one of the same data on this machine."""
@@ -182,6 +184,15 @@ class Settings(BaseSettings):
             return "ARCPOINT_EGRESS=off: no model is called"
         if self.anthropic_api_key is None:
             return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
+        return None
+
+    @property
+    def no_poll_reason(self) -> str | None:
+        """Why nothing can be polled; None if it can, or if nothing is to be."""
+        if self.egress == "off":
+            return "ARCPOINT_EGRESS=off: nothing is polled"
+        if self.read_only:
+            return "ARCPOINT_READ_ONLY: nothing is polled, since nothing could be stored"
         return None
 
     def secrets_of_senders(self) -> dict[str, str]:

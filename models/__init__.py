@@ -18,6 +18,7 @@ from models.tables.operations.state_transitions import StateTransition
 from models.tables.operations.user_actions import UserAction
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
+from models.tables.product.pollers import PollerKind, PollerState
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
@@ -52,6 +53,8 @@ __all__ = [
     "Notification",
     "NotificationStatus",
     "OperatingHours",
+    "PollerKind",
+    "PollerState",
     "Postmortem",
     "PostmortemBatch",
     "PostmortemCall",

@@ -30,6 +30,7 @@ _BAD_INPUT = {
 }
 _FAILURE = {
     "api.ingest.errors": ["IngestError"],
+    "api.pollers.runner": ["NotLeading"],
     "builtins": ["OSError"],
     "context_builder.risk.learning.model_file": ["ModelFileError"],
     "context_builder.risk.learning.training": ["TrainingUnderWay"],

@@ -105,6 +105,8 @@ def _announced(settings: Settings) -> Iterator[socket.socket]:
         typer.echo(f"Arcpoint listens on {address_of(listener)}, described at /openapi.json")
         if settings.proxy_mounted:
             typer.echo(f"It proxies {settings.proxy_upstream_url} under {PREFIX}")
+        if settings.poll_file is not None:
+            typer.echo(settings.no_poll_reason or f"It polls what {settings.poll_file} lists")
         typer.echo(_configured(settings))
         yield listener
 

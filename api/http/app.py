@@ -43,6 +43,7 @@ from api.http.worker_load import WorkerLoad
 from api.ingest.errors import IngestError
 from api.ingest.live.ingestor import create_ingestor
 from api.ingest.live.message import Receipt
+from api.pollers.opening import polling
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings
@@ -102,4 +103,5 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with serving(app.state.settings) as services, app.state.load.lag.measured():
         app.state.services = services
         app.state.ingestor = await asyncio.to_thread(create_ingestor, app.state.settings, services.database)
-        yield
+        async with polling(app.state.settings, services.database):
+            yield
