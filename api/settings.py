@@ -189,11 +189,9 @@ class Settings(BaseSettings):
     @property
     def no_poll_reason(self) -> str | None:
         """Why nothing can be polled; None if it can, or if nothing is to be."""
-        if self.egress == "off":
-            return "ARCPOINT_EGRESS=off: nothing is polled"
         if self.read_only:
             return "ARCPOINT_READ_ONLY: nothing is polled, since nothing could be stored"
-        return None
+        return "ARCPOINT_EGRESS=off: nothing is polled" if self.egress == "off" else None
 
     def secrets_of_senders(self) -> dict[str, str]:
         """Return the secrets of live ingestion by the name of the kind or receiver."""

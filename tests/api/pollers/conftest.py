@@ -55,7 +55,8 @@ def read(
     target: Target, body: bytes = b"", memory: Mapping[str, Any] | None = None, **values: Any
 ) -> Findings:
     """What a kind makes of an answer; memory has to survive as JSON."""
-    poll = Poll(target=target, body=body, memory=memory or {}, **{"at": NOON, "elapsed_ms": 12} | values)
+    given: dict[str, Any] = {"at": NOON, "elapsed_ms": 12} | values
+    poll = Poll(target=target, body=body, memory=memory or {}, **given)
     findings = READERS[PollerKind(target.kind)](poll)
     assert json.loads(json.dumps(findings.memory)) == findings.memory
     return findings

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from api.pollers import runner as pollers
+from api.pollers.kinds import READERS
 from api.pollers.runner import NotLeading, PollRunner
 from api.pollers.targets import Target
 from context_builder.telemetry.polled.pollers import PollerHealth, poller_reports
@@ -87,7 +88,7 @@ async def test_one_target_costs_the_others_nothing(
         return await exchange(head, *streams)
 
     monkeypatch.setattr(upstream, "_exchange", by_path)
-    read = dict(pollers.READERS)
+    read = dict(READERS)
 
     def breaks(poll: Any) -> Any:
         if poll.target.about == "breaks/own":

@@ -63,9 +63,9 @@ def polled(*bodies: bytes | str, every_s: float = 30) -> list[Findings]:
     memory: Mapping[str, Any] = {}
     found = []
     for number, body in enumerate(bodies):
-        said = {"silence": body} if isinstance(body, str) else {"body": body}
+        said: dict[str, Any] = {"silence": body} if isinstance(body, str) else {"body": body}
         at = NOON + timedelta(seconds=number * every_s)
-        found.append(read(TARGET, **said, memory=memory, at=at))  # type: ignore[arg-type]
+        found.append(read(TARGET, **said, memory=memory, at=at))
         memory = found[-1].memory
     return found
 
