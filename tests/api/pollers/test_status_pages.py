@@ -68,6 +68,7 @@ def test_the_same_page_says_nothing_new() -> None:
 def test_only_the_components_that_matter_are_told(components: Any, expected: list[str]) -> None:
     """An incident that names no component may concern any."""
     parts = [{"name": "Sora", "status": "major_outage"}]
-    findings = read(target_of(components=["API"]), page(incident(components=components), components=parts))
+    shown = incident(components=components, incident_updates=[])
+    findings = read(target_of(components=["API"]), page(shown, components=parts))
     assert [alert for alert, _ in said(findings.decoded.records)] == expected
     assert findings.summary == "All Systems Operational"
