@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -47,9 +48,7 @@ def decoding() -> None:
         )
         decode = receivers[name].decode
         assert len(decode(message).records) == ITEMS
-        ours, alone = _rates(lambda decode=decode, message=message: decode(message)), _rates(
-            lambda parse=parse, body=body: parse(body)
-        )  # fmt: skip
+        ours, alone = _rates(partial(decode, message)), _rates(partial(parse, body))
         rows.append(
             (f"{name}, {content_type}", f"{len(body) // ITEMS:,}", f"{ours[0]:,.0f}", f"{ours[1]:,.0f}",
              f"{alone[0]:,.0f}", f"{ours[1] / alone[1]:.2f}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"PAR1"
 _ROWS_AT_ONCE = 256
-_SETTINGS = {
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,  # rows come in the order of the file, a few at a time
     "memory_limit": "512MB",
     "autoinstall_known_extensions": "false",  # nothing is fetched
@@ -81,7 +81,7 @@ def parquet_lines(path: Path) -> Iterator[ParquetLines]:
             f"{path}: is a Parquet file, which needs DuckDB: pip install 'arcpoint[archive]'; "
             "or export it as CSV or JSON Lines"
         ) from None
-    with duckdb.connect(config=dict(_SETTINGS)) as connection:
+    with duckdb.connect(config=_SETTINGS) as connection:
         yield ParquetLines(connection, path)
 
 

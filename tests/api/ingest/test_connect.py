@@ -33,6 +33,8 @@ CODE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LITELLM_FOLDER = os.environ.get("ARCPOINT_TEST_LITELLM")
 LITELLM = shutil.which("litellm", path=f"{LITELLM_FOLDER}/bin" if LITELLM_FOLDER else None)
 SECRET = "correct-horse-battery"
+MASTER_KEY = "sk-0f3c9a51d7e84b62a1c05e9d3b7f6284"
+"""Of LiteLLM, which refuses one that can be guessed."""
 NAMES = ["litellm", "otlp", "alertmanager", "requests", "changes", "deployments", "cloudevents"]
 
 
@@ -98,10 +100,11 @@ async def started(*command: str, folder: Path, **environment: str) -> AsyncItera
         log.close()
 
 
-async def answers(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+async def answers(send: Callable[[], Awaitable[httpx.Response]], process: Process) -> httpx.Response:
     """The first answer of a program that is starting."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
+            assert process.returncode is None, "it ended; program.log in its folder says why"
             try:
                 response = await send()
                 if response.status_code < 500:
@@ -237,20 +240,22 @@ async def test_litellm_reports_a_call_and_a_failure(
         "model_list:\n"
         "  - model_name: mock\n"
         "    litellm_params: {model: openai/gpt-4o-mini, api_key: none, mock_response: Hello}\n"
-        "general_settings: {master_key: sk-1234}\n"
+        f"general_settings: {{master_key: {MASTER_KEY}}}\n"
     )
     (tmp_path / "config.yaml").write_text(models + for_service(block, service))
     port = free_port()
     command = (str(LITELLM), "--config", "config.yaml", "--port", str(port), "--host", "127.0.0.1")
-    async with started(*command, folder=tmp_path), httpx.AsyncClient(timeout=30) as client:
+    # Its list of prices would be fetched.
+    local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    async with started(*command, folder=tmp_path, **local) as proxy, httpx.AsyncClient(timeout=30) as client:
 
         async def call(model: str = "mock") -> httpx.Response:
             question = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
-            headers = {"authorization": "Bearer sk-1234"}
+            headers = {"authorization": f"Bearer {MASTER_KEY}"}
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
             return await client.post(url, json=question, headers=headers)
 
-        assert (await answers(call)).status_code == 200
+        assert (await answers(call, proxy)).status_code == 200
         assert (await call("made-up")).status_code == 400
         assert await rows(sqlite_url, Request, 2) == 2
 
@@ -267,8 +272,9 @@ async def test_alertmanager_reports_an_alert(
         "prometheus-alertmanager", "--config.file=am.yml", f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=", "--storage.path=am",
     )  # fmt: skip
-    async with started(*command, folder=tmp_path), httpx.AsyncClient(timeout=30) as client:
+    async with started(*command, folder=tmp_path) as program, httpx.AsyncClient(timeout=30) as client:
         alert = {"labels": {"alertname": "Slow", "deployment": "gpt-4/aws"}}
-        sent = await answers(lambda: client.post(f"http://127.0.0.1:{port}/api/v2/alerts", json=[alert]))
+        url = f"http://127.0.0.1:{port}/api/v2/alerts"
+        sent = await answers(lambda: client.post(url, json=[alert]), program)
         assert sent.status_code == 200
         assert await rows(sqlite_url, Incident, 1) == 1
