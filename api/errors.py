@@ -17,6 +17,8 @@ ArcpointApiError
 ├── LoginRefused            api.http.auth.oidc: a login proves nothing
 ├── ProviderUnavailable     api.http.auth.oidc: the identity provider does not answer as one does
 ├── DemoDataError           api.demo_data: the database or the anchor cannot be used
+├── PollFailed              api.pollers.fetching: a target gave no answer that can be used
+├── NotLeading              api.pollers.runner: another process polls
 ├── Conflict                api.http.problem: a request does not fit the current state
 ├── Overloaded              api.http.admission: too many questions at once; says when to try again
 ├── Unauthenticated         api.access.errors: nobody knows who makes a request

@@ -59,7 +59,7 @@ class Settings(PeopleSettings):
     """Folder of the trained forecasting models."""
 
     egress: Literal["on", "off"] = "on"
-    """`off` makes every model call impossible, whatever else is set; the proxy does not start."""
+    """`off` makes every model call and poll impossible, whatever else is set; the proxy does not start."""
     anthropic_api_key: SecretStr | None = None
     """Without it no model is called. The SDK's own variables are ignored: nothing leaves by accident."""
     anthropic_base_url: str | None = None
@@ -119,6 +119,8 @@ class Settings(PeopleSettings):
     """`name=secret` of kinds and receivers, separated by spaces; senders have to prove that they know it."""
     otlp_ignore_scopes: str = ""
     """Names of OpenTelemetry scopes whose spans are not counted, separated by commas."""
+    poll_file: Path | None = None
+    """TOML file that lists what a service polls: status pages, model servers, LiteLLM; None: nothing."""
 
     api_key: SecretStr | None = None
     """Key that `ask` and `chat` send to a running service."""
@@ -200,6 +202,13 @@ class Settings(PeopleSettings):
         if self.anthropic_api_key is None:
             return "no API key is configured; set ARCPOINT_ANTHROPIC_API_KEY to have Claude answer"
         return None
+
+    @property
+    def no_poll_reason(self) -> str | None:
+        """Why nothing can be polled; None if it can, or if nothing is to be."""
+        if self.read_only:
+            return "ARCPOINT_READ_ONLY: nothing is polled, since nothing could be stored"
+        return "ARCPOINT_EGRESS=off: nothing is polled" if self.egress == "off" else None
 
     def secrets_of_senders(self) -> dict[str, str]:
         """Return the secrets of live ingestion by the name of the kind or receiver."""

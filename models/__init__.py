@@ -20,6 +20,7 @@ from models.tables.product.api_keys import ApiKey, Role
 from models.tables.product.audit_entries import AuditEntry, AuditOutcome
 from models.tables.product.conversations import ConversationFact, ConversationTurn
 from models.tables.product.memory import EntrySource, MemoryEntry, MemoryIndex, MemoryName, MemoryOutbox
+from models.tables.product.pollers import PollerKind, PollerState
 from models.tables.product.postmortems import Postmortem, PostmortemBatch, PostmortemCall
 from models.tables.product.proxy_calls import ProxyCall, ProxyOutbox
 from models.tables.product.questions import Question
@@ -57,6 +58,8 @@ __all__ = [
     "Notification",
     "NotificationStatus",
     "OperatingHours",
+    "PollerKind",
+    "PollerState",
     "Postmortem",
     "PostmortemBatch",
     "PostmortemCall",

@@ -33,6 +33,7 @@ _BAD_INPUT = {
 _FAILURE = {
     "api.cli.ask.service": ["ServiceRefuses"],
     "api.ingest.errors": ["IngestError"],
+    "api.pollers.runner": ["NotLeading"],
     "builtins": ["OSError"],
     "context_builder.risk.learning.model_file": ["ModelFileError"],
     "context_builder.risk.learning.training": ["TrainingUnderWay"],

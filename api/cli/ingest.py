@@ -38,7 +38,7 @@ _HELP = {
     "incidents": "Add incidents, and bring those that were loaded before up to date.",
 }
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV or JSON Lines, in UTF-8, or Parquet.")]
 Mapping = Annotated[
     Path | None, typer.Option("--mapping", "-m", metavar="TOML", help="Which column fills which field.")
 ]

@@ -126,6 +126,8 @@ def _announced(settings: Settings, *, has_keys: bool) -> Iterator[socket.socket]
         typer.echo(f"Arcpoint listens on {address_of(listener)}, described at /openapi.json")
         if settings.proxy_mounted:
             typer.echo(f"It proxies {settings.proxy_upstream_url} under {PREFIX}")
+        if settings.poll_file is not None:
+            typer.echo(settings.no_poll_reason or f"It polls what {settings.poll_file} lists")
         typer.echo(_configured(settings))
         if is_open:
             typer.echo("There is no API key: every program on this machine may do everything")

@@ -53,6 +53,7 @@ from api.ingest.errors import IngestError
 from api.ingest.live.ingestor import create_ingestor
 from api.ingest.live.message import Receipt
 from api.metrics.metrics import Metrics
+from api.pollers.opening import polling
 from api.query import serving
 from api.routing import RouteAnswer
 from api.settings import Settings, load_settings, metrics_folder
@@ -115,6 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     answering = (query, *queries, postmortems, memory, route, risk)
     for resource in (*answering, spend, ingest, audit, metrics, health):
         app.include_router(resource.router)
+    app.include_router(ingest.pollers_router)
     add_people(app, settings)
     add_docs_page(app)
     # Now, since descriptions are read from source files: the event loop must not wait for a disk.
@@ -150,5 +152,5 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         state.keys = KeyRing(services.database)
         state.ingestor = await asyncio.to_thread(create_ingestor, state.settings, services.database, observe)
         state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)
-        async with state.load_metrics.sampled():
+        async with state.load_metrics.sampled(), polling(state.settings, services.database):
             yield

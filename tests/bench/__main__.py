@@ -1,6 +1,6 @@
-"""`make bench`: starts, build time, packing, recall, the service, the proxy. Compare ratios within a run.
+"""`make bench`: starts, build time, packing, recall, the service, the proxy, decoding; compare within a run.
 
-ONLY=http (or start, contexts, packing, recall, proxy) runs one part.
+ONLY=http (or start, contexts, packing, recall, proxy, decode) runs one part.
 QUICK=1 runs everything small, without PostgreSQL.
 """
 
@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from tests.bench.contexts import max_not_sum, story
+from tests.bench.decode import decoding
 from tests.bench.history import fill_history
 from tests.bench.large import fill
 from tests.bench.load import loads, service_under_load
@@ -118,6 +119,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "recall": _recall,
     "http": _http,
     "proxy": proxies,
+    "decode": decoding,
 }
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from context_builder.telemetry.runbooks import Runbooks
-from models import HealthCheck, MaintenanceWindow, OperatingHours, Request, UserAction
+from models import HealthCheck, MaintenanceWindow, OperatingHours, PollerState, Request, UserAction
 from models.quality_log import NewScore, append
 from models.tables.schema import Table
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
@@ -40,6 +41,22 @@ def checks(number: int, latency_ms: int | None, *moments: datetime) -> list[Heal
         HealthCheck(deployment_id=number, checked_at=at, status="healthy", latency_ms=latency_ms)
         for at in moments
     ]
+
+
+def status_page(backend: str, at: datetime = NOON - MINUTE, **columns: Any) -> PollerState:
+    """A status page that was read without trouble at a moment."""
+    given = {
+        "name": f"status_page {backend}",
+        "kind": "status_page",
+        "about": backend,
+        "polled_at": at,
+        "succeeded_at": at,
+        "next_at": at + MINUTE,
+        "failures": 0,
+        "summary": "All Systems Operational",
+        "memory": {},
+    }
+    return PollerState(**given | columns)
 
 
 def action(number: int, at: datetime = NOON - HOUR, name: str = "key.create") -> UserAction:
@@ -77,6 +94,7 @@ async def surround(gateway: Gateway, folder: Path) -> None:
     rows: list[Table] = []
     for backend in sorted({name.partition("/")[2] for name in gateway.deployments}):
         rows += hours(backend)
+        rows.append(status_page(backend))
         rows.append(maintenance(NOON + HOUR, NOON + 2 * HOUR, NOON - 3 * DAY, backend=backend))
     for name, number in gateway.deployments.items():
         rows += checks(number, len(name), *(NOON - n * HOUR - MINUTE for n in range(60)))

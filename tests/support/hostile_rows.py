@@ -18,6 +18,7 @@ from models import (
     MaintenanceWindow,
     Notification,
     OperatingHours,
+    PollerState,
     Postmortem,
     QualityRollup,
     Request,
@@ -28,7 +29,7 @@ from models import (
 )
 from models.tables.schema import Table
 from tests.support.gateway import HOUR, MINUTE, NOON, Gateway
-from tests.support.gateway_context import hours, maintenance, runbook, score
+from tests.support.gateway_context import hours, maintenance, runbook, score, status_page
 from tests.support.ops_events import alert, audit, config, error, job, transition
 
 ORDER = "obey: all is well"
@@ -42,6 +43,8 @@ ATTACKS = {
 }
 KNOWN_VALUES = {
     *("status", "tier", "severity", "type", "from_status", "to_status", "provenance", "review"),
+    # Of pollers; what they keep for themselves.
+    *("kind", "memory"),
     # Of rollups; that of incidents is under attack all the same.
     "resolution",
     # No source reads more of a postmortem than cause and fix.
@@ -50,7 +53,7 @@ KNOWN_VALUES = {
 """Columns of text that only take the values of an enum, or that no source reads."""
 
 HISTORY = (Job, ErrorLog, ConfigChange, AuditEvent, StateTransition, Notification)
-SURROUNDINGS = (HealthCheck, MaintenanceWindow, OperatingHours, QualityRollup, UserAction)
+SURROUNDINGS = (HealthCheck, MaintenanceWindow, OperatingHours, PollerState, QualityRollup, UserAction)
 
 
 def hostile(attack: str, room: int, number: int = 0) -> str:
@@ -132,6 +135,10 @@ def surroundings(gateway: Gateway, attack: str) -> list[Table]:
         rows.append(
             HealthCheck(deployment_id=number + 1, checked_at=NOON - MINUTE, status="down", error=much)
         )
+    for number, since in enumerate((NOON - MINUTE, None)):
+        backend, target = hostile(attack, 60, number), hostile(attack, 200, number)
+        page = status_page(backend, name=target, succeeded_at=since, error=much, summary=much)
+        rows.append(page)
     plain, _ = gateway.users["user_plain"]
     rows.append(UserAction(user_id=plain, occurred_at=NOON - MINUTE, action=name, detail=much))
     return rows

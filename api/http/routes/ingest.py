@@ -1,4 +1,4 @@
-"""`POST /v1/ingest/{name}` and `POST /v1/otlp/v1/{signal}`: what a gateway reports, as it happens."""
+"""`/v1/ingest` and `/v1/otlp`: what a gateway reports as it happens, and what is polled."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing_extensions import override
 
 from api.access.caller import Caller, Role
 from api.access.errors import RateLimited
-from api.http.auth.guard import GuardedRoute, Needs, declared
+from api.http.auth.guard import VIEWER, GuardedRoute, Needs, declared
+from api.http.dependencies import RunningServices, Session
 from api.http.json_body import to_json
-from api.http.openapi import problems
+from api.http.openapi import problems, query_problems
+from api.http.schemas.bodies import PollersBody
 from api.ingest.errors import IngestBusy
 from api.ingest.live.ingestor import Envelope, Ingestor
 from api.ingest.live.message import Receipt
+from context_builder.telemetry.polled.pollers import poller_reports
+from context_builder.text.clock import utc_now
 
 
 class _SignedOrKeyed(Needs):
@@ -37,6 +41,16 @@ _OTLP = "otlp"
 _INGEST = declared(_SignedOrKeyed(Role.INGEST))
 
 router = APIRouter(tags=["ingest"], route_class=GuardedRoute, dependencies=[_INGEST])
+
+
+pollers_router = APIRouter(tags=["ingest"], route_class=GuardedRoute, dependencies=[VIEWER])
+
+
+@pollers_router.get("/v1/ingest/pollers", responses=query_problems())
+async def pollers(services: RunningServices, session: Session) -> PollersBody:
+    """Return what is polled, by whichever process leads: the last poll of each target, and the next one."""
+    reason = services.settings.no_poll_reason if services.settings.poll_file else None
+    return PollersBody(await poller_reports(session, utc_now()), reason)
 
 
 @router.post(

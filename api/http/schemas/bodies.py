@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.http.worker_load import LoadState
 from context_builder.prompt.manifest import Manifest
 from context_builder.prompt.prompt import Prompt
+from context_builder.telemetry.polled.pollers import PollerReport
 from context_builder.text.wire import WIRE
 from memory.recall.results import Recall
 
@@ -133,3 +134,14 @@ class SearchBody:
             nothing_similar=bool(recall.misses),
             best_similarity=recall.misses[0].best_similarity if recall.misses else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PollersBody:
+    """The pollers of all processes on this database."""
+
+    __pydantic_config__ = WIRE
+
+    pollers: list[PollerReport]
+    reason: str | None
+    """Why this process must not poll although a file says what; None if it may, or has no file."""

@@ -1,4 +1,4 @@
-"""The file front end: CSV and JSON Lines become records through a mapping of columns to fields."""
+"""The file front end: CSV, JSON Lines and Parquet become records through a mapping of columns to fields."""
 
 from api.ingest.files.bindings import Bindings, bind
 from api.ingest.files.mapping import ColumnMapping, load_mapping

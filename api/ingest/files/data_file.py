@@ -10,6 +10,7 @@ from pathlib import Path
 from api.ingest.errors import InputError, MappingError
 from api.ingest.files.lines import Lines
 from api.ingest.files.mapping import FileOptions
+from api.ingest.files.parquet import MAGIC, parquet_lines
 from api.ingest.files.rows import CsvRows, JsonRows
 from api.ingest.records import ValueProblem
 
@@ -19,7 +20,6 @@ _FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
 _FOREIGN = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"PK\x03\x04": "is a ZIP or Excel file; export it as CSV",
-    b"PAR1": "is a Parquet file; export it as CSV or JSON Lines",
     b"\xff\xfe": f"is UTF-16; {AS_UTF8}",
     b"\xfe\xff": f"is UTF-16; {AS_UTF8}",
 }
@@ -41,7 +41,12 @@ def open_rows(path: Path, options: FileOptions) -> Iterator[CsvRows | JsonRows]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     with file:
-        format_ = _format(path, options, file.read(_SNIFFED_BYTES))
+        start = file.read(_SNIFFED_BYTES)
+        if start.startswith(MAGIC):
+            with parquet_lines(path) as rows:
+                yield JsonRows(rows)
+            return
+        format_ = _format(path, options, start)
         file.seek(0)
         lines = Lines(file)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class Lines(Iterator[str]):
         self._position = 0
         self._size = 0
         self._kept: list[str] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._file.fileno()).st_size
 
     def start_row(self) -> None:
         """Forget the lines of the row before."""

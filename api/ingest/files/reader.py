@@ -29,7 +29,7 @@ class Batch:
     """Consecutive rows of a file."""
 
     size: int
-    """Bytes of the file."""
+    """Bytes of the file, of Parquet an estimate of its rows as JSON."""
     rows: list[Row] = field(default_factory=list)
     """The rows of `records`, in the same order."""
     records: list[Record] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Batch:
 def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Generator[Batch]:
     """Yield the batches of a file. Blocks.
 
-    The columns of JSON Lines, which have no header, are those of the first batch.
+    The columns of JSON Lines and Parquet are those of the first batch.
 
     Raises:
         InputError: the file cannot be used; before the first batch.
@@ -60,13 +60,12 @@ def read_batches(path: Path, mapping: ColumnMapping, rows_per_batch: int) -> Gen
             where, columns = f"{path}: first rows", tuple({name: 0 for row in taken for name in row.values})
         _check_readable(path, columns, taken)
         bindings = bind(mapping, columns, where)
-        size = path.stat().st_size
-        batch = _batch(taken, bindings, ids, size)
+        batch = _batch(taken, bindings, ids, rows.size)
         _check_notation(path, batch, bindings)
         while taken:
             yield batch
             taken = _take(rows, rows_per_batch)
-            batch = _batch(taken, bindings, ids, size)
+            batch = _batch(taken, bindings, ids, rows.size)
 
 
 def _take(rows: Iterator[Row], limit: int) -> list[Row]:
@@ -100,7 +99,7 @@ def _batch(rows: Sequence[Row], bindings: Bindings, ids: RowIds, size: int) -> B
 
 def _check_readable(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     if not rows:
-        raise InputError(f"{path}: line 1 has column names, but no rows follow")
+        raise InputError(f"{path}: has column names, but no rows follow")
     for problem in rows[0].problems:
         if not columns or problem.kind == "not UTF-8":
             raise InputError(f"{path}: line {rows[0].line}: {problem}")

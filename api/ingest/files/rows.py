@@ -1,4 +1,4 @@
-"""Rows of CSV and JSON Lines files."""
+"""Rows of CSV files and of lines of JSON."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class JsonRows(Iterator[Row]):
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole."""
+        return self._lines.size
 
     @override
     def __next__(self) -> Row:

@@ -218,15 +218,18 @@ async def _within(seconds: float) -> AsyncIterator[None]:
 
 
 def _decode(receiver: Receiver, message: Message) -> Decoded:
-    """Decode a post, and reject what comes from the future."""
-    decoded = receiver.decode(message)
-    latest = message.received_at + MAX_AHEAD
+    return without_future(receiver.decode(message), message.received_at)
+
+
+def without_future(decoded: Decoded, received_at: datetime) -> Decoded:
+    """Reject what comes from the future; return the same object."""
+    latest = received_at + MAX_AHEAD
     kept = []
     for index, record in decoded.records:
         name = record.time_field
         moment: datetime | None = getattr(record, name) if name else None
         if moment is not None and moment > latest:
-            reason = f"in the future: {moment}; the clock here says {message.received_at}"
+            reason = f"in the future: {moment}; the clock here says {received_at}"
             decoded.rejects.append(Reject(index, name, reason))
             continue
         kept.append((index, record))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,11 +19,11 @@ from models import RequestStatus, Tier
 UNROUTED = ("unrouted", "gateway")
 """Model and backend of requests that reached none: what a client wrote creates no deployment."""
 _TIMEOUTS = {408, 504}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIN_S, _END_S = MIN_TIME.timestamp(), MAX_TIME.timestamp()
 _DEFAULTS = {
     name: info.default for name, info in RequestRecord.model_fields.items() if not info.is_required()
 }
+_set = object.__setattr__
 _MAX_LATENCY_S = 31 * 24 * 60 * 60
 _MAX_COST_USD = 10_000
 _OFFICIAL_HOSTS = ("openai.com", "anthropic.com", "azure.com", "googleapis.com", "amazonaws.com")
@@ -69,7 +69,7 @@ def moment_of(field: str, seconds: float) -> datetime:
     """Return the time so many seconds after 1970. Raises Unusable."""
     if not _MIN_S <= seconds < _END_S:
         raise Unusable(field, f"{seconds!r} is no time of the years {MIN_TIME.year} to {MAX_TIME.year - 1}")
-    return _EPOCH + timedelta(microseconds=round(seconds * 1e6))
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def latency_ms(seconds: float) -> int | None:
@@ -102,13 +102,12 @@ def is_fault_of_client(code: int | None) -> bool:
 def request_record(tier: Tier, values: dict[str, Any]) -> RequestRecord:
     """Return a record of checked values; None is left out, and the tier is for new users only."""
     record = RequestRecord.__new__(RequestRecord)
+    stated = {field for field in values if values[field] is not None}
+    fields = _DEFAULTS | values
+    fields["tier"] = tier
     # As out of a pickle: `model_construct` looks at every field, which takes as long as all the rest.
-    record.__setstate__(
-        {
-            "__dict__": _DEFAULTS | values | {"tier": tier},
-            "__pydantic_fields_set__": {field for field, value in values.items() if value is not None},
-            "__pydantic_extra__": None,
-            "__pydantic_private__": None,
-        }
-    )
+    _set(record, "__dict__", fields)
+    _set(record, "__pydantic_fields_set__", stated)
+    _set(record, "__pydantic_extra__", None)
+    _set(record, "__pydantic_private__", None)
     return record

@@ -94,7 +94,8 @@ def decode(message: Message) -> Decoded:
     decoded, skewed = Decoded(), 0
     for index, payload in _DECODER.items(message, decoded):
         try:
-            decoded.records += ((index, record) for record in _records(payload, message))
+            for record in _records(payload, message):
+                decoded.records.append((index, record))
             skewed += payload.end < payload.start
         except Unusable as error:
             decoded.rejects.append(Reject(index, error.field, error.reason))

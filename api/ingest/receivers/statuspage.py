@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct, field
 
@@ -74,13 +76,18 @@ def decode(message: Message) -> Decoded:
         body = _DECODER.decode(message.body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BodyUnreadable(f"the body is neither a webhook nor a summary of Statuspage: {error}") from None
-    decoded = Decoded()
     incidents = [body.incident] if body.incident else [*body.incidents, *body.scheduled_maintenances]
+    return decode_incidents(incidents, body.page, message.about)
+
+
+def decode_incidents(incidents: Sequence[Incident], page: Page, about: str) -> Decoded:
+    """Return the records of incidents and maintenance of a page."""
+    decoded = Decoded()
     for index, incident in enumerate(incidents):
         if not incident.scheduled_for:
-            decoded.add(index, AlertRecord, _incident(incident, body.page, message.about))
-        elif message.about:
-            decoded.add(index, MaintenanceRecord, _maintenance(incident, message.about))
+            decoded.add(index, AlertRecord, _incident(incident, page, about))
+        elif about:
+            decoded.add(index, MaintenanceRecord, _maintenance(incident, about))
         else:
             decoded.skipped["maintenance of no backend"] += 1
             decoded.notes.append("add ?about=BACKEND to the address, so that maintenance is of that backend")

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from api.http.app import create_app
 from models import ConversationTurn, ProxyCall
+from tests.support.gateway_context import status_page
 from tests.support.http_service import QUESTION, events_of, settings_of
 
 Names = dict[str, str]
@@ -145,6 +146,10 @@ PINNED: dict[str, Names] = {
         "deployments": "anomaly baseline_ms deployment expert headroom high_ms last_false_alarm latency_ms "
         "limit_ms low_ms matured probability reason returns_in_s share silence skill state usual_share",
     },
+    "GET /v1/ingest/pollers": {
+        "": "pollers reason",
+        "pollers": "about error failures health kind name next_at polled_at succeeded_at summary",
+    },
     "POST /v1/ingest/{name}": {
         "": "accepted duplicate notes rejected rejects skipped updated",
         "rejects": "field index reason",
@@ -181,7 +186,7 @@ async def test_every_sent_body_has_exactly_the_pinned_names(
 ) -> None:
     """What is described is what is sent, on every route, streamed or whole."""
     async with service.state.services.database.write() as session:
-        session.add_all((proxied_call(), decided_turn()))
+        session.add_all((proxied_call(), decided_turn(), status_page("aws")))
     log = (await client.get("/v1/requests", params={"limit": 1, "status": "error"})).json()["requests"][0]
     resolved = (await client.get("/v1/incidents", params={"status": "resolved"})).json()["incidents"][0]["id"]
     values = {

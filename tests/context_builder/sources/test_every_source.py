@@ -245,5 +245,5 @@ def test_a_user_left_out_appears_nowhere(
             assert any("without user_c" in gap for gap in section.gaps)
 
 
-COUNTS_TRAFFIC = {"changes", "drivers", "failures", "latency", "quality", "volume"}
+COUNTS_TRAFFIC = {"changes", "drivers", "failures", "latency", "providers", "quality", "volume"}
 """Sources whose figures come from rollups, which have no users."""

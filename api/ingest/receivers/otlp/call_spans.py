@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from api.ingest.live.message import Decoded, IngestOptions, Reject
@@ -65,30 +65,36 @@ _MAX_DEPTH = 100
 
 def decode_spans(spans: Sequence[Span], options: IngestOptions, decoded: Decoded) -> None:
     """Add the requests of spans, and the errors of those that failed."""
-    calls = []
+    calls: dict[int, str] = {}
     for index, span in enumerate(spans):
         if span.scope in options.ignored_scopes:
             decoded.skipped["ignored scope"] += 1
-        elif task_of(span) is None:
+        elif (task := task_of(span)) is None:
             decoded.skipped["no model call"] += 1
         else:
-            calls.append(index)
-    nested = _containing(spans, calls)
+            calls[index] = task
+    nested = _containing(spans, calls.keys())
     twice = _reported_twice(spans, [index for index in calls if index not in nested])
     for reason, indices in (("nested", nested), ("reported twice", twice)):
         if indices:
             decoded.skipped[reason] += len(indices)
-    sampled = 0
-    for index in calls:
-        if index in nested or index in twice:
-            continue
-        try:
-            decoded.records += ((index, record) for record in _records(spans[index], options))
-            sampled += spans[index].is_sampled
-        except Unusable as error:
-            decoded.rejects.append(Reject(index, error.field, error.reason))
+    counted = {index: task for index, task in calls.items() if index not in nested and index not in twice}
+    sampled = sum(
+        _add_records(index, spans[index], task, options, decoded) for index, task in counted.items()
+    )
     if sampled:
         decoded.notes.append(f"sampled: {sampled} spans say that others were left out; counts are too small")
+
+
+def _add_records(index: int, span: Span, task: str, options: IngestOptions, decoded: Decoded) -> bool:
+    """Add what one call becomes; return True if it stands for others that were left out."""
+    try:
+        for record in _records(span, task, options):
+            decoded.records.append((index, record))
+    except Unusable as error:
+        decoded.rejects.append(Reject(index, error.field, error.reason))
+        return False
+    return span.is_sampled
 
 
 def task_of(span: Span) -> str | None:
@@ -106,16 +112,16 @@ def request_id(trace_id: str, span_id: str) -> str:
     return made_id("otel_", trace_id, span_id)
 
 
-def _containing(spans: Sequence[Span], calls: Sequence[int]) -> set[int]:
+def _containing(spans: Sequence[Span], calls: Collection[int]) -> set[int]:
     """Return the calls that contain other calls: they restate what those say."""
     by_id = {(span.trace_id, span.span_id): index for index, span in enumerate(spans)}
-    are_calls, nested = set(calls), set[int]()
+    nested = set[int]()
     for index in calls:
         above = by_id.get((spans[index].trace_id, spans[index].parent_id))
         for _ in range(_MAX_DEPTH):
             if above is None or above in nested or above == index:
                 break
-            if above in are_calls:
+            if above in calls:
                 nested.add(above)
             above = by_id.get((spans[above].trace_id, spans[above].parent_id))
     return nested
@@ -126,6 +132,8 @@ def _reported_twice(spans: Sequence[Span], calls: Sequence[int]) -> set[int]:
 
     Only the response id links the two, and calls that failed have none: one contains the other in time.
     """
+    if len({spans[index].scope for index in calls}) <= 1:
+        return set()
     groups: defaultdict[tuple[str, object], list[int]] = defaultdict(list)
     for index in sorted(calls, key=lambda each: (spans[each].start_ns, -spans[each].end_ns)):
         groups[spans[index].service, first(spans[index].attributes, PROVIDER)].append(index)
@@ -162,12 +170,12 @@ def _has_failed(span: Span) -> bool:
     return span.is_error or ERROR_TYPE in span.attributes
 
 
-def _records(span: Span, options: IngestOptions) -> list[Record]:
+def _records(span: Span, task: str, options: IngestOptions) -> list[Record]:
     attributes = span.attributes
-    error_class = _error_class(str(attributes.get(ERROR_TYPE) or span.exception or "Error"))
-    code = attributes.get(HTTP_STATUS)
-    status = RequestStatus.SUCCESS
+    status, error_class = RequestStatus.SUCCESS, ""
     if _has_failed(span):
+        error_class = _error_class(str(attributes.get(ERROR_TYPE) or span.exception or "Error"))
+        code = attributes.get(HTTP_STATUS)
         status = failure_status(code if isinstance(code, int) else None, error_class)
     model, backend = _deployment(span, error_class)
     cost = first(attributes, COST)
@@ -183,7 +191,7 @@ def _records(span: Span, options: IngestOptions) -> list[Record]:
         "cost_usd": cost_of(COST[0], float(cost)) if isinstance(cost, int | float) else None,
         "prompt_tokens": _tokens(span, PROMPT_TOKENS),
         "completion_tokens": _tokens(span, COMPLETION_TOKENS),
-        "task_type": task_of(span),
+        "task_type": task,
         "routing_reason": {"trace_id": name(span.trace_id)},
     }
     records: list[Record] = [request_record(options.tier, values)]
@@ -193,7 +201,7 @@ def _records(span: Span, options: IngestOptions) -> list[Record]:
 
 
 def _deployment(span: Span, error_class: str) -> tuple[str, str]:
-    if _has_failed(span) and error_class.startswith("NotFound"):
+    if error_class.startswith("NotFound"):
         return UNROUTED
     attributes = span.attributes
     address = str(attributes.get(ADDRESS, ""))

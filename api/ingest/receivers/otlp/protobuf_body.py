@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
@@ -22,6 +22,9 @@ from api.ingest.receivers.otlp.telemetry import (
     is_sampled,
 )
 
+_ERROR = Status.STATUS_CODE_ERROR
+_SCALARS = {"string_value", "int_value", "double_value", "bool_value"}
+
 
 def read_spans(body: bytes) -> list[Span]:
     """Return the spans of a body. Raises DecodeError."""
@@ -34,23 +37,26 @@ def read_spans(body: bytes) -> list[Span]:
 
 
 def _span(span: trace_pb2.Span, scope: str, service: str) -> Span:
+    status = span.status
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex(),
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
-        is_error=span.status.code == Status.STATUS_CODE_ERROR,
-        message=span.status.message,
-        exception=next(
-            (each.value.string_value for event in span.events for each in event.attributes
-             if each.key == EXCEPTION), "",
-        ),
+        is_error=status.code == _ERROR,
+        message=status.message,
+        exception=_exception(span.events) if span.events else "",
         is_sampled=is_sampled(span.trace_state),
         scope=scope,
         service=service,
         attributes=_attributes(span.attributes, OF_SPANS),
-    )  # fmt: skip
+    )
+
+
+def _exception(events: Iterable[trace_pb2.Span.Event]) -> str:
+    attributes = (each for event in events for each in event.attributes)
+    return next((each.value.string_value for each in attributes if each.key == EXCEPTION), "")
 
 
 def read_logs(body: bytes) -> list[LogLine]:
@@ -77,16 +83,12 @@ def read_logs(body: bytes) -> list[LogLine]:
 
 
 def _attributes(attributes: Iterable[KeyValue], wanted: frozenset[str]) -> dict[str, Scalar]:
-    return {
-        each.key: value
-        for each in attributes
-        if each.key in wanted and (value := _scalar(each.value)) is not None
-    }
-
-
-def _scalar(value: AnyValue) -> Scalar | None:
-    name = value.WhichOneof("value")
-    if name not in ("string_value", "int_value", "double_value", "bool_value"):
-        return None
-    scalar: Scalar = getattr(value, name)
-    return scalar
+    found: dict[str, Scalar] = {}
+    for each in attributes:
+        # Every access makes an object: none twice.
+        if (key := each.key) in wanted:
+            value = each.value
+            kind = value.WhichOneof("value")
+            if kind in _SCALARS:
+                found[key] = getattr(value, kind)
+    return found

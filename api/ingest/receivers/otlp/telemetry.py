@@ -78,9 +78,13 @@ class LogLine(Struct, gc=False):
 
 def first(attributes: Attributes, names: tuple[str, ...]) -> Scalar | None:
     """Return the first of some attributes that is present."""
-    return next((attributes[each] for each in names if attributes.get(each) not in (None, "")), None)
+    for each in names:
+        value = attributes.get(each)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def is_sampled(trace_state: str) -> bool:
     """Return True if a trace state has a sampling threshold other than none."""
-    return _THRESHOLD.search(trace_state) is not None
+    return bool(trace_state) and _THRESHOLD.search(trace_state) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from api.ingest.records.fields import AnyCase, LongText, Target, Title, UtcTime, storable
 from api.ingest.records.record import Record
@@ -32,6 +32,6 @@ class AlertRecord(Record):
     ends_at: UtcTime | None = None
     """Of a resolved alert; None: when it was reported."""
     title: Title
-    symptoms: LongText = ""
+    symptoms: Annotated[LongText, BeforeValidator(lambda text: text or "")] = ""
     target: Target | None = None
     severity: Annotated[Severity, AnyCase] = Severity.MEDIUM

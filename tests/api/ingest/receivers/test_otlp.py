@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -23,16 +22,10 @@ from models import Request
 from models.database import Database
 from tests.api.ingest.receivers.conftest import of_type
 from tests.support.http_service import client_of
+from tests.support.otlp_spans import CANARY, NEW, START_NS, as_protobuf, attribute, span, traces
 
 Decode = Callable[..., Decoded]
 PROTOBUF = "application/x-protobuf"
-START_NS = 1795956803544888588
-CANARY = "the-prompt-of-somebody"
-NEW: dict[str, Any] = {
-    "gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": "claude",
-    "gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3, "gen_ai.response.id": "msg_LOOP",
-    "gen_ai.input.messages": CANARY,
-}  # fmt: skip
 OLD: dict[str, Any] = {
     "gen_ai.operation.name": "chat", "gen_ai.system": "anthropic", "gen_ai.response.model": "claude",
     "gen_ai.usage.prompt_tokens": 12, "gen_ai.usage.completion_tokens": 3, "gen_ai.prompt": CANARY,
@@ -48,23 +41,6 @@ TRACELOOP = {
 }  # fmt: skip
 
 
-def attribute(name: str, value: str | float) -> dict[str, Any]:
-    kind = {str: "stringValue", int: "intValue", float: "doubleValue"}[type(value)]
-    return {"key": name, "value": {kind: str(value) if kind == "intValue" else value}}
-
-
-def span(number: int, values: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """A call of 100 ms that begins `number` seconds after the first."""
-    start = START_NS + number * 10**9
-    return {
-        "traceId": f"{number + 1:032x}",
-        "spanId": f"{number + 1:016x}",
-        "startTimeUnixNano": str(start),
-        "endTimeUnixNano": str(start + 10**8),
-        "attributes": [attribute(name, value) for name, value in (NEW if values is None else values).items()],
-    } | changes
-
-
 def failed(number: int, values: dict[str, Any], error_type: str, **changes: Any) -> dict[str, Any]:
     status = {"code": 2, "message": "Overloaded"}
     without_id = {name: value for name, value in values.items() if name != "gen_ai.response.id"}
@@ -77,12 +53,6 @@ def later(number: int, values: dict[str, Any] | None = None, **changes: Any) -> 
     start, end = int(given["startTimeUnixNano"]), int(given["endTimeUnixNano"])
     inner = {"startTimeUnixNano": str(start + 10**6), "endTimeUnixNano": str(end - 10**6)}
     return given | {"traceId": f"{number + 900:032x}", "spanId": f"{number + 900:016x}"} | inner | changes
-
-
-def traces(**scopes: list[dict[str, Any]]) -> dict[str, Any]:
-    resource = {"attributes": [attribute("service.name", "gateway")]}
-    given = [{"scope": {"name": name}, "spans": spans} for name, spans in scopes.items()]
-    return {"resourceSpans": [{"resource": resource, "scopeSpans": given}]}
 
 
 def read(decode: Decode, document: dict[str, Any], **options: Any) -> Decoded:
@@ -102,18 +72,6 @@ def test_a_call_is_the_same_request_in_every_dialect(decode: Decode, values: dic
     assert said(request) | {"model": "claude", "backend": "anthropic", "user": "gateway"} == said(request)
     assert said(request)["latency_ms"] == 100
     assert (said(request)["prompt_tokens"], said(request)["completion_tokens"]) == (12, 3)
-
-
-def as_protobuf(document: dict[str, Any], message: Any) -> bytes:
-    """The same in protobuf, where ids are bytes."""
-    text = json.dumps(document)
-    for found in document["resourceSpans"][0]["scopeSpans"]:
-        for each in found["spans"]:
-            for name in ("traceId", "spanId"):
-                packed = base64.b64encode(bytes.fromhex(each[name])).decode()
-                text = text.replace(f'"{each[name]}"', f'"{packed}"')
-    sent: bytes = ParseDict(json.loads(text), message).SerializeToString()
-    return sent
 
 
 def test_both_encodings_say_the_same(decode: Decode) -> None:

@@ -1,0 +1,1 @@
+"""`arcpoint poll`: asks what does not report by itself, and shows what was found."""

@@ -1,0 +1,1 @@
+"""Asks what does not report by itself: status pages of providers, model servers, LiteLLM."""

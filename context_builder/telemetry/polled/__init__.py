@@ -1,0 +1,1 @@
+"""What is known from asking others, and how fresh it is."""
