@@ -26,7 +26,7 @@ from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, 
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
 from models.sqlite_file import BUSY_TIMEOUT_S, open_file, open_to_read, parse_sqlite_url
 
-HEAD_REVISION = "0010"
+HEAD_REVISION = "0013"
 """Revision of the schema that this version of the code needs: that of the newest migration."""
 
 _HINT = "; set ARCPOINT_READ_ONLY=true if it is only to be read"
