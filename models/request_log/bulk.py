@@ -112,7 +112,7 @@ class PostgresBulk(Bulk):
         from asyncpg import DataError, PostgresError  # noqa: PLC0415  SQLite needs none of it
 
         try:
-            async with self.session.begin_nested():
+            async with connection.begin_nested():
                 await driver.copy_records_to_table(
                     table.name, records=records, columns=["id", *table.columns]
                 )
