@@ -63,7 +63,7 @@ async def insert_requests(bulk: Bulk, requests: Sequence[NewRequest]) -> list[tu
     first: dict[str, NewRequest] = {}
     for request in requests:
         first.setdefault(request.public_id, request)
-    inserted = await bulk.insert_new(LOG, [_row_of(request) for request in first.values()])
+    inserted = await bulk.insert_new(LOG, [row_of(request) for request in first.values()])
     return [
         (row_id, first[public_id])
         for (public_id,), row_id in sorted(inserted.items(), key=lambda new: new[1])
@@ -75,7 +75,8 @@ def nano_of(cost: Decimal) -> int:
     return int((cost * NANO).to_integral_value(ROUND_HALF_EVEN)) if cost else 0
 
 
-def _row_of(request: NewRequest) -> Values:
+def row_of(request: NewRequest) -> Values:
+    """Return a request as a row of the log."""
     moment = request.created_at
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; pass an aware datetime")

@@ -9,7 +9,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,18 +45,17 @@ _COLUMNS = ("public_id", *LOG.others)
 Item = dict[str, Any]
 
 
-def items_of(number: int, rate: float) -> list[Item]:
+def items_of(number: int, rate: float, start: datetime = START, *, seed: int = 5) -> Iterator[Item]:
     """Requests of a gateway as a sender writes them, so many a second, in the order of time."""
-    chance = random.Random(5)  # noqa: S311  a benchmark
-    made = []
+    chance = random.Random(seed)  # noqa: S311  a benchmark
     for n in range(number):
         # Some users ask far more than others.
         user, deployment = int(_USERS * chance.random() ** 2), chance.randrange(_DEPLOYMENTS)
         failed = chance.random() < 0.01
-        made.append(
+        yield (
             {
                 "id": f"req_{chance.getrandbits(96):024x}",
-                "created_at": (START + timedelta(seconds=n / rate)).isoformat(),
+                "created_at": (start + timedelta(seconds=n / rate)).isoformat(),
                 "user": f"user_{user}",
                 "tier": ("premium", "standard", "budget")[user % 3],
                 "model": f"model-{deployment % 5}",
@@ -71,7 +70,6 @@ def items_of(number: int, rate: float) -> list[Item]:
             }
             | ({"error_code": "502"} if failed else {})
         )
-    return made
 
 
 async def add_owners(database: Database) -> tuple[dict[str, int], dict[str, int]]:
@@ -165,7 +163,7 @@ async def compare(raw: Database, product: Database, rate: float) -> tuple[Spent,
     """Write batches by turns, the fastest way and the product's, each into a database of its own."""
     users, deployments = await add_owners(raw)
     await add_owners(product)
-    items, writer, spent = items_of(BATCH * (BATCHES + 1), rate), Product(product), Spent()
+    items, writer, spent = list(items_of(BATCH * (BATCHES + 1), rate)), Product(product), Spent()
     clocks = Clock(raw), Clock(product)
     for start in range(0, len(items), BATCH):
         batch = items[start : start + BATCH]

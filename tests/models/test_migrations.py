@@ -172,7 +172,7 @@ async def test_failures_of_users_of_an_older_database_are_counted(database: Data
 
 
 async def test_an_interrupted_upgrade_continues(database: Database) -> None:
-    """Days that are packed stay packed, and a database that was read meanwhile is as one never interrupted."""
+    """Days that are packed stay packed, and in the end all is as without an interruption."""
     async with database.write() as session:
         session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
         session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON))

@@ -1,4 +1,4 @@
-"""Rollups are what the log adds up to, whoever wrote it, and are made so where they are not."""
+"""Rollups are what the log adds up to, however it was written, and are made so where they are not."""
 
 from __future__ import annotations
 

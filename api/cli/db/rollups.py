@@ -58,7 +58,7 @@ async def _verify(settings: Settings) -> bool:
                 for line in _lines(check):
                     say(line)
     say(
-        f"{format_count(len(days), 'day')} compared, {differing:,} with rollups that the log does not bear out"
+        f"{format_count(len(days), 'day')} compared, {differing:,} with rollups that are not those of the log"
     )
     return not differing
 
