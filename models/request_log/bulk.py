@@ -109,14 +109,14 @@ class PostgresBulk(Bulk):
         records = [(row_id, *row) for (row_id,), row in zip(ids, new, strict=True)]
         connection = await self.session.connection()
         driver: Any = (await connection.get_raw_connection()).driver_connection
-        from asyncpg import DataError, PostgresError  # noqa: PLC0415  SQLite needs none of it
+        from asyncpg import PostgresError  # type: ignore[import-untyped]  # noqa: PLC0415  not for SQLite
 
         try:
             async with connection.begin_nested():
                 await driver.copy_records_to_table(
                     table.name, records=records, columns=["id", *table.columns]
                 )
-        except (PostgresError, DataError, ValueError):
+        except (PostgresError, ValueError):
             return None
         return {record[1 : width + 1]: record[0] for record in records}
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.database import Database
 from models.errors import LogIncomplete
-from models.request_log.buckets import add_to_buckets
+from models.request_log.buckets import Merge, add_to_buckets
 from models.request_log.bulk import BulkTable, Values, bulk_of
 from models.request_log.days import DAY, lock_day
 from models.request_log.rollups import ROLLUPS, rollups_of
@@ -25,7 +25,11 @@ from models.tables.gateway.requests import Request
 from models.tables.gateway.rollups import RequestRollup, Resolution, UserSpend
 
 _HOUR = timedelta(hours=1)
-_TABLES = ((RequestRollup, ROLLUPS, merged_rollups), (UserSpend, SPEND, merged_spend))
+_Model = type[RequestRollup] | type[UserSpend]
+_TABLES: tuple[tuple[_Model, BulkTable, Merge], ...] = (
+    (RequestRollup, ROLLUPS, merged_rollups),
+    (UserSpend, SPEND, merged_spend),
+)
 _TIER = list(ROLLUPS.key).index("tier")
 
 Buckets = dict[Values, Values]
@@ -137,9 +141,7 @@ async def _load_requests(session: AsyncSession, start: datetime) -> list[tuple[i
     ]
 
 
-async def _load_buckets(
-    session: AsyncSession, model: type[RequestRollup | UserSpend], table: BulkTable, start: datetime
-) -> Buckets:
+async def _load_buckets(session: AsyncSession, model: _Model, table: BulkTable, start: datetime) -> Buckets:
     """Return the buckets of an hour."""
     stored = model.__table__.c
     columns = [
@@ -151,7 +153,7 @@ async def _load_buckets(
     return {tuple(row[:width]): tuple(row[width:]) for row in rows}
 
 
-def _within(model: type[RequestRollup | UserSpend], start: datetime) -> tuple[Any, Any]:
+def _within(model: _Model, start: datetime) -> tuple[Any, Any]:
     return model.bucket_start >= start, model.bucket_start < start + _HOUR
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, func, select, update
@@ -57,9 +58,7 @@ def drawn(chance: random.Random, number: int) -> NewRequest:
 
 
 async def write_at_once(database: Database, batches: Sequence[Sequence[NewRequest]]) -> list[dict[str, int]]:
-    return await asyncio.gather(
-        *(commit(database, lambda session, some=batch: append(session, some)) for batch in batches)
-    )
+    return await asyncio.gather(*(commit(database, partial(append, requests=batch)) for batch in batches))
 
 
 async def differing(database: Database) -> list[str]:
