@@ -44,7 +44,7 @@ lint: $(READY)  ## style, spelling, types, direction of imports
 mutants: $(READY)  ## breaks each law on purpose, in a copy, and sees a test fail; ONLY=text for some of them, JOBS=n at once
 	$(BIN)/python -m tests.mutants --only "$(ONLY)" --jobs $(or $(JOBS),1)
 
-bench: $(READY)  ## start of commands, build time, CPU per context, packing, recall, the service under load; QUICK=1, ONLY=start|contexts|packing|recall|http|proxy|decode, BENCH_REQUESTS=n, BENCH_INCIDENTS=n, BENCH_SOAK_S=s, BENCH_SOAK_RATE=n, BENCH_WORKERS=n, BENCH_LITELLM=venv
+bench: $(READY)  ## start of commands, build time, CPU per context, packing, recall, the service under load, ingestion; QUICK=1, ONLY=start|contexts|packing|recall|http|proxy|decode|ingest, BENCH_REQUESTS=n, BENCH_INCIDENTS=n, BENCH_SOAK_S=s, BENCH_SOAK_RATE=n, BENCH_WORKERS=n, BENCH_LITELLM=venv
 	QUICK=$(QUICK) ONLY=$(ONLY) $(BIN)/python -m tests.bench
 
 SEED ?= 1

@@ -4,7 +4,8 @@ StorageError
 ├── DatabaseError             the database cannot be used as it is
 │   ├── DatabaseUnreachable   it does not answer, or refuses the connection
 │   ├── DatabaseReadOnly      this process may only read
-│   └── DatabaseNotMigrated   its schema is missing or of another version
+│   ├── DatabaseNotMigrated   its schema is missing or of another version
+│   └── LogIncomplete         the request log does not hold what its rollups were counted from
 └── InvalidScore              a quality score cannot be stored; also a ValueError
 """
 
@@ -29,6 +30,10 @@ class DatabaseReadOnly(DatabaseError):
 
 class DatabaseNotMigrated(DatabaseError):
     """The schema is missing or of another version; run `arcpoint db upgrade`."""
+
+
+class LogIncomplete(DatabaseError):
+    """The request log does not hold what the rollups were counted from."""
 
 
 class InvalidScore(StorageError, ValueError):

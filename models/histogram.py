@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA = math.log(_GAMMA)
 _LOG_OFFSET = math.log(2 / (_GAMMA + 1))
 _CELL = np.dtype([("bucket", "<u2"), ("count", "<u4")])
+_PAIR = struct.Struct("<HI")
+"""One cell: as `_CELL`, without the start-up of numpy for a handful of them."""
 _MAX_BUCKET = 2**16 - 1
 LOG_SCALE = 2**20
 """Steps of a logarithm: sums of 10^10 squares fit, and those of 10^7 are exact as floats too."""
@@ -84,8 +87,8 @@ class Histogram:
         return sum(count for bucket, count in self.counts.items() if bucket > limit)
 
     def to_bytes(self) -> bytes:
-        """Serialize to sparse little-endian (uint16 bucket, uint32 count) pairs in bucket order."""
-        return np.array(sorted(self.counts.items()), dtype=_CELL).tobytes()
+        """Serialize as `packed`."""
+        return packed(self.counts)
 
     def quantile(self, fraction: float) -> float | None:
         """Return the latency in ms below which `fraction` of the samples lie; None without samples."""
@@ -96,6 +99,19 @@ class Histogram:
             if seen > rank:
                 return _value_of(bucket)
         return None
+
+
+def packed(counts: Mapping[int, int]) -> bytes:
+    """Serialize counts to sparse little-endian (uint16 bucket, uint32 count) pairs in bucket order."""
+    return b"".join([_PAIR.pack(bucket, counts[bucket]) for bucket in sorted(counts)])
+
+
+def merge_packed(one: bytes, other: bytes) -> bytes:
+    """Return the sum of two stored histograms; faster than `Histogram.merged` for a pair of small ones."""
+    counts = dict(_PAIR.iter_unpack(one))
+    for bucket, count in _PAIR.iter_unpack(other):
+        counts[bucket] = counts.get(bucket, 0) + count
+    return packed(counts)
 
 
 def log_moments(stored: Sequence[bytes]) -> npt.NDArray[np.int64]:

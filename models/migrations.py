@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -34,27 +36,59 @@ def head_revision() -> str:
     return head
 
 
-async def upgrade(database: Database) -> None:
-    """Apply the missing migrations in one transaction.
+async def upgrade(database: Database, progress: Callable[[int, int], None] | None = None) -> None:
+    """Apply the missing migrations, in one transaction where rows need not be rewritten.
+
+    A revision that rewrites many rows has `prepare`, which does it in batches, each in a transaction of its
+    own, before the schema changes, and `clean_up` for what is left over after it. If the upgrade is
+    interrupted, running it again continues. `progress` is called with the batches done and in total.
 
     Raises:
         DatabaseUnreachable: The database does not answer, or its folder cannot be created.
         DatabaseReadOnly: The database is open read-only, or refuses writes.
     """
-
-    def run(connection: Connection) -> None:
-        command.upgrade(_config(connection), "head")
-
     try:
         with database.writing():
             if database.is_sqlite:
                 await asyncio.to_thread(_make_folder, database.path.parent)
-            async with database.write_engine.begin() as connection:
-                await connection.run_sync(run)
+            await _upgrade(database, progress or (lambda _done, _total: None))
     except (DBAPIError, OSError) as error:
         if isinstance(error, DBAPIError) and not error.connection_invalidated and error.statement is not None:
             raise
         raise DatabaseUnreachable(f"cannot use the database {database.shown_url}: {error}") from error
+
+
+async def _upgrade(database: Database, progress: Callable[[int, int], None]) -> None:
+    async def commit(work: Callable[..., Any], *arguments: Any) -> Any:
+        async with database.write_engine.begin() as connection:
+            return await connection.run_sync(work, *arguments)
+
+    rewriting = await asyncio.to_thread(_rewriting_scripts, await database.revision())
+    for script, is_applied in rewriting:
+        if is_applied:
+            continue
+        await commit(run, str(script.down_revision))
+        batches = await commit(script.module.prepare_batches)
+        for done, batch in enumerate(batches, start=1):
+            await commit(script.module.prepare, batch)
+            progress(done, len(batches))
+    await commit(run, "head")
+    for script, _ in rewriting:
+        while await commit(script.module.clean_up):
+            pass
+
+
+def _rewriting_scripts(revision: str | None) -> list[tuple[Script, bool]]:
+    """Return the scripts that rewrite rows in the order of revisions, and whether each is applied already."""
+    scripts = ScriptDirectory.from_config(_config())
+    applied = {each.revision for each in scripts.iterate_revisions(revision, "base")} if revision else set()
+    ordered = reversed([*scripts.walk_revisions()])
+    return [(each, each.revision in applied) for each in ordered if hasattr(each.module, "prepare")]
+
+
+def run(connection: Connection, revision: str) -> None:
+    """Migrate in the transaction of a connection."""
+    command.upgrade(_config(connection), revision)
 
 
 async def downgrade(database: Database, revision: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, func, select
+from sqlalchemy import BigInteger, func, select, type_coerce
 
 from context_builder.queries.errors import NotFound
 from context_builder.queries.scope import QueryMoment, resolve_moment
@@ -14,10 +14,11 @@ from context_builder.question.checks import MAX_USER_CHARACTERS, check_name
 from context_builder.question.names.known_names import sample_users, unknown_name_text
 from context_builder.question.request import Window
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.telemetry.rollups import in_window
+from context_builder.telemetry.user_spend import spend_in
 from context_builder.text.wire import WIRE, Share, Usd
 from models import Request, User, UserSpend
 from models.database import ReadSession
+from models.tables.schema import Money
 
 _MINUTE = timedelta(minutes=1)
 
@@ -94,10 +95,12 @@ async def user_context(session: ReadSession, user_id: str, *, as_of: datetime | 
 
 
 async def _load_usage(session: ReadSession, user: User, window: Window) -> UserUsage:
+    spent = spend_in(session, window, UserSpend.user_id == user.id)
     row = await session.execute(
         select(
-            func.coalesce(func.sum(UserSpend.requests, type_=BigInteger), 0), func.sum(UserSpend.cost_usd)
-        ).where(UserSpend.user_id == user.id, in_window(UserSpend, window))
+            func.coalesce(func.sum(spent.c.requests, type_=BigInteger), 0),
+            type_coerce(func.sum(spent.c.nano), Money),
+        )
     )
     requests, cost = row.one()
     return UserUsage(window.start, window.end, int(requests), Decimal(0) if cost is None else cost)

@@ -105,8 +105,9 @@ class RollupStore:
     ) -> dict[ChunkKey, Chunk]:
         """Return the chunks that have changed rows, with them."""
         changed: defaultdict[ChunkKey, list[Row]] = defaultdict(list)
-        for row in rows:
-            changed[ChunkKey.at(table, Resolution(row[1]), row[2])].append(row)
+        for resolution in {key.resolution for key in chunks if key.table is table}:
+            for row in table.of_resolution(rows, resolution):
+                changed[ChunkKey.at(table, resolution, row[2])].append(row)
         return {
             key: chunks[key].updated(Chunk.of(table, some, self._codes))
             for key, some in changed.items()
@@ -201,7 +202,9 @@ class Rollups:
     async def _load(self, key: ChunkKey) -> Chunk:
         async with self.snapshot.session() as session:
             rows = await key.table.read(session, key.table.within(key.resolution, *key.bounds))
-        return await asyncio.to_thread(Chunk.of, key.table, rows, self._codes)
+        return await asyncio.to_thread(
+            lambda: Chunk.of(key.table, [*key.table.of_resolution(rows, key.resolution)], self._codes)
+        )
 
     def _loaded(self, key: ChunkKey, load: asyncio.Task[Chunk]) -> None:
         """Keep a chunk; a failed load is tried again by the next who needs it."""

@@ -15,7 +15,6 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select, type_coerce
-from sqlalchemy.types import BigInteger
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window, Wording
@@ -30,11 +29,11 @@ from context_builder.source import (
     Stores,
     by_importance,
 )
-from context_builder.telemetry.comparison import compare_to_baseline
 from context_builder.telemetry.fleet import latest_accepted_report
 from context_builder.telemetry.newest_requests import newest_of_users
 from context_builder.telemetry.rollups import BASELINE, baseline_window
 from context_builder.telemetry.user_scope import of_users
+from context_builder.telemetry.user_spend import spend_in
 from context_builder.text.formatting import (
     format_count,
     format_dollars,
@@ -47,7 +46,7 @@ from context_builder.text.lists import format_items, rank_counts
 from context_builder.text.sanitize import quote
 from models import FAILED_STATUSES, Deployment, Request, User, UserAction, UserSpend
 from models.database import ReadSession
-from models.tables.schema import Money, UtcDateTime
+from models.tables.schema import Money
 
 MAX_USERS = 5
 MAX_ACTIONS = 20
@@ -130,19 +129,17 @@ def _action_facts(actions: Sequence[UserAction], user: User, request: ContextReq
 
 async def _spend_facts(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
     """Return requests and cost of the window, with both per hour compared with the baseline."""
-    covered, side = compare_to_baseline(UserSpend, request.window)
-    nano = func.sum(type_coerce(UserSpend.cost_usd, BigInteger))
-    rows = await session.execute(
-        select(
-            side,
-            func.sum(UserSpend.requests),
-            type_coerce(nano, Money),
-            func.min(UserSpend.bucket_start, type_=UtcDateTime),
+    sides = {}
+    for side, window in enumerate((baseline_window(request.window), request.window)):
+        spent = spend_in(session, window, UserSpend.user_id == user.id)
+        totals = select(
+            func.sum(spent.c.requests),
+            type_coerce(func.sum(spent.c.nano), Money),
+            func.min(spent.c.bucket_start),
         )
-        .where(UserSpend.user_id == user.id, covered)
-        .group_by(side)
-    )
-    sides = {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
+        requests, cost, first = (await session.execute(totals)).one()
+        if requests:
+            sides[side] = int(requests), cost, first
     name = format_name(user.public_id)
     if 1 not in sides:
         text = f"{name} sent no requests in the window{_format_baseline(sides.get(0), request)}"

@@ -30,10 +30,11 @@ from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic, Window
 from context_builder.question.times.bounds import floor_to_minute
 from context_builder.source import ContextSource, Fact, Headline, Role, Section, Shown, Status, Stores
-from context_builder.telemetry.rollups import in_window
 from context_builder.telemetry.user_scope import of_users
+from context_builder.telemetry.user_spend import spend_in
 from context_builder.text.formatting import format_count, format_dollars, format_name, format_percent
 from models import User, UserSpend
+from models.database import ReadSession
 from models.tables.schema import Money
 
 MIN_PROJECTION_SPAN = timedelta(hours=1)
@@ -72,8 +73,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return the users with a daily budget, sorted by the share used."""
     midnight = request.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
     today = Window(midnight, floor_to_minute(request.as_of))
-    usage = _usage(request, today)
     async with stores.snapshot.session() as session:
+        usage = _usage(session, request, today)
         totals = (await session.execute(_totals(usage, today))).one()
         rows = (await session.execute(_highest_use(usage))).all()
         changed = await session.scalar(_changed_later(request)) or 0
@@ -104,12 +105,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     )
 
 
-def _usage(request: ContextRequest, today: Window) -> Subquery:
+def _usage(session: ReadSession, request: ContextRequest, today: Window) -> Subquery:
     """Select budget and spending, in nano-dollars, of users in scope whose budget at `as_of` is known."""
+    buckets = spend_in(session, today, of_users(request.scope, UserSpend.user_id))
     spent = (
-        select(UserSpend.user_id, func.sum(type_coerce(UserSpend.cost_usd, BigInteger)).label("nano"))
-        .where(in_window(UserSpend, today), of_users(request.scope, UserSpend.user_id))
-        .group_by(UserSpend.user_id)
+        select(buckets.c.user_id, func.sum(buckets.c.nano).label("nano"))
+        .group_by(buckets.c.user_id)
         .subquery()
     )
     return (

@@ -9,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, type_coerce
 from sqlalchemy import tuple_ as columns
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from context_builder.question.request import Window
 from context_builder.question.times.bounds import floor_to_minute
-from context_builder.telemetry.rollups import in_window
+from context_builder.telemetry.user_spend import spend_in
 from models import AccountKind, SpendCap, User, UserSpend
+from models.tables.schema import Money
 
 ANY = "*"
 """The subject of a cap of each account of its kind that has no cap of its own."""
@@ -140,7 +141,6 @@ async def _budget_left(session: AsyncSession, user: str, now: datetime) -> Decim
     if found is None:
         return None
     today = Window(now.replace(hour=0, minute=0, second=0, microsecond=0), floor_to_minute(now) + _MINUTE)
-    spent = await session.scalar(
-        select(func.sum(UserSpend.cost_usd)).where(UserSpend.user_id == found.id, in_window(UserSpend, today))
-    )
-    return Decimal(found.daily_budget_usd - (spent or 0))
+    spent = spend_in(session, today, UserSpend.user_id == found.id)
+    dollars = await session.scalar(select(type_coerce(func.sum(spent.c.nano), Money)).select_from(spent))
+    return Decimal(found.daily_budget_usd - (dollars or 0))

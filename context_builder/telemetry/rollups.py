@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, true
 
 from context_builder.question.request import Window
 from context_builder.rollups.span import Span, by_minute, covering
-from models import QualityRollup, RequestRollup, UserSpend
+from models import QualityRollup, RequestRollup
 from models.database import ReadSession
 from models.histogram import Histogram
 
@@ -29,17 +29,17 @@ def covering_with_baseline(window: Window) -> list[Span]:
     return [*covering(baseline_window(window)), *covering(window)]
 
 
-def in_window(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
+def in_window(table: type[RequestRollup], window: Window) -> ColumnElement[bool]:
     """Select the buckets that exactly cover the window: whole hours, and minutes at either end."""
     return _buckets(table, covering(window))
 
 
-def in_window_by_minute(table: type[RequestRollup | UserSpend], window: Window) -> ColumnElement[bool]:
+def in_window_by_minute(table: type[RequestRollup], window: Window) -> ColumnElement[bool]:
     """Select the minute buckets of the window."""
     return _buckets(table, by_minute(window))
 
 
-def _buckets(table: type[RequestRollup | UserSpend], spans: Sequence[Span]) -> ColumnElement[bool]:
+def _buckets(table: type[RequestRollup], spans: Sequence[Span]) -> ColumnElement[bool]:
     parts = [
         and_(
             table.resolution == span.resolution,

@@ -1,6 +1,6 @@
-"""`make bench`: starts, build time, packing, recall, the service, the proxy, decoding; compare within a run.
+"""`make bench`: starts, build time, packing, recall, service, proxy, ingestion. Compare ratios within a run.
 
-ONLY=http (or start, contexts, packing, recall, proxy, decode) runs one part.
+ONLY=http (or start, contexts, packing, recall, proxy, decode, ingest) runs one part.
 QUICK=1 runs everything small, without PostgreSQL.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from models.database import Database
+from tests.bench.asked_while_written import asked_while_written
 from tests.bench.contexts import max_not_sum, story
 from tests.bench.decode import decoding
 from tests.bench.history import fill_history
@@ -32,6 +33,7 @@ from tests.bench.sizes import sizes
 from tests.bench.soak import SECONDS, soak
 from tests.bench.start import starts
 from tests.bench.ticks import shared_ticks
+from tests.bench.writing import writes
 from tests.support.prepared_databases import STORY_ANCHOR, PostgresServer, copy_of_story, migrate, seed_story
 
 REQUESTS = {"SQLite": 5_000 if QUICK else 1_000_000, "PostgreSQL": 250_000}
@@ -72,6 +74,16 @@ def _recall() -> None:
 
 def _http() -> None:
     asyncio.run(_under_load())
+
+
+def _ingest() -> None:
+    writes()
+    if QUICK:
+        return
+    with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder, ExitStack() as stack:
+        server = PostgresServer(Path(folder) / "pg", durable=True)
+        stack.callback(server.stop)
+        asyncio.run(asked_while_written(server.url(server.clone(migrate))))
 
 
 async def _under_load() -> None:
@@ -120,6 +132,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "http": _http,
     "proxy": proxies,
     "decode": decoding,
+    "ingest": _ingest,
 }
 
 if __name__ == "__main__":

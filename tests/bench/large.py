@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import func, insert, select, text
-
-from models import Deployment, Request, User
+from models import Deployment, User
 from models.database import Database, WriteSession
-from models.request_log import (
-    _REQUEST,
-    _ROLLUP,
-    _ROLLUP_KEY,
-    _SPEND,
-    _SPEND_KEY,
-    Key,
-    NewRequest,
-    _rollups_of,
-    _row_of,
-    _spend_of,
-    bucket_start,
-)
+from models.request_log import NewRequest, bucket_start
+from models.request_log.bulk import bulk_of
+from models.request_log.rollups import ROLLUPS, rollups_of
+from models.request_log.rows import LOG, row_of
+from models.request_log.spend import SPEND, spend_of
 from models.tables.gateway.rollups import Resolution
 
 WEEK = timedelta(days=7)
@@ -52,8 +41,6 @@ async def fill(database: Database, requests: int, end: datetime, span: timedelta
         written += len(new)
         if hour.hour % 12 == 0:
             print(f"  {written:,} of {requests:,} requests written", file=sys.stderr)  # noqa: T201  progress
-    if not database.is_sqlite:
-        await _continue_ids(database)
 
 
 async def _gateway(database: Database, end: datetime) -> tuple[list[int], list[tuple[int, str]]]:
@@ -107,21 +94,8 @@ def new_requests(
 
 
 async def _write_hour(session: WriteSession, new: Sequence[tuple[int, NewRequest]]) -> None:
-    for table, rows in (
-        (_REQUEST, [{"id": n} | _row_of(row) for n, row in new]),
-        (_ROLLUP, _keyed(_ROLLUP_KEY, _rollups_of(new))),
-        (_SPEND, _keyed(_SPEND_KEY, _spend_of(new))),
-    ):
-        await session.execute(insert(table), rows)
-
-
-def _keyed(names: Sequence[str], buckets: Mapping[Key, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**dict(zip(names, key, strict=True)), **buckets[key]} for key in sorted(buckets)]
-
-
-async def _continue_ids(database: Database) -> None:
-    """PostgreSQL counts on where the given ids end."""
-    async with database.write() as session:
-        last = await session.scalar(select(func.max(Request.id)))
-        statement = text("SELECT setval(pg_get_serial_sequence('requests', 'id'), :last)")
-        await session.execute(statement, {"last": last})
+    bulk = bulk_of(session)
+    rows = [row_of(row) for _, row in new]
+    assert [*(await bulk.insert_new(LOG, rows)).values()] == [number for number, _ in new]
+    for table, buckets in ((ROLLUPS, rollups_of(new)), (SPEND, spend_of(new))):
+        await bulk.insert_new(table, [(*key, *buckets[key]) for key in sorted(buckets)])

@@ -171,6 +171,36 @@ async def test_failures_of_users_of_an_older_database_are_counted(database: Data
     }
 
 
+async def test_an_interrupted_upgrade_continues(database: Database) -> None:
+    """Days that are packed stay packed, and in the end all is as without an interruption."""
+    async with database.write() as session:
+        session.add(Deployment(public_id="m/b", model="m", backend="b", created_at=NOON))
+        session.add(User(public_id="u", tier="premium", created_at=NOON, updated_at=NOON))
+        await session.flush()
+        rows = [
+            NewRequest(public_id=f"r{n}", created_at=NOON + 7 * n * n * MINUTE, user_id=1, deployment_id=1,
+                       tier="premium", status="success" if n % 3 else "error", cost_usd=Decimal(n) / 1000)
+            for n in range(30)
+        ]  # fmt: skip
+        await append(session, rows)
+    written = await _rollups(database)
+    days = {row.created_at.date() for row in rows}
+    assert len(days) > 2
+    await downgrade(database, "0010")
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise KeyError("interrupted")
+
+    with pytest.raises(KeyError):
+        await upgrade(database, stop)
+    assert await database.revision() == "0010"
+    await upgrade(database, lambda done, total: seen.append((done, total)))
+    assert seen == [(1, len(days)), *((done, len(days) - 1) for done in range(1, len(days)))]
+    assert await _rollups(database) == written
+
+
 _MOMENTS = (
     0,
     0.000001,

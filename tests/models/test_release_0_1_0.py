@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +34,7 @@ PRICES = PriceList.load()
 PATIENT = [replace(source, deadline_s=60.0) for source in SOURCES]
 NOT_DATA = {"alembic_version", "sqlite_sequence"}
 
-Rows = dict[str, list[dict[str, object]]]
+Rows = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,14 @@ def inserted(dump: str) -> Iterator[str]:
     return (match[1] for match in re.finditer(r'^INSERT INTO "(\w+)"', dump, re.MULTILINE))
 
 
+def minutes_of(hours: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
+    """Yield start, user, requests and nano-dollars of each minute of the hours of users."""
+    for hour in hours:
+        for minute, requests, _, nano in json.loads(hour["minutes"]):
+            start = f"{hour['bucket_start'][:14]}{minute:02}:00.000000"
+            yield start, hour["user_id"], requests, nano
+
+
 async def test_an_upgrade_loses_no_row_and_no_value(upgraded: Database, path: Path, old_path: Path) -> None:
     """Every row of every table of 0.1.0 is there after the upgrade, with each of its values."""
     before, after = rows_of(old_path), rows_of(path)
@@ -84,6 +94,13 @@ async def test_an_upgrade_loses_no_row_and_no_value(upgraded: Database, path: Pa
     }
     assert len(before["requests"]) >= 200
     assert len(before["postmortems"]) == len(before["postmortem_batches"]) == 2
+    # The minutes of users are no rows any more.
+    of_minutes = [row for row in before["user_spend"] if row["resolution"] == "minute"]
+    before["user_spend"] = [row for row in before["user_spend"] if row["resolution"] == "hour"]
+    assert sorted(minutes_of(after["user_spend"])) == sorted(
+        tuple(row[name] for name in ("bucket_start", "user_id", "requests", "cost_nanousd"))
+        for row in of_minutes
+    )
     for name, rows in before.items():
         # Of rollups there are more: those of ten minutes.
         there = [row for row in after[name] if row.get("resolution") != "10_minutes"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from models import Request, Resolution, UserSpend
 from models.database import Database
 from models.request_log import bucket_start
 
+MINUTE = timedelta(minutes=1)
 Bucket = tuple[Resolution, datetime, int]
 """Resolution, start and the user's id."""
 _FAILED = {"error", "timeout", "rate_limited"}
@@ -18,14 +20,20 @@ _FAILED = {"error", "timeout", "rate_limited"}
 
 
 async def rolled_up(database: Database) -> dict[Bucket, tuple[int, int]]:
-    """Return requests and failed ones of every bucket by user."""
-    columns = (UserSpend.resolution, UserSpend.bucket_start, UserSpend.user_id)
+    """Return requests and failed ones of every bucket by user, where the minutes add up to their hour."""
+    columns = (UserSpend.bucket_start, UserSpend.user_id, UserSpend.requests, UserSpend.failed)
+    found: dict[Bucket, tuple[int, int]] = {}
     async with database.read() as session:
-        found = await session.execute(select(*columns, UserSpend.requests, UserSpend.failed))
-        return {
-            (Resolution(resolution), start, user): (requests, failed)
-            for resolution, start, user, requests, failed in found
-        }
+        for hour, user, *sums, minutes in await session.execute(select(*columns, UserSpend.minutes)):
+            cells = json.loads(minutes)
+            assert [sum(cell[place] for cell in cells) for place in (1, 2)] == sums
+            found[Resolution.HOUR, hour, user] = sums[0], sums[1]
+            for minute, requests, failed, _ in cells:
+                found[Resolution.MINUTE, hour + minute * MINUTE, user] = requests, failed
+                slot = Resolution.TEN_MINUTES, hour + (minute - minute % 10) * MINUTE, user
+                before = found.get(slot, (0, 0))
+                found[slot] = before[0] + requests, before[1] + failed
+    return found
 
 
 async def counted(database: Database) -> dict[Bucket, tuple[int, int]]:

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from api.ingest.errors import BodyTooLarge, BodyUnreadable
 from api.ingest.live.message import Decoded, Message, Receiver, Reject
+from api.ingest.live.plain_requests import plain_request
 from api.ingest.live.redaction import redacted
 from api.ingest.records import NamedRecord, Record, RecordInvalid, RequestRecord, parse_record
 
@@ -89,7 +90,12 @@ def repair(body: bytes) -> bytes:
 def _decode(record_type: type[Record], message: Message) -> Decoded:
     decoded, unknown = Decoded(), dict[str, None]()
     ids = _ItemIds(record_type, message.headers.get("idempotency-key", ""))
+    # What holds NUL, which only an escape can write, is for the way that refuses it.
+    may_be_plain = record_type is RequestRecord and b"\\u0000" not in message.body
     for index, raw in enumerate(raw_items(message)):
+        if may_be_plain and (plain := plain_request(raw, message.options.tier)) is not None:
+            decoded.records.append((index, plain))
+            continue
         try:
             members = _OBJECT.decode(raw)
             values = {

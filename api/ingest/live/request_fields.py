@@ -100,7 +100,10 @@ def is_fault_of_client(code: int | None) -> bool:
 
 
 def request_record(tier: Tier, values: dict[str, Any]) -> RequestRecord:
-    """Return a record of checked values; None is left out, and the tier is for new users only."""
+    """Return a record of checked values; None is left out.
+
+    The tier is for new users only, unless it is among the values.
+    """
     record = RequestRecord.__new__(RequestRecord)
     stated = {field for field in values if values[field] is not None}
     fields = _DEFAULTS | values

@@ -25,7 +25,12 @@ MAX_TARGET = 200
 """Characters."""
 MAX_JSON = 10_000
 """Characters of a JSON object."""
+# The limits keep sums over billions of rows within 64 bits.
+MAX_LATENCY_MS = 31 * 24 * 60 * 60 * 1000
+MAX_COST_USD = 10_000
+MAX_TOKENS = 1_000_000_000
 
+_NANO = Decimal(1).scaleb(-9)
 # PostgreSQL stores neither NUL nor half of a surrogate pair.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -88,6 +93,11 @@ def _number(
     return QuantityType(factors, parse, NUMBER_SETTINGS, is_duration)
 
 
+def dollars(amount: Decimal) -> Decimal:
+    """Return an amount of money to the places that are stored."""
+    return amount.quantize(_NANO, ROUND_HALF_EVEN)
+
+
 def storable(text: str) -> str:
     """Return the text unchanged. Raises ValueProblem if databases would refuse it."""
     if _UNSTORABLE.search(text):
@@ -124,7 +134,6 @@ def _json_object(value: Any) -> Any:
     return parsed
 
 
-_DAY_MS = 24 * 60 * 60 * 1000
 _MILLISECONDS = {"ms": Decimal(1), "s": Decimal(1000), "us": Decimal("0.001"), "ns": Decimal("0.000001")}
 _DOLLARS = {"usd": Decimal(1), "cent": Decimal("0.01"), "microusd": Decimal("0.000001")}
 _TEXT = AfterValidator(storable)
@@ -139,14 +148,13 @@ AnyCase = BeforeValidator(_lower)
 """For enums, whose values are lower case."""
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 UtcTime = Annotated[datetime, QuantityType(EPOCH_UNITS, parse_time)]
-# The limits keep sums over billions of rows within 64 bits.
-Latency = Annotated[int, _number(31 * _DAY_MS, _MILLISECONDS, is_duration=True)]
+Latency = Annotated[int, _number(MAX_LATENCY_MS, _MILLISECONDS, is_duration=True)]
 """Milliseconds."""
-Cost = Annotated[Decimal, _number(10_000, _DOLLARS, places=9)]
+Cost = Annotated[Decimal, _number(MAX_COST_USD, _DOLLARS, places=9)]
 """US dollars."""
 Budget = Annotated[Decimal, _number(1_000_000_000, _DOLLARS, places=9)]
 """US dollars."""
-Tokens = Annotated[int, _number(1_000_000_000, whole=True)]
+Tokens = Annotated[int, _number(MAX_TOKENS, whole=True)]
 Rate = Annotated[int, _number(1_000_000_000, whole=True)]
 """Requests per minute."""
 Score = Annotated[float, _number(1, places=9)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import bindparam, case, select, tuple_, update
 
@@ -12,10 +12,11 @@ from api.ingest.errors import LoadStopped
 from api.ingest.records.problems import excerpt
 from models import Deployment, User
 from models.database import WriteSession
-from models.request_log import dialect_of
+from models.request_log import among, dialect_of
 from models.tables.schema import UtcDateTime
 
 Entity = TypeVar("Entity", User, Deployment)
+Record = TypeVar("Record")
 Key = tuple[str, ...]
 Columns = dict[str, Any]
 
@@ -39,11 +40,12 @@ async def resolve_entities(
             first[moment] = min(first[moment], columns[moment])
     # In the same order everywhere, so that two loads do not wait for each other's rows.
     wanted = dict(sorted(wanted.items()))
-    insert = dialect_of(session).insert(table).on_conflict_do_nothing().returning(table.id)
-    created = (await session.execute(insert, list(wanted.values()))).all()
-    named = tuple_(*(getattr(table, name) for name in key)).in_(wanted)
-    stored = await session.scalars(select(table).where(named))
-    found = {tuple(getattr(entity, name) for name in key): entity for entity in stored}
+    found = await _load(session, table, key, wanted)
+    created: Sequence[Any] = ()
+    if new := {identity: columns for identity, columns in wanted.items() if identity not in found}:
+        insert = dialect_of(session).insert(table).on_conflict_do_nothing().returning(table.id)
+        created = (await session.execute(insert, list(new.values()))).all()
+        found |= await _load(session, table, key, new)
     for identity, columns in wanted.items():
         if identity not in found:
             name = excerpt(columns["public_id"])
@@ -53,6 +55,39 @@ async def resolve_entities(
         session, table, {each.id: moment for each, moment in earlier.items() if moment < each.created_at}
     )
     return found, len(created)
+
+
+class Earliest(Generic[Record]):
+    """The first record that names each entity, with the time of the earliest that does."""
+
+    def __init__(self) -> None:
+        self._found: dict[Key, tuple[Record, datetime]] = {}
+
+    def add(self, key: Key, record: Record, moment: datetime) -> None:
+        """Note a record."""
+        found = self._found.get(key)
+        if found is None:
+            self._found[key] = record, moment
+        elif moment < found[1]:
+            self._found[key] = found[0], moment
+
+    def __iter__(self) -> Iterator[tuple[Record, datetime]]:
+        return iter(self._found.values())
+
+
+async def _load(
+    session: WriteSession, table: type[Entity], key: Sequence[str], identities: Iterable[Key]
+) -> dict[Key, Entity]:
+    """Return the entities that are stored, by key."""
+    columns = [getattr(table, name) for name in key]
+    chosen = list(identities)
+    named = (
+        among(session, columns[0], {first for first, *_ in chosen})
+        if len(key) == 1
+        else (tuple_(*columns).in_(chosen))
+    )
+    stored = await session.scalars(select(table).where(named))
+    return {tuple(getattr(entity, name) for name in key): entity for entity in stored}
 
 
 async def _move_back(

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from api.ingest.store.entities import Columns, resolve_entities
 from models import Deployment, DeploymentStatus, Incident, User
 from models.database import WriteSession
+from models.request_log import among
 
 Value = TypeVar("Value", str, datetime, int)
 _TABLES: Mapping[str, Any] = {"deployments": Deployment, "users": User, "incidents": Incident}
@@ -38,12 +39,9 @@ async def find_references(session: WriteSession, names: Mapping[str, Iterable[st
     found: dict[str, dict[str, int]] = {}
     for table, given in names.items():
         entity = _TABLES[table]
-        known = found[table] = dict[str, int]()
-        for part in in_parts(name for name in given if name):
-            rows = await session.execute(
-                select(entity.public_id, entity.id).where(entity.public_id.in_(part))
-            )
-            known.update((name, key) for name, key in rows)
+        wanted = among(session, entity.public_id, {name for name in given if name})
+        rows = await session.execute(select(entity.public_id, entity.id).where(wanted))
+        found[table] = {row.public_id: row.id for row in rows}
     return References(**found)
 
 

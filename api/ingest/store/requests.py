@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from api.ingest.records import RequestRecord
-from api.ingest.store.entities import Columns, resolve_entities
+from api.ingest.store.entities import Columns, Earliest, resolve_entities
 from api.ingest.store.references import deployment_columns
 from api.ingest.store.result import Outcome, StoreResult
 from models import Deployment, User
 from models.database import WriteSession
 from models.request_log import NewRequest, append
 
-_NOT_IN_LOG = frozenset({"id", "user", "tier", "daily_budget_usd", "model", "backend"})
+_FREE = Decimal(0)
 
 
 async def store_requests(
@@ -27,17 +28,28 @@ async def store_requests(
     Raises:
         LoadStopped: a user or a deployment is stored under another name.
     """
-    described = (deployment_columns(each.model, each.backend, each.created_at) for each in records)
+    of_deployments, of_users = Earliest[RequestRecord](), Earliest[RequestRecord]()
+    for record in records:
+        of_deployments.add((record.model, record.backend), record, record.created_at)
+        of_users.add((record.user,), record, record.created_at)
+    described = (deployment_columns(each.model, each.backend, at) for each, at in of_deployments)
     deployments, deployments_created = await resolve_entities(
         session, Deployment, ("model", "backend"), described
     )
-    users, users_created = await resolve_entities(session, User, ("public_id",), map(_user, records))
+    users, users_created = await resolve_entities(
+        session, User, ("public_id",), (_user(each, at) for each, at in of_users)
+    )
+    deployment_ids = {key: each.id for key, each in deployments.items()}
+    user_tiers = {key: (each.id, each.tier) for (key,), each in users.items()}
     requests: dict[str, NewRequest] = {}
     for record in records:
-        user, deployment = users[record.user,], deployments[record.model, record.backend]
-        is_default = tier_is_default or "tier" not in record.model_fields_set
-        tier = user.tier if is_default else record.tier
-        requests.setdefault(record.id, _new_request(record, user.id, deployment.id, tier))
+        if record.id in requests:
+            continue
+        user_id, tier = user_tiers[record.user]
+        if not tier_is_default and "tier" in record.__pydantic_fields_set__:
+            tier = record.tier
+        deployment_id = deployment_ids[record.model, record.backend]
+        requests[record.id] = _new_request(record, user_id, deployment_id, tier)
     new = await append(session, list(requests.values()))
     return StoreResult(
         # Of equal ids the first is added.
@@ -48,16 +60,29 @@ async def store_requests(
 
 
 def _new_request(record: RequestRecord, user_id: int, deployment_id: int, tier: str) -> NewRequest:
-    columns = {name: getattr(record, name) for name in record.model_fields_set - _NOT_IN_LOG}
-    columns["cost_usd"] = record.cost_usd or Decimal(0)
-    return NewRequest(public_id=record.id, user_id=user_id, deployment_id=deployment_id, tier=tier, **columns)
+    return NewRequest(
+        public_id=record.id,
+        created_at=record.created_at,
+        user_id=user_id,
+        deployment_id=deployment_id,
+        tier=tier,
+        status=record.status,
+        error_code=record.error_code,
+        latency_ms=record.latency_ms,
+        cost_usd=_FREE if record.cost_usd is None else record.cost_usd,
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
+        task_type=record.task_type,
+        router_version=record.router_version,
+        routing_reason=record.routing_reason,
+    )
 
 
-def _user(record: RequestRecord) -> Columns:
+def _user(record: RequestRecord, seen_at: datetime) -> Columns:
     return {
         "public_id": record.user,
         "tier": record.tier,
         "daily_budget_usd": record.daily_budget_usd,
-        "created_at": record.created_at,
-        "updated_at": record.created_at,
+        "created_at": seen_at,
+        "updated_at": seen_at,
     }

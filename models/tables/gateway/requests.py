@@ -45,6 +45,8 @@ class Request(Table):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))
+    tier: Mapped[str | None] = mapped_column(String(20))
+    """Tier of the user at the time of the request; None: logged before it was kept."""
     status: Mapped[str] = mapped_column(String(20))
     error_code: Mapped[str | None] = mapped_column(String(100))
     latency_ms: Mapped[int | None] = mapped_column(BigInteger)

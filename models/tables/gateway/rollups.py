@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.schema import Money, PrimaryKey, Table, UtcDateTime, enum_check
@@ -69,7 +78,7 @@ class RequestRollup(Table):
 
 
 class UserSpend(Table):
-    """Requests, failures and cost of one user in one bucket."""
+    """Requests, failures and cost of one user in one hour; `resolution` is always `hour`."""
 
     __tablename__ = "user_spend"
     __table_args__ = (
@@ -86,6 +95,11 @@ class UserSpend(Table):
     failed: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Requests with one of FAILED_STATUSES."""
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
+    minutes: Mapped[str] = mapped_column(Text, server_default="[]")
+    """JSON: minute of the hour, requests, failed and nano-dollars of each minute that has a request.
+
+    A user rarely has more than a few minutes an hour, each of which would be a row with two index entries.
+    """
     stamp: Mapped[int] = mapped_column(BigInteger, server_default="0", index=True)
     """As in `RequestRollup`."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,24 @@ def test_the_password_is_never_shown(
     assert (result.code, result.err) == (0, "")
     assert "hidden-word" not in result.out
     assert "up to date" in result.out
+
+
+def test_rollups_are_compared_and_rebuilt(arcpoint: Run, environment: dict[str, str]) -> None:
+    """Exit code 1 while a bucket differs, with its name; a day whose requests are gone is refused."""
+    path = environment["ARCPOINT_DATABASE_URL"].removeprefix("sqlite:///")
+    assert arcpoint("db", "rollups").code == 2
+    assert arcpoint("db", "rollups", "--verify").code == 0
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE request_rollups SET requests = requests + 1 WHERE resolution = 'minute'")
+    found = arcpoint("db", "rollups", "--verify")
+    assert found.code == 1
+    assert "buckets differ" in found.out
+    assert "request_rollups minute 2026-11-2" in found.out
+    assert ": rebuilt" in arcpoint("db", "rollups", "--rebuild").out
+    assert arcpoint("db", "rollups", "--verify").code == 0
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM requests WHERE id NOT IN (SELECT request_id FROM quality_scores)")
+        connection.execute("UPDATE user_spend SET failed = failed + 1")
+    refused = arcpoint("db", "rollups", "--rebuild")
+    assert refused.code == 1
+    assert "not in the log any more; its rollups stay as they are" in refused.out

@@ -103,7 +103,7 @@ async def test_cancelling_stops_after_whole_batches(
     assert (await load(log)).added == ROWS - raw
 
 
-@pytest.mark.parametrize("statement", ["INSERT INTO requests", "INSERT INTO user_spend"])
+@pytest.mark.parametrize("statement", ["JOIN requests AS stored", "user_spend"])
 @pytest.mark.parametrize("batches", [0, 4])
 async def test_a_database_that_fails_on_the_way_ends_the_load_with_one_line(
     database: Database, log: Path, load: Load, contents: Contents, statement: str, batches: int

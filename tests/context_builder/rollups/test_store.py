@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -30,7 +32,7 @@ from models import (
     quality_log,
     request_log,
 )
-from models.database import Database, WriteSession
+from models.database import Database, ReadSession, WriteSession
 from models.histogram import Histogram
 from models.migrations import downgrade, upgrade
 from models.quality_log import NewScore
@@ -117,23 +119,15 @@ class Gateway:
 
 async def compare(rollups: Rollups, table: RollupTable, spans: Sequence[Span]) -> None:
     """Require the same rows, and the same sums, from columns and from SQL."""
-    orm = ORM[table.name]
     rows = await rollups.read(table, *spans)
     expected: list[Any] = []
     async with rollups.snapshot.session() as session:
         for span in spans:
-            found = await session.scalars(
-                select(orm).where(
-                    orm.bucket_start >= span.start,
-                    orm.bucket_start < span.end,
-                    *([orm.resolution == span.resolution] if table.has_resolution else []),
-                )
-            )
-            expected += found.all()
-    expected.sort(key=lambda row: row.id)
-    unordered, order = rows, rows["id"].argsort()
+            expected += await stored(session, table, span)
+    expected.sort(key=lambda row: (row.id, row.bucket_start))
+    unordered, order = rows, np.lexsort((rows["start"], rows["id"]))
     rows = Rows(len(rows), lambda name: unordered[name][order], rows._names)
-    columns = orm.__mapper__.columns
+    columns = ORM[table.name].__mapper__.columns
     assert rows["id"].tolist() == [row.id for row in expected]
     assert rows["start"].tolist() == [minute_of(row.bucket_start) for row in expected]
     for name in table.numbers:
@@ -146,6 +140,43 @@ async def compare(rollups: Rollups, table: RollupTable, spans: Sequence[Span]) -
         assert [names[place] for place in places] == [getattr(row, name) for row in expected]
     if table.has_histogram:
         compare_histograms(rows, expected)
+
+
+async def stored(session: ReadSession, table: RollupTable, span: Span) -> Sequence[Any]:
+    """Return what SQL says of a span; the minutes of users are those of their hours."""
+    if table is SPEND:
+        return [
+            row for row in await spent(session, span.resolution) if span.start <= row.bucket_start < span.end
+        ]
+    orm = ORM[table.name]
+    found = await session.scalars(
+        select(orm).where(
+            orm.bucket_start >= span.start,
+            orm.bucket_start < span.end,
+            *([orm.resolution == span.resolution] if table.has_resolution else []),
+        )
+    )
+    return found.all()
+
+
+async def spent(session: ReadSession, resolution: Resolution) -> list[UserSpend]:
+    """Return the hours of users, or what their minutes add up to."""
+    hours = (await session.scalars(select(UserSpend))).all()
+    if resolution is Resolution.HOUR:
+        return list(hours)
+    found: dict[tuple[int, datetime], UserSpend] = {}
+    width = resolution.width // timedelta(minutes=1)
+    for hour in hours:
+        for minute, requests, failed, nano in json.loads(hour.minutes):
+            start = hour.bucket_start + timedelta(minutes=minute - minute % width)
+            empty = UserSpend(
+                id=hour.id, bucket_start=start, user_id=hour.user_id, requests=0, failed=0, cost_usd=0
+            )
+            row = found.setdefault((hour.id, start), empty)
+            row.requests += requests
+            row.failed += failed
+            row.cost_usd += Decimal(nano).scaleb(-9)
+    return list(found.values())
 
 
 def compare_histograms(rows: Rows, expected: Sequence[RequestRollup]) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, type_coerce
 
 from context_builder.question.request import Window
 from context_builder.telemetry.rollups import (
@@ -17,8 +17,10 @@ from context_builder.telemetry.rollups import (
     in_window,
     merge_histograms,
 )
-from models import RequestRollup, Resolution, UserSpend
+from context_builder.telemetry.user_spend import spend_in
+from models import RequestRollup, Resolution
 from models.histogram import Histogram
+from models.tables.schema import Money
 from tests.support.gateway import DAY, HOUR, MINUTE, NOON, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,10 +45,11 @@ async def test_a_window_counts_exactly_its_requests(busy: Gateway, window: Windo
         counted = await session.scalar(
             select(func.coalesce(func.sum(RequestRollup.requests), 0)).where(in_window(RequestRollup, window))
         )
+        buckets = spend_in(session, window)
         rows = await session.execute(
-            select(UserSpend.user_id, func.sum(UserSpend.cost_usd))
-            .where(in_window(UserSpend, window))
-            .group_by(UserSpend.user_id)
+            select(buckets.c.user_id, type_coerce(func.sum(buckets.c.nano), Money)).group_by(
+                buckets.c.user_id
+            )
         )
         spent = {row[0]: row[1] for row in rows}
     sent = busy.sent_in(window)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import func, select
 
+from api.cli.db.rollups import rollups
 from api.cli.failure import EXIT_FAILURE
 from api.cli.options import EXAMPLE_TIME, AsJson, parse_time_option
 from api.cli.terminal.json_output import say_json
@@ -47,6 +48,7 @@ from models.database import HEAD_REVISION, Database
 from models.migrations import upgrade as migrate
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(rollups)
 
 _COUNTED = (
     Deployment, User, Incident, Postmortem, QualityScore, Job, ConfigChange, AuditEvent, StateTransition,
@@ -107,7 +109,8 @@ async def _upgrade(settings: Settings) -> None:
     database = Database(settings.database_url, read_only=settings.read_only)
     try:
         before = await database.revision()
-        await migrate(database)
+        with progress_bar("rewriting days") as progress:
+            await migrate(database, progress)
         head = HEAD_REVISION
         change = "already at" if before == head else f"migrated from {before or 'nothing'} to"
         say(f"{database.shown_url}: {change} schema {head}")

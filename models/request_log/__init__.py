@@ -1,0 +1,27 @@
+"""The only way to store requests: appends them and keeps their rollups consistent."""
+
+from models.request_log.bulk import among, bulk_of, dialect_of
+from models.request_log.days import share_days
+from models.request_log.rollups import add_rollups
+from models.request_log.rows import NewRequest, insert_requests
+from models.request_log.spend import add_spend
+from models.request_log.time_buckets import bucket_start
+
+__all__ = ["NewRequest", "among", "append", "bucket_start", "dialect_of"]
+
+from collections.abc import Sequence
+
+from models.database import WriteSession
+
+
+async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[str, int]:
+    """Append the requests that are new, of equal ids the first; return their database ids by public id."""
+    if not requests:
+        return {}
+    await share_days(session, (request.created_at for request in requests))
+    bulk = bulk_of(session)
+    new = await insert_requests(bulk, requests)
+    if new:
+        await add_rollups(bulk, new)
+        await add_spend(bulk, new)
+    return {request.public_id: row_id for row_id, request in new}
