@@ -10,13 +10,14 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 
 from api.ingest.store import commit
 from models import Deployment, Request, RequestRollup, Resolution, User, UserSpend
 from models.database import Database
 from models.errors import LogIncomplete
 from models.request_log import NewRequest, append
+from models.request_log.days import lock_day
 from models.request_log.recount import check_day, days_of, rebuild_day
 
 pytestmark = pytest.mark.both_databases
@@ -162,3 +163,20 @@ async def test_a_day_is_rebuilt_while_it_is_written_to(database: Database, owner
 
     await asyncio.gather(rebuild(), write(100), write(200))
     assert await differing(database) == []
+
+
+async def test_writers_of_a_day_wait_for_its_rebuild(database: Database, owners: None) -> None:
+    """Those of another day do not, and on SQLite there is one writer anyway."""
+    if database.is_sqlite:
+        pytest.skip("its one writer is alone")
+    chance = random.Random(9)  # noqa: S311  test data
+    today, before = drawn(chance, 1), drawn(chance, 2)
+    today.created_at, before.created_at = MIDNIGHT, MIDNIGHT - DAY
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with database.write() as session:
+        await lock_day(session, MIDNIGHT)
+        await write_at_once(database, [[before]])
+        writer = asyncio.create_task(write_at_once(database, [[today]]))
+        while not await session.scalar(waiting):
+            assert not writer.done()
+    assert (await writer)[0].keys() == {"r1"}

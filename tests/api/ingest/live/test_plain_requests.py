@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from api.ingest.live import items
@@ -54,6 +54,7 @@ def decoded(values: dict[str, Any]) -> Decoded:
 
 
 @given(FIELDS)
+@example({"user": "a\0b"})
 @settings(max_examples=150, deadline=None)
 def test_both_ways_read_the_same(changes: dict[str, Any]) -> None:
     """Record, stated fields, rejects and notes do not depend on the way."""
