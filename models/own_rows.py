@@ -23,6 +23,7 @@ from models.tables.gateway.users import User
 from models.tables.operations.health_checks import HealthCheck
 from models.tables.operations.schedules import MaintenanceWindow, OperatingHours
 from models.tables.operations.state_transitions import StateTransition
+from models.tables.product.api_keys import ApiKey
 from models.tables.product.memory import MemoryEntry, MemoryIndex, MemoryName
 from models.tables.schema import Table
 
@@ -67,6 +68,8 @@ def visible(table: type[Table], user_id: int) -> ColumnElement[bool]:
     """Return the condition for the rows of a table that a user may see."""
     if table in OPEN_TABLES:
         return true()
+    if table is ApiKey:
+        return false()
     if table is User:
         return User.id == user_id
     if table is QualityScore:

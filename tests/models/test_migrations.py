@@ -186,7 +186,7 @@ async def test_an_interrupted_upgrade_continues(database: Database) -> None:
     written = await _rollups(database)
     days = {row.created_at.date() for row in rows}
     assert len(days) > 2
-    await downgrade(database, "0010")
+    await downgrade(database, "0012")
     seen: list[tuple[int, int]] = []
 
     def stop(done: int, total: int) -> None:
@@ -195,7 +195,7 @@ async def test_an_interrupted_upgrade_continues(database: Database) -> None:
 
     with pytest.raises(KeyError):
         await upgrade(database, stop)
-    assert await database.revision() == "0010"
+    assert await database.revision() == "0012"
     await upgrade(database, lambda done, total: seen.append((done, total)))
     assert seen == [(1, len(days)), *((done, len(days) - 1) for done in range(1, len(days)))]
     assert await _rollups(database) == written

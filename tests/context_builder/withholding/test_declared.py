@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from context_builder.question.request import ContextRequest, Scope, Topic, Wording
 from context_builder.source import ContextSource, Section, Shown, Stores
 from models.own_rows import NO_USER
 from tests.support.gateway import asking
 
-ASKED = {"deployment_ids": (3,), "user_ids": (1,), "request_ids": (2,), "incident_ids": (4,)}
+ASKED: dict[str, Any] = {
+    "deployment_ids": (3,),
+    "user_ids": (1,),
+    "request_ids": (2,),
+    "incident_ids": (4,),
+}
 
 
 async def read(_request: ContextRequest, _stores: Stores) -> Section:

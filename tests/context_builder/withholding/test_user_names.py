@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from context_builder.withholding.user_names import UserNames
@@ -72,6 +72,7 @@ def test_what_the_question_names_tells_nothing() -> None:
     assert excused.are_in("user_acme_eu")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.text(st.characters(categories=("Lu", "Ll", "Nd")), min_size=5, max_size=9), min_size=1),
     st.data(),

@@ -145,6 +145,7 @@ def test_a_route_without_a_role_cannot_be_made() -> None:
         APIRouter(route_class=GuardedRoute).get("/x")(test_a_route_without_a_role_cannot_be_made)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("role", [None, *Role])
 async def test_each_role_is_served_what_it_may_and_nothing_else(
     guarded: Guarded, role: Role | None, monkeypatch: pytest.MonkeyPatch
@@ -168,6 +169,7 @@ async def test_each_role_is_served_what_it_may_and_nothing_else(
             assert f"needs the role {needs}" in response.json()["detail"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_caller_bound_to_a_user_is_served_only_where_that_is_taken_into_account(
     guarded: Guarded,
 ) -> None:
