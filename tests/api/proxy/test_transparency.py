@@ -231,3 +231,16 @@ async def test_a_warm_up_is_answered_without_a_body(proxy: ServedProxy, upstream
     async with proxy.client() as client:
         response = await asyncio.wait_for(client.head("/api/hello"), 30)
     assert (response.status_code, response.headers["content-length"], response.content) == (200, "5", b"")
+
+
+async def test_a_stranger_elsewhere_is_served_nothing(proxy: ServedProxy, upstream: RawUpstream) -> None:
+    """What a proxy in front says comes from another machine is refused unless the key is one of the file's."""
+    upstream.default = whole(b"{}")
+    async with proxy.client() as client:
+        for header in ("x-forwarded-for", "forwarded", "via"):
+            headers = {"x-api-key": "sk-ant-unknown", header: "for=203.0.113.9"}
+            refused = await client.post("/v1/messages", content=b"{}", headers=headers)
+            assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
+        assert upstream.requests == []
+        served = await client.post("/v1/messages", content=b"{}", headers={"x-api-key": "sk-ant-unknown"})
+    assert served.status_code == 200
