@@ -115,7 +115,7 @@ def test_every_example_is_valid_under_the_schema_beside_it(description: Descript
     checked = 0
     for _, operation in operations_of(description):
         for content in contents_of(operation):
-            for example in examples_of(content, description):
+            for example in examples_of(content, description) if "schema" in content else []:
                 assert not list(errors_of(example, content["schema"], description))
                 checked += 1
     assert checked > 15
