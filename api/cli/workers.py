@@ -22,6 +22,7 @@ from uvicorn.supervisors import Multiprocess
 from api.cli.allocator import bound_arenas
 from api.cli.failure import EXIT_FAILURE
 from api.cli.service_app import service_app
+from api.http.bounded_protocol import BoundedProtocol
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
 from api.redaction import make_redaction
@@ -80,6 +81,7 @@ def run_workers(
         factory=True,
         workers=settings.workers,
         loop=loop,
+        http=BoundedProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

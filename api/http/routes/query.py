@@ -29,7 +29,7 @@ data: {"text": "since 07:12 [H1]."}
 event: answer
 data: {"id": "ans_4f0c3f6e8f5a4c0c9a5d0f6f0a2b1c3d", ...}
 """
-_RESPONSES = problems(400, 403, 413, 415, 422, 500, 503) | events(
+_RESPONSES = problems(400, 403, 408, 413, 415, 422, 500, 503) | events(
     "The answer; server-sent events if the Accept header prefers them.", _EVENTS
 )
 
@@ -54,7 +54,9 @@ async def query(body: QuestionBody, request: Request, load: Load, services: Runn
     return Response(to_json(await final_answer(steps)), media_type="application/json")
 
 
-@router.post("/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503))
+@router.post(
+    "/v1/context", response_model=ContextBody, responses=problems(400, 403, 408, 413, 415, 422, 500, 503)
+)
 async def context(body: QuestionBody, request: Request, load: Load, services: RunningServices) -> Response:
     """Build the prompt of a question and its manifest; no model is called."""
     async with load.builds.slot(asker_of(request, body.user)):
