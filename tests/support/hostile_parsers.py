@@ -42,6 +42,7 @@ from context_builder.conversation.cut import cut_edits, make_cut, note_of
 from context_builder.conversation.turns import read_transcript
 from context_builder.conversation.window import raw_overhead, with_api_editing
 from context_builder.llm.pricing import SHIPPED, PriceFileError, PriceList
+from context_builder.question.checks import MAX_QUESTION_CHARACTERS
 from context_builder.question.form import form_of
 from context_builder.question.text import read_text
 from context_builder.question.times.reading import read_times
@@ -415,7 +416,7 @@ def _read_markdown(body: bytes, _: Path) -> None:
 
 
 def _ask(body: bytes, _: Path) -> None:
-    text = read_text(body.decode(errors="surrogateescape"))
+    text = read_text(body.decode(errors="surrogateescape")[:MAX_QUESTION_CHARACTERS])
     form_of(text.english)
     read_times(text.english, AT)
 

@@ -106,5 +106,15 @@ class PostgresServer:
         self.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
+    @property
+    def pid(self) -> int:
+        """The process that a test may kill, if the server is its own."""
+        pid: int = self._server.get_pid()
+        return pid
+
+    def start(self) -> None:
+        """Starts the server that was killed."""
+        self._server.ensure_postgres_running()
+
     def stop(self) -> None:
         self._server.cleanup()

@@ -69,12 +69,17 @@ class GroupCommit:
         database: Database,
         *,
         wait_s: float = 0.05,
+        commit_s: float = 30.0,
         max_records: int = 10_000,
         limits: CardinalityLimits | None = None,
     ) -> None:
-        """Let posts join a transaction for `wait_s`, or until it has `max_records`."""
+        """Let posts join a transaction for `wait_s`, or until it has `max_records`.
+
+        A transaction that is not committed within `commit_s`, such as behind somebody's lock, is given up.
+        """
         self._database = database
         self._wait_s = wait_s
+        self._commit_s = commit_s
         self._max_records = max_records
         self._limits = limits or CardinalityLimits()
         self._open: _Group | None = None
@@ -138,7 +143,8 @@ class GroupCommit:
     async def _commit(self, posts: Sequence[Post]) -> Mapping[Post, Stored]:
         if not posts:
             return {}
-        return await commit(self._database, lambda session: self._write(session, posts))
+        async with asyncio.timeout(self._commit_s):
+            return await commit(self._database, lambda session: self._write(session, posts))
 
     async def _write(self, session: WriteSession, posts: Sequence[Post]) -> Mapping[Post, Stored]:
         records = [record for post in posts for _, record in post.decoded.records]
