@@ -137,6 +137,7 @@ async def test_a_killed_postgresql_loses_nothing_acknowledged(
             else:
                 assert is_to_be_sent_again(response), response.text
                 refused += 1
+                await asyncio.sleep(0.05)
             if done.is_set():
                 return
 
@@ -145,6 +146,7 @@ async def test_a_killed_postgresql_loses_nothing_acknowledged(
             async with asyncio.timeout(PATIENCE_S):
                 response = await client.post("/v1/context", json={"question": QUESTION})
             assert response.status_code in (200, 503), response.text
+            await asyncio.sleep(0.1)
 
     async def until(condition: object) -> None:
         async with asyncio.timeout(PATIENCE_S):
