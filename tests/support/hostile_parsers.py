@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from backports import zstd
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -182,7 +182,7 @@ DOCUMENTS: dict[str, Sequence[Any]] = {
     ],
 }  # fmt: skip
 """Of each receiver what its senders send."""
-TOPICS = {
+TOPICS: dict[str, Any] = {
     "traces": ExportTraceServiceRequest,
     "logs": ExportLogsServiceRequest,
     "metrics": ExportMetricsServiceRequest,
@@ -344,7 +344,7 @@ def _live() -> Iterator[tuple[str, Parser]]:
         yield f"receiver otlp {topic}, binary", Parser([sample], binary, errors)
 
 
-def _decode(receiver: Receiver, body: bytes, _: Path, **how: str) -> None:
+def _decode(receiver: Receiver, body: bytes, _: Path, **how: Any) -> None:
     decoded = receiver.decode(Message(body=body, received_at=AT, **how))
     for _index, record in decoded.records:
         assert type(record).model_validate(record.model_dump()) == record
