@@ -43,18 +43,20 @@ class Snapshots:
         Raises:
             DatabaseUnreachable: The database does not answer, or goes away while the snapshot is in use.
         """
-        async with self._turns, AsyncExitStack() as stack:
-            with self.database.connecting():
-                connections = [
-                    await stack.enter_async_context(self.database.read_engine.connect())
-                    for _ in range(self.readers)
-                ]
-                if self.database.is_sqlite:
-                    snapshot = Snapshot(await self._align_sqlite(connections))
-                else:
-                    snapshot = await self._share(connections, stack)
+        async with self._turns:
+            # Also around what ends the transactions: of a server that has gone that fails as well.
             with self.database.connected():
-                yield snapshot
+                async with AsyncExitStack() as stack:
+                    with self.database.connecting():
+                        connections = [
+                            await stack.enter_async_context(self.database.read_engine.connect())
+                            for _ in range(self.readers)
+                        ]
+                        if self.database.is_sqlite:
+                            snapshot = Snapshot(await self._align_sqlite(connections))
+                        else:
+                            snapshot = await self._share(connections, stack)
+                    yield snapshot
 
     async def _align_sqlite(self, connections: list[AsyncConnection]) -> list[AsyncConnection]:
         """Begin every connection's transaction between the same two commits; return those that share them.

@@ -25,6 +25,7 @@ from api.cli.service_app import service_app
 from api.cli.service_socket import local_listener, socket_path
 from api.cli.workers import require_startable, run_workers
 from api.errors import ArcpointApiError
+from api.http.bounded_protocol import BoundedProtocol
 from api.log_setup import configure_logging
 from api.proxy.mounting import PREFIX
 from api.redaction import make_redaction
@@ -104,6 +105,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """Return how an application is served in this process."""
     return uvicorn.Config(
         app,
+        http=BoundedProtocol,
         # Entered before, where errors keep their type; the server would log them and exit.
         lifespan="off",
         log_config=None,

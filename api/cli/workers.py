@@ -26,6 +26,7 @@ from api.cli.allocator import bound_arenas
 from api.cli.draining import WAIVE_DRAIN, drain_before_stop
 from api.cli.failure import EXIT_FAILURE
 from api.cli.service_app import service_app
+from api.http.bounded_protocol import BoundedProtocol
 from api.log_setup import configure_logging
 from api.proxy.mounting import proxy_service
 from api.redaction import make_redaction
@@ -105,6 +106,7 @@ def run_workers(
         factory=True,
         workers=settings.workers,
         loop=loop,
+        http=BoundedProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -70,6 +70,17 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _response(status, _EXAMPLES["problems"][str(status)]) for status in statuses}
 
 
+def events(description: str, example: str) -> dict[int | str, dict[str, Any]]:
+    """Return the response of a route that can send server-sent events."""
+    item = {
+        "type": "object",
+        "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        "required": ["event", "data"],
+    }
+    content = {"itemSchema": item, "example": example}
+    return {200: {"description": description, "content": {"text/event-stream": content}}}
+
+
 def query_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the responses of a query that fails; those that all queries share are included."""
     return problems(*statuses, 500, 503, 504) | {422: _response(422, _EXAMPLES["problems"]["parameters"])}

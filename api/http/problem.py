@@ -139,6 +139,8 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     """Handle any exception; unexpected ones are logged with their traceback."""
     problem = problem_of(error, request)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, HTTPException) and problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods(request, error)
     if isinstance(error, DatabaseError):
         log.warning("database unavailable", reason=str(error))
     if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
@@ -179,7 +181,7 @@ def _kind_of(error: Exception, request: Request) -> _Kind:
         case RequestValidationError():
             return _kind_of_fields(error, request)
         case HTTPException():
-            return _kind_of_http(error)
+            return _kind_of_http(error, request)
         case _ if request.url.path.startswith(INGEST_PATHS):
             # Senders drop what is answered with 500, and send again what is answered with 503.
             return 503, "ingest", "an internal error; the service's log has the details under this request_id"
@@ -198,7 +200,7 @@ def _kind_of_fields(error: RequestValidationError, request: Request) -> _Kind:
     return 422, kind, _one_line(f"{first.field or 'the body'}: {first.message}{more}")
 
 
-def _kind_of_http(error: HTTPException) -> _Kind:
+def _kind_of_http(error: HTTPException, request: Request) -> _Kind:
     match error.status_code:
         case 400:
             # FastAPI says no more about bytes that are not Unicode, or JSON that no parser accepts.
@@ -207,7 +209,7 @@ def _kind_of_http(error: HTTPException) -> _Kind:
         case 404:
             return 404, "", "nothing is served at this path; /openapi.json lists what is"
         case 405:
-            return 405, "", f"this path accepts {(error.headers or {}).get('Allow', 'another method')}"
+            return 405, "", f"this path accepts {_methods(request, error) or 'another method'}"
         case status:
             return status, "", error.detail
 
@@ -249,6 +251,12 @@ def _named(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str
     reference = next(one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one)
     named: Mapping[str, Any] = schemas[reference.rpartition("/")[2]]
     return named
+
+
+def _methods(request: Request, error: HTTPException) -> str:
+    """Return the methods of a path: the router knows only those of the first route that has it."""
+    described = request.app.openapi()["paths"].get(request.scope["route"].path_format)
+    return ", ".join(map(str.upper, described)) if described else (error.headers or {}).get("Allow", "")
 
 
 def _operation(request: Request) -> Mapping[str, Any]:

@@ -69,7 +69,7 @@ class ProxyFile:
             raise SettingsError(f"ARCPOINT_PROXY_FILE={path}: cannot be read: {error.strerror}") from None
         except ValidationError as error:
             raise SettingsError(f"{path}: {'; '.join(_problems(error))}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"{path}: is not TOML in UTF-8: {error}") from None
         names = [entry.name for entry in document.upstreams]
         if len(set(names)) < len(names):

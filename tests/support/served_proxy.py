@@ -13,6 +13,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.http.bounded_protocol import BoundedProtocol
 from api.proxy.opening import OpenProxy, open_proxy
 from api.settings import Settings
 from context_builder.conversation.rewriter import Rewriter
@@ -66,7 +67,9 @@ class ServedProxy:
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """The URL of an application behind a server."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, lifespan="off", log_config=None, access_log=False, server_header=False, http=BoundedProtocol
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -45,9 +45,9 @@ class RefuseCrossSite:
         if error is None:
             await self._app(scope, receive, send)
             return
-        is_read = await discard_body(receive)
+        is_whole = await discard_body(receive)
         response = await answer_problem(Request(scope), error)
-        if not is_read:
+        if not is_whole:
             response.headers["connection"] = "close"
         await response(scope, receive, send)
 

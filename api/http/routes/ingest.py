@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 from typing_extensions import override
 
@@ -16,6 +19,8 @@ from api.http.schemas.bodies import PollersBody
 from api.ingest.errors import IngestBusy
 from api.ingest.live.ingestor import Envelope, Ingestor
 from api.ingest.live.message import Receipt
+from api.ingest.receivers import discover
+from api.ingest.records import RECORD_TYPES
 from context_builder.telemetry.polled.pollers import poller_reports
 from context_builder.text.clock import utc_now
 
@@ -53,12 +58,31 @@ async def pollers(services: RunningServices, session: Session) -> PollersBody:
     return PollersBody(await poller_reports(session, utc_now()), reason)
 
 
+_Name = Annotated[str, Path(json_schema_extra={"enum": [*RECORD_TYPES, *discover()]})]
+_ITEM = {
+    "id": "req_1",
+    "created_at": "2026-11-20T09:00:00Z",
+    "user": "user_acme",
+    "tier": "premium",
+    "model": "gpt-4",
+    "backend": "aws",
+    "status": "success",
+    "latency_ms": 900,
+}
+_SENT = {
+    "application/json": {"schema": {}, "example": [_ITEM]},
+    "application/x-ndjson": {"schema": {}, "example": json.dumps(_ITEM)},
+}
+"""Any JSON, since items are judged one by one; beside these there is what senders of other formats send."""
+
+
 @router.post(
     "/v1/ingest/{name}",
     response_model=Receipt,
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra={"requestBody": {"required": True, "content": _SENT}},
 )
-async def ingest(name: str, request: Request, about: str = "") -> Response:
+async def ingest(name: _Name, request: Request, about: str = "") -> Response:
     """Store what a gateway reports; `name` is a kind of record or a receiver.
 
     Kinds take a JSON array, one object, or one object on each line, plain or packed with gzip or zstd;

@@ -24,7 +24,7 @@ router = APIRouter(tags=["postmortems"], route_class=GuardedRoute, dependencies=
 
 # Ids are whatever was recorded, slashes included.
 _PATH = "/v1/incidents/{incident_id:path}/postmortem"
-_DECISION_PROBLEMS = problems(400, 403, 404, 413, 415, 422, 500, 503, 504)
+_DECISION_PROBLEMS = problems(400, 403, 404, 408, 413, 415, 422, 500, 503, 504)
 _LOCATION = {"description": "URL of the postmortem.", "schema": {"type": "string"}}
 
 Decide = Callable[..., Awaitable[tuple[Review, ...]]]

@@ -10,7 +10,7 @@ from api.http.auth.own_data import as_asked_by
 from api.http.dependencies import AnswerSlot, Load, RunningServices
 from api.http.event_stream import EventStream
 from api.http.json_body import to_json
-from api.http.openapi import problems
+from api.http.openapi import events, problems
 from api.http.schemas.bodies import ContextBody
 from api.http.schemas.question import QuestionBody
 from api.http.worker_load import asker_of
@@ -31,12 +31,9 @@ data: {"text": "since 07:12 [H1]."}
 event: answer
 data: {"id": "ans_4f0c3f6e8f5a4c0c9a5d0f6f0a2b1c3d", ...}
 """
-_RESPONSES = problems(400, 403, 413, 415, 422, 500, 503) | {
-    200: {
-        "description": "The answer; server-sent events if the Accept header prefers them.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
-    }
-}
+_RESPONSES = problems(400, 403, 408, 413, 415, 422, 500, 503) | events(
+    "The answer; server-sent events if the Accept header prefers them.", _EVENTS
+)
 
 
 @router.post("/v1/query", response_model=Answer, responses=_RESPONSES, dependencies=[AnswerSlot])
@@ -52,17 +49,19 @@ async def query(
     made of the facts, and `no_model_reason` says which cap and how much of it is left.
     """
     asked = as_asked_by(caller, body.to_input())
-    events = services.answerer.stream(asked)
+    steps = services.answerer.stream(asked)
     # Only building takes the processor: a slot is not held while the model writes.
     async with load.builds.slot(asker_of(request, asked.asked_by)):
-        first = await anext(events)
+        first = await anext(steps)
     if wants_events(request.headers.get("accept", "")):
         # An error before the context was built has got its own status.
-        return EventStream(request, events, first)
-    return Response(to_json(await final_answer(events)), media_type="application/json")
+        return EventStream(request, steps, first)
+    return Response(to_json(await final_answer(steps)), media_type="application/json")
 
 
-@router.post("/v1/context", response_model=ContextBody, responses=problems(400, 403, 413, 415, 422, 500, 503))
+@router.post(
+    "/v1/context", response_model=ContextBody, responses=problems(400, 403, 408, 413, 415, 422, 500, 503)
+)
 async def context(
     body: QuestionBody, request: Request, caller: CurrentCaller, load: Load, services: RunningServices
 ) -> Response:

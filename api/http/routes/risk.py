@@ -13,7 +13,7 @@ from api.http.auth.guard import VIEWER, GuardedRoute
 from api.http.dependencies import RunningServices
 from api.http.event_stream import KEEP_ALIVE_S
 from api.http.json_body import to_json
-from api.http.openapi import problems
+from api.http.openapi import events, problems
 from api.http.schemas.risk import RiskBody, risk_body
 from api.risk_ticker import RiskTicker
 
@@ -36,13 +36,7 @@ async def risk(services: RunningServices) -> Response:
 @router.get(
     "/v1/risk/events",
     response_class=StreamingResponse,
-    responses=problems(500, 503, 504)
-    | {
-        200: {
-            "description": "Server-sent events.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENT}},
-        }
-    },
+    responses=problems(500, 503, 504) | events("Server-sent events.", _EVENT),
 )
 async def risk_events(services: RunningServices) -> StreamingResponse:
     """Send an event `risk`, with the JSON of `GET /v1/risk`, now and after each tick, for 30 seconds."""

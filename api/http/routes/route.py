@@ -16,7 +16,7 @@ router = APIRouter(tags=["routing"], route_class=GuardedRoute, dependencies=[VIE
 
 
 @router.post(
-    "/v1/route", response_model=RouteAnswer, responses=problems(400, 403, 413, 415, 422, 500, 503, 504)
+    "/v1/route", response_model=RouteAnswer, responses=problems(400, 403, 408, 413, 415, 422, 500, 503, 504)
 )
 async def route(body: RouteBody, request: Request, load: Load, services: RunningServices) -> Response:
     """Return the deployment that a request should go to, with the reason and the alternatives.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from context_builder.risk.policy.decision import RouteRequest
 from models import Tier
@@ -34,7 +34,7 @@ class RouteBody(BaseModel):
     )
     max_tokens: StrictInt = Field(0, ge=0, le=_MAX_TOKENS, description="Most tokens of the completion.")
     task: str = Field("", max_length=100, description="Task type, as in the request log.")
-    explain: bool = Field(default=False, description="Ask the model, within the limits of the policy.")
+    explain: StrictBool = Field(default=False, description="Ask the model, within the limits of the policy.")
 
     def to_request(self) -> RouteRequest:
         """Convert to the request of the policy."""

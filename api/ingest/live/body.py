@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Protocol, TypeVar
 
 from backports import zstd
 
@@ -14,7 +15,22 @@ from api.ingest.errors import BodyTooLarge, BodyUnreadable, IngestBusy, UnknownE
 _STEP_BYTES = 2**20
 _MAX_DISCARDED_BYTES = 64 * 2**20
 """Of a refused body that are still read."""
+_PIECE_BYTES = 2**16
+_MAX_MEMBERS = 10_000
+"""Of one body; each costs as much as some ten thousand bytes."""
 ENCODINGS = ("identity", "gzip", "zstd")
+
+
+class _Member(Protocol):
+    """What unpacks one gzip member or one zstd frame."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+_M = TypeVar("_M", bound=_Member)
 
 
 class MemoryBudget:
@@ -110,27 +126,38 @@ def unpack(body: bytes, encoding: str, max_bytes: int, take: Callable[[int], Non
 
 def _gunzip(body: bytes) -> Iterator[bytes]:
     """Yield the content of all members."""
-    while body:
-        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        while body and not member.eof:
-            yield member.decompress(body, _STEP_BYTES)
-            body = member.unused_data if member.eof else member.unconsumed_tail
-        if not member.eof:
-            yield member.flush()
-        if not member.eof:
-            raise EOFError("it ends too early")
+    for member, packed in _members(body, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)):
+        yield member.decompress(packed, _STEP_BYTES)
+        while not member.eof and member.unconsumed_tail:
+            yield member.decompress(member.unconsumed_tail, _STEP_BYTES)
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
     """Yield the content of all frames."""
-    while body:
-        frame = zstd.ZstdDecompressor()
-        yield frame.decompress(body, _STEP_BYTES)
-        while not frame.eof:
-            if frame.needs_input:
-                raise EOFError("it ends too early")
+    for frame, packed in _members(body, zstd.ZstdDecompressor):
+        yield frame.decompress(packed, _STEP_BYTES)
+        while not frame.eof and not frame.needs_input:
             yield frame.decompress(b"", _STEP_BYTES)
-        body = frame.unused_data
+
+
+def _members(body: bytes, begin: Callable[[], _M]) -> Iterator[tuple[_M, bytes]]:
+    """Yield each member of a packed body with a piece of it, which has to be unpacked before the next.
+
+    In pieces, since a member copies what is behind it: of a body of many members each would copy the rest.
+    """
+    members, at = 0, 0
+    while at < len(body):
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise BodyTooLarge(f"the body has too many parts; at most {_MAX_MEMBERS:,} are accepted")
+        member = begin()
+        while not member.eof:
+            if at >= len(body):
+                raise EOFError("it ends too early")
+            packed = body[at : at + _PIECE_BYTES]
+            at += len(packed)
+            yield member, packed
+        at -= len(member.unused_data)
 
 
 def _check_size(size: int, max_bytes: int) -> None:

@@ -84,13 +84,18 @@ class GroupCommit:
         database: Database,
         *,
         wait_s: float = 0.05,
+        commit_s: float = 30.0,
         max_records: int = 10_000,
         limits: CardinalityLimits | None = None,
         observe: Observe = ignore,
     ) -> None:
-        """Let posts join a transaction for `wait_s`, or until it has `max_records`."""
+        """Let posts join a transaction for `wait_s`, or until it has `max_records`.
+
+        A transaction that is not committed within `commit_s`, such as behind somebody's lock, is given up.
+        """
         self._database = database
         self._wait_s = wait_s
+        self._commit_s = commit_s
         self._max_records = max_records
         self._limits = limits or CardinalityLimits()
         self._observe = observe
@@ -168,7 +173,8 @@ class GroupCommit:
         started, succeeded = time.perf_counter(), False
         try:
             with span("ingest commit", posts=len(posts), records=records):
-                stored = await commit(self._database, lambda session: self._write(session, posts))
+                async with asyncio.timeout(self._commit_s):
+                    stored = await commit(self._database, lambda session: self._write(session, posts))
             succeeded = True
         finally:
             self._observe(CommitReport(records, time.perf_counter() - started, succeeded))

@@ -107,6 +107,7 @@ def test_the_description_tells_every_route_body_and_response_with_an_example(
     for path in ("/v1/query", "/v1/context"):
         assert operations["post", path]["responses"].keys() == {
             "200", "400", "401", "403", "413", "415", "422", "429", "500", "503",
+            "408",
         }  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def test_every_example_is_valid_under_the_schema_beside_it(description: Descript
     checked = 0
     for _, operation in operations_of(description):
         for content in contents_of(operation):
-            for example in examples_of(content, description):
+            for example in examples_of(content, description) if "schema" in content else []:
                 assert not list(errors_of(example, content["schema"], description))
                 checked += 1
     assert checked > 15

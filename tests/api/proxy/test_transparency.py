@@ -234,7 +234,7 @@ async def test_a_warm_up_is_answered_without_a_body(proxy: ServedProxy, upstream
 
 
 async def test_a_stranger_elsewhere_is_served_nothing(proxy: ServedProxy, upstream: RawUpstream) -> None:
-    """What a proxy in front says comes from another machine is refused unless the key is one of the file's."""
+    """What comes from another machine, by a proxy in front, is refused: nobody has named its key."""
     upstream.default = whole(b"{}")
     async with proxy.client() as client:
         for header in ("x-forwarded-for", "forwarded", "via"):

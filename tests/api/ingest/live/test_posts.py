@@ -170,6 +170,8 @@ KEYS: list[dict[str, str]] = [{}, {}, {"idempotency_key": "x"}, {"idempotency_ke
         ("requests", b"a=b", {"content_type": "text/plain"}, 415, "application/x-ndjson"),
         ("requests", gzip.compress(b" " * 70 * 2**20), {"content_encoding": "gzip"}, 413, "67,108,864"),
         ("requests", zstd.compress(b" " * 70 * 2**20), {"content_encoding": "zstd"}, 413, "67,108,864"),
+        ("requests", gzip.compress(b"") * 10_001, {"content_encoding": "gzip"}, 413, "10,000"),
+        ("requests", zstd.compress(b"") * 10_001, {"content_encoding": "zstd"}, 413, "10,000"),
         ("requests", b"{}\n" * 20_001, {"content_type": "application/x-ndjson"}, 413, "20,000"),
         ("requests", b" " * (16 * 2**20 + 1), {}, 413, "16,777,216"),
     ],
