@@ -106,8 +106,7 @@ def test_the_description_tells_every_route_body_and_response_with_an_example(
             assert examples_of(content, description)
     for path in ("/v1/query", "/v1/context"):
         assert operations["post", path]["responses"].keys() == {
-            "200", "400", "401", "403", "413", "415", "422", "429", "500", "503",
-            "408",
+            "200", "400", "401", "403", "408", "413", "415", "422", "429", "500", "503",
         }  # fmt: skip
 
 
