@@ -17,8 +17,7 @@ from api.http import bounded_protocol
 from api.http.middleware import body_limit
 from api.proxy.mounting import PREFIX
 from tests.loopback.raw_upstream import RawUpstream, raw_upstream, whole
-from tests.support.http_service import ServiceProcess, running, settings_of, without_memory
-from tests.support.patience import PATIENCE_S
+from tests.support.http_service import START_S, ServiceProcess, running, settings_of, without_memory
 from tests.support.served_proxy import served
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"a"}]}'
@@ -73,7 +72,7 @@ async def exchange(url: str, *parts: bytes, pause_s: float = 0.0) -> bytes:
     try:
         # A server that closes while more is on its way resets the connection.
         with suppress(ConnectionError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(START_S):
                 while part := await reader.read(65_536):
                     answer += part
         return answer
@@ -183,8 +182,12 @@ async def test_a_client_that_takes_its_time_is_not_waited_for(slow_app: FastAPI,
     ],
     ids=["headers", "one header", "a path", "an extension of a chunk", "headers behind a body"],
 )
-async def test_headers_without_end_end_with_their_connection(slow_app: FastAPI, parts: list[bytes]) -> None:
-    """At most so many bytes are kept of what no application has seen yet."""
+async def test_headers_without_end_end_with_their_connection(
+    slow_app: FastAPI, parts: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most so many bytes are kept of what no application has seen yet, long before the time is up."""
+    monkeypatch.setattr(bounded_protocol, "HEAD_S", 600.0)
+    monkeypatch.setattr(body_limit, "READ_S", 600.0)
     async with served(slow_app) as url:
         answer = await exchange(url, *parts)
     assert b"HTTP/1.1 200" not in answer
