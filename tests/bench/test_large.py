@@ -70,5 +70,5 @@ async def test_every_source_finds_something_to_read(database: Database) -> None:
     built = await builder.build(QuestionInput(question=question))
     said = {entry.name: entry.status for entry in built.manifest.sources}
     silent = {name for name, status in said.items() if status is not Status.OK}
-    # Nothing is unusual, nothing similar, and there are no hours; but much has changed.
-    assert silent <= {"activity", "calm", "knowledge", "schedule"}
+    # Nothing is unusual, nothing similar, there are no hours and no status pages; but much has changed.
+    assert silent <= {"activity", "calm", "knowledge", "providers", "schedule"}

@@ -51,7 +51,7 @@ router = APIRouter(tags=["ingest"], route_class=GuardedRoute, dependencies=[_ING
 pollers_router = APIRouter(tags=["ingest"], route_class=GuardedRoute, dependencies=[VIEWER])
 
 
-@pollers_router.get("/v1/ingest/pollers", responses=query_problems())
+@pollers_router.get("/v1/pollers", responses=query_problems())
 async def pollers(services: RunningServices, session: Session) -> PollersBody:
     """Return what is polled, by whichever process leads: the last poll of each target, and the next one."""
     reason = services.settings.no_poll_reason if services.settings.poll_file else None

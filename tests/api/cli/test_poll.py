@@ -65,13 +65,13 @@ async def test_a_service_polls_in_the_background(sqlite_url: str, tmp_path: Path
         async with ServiceProcess(settings, environment) as service, service.client() as client:
             if egress == "off":
                 assert service.output[-1] == "ARCPOINT_EGRESS=off: nothing is polled"
-                body = (await client.get("/v1/ingest/pollers")).json()
+                body = (await client.get("/v1/pollers")).json()
                 assert body == {"pollers": [], "reason": "ARCPOINT_EGRESS=off: nothing is polled"}
                 assert not upstream.requests
                 return
             assert service.output[-1] == f"It polls what {path} lists"
             await upstream.until(lambda: len(upstream.requests) > 1, PATIENCE_S)
-            found = (await client.get("/v1/ingest/pollers")).json()["pollers"]
+            found = (await client.get("/v1/pollers")).json()["pollers"]
             assert (found[0]["health"], found[0]["summary"]) == ("ok", "All Systems Operational")
             active = (await client.get("/v1/incidents/active")).json()["incidents"]
             assert [each["target"] for each in active] == ["aws"]

@@ -96,7 +96,7 @@ def test_the_description_tells_every_route_body_and_response_with_an_example(
         ("get", "/v1/requests"),
         ("get", "/v1/requests/{request_id}"), ("get", "/v1/users/{user_id}/context"), ("get", "/v1/latency"),
         ("get", "/v1/quality"), ("get", "/v1/volume"), ("get", "/v1/conversations/{conversation_id}"),
-        ("post", "/v1/ingest/{name}"), ("get", "/v1/ingest/pollers"), ("get", "/v1/spend"),
+        ("post", "/v1/ingest/{name}"), ("get", "/v1/pollers"), ("get", "/v1/spend"),
         ("get", "/v1/audit"),
         ("post", "/v1/route"), ("get", "/v1/risk"), ("get", "/v1/risk/events"), ("get", "/metrics"),
     }  # fmt: skip

@@ -146,7 +146,7 @@ PINNED: dict[str, Names] = {
         "deployments": "anomaly baseline_ms deployment expert headroom high_ms last_false_alarm latency_ms "
         "limit_ms low_ms matured probability reason returns_in_s share silence skill state usual_share",
     },
-    "GET /v1/ingest/pollers": {
+    "GET /v1/pollers": {
         "": "pollers reason",
         "pollers": "about error failures health kind name next_at polled_at succeeded_at summary",
     },
