@@ -1,5 +1,6 @@
 """The database: tables, column types, sessions and snapshots. Importing it registers every table."""
 
+from models.tables.gateway.cold_days import ColdDay, ColdState
 from models.tables.gateway.deployments import Deployment, DeploymentStatus
 from models.tables.gateway.incidents import Incident, IncidentStatus, Severity
 from models.tables.gateway.quality import QualityScore
@@ -29,6 +30,8 @@ __all__ = [
     "FAILED_STATUSES",
     "AccountKind",
     "AuditEvent",
+    "ColdDay",
+    "ColdState",
     "ConfigChange",
     "ConversationFact",
     "ConversationTurn",

@@ -205,15 +205,10 @@ def _deployment_facts(groups: Sequence[FailureGroup]) -> Iterator[Fact]:
         yield Fact(text, head, importance, _TOPICS, "deployments with failures", headline=headline)
 
 
-def _select_sample(request: ContextRequest) -> Select[str | None, str, str | None, int | None]:
-    """Select endpoint, status, error code and response time of the newest failed requests in scope."""
-    newest = newest_failed(request, MAX_SAMPLE)
-    return (
-        select(Request.endpoint, Request.status, Request.error_code, Request.latency_ms)
-        .join(newest, newest.c.id == Request.id)
-        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(MAX_SAMPLE)
-    )
+async def _load_sample(session: ReadSession, request: ContextRequest) -> Sequence[Any]:
+    """Load endpoint, status, error code and response time of the newest failed requests in scope."""
+    shown = (Request.endpoint, Request.status, Request.error_code, Request.latency_ms)
+    return await newest_rows(session, newest_failed(request, MAX_SAMPLE), request, MAX_SAMPLE, *shown)
 
 
 def _endpoint_facts(sample: Iterable[Any]) -> Iterator[Fact]:

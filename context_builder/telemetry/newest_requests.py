@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, case, func, or_, select, true, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, User
 from models.database import ReadSession
+from models.request_log.cold import log_rows
 
 MAX_RANGES = 20
 """Values up to which each gets its own index range."""
@@ -45,6 +46,22 @@ def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnEleme
     )
 
 
+async def newest_rows(
+    session: ReadSession, newest: Subquery, request: ContextRequest, most: int, *columns: Any
+) -> list[Row[*tuple[Any, ...]]]:
+    """Load id, moment and latency of the newest requests among those of a subquery above, or other columns.
+
+    Raises:
+        ColdDayUnreadable: A day of the window is in a file that cannot be read.
+    """
+    chosen = select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most)
+    if columns:
+        found = chosen.subquery()
+        chosen = select(found.c.id, found.c.created_at, *columns).join(Request, Request.id == found.c.id)
+    window = request.window
+    return await log_rows(session, chosen, since=window.start, until=window.end, newest=most)
+
+
 async def count_changed_users(session: ReadSession, request: ContextRequest) -> int:
     """Count the users whose tier in the window is unknown; 0 if no tier is in scope."""
     if not request.scope.tiers:
@@ -59,12 +76,12 @@ async def count_changed_users(session: ReadSession, request: ContextRequest) -> 
 
 def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most: int) -> Subquery:
     """Select the newest requests per index range; sorting across ranges would read each completely."""
-    parts = [
-        select(Request.id, Request.created_at, Request.latency_ms)
-        .join(User, User.id == Request.user_id)
-        .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
-        for one in ranges
-    ]
+    newest = select(Request.id, Request.created_at, Request.latency_ms).where(
+        Request.created_at >= request.window.start, Request.created_at < request.window.end
+    )
+    if request.scope.tiers:
+        newest = newest.join(User, User.id == Request.user_id)
+    parts = [newest.where(one) for one in ranges]
     return newest_of_ranges(parts, most)
 
 
