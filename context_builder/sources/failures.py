@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Select, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
@@ -34,7 +33,7 @@ from context_builder.source import (
     Stores,
     by_importance,
 )
-from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_rows
 from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
@@ -45,6 +44,7 @@ from context_builder.text.formatting import (
 )
 from context_builder.text.lists import format_items, rank_counts
 from models import FAILED_STATUSES, Request, RequestStatus
+from models.database import ReadSession
 from models.histogram import Histogram
 
 MAX_SAMPLE = 500
@@ -90,7 +90,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return each kind of failure with its start and response times, then deployments and endpoints."""
     groups, before, gaps = await _load_groups(stores.rollups, request)
     async with stores.snapshot.session() as session:
-        sample = (await session.execute(_select_sample(request))).all()
+        sample = await _load_sample(session, request)
         hidden = await count_changed_users(session, request)
     if hidden:
         users = format_count(hidden, "user")

@@ -68,7 +68,8 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
         slow = await _load_slow(session, request, slowest)
         span = {} if named_ids else {"since": request.window.start, "until": request.window.end}
         shown = Request.id.in_(sorted({*named_ids, *failed, *slow}))
-        examples = {one.request.id: ExampleRequest(one) for one in await load_requests(session, shown, **span)}
+        loaded = await load_requests(session, shown, **span)
+        examples = {one.request.id: ExampleRequest(one) for one in loaded}
         hidden = await count_changed_users(session, request)
     _add_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
     _add_reason(examples, failed, "failed", 0.7, _ERRORS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Deployment, Request, User
@@ -31,6 +33,18 @@ class OwnedRequest:
         return self.user.tier if self.user.updated_at <= self.request.created_at else None
 
 
+async def load_request(session: AsyncSession, public_id: str) -> OwnedRequest | None:
+    """Load a request by its id; cold days are searched only if it is not in the database.
+
+    Raises:
+        ColdDayUnreadable: It may be in a file that cannot be read.
+    """
+    statement = select(*_COLUMNS).where(Request.public_id == public_id)
+    rows = (await session.execute(statement)).all() or await log_rows(session, statement)
+    found = await _with_owners(session, rows)
+    return found[0] if found else None
+
+
 async def load_requests(
     session: AsyncSession,
     condition: ColumnElement[bool],
@@ -44,9 +58,15 @@ async def load_requests(
         ColdDayUnreadable: A day of the span is in a file that cannot be read.
     """
     found = await log_rows(session, select(*_COLUMNS).where(condition), since=since, until=until)
-    requests = [Request(**dict(zip(_NAMES, row, strict=True))) for row in found]
-    deployment_ids, user_ids = ({getattr(one, name) for one in requests} for name in ("deployment_id", "user_id"))
-    deployments = await session.scalars(select(Deployment).where(Deployment.id.in_(deployment_ids)))
-    users = await session.scalars(select(User).where(User.id.in_(user_ids)))
-    deployment_of, user_of = {one.id: one for one in deployments}, {one.id: one for one in users}
-    return [OwnedRequest(one, deployment_of[one.deployment_id], user_of[one.user_id]) for one in requests]
+    return await _with_owners(session, found)
+
+
+async def _with_owners(session: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[OwnedRequest]:
+    requests = [Request(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+    owners: list[dict[int, Any]] = []
+    for table, name in ((Deployment, "deployment_id"), (User, "user_id")):
+        ids = {getattr(one, name) for one in requests}
+        found = await session.scalars(select(table).where(table.id.in_(ids))) if ids else ()
+        owners.append({one.id: one for one in found})
+    deployments, users = owners
+    return [OwnedRequest(one, deployments[one.deployment_id], users[one.user_id]) for one in requests]

@@ -97,7 +97,7 @@ class ColdFiles:
             import duckdb  # noqa: PLC0415  optional, and only who has cold days needs it
         except ImportError:
             raise ColdDayUnreadable(
-                f"cold days in {self.place} need DuckDB, which is not installed: pip install 'arcpoint[archive]'"
+                f"cold days in {self.place} need DuckDB, which is missing: pip install 'arcpoint[archive]'"
             ) from None
         database = duckdb.connect(config=_BOUNDS)
         if not self.is_folder:

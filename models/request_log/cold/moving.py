@@ -24,10 +24,10 @@ import msgspec
 from sqlalchemy import BigInteger, Select, delete, func, select, text, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models.request_log.cold.files import ColdFiles, quoted
-from models.request_log.cold.reading import DAY
 from models.database import Database
 from models.errors import ColdDayUnreadable, DatabaseError
+from models.request_log.cold.files import ColdFiles, quoted
+from models.request_log.cold.reading import DAY
 from models.request_log.days import LOCK_CLASS, lock_day
 from models.request_log.time_buckets import EPOCH
 from models.tables.gateway.cold_days import ColdDay, ColdState
@@ -61,10 +61,7 @@ async def move_days(
         ColdDayUnreadable: The place cannot be written, or holds other rows than it was given.
         DatabaseError: Another process moves days, or none can be moved.
     """
-    files = database.cold_files
-    if files is None:
-        raise ColdDayUnreadable("no place is set where cold days could be: ARCPOINT_COLD_PATH")
-    moved = []
+    files, moved = _files_of(database), []
     async with _alone(database):
         async with database.read() as session:
             unfinished = select(ColdDay).where(ColdDay.state == ColdState.MOVING)
@@ -93,9 +90,7 @@ async def differing_days(
         days = (await session.scalars(select(ColdDay).order_by(ColdDay.day, ColdDay.path))).all()
     for done, one in enumerate(days, start=1):
         try:
-            if database.cold_files is None:
-                raise ColdDayUnreadable("no place is set where cold days could be: ARCPOINT_COLD_PATH")
-            count, digest = await _content(database.cold_files, one.path)
+            count, digest = await _content(_files_of(database), one.path)
         except ColdDayUnreadable as error:
             yield one, str(error)
         else:
@@ -103,6 +98,12 @@ async def differing_days(
                 yield one, f"{count:,} rows with another content than the {one.rows:,} that were written"
         if progress:
             progress(done, len(days))
+
+
+def _files_of(database: Database) -> ColdFiles:
+    if database.cold_files is None:
+        raise ColdDayUnreadable("no place is set where cold days could be: ARCPOINT_COLD_PATH")
+    return database.cold_files
 
 
 async def _days(session: AsyncSession, before: datetime) -> list[datetime]:
@@ -245,9 +246,7 @@ async def _delete_moved(database: Database, files: ColdFiles, one: ColdDay) -> N
         async with database.write() as session:
             await session.execute(delete(Request).where(Request.id.in_(ids[start : start + _ROWS_AT_ONCE])))
     async with database.write() as session:
-        await session.execute(
-            update(ColdDay).where(ColdDay.path == one.path).values(state=ColdState.COLD)
-        )
+        await session.execute(update(ColdDay).where(ColdDay.path == one.path).values(state=ColdState.COLD))
 
 
 @asynccontextmanager

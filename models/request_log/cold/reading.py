@@ -13,8 +13,8 @@ from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models.request_log.cold.files import ColdFiles
 from models.errors import ColdDayUnreadable
+from models.request_log.cold.files import ColdFiles
 from models.tables.gateway.cold_days import ColdDay
 from models.tables.gateway.users import User
 
@@ -111,8 +111,8 @@ async def log_rows(
 ) -> list[Row[*tuple[Any, ...]]]:
     """Return the rows of a statement over the log, also of cold days, the newest first.
 
-    Its first columns are id and moment of requests. With `newest` there are at most so many, and the statement
-    returns the newest of what it reads; then cold days are not read if the database has enough newer ones.
+    Its first columns are id and moment of requests. With `newest` it selects at most so many, the newest of
+    all; then cold days are not read if the database has enough newer ones.
 
     Raises:
         ColdDayUnreadable: A file of a cold day cannot be read.
