@@ -184,7 +184,7 @@ async def _positions(
     if cold is None:
         return found, end
     further, cold_end = await page.of(cold.execute)
-    # Before the end of either scan not all rows are known; those of a day that is being moved are twice there.
+    # Before the end of either scan not all rows are known; while a day is being moved, a row may be in both.
     floor = max((each for each in (end, cold_end) if each), default=None)
     merged = sorted({*found, *further}, reverse=True)
     return [each for each in merged if floor is None or each >= floor], floor

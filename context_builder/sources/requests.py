@@ -147,12 +147,12 @@ def _gaps(examples: Iterable[ExampleRequest], hidden: int) -> tuple[str, ...]:
 
 
 def _fact(example: ExampleRequest) -> Fact:
-    request, tier = example.request, example.owned.tier
+    request, tier, deployment = example.request, example.owned.tier, example.owned.deployment.public_id
     outcome = request.status + (f" {format_name(request.error_code)}" if request.error_code else "")
     latency = f", {format_milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
     head = (
         f"{format_name(request.public_id)} ({', '.join(example.reasons)}) at "
-        f"{format_time(request.created_at)} on {format_name(example.owned.deployment.public_id)}: {outcome}{latency}"
+        f"{format_time(request.created_at)} on {format_name(deployment)}: {outcome}{latency}"
     )
     details = [f"user {format_name(example.owned.user.public_id)}"]
     if tier:

@@ -66,9 +66,10 @@ async def move_days(
         async with database.read() as session:
             unfinished = select(ColdDay).where(ColdDay.state == ColdState.MOVING)
             waiting = list(await session.scalars(unfinished))
-            days = await _days(session, before)
         for one in waiting:
             await _delete_moved(database, files, one)
+        async with database.read() as session:
+            days = await _days(session, before)
         for done, day in enumerate(days, start=1):
             one = await _write_day(database, files, day)
             async with database.write() as session:
