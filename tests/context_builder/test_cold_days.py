@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,14 @@ from models.database import Database
 from models.errors import ColdDayUnreadable
 from models.request_log.cold import ColdFiles
 from models.request_log.cold.moving import move_days
-from tests.support.gateway import Gateway, asking
+from tests.support.gateway import SOURCES, Gateway, asking
 from tests.support.no_memory import NO_MEMORY
-from tests.support.patient_sources import PATIENT
 from tests.support.prepared_databases import STORY_ANCHOR
 
 pytest.importorskip("duckdb", reason="cold days need the extra `archive`")
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PATIENT = [replace(source, deadline_s=60.0) for source in SOURCES]
 EDGE = STORY_ANCHOR.replace(hour=0, minute=0) - 3 * DAY
 """What was before it is moved."""
 
