@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from context_builder.builder import ContextBuilder
+from context_builder.exploration.exploration import Exploration
 from context_builder.queries import Page, RequestFilter, recent_requests, request_detail, user_context
 from context_builder.question.lookups import Lookups
 from context_builder.question.names.row_names import find_row_names
@@ -26,11 +27,13 @@ from models.request_log.cold.moving import move_days
 from tests.support.gateway import SOURCES, Gateway, asking
 from tests.support.no_memory import NO_MEMORY
 from tests.support.prepared_databases import STORY_ANCHOR
+from tests.support.rollup_views import rollups_of
 
 pytest.importorskip("duckdb", reason="cold days need the extra `archive`")
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PATIENT = [replace(source, deadline_s=60.0) for source in SOURCES]
+READ_THE_LOG = ("requests", "failures", "activity", "drivers", "changes")
 EDGE = STORY_ANCHOR.replace(hour=0, minute=0) - 3 * DAY
 """What was before it is moved."""
 
@@ -47,20 +50,21 @@ async def _sections(database: Database, named: tuple[int, ...]) -> dict[str, lis
     async with database.read() as session:
         users = tuple(await session.scalars(select(User.id).order_by(User.id).limit(3)))
         deployments = tuple(await session.scalars(select(Deployment.id).order_by(Deployment.id).limit(2)))
-    scopes: list[dict[str, Any]] = [
-        {"request_ids": named},
-        {"tiers": ("premium",)},
-        {"user_ids": users},
-        {"deployment_ids": deployments, "excluded_user_ids": users[:1]},
+    old, across = {"since": EDGE - 2 * DAY, "until": EDGE - DAY}, {"since": EDGE - DAY, "until": EDGE + DAY}
+    asked = [
+        asking(STORY_ANCHOR, request_ids=named, **across),
+        asking(STORY_ANCHOR, tiers=("premium",), **old),
+        asking(STORY_ANCHOR, user_ids=users, **across),
+        asking(STORY_ANCHOR, deployment_ids=deployments, excluded_user_ids=users[:1], **old),
     ]
-    ends = [(EDGE - 2 * DAY, EDGE - DAY), (EDGE - DAY, EDGE + DAY)]
-    return await Gateway(database).read_all(
-        *(
-            asking(STORY_ANCHOR, since=since, until=until, **scope)
-            for since, until in ends
-            for scope in scopes
-        )
-    )
+    gateway = Gateway(database)
+    async with rollups_of(database) as rollups, Exploration(rollups) as exploration:
+        stores = gateway._stores(rollups, exploration)
+        return {
+            source.name: [await source.read(one, stores) for one in asked]
+            for source in SOURCES
+            if source.name in READ_THE_LOG
+        }
 
 
 async def _pages(database: Database, filters: RequestFilter) -> list[Any]:
