@@ -248,6 +248,7 @@ async def _delete_moved(database: Database, files: ColdFiles, one: ColdDay) -> N
             await session.execute(delete(Request).where(Request.id.in_(ids[start : start + _ROWS_AT_ONCE])))
     async with database.write() as session:
         await session.execute(update(ColdDay).where(ColdDay.path == one.path).values(state=ColdState.COLD))
+    one.state = ColdState.COLD
 
 
 @asynccontextmanager
