@@ -20,10 +20,11 @@ from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.names.known_names import require_known
 from context_builder.question.request import Scope, ScopeNames
-from context_builder.telemetry.logged_requests import OwnedRequest, load_requests
 from context_builder.telemetry.newest_requests import (
     MAX_RANGES,
+    OwnedRequest,
     has_one_of,
+    load_requests,
     newest_of_ranges,
     one_condition_per_value,
     tier_at_request,

@@ -14,7 +14,7 @@ from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_name
 from context_builder.question.names.known_names import unknown_name_text
 from context_builder.telemetry.incident_state import affects, open_at, severity_rank
-from context_builder.telemetry.logged_requests import load_request
+from context_builder.telemetry.newest_requests import load_request
 from context_builder.text.wire import WIRE
 from models import Deployment, Incident, QualityScore, Request
 from models.database import ReadSession

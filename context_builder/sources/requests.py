@@ -20,10 +20,11 @@ from context_builder.rollups.span import covering
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Section, Status, Stores
-from context_builder.telemetry.logged_requests import OwnedRequest, load_requests
 from context_builder.telemetry.newest_requests import (
     MAX_RANGES,
+    OwnedRequest,
     count_changed_users,
+    load_requests,
     newest_failed,
     newest_of_users,
     newest_rows,

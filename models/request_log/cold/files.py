@@ -19,7 +19,11 @@ DEADLINE_S = 8.0
 """Of one read; sources and queries have deadlines of their own, which are shorter or stop it as well."""
 MAX_AT_ONCE = 2
 """Reads of one process at the same time; further ones wait."""
-_BOUNDS: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "512MB", "autoinstall_known_extensions": False}
+_BOUNDS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "512MB",
+    "autoinstall_known_extensions": False,
+}
 _BUCKET = "s3://"
 
 

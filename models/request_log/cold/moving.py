@@ -195,7 +195,7 @@ def _convert(cursor: Cursor, lines: Path, target: str) -> None:
     types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in _TYPES.items())
     cursor.execute(
         f"COPY (SELECT * {_EXACT.format('make_timestamp')} FROM read_json({quoted(str(lines))},"  # noqa: S608
-        f" format = 'newline_delimited', columns = {{{types}}}, maximum_object_size = 67108864))"
+        f" format = 'newline_delimited', columns = {{{types}}}))"
         f" TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)"
     )
 

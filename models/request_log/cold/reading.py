@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Row, Select, select
+from sqlalchemy import JSON, Dialect, Row, Select, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
-_SQL = postgresql.dialect(paramstyle="qmark")
+_SQL: Dialect = postgresql.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
 """DuckDB speaks PostgreSQL's SQL."""
 _USER_TYPES = '[{"id": "BIGINT", "tier": "VARCHAR", "created_at": "TIMESTAMP", "updated_at": "TIMESTAMP"}]'
 
@@ -63,7 +63,9 @@ class ColdPart:
             tuple(convert(value) if convert else value for convert, value in zip(read, row, strict=True))
             for row in found
         )
-        return IteratorResult(SimpleResultMetaData([column.key for column in columns]), rows).all()
+        names = SimpleResultMetaData([str(column.key) for column in columns])
+        result: IteratorResult[Any] = IteratorResult(names, rows)
+        return list(result.all())
 
     async def known_ids(self, public_ids: Sequence[str]) -> set[str]:
         """Return which of any number of ids are in these days. Raises ColdDayUnreadable."""
