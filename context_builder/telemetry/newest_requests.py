@@ -70,12 +70,12 @@ async def load_requests(
 
 async def _with_owners(session: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[OwnedRequest]:
     requests = [Request(**dict(zip(_NAMES, row, strict=True))) for row in rows]
-    owners: list[dict[int, Any]] = []
-    for table, name in ((Deployment, "deployment_id"), (User, "user_id")):
-        ids = {getattr(one, name) for one in requests}
-        found = await session.scalars(select(table).where(table.id.in_(ids))) if ids else ()
-        owners.append({one.id: one for one in found})
-    deployments, users = owners
+    if not requests:
+        return []
+    among_deployments = Deployment.id.in_({one.deployment_id for one in requests})
+    deployments = {one.id: one for one in await session.scalars(select(Deployment).where(among_deployments))}
+    among_users = User.id.in_({one.user_id for one in requests})
+    users = {one.id: one for one in await session.scalars(select(User).where(among_users))}
     return [OwnedRequest(one, deployments[one.deployment_id], users[one.user_id]) for one in requests]
 
 

@@ -81,7 +81,10 @@ async def _fill(database: Database) -> list[str]:
             user_id=1 + int(item["user"].removeprefix("user_")),
             deployment_id=1 + n % 10,
             tier=item["tier"],
-            **{name: item.get(name) for name in ("status", "latency_ms", "prompt_tokens", "task_type")},
+            status=item["status"],
+            latency_ms=item["latency_ms"],
+            prompt_tokens=item["prompt_tokens"],
+            task_type=item["task_type"],
             routing_reason={"policy": "least-loaded", "attempt": 1, "trace_id": item["id"][4:20]},
         )
         for n, item in enumerate(items_of(DAYS * A_DAY, A_DAY / 86_400))

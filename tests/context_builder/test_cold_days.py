@@ -50,7 +50,8 @@ async def _sections(database: Database, named: tuple[int, ...]) -> dict[str, lis
     async with database.read() as session:
         users = tuple(await session.scalars(select(User.id).order_by(User.id).limit(3)))
         deployments = tuple(await session.scalars(select(Deployment.id).order_by(Deployment.id).limit(2)))
-    old, across = {"since": EDGE - 2 * DAY, "until": EDGE - DAY}, {"since": EDGE - DAY, "until": EDGE + DAY}
+    old: dict[str, Any] = {"since": EDGE - 2 * DAY, "until": EDGE - DAY}
+    across: dict[str, Any] = {"since": EDGE - DAY, "until": EDGE + DAY}
     asked = [
         asking(STORY_ANCHOR, request_ids=named, **across),
         asking(STORY_ANCHOR, tiers=("premium",), **old),

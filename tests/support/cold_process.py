@@ -28,7 +28,7 @@ def kill_at(step: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return write(database)
 
-        Database.write = counted  # type: ignore[method-assign]
+        setattr(Database, "write", counted)  # noqa: B010  a method, to the type checker
         return
     original = getattr(moving, step)
 
