@@ -89,6 +89,16 @@ async def test_ids_of_moved_requests_are_not_given_again(cold: Database) -> None
     assert new["new"] > max(row.id for row in before)
 
 
+async def test_a_request_of_a_day_whose_file_is_missing_is_refused(cold: Database, tmp_path: Path) -> None:
+    """Whether it is there cannot be known, and counted twice it would be wrong for good; newer ones go in."""
+    before = await every_request(cold)
+    [first, *_] = await move_days(cold, before=BEFORE)
+    (tmp_path / "cold" / first.path).unlink()
+    with pytest.raises(ColdDayUnreadable, match=first.path):
+        await again(cold, before[-1:])
+    assert await again(cold, before[:1], public_id="new")
+
+
 STEPS = ["_convert", "_settle", "1", "2", "3", "4"]
 """The transactions store the first file, delete its rows in two, and say that they are gone."""
 
