@@ -81,6 +81,19 @@ async def test_a_moved_day_is_read_as_it_was_and_counted_once(cold: Database) ->
     assert [one async for one in differing_days(cold)] == []
 
 
+@pytest.mark.both_databases
+async def test_requests_that_are_sent_again_while_their_day_is_moved_are_not_stored(cold: Database) -> None:
+    """Before, during and after it, by writers that do not wait for the mover to end."""
+    before = await every_request(cold)
+    mover = asyncio.create_task(move_days(cold, before=BEFORE))
+    added: dict[str, int] = {}
+    while not mover.done():
+        added |= await again(cold, before[-40:])
+    await mover
+    assert added | await again(cold, before[-40:]) == {}
+    assert await every_request(cold) == before
+
+
 async def test_ids_of_moved_requests_are_not_given_again(cold: Database) -> None:
     """Scores and examples name requests by id, also where the newest rows of the table are gone."""
     await move_days(cold, before=STORY_ANCHOR + timedelta(days=2))
