@@ -115,6 +115,24 @@ async def test_what_is_said_of_old_days_is_the_same_after_they_were_moved(cold: 
         assert now == was
 
 
+async def test_pages_list_each_request_once_where_both_places_have_some(
+    cold: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that stops early in files does not show what the database has beyond, nor leave it out."""
+    await move_days(cold, before=EDGE)
+    gateway = Gateway(cold)
+    await gateway.deployment("late/late")
+    await gateway.user("user_late")
+    await gateway.send(*(EDGE - n * 5 * HOUR for n in range(1, 20)), user="user_late", deployment="late/late")
+    filters = RequestFilter(tiers=("premium",))
+    whole = await _pages(cold, filters)
+    # A function of this name hides the module.
+    monkeypatch.setattr(sys.modules[RequestFilter.__module__], "MAX_ROWS_SCANNED", 300)
+    assert await _pages(cold, filters) == whole
+    assert sum(each.user == "user_late" for each in whole) == 19
+    assert [each.created_at for each in whole] == sorted((each.created_at for each in whole), reverse=True)
+
+
 async def test_a_broken_file_is_named_and_fails_no_question(cold: Database, tmp_path: Path) -> None:
     """The source that needed it says which, other sources answer, and so do questions about newer days."""
     moved = await move_days(cold, before=EDGE)
