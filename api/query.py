@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
+from api.day_mover import day_mover
 from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.answer.answer import Answer
@@ -60,7 +61,12 @@ async def serving(settings: Settings, observe: Observe = ignore) -> AsyncIterato
     """Open services, which `query_ai` then shares wherever it is called in this event loop."""
     loop = asyncio.get_running_loop()
     opening = open_services(settings, wait_for_memory=False, shares_ticks=True)
-    async with opening as services, _maintenance(services), services.risk.ticking():
+    async with (
+        opening as services,
+        _maintenance(services),
+        day_mover(services.database, after_days=0 if settings.read_only else settings.cold_after_d),
+        services.risk.ticking(),
+    ):
         services.report_to(observe)
         _opened[loop] = loop.create_future()
         _opened[loop].set_result(services)

@@ -37,6 +37,7 @@ from memory.entries.stored_index import StoredIndex
 from memory.incident_memory import IncidentMemory
 from memory.index.contract import VectorIndex
 from models.database import HEAD_REVISION, Database
+from models.request_log.cold import ColdFiles
 
 if TYPE_CHECKING:
     from api.retraining import Retraining
@@ -86,7 +87,10 @@ class Services:
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database and check its schema. Raises DatabaseError."""
     database = Database(
-        settings.database_url, connections=settings.database_connections, read_only=settings.read_only
+        settings.database_url,
+        connections=settings.database_connections,
+        read_only=settings.read_only,
+        cold_files=ColdFiles(settings.cold_path),
     )
     try:
         await database.require_revision(HEAD_REVISION)

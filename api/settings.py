@@ -38,6 +38,11 @@ class Settings(PeopleSettings):
     rollup_memory_mb: Annotated[int, Field(ge=1)] = 256
     """Bound of the rollups that one process keeps in memory, in MiB."""
 
+    cold_path: str = ".arcpoint/cold"
+    """Folder, or `s3://bucket/prefix`, of the days of the request log that were moved out of the database."""
+    cold_after_d: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Age in days from which a service moves days there in the background; 0: it moves none."""
+
     memory_path: Path = Path(".arcpoint/memory")
     """Folder of the vector index; unused with a memory_url."""
     memory_url: str | None = None

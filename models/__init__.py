@@ -1,5 +1,6 @@
 """The database: tables, column types, sessions and snapshots. Importing it registers every table."""
 
+from models.tables.gateway.cold_days import ColdDay, ColdState
 from models.tables.gateway.deployments import Deployment, DeploymentStatus
 from models.tables.gateway.incidents import Incident, IncidentStatus, Severity
 from models.tables.gateway.quality import QualityScore
@@ -35,6 +36,8 @@ __all__ = [
     "AuditEntry",
     "AuditEvent",
     "AuditOutcome",
+    "ColdDay",
+    "ColdState",
     "ConfigChange",
     "ConversationFact",
     "ConversationTurn",

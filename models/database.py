@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from sqlalchemy import event, text
@@ -27,7 +27,10 @@ from models.errors import DatabaseError, DatabaseNotMigrated, DatabaseReadOnly, 
 from models.postgresql_url import SECRETS, connect, parse_postgresql_url
 from models.sqlite_file import BUSY_TIMEOUT_S, open_file, open_to_read, parse_sqlite_url
 
-HEAD_REVISION = "0014"
+if TYPE_CHECKING:
+    from models.request_log.cold.files import ColdFiles
+
+HEAD_REVISION = "0015"
 """Revision of the schema that this version of the code needs: that of the newest migration."""
 
 _HINT = "; set ARCPOINT_READ_ONLY=true if it is only to be read"
@@ -70,9 +73,15 @@ def parse_url(url: str) -> URL:
 class Database:
     """The engines of one database; call `close` when done."""
 
-    def __init__(self, url: str, *, connections: int = 24, read_only: bool = False) -> None:
-        """Create the engines; `connections` limits the read connections, `read_only` forbids writes."""
+    def __init__(
+        self, url: str, *, connections: int = 24, read_only: bool = False, cold_files: ColdFiles | None = None
+    ) -> None:
+        """Create the engines; `connections` limits the read connections, `read_only` forbids writes.
+
+        `cold_files` is where days of the request log are that are not in the database.
+        """
         self.url = parse_url(url)
+        self.cold_files = cold_files
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.connections = connections
         self.read_only = read_only
@@ -109,12 +118,13 @@ class Database:
             "pool_timeout": 30,
             "pool_use_lifo": True,
         }
+        options = {"cold_files": self.cold_files}  # so that each session knows them
         if not self.is_sqlite:
             return create_async_engine(
                 "postgresql+asyncpg://",
                 # Only REPEATABLE READ can import an exported snapshot.
                 isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
-                execution_options={"postgresql_readonly": read_only},
+                execution_options={"postgresql_readonly": read_only, **options},
                 connect_args={
                     "async_creator_fn": partial(connect, self.url),
                     # A statement without a name leaves nothing behind that a pooler could hand to another.
@@ -127,11 +137,14 @@ class Database:
         if self.read_only:
             # Whether a file can be written beside is another question whenever it is opened.
             engine = create_async_engine(
-                self.url, async_creator=partial(open_to_read, self.path), poolclass=NullPool
+                self.url,
+                async_creator=partial(open_to_read, self.path),
+                poolclass=NullPool,
+                execution_options=options,
             )
         else:
             opens = partial(open_file, self.path, read_only=read_only)
-            engine = create_async_engine(self.url, async_creator=opens, **pool)
+            engine = create_async_engine(self.url, async_creator=opens, execution_options=options, **pool)
         _use_explicit_transactions(engine, read_only=read_only)
         return engine
 

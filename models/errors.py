@@ -5,7 +5,8 @@ StorageError
 │   ├── DatabaseUnreachable   it does not answer, or refuses the connection
 │   ├── DatabaseReadOnly      this process may only read
 │   ├── DatabaseNotMigrated   its schema is missing or of another version
-│   └── LogIncomplete         the request log does not hold what its rollups were counted from
+│   ├── LogIncomplete         the request log does not hold what its rollups were counted from
+│   └── ColdDayUnreadable     a file that holds a day of the request log cannot be read
 └── InvalidScore              a quality score cannot be stored; also a ValueError
 """
 
@@ -34,6 +35,10 @@ class DatabaseNotMigrated(DatabaseError):
 
 class LogIncomplete(DatabaseError):
     """The request log does not hold what the rollups were counted from."""
+
+
+class ColdDayUnreadable(DatabaseError):
+    """A file of a cold day cannot be read; the message names it."""
 
 
 class InvalidScore(StorageError, ValueError):

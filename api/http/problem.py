@@ -34,7 +34,7 @@ from context_builder.question.request import QuestionError
 from context_builder.risk.policy.decision import UnknownCandidates
 from context_builder.spend.ledger import CapReached
 from memory.errors import MemoryUnavailable, UnknownIncident, UnusableReviewer
-from models.errors import DatabaseError
+from models.errors import ColdDayUnreadable, DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +74,7 @@ _KNOWN: Sequence[tuple[tuple[type[Exception], ...], int, str, str]] = (
     ((UnusableReviewer,), 422, "body", "by: {}"),
     ((UnknownCandidates,), 422, "body", "{}"),
     ((QueryTimeout,), 504, "timeout", "{}"),
+    ((ColdDayUnreadable,), 503, "database", "{}"),
     # Host and user of the database are for the log, and for /readyz.
     ((DatabaseError,), 503, "database", "the database is unavailable; try again soon, /readyz has the state"),
     ((MemoryUnavailable,), 503, "memory", "{}"),

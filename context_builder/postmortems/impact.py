@@ -22,6 +22,7 @@ from context_builder.text.formatting import (
 )
 from models import FAILED_STATUSES, Incident, Request, RequestRollup, Tier
 from models.database import ReadSession
+from models.request_log.cold import cold_part, log_rows
 from models.tables.schema import Money, UtcDateTime
 
 MAX_FAILED_ROWS = 100_000
@@ -120,16 +121,20 @@ async def load_impact(session: ReadSession, affected: AffectedDeployments, windo
 
 async def _users(session: ReadSession, affected: AffectedDeployments, window: Window) -> tuple[int, int]:
     """Return the number of distinct users with a failed request, and of failed requests searched."""
-    failed = failed_requests(affected, window).subquery()
+    statement = failed_requests(affected, window)
+    if await cold_part(session, window.start, window.end):
+        found = await log_rows(session, statement, since=window.start, until=window.end)
+        return len({row.user_id for row in found[:MAX_FAILED_ROWS]}), min(len(found), MAX_FAILED_ROWS)
+    failed = statement.subquery()
     counts = select(func.count(failed.c.user_id.distinct()), func.count()).select_from(failed)
     users, rows = (await session.execute(counts)).one()
     return int(users), int(rows)
 
 
-def failed_requests(affected: AffectedDeployments, window: Window) -> Select[int]:
-    """Select the users of failed requests, up to a limit; uses an index."""
+def failed_requests(affected: AffectedDeployments, window: Window) -> Select[int, datetime, int]:
+    """Select id, moment and user of failed requests, up to a limit; uses an index."""
     return (
-        select(Request.user_id)
+        select(Request.id, Request.created_at, Request.user_id)
         .where(
             Request.deployment_id.in_(affected.deployment_ids),
             Request.status.in_(FAILED_STATUSES),

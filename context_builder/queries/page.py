@@ -25,7 +25,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 _CONTENT = re.compile(r"([0-9a-f]{16}) (-?[0-9]{1,18}) ([0-9]{1,18}) ([0-9a-f]{16})", re.ASCII)
 _MAX_CURSOR = 200
 
@@ -43,9 +43,9 @@ class Page:
 FIRST_PAGE = Page()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class PagePosition:
-    """The last row of a page."""
+    """A row of a list, such as the last of a page; later ones come first in it."""
 
     moment: datetime
     id: int
@@ -58,6 +58,11 @@ class Listing:
     limit: int
     fingerprint: str
     start: PagePosition | None
+
+    @property
+    def before(self) -> datetime | None:
+        """Return the end of the span that the page is in, exclusive; None: it is the first page."""
+        return None if self.start is None else self.start.moment + MICROSECOND
 
     def below(
         self, moment: InstrumentedAttribute[datetime], row_id: InstrumentedAttribute[int]
@@ -78,7 +83,7 @@ class Listing:
 
     def cursor(self, last: PagePosition) -> str:
         """Return the cursor of a page that ended with this row."""
-        content = f"{self.fingerprint} {(last.moment - _EPOCH) // _MICROSECOND} {last.id}"
+        content = f"{self.fingerprint} {(last.moment - _EPOCH) // MICROSECOND} {last.id}"
         return urlsafe_b64encode(f"{content} {_digest(content)}".encode()).decode().rstrip("=")
 
 
@@ -120,7 +125,7 @@ def _read(cursor: str) -> tuple[str, PagePosition]:
     if digest != _digest(f"{fingerprint} {micros} {row_id}"):
         raise broken
     try:
-        return fingerprint, PagePosition(_EPOCH + int(micros) * _MICROSECOND, int(row_id))
+        return fingerprint, PagePosition(_EPOCH + int(micros) * MICROSECOND, int(row_id))
     except OverflowError:
         raise broken from None
 

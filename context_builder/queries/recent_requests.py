@@ -7,28 +7,32 @@ MAX_ROWS_SCANNED rows: if few of them match, the page is short and its cursor co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, select, true
+from sqlalchemy import ColumnElement, Select, and_, select, true
 
-from context_builder.queries.page import FIRST_PAGE, Listing, Page, PagePosition, open_listing
+from context_builder.queries.page import FIRST_PAGE, MICROSECOND, Listing, Page, PagePosition, open_listing
 from context_builder.queries.scope import span_condition
 from context_builder.question.given_scope import resolve_scope
 from context_builder.question.names.known_names import require_known
 from context_builder.question.request import Scope, ScopeNames
 from context_builder.telemetry.newest_requests import (
     MAX_RANGES,
+    OwnedRequest,
     has_one_of,
+    load_requests,
     newest_of_ranges,
     one_condition_per_value,
     tier_at_request,
 )
 from context_builder.text.wire import WIRE, Usd
-from models import Deployment, Request, RequestStatus, User
+from models import Request, RequestStatus, User
 from models.database import ReadSession
+from models.request_log.cold import cold_part
 
 MAX_ROWS_SCANNED = 5_000
 """Rows that one page scans if a filter has no index: some ten milliseconds."""
@@ -109,6 +113,28 @@ class _IndexScan:
         return MAX_ROWS_SCANNED // len(self.ranges) if self.row_filters else None
 
 
+_Positions = tuple[list[PagePosition], PagePosition | None]
+_Statement = Select[datetime, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _PageRows:
+    """Selects the positions of a page in the log."""
+
+    limit: int
+    wanted: _Statement
+    """Matching rows, at most one more than the limit."""
+    last: _Statement | None
+    """The last row that is scanned, if that is before the end of the log; None: every scanned row matches."""
+
+    async def of(self, execute: Callable[[_Statement], Awaitable[Iterable[Any]]]) -> _Positions:
+        """Return the positions, and where the scan stopped early; None: it did not."""
+        found = [PagePosition(*row) for row in await execute(self.wanted)]
+        if len(found) > self.limit or self.last is None:
+            return found, None
+        return found, next((PagePosition(*row) for row in await execute(self.last)), None)
+
+
 async def recent_requests(
     session: ReadSession, filters: RequestFilter = ALL_REQUESTS, page: Page = FIRST_PAGE
 ) -> RequestPage:
@@ -116,6 +142,7 @@ async def recent_requests(
 
     Raises:
         QuestionError: A filter or the cursor is invalid.
+        ColdDayUnreadable: A day of the page is in a file that cannot be read.
     """
     chosen = open_listing("recent_requests", filters, page)
     now = datetime.now(UTC)
@@ -128,26 +155,40 @@ async def recent_requests(
         models=filters.models,
         backends=filters.backends,
     )
-    scan = _choose_scan(
-        await resolve_scope(names, session, as_of=now), tuple(dict.fromkeys(filters.statuses))
-    )
-    scanned = _scanned_rows(scan, chosen, span)
-    wanted = (
-        select(scanned.c.id, scanned.c.created_at)
-        .where(scanned.c.matches)
-        .order_by(scanned.c.created_at.desc(), scanned.c.id.desc())
-        .limit(chosen.limit + 1)
-        .subquery()
-    )
-    rows = await session.execute(
-        select_with_names()
-        .join(wanted, wanted.c.id == Request.id)
-        .order_by(wanted.c.created_at.desc(), wanted.c.id.desc())
-    )
-    shown, following = chosen.cut(rows.all(), lambda row: PagePosition(row[0].created_at, row[0].id))
-    if following is None and (end := await _scan_end(session, scanned, scan)):
+    scope = await resolve_scope(names, session, as_of=now)
+    scan = _choose_scan(scope, tuple(dict.fromkeys(filters.statuses)))
+    span_end = min((each for each in (filters.until, chosen.before) if each), default=None)
+    found, end = await _positions(session, _page_rows(scan, chosen, span, scope), filters.since, span_end)
+    shown, following = chosen.cut(found, lambda position: position)
+    if following is None and end is not None:
         following = chosen.cursor(end)
-    return RequestPage(tuple(logged_request(*row) for row in shown), following)
+    loaded = {
+        each.request.id: each
+        for each in await load_requests(
+            session,
+            Request.id.in_([position.id for position in shown]),
+            since=shown[-1].moment if shown else now,
+            until=shown[0].moment + MICROSECOND if shown else now,
+        )
+    }
+    return RequestPage(tuple(logged_request(loaded[position.id]) for position in shown), following)
+
+
+async def _positions(
+    session: ReadSession, page: _PageRows, since: datetime | None, until: datetime | None
+) -> _Positions:
+    """Return the rows of a page and one more, and where the scan stopped early, with those of cold days."""
+    found, end = await page.of(session.execute)
+    bound = found[page.limit] if len(found) > page.limit else end
+    reached = max((each for each in (since, bound and bound.moment) if each), default=None)
+    cold = await cold_part(session, reached, until)
+    if cold is None:
+        return found, end
+    further, cold_end = await page.of(cold.execute)
+    # Before the end of either scan not all rows are known; while a day is being moved, a row may be in both.
+    floor = max((each for each in (end, cold_end) if each), default=None)
+    merged = sorted({*found, *further}, reverse=True)
+    return [each for each in merged if floor is None or each >= floor], floor
 
 
 def _choose_scan(scope: Scope, statuses: Sequence[str]) -> _IndexScan:
@@ -178,48 +219,32 @@ def _possible_scans(scope: Scope, statuses: Sequence[str]) -> Iterator[_IndexSca
     yield _IndexScan([true()], [*of_user, *of_deployment, *of_status, *of_tier])
 
 
-def _scanned_rows(scan: _IndexScan, chosen: Listing, span: ColumnElement[bool]) -> Subquery:
-    """Select the scanned rows, with whether they match."""
+def _page_rows(scan: _IndexScan, chosen: Listing, span: ColumnElement[bool], scope: Scope) -> _PageRows:
     most = scan.most or chosen.limit + 1
     below = chosen.below(Request.created_at, Request.id)
     columns = (Request.id, Request.created_at, and_(true(), *scan.row_filters).label("matches"))
     parts = [select(*columns).where(one, span, below) for one in scan.ranges]
-    if scan.row_filters:
+    if scope.tiers:
         parts = [part.join(User, User.id == Request.user_id) for part in parts]
     newest = newest_of_ranges(parts, most)
-    return select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most).subquery()
-
-
-async def _scan_end(session: ReadSession, scanned: Subquery, scan: _IndexScan) -> PagePosition | None:
-    """Return where the scan stopped early; None: it reached the end of the log."""
-    if scan.most is None:
-        return None
-    last = await session.execute(
-        select(scanned.c.created_at, scanned.c.id)
-        .order_by(scanned.c.created_at.desc(), scanned.c.id.desc())
-        .offset(scan.most - 1)
-        .limit(1)
+    order = newest.c.created_at.desc(), newest.c.id.desc()
+    scanned = select(newest).order_by(*order).limit(most).subquery()
+    ordered = select(scanned.c.created_at, scanned.c.id).order_by(
+        scanned.c.created_at.desc(), scanned.c.id.desc()
     )
-    row = last.one_or_none()
-    return None if row is None else PagePosition(row[0], row[1])
+    wanted = ordered.where(scanned.c.matches).limit(chosen.limit + 1)
+    last = None if scan.most is None else ordered.offset(most - 1).limit(1)
+    return _PageRows(chosen.limit, wanted, last)
 
 
-def select_with_names() -> Select[Request, Deployment, str, str | None]:
-    """Select requests with their deployment and the user's public id and tier."""
-    return (
-        select(Request, Deployment, User.public_id, tier_at_request())
-        .join(Deployment, Deployment.id == Request.deployment_id)
-        .join(User, User.id == Request.user_id)
-    )
-
-
-def logged_request(request: Request, deployment: Deployment, user: str, tier: str | None) -> LoggedRequest:
-    """Build a logged request from a row of `select_with_names`."""
+def logged_request(found: OwnedRequest) -> LoggedRequest:
+    """Return a loaded request as it is shown."""
+    request, deployment = found.request, found.deployment
     return LoggedRequest(
         id=request.public_id,
         created_at=request.created_at,
-        user=user,
-        tier=tier,
+        user=found.user.public_id,
+        tier=found.tier,
         deployment=deployment.public_id,
         model=deployment.model,
         backend=deployment.backend,

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import select
 
 from context_builder.queries.errors import NotFound
-from context_builder.queries.recent_requests import LoggedRequest, logged_request, select_with_names
+from context_builder.queries.recent_requests import LoggedRequest, logged_request
 from context_builder.queries.scope import resolve_moment
 from context_builder.question.checks import check_name
 from context_builder.question.names.known_names import unknown_name_text
 from context_builder.telemetry.incident_state import affects, open_at, severity_rank
+from context_builder.telemetry.newest_requests import load_request
 from context_builder.text.wire import WIRE
 from models import Deployment, Incident, QualityScore, Request
 from models.database import ReadSession
@@ -72,20 +73,21 @@ async def request_detail(
 
     Raises:
         NotFound: The request is not in the log.
+        ColdDayUnreadable: It may be in a file that cannot be read.
         QuestionError: An argument is invalid.
     """
     moment = resolve_moment(as_of)
     check_name(request_id, kind="request")
-    row = (await session.execute(select_with_names().where(Request.public_id == request_id))).one_or_none()
+    found = await load_request(session, request_id)
     # In the present, a gateway clock slightly ahead of ours hides no request.
-    if row is None or not (moment.live or row[0].created_at <= moment.as_of):
+    if found is None or not (moment.live or found.request.created_at <= moment.as_of):
         raise NotFound(
             unknown_name_text("request", request_id, await _load_newest_names(session, moment.as_of))
         )
-    request, deployment, user, tier = row
+    request, deployment = found.request, found.deployment
     return RequestDetail(
         moment.as_of,
-        logged_request(request, deployment, user, tier),
+        logged_request(found),
         request.routing_reason,
         await _load_score(session, request, None if moment.live else moment.as_of),
         await _load_incident(session, request, deployment, moment.as_of),

@@ -18,6 +18,7 @@ from context_builder.telemetry.user_spend import spend_in
 from context_builder.text.wire import WIRE, Share, Usd
 from models import Request, User, UserSpend
 from models.database import ReadSession
+from models.request_log.cold import log_rows
 from models.tables.schema import Money
 
 _MINUTE = timedelta(minutes=1)
@@ -107,7 +108,9 @@ async def _load_usage(session: ReadSession, user: User, window: Window) -> UserU
 
 
 async def _load_last_request(session: ReadSession, user: User, moment: QueryMoment) -> datetime | None:
-    statement = select(Request.created_at).where(Request.user_id == user.id)
+    statement = select(Request.id, Request.created_at).where(Request.user_id == user.id)
     if not moment.live:
         statement = statement.where(Request.created_at <= moment.as_of)
-    return await session.scalar(statement.order_by(Request.created_at.desc()).limit(1))
+    newest = statement.order_by(Request.created_at.desc()).limit(1)
+    rows = await log_rows(session, newest, newest=1)
+    return rows[0].created_at if rows else None

@@ -30,7 +30,7 @@ from context_builder.source import (
     by_importance,
 )
 from context_builder.telemetry.fleet import latest_accepted_report
-from context_builder.telemetry.newest_requests import newest_of_users
+from context_builder.telemetry.newest_requests import newest_of_users, newest_rows
 from context_builder.telemetry.rollups import BASELINE, baseline_window
 from context_builder.telemetry.user_scope import of_users
 from context_builder.telemetry.user_spend import spend_in
@@ -179,23 +179,16 @@ def _format_hourly(requests: int, cost: Decimal, span: timedelta) -> str:
 async def _request_facts(session: ReadSession, request: ContextRequest, user: User) -> list[Fact]:
     """Return outcomes and deployments of the user's newest requests in the window."""
     of_user = replace(request, scope=replace(request.scope, user_ids=(user.id,)))
-    newest = newest_of_users(of_user, MAX_SAMPLE)
-    last = (
-        select(newest.c.id)
-        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(MAX_SAMPLE)
-        .subquery()
-    )
-    rows = await session.execute(
-        select(Deployment.public_id, Request.status, func.coalesce(Request.error_code, ""), func.count())
-        .join(last, last.c.id == Request.id)
-        .join(Deployment, Deployment.id == Request.deployment_id)
-        .group_by(Deployment.public_id, Request.status, Request.error_code)
-    )
-    found = rows.all()
-    total = sum(row[3] for row in found)
+    shown = (Request.deployment_id, Request.status, Request.error_code)
+    rows = await newest_rows(session, newest_of_users(of_user, MAX_SAMPLE), of_user, MAX_SAMPLE, *shown)
+    total = len(rows)
     if not total:
         return []
+    ids = {row.deployment_id for row in rows}
+    named = await session.execute(select(Deployment.id, Deployment.public_id).where(Deployment.id.in_(ids)))
+    names = {row.id: row.public_id for row in named}
+    kinds = Counter((names[row.deployment_id], row.status, row.error_code or "") for row in rows)
+    found = [(*kind, number) for kind, number in kinds.items()]
     where = " on the deployments in scope" if request.scope.deployment_ids else ""
     which = (
         f"the newest {MAX_SAMPLE} requests"

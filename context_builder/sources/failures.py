@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Select, select
 
 from context_builder.question.form import Noun
 from context_builder.question.request import ContextRequest, Topic
@@ -35,7 +34,7 @@ from context_builder.source import (
     Stores,
     by_importance,
 )
-from context_builder.telemetry.newest_requests import count_changed_users, newest_failed
+from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_rows
 from context_builder.telemetry.rollups import baseline_window
 from context_builder.text.formatting import (
     format_count,
@@ -46,6 +45,7 @@ from context_builder.text.formatting import (
 )
 from context_builder.text.lists import format_items, rank_counts
 from models import FAILED_STATUSES, Request, RequestStatus
+from models.database import ReadSession
 from models.histogram import Histogram
 
 MAX_SAMPLE = 500
@@ -91,7 +91,7 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     """Return each kind of failure with its start and response times, then deployments and endpoints."""
     groups, before, gaps = await _load_groups(stores.rollups, request)
     async with stores.snapshot.session() as session:
-        sample = (await session.execute(_select_sample(request))).all()
+        sample = await _load_sample(session, request)
         hidden = await count_changed_users(session, request)
     if hidden:
         users = format_count(hidden, "user")
@@ -206,15 +206,10 @@ def _deployment_facts(groups: Sequence[FailureGroup]) -> Iterator[Fact]:
         yield Fact(text, head, importance, _TOPICS, "deployments with failures", headline=headline)
 
 
-def _select_sample(request: ContextRequest) -> Select[str | None, str, str | None, int | None]:
-    """Select endpoint, status, error code and response time of the newest failed requests in scope."""
-    newest = newest_failed(request, MAX_SAMPLE)
-    return (
-        select(Request.endpoint, Request.status, Request.error_code, Request.latency_ms)
-        .join(newest, newest.c.id == Request.id)
-        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(MAX_SAMPLE)
-    )
+async def _load_sample(session: ReadSession, request: ContextRequest) -> Sequence[Any]:
+    """Load endpoint, status, error code and response time of the newest failed requests in scope."""
+    shown = (Request.endpoint, Request.status, Request.error_code, Request.latency_ms)
+    return await newest_rows(session, newest_failed(request, MAX_SAMPLE), request, MAX_SAMPLE, *shown)
 
 
 def _endpoint_facts(sample: Iterable[Any]) -> Iterator[Fact]:

@@ -8,11 +8,11 @@ keep, each the slowest of its bucket. The log itself is never scanned.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from context_builder.question.request import ContextRequest, Topic
 from context_builder.rollups.scope import rollup_scope
@@ -20,12 +20,21 @@ from context_builder.rollups.span import covering
 from context_builder.rollups.store import Rollups
 from context_builder.rollups.table import REQUESTS
 from context_builder.source import ContextSource, Fact, Section, Shown, Status, Stores
-from context_builder.telemetry.newest_requests import count_changed_users, newest_failed, newest_of_users
+from context_builder.telemetry.newest_requests import (
+    MAX_RANGES,
+    OwnedRequest,
+    count_changed_users,
+    load_requests,
+    newest_failed,
+    newest_of_users,
+    newest_rows,
+)
 from context_builder.telemetry.user_scope import of_users
 from context_builder.text.formatting import format_count, format_milliseconds, format_name, format_time
 from context_builder.text.sanitize import quote
-from models import Deployment, Request, User
+from models import Request
 from models.database import ReadSession
+from models.request_log.cold import log_rows
 
 MAX_FAILED = 8
 MAX_SLOW = 5
@@ -38,19 +47,17 @@ _ERRORS = frozenset({Topic.ERRORS})
 
 @dataclass(slots=True)
 class ExampleRequest:
-    """A request with the names for its ids and the reasons why it is shown."""
+    """A request with the reasons why it is shown."""
 
-    request: Request
-    deployment: str
-    user: User
+    owned: OwnedRequest
     reasons: list[str] = field(default_factory=list)
     topics: frozenset[Topic] = frozenset()
     importance: float = 0.0
 
     @property
-    def tier(self) -> str | None:
-        """Return the user's tier at the time of the request; None: tier or budget changed later."""
-        return self.user.tier if self.user.updated_at <= self.request.created_at else None
+    def request(self) -> Request:
+        """Return the request itself."""
+        return self.owned.request
 
 
 async def read(request: ContextRequest, stores: Stores) -> Section:
@@ -58,9 +65,12 @@ async def read(request: ContextRequest, stores: Stores) -> Section:
     named_ids = request.scope.request_ids[:MAX_NAMED]
     slowest = [] if request.scope.user_ids else await _slowest_of_rollups(stores.rollups, request)
     async with stores.snapshot.session() as session:
-        failed = (await session.scalars(_select_failed(request))).all()
+        failed = await _load_failed(session, request)
         slow = await _load_slow(session, request, slowest)
-        examples = await _load_examples(session, {*named_ids, *failed, *slow})
+        span = {} if named_ids else {"since": request.window.start, "until": request.window.end}
+        shown = Request.id.in_(sorted({*named_ids, *failed, *slow}))
+        loaded = await load_requests(session, shown, **span)
+        examples = {one.request.id: ExampleRequest(one) for one in loaded}
         hidden = await count_changed_users(session, request)
     _add_reason(examples, named_ids, "named in the question", 1.0, _LATENCY | _ERRORS)
     _add_reason(examples, failed, "failed", 0.7, _ERRORS)
@@ -91,24 +101,25 @@ def _add_reason(
         example.importance = max(example.importance, importance - 0.02 * rank)
 
 
-def _select_failed(request: ContextRequest) -> Select[int]:
-    newest = newest_failed(request, MAX_FAILED)
-    return select(newest.c.id).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(MAX_FAILED)
+async def _load_failed(session: ReadSession, request: ContextRequest) -> list[int]:
+    """Load ids of the newest failed requests, the newest first."""
+    rows = await newest_rows(session, newest_failed(request, MAX_FAILED), request, MAX_FAILED)
+    return [row.id for row in rows]
 
 
 async def _load_slow(session: ReadSession, request: ContextRequest, examples: Sequence[int]) -> Sequence[int]:
     """Load ids of slow requests: examples of the rollups or, for named users, the slowest of their newest."""
     if request.scope.user_ids:
         newest = newest_of_users(request, MAX_OF_USERS, Request.latency_ms.is_not(None))
-        return (
-            await session.scalars(
-                select(newest.c.id).order_by(newest.c.latency_ms.desc(), newest.c.id).limit(MAX_SLOW)
-            )
-        ).all()
-    found = await session.scalars(
-        select(Request.id).where(Request.id.in_(examples), of_users(request.scope, Request.user_id))
+        # Of equally slow ones the oldest: so many of each user's as the number of users allows.
+        ranges = min(len(request.scope.user_ids), MAX_RANGES)
+        rows = await newest_rows(session, newest, request, MAX_OF_USERS * ranges)
+        return [row.id for row in sorted(rows, key=lambda row: (-row.latency_ms, row.id))[:MAX_SLOW]]
+    own = select(Request.id, Request.created_at).where(
+        Request.id.in_(examples), of_users(request.scope, Request.user_id)
     )
-    there = set(found)
+    found = await log_rows(session, own, since=request.window.start, until=request.window.end)
+    there = {row.id for row in found}
     return [number for number in examples if number in there][:MAX_SLOW]
 
 
@@ -123,19 +134,10 @@ async def _slowest_of_rollups(rollups: Rollups, request: ContextRequest) -> list
     return [int(number) for number in numbers[order[:most]] if number >= 0]
 
 
-async def _load_examples(session: ReadSession, ids: Collection[int]) -> dict[int, ExampleRequest]:
-    rows = await session.execute(
-        select(Request, Deployment.public_id, User)
-        .join(Deployment, Deployment.id == Request.deployment_id)
-        .join(User, User.id == Request.user_id)
-        .where(Request.id.in_(sorted(ids)))
-    )
-    return {row[0].id: ExampleRequest(row[0], row[1], row[2]) for row in rows}
-
-
 def _gaps(examples: Iterable[ExampleRequest], hidden: int) -> tuple[str, ...]:
     gaps = []
-    unknown = sorted({example.user.public_id for example in examples if example.tier is None})
+    owned = [example.owned for example in examples]
+    unknown = sorted({one.user.public_id for one in owned if one.tier is None})
     if unknown:
         names = ", ".join(format_name(name) for name in unknown)
         gaps.append(f"the tier of {names} when these requests were made: tier or budget changed later")
@@ -146,16 +148,16 @@ def _gaps(examples: Iterable[ExampleRequest], hidden: int) -> tuple[str, ...]:
 
 
 def _fact(example: ExampleRequest) -> Fact:
-    request = example.request
+    request, tier, deployment = example.request, example.owned.tier, example.owned.deployment.public_id
     outcome = request.status + (f" {format_name(request.error_code)}" if request.error_code else "")
     latency = f", {format_milliseconds(request.latency_ms)}" if request.latency_ms is not None else ""
     head = (
         f"{format_name(request.public_id)} ({', '.join(example.reasons)}) at "
-        f"{format_time(request.created_at)} on {format_name(example.deployment)}: {outcome}{latency}"
+        f"{format_time(request.created_at)} on {format_name(deployment)}: {outcome}{latency}"
     )
-    details = [f"user {format_name(example.user.public_id)}"]
-    if example.tier:
-        details.append(f"tier {example.tier}")
+    details = [f"user {format_name(example.owned.user.public_id)}"]
+    if tier:
+        details.append(f"tier {tier}")
     if request.router_version:
         details.append(f"router {format_name(request.router_version)}")
     if request.routing_reason:

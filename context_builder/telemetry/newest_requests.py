@@ -1,21 +1,82 @@
-"""Queries for the newest requests of a window, by index ranges, without scanning the request log."""
+"""Single requests of the log, without a scan: the newest of a window, and those of a condition."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Row, Select, Subquery, and_, case, func, or_, select, true, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from context_builder.question.request import ContextRequest
 from context_builder.telemetry.user_scope import of_users
-from models import FAILED_STATUSES, Request, User
+from models import FAILED_STATUSES, Deployment, Request, User
 from models.database import ReadSession
+from models.request_log.cold import log_rows
 
 MAX_RANGES = 20
 """Values up to which each gets its own index range."""
+_OTHERS = [each for each in Request.__mapper__.column_attrs if each.key not in ("id", "created_at")]
+_COLUMNS = [Request.id, Request.created_at, *(getattr(Request, each.key) for each in _OTHERS)]
+_NAMES = ["id", "created_at", *(each.key for each in _OTHERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedRequest:
+    """A request with what its ids stand for."""
+
+    request: Request
+    """Not of a session: changing it changes nothing."""
+    deployment: Deployment
+    user: User
+
+    @property
+    def tier(self) -> str | None:
+        """Return the user's tier at the time of the request; None: tier or budget changed later."""
+        return self.user.tier if self.user.updated_at <= self.request.created_at else None
+
+
+async def load_request(session: AsyncSession, public_id: str) -> OwnedRequest | None:
+    """Load a request by its id; cold days are searched only if it is not in the database.
+
+    Raises:
+        ColdDayUnreadable: It may be in a file that cannot be read.
+    """
+    statement = select(*_COLUMNS).where(Request.public_id == public_id)
+    rows = (await session.execute(statement)).all() or await log_rows(session, statement)
+    found = await _with_owners(session, rows)
+    return found[0] if found else None
+
+
+async def load_requests(
+    session: AsyncSession,
+    condition: ColumnElement[bool],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[OwnedRequest]:
+    """Load the requests of a condition, which an index serves, the newest first.
+
+    Raises:
+        ColdDayUnreadable: A day of the span is in a file that cannot be read.
+    """
+    found = await log_rows(session, select(*_COLUMNS).where(condition), since=since, until=until)
+    return await _with_owners(session, found)
+
+
+async def _with_owners(session: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[OwnedRequest]:
+    requests = [Request(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+    if not requests:
+        return []
+    among_deployments = Deployment.id.in_({one.deployment_id for one in requests})
+    deployments = {one.id: one for one in await session.scalars(select(Deployment).where(among_deployments))}
+    among_users = User.id.in_({one.user_id for one in requests})
+    users = {one.id: one for one in await session.scalars(select(User).where(among_users))}
+    return [OwnedRequest(one, deployments[one.deployment_id], users[one.user_id]) for one in requests]
 
 
 def newest_failed(request: ContextRequest, most: int) -> Subquery:
@@ -45,6 +106,22 @@ def newest_of_users(request: ContextRequest, most: int, *conditions: ColumnEleme
     )
 
 
+async def newest_rows(
+    session: ReadSession, newest: Subquery, request: ContextRequest, most: int, *columns: Any
+) -> list[Row[*tuple[Any, ...]]]:
+    """Load id, moment and latency of the newest requests among those of a subquery above, or other columns.
+
+    Raises:
+        ColdDayUnreadable: A day of the window is in a file that cannot be read.
+    """
+    chosen = select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most)
+    if columns:
+        found = chosen.subquery()
+        chosen = select(found.c.id, found.c.created_at, *columns).join(Request, Request.id == found.c.id)
+    window = request.window
+    return await log_rows(session, chosen, since=window.start, until=window.end, newest=most)
+
+
 async def count_changed_users(session: ReadSession, request: ContextRequest) -> int:
     """Count the users whose tier in the window is unknown; 0 if no tier is in scope."""
     if not request.scope.tiers:
@@ -59,12 +136,12 @@ async def count_changed_users(session: ReadSession, request: ContextRequest) -> 
 
 def _newest(ranges: Iterable[ColumnElement[bool]], request: ContextRequest, most: int) -> Subquery:
     """Select the newest requests per index range; sorting across ranges would read each completely."""
-    parts = [
-        select(Request.id, Request.created_at, Request.latency_ms)
-        .join(User, User.id == Request.user_id)
-        .where(one, Request.created_at >= request.window.start, Request.created_at < request.window.end)
-        for one in ranges
-    ]
+    newest = select(Request.id, Request.created_at, Request.latency_ms).where(
+        Request.created_at >= request.window.start, Request.created_at < request.window.end
+    )
+    if request.scope.tiers:
+        newest = newest.join(User, User.id == Request.user_id)
+    parts = [newest.where(one) for one in ranges]
     return newest_of_ranges(parts, most)
 
 

@@ -1,6 +1,7 @@
 """The only way to store requests: appends them and keeps their rollups consistent."""
 
 from models.request_log.bulk import among, bulk_of, dialect_of
+from models.request_log.cold.delivered import without_cold
 from models.request_log.days import share_days
 from models.request_log.rollups import add_rollups
 from models.request_log.rows import NewRequest, insert_requests
@@ -15,12 +16,16 @@ from models.database import WriteSession
 
 
 async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[str, int]:
-    """Append the requests that are new, of equal ids the first; return their database ids by public id."""
+    """Append the requests that are new, of equal ids the first; return their database ids by public id.
+
+    Raises:
+        ColdDayUnreadable: A request is of a cold day whose file cannot be asked whether it is there.
+    """
     if not requests:
         return {}
     await share_days(session, (request.created_at for request in requests))
     bulk = bulk_of(session)
-    new = await insert_requests(bulk, requests)
+    new = await insert_requests(bulk, await without_cold(session, requests))
     if new:
         await add_rollups(bulk, new)
         await add_spend(bulk, new)

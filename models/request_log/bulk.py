@@ -153,6 +153,10 @@ class SqliteBulk(Bulk):
         width = len(table.key)
         taken = await self.find(table, [row[:width] for row in rows])
         last = (await self._run(f"SELECT max(id) FROM {table.name}", ())).scalar() or 0  # noqa: S608
+        if table.mostly_new:
+            # Ids of requests in cold days are not free.
+            moved = (await self._run("SELECT max(last_id) FROM cold_days", ())).scalar() or 0
+            last = max(last, moved)
         new = [row for row in rows if row[:width] not in taken] if taken else rows
         if not new:
             return {}

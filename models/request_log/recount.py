@@ -14,6 +14,7 @@ from models.database import Database
 from models.errors import LogIncomplete
 from models.request_log.buckets import Merge, add_to_buckets
 from models.request_log.bulk import BulkTable, Values, bulk_of
+from models.request_log.cold import log_rows
 from models.request_log.days import DAY, lock_day
 from models.request_log.rollups import ROLLUPS, rollups_of
 from models.request_log.rollups import merged as merged_rollups
@@ -127,18 +128,21 @@ async def rebuild_day(database: Database, day: datetime) -> bool:
 
 async def _load_requests(session: AsyncSession, start: datetime) -> list[tuple[int, NewRequest]]:
     """Return the requests of an hour with their ids; one without a tier has none."""
-    names = ("public_id", "created_at", "user_id", "deployment_id", "status", "error_code", "latency_ms",
+    names = ("public_id", "user_id", "deployment_id", "status", "error_code", "latency_ms",
              "cost_usd", "prompt_tokens", "completion_tokens", "task_type", "router_version")  # fmt: skip
     columns = [getattr(Request, name) for name in names]
-    rows = await session.execute(
-        select(Request.id, func.coalesce(Request.tier, ""), *columns)
-        .where(Request.created_at >= start, Request.created_at < start + _HOUR)
-        .order_by(Request.id)
+    end = start + _HOUR
+    statement = select(
+        Request.id, Request.created_at, func.coalesce(Request.tier, "").label("tier"), *columns
+    ).where(Request.created_at >= start, Request.created_at < end)
+    rows = await log_rows(session, statement, since=start, until=end)
+    return sorted(
+        (
+            (row_id, NewRequest(created_at=moment, tier=tier, **dict(zip(names, values, strict=True))))
+            for row_id, moment, tier, *values in rows
+        ),
+        key=lambda request: request[0],
     )
-    return [
-        (row_id, NewRequest(tier=tier, **dict(zip(names, values, strict=True))))
-        for row_id, tier, *values in rows
-    ]
 
 
 async def _load_buckets(session: AsyncSession, model: _Model, table: BulkTable, start: datetime) -> Buckets:

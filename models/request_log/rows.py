@@ -63,6 +63,8 @@ async def insert_requests(bulk: Bulk, requests: Sequence[NewRequest]) -> list[tu
     first: dict[str, NewRequest] = {}
     for request in requests:
         first.setdefault(request.public_id, request)
+    if not first:
+        return []
     inserted = await bulk.insert_new(LOG, [row_of(request) for request in first.values()])
     return [
         (row_id, first[public_id])

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from tests.bench.asked_while_written import asked_while_written
+from tests.bench.cold_days import cold_days
 from tests.bench.contexts import max_not_sum, story
 from tests.bench.decode import decoding
 from tests.bench.history import fill_history
@@ -78,6 +79,7 @@ def _http() -> None:
 
 def _ingest() -> None:
     writes()
+    cold_days()
     if QUICK:
         return
     with tempfile.TemporaryDirectory(prefix="arcpoint-bench-") as folder, ExitStack() as stack:

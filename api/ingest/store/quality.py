@@ -33,7 +33,7 @@ async def store_quality(session: WriteSession, records: Sequence[QualityRecord])
     for record in records:
         found = requests.get(record.request)
         if found is None:
-            detail = f"{excerpt(record.request)}; send a score after its request"
+            detail = f"{excerpt(record.request)}; send a score after its request, and before its day is cold"
             outcomes.append(FieldProblem("request", "not in the log", detail))
             continue
         key, created_at, score = found

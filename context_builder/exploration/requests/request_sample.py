@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -24,6 +25,10 @@ from context_builder.telemetry.newest_requests import (
 )
 from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, RequestStatus, User
+from models.errors import ColdDayUnreadable
+from models.request_log.cold import log_rows
+
+log = structlog.get_logger(__name__)
 
 MAX_REQUESTS = 1_000
 """Read of each span, the newest."""
@@ -95,16 +100,26 @@ async def read_requests(
         narrowed = _narrowed(rollups, request, one, user_id)
         if narrowed is None:
             return None
-        rows = list(await session.execute(_statement(narrowed, span, columns)))
+        try:
+            rows = await log_rows(
+                session,
+                _statement(narrowed, span, columns),
+                since=span.start,
+                until=span.end,
+                newest=MAX_REQUESTS,
+            )
+        except ColdDayUnreadable as error:
+            log.warning("requests behind a change not read", reason=str(error))
+            return None
     # Only here, so that a rare tier does not make the sample read the whole log.
-    own = [tuple(row)[1:] for row in reversed(rows) if row[0]]
+    own = [tuple(row)[3:] for row in reversed(rows) if row[2]]
     names = [str(column.key) for column in columns]
     values = list(zip(*own, strict=True)) or [()] * len(names)
     return RequestSample(dict(zip(names, values, strict=True)), complete=len(rows) < MAX_REQUESTS)
 
 
 def _statement(request: ContextRequest, span: Window, columns: Columns) -> Select[*tuple[Any, ...]]:
-    """Select whether each of the newest requests is in scope, and the columns; the newest first."""
+    """Select id, moment, and whether each of the newest requests is in scope, and the columns."""
     scope = request.scope
     found = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
     newest = (
@@ -113,12 +128,8 @@ def _statement(request: ContextRequest, span: Window, columns: Columns) -> Selec
     own = of_users(scope, Request.user_id)
     if scope.tiers:
         own &= tier_at_request().in_(scope.tiers)
-    return (
-        select(own, *columns)
-        .join(newest, newest.c.id == Request.id)
-        .join(User, User.id == Request.user_id)
-        .order_by(Request.created_at.desc(), Request.id.desc())
-    )
+    chosen = select(Request.id, Request.created_at, own, *columns).join(newest, newest.c.id == Request.id)
+    return chosen.join(User, User.id == Request.user_id) if scope.tiers else chosen
 
 
 def _narrowed(

@@ -21,6 +21,7 @@ from context_builder.telemetry.newest_requests import newest_of_ranges, one_cond
 from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Request, RequestStatus, User
 from models.database import ReadSession
+from models.request_log.cold import log_rows
 
 MAX_REQUESTS = 2_000
 """Newest requests read on each side of an onset."""
@@ -67,21 +68,22 @@ async def _sample(session: ReadSession, request: ContextRequest, span: Window) -
     in_scope = of_users(request.scope, newest.c.user_id)
     if request.scope.tiers:
         in_scope &= User.tier.in_(request.scope.tiers) & (User.updated_at <= newest.c.created_at)
-    rows = await session.execute(
-        select(User.public_id, newest.c.status, newest.c.created_at, in_scope)
-        .join(User, User.id == newest.c.user_id)
-        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
-        .limit(MAX_REQUESTS)
-    )
-    found = [tuple(row) for row in rows]
-    own = Counter((user, status) for user, status, _, is_own in found if is_own)
+    chosen = select(newest.c.id, newest.c.created_at, newest.c.user_id, newest.c.status, in_scope)
+    if request.scope.tiers:
+        chosen = chosen.join(User, User.id == newest.c.user_id)
+    chosen = chosen.order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(MAX_REQUESTS)
+    found = await log_rows(session, chosen, since=span.start, until=span.end, newest=MAX_REQUESTS)
+    ids = {row.user_id for row in found}
+    named = await session.execute(select(User.id, User.public_id).where(User.id.in_(ids)))
+    names = {row.id: row.public_id for row in named}
+    own = Counter((names[row[2]], row[3]) for row in found if row[4])
     requests: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     for (user, status), number in own.items():
         requests[user] += number
         failed[user] += number * (status in FAILED_STATUSES)
     complete = len(found) < MAX_REQUESTS
-    start = span.start if complete else found[-1][2]
+    start = span.start if complete else found[-1].created_at
     return UserSample(requests, failed, max((span.end - start) / HOUR, 1 / 60), complete)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+import structlog
 from sqlalchemy import func, select
 
 from context_builder.question.lookups import Lookups
@@ -16,6 +17,10 @@ from context_builder.question.mention import NameKind, NameMention, TextSpan
 from context_builder.question.names.words import ORDINARY_WORDS, Word, characters, words_in
 from models import Incident, Request, User
 from models.database import ReadSession
+from models.errors import ColdDayUnreadable
+from models.request_log.cold import cold_part
+
+log = structlog.get_logger(__name__)
 
 QUOTED = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,100})[\"“”«»`]|(?<!\w)['‘]([^'‘’]{1,100})['’](?!\w)")
 """A name with spaces is recognized by its quotes."""
@@ -146,7 +151,12 @@ async def _rows(
         lower = {name.lower() for c in doubtful[:_MAX_RECASED] for name in _spellings(c.text, prefix)}
         alone = await lookups.each((kind, as_of, "lower"), lower, partial(_by_lower_name, table, as_of))
         rows |= {(kind, name): (kind, *row) for name, row in alone.items()}
-    return rows
+    # A look-up in files takes longer, so only for what can be nothing else.
+    kind, prefix = NameKind.REQUEST, _TABLES[NameKind.REQUEST][1]
+    named = [c for c in doubtful if c.kind is kind or c.text.lower().startswith(prefix)]
+    spelled = {name for c in named[:_MAX_RECASED] for name in _spellings(c.text, prefix)}
+    moved = await lookups.each((kind, as_of, "cold"), spelled, partial(_in_cold_days, as_of))
+    return rows | {(kind, name): (kind, *row) for name, row in moved.items()}
 
 
 async def _by_name(
@@ -154,6 +164,20 @@ async def _by_name(
 ) -> dict[str, tuple[int, str]]:
     """Return the rows with these public ids."""
     return {row[1]: row for row in await _select(session, table, names, as_of)}
+
+
+async def _in_cold_days(
+    as_of: datetime, session: ReadSession, names: list[str]
+) -> dict[str, tuple[int, str]]:
+    """Return the requests with these public ids in cold days; none if the files cannot be read."""
+    try:
+        cold = await cold_part(session, until=as_of)
+        statement = select(Request.id, Request.public_id).where(Request.created_at <= as_of)
+        rows = await cold.execute(statement.where(Request.public_id.in_(names))) if cold else []
+    except ColdDayUnreadable as error:
+        log.warning("names of requests not looked up", reason=str(error))
+        return {}
+    return {row[1]: (row[0], row[1]) for row in rows}
 
 
 async def _by_lower_name(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, Float, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.schema import PrimaryKey, Table, UtcDateTime
@@ -20,7 +20,8 @@ class QualityScore(Table):
     )
 
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
-    request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"), unique=True)
+    request_id: Mapped[int] = mapped_column(PrimaryKey, unique=True)
+    """Database id of the request, which stays its own when its day is moved to a file."""
     score: Mapped[float] = mapped_column(Float)
     scorer: Mapped[str] = mapped_column(String(100))
     scored_at: Mapped[datetime] = mapped_column(UtcDateTime)

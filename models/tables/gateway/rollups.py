@@ -64,8 +64,8 @@ class RequestRollup(Table):
     latency_histogram: Mapped[bytes] = mapped_column(LargeBinary)
     """`models.histogram.Histogram.to_bytes` of the requests with a latency."""
     slowest_ms: Mapped[int | None] = mapped_column(BigInteger)
-    slowest_request_id: Mapped[int | None] = mapped_column(ForeignKey("requests.id"))
-    """The slowest request as an example, found without scanning the log."""
+    slowest_request_id: Mapped[int | None] = mapped_column(PrimaryKey)
+    """The slowest request as an example, found without scanning the log; its day may be cold."""
     cost_usd: Mapped[Decimal] = mapped_column("cost_nanousd", Money)
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
