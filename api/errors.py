@@ -12,6 +12,7 @@ ArcpointApiError
 │   ├── UnknownEncoding     a post is packed in a way that is not read
 │   ├── SenderUnproven       a post does not prove where it comes from
 │   └── IngestBusy          a post was not stored; says when to send it again
+│       └── BodyTooSlow     its body did not come in time
 ├── SettingsError           api.settings: a variable of the environment cannot be used
 ├── BadAnchor               api.audit.verification: a text is no anchor of the audit trail
 ├── LoginRefused            api.http.auth.oidc: a login proves nothing

@@ -48,3 +48,7 @@ class IngestBusy(IngestError):
         """`retry_after_s` is the time after which there should be room."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class BodyTooSlow(IngestBusy):
+    """A body did not come in time; the rest of it is not waited for."""

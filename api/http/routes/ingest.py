@@ -16,7 +16,7 @@ from api.http.dependencies import RunningServices, Session
 from api.http.json_body import to_json
 from api.http.openapi import problems, query_problems
 from api.http.schemas.bodies import PollersBody
-from api.ingest.errors import IngestBusy
+from api.ingest.errors import BodyTooSlow, IngestBusy
 from api.ingest.live.ingestor import Envelope, Ingestor
 from api.ingest.live.message import Receipt
 from api.ingest.receivers import discover
@@ -106,6 +106,9 @@ async def _received(request: Request, name: str, topic: str = "", about: str = "
     )
     try:
         answer = await ingestor.receive(envelope)
+    except BodyTooSlow:
+        request.state.is_read = False
+        raise
     except ClientDisconnect:
         # In the middle of its body: nobody reads this.
         return Response(status_code=400)

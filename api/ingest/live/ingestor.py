@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from api.ingest.errors import IngestBusy, SenderUnproven, UnknownWay
+from api.ingest.errors import BodyTooSlow, SenderUnproven, UnknownWay
 from api.ingest.live.body import MemoryBudget, read_body, unpack
 from api.ingest.live.group_commit import GroupCommit, Post
 from api.ingest.live.items import kind_receiver
@@ -209,12 +209,12 @@ def create_ingestor(settings: Settings, database: Database, observe: Observe = i
 
 @asynccontextmanager
 async def _within(seconds: float) -> AsyncIterator[None]:
-    """Raise IngestBusy if a body does not come in time."""
+    """Raise BodyTooSlow if a body does not come in time."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise IngestBusy(f"the body did not come within {seconds:g} s; send it again") from None
+        raise BodyTooSlow(f"the body did not come within {seconds:g} s; send it again") from None
 
 
 def _decode(receiver: Receiver, message: Message) -> Decoded:

@@ -69,7 +69,7 @@ def test_the_paths_of_postmortems_and_memory_are_served(repository: Path, tmp_pa
         f"{method.upper()} {path}"
         for path, methods in paths.items()
         for method, operation in methods.items()
-        if operation["tags"] in (["postmortems"], ["memory"], ["spend"])
+        if operation["tags"] in (["postmortems"], ["memory"], ["spend"], ["access"])
     }
     named = set(re.findall(r"`((?:GET|POST) /v1/\S+)`", text))
     assert named == served | {"GET /v1/incidents/{incident_id}/postmortem"}

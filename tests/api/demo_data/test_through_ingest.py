@@ -136,7 +136,7 @@ async def test_the_week_that_is_posted_is_the_week_that_is_seeded(
     for name, table in Table.metadata.tables.items():
         if name == "memory_outbox":
             assert found[name] == expected[name]
-        elif name in found:
+        elif name in found and name != "audit_entries":  # who posted it
             hidden = KNOWN_ONLY_TO_SEED.get(name, set())
             places = [place for place, column in enumerate(table.columns) if column.name not in hidden]
             assert known(found[name], places) == known(expected[name], places), name

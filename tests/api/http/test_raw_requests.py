@@ -21,7 +21,7 @@ from tests.support.http_service import START_S, ServiceProcess, running, setting
 from tests.support.served_proxy import served
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"a"}]}'
-INNER = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+INNER = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 FRAMES = {
     "length and chunks": b"content-length: 4\r\n" + CHUNKED + b"\r\n0\r\n\r\n",
@@ -53,7 +53,8 @@ FRAMES = {
 
 
 def head(path: str) -> bytes:
-    return f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\ncontent-type: application/json\r\n".encode()
+    lines = f"POST {path} HTTP/1.1", "host: localhost", "x-api-key: k", "content-type: application/json", ""
+    return "\r\n".join(lines).encode()
 
 
 async def exchange(url: str, *parts: bytes, pause_s: float = 0.0) -> bytes:
@@ -128,7 +129,7 @@ async def test_chunks_are_forwarded_as_one_body(service: ServiceProcess, upstrea
     """Extensions of chunks and headers behind the body stay here, and the next request is its own."""
     upstream.requests.clear()
     framed = CHUNKED + b"\r\n%x;a=b\r\n%b\r\n0\r\nx-late: 1\r\n\r\n" % (len(BODY), BODY)
-    last = INNER.replace(b"host: x", b"host: x\r\nconnection: close")
+    last = INNER.replace(b"host: localhost", b"host: localhost\r\nconnection: close")
     answer = await exchange(service.url, head(f"{PREFIX}/v1/messages") + framed + last)
     assert answer.count(b"HTTP/1.1 200 ") == 2, answer
     (arrived,) = upstream.requests

@@ -161,7 +161,7 @@ PINNED: dict[str, Names] = {
         **dict.fromkeys(["database", "memory", "embedder"], PART),
     },
 }
-FREE = {"statuses", "routing_reason", "skipped"}
+FREE = {"statuses", "routing_reason", "skipped", "detail"}
 """Objects whose names are data."""
 
 
