@@ -50,7 +50,8 @@ async def running_service(settings: Settings) -> Running | None:
     if isinstance(address, Path) and not await asyncio.to_thread(address.is_socket):
         return None
     try:
-        async with open_service(address) as service:
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        async with open_service(address, key) as service:
             ready = await service.http.get("/readyz")
             metrics = await service.http.get("/metrics")
             is_same = service.database == await asyncio.to_thread(settings.database_key)
@@ -82,7 +83,7 @@ def check_service(settings: Settings, running: Running | None) -> Iterator[Findi
         )
     if not running.metrics:
         yield warning(
-            "metrics", "its /metrics may not be read from here", "read it with the credentials it asks for"
+            "metrics", "its /metrics may not be read from here", "set ARCPOINT_API_KEY to a viewer's key"
         )
         return
     for labels, count in running.counts("arcpoint_ingest_skipped_items_total", reason="reported twice"):
