@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # A release of the SDK that still sends `x-api-key`, in a folder of its own: tests use the proxy with it, too.
 OLD_SDK := anthropic==0.70.0 distro==1.9.0
+# Those that skip without a program that is large, or is the system's.
+PEER_TESTS := tests/api/ingest/test_connect.py tests/api/proxy/test_brokers.py tests/api/http/routes/test_metrics.py
 # With it each process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test exhaustive coverage lint mutants bench eval lock sbom clean
+.PHONY: demo check test exhaustive coverage lint peers mutants bench eval lock sbom clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -30,6 +32,16 @@ test: $(READY) lint  ## lint, then every test; of long rows of like cases, some
 
 exhaustive: $(READY)  ## every test with more examples, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+$(VENV)/litellm/.ready:
+	$(PYTHON) -m venv $(VENV)/litellm
+	$(VENV)/litellm/bin/pip install --quiet --disable-pip-version-check 'litellm[proxy]==1.108.7'
+	touch $@
+
+peers: $(READY) $(VENV)/litellm/.ready  ## what connects, against the real programs; installs LiteLLM beside, and Alertmanager, promtool and Redis with apt-get if they are missing
+	command -v prometheus-alertmanager promtool redis-server > /dev/null \
+		|| apt-get install --yes --no-install-recommends prometheus prometheus-alertmanager redis-server
+	ARCPOINT_TEST_LITELLM=$(abspath $(VENV)/litellm) $(BIN)/python -m pytest $(PEER_TESTS)
 
 coverage: $(READY)  ## every test with coverage, which takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
