@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle, Transport
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -26,8 +26,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: BaseTransport) -> None:
-        assert isinstance(transport, Transport)  # noqa: S101  of a socket
-        super().connection_made(transport)
+        # That of a socket; uvloop's derives from no class of asyncio.
+        super().connection_made(cast("Transport", transport))
         self._await_head()
 
     @override
