@@ -53,6 +53,10 @@ class KeyRing:
         # Compared first and in constant time: the answer is the same for what never was a key.
         if row is None or not hmac.compare_digest(row.secret_sha256, digest(token)):
             raise Unauthenticated(_UNKNOWN)
+        if row.user_id is not None and row.public_id is None:
+            raise Unauthenticated(
+                "the user whom this API key is bound to is no longer there; nothing can be shown"
+            )
         if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
             raise Unauthenticated(_UNKNOWN)
         if row.rate_per_minute is not None:
@@ -69,7 +73,7 @@ class KeyRing:
     async def _find(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         columns = (
             *(ApiKey.id, ApiKey.secret_sha256, ApiKey.name, ApiKey.role, ApiKey.expires_at),
-            *(ApiKey.revoked_at, ApiKey.last_used_at, ApiKey.rate_per_minute, User.public_id),
+            *(ApiKey.revoked_at, ApiKey.last_used_at, ApiKey.rate_per_minute, ApiKey.user_id, User.public_id),
         )
         statement = select(*columns).outerjoin(User, User.id == ApiKey.user_id).where(ApiKey.prefix == prefix)
         with self._database.connecting():

@@ -21,6 +21,12 @@ def is_local(scope: Scope) -> bool:
     return is_local_peer(scope) and (is_socket or _names_this_machine(Headers(scope=scope).get("host", "")))
 
 
+def is_from_page(scope: Scope) -> bool:
+    """Return True if a page in a browser makes a request: browsers say so of all that could do harm."""
+    headers = Headers(scope=scope)
+    return "origin" in headers or "sec-fetch-site" in headers
+
+
 def is_local_peer(scope: Scope) -> bool:
     """Return True if a request comes from a loopback address, or by the Unix socket of our own user."""
     headers = Headers(scope=scope)

@@ -83,7 +83,16 @@ async def audit_page(session: AsyncSession, wanted: AuditFilter) -> AuditPage:
     )
     query = ENTRIES.where(*(compared(value) for value, compared in wishes if value is not None))
     found = (await session.execute(query.order_by(row.sequence.desc()).limit(wanted.limit + 1))).all()
-    lines = [AuditLine(**each._asdict() | {"detail": json.loads(each.detail)}) for each in found]
+    lines = [AuditLine(**each._asdict() | {"detail": _detail(each.detail)}) for each in found]
     more = len(lines) > wanted.limit
     shown = lines[: wanted.limit]
     return AuditPage(entries=tuple(shown), next=shown[-1].sequence if more else None)
+
+
+def _detail(text: str) -> dict[str, Any]:
+    """Return the details of an entry; of one that was altered, what is there instead."""
+    try:
+        detail: dict[str, Any] = json.loads(text)
+    except (ValueError, TypeError):
+        return {"unreadable": str(text)[:200]}
+    return detail

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sqlalchemy import true
+
 from api.errors import ArcpointApiError
 from models import AuditEntry
 from models.audit_chain import BEFORE_THE_FIRST, ENTRIES, ChainedEntry
@@ -43,6 +45,8 @@ class Anchor:
         return cls(int(number), digest)
 
 
+_UNREADABLE = "it, or one soon after it, holds what was never written there"
+
 EMPTY = Anchor(0, BEFORE_THE_FIRST)
 """The end of a chain without entries."""
 
@@ -79,10 +83,13 @@ class Verdict:
 async def verify(entries: AsyncIterable[ChainedEntry], start: Anchor = EMPTY) -> Verdict:
     """Walk along entries in the order of their numbers, from the one after `start`, to the first break."""
     end, count = start, 0
-    async for entry in entries:
-        if broken := _break(entry, end):
-            return Verdict(count, end, broken)
-        end, count = Anchor(entry.sequence, entry.hash), count + 1
+    try:
+        async for entry in entries:
+            if broken := _break(entry, end):
+                return Verdict(count, end, broken)
+            end, count = Anchor(entry.sequence, entry.hash), count + 1
+    except (ValueError, TypeError):  # what a driver or the hash makes of a value of another type
+        return Verdict(count, end, Break(end.sequence + 1, Fault.ALTERED, _UNREADABLE))
     return Verdict(count, end)
 
 
@@ -123,14 +130,17 @@ async def verify_database(database: Database, anchor: Anchor | None = None) -> V
         if row is None:
             explanation = "the trail ends before the anchor: its end was cut off, or it is another trail"
             return Verdict(0, EMPTY, Break(start.sequence, Fault.MISSING, explanation))
-        if row.hash != start.hash:
+        entry = ChainedEntry(**row._asdict())
+        if entry.hash != start.hash or entry.digest() != entry.hash:
             explanation = "it is not the entry of the anchor: what was there has been written again"
             return Verdict(0, EMPTY, Break(start.sequence, Fault.ALTERED, explanation))
     return await verify(_entries(database, start.sequence), start)
 
 
 async def _entries(database: Database, after: int) -> AsyncIterator[ChainedEntry]:
-    query = ENTRIES.where(AuditEntry.sequence > after).order_by(AuditEntry.sequence)
+    # From the beginning there is no lower bound: an entry before the first was put in.
+    behind = AuditEntry.sequence > after if after else true()
+    query = ENTRIES.where(behind).order_by(AuditEntry.sequence)
     async with database.read() as session:
         rows = await session.stream(query.execution_options(yield_per=_ROWS_AT_ONCE))
         async for row in rows:

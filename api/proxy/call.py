@@ -11,7 +11,7 @@ import orjson
 from multidict import CIMultiDict
 from starlette.types import Scope
 
-from api.access.peer import is_local_peer
+from api.access.peer import is_from_page, is_local_peer
 from api.proxy.client.credentials import ProxyUser, Sender
 from api.proxy.headers import decoded
 from api.proxy.lifecycle import Lifecycle, State, Transition
@@ -36,7 +36,7 @@ class Call:
     """Path and query, encoded as the client had them."""
     headers: CIMultiDict[str]
     is_local: bool = True
-    """True if it was made on this machine."""
+    """True if a program on this machine made it, not a page in a browser."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     sender: Sender | None = None
     raw_body: bytes = b""
@@ -68,7 +68,9 @@ class Call:
             raw_path = b"/" + raw_path
         query = scope["query_string"]
         target = (raw_path + b"?" + query if query else raw_path).decode("latin-1")
-        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers, is_local_peer(scope))
+        # A page may be of any site, whatever its name is said to lead to.
+        is_local = is_local_peer(scope) and not is_from_page(scope)
+        return cls(f"req_{uuid4().hex}", scope["method"], path, target, headers, is_local)
 
     @property
     def is_conversation(self) -> bool:

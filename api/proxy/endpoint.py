@@ -100,7 +100,10 @@ class Proxy:
         if self.only_known and not call.sender.is_known:
             raise ProxyRefusal(401, "this proxy pays for its requests and does not know your key")
         if not call.is_local and not call.sender.is_known:
-            raise ProxyRefusal(401, "this proxy serves other machines only for keys that it knows, not yours")
+            raise ProxyRefusal(
+                401,
+                "this proxy serves other machines, and pages, only for keys that it knows, not yours",
+            )
         call.lifecycle.enter(State.AUTHENTICATED, call.sender.user.id)
 
     async def _parse(self, call: Call, client: ClientConnection) -> None:

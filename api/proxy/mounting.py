@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access.peer import is_local
 from api.metrics.metrics import Metrics
 from api.proxy.opening import OpenProxy, open_proxy
 from api.services import make_risk_ticker, open_database
@@ -79,7 +80,9 @@ def proxy_service(settings: Settings) -> Router:
     async def status(_: Request) -> JSONResponse:
         return JSONResponse(opened[-1].status())
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        if not is_local(request.scope):
+            return PlainTextResponse("metrics are for programs on this machine only\n", 403)
         # In a thread: the metrics of other workers are in files.
         return Response(await asyncio.to_thread(own.scrape), media_type=CONTENT_TYPE_LATEST)
 

@@ -125,7 +125,9 @@ def _read(cursor: str) -> tuple[str, PagePosition]:
     if digest != _digest(f"{fingerprint} {micros} {row_id}"):
         raise broken
     try:
-        return fingerprint, PagePosition(_EPOCH + int(micros) * MICROSECOND, int(row_id))
+        moment = _EPOCH + int(micros) * MICROSECOND
+        _ = moment + MICROSECOND  # the end of its span must be a moment, too
+        return fingerprint, PagePosition(moment, int(row_id))
     except OverflowError:
         raise broken from None
 

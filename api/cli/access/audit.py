@@ -44,7 +44,7 @@ def list_entries(
         str | None, typer.Option(metavar="NAME", help="Only this caller, such as key:ci or local:ann.")
     ] = None,
     before: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only entries with smaller numbers.")
+        int | None, typer.Option(min=1, max=2**63 - 1, metavar="N", help="Only entries with smaller numbers.")
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=MAX_ENTRIES, metavar="N", help="At most so many entries.")

@@ -29,7 +29,8 @@ def run_proxy(settings: Settings) -> None:
                 runner.run(_serve(settings))
                 return
             runner.run(_require_startable(settings))
-        with _announced(settings) as listener:
+        with _listening(settings) as listener:
+            _announce(settings, listener)
             run_workers(settings, listener, factory=proxy_worker_app, loop="uvloop")
     except KeyboardInterrupt:  # before the server was running
         raise typer.Exit(INTERRUPTED) from None
@@ -37,8 +38,10 @@ def run_proxy(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     app = proxy_service(settings)
-    async with app.lifespan_context(app):
-        with _announced(settings) as listener:
+    # What cannot be listened on is refused before anything is opened.
+    with _listening(settings) as listener:
+        async with app.lifespan_context(app):
+            _announce(settings, listener)
             await StoppableServer(server_config(app, settings)).serve(sockets=[listener])
 
 
@@ -50,13 +53,17 @@ async def _require_startable(settings: Settings) -> None:
 
 
 @contextmanager
-def _announced(settings: Settings) -> Iterator[socket.socket]:
-    """Listen, and print where. Raises CannotListen, and SettingsError if strangers were let in."""
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Listen. Raises CannotListen, and SettingsError if strangers were let in."""
     with listening(settings.host, settings.proxy_port) as listener:
         if not ProxyFile.load(settings.proxy_file).users:
             remedy = "name its senders in ARCPOINT_PROXY_FILE (docs/proxy.md), which alone are then served"
             require_loopback(listener, remedy)
-        address = address_of(listener)
-        typer.echo(f"Arcpoint's proxy listens on {address} and forwards to {settings.proxy_upstream_url}")
-        typer.echo(f"point a client at it: export ANTHROPIC_BASE_URL={address}")
         yield listener
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    """Print where clients find the proxy."""
+    address = address_of(listener)
+    typer.echo(f"Arcpoint's proxy listens on {address} and forwards to {settings.proxy_upstream_url}")
+    typer.echo(f"point a client at it: export ANTHROPIC_BASE_URL={address}")

@@ -61,6 +61,8 @@ def forked(entries: Entries) -> Entries:
         (swapped, 3, Fault.REORDERED),
         (closed_up, 3, Fault.REORDERED),
         (forked, 4, Fault.FORKED),
+        (lambda entries: [replace(entries[0], sequence=0), *entries], 0, Fault.FORKED),
+        (lambda entries: changed(entries, 3, caller=b"x"), 3, Fault.ALTERED),
     ],
 )
 async def test_the_first_break_is_named(

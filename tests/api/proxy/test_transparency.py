@@ -234,10 +234,10 @@ async def test_a_warm_up_is_answered_without_a_body(proxy: ServedProxy, upstream
 
 
 async def test_a_stranger_elsewhere_is_served_nothing(proxy: ServedProxy, upstream: RawUpstream) -> None:
-    """What comes from another machine, by a proxy in front, is refused: nobody has named its key."""
+    """What comes from another machine, or from a page in a browser, is refused: nobody has named its key."""
     upstream.default = whole(b"{}")
     async with proxy.client() as client:
-        for header in ("x-forwarded-for", "forwarded", "via"):
+        for header in ("x-forwarded-for", "forwarded", "via", "origin", "sec-fetch-site"):
             headers = {"x-api-key": "sk-ant-unknown", header: "for=203.0.113.9"}
             refused = await client.post("/v1/messages", content=b"{}", headers=headers)
             assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")

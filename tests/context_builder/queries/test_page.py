@@ -31,7 +31,7 @@ def read(cursor: str, query: str = "things") -> PagePosition | None:
 
 
 @given(
-    st.datetimes(timezones=st.just(UTC), min_value=datetime(1900, 1, 1)),  # noqa: DTZ001  hypothesis wants naive bounds
+    st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001  hypothesis wants naive bounds
     st.integers(0, 2**59),
 )
 def test_a_cursor_says_where_the_page_ended(moment: datetime, row_id: int) -> None:
@@ -53,6 +53,12 @@ def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
     with pytest.raises(QuestionError, match="the cursor is malformed") as caught:
         read(damaged)
     assert "\n" not in str(caught.value)
+
+
+def test_a_cursor_at_the_end_of_time_is_refused() -> None:
+    """A forged one leads beyond what a moment can be."""
+    with pytest.raises(QuestionError, match="the cursor is malformed"):
+        read(cursor_at(datetime.max.replace(tzinfo=UTC)))
 
 
 @given(st.text(max_size=300))
