@@ -13,10 +13,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from api.access.keys import KeyRequest, Role, create_key
+from api.access.keys import KeyRequest, create_key
 from api.audit.verification import verify_database
 from context_builder.text import clock
-from models import Request, RequestRollup
+from models import Request, RequestRollup, Role
 from models.database import Database
 from tests.support.http_service import QUESTION, client_of, running, settings_of, without_memory
 from tests.support.kinds_of_records import EXAMPLES
