@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from api.ingest.errors import BodyTooSlow, SenderUnproven, UnknownWay
 from api.ingest.live.body import MemoryBudget, read_body, unpack
@@ -29,6 +29,7 @@ from api.ingest.store import Outcome
 from api.ingest.store.cardinality import CardinalityLimits
 from api.settings import Settings, SettingsError
 from context_builder.observation import SCOPE, Observe, ignore
+from context_builder.text.clock import utc_now
 from models.database import Database
 
 MAX_AHEAD = timedelta(minutes=10)
@@ -138,7 +139,7 @@ class Ingestor:
                 headers=headers,
                 topic=envelope.topic,
                 about=envelope.about,
-                received_at=datetime.now(UTC),
+                received_at=utc_now(),
                 options=self._options,
             )
             del body
@@ -168,7 +169,7 @@ class Ingestor:
 
     def _check_sender(self, receiver: Receiver, headers: Mapping[str, str], body: bytes) -> None:
         secret = self._secrets.get(receiver.name)
-        if secret is not None and not receiver.proof(secret, headers, body, datetime.now(UTC)):
+        if secret is not None and not receiver.proof(secret, headers, body, utc_now()):
             wanted = "a bearer token" if receiver.proof is bearer else "its signature"
             raise SenderUnproven(f"{wanted} with the secret of {receiver.name!r} is missing or wrong")
 
