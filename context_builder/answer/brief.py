@@ -40,9 +40,11 @@ def write_brief(manifest: Manifest, reason: str, *, called: bool = False) -> str
     writer = LineWriter(manifest)
     asked = form_of(read_text(manifest.question).english)
     verdict = Verdict(manifest, asked, told)
-    answer = [writer.words(line, bullet=place > 0) for place, line in enumerate(verdict.lines())] or [
-        "Nothing is known: no source had anything to say."
-    ]
+    answer: list[str] = []
+    for line in verdict.lines():
+        if text := writer.words(line, bullet=bool(answer)):
+            answer.append(text)
+    answer = answer or ["Nothing is known: no source had anything to say."]
     last = [*_limitations(manifest), *_below(manifest, reason, called=called)]
     room = MAX_LINES - len(answer) - len(last)
     others = [s for s in told if not s.on_topic and s.importance >= MIN_OTHER_IMPORTANCE and _is_alarm(s)]

@@ -94,7 +94,7 @@ class LineWriter:
         """Subjects of the lines so far."""
 
     def words(self, line: Line, *, bullet: bool = True) -> str:
-        """Return a line with as many of its statements as fit; those are then used."""
+        """Return a line with as many of its statements as fit; those are then used. Empty if none does."""
         text = f"{BULLET if bullet else ''}{line.prefix}"
         several = line.is_list and len(line.statements) > 1
         for place, statement in enumerate(line.statements):
@@ -103,7 +103,7 @@ class LineWriter:
             room = MAX_LINE - len(text) - len(separator) - (0 if is_last else len(_OTHERS))
             told = self._told(statement, room, few_words=several, whole=place > 0)
             if not told:
-                return f"{text}{_OTHERS}" if place else text.rstrip(": ")
+                return f"{text}{_OTHERS}" if place else ""
             text += f"{separator}{told}"
             self.used.add(statement.ref)
             self.told.add(statement.subject)
