@@ -127,7 +127,7 @@ async def _section(request: ContextRequest, stores: Stores, findings: Exploratio
                 one,
                 _describe_shift(one.shift, shifts, scope_name(request)),
                 related_topics(one.shift, shifts),
-                _explained(one.shift, shifts).metric.topic,
+                _explained(one.shift, shifts),
             )
             for one in nearby[:MAX_EVENTS]
         ),
@@ -328,22 +328,24 @@ def _explained(shift: ChangePoint, shifts: Sequence[ChangePoint]) -> ChangePoint
     return next(one for one in shifts if onset_gap(one, shift) <= MAX_RELATED_ONSET_GAP)
 
 
-def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explains: Topic) -> Fact:
+def _event_fact(one: NearbyEvent, which: str, topics: frozenset[Topic], explained: ChangePoint) -> Fact:
     again = f", and {format_count(one.again, 'more time')}" if one.again else ""
-    when = f"{format_time(one.event.at)}, {_describe_distance(one)} ({which}), {one.whose}"
+    at = one.event.at
+    when = f"{format_time(at)}, {_describe_distance(at, one.shift.onset)} ({which}), {one.whose}"
     text = f"{when}: {one.event.text}{again}"
-    may_cause = one.distance <= timedelta(0) and one.event.kind not in SYMPTOMS
+    may_cause = one.distance <= timedelta(0) and at <= explained.latest and one.event.kind not in SYMPTOMS
+    # What answers "why" is told beside the change that it may explain, and so is its distance.
     headline = Headline(
-        text=f"{one.event.text} ({_clock(one.event.at, one.shift.onset)}, {_describe_distance(one)})",
+        text=f"{one.event.text} ({_clock(at, explained.onset)}, {_describe_distance(at, explained.onset)})",
         role=Role.CAUSE if may_cause else Role.EVENT,
-        topic=explains,
-        at=one.event.at,
+        topic=explained.metric.topic,
+        at=at,
     )
     return Fact(text, "", one.importance, topics, "events", _event_key(one.event), headline)
 
 
-def _describe_distance(one: NearbyEvent) -> str:
-    distance = one.event.at - one.shift.onset
+def _describe_distance(at: datetime, onset: datetime) -> str:
+    distance = at - onset
     if not distance:
         return "at the onset"
     side = "before" if distance < timedelta(0) else "after"

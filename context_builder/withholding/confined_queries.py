@@ -1,35 +1,25 @@
 """The queries for one who may see one user only: their own rows, and the state of the gateway.
 
     async with confined_queries(database, "user_a") as confined:
-        page = confined.shown(await recent_requests(confined.session, confined.own_requests()))
+        page = confined.shown(await recent_requests(confined.session, RequestFilter(users=("user_a",))))
 
 Another user, and a request of theirs, is unknown there like any other name.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
-from context_builder.queries.active_incidents import active_incidents
-from context_builder.queries.deployment_status import deployment_status
 from context_builder.queries.errors import NotFound
-from context_builder.queries.recent_requests import ALL_REQUESTS, RequestFilter, recent_requests
-from context_builder.queries.request_detail import request_detail
 from context_builder.queries.session import DEADLINE_S, query_session
-from context_builder.queries.user_context import user_context
 from context_builder.question.confinement import user_ids
 from context_builder.withholding.gate import load_names, without_names
 from context_builder.withholding.user_names import OtherNames
 from models.database import Database, ReadSession
 from models.own_rows import only_rows_of
-
-SHOWN_TO_CONFINED: frozenset[Callable[..., Any]] = frozenset(
-    {active_incidents, deployment_status, recent_requests, request_detail, user_context}
-)
-"""The queries with an answer for one user. The others tell of all users: refuse them."""
 
 _Result = TypeVar("_Result")
 
@@ -42,10 +32,6 @@ class ConfinedQueries:
     user: str
     """Public id."""
     others: OtherNames
-
-    def own_requests(self, filters: RequestFilter = ALL_REQUESTS) -> RequestFilter:
-        """Return a filter for the user's requests, by the index; one for others finds an unknown name."""
-        return filters if filters.users else replace(filters, users=(self.user,))
 
     def shown(self, result: _Result) -> _Result:
         """Return a result with every text replaced that names another user."""

@@ -38,6 +38,8 @@ class BulkTable:
     """Columns that a bucket merges in another way, or that are not changed later."""
     mostly_new: bool = False
     """True if a key that is taken is the exception."""
+    departed_ids: str = ""
+    """Statement for the highest id of rows that have left the table, not given again; empty: none."""
 
     @cached_property
     def columns(self) -> dict[str, str]:
@@ -153,10 +155,8 @@ class SqliteBulk(Bulk):
         width = len(table.key)
         taken = await self.find(table, [row[:width] for row in rows])
         last = (await self._run(f"SELECT max(id) FROM {table.name}", ())).scalar() or 0  # noqa: S608
-        if table.mostly_new:
-            # Ids of requests in cold days are not free.
-            moved = (await self._run("SELECT max(last_id) FROM cold_days", ())).scalar() or 0
-            last = max(last, moved)
+        if table.departed_ids:
+            last = max(last, (await self._run(table.departed_ids, ())).scalar() or 0)
         new = [row for row in rows if row[:width] not in taken] if taken else rows
         if not new:
             return {}

@@ -11,7 +11,7 @@ from models.database import WriteSession
 from models.request_log.time_buckets import EPOCH
 
 DAY = timedelta(days=1)
-LOCK_CLASS = 0x10A
+_LOCK_CLASS = 0x10A
 """First half of the keys of our advisory locks, so that they are nobody else's."""
 
 
@@ -30,4 +30,4 @@ async def _lock(session: WriteSession, function: str, days: list[int]) -> None:
     if session.get_bind().dialect.name == "sqlite":
         return  # its one writer is alone
     for day in days:
-        await session.execute(text(f"SELECT {function}(:class, :day)"), {"class": LOCK_CLASS, "day": day})
+        await session.execute(text(f"SELECT {function}(:class, :day)"), {"class": _LOCK_CLASS, "day": day})

@@ -33,6 +33,7 @@ LOG = BulkTable(
         "routing_reason": "jsonb",
     },
     mostly_new=True,
+    departed_ids="SELECT max(last_id) FROM cold_days",
 )
 
 

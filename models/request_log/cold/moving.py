@@ -8,7 +8,6 @@ Only after that the requests in the file are deleted from the database, in batch
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import os
@@ -21,14 +20,15 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Select, delete, func, select, text, type_coerce, update
+from sqlalchemy import BigInteger, Select, delete, func, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.database import Database
 from models.errors import ColdDayUnreadable, DatabaseError
+from models.leadership import Leadership
 from models.request_log.cold.files import ColdFiles, quoted
 from models.request_log.cold.reading import DAY
-from models.request_log.days import LOCK_CLASS, lock_day
+from models.request_log.days import lock_day
 from models.request_log.time_buckets import EPOCH
 from models.tables.gateway.cold_days import ColdDay, ColdState
 from models.tables.gateway.requests import Request
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
-_LOCK = 0x10B
-"""Second half of the key of the advisory lock."""
 _ROWS_AT_ONCE = 5_000
 """Requests that are deleted in one transaction, which holds up other writers of SQLite for so long."""
 _COLUMNS = tuple(Request.__table__.columns)
@@ -254,20 +252,10 @@ async def _delete_moved(database: Database, files: ColdFiles, one: ColdDay) -> N
 @asynccontextmanager
 async def _alone(database: Database) -> AsyncIterator[None]:
     """Keep other processes from moving days of the same database meanwhile, and from waiting for it."""
-    busy = DatabaseError("another process is moving days of this database; it goes on by itself")
-    if database.is_sqlite:
-        lock = await asyncio.to_thread(database.path.with_name(f"{database.path.name}.cold-lock").open, "w")
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise busy from None
-            yield
-        finally:
-            lock.close()
-        return
-    async with database.write_engine.begin() as connection:
-        got = text("SELECT pg_try_advisory_xact_lock(:class, :key)")
-        if not await connection.scalar(got, {"class": LOCK_CLASS, "key": _LOCK}):
-            raise busy
+    leadership = Leadership(database, "cold-days")
+    try:
+        if not await leadership.is_held():
+            raise DatabaseError("another process is moving days of this database; it goes on by itself")
         yield
+    finally:
+        await leadership.release()

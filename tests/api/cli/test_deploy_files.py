@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api.access.peer import is_loopback
 from api.cli.commands import SUMMARIES
 from api.settings import Settings
 
@@ -54,6 +55,16 @@ def test_every_command_and_dependency_exists(services: dict[str, Any]) -> None:
         assert set(service.get("depends_on", ())) <= set(services)
         if "image" in service and service["image"] == "arcpoint" and name != "chroma":
             assert service["command"][0] in SUMMARIES
+
+
+def test_the_page_makes_a_key_before_the_service_that_refuses_to_start_without(
+    repository: Path, service_settings: Settings
+) -> None:
+    """The service listens on more than loopback, which needs a key in a database that is there."""
+    page = (repository / "docs" / "deploy.md").read_text("utf-8")
+    steps = [page.index(step) for step in (" migrate\n", " keys create ", " up --detach\n")]
+    assert steps == sorted(steps)
+    assert not is_loopback(service_settings.host)
 
 
 def test_only_the_balancer_can_be_reached_and_only_from_this_machine(services: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ async def test_results_are_of_the_user_alone(gateway: Gateway, tmp_path: Path) -
     await private_gateway(gateway, tmp_path)
     async with confined_queries(gateway.database, OWN) as confined:
         session = confined.session
-        page = await recent_requests(session, confined.own_requests())
+        page = await recent_requests(session)
         results = [
             page,
             await user_context(session, OWN),
@@ -47,7 +47,7 @@ async def test_results_are_of_the_user_alone(gateway: Gateway, tmp_path: Path) -
                 await user_context(session, name)
             errors.append(str(unknown.value).replace(name, "<user>"))
             with pytest.raises(QuestionError) as filtered:
-                await recent_requests(session, confined.own_requests(RequestFilter(users=(name,))))
+                await recent_requests(session, RequestFilter(users=(name,)))
             errors.append(str(filtered.value).replace(name, "<user>"))
         for name in ("req_zq7_3", "req_nobody"):
             with pytest.raises(NotFound) as unknown:

@@ -41,7 +41,7 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "llama-70b/neocloud (fra-2) is DOWN" in answers[1]
     assert "v2.4.0" in answers[2]
     assert "responses slowed down since " in answers[2], "an onset"
-    assert "premium_spill_after_ms of router" in answers[2], "and what may have caused it"
+    assert "Likely cause: premium_spill_after_ms of router" in answers[2], "and what may have caused it"
     assert "requests by tier: " in answers[3]
     assert re.search(r"inc_01\d\d \(similarity .* past fix: «", answers[4]), "a precedent with its fix"
     assert answers[5].splitlines()[2].startswith("next 5 minutes: ")
