@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from context_builder.background import in_background
 from context_builder.text.clock import utc_now
 from models.database import Database
 from models.errors import DatabaseError
@@ -21,18 +21,9 @@ EVERY_S = 3600.0
 """A day becomes old enough once a day; one that could not be moved is tried again."""
 
 
-@asynccontextmanager
-async def day_mover(database: Database, *, after_days: int) -> AsyncIterator[None]:
+def day_mover(database: Database, *, after_days: int) -> AbstractAsyncContextManager[None]:
     """Move days of this age every hour while the context lasts, in one of all processes; none if it is 0."""
-    if not after_days:
-        yield
-        return
-    task = asyncio.create_task(_move(database, timedelta(days=after_days)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    return in_background(_move(database, timedelta(days=after_days))) if after_days else nullcontext()
 
 
 async def _move(database: Database, age: timedelta) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from api.http.worker_load import WorkerLoad
 from api.ingest.live.ingestor import Ingestor
 from api.metrics.metrics import Metrics
+from context_builder.background import in_background
 
 _EVERY_S = 1.0
 
@@ -39,15 +39,9 @@ class LoadMetrics:
             families.refused.labels(limit).inc(state.refused - self._refused[limit])
             self._refused[limit] = state.refused
 
-    @asynccontextmanager
-    async def sampled(self) -> AsyncIterator[None]:
+    def sampled(self) -> AbstractAsyncContextManager[None]:
         """Sample every second while the context lasts."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        return in_background(self._run())
 
     async def _run(self) -> None:
         while True:

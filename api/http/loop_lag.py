@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
+
+from context_builder.background import in_background
 
 _INTERVAL_S = 0.25
 _KEPT_S = 60.0
@@ -18,16 +19,9 @@ class LoopLag:
         self._samples: deque[tuple[float, float]] = deque()
         """When each was taken, and the delay, in seconds."""
 
-    @asynccontextmanager
-    async def measured(self) -> AsyncIterator[None]:
+    def measured(self) -> AbstractAsyncContextManager[None]:
         """Measure while the context lasts."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return in_background(self._run())
 
     def add(self, now: float, lag_s: float) -> None:
         """Add a sample and forget those of more than a minute ago."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -12,6 +12,7 @@ from api.pollers.fetching import Fetcher
 from api.pollers.runner import PollRunner
 from api.pollers.targets import load_targets
 from api.settings import Settings, SettingsError
+from context_builder.background import in_background
 from models.database import Database
 
 log = structlog.get_logger(__name__)
@@ -47,11 +48,5 @@ async def polling(settings: Settings, database: Database) -> AsyncIterator[None]
         log.warning("nothing is polled", reason=settings.no_poll_reason)
         yield
         return
-    async with open_pollers(settings, database) as runner:
-        task = asyncio.create_task(runner.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async with open_pollers(settings, database) as runner, in_background(runner.run()):
+        yield

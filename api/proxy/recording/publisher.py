@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import ArcpointApiError
+from context_builder.background import in_background
 from models import ProxyOutbox
 from models.database import Database
 from models.errors import DatabaseError
@@ -44,15 +44,9 @@ class Publisher:
     database: Database
     broker: Broker
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Publish in the background while the context lasts; the rest waits for the next start."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        return in_background(self._run())
 
     async def publish_waiting(self) -> int:
         """Publish a batch; return how many events it had.
