@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from contextlib import suppress
 from typing import Any
 
 from models.database import Database
@@ -53,8 +54,11 @@ class Leadership:
                 raise
 
     async def release(self) -> None:
-        """Let another process have the lock."""
-        self._drop()
+        """Let another process have the lock; on return it is free, unless the database does not answer."""
+        try:
+            await self._roll_back()
+        finally:
+            self._drop()
         file, self._file = self._file, None
         if file is not None:
             await asyncio.to_thread(os.close, file)
@@ -70,6 +74,14 @@ class Leadership:
         # One that waits for its turn holds no connection meanwhile.
         self._drop()
         return False
+
+    async def _roll_back(self) -> None:
+        # A closed connection frees the lock only when the server gets to see it, and the next one may be faster.
+        if self._connection is None:
+            return
+        with suppress(OSError, TimeoutError, *_driver_errors()):
+            async with asyncio.timeout(_ANSWER_S):
+                await self._connection.execute("ROLLBACK")
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
