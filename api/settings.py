@@ -42,6 +42,8 @@ class Settings(PeopleSettings):
     """Folder, or `s3://bucket/prefix`, of the days of the request log that were moved out of the database."""
     cold_after_d: Annotated[int, Field(ge=0, le=3650)] = 0
     """Age in days from which a service moves days there in the background; 0: it moves none."""
+    keep_d: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Age in days from which a service removes requests for good, and takes none in; 0: it keeps all."""
 
     memory_path: Path = Path(".arcpoint/memory")
     """Folder of the vector index; unused with a memory_url."""

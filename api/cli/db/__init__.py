@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import func, select
 
 from api.cli.db.cold import cold
+from api.cli.db.drop import drop
 from api.cli.db.rollups import rollups
 from api.cli.failure import EXIT_FAILURE
 from api.cli.options import EXAMPLE_TIME, AsJson, parse_time_option
@@ -51,6 +52,7 @@ from models.migrations import upgrade as migrate
 app = typer.Typer(no_args_is_help=True)
 app.command()(rollups)
 app.command()(cold)
+app.command()(drop)
 
 _COUNTED = (
     Deployment, User, Incident, Postmortem, QualityScore, Job, ConfigChange, AuditEvent, StateTransition,

@@ -24,7 +24,7 @@ from api.ingest.live.message import (
 )
 from api.ingest.live.signatures import bearer
 from api.ingest.receivers import discover
-from api.ingest.records import RECORD_TYPES
+from api.ingest.records import RECORD_TYPES, RequestRecord
 from api.ingest.store import Outcome
 from api.ingest.store.cardinality import CardinalityLimits
 from api.settings import Settings, SettingsError
@@ -197,6 +197,7 @@ def create_ingestor(settings: Settings, database: Database, observe: Observe = i
     options = IngestOptions(
         tier=settings.ingest_tier,
         max_items=settings.ingest_items,
+        keep_d=settings.keep_d,
         # Our own calls are of questions; if a gateway forwards them, it reports them itself.
         ignored_scopes=frozenset(scope for scope in scopes if scope) | {SCOPE},
     )
@@ -219,7 +220,8 @@ async def _within(seconds: float) -> AsyncIterator[None]:
 
 
 def _decode(receiver: Receiver, message: Message) -> Decoded:
-    return without_future(receiver.decode(message), message.received_at)
+    decoded = without_future(receiver.decode(message), message.received_at)
+    return without_unkept(decoded, message.received_at, message.options.keep_d)
 
 
 def without_future(decoded: Decoded, received_at: datetime) -> Decoded:
@@ -237,4 +239,20 @@ def without_future(decoded: Decoded, received_at: datetime) -> Decoded:
         if moment is not None and (decoded.newest is None or moment > decoded.newest):
             decoded.newest = moment
     decoded.records = kept
+    return decoded
+
+
+def without_unkept(decoded: Decoded, received_at: datetime, keep_d: int) -> Decoded:
+    """Reject requests that are too old to be kept: removed, they would be counted again if sent again."""
+    if keep_d:
+        oldest = received_at - timedelta(days=keep_d)
+        old = [
+            (index, record)
+            for index, record in decoded.records
+            if isinstance(record, RequestRecord) and record.created_at < oldest
+        ]
+        reason = f"older than {keep_d} days, which is how long requests are kept"
+        decoded.rejects += [Reject(index, record.time_field, reason) for index, record in old]
+        gone = {index for index, _ in old}
+        decoded.records = [each for each in decoded.records if each[0] not in gone]
     return decoded

@@ -24,6 +24,8 @@ class IngestOptions:
     tier: Tier = Tier.STANDARD
     """Of new users, where the sender does not say it."""
     max_items: int = 20_000
+    keep_d: int = 0
+    """Age in days from which requests are not kept; 0: all are."""
     ignored_scopes: frozenset[str] = frozenset()
     """OpenTelemetry scopes whose spans are not counted."""
 
