@@ -67,8 +67,11 @@ async def drop_partition(database: Database, day: datetime, *, rows: int | None 
         return False
     try:
         return await _drop_partition(database, day, rows)
-    except (OSError, *driver_errors()) as error:
-        raise DatabaseError(f"{partition_of(day)} cannot be removed: {error}") from error
+    except OSError as error:
+        reason: Exception = error
+    except driver_errors() as error:
+        reason = error
+    raise DatabaseError(f"{partition_of(day)} cannot be removed: {reason}") from reason
 
 
 async def _drop_partition(database: Database, day: datetime, rows: int | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,9 @@ async def log(story_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def rows(database: Database) -> list[tuple[object, ...]]:
+async def rows(database: Database) -> list[tuple[int, datetime, str]]:
     async with database.read() as session:
-        return [tuple(row) for row in await log_rows(session, EVERY)]
+        return [(row[0], row[1], row[2]) for row in await log_rows(session, EVERY)]
 
 
 async def sums(database: Database) -> tuple[int | None, int | None]:

@@ -98,7 +98,6 @@ def test_rollups_are_compared_and_rebuilt(arcpoint: Run, environment: dict[str, 
 
 def test_old_days_are_removed_when_it_is_confirmed(arcpoint: Run, environment: dict[str, str]) -> None:
     """Without a yes nothing is; with one the newer days stay, and the figures of all."""
-
     path = environment["ARCPOINT_DATABASE_URL"].removeprefix("sqlite:///")
 
     def left() -> int:
