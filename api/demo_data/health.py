@@ -81,7 +81,9 @@ def health_checks(
 class _Prober:
     """Probes one deployment."""
 
-    def __init__(self, role: DeploymentRole, transitions: Sequence[StateRecord], disturbances: Disturbances) -> None:
+    def __init__(
+        self, role: DeploymentRole, transitions: Sequence[StateRecord], disturbances: Disturbances
+    ) -> None:
         self._role = role
         self._chain: list[tuple[DeploymentStatus, datetime]] = [
             (each.to_status, each.changed_at)

@@ -38,6 +38,4 @@ def scores(
         loss = disturbances.at(sent.deployment, sent.created_at).quality_loss
         score = round(min(1.0, max(0.0, chance.gauss(_USUAL[sent.deployment] - loss, _SPREAD))), 3)
         if chosen and scored_at <= anchor:
-            yield QualityRecord(
-                request=sent.public_id, score=score, scorer=SCORER, scored_at=scored_at
-            )
+            yield QualityRecord(request=sent.public_id, score=score, scorer=SCORER, scored_at=scored_at)

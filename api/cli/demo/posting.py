@@ -56,7 +56,9 @@ async def post_week(services: Services, data: DemoData, progress: Progress) -> P
             )
             receipt = answer.json()
             if not answer.is_success or receipt["accepted"] != len(batch):
-                raise DemoDataError(f"/v1/ingest/{kind} did not accept the demo's data: {json.dumps(receipt)}")
+                raise DemoDataError(
+                    f"/v1/ingest/{kind} did not accept the demo's data: {json.dumps(receipt)}"
+                )
             posted.accepted[kind] += receipt["accepted"]
     posted.seconds = monotonic() - started
     return posted
