@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -57,11 +58,15 @@ def told(request: pytest.FixtureRequest) -> DemoData:
     return generate(request.param, ANCHORS[request.param])
 
 
+def all_of(told: DemoData, kind: str) -> Sequence[Any]:
+    return told.records[kind]
+
+
 def rows(told: DemoData, kind: str, **values: Any) -> list[Any]:
     """Rows of the history with these values, oldest first."""
     found = [
         row
-        for row in told.records[kind]
+        for row in all_of(told, kind)
         if all(getattr(row, name) == value for name, value in values.items())
     ]
     return sorted(found, key=lambda row: getattr(row, WHEN[kind]))
@@ -72,15 +77,15 @@ def chain(told: DemoData, deployment: str) -> list[Any]:
 
 
 def active_since(told: DemoData, target: str) -> datetime:
-    return max(record.started_at for record in told.records["incidents"] if record.target == target)
+    return max(record.started_at for record in all_of(told, "incidents") if record.target == target)
 
 
 def test_nothing_has_happened_after_the_anchor(told: DemoData) -> None:
     """Every row was known at the anchor; a job is created, started and finished in this order."""
     for kind, column in WHEN.items():
-        assert told.records[kind]
-        assert all(getattr(row, column) < told.anchor for row in told.records[kind])
-    for job in told.records["jobs"]:
+        assert all_of(told, kind)
+        assert all(getattr(row, column) < told.anchor for row in all_of(told, kind))
+    for job in all_of(told, "jobs"):
         times = [
             getattr(job, name) for name in ("created_at", "started_at", "finished_at") if getattr(job, name)
         ]
@@ -88,7 +93,7 @@ def test_nothing_has_happened_after_the_anchor(told: DemoData) -> None:
         assert times[-1] < told.anchor
         assert (job.status == "failed") == (job.error is not None)
         assert (job.started_at is None) <= (job.status in ("queued", "cancelled"))
-    assert len({job.id for job in told.records["jobs"]}) == len(told.records["jobs"])
+    assert len({job.id for job in all_of(told, "jobs")}) == len(all_of(told, "jobs"))
 
 
 def test_each_chain_of_states_is_unbroken_and_ends_in_the_status(told: DemoData) -> None:
@@ -134,7 +139,7 @@ def test_probes_agree_with_states_and_incidents(told: DemoData) -> None:
 def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: DemoData) -> None:
     """Job, change and audit events stand at the moment from which requests carry the new version."""
     moment = told.anchor - ROUTER_CHANGE
-    (rollout,) = [row for row in told.records["jobs"] if row.started_at == moment]
+    (rollout,) = [row for row in all_of(told, "jobs") if row.started_at == moment]
     assert (rollout.type, rollout.status, rollout.target) == ("rollout", "succeeded", "router")
     assert rollout.detail == f"{BEFORE.version} -> {AFTER.version}"
     (change,) = rows(told, "changes", changed_at=moment)
@@ -148,11 +153,11 @@ def test_the_rollout_and_its_parameter_explain_the_slow_premium_users(told: Demo
     nearby = [
         row
         for kind in ("jobs", "changes")
-        for row in told.records[kind]
+        for row in all_of(told, kind)
         if abs(getattr(row, WHEN[kind]) - moment) < timedelta(hours=12)
     ]
     assert len(nearby) == 2
-    waited = [line for line in told.records["errors"] if "in the queue of gpt-4/aws" in line.message]
+    waited = [line for line in all_of(told, "errors") if "in the queue of gpt-4/aws" in line.message]
     assert len(waited) > 100
     assert min(line.logged_at for line in waited) > moment
     tickets = rows(told, "activity", action="ticket.open", user="user_acme")
@@ -171,15 +176,15 @@ def test_of_the_outage_nobody_was_paged(told: DemoData) -> None:
     (revoked,) = rows(told, "audit", action="key.revoke")
     paged = rows(told, "notifications", provider="pagerduty", status="sent")
     assert paged[-1].created_at < revoked.occurred_at < failed[0].created_at
-    records = {record.id: record for record in told.records["incidents"]}
-    for row in told.records["notifications"]:
+    records = {record.id: record for record in all_of(told, "incidents")}
+    for row in all_of(told, "notifications"):
         assert row.incident is None or records[row.incident].target == row.target
 
 
 def test_references_from_one_event_to_another_hold(told: DemoData) -> None:
     """A job or change that another event names had begun by then, and each recent change is audited."""
-    made = {job.id: job.created_at for job in told.records["jobs"]}
-    made |= {change.id: change.changed_at for change in told.records["changes"]}
+    made = {job.id: job.created_at for job in all_of(told, "jobs")}
+    made |= {change.id: change.changed_at for change in all_of(told, "changes")}
     recent = {row.id for row in rows(told, "changes") if told.anchor - row.changed_at < timedelta(6)}
     audited = set()
     for kind, texts in (
@@ -187,7 +192,7 @@ def test_references_from_one_event_to_another_hold(told: DemoData) -> None:
         ("notifications", ("subject",)),
         ("jobs", ("detail", "created_by")),
     ):
-        for row in told.records[kind]:
+        for row in all_of(told, kind):
             named = {
                 name for text in texts for name in re.findall(r"(?:job|cfg)_\d+", getattr(row, text) or "")
             }
@@ -198,7 +203,7 @@ def test_references_from_one_event_to_another_hold(told: DemoData) -> None:
 
 def test_every_failed_request_left_its_line(told: DemoData) -> None:
     """The log names each failed request once, when it ended, on its deployment; floods add the rest."""
-    lines = told.records["errors"]
+    lines = all_of(told, "errors")
     assert 3_000 < len(lines) < 5_000
     named: defaultdict[str, list[Any]] = defaultdict(list)
     for line in lines:
