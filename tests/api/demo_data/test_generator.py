@@ -14,7 +14,17 @@ from sqlalchemy import Table, func, select
 from api.demo_data import DemoDataError, seed
 from api.demo_data.generator import TABLES, generate
 from api.ingest import RECORD_TYPES
-from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, Resolution, User
+from models import (
+    Deployment,
+    ErrorLog,
+    Incident,
+    Job,
+    MaintenanceWindow,
+    Request,
+    RequestRollup,
+    Resolution,
+    User,
+)
 from models.database import Database
 from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
@@ -186,13 +196,24 @@ async def test_a_database_that_holds_other_data_is_refused(database: Database, f
 
 
 async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
-    """Another seed, another anchor, and this story with one request of somebody else's are other data."""
+    """Another seed, another anchor, and this story with one request of somebody else's are other data.
+
+    So is one with a job of another name, of which there are as many.
+    """
     refused = "the database already holds data; use an empty one"
     with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED + 1, anchor=ANCHOR)
     with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED, anchor=ANCHOR + timedelta(minutes=1))
     async with story.write() as session:
+        job = (await session.scalars(select(Job).limit(1))).one()
+        name, job.public_id = job.public_id, "job_of_somebody_else"
+    before = await contents(story)
+    with pytest.raises(DemoDataError, match=refused):
+        await seed(story, seed=SEED, anchor=ANCHOR)
+    assert await contents(story) == before
+    async with story.write() as session:
+        (await session.get_one(Job, job.id)).public_id = name
         request = (await session.scalars(select(Request).limit(1))).one()
         await append(
             session,

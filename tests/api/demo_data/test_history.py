@@ -77,7 +77,8 @@ def chain(told: DemoData, deployment: str) -> list[Any]:
 
 
 def active_since(told: DemoData, target: str) -> datetime:
-    return max(record.started_at for record in all_of(told, "incidents") if record.target == target)
+    starts: list[datetime] = [each.started_at for each in all_of(told, "incidents") if each.target == target]
+    return max(starts)
 
 
 def test_nothing_has_happened_after_the_anchor(told: DemoData) -> None:
