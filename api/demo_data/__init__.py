@@ -1,4 +1,4 @@
-"""Demo data: one week of a gateway, as records, the same for the same seed and anchor."""
+"""Demo data: one week of a gateway as records, which `arcpoint demo` posts and `db seed` stores."""
 
 from api.demo_data.generator import DemoData, DemoDataError, DemoDataSummary, generate, seed
 

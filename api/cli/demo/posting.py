@@ -16,6 +16,7 @@ from api.demo_data.generator import Progress
 from api.http.app import attach, create_app
 from api.ingest.records import Record
 from api.services import Services
+from api.settings import Settings
 from context_builder.text.formatting import format_count
 
 _TIMEOUT_S = 120.0
@@ -42,7 +43,9 @@ async def post_week(services: Services, data: DemoData, progress: Progress) -> P
     Raises:
         DemoDataError: the service did not accept every record as a new one.
     """
-    app = await asyncio.to_thread(create_app, services.settings)
+    # As it comes: secrets of senders, logins and limits that are set are those of the user's own service.
+    settings = Settings.model_construct(database_url=services.settings.database_url)
+    app = await asyncio.to_thread(create_app, settings)
     await attach(app, services)
     posted, started = Posted(), monotonic()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

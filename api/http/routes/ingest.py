@@ -68,6 +68,7 @@ _ITEM = {
     "backend": "aws",
     "status": "success",
     "latency_ms": 900,
+    "endpoint": "/v1/chat/completions",
 }
 _SENT = {
     "application/json": {"schema": {}, "example": [_ITEM]},

@@ -23,9 +23,13 @@ WHO_SENT_IT = ("audit_entries", "audit_heads")
 async def test_the_week_that_is_posted_is_the_week_that_is_seeded(
     sqlite_url: str, sqlite_story_url: str, tmp_path: Path
 ) -> None:
-    """Every row of every table, with rollups and derived columns; a week that is there is not taken twice."""
+    """Every row of every table, with rollups and derived columns; a week that is there is not taken twice.
+
+    What the user has set for senders to their own service does not count.
+    """
     data = await asyncio.to_thread(generate, STORY_SEED, STORY_ANCHOR)
-    settings = settings_of(sqlite_url, tmp_path, memory_path=without_memory(tmp_path))
+    own: dict[str, Any] = {"ingest_secrets": "requests=hush", "ingest_items": 1, "ingest_users": 1}
+    settings = settings_of(sqlite_url, tmp_path, memory_path=without_memory(tmp_path), **own)
     seen: list[tuple[int, int]] = []
     async with open_services(settings, wait_for_memory=False) as services:
         posted = await post_week(services, data, lambda *progress: seen.append(progress))
