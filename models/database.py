@@ -30,7 +30,7 @@ from models.sqlite_file import BUSY_TIMEOUT_S, open_file, open_to_read, parse_sq
 if TYPE_CHECKING:
     from models.request_log.cold.files import ColdFiles
 
-HEAD_REVISION = "0015"
+HEAD_REVISION = "0016"
 """Revision of the schema that this version of the code needs: that of the newest migration."""
 
 _HINT = "; set ARCPOINT_READ_ONLY=true if it is only to be read"

@@ -70,13 +70,15 @@ class Leadership:
         self._connection = await connect(self._database.url)
         await self._connection.execute("BEGIN")
         if await self._connection.fetchval(_TRY, f"arcpoint {self._work}"):
+            # A result keeps its snapshot until the next statement: VACUUM would wait for it.
+            await self._connection.execute("SELECT 1")
             return True
         # One that waits for its turn holds no connection meanwhile.
         self._drop()
         return False
 
     async def _roll_back(self) -> None:
-        # A closed connection frees the lock only when the server gets to see it, and the next one may be faster.
+        # A closed connection frees the lock only once the server has noticed; the next one may be faster.
         if self._connection is None:
             return
         with suppress(OSError, TimeoutError, *_driver_errors()):

@@ -72,6 +72,8 @@ def visible(table: type[Table], user_id: int) -> ColumnElement[bool]:
         return User.id == user_id
     if table is QualityScore:
         return QualityScore.request_id.in_(select(Request.id).where(Request.user_id == user_id))
+    if table is Request:
+        return Request.user_id == user_id
     for column in () if table is ApiKey else table.__table__.columns:
         if any(key.column is User.__table__.c.id for key in column.foreign_keys):
             return column == user_id

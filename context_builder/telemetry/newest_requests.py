@@ -17,6 +17,7 @@ from context_builder.telemetry.user_scope import of_users
 from models import FAILED_STATUSES, Deployment, Request, User
 from models.database import ReadSession
 from models.request_log.cold import log_rows
+from models.request_log.cold.reading import DAY, EARLIEST, LATEST
 
 MAX_RANGES = 20
 """Values up to which each gets its own index range."""
@@ -64,7 +65,10 @@ async def load_requests(
     Raises:
         ColdDayUnreadable: A day of the span is in a file that cannot be read.
     """
-    found = await log_rows(session, select(*_COLUMNS).where(condition), since=since, until=until)
+    # Whole days: what was found by its bucket of time may be of just before or after.
+    near = [] if since is None else [Request.created_at >= max(since, EARLIEST) - DAY]
+    near += [] if until is None else [Request.created_at < min(until, LATEST) + DAY]
+    found = await log_rows(session, select(*_COLUMNS).where(condition, *near), since=since, until=until)
     return await _with_owners(session, found)
 
 
@@ -114,11 +118,13 @@ async def newest_rows(
     Raises:
         ColdDayUnreadable: A day of the window is in a file that cannot be read.
     """
+    window = request.window
     chosen = select(newest).order_by(newest.c.created_at.desc(), newest.c.id.desc()).limit(most)
     if columns:
         found = chosen.subquery()
-        chosen = select(found.c.id, found.c.created_at, *columns).join(Request, Request.id == found.c.id)
-    window = request.window
+        same = and_(Request.id == found.c.id, Request.created_at == found.c.created_at)
+        chosen = select(found.c.id, found.c.created_at, *columns).join(Request, same)
+        chosen = chosen.where(Request.created_at >= window.start, Request.created_at < window.end)
     return await log_rows(session, chosen, since=window.start, until=window.end, newest=most)
 
 

@@ -3,6 +3,7 @@
 from models.request_log.bulk import among, bulk_of, dialect_of
 from models.request_log.cold.delivered import without_cold
 from models.request_log.days import share_days
+from models.request_log.partitions import make_partitions
 from models.request_log.rollups import add_rollups
 from models.request_log.rows import NewRequest, insert_requests
 from models.request_log.spend import add_spend
@@ -23,7 +24,7 @@ async def append(session: WriteSession, requests: Sequence[NewRequest]) -> dict[
     """
     if not requests:
         return {}
-    await share_days(session, (request.created_at for request in requests))
+    await make_partitions(session, await share_days(session, (each.created_at for each in requests)))
     bulk = bulk_of(session)
     new = await insert_requests(bulk, await without_cold(session, requests))
     if new:

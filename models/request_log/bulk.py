@@ -23,6 +23,7 @@ from models.database import WriteSession
 
 Values = tuple[Any, ...]
 _ZONE = len("+00:00")
+_DAY = "interval '24 hours'"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class BulkTable:
     """Columns that a bucket merges in another way, or that are not changed later."""
     mostly_new: bool = False
     """True if a key that is taken is the exception."""
+    moment: str = ""
+    """Column that says to which day a row belongs, if a key is unique in its day only; empty: everywhere."""
     departed_ids: str = ""
     """Statement for the highest id of rows that have left the table, not given again; empty: none."""
 
@@ -79,10 +82,10 @@ class PostgresBulk(Bulk):
             copied = await self._copy_new(table, rows)
             if copied is not None:
                 return copied
-        names = ", ".join(table.columns)
+        names, key = ", ".join(table.columns), ", ".join(table.key)
         statement = (
             f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {_arrays(table.columns)}"  # noqa: S608
-            f" ON CONFLICT ({', '.join(table.key)}) DO NOTHING RETURNING id, {', '.join(table.key)}"
+            f" ON CONFLICT {'' if table.moment else f'({key})'} DO NOTHING RETURNING id, {key}"
         )
         found = await self._run(statement, tuple(map(list, zip(*rows, strict=True))))
         return {tuple(row[1:]): row[0] for row in found}
@@ -93,13 +96,7 @@ class PostgresBulk(Bulk):
         COPY knows no ON CONFLICT. Whatever is wrong, the statement that is tried next says it.
         """
         width = len(table.key)
-        same = " AND ".join(f"stored.{name} = wanted.{name}" for name in table.key)
-        found = await self._run(
-            f"SELECT {', '.join(f'wanted.{name}' for name in table.key)}"  # noqa: S608  names of ours
-            f" FROM {_arrays(table.key, name='wanted')} JOIN {table.name} AS stored ON {same}",
-            tuple(map(list, zip(*(row[:width] for row in rows), strict=True))),
-        )
-        taken = {tuple(row) for row in found}
+        taken = await self._taken(table, rows)
         new = [row for row in rows if row[:width] not in taken] if taken else rows
         if not new:
             return {}
@@ -121,6 +118,25 @@ class PostgresBulk(Bulk):
         except (PostgresError, ValueError):
             return None
         return {record[1 : width + 1]: record[0] for record in records}
+
+    async def _taken(self, table: BulkTable, rows: Sequence[Values]) -> set[Values]:
+        """Return the keys of rows that are there, in the days of the rows if it is by day."""
+        wanted = {**table.key, table.moment: table.others[table.moment]} if table.moment else table.key
+        columns = [list(column) for column in zip(*rows, strict=True)][: len(wanted)]
+        same = " AND ".join(f"stored.{name} = wanted.{name}" for name in table.key)
+        if table.moment:
+            # The first two are for the planner, which knows no row yet when it chooses the days.
+            stored, day = f"stored.{table.moment}", f"date_trunc('day', wanted.{table.moment}, 'UTC')"
+            first, last = (f"${len(wanted) + n}::timestamptz" for n in (1, 2))
+            same += f" AND {stored} >= date_trunc('day', {first}, 'UTC') AND {stored} < {last} + {_DAY}"
+            same += f" AND {stored} >= {day} AND {stored} < {day} + {_DAY}"
+            columns += [min(columns[-1]), max(columns[-1])]
+        found = await self._run(
+            f"SELECT {', '.join(f'wanted.{name}' for name in table.key)}"  # noqa: S608  names of ours
+            f" FROM {_arrays(wanted, name='wanted')} JOIN {table.name} AS stored ON {same}",
+            tuple(columns),
+        )
+        return {tuple(row) for row in found}
 
     @override
     async def find(self, table: BulkTable, keys: Sequence[Values]) -> dict[Values, Values]:

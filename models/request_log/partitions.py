@@ -1,0 +1,124 @@
+"""Days of the request log on PostgreSQL: each is a partition, so that it can be removed as a whole.
+
+Partitions are named by their day. The first one has all days before the one in its name: those from before
+the log was partitioned, and those so old that none is expected. So odd moments of a sender make no tables.
+
+An id is unique in its partition: a request that is sent again has the moment that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from models.database import Database, WriteSession
+from models.postgresql_url import connect
+from models.request_log.days import lock_day
+
+FIRST = "requests_before_"
+_NAMED = "requests_"
+_SNAPSHOTS_S = 60.0
+"""So long older snapshots are waited for; questions take seconds."""
+_PAUSE_S = 0.2
+_DETACH_S = 5.0
+"""So long writers to the day wait at most."""
+_CHILDREN = (
+    "SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'requests'::regclass"
+)
+_MISSING = text(
+    f"SELECT day FROM unnest(CAST(:days AS text[])) AS day WHERE NOT EXISTS ({_CHILDREN}"  # noqa: S608  ours
+    f" AND (relname = '{_NAMED}' || day OR starts_with(relname, '{FIRST}')"
+    f" AND '{FIRST}' || day < relname))"
+)
+
+_STATE = """
+SELECT coalesce(
+    (SELECT CASE WHEN inhdetachpending THEN 'pending' ELSE 'attached' END
+     FROM pg_inherits WHERE inhrelid = to_regclass($1)),
+    CASE WHEN to_regclass($1) IS NOT NULL THEN 'detached' END
+)
+"""
+_OLDER_SNAPSHOTS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND age(backend_xmin) >= age($1::xid)
+"""
+
+
+def partition_of(day: datetime) -> str:
+    """Return the name of the partition of a day that has its own; names are ordered as days are."""
+    return _NAMED + day.date().isoformat().replace("-", "")
+
+
+async def make_partitions(session: WriteSession, days: Collection[datetime]) -> None:
+    """Make the partitions that days lack; others that lack one wait for the end of the transaction."""
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    by_name = {partition_of(day).removeprefix(_NAMED): day for day in days}
+    given = {"days": sorted(by_name)}
+    if not (await session.scalars(_MISSING, given)).all():
+        return
+    await session.execute(text("LOCK TABLE ONLY requests IN SHARE UPDATE EXCLUSIVE MODE"))
+    for name in (await session.scalars(_MISSING, given)).all():
+        for statement in _new_partition(by_name[name]):
+            await session.execute(text(statement))
+
+
+def _new_partition(day: datetime) -> Iterator[str]:
+    name, start = partition_of(day), f"{day.date()} 00:00:00+00"
+    yield f"CREATE TABLE {name} (LIKE requests INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    yield f"ALTER TABLE {name} ADD PRIMARY KEY (id), ADD UNIQUE (public_id)"
+    # Made as one, it would lock out those who read the log.
+    end = f"timestamptz '{start}' + interval '24 hours'"
+    yield f"ALTER TABLE requests ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ({end})"
+
+
+async def drop_partition(database: Database, day: datetime, *, rows: int | None = None) -> bool:
+    """Remove a day with all of its requests, if it has a partition of its own; return whether it had.
+
+    It stays if there are not as many `rows` as given, or if a snapshot of before is in use for long. Readers
+    do not wait; writers of this day do for seconds.
+    """
+    if database.is_sqlite:
+        return False
+    name, connection = partition_of(day), await connect(database.url)
+    try:
+        state = await connection.fetchval(_STATE, name)
+        if state == "attached":
+            if not await _are_snapshots_newer(connection):
+                return False
+            async with database.write() as session:
+                await lock_day(session, day)
+                if rows not in (None, await connection.fetchval(f"SELECT count(*) FROM {name}")):  # noqa: S608
+                    return False
+                # Cut off, it is detached for whom begins from now on, and for the others later.
+                with suppress(TimeoutError):
+                    detach = f"ALTER TABLE requests DETACH PARTITION {name} CONCURRENTLY"
+                    await connection.execute(detach, timeout=_DETACH_S)
+            state = await connection.fetchval(_STATE, name)
+        if state == "pending":
+            await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name} FINALIZE")
+        elif state != "detached":
+            return False
+        await connection.execute(f"DROP TABLE {name}")
+    finally:
+        await connection.close()
+    return True
+
+
+async def _are_snapshots_newer(connection: Any) -> bool:
+    """Wait until nobody reads in a snapshot from before; return whether that was soon.
+
+    A table that is gone is gone in those, too: they would not know where else the day is.
+    """
+    now = await connection.fetchval("SELECT pg_current_xact_id()::xid")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SNAPSHOTS_S):
+            while await connection.fetchval(_OLDER_SNAPSHOTS, now):  # noqa: ASYNC110  others' transactions
+                await asyncio.sleep(_PAUSE_S)
+            return True
+    return False

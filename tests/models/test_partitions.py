@@ -1,0 +1,227 @@
+"""Days of the request log on PostgreSQL: each is made when it is needed, has its ids, and goes as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from models import Deployment, Request, RequestRollup, User
+from models.database import Database
+from models.migrations import downgrade, upgrade
+from models.postgresql_url import connect
+from models.request_log import NewRequest, append, partitions
+from models.request_log.partitions import FIRST, drop_partition, partition_of
+from tests.support.patience import PATIENCE_S
+
+pytestmark = pytest.mark.postgres
+
+DAY = timedelta(days=1)
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+NOON = TODAY + DAY / 2
+
+
+def asked(name: str, moment: datetime = NOON) -> NewRequest:
+    return NewRequest(
+        public_id=name, created_at=moment, user_id=1, deployment_id=1, tier="budget", status="success"
+    )
+
+
+@pytest.fixture
+async def log(postgres_url: str) -> AsyncIterator[Database]:
+    """A database with a user and a deployment."""
+    database = Database(postgres_url)
+    async with database.write() as session:
+        session.add(Deployment(id=1, public_id="m/b", model="m", backend="b", created_at=NOON))
+        session.add(User(id=1, public_id="u", tier="budget", created_at=NOON, updated_at=NOON))
+    yield database
+    await database.close()
+
+
+async def add(database: Database, *requests: NewRequest) -> set[str]:
+    async with database.write() as session:
+        return set(await append(session, requests))
+
+
+async def days(database: Database) -> set[str]:
+    """The partitions beside the first one."""
+    async with database.read() as session:
+        of_log = "SELECT relid::regclass::text FROM pg_partition_tree('requests') WHERE level = 1"
+        return {name for name in await session.scalars(text(of_log)) if not name.startswith(FIRST)}
+
+
+async def counted(database: Database) -> tuple[int, int]:
+    """Requests in the log, and in the rollups."""
+    async with database.read() as session:
+        of_hours = select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == "hour")
+        logged = await session.scalar(select(func.count()).select_from(Request))
+        return logged or 0, await session.scalar(of_hours) or 0
+
+
+async def test_an_id_names_one_request_of_a_day(log: Database) -> None:
+    """Sent again in one post, the next or a late one it is stored once; that of another day is another."""
+    last = TODAY + DAY - timedelta(microseconds=1)
+    assert await add(log, asked("a"), asked("a"), asked("b", last)) == {"a", "b"}
+    assert await add(log, asked("a", TODAY), asked("b", last + timedelta(microseconds=1))) == {"b"}
+    assert await add(log, asked("b", last), asked("b", TODAY - DAY), asked("a")) == set()
+    assert await add(log, asked("b", TODAY - DAY)) == {"b"}
+    assert await days(log) == {partition_of(TODAY + n * DAY) for n in (-1, 0, 1)}
+    assert await counted(log) == (4, 4)
+
+
+async def test_writers_at_once_make_each_day_once(log: Database) -> None:
+    """Also if they begin with different ones; what they have in common is stored once, and nobody fails."""
+    posts = [[asked(f"r{n}", NOON + n * DAY) for n in range(-start, 3)] for start in range(8)]
+    added = await asyncio.gather(*(add(log, *post) for post in posts))
+    assert sorted(name for names in added for name in names) == sorted({one.public_id for one in posts[-1]})
+    assert await days(log) == {partition_of(TODAY + n * DAY) for n in range(-7, 3)}
+
+
+async def test_odd_moments_make_no_tables(log: Database) -> None:
+    """A sender with a clock of any year shares one partition with all that is old, and is stored there."""
+    odd = [datetime(year, 3, 1, tzinfo=UTC) for year in range(1, 2026, 5)]
+    assert len(await add(log, *(asked(f"r{each.year}", each) for each in odd))) == len(odd)
+    assert await days(log) == set()
+    assert await add(log, *(asked(f"r{each.year}", each) for each in odd), asked("new", odd[7])) == {"new"}
+
+
+async def test_a_day_goes_as_a_whole(log: Database) -> None:
+    """Only with as many requests as are expected; its rollups stay, and a late request makes it again."""
+    await add(log, asked("a"), asked("b"), asked("c", NOON + DAY))
+    assert not await drop_partition(log, TODAY, rows=1)
+    assert await days(log) == {partition_of(TODAY), partition_of(TODAY + DAY)}
+    assert await drop_partition(log, TODAY, rows=2)
+    assert await days(log) == {partition_of(TODAY + DAY)}
+    assert await counted(log) == (1, 3)
+    assert not await drop_partition(log, TODAY)
+    assert not await drop_partition(log, datetime(2020, 1, 1, tzinfo=UTC)), "it is in the first partition"
+    assert await add(log, asked("a")) == {"a"}
+
+
+@asynccontextmanager
+async def reading(database: Database) -> AsyncIterator[Any]:
+    """A snapshot, as a question has one."""
+    async with database.read() as session:
+        await session.execute(text("SELECT count(*) FROM users"))
+        yield session
+
+
+async def test_a_day_stays_while_somebody_does_not_know_that_it_goes(
+    log: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot would miss a table that is gone; after it, the day goes."""
+    monkeypatch.setattr(partitions, "_SNAPSHOTS_S", 0.3)
+    await add(log, asked("a"))
+    async with reading(log) as session:
+        assert not await drop_partition(log, TODAY)
+        assert await session.scalar(select(func.count()).select_from(Request)) == 1
+        monkeypatch.setattr(partitions, "_SNAPSHOTS_S", PATIENCE_S)
+        dropping = asyncio.create_task(drop_partition(log, TODAY))
+        await asyncio.sleep(0.1)
+        assert not dropping.done()
+    assert await dropping
+
+
+async def test_a_day_goes_although_others_read_the_log(
+    log: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not wait for it, nor do writers; it goes when the last of its readers has ended."""
+    monkeypatch.setattr(partitions, "_DETACH_S", 0.3)
+    await add(log, asked("a"), asked("b", NOON + DAY))
+    ready, ended = asyncio.Event(), asyncio.Event()
+    newer = partitions._are_snapshots_newer
+
+    async def then_a_reader_comes(connection: Any) -> bool:
+        assert await newer(connection)
+        ready.set()
+        await asyncio.sleep(0.2)
+        return True
+
+    async def read() -> None:
+        await ready.wait()
+        async with log.read() as session:
+            assert await session.scalar(select(func.count()).select_from(Request)) == 2
+            await ended.wait()
+            assert await session.scalar(select(func.count()).select_from(Request)) == 2
+
+    monkeypatch.setattr(partitions, "_are_snapshots_newer", then_a_reader_comes)
+    reader = asyncio.create_task(read())
+    dropping = asyncio.create_task(drop_partition(log, TODAY))
+    await ready.wait()
+    async with asyncio.timeout(PATIENCE_S):
+        while (await counted(log))[0] == 2:  # noqa: ASYNC110  another connection's work
+            await asyncio.sleep(0.05)
+        assert await add(log, asked("c", NOON + DAY)) == {"c"}
+    assert not dropping.done()
+    ended.set()
+    await reader
+    assert await dropping
+    assert await counted(log) == (2, 3)
+
+
+@pytest.mark.parametrize("step", ["DETACH PARTITION {} CONCURRENTLY", "DROP TABLE {}"])
+async def test_a_removal_that_was_interrupted_is_ended_by_the_next(log: Database, step: str) -> None:
+    """After the day is detached for some or for all: no row of it is seen, and the second removal ends it."""
+    await add(log, asked("a"), asked("b", NOON + DAY))
+    name = partition_of(TODAY)
+    connection = await connect(log.url)
+    try:
+        if "CONCURRENTLY" in step:
+            async with log.read() as session:
+                await session.scalar(select(func.count()).select_from(Request))
+                with pytest.raises(TimeoutError):
+                    await connection.execute(f"ALTER TABLE requests {step.format(name)}", timeout=0.3)
+        else:
+            await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name}")
+    finally:
+        await connection.close()
+    assert (await counted(log))[0] == 1
+    assert await drop_partition(log, TODAY)
+    assert await add(log, asked("a")) == {"a"}
+
+
+async def test_an_older_log_becomes_the_first_partition(log: Database) -> None:
+    """What was in it is known, and rights to read it stay; days after some to come get their own."""
+    await downgrade(log, "0015")
+    async with log.write() as session:
+        await session.execute(text("CREATE ROLE grafana"))
+        await session.execute(text("GRANT SELECT ON requests TO grafana, PUBLIC"))
+        for n in range(3):
+            await session.execute(
+                text(
+                    "INSERT INTO requests (public_id, created_at, user_id, deployment_id, status,"
+                    " cost_nanousd) VALUES (:name, :moment, 1, 1, 'success', 0)"
+                ),
+                {"name": f"r{n}", "moment": NOON - n * 200 * DAY},
+            )
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise KeyError("interrupted")
+
+    with pytest.raises(KeyError):
+        await upgrade(log, stop)
+    assert await log.revision() == "0015"
+    await upgrade(log, lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (1, 1)]
+    known = [asked(f"r{n}", NOON - n * 200 * DAY) for n in range(3)]
+    assert await add(log, *known, asked("new")) == {"new"}
+    assert await days(log) == set()
+    assert await add(log, asked("r0", NOON + 9 * DAY)) == {"r0"}
+    assert await days(log) == {partition_of(TODAY + 9 * DAY)}
+    async with log.write() as session:
+        for role in ("grafana", "public"):
+            assert await session.scalar(
+                text("SELECT has_table_privilege(:role, 'requests', 'SELECT')"), {"role": role}
+            )
+        await session.execute(text("DROP OWNED BY grafana"))
+        await session.execute(text("DROP ROLE grafana"))
+    with pytest.raises(RuntimeError, match="r0 names requests of several days"):
+        await downgrade(log, "0015")
+    assert (await counted(log))[0] == 5
