@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m memory.embedding.onnx_export
 	touch $@
 
-demo: $(READY)  ## seeds an embedded database, prints five grounded answers, a conversation through the proxy, a fault of a fleet under routing policies, and a postmortem
+demo: $(READY)  ## posts a week of example data to a new database, prints five grounded answers, a conversation through the proxy, a fault of a fleet under routing policies, and a postmortem
 	$(BIN)/arcpoint demo
 
 check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model and are short

@@ -56,6 +56,7 @@ from api.metrics.metrics import Metrics
 from api.pollers.opening import polling
 from api.query import serving
 from api.routing import RouteAnswer
+from api.services import Services
 from api.settings import Settings, load_settings, metrics_folder
 from api.tracing import tracing
 from api.version import version
@@ -145,12 +146,19 @@ def _middleware(cors_allowed: Sequence[str]) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     state = app.state
-    observe = state.metrics.observe
-    opening = serving(state.settings, observe)
+    opening = serving(state.settings, state.metrics.observe)
     async with tracing(state.settings), opening as services, state.load.lag.measured():
-        state.services = services
-        state.keys = KeyRing(services.database)
-        state.ingestor = await asyncio.to_thread(create_ingestor, state.settings, services.database, observe)
-        state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)
+        await attach(app, services)
         async with state.load_metrics.sampled(), polling(state.settings, services.database):
             yield
+
+
+async def attach(app: FastAPI, services: Services) -> None:
+    """Let an application whose lifespan is not entered answer with services that are open already."""
+    state = app.state
+    state.services = services
+    state.keys = KeyRing(services.database)
+    state.ingestor = await asyncio.to_thread(
+        create_ingestor, state.settings, services.database, state.metrics.observe
+    )
+    state.load_metrics = LoadMetrics(state.metrics, state.load, state.ingestor)

@@ -59,6 +59,8 @@ class Envelope:
     about: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name in lower case."""
+    key: str = field(default="", repr=False)
+    """The parameter `key` of the URL."""
     chunks: AsyncIterator[bytes]
 
 
@@ -131,7 +133,7 @@ class Ingestor:
             size = int(announced) if announced.isdecimal() else 0
             async with _within(self._limits.read_s):
                 body = await read_body(envelope.chunks, size, self._limits.max_body, take)
-            self._check_sender(receiver, headers, body)
+            self._check_sender(receiver, envelope, body)
             encoding = headers.get("content-encoding", "").strip().lower()
             message = Message(
                 body=await asyncio.to_thread(unpack, body, encoding, self._limits.max_unpacked, take),
@@ -167,10 +169,14 @@ class Ingestor:
             raise UnknownWay(f"{name!r} is not taken in; accepted are {', '.join(self._receivers)}")
         return receiver
 
-    def _check_sender(self, receiver: Receiver, headers: Mapping[str, str], body: bytes) -> None:
-        secret = self._secrets.get(receiver.name)
+    def _check_sender(self, receiver: Receiver, envelope: Envelope, body: bytes) -> None:
+        secret, headers = self._secrets.get(receiver.name), envelope.headers
+        if receiver.takes_key_in_url and envelope.key:
+            headers = {**headers, "authorization": f"Bearer {envelope.key}"}
         if secret is not None and not receiver.proof(secret, headers, body, utc_now()):
             wanted = "a bearer token" if receiver.proof is bearer else "its signature"
+            if receiver.takes_key_in_url:
+                wanted += ", or ?key=SECRET in the address,"
             raise SenderUnproven(f"{wanted} with the secret of {receiver.name!r} is missing or wrong")
 
 

@@ -137,3 +137,5 @@ class Receiver:
     """Body and content type of the answer that the format asks for; None: the receipt as JSON."""
     proof: Proof = bearer
     """How posts prove where they come from, once a secret is set."""
+    takes_key_in_url: bool = False
+    """True if its sender can be given nothing but an address: then `?key=` counts as a bearer token."""
