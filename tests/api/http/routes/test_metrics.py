@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from decimal import Decimal
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from api.metrics.families import Families
 from tests.loopback.messages_api import Fail, MessagesApi
+from tests.support import peers
 from tests.support.http_service import QUESTION
 from tests.support.kinds_of_records import EXAMPLES
 from tests.support.scrapes import Scrape, parsed, value
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "canary-0f3b"
 JSON = {"content-type": "application/json"}
+PROMTOOL = peers.program("promtool")
 
 
 async def scrape(client: httpx.AsyncClient) -> Scrape:
@@ -144,13 +145,13 @@ async def test_the_page_has_every_metric(repository: Path) -> None:
     assert exported - names_in(page) == set()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
 @pytest.mark.process
 @pytest.mark.parametrize("check", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")])
 async def test_the_rules_are_valid_and_fire(repository: Path, check: tuple[str, ...]) -> None:
     """Each alert fires on what it is for, and not without it."""
     process = await asyncio.create_subprocess_exec(
-        "promtool", *check, cwd=repository / "docs" / "operations", stdout=PIPE, stderr=STDOUT
+        str(PROMTOOL), *check, cwd=repository / "docs" / "operations", stdout=PIPE, stderr=STDOUT
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
