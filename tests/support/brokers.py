@@ -18,6 +18,7 @@ from typing import Any
 from api.proxy.recording.publisher import STREAM
 from tests.support import peers
 
+_REDIS = peers.program("redis-server")
 _RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Where Debian has it; the command of that name changes the user first."""
 Events = list[dict[str, Any]]

@@ -14,7 +14,7 @@ def program(name: str) -> str | None:
 
 
 def litellm() -> str | None:
-    """LiteLLM's proxy, in an environment of its own: ARCPOINT_TEST_LITELLM names another than `make test` makes."""
+    """LiteLLM's proxy, of the environment that `make test` makes or ARCPOINT_TEST_LITELLM names."""
     own = Path(sys.prefix, "litellm")
     folder = os.environ.get("ARCPOINT_TEST_LITELLM") or (own if (own / ".ready").exists() else None)
     return shutil.which("litellm", path=f"{folder}/bin") if folder else None

@@ -19,6 +19,7 @@ from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 from memory.entries.outbox import backlog
 from memory.errors import MemoryUnavailable
+from models.audit_guards import missing_audit_guards
 from models.database import HEAD_REVISION, Database
 from models.errors import DatabaseError
 
@@ -37,6 +38,20 @@ async def check_database(database: Database) -> Finding:
         fix = "run `arcpoint db upgrade`, or correct ARCPOINT_DATABASE_URL"
         return problem("database", str(error), fix)
     return ok("database", f"{database.shown_url} has schema {HEAD_REVISION}, which this version needs")
+
+
+async def check_audit(database: Database) -> Finding:
+    """Report whether the database still refuses to change the audit trail."""
+    async with database.read() as session:
+        missing = await missing_audit_guards(session)
+    if missing:
+        fix = (
+            "run `arcpoint audit verify`, find out who did it, "
+            "and create them again as alembic/versions/0012_audit.py does"
+        )
+        text = f"entries can be changed: no trigger {' and no '.join(missing)}"
+        return problem("audit", text, fix)
+    return ok("audit", "the database refuses to change what is written")
 
 
 async def check_clock(database: Database) -> Finding:

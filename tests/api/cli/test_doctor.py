@@ -45,6 +45,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
     with closing(sqlite3.connect(tmp_path / "story.db")) as connection, connection:
         connection.execute("UPDATE memory_outbox SET queued_at = '2026-11-20 08:00:00.000000'")
+        connection.execute("DROP TRIGGER refuse_audit_delete")
         connection.execute("UPDATE health_checks SET checked_at = ? WHERE id = 1", (ahead,))
         connection.execute(
             "INSERT INTO ingest_rejects (received_at, source, item, field, reason) "
@@ -58,6 +59,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
         "settings": "warning",  # ARCPOINT_MODLE
         "outbox": "warning",  # nobody has ever followed the story
         "memory": "problem",  # its folder is a file
+        "audit": "problem",
         "requests": "warning",  # of 20 November
         "health": "problem",  # of tomorrow
         "rejects of litellm": "warning",
