@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # A release of the SDK that still sends `x-api-key`, in a folder of its own: tests use the proxy with it, too.
 OLD_SDK := anthropic==0.70.0 distro==1.9.0
-# Those that skip without a program that is large, or is the system's.
+# Programs of Debian that connect, and the packages that have them.
+PROGRAMS := prometheus-alertmanager promtool redis-server
+PROGRAM_PACKAGES := prometheus-alertmanager prometheus redis-server
+# Those that skip without such a program.
 PEER_TESTS := tests/api/ingest/test_connect.py tests/api/proxy/test_brokers.py tests/api/http/routes/test_metrics.py
 # With it each process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,23 +30,31 @@ demo: $(READY)  ## posts a week of example data to a new database, prints five g
 check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model and are short
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not database and not process and not model and not long and not exhaustive"
 
-test: $(READY) lint  ## lint, then every test; of long rows of like cases, some
+test: $(READY) lint peers-installed  ## lint, then every test; of long rows of like cases, some
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile usual -m "not exhaustive"
 
-exhaustive: $(READY)  ## every test with more examples, and every step at which a process is killed
+exhaustive: $(READY) peers-installed  ## every test with more examples, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-$(VENV)/litellm/.ready:
-	$(PYTHON) -m venv $(VENV)/litellm
-	$(VENV)/litellm/bin/pip install --quiet --disable-pip-version-check 'litellm[proxy]==1.108.7'
-	touch $@
+# What connects, for tests against the real programs: LiteLLM, and what the system has not. Without a network, or
+# elsewhere than on Debian, their tests are skipped.
+$(VENV)/litellm/.ready: tests/peers/litellm.txt | $(READY)
+	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D) \
+		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps --no-compile --retries 1 \
+			-r $< > $(VENV)/litellm.log 2>&1 && touch $@ \
+		|| echo "make: LiteLLM cannot be installed, its tests are skipped ($(VENV)/litellm.log)" >&2
 
-peers: $(READY) $(VENV)/litellm/.ready  ## what connects, against the real programs; installs LiteLLM beside, and Alertmanager, promtool and Redis with apt-get if they are missing
-	command -v prometheus-alertmanager promtool redis-server > /dev/null \
-		|| apt-get install --yes --no-install-recommends prometheus prometheus-alertmanager redis-server
-	ARCPOINT_TEST_LITELLM=$(abspath $(VENV)/litellm) $(BIN)/python -m pytest $(PEER_TESTS)
+.PHONY: peers-installed
+peers-installed: $(VENV)/litellm/.ready
+	@missing=$$(for each in $(PROGRAMS); do \
+		command -v $$each > /dev/null || test -x $(VENV)/debian/bin/$$each || echo $$each; done); \
+	test -z "$$missing" || sh tests/peers/debian.sh $(abspath $(VENV))/debian $(PROGRAM_PACKAGES) > $(VENV)/debian.log 2>&1 \
+		|| echo "make: apt-get cannot fetch these, their tests are skipped ($(VENV)/debian.log):" $$missing >&2
 
-coverage: $(READY)  ## every test with coverage, which takes a third longer
+peers: peers-installed  ## what connects, against the real programs
+	$(BIN)/python -m pytest $(PEER_TESTS)
+
+coverage: $(READY) peers-installed  ## every test with coverage, which takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lint: $(READY)  ## style, spelling, types, direction of imports
@@ -67,7 +78,7 @@ eval: $(READY)  ## how questions are understood; prompts against faults of known
 lock:  ## writes requirements.lock: what a deployment installs, every file by its hash
 	$(PYTHON) -m venv $(VENV)/pip-tools
 	$(VENV)/pip-tools/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
-	$(VENV)/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate --no-header \
+	$(VENV)/pip-tools/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c constraints.txt \
 		--extra archive --extra events --extra oidc --extra tracing -o requirements.lock pyproject.toml
 	# A local version names a build; which one is meant is in its hash.
