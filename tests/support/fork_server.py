@@ -134,6 +134,7 @@ def _adopting() -> Iterator[None]:
 
 def serve(connection_fd: int, namespace: dict[str, Any]) -> NoReturn:
     """Fork a process for each request; what it runs has the namespace of `__main__`."""
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # as in conftest.py
     gc.disable()  # imports make no garbage to speak of, and looking for it takes a third of their time
     _import_all()
     if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208

@@ -65,7 +65,9 @@ def ended(process: BaseProcess) -> int:
 
 
 def _process(target: object, *arguments: object) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)  # type: ignore[arg-type]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # what each would import
+    process = context.Process(target=target, args=arguments)  # type: ignore[arg-type]
     process.start()
     return process
 
