@@ -7,10 +7,13 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -135,6 +138,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def processes_start_quickly() -> Iterator[None]:
     """Those that a test does not want to start again."""
     with forking():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    """In a process, and not for each client of HTTP, whose tests need them as little as they do."""
+    with patch.object(ssl, "create_default_context", cache(ssl.create_default_context)):
         yield
 
 
