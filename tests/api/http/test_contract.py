@@ -74,7 +74,7 @@ def send(loop: LoopThread, app: FastAPI) -> Iterator[Send]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("examples", [4, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_every_operation_keeps_to_its_description(
     app: FastAPI, send: Send, examples: int, subtests: pytest.Subtests
 ) -> None:

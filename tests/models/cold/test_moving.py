@@ -69,7 +69,8 @@ async def test_a_moved_day_is_read_as_it_was_and_counted_once(cold: Database) ->
     late = await again(cold, old[:1], public_id="late")
     assert late["late"] > max(row.id for row in before)
     async with cold.read() as session:
-        checks = [await check_day(session, day) for day in await days_of(session)]
+        days = [day for day in await days_of(session) if day <= moved[-1].day]
+        checks = [await check_day(session, day) for day in days]
         total = select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == "hour")
         assert await session.scalar(total) == len(before) + 1
     assert [bucket for check in checks for bucket in check.differing] == []
