@@ -42,7 +42,7 @@ async def drop_days(
                 if one.day == day:
                     await _drop_file(database, one)
             if not await drop_partition(database, day):
-                await _delete_day(database, day)
+                await delete_day(database, day)
             if progress:
                 progress(done, len(days))
         return days
@@ -57,7 +57,7 @@ async def _drop_file(database: Database, one: ColdDay) -> None:
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
-async def _delete_day(database: Database, day: datetime) -> None:
+async def delete_day(database: Database, day: datetime) -> None:
     within = Request.created_at >= day, Request.created_at < day + DAY
     last = select(func.max(Request.id)).scalar_subquery()
     some = select(Request.id).where(*within, Request.id < last).limit(_ROWS_AT_ONCE)

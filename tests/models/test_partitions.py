@@ -180,6 +180,7 @@ async def test_a_removal_that_was_interrupted_is_ended_by_the_next(log: Database
                 await session.scalar(select(func.count()).select_from(Request))
                 with pytest.raises(TimeoutError):
                     await connection.execute(f"ALTER TABLE requests {step.format(name)}", timeout=0.3)
+                await connection.execute("SELECT 1")  # answered once the other has been cut off
         else:
             await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name}")
     finally:
