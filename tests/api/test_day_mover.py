@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -46,7 +47,8 @@ async def test_old_days_are_moved_and_older_ones_removed(story_url: str, tmp_pat
 async def test_a_service_that_only_reads_removes_nothing(story_url: str, tmp_path: Path) -> None:
     """Nor does one that is not told to."""
     database = Database(story_url)
-    for changes in ({"keep_d": 1, "read_only": True}, {}):
+    kept: list[dict[str, Any]] = [{"keep_d": 1, "read_only": True}, {}]
+    for changes in kept:
         async with day_mover(database, settings_of(story_url, tmp_path, **changes)):
             assert len(asyncio.all_tasks()) == 1
     await database.close()
