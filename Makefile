@@ -13,7 +13,7 @@ PEER_TESTS := tests/api/ingest/test_connect.py tests/api/proxy/test_brokers.py t
 # With it each process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test exhaustive coverage lint peers mutants bench eval lock sbom clean
+.PHONY: demo check test exhaustive coverage lint style types peers mutants bench eval lock sbom clean
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -30,8 +30,11 @@ demo: $(READY)  ## posts a week of example data to a new database, prints five g
 check: $(READY) lint  ## the minute before a commit: lint, and the tests that need no database, process or model and are short
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not database and not process and not model and not long and not exhaustive"
 
-test: $(READY) lint peers-installed  ## lint, then every test; of long rows of like cases, some
-	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile usual -m "not exhaustive"
+test: $(READY) style peers-installed  ## lint, and every test; of long rows of like cases, some
+	@# Types are checked in the moments in which tests wait; what was found comes last.
+	@nice $(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile usual -m "not exhaustive"; tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.log; exit $$((tests || types))
 
 exhaustive: $(READY) peers-installed  ## every test with more examples, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -57,12 +60,16 @@ peers: peers-installed  ## what connects, against the real programs
 coverage: $(READY) peers-installed  ## every test with coverage, which takes a third longer
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
-lint: $(READY)  ## style, spelling, types, direction of imports
+lint: $(READY) style types  ## style, spelling, direction of imports, types
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
 
 mutants: $(READY)  ## breaks each law on purpose, in a copy, and sees a test fail; ONLY=text for some of them, JOBS=n at once
 	$(BIN)/python -m tests.mutants --only "$(ONLY)" --jobs $(or $(JOBS),1)
