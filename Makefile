@@ -39,20 +39,20 @@ test: $(READY) style peers-installed  ## lint, and every test; of long rows of l
 exhaustive: $(READY) peers-installed  ## every test with more examples, and every step at which a process is killed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# What connects, for tests against the real programs: LiteLLM, and what the system has not. Without a network, or
-# elsewhere than on Debian, their tests are skipped.
-$(VENV)/litellm/.ready: tests/peers/litellm.txt | $(READY)
-	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D) \
-		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --no-deps --no-compile --retries 1 \
-			-r $< > $(VENV)/litellm.log 2>&1 && touch $@ \
-		|| echo "make: LiteLLM cannot be installed, its tests are skipped ($(VENV)/litellm.log)" >&2
+# What connects, for tests against the real programs. What cannot be installed is named, and its tests are skipped.
+$(VENV)/litellm/.ready: tests/support/litellm.txt | $(READY)
+	@rm -rf $(@D) && { $(PYTHON) -m venv --without-pip $(@D) \
+		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --retries 1 --no-deps --no-compile -r $< \
+		&& $(@D)/bin/python -c 'import litellm.proxy.proxy_server'; } > $(VENV)/litellm.log 2>&1 && touch $@ \
+		|| echo "make: LiteLLM cannot be installed, its test is skipped ($(VENV)/litellm.log)" >&2
 
 .PHONY: peers-installed
+peers-installed: export DEBIAN_FRONTEND := noninteractive
 peers-installed: $(VENV)/litellm/.ready
-	@missing=$$(for each in $(PROGRAMS); do \
-		command -v $$each > /dev/null || test -x $(VENV)/debian/bin/$$each || echo $$each; done); \
-	test -z "$$missing" || sh tests/peers/debian.sh $(abspath $(VENV))/debian $(PROGRAM_PACKAGES) > $(VENV)/debian.log 2>&1 \
-		|| echo "make: apt-get cannot fetch these, their tests are skipped ($(VENV)/debian.log):" $$missing >&2
+	@missing=$$(for each in $(PROGRAMS); do command -v $$each > /dev/null || echo $$each; done); test -z "$$missing" \
+		|| { apt-get update; apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=60 $(PROGRAM_PACKAGES); } \
+			> $(VENV)/apt-get.log 2>&1 \
+		|| echo "make: apt-get cannot install these, their tests are skipped ($(VENV)/apt-get.log):" $$missing >&2
 
 peers: peers-installed  ## what connects, against the real programs
 	$(BIN)/python -m pytest $(PEER_TESTS)

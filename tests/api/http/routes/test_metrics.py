@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from asyncio.subprocess import PIPE, STDOUT
 from collections import Counter
 from decimal import Decimal
@@ -17,7 +18,6 @@ from prometheus_client import CollectorRegistry
 
 from api.metrics.families import Families
 from tests.loopback.messages_api import Fail, MessagesApi
-from tests.support import peers
 from tests.support.http_service import QUESTION
 from tests.support.kinds_of_records import EXAMPLES
 from tests.support.scrapes import Scrape, parsed, value
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "canary-0f3b"
 JSON = {"content-type": "application/json"}
-PROMTOOL = peers.program("promtool")
+PROMTOOL = shutil.which("promtool")
 
 
 async def scrape(client: httpx.AsyncClient) -> Scrape:
