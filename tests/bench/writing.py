@@ -29,6 +29,7 @@ from api.ingest.store import Outcome
 from models import Deployment, Request, RequestRollup, User, UserSpend
 from models.database import Database
 from models.request_log.bulk import _stored
+from models.request_log.partitions import make_partitions
 from models.request_log.rows import LOG
 from tests.bench.measure import QUICK, show
 from tests.support.prepared_databases import PostgresServer, migrate
@@ -163,6 +164,9 @@ async def compare(raw: Database, product: Database, rate: float) -> tuple[Spent,
     """Write batches by turns, the fastest way and the product's, each into a database of its own."""
     users, deployments = await add_owners(raw)
     await add_owners(product)
+    async with raw.write() as session:
+        days = int(BATCH * (BATCHES + 1) / rate // 86_400) + 1
+        await make_partitions(session, [START + timedelta(days=day) for day in range(days)])
     items, writer, spent = list(items_of(BATCH * (BATCHES + 1), rate)), Product(product), Spent()
     clocks = Clock(raw), Clock(product)
     for start in range(0, len(items), BATCH):
@@ -213,8 +217,8 @@ async def _sizes(database: Database) -> dict[str, float]:
         found = {"rows": (counted[RequestRollup] + counted[UserSpend]) / counted[Request]}
         if not database.is_sqlite:
             size = text(
-                "SELECT sum(pg_total_relation_size(name::regclass))"
-                " FROM unnest(ARRAY['requests', 'request_rollups', 'user_spend']) AS name"
+                "SELECT sum(pg_total_relation_size(oid)) FROM pg_class"
+                " WHERE relkind = 'r' AND (relispartition OR relname IN ('request_rollups', 'user_spend'))"
             )
             found["bytes"] = float(await session.scalar(size) or 0) / counted[Request]
     return found

@@ -56,7 +56,10 @@ async def resolve_deployments(
     described = ((name.rpartition("/"), moment) for name, moment in seen)
     columns = (deployment_columns(model, backend, moment) for (model, _, backend), moment in described)
     found, created = await resolve_entities(session, Deployment, ("model", "backend"), columns)
-    return {each.public_id: each for each in found.values()}, created
+    stored = await session.scalars(
+        select(Deployment).where(Deployment.id.in_(each.id for each in found.values()))
+    )
+    return {each.public_id: each for each in stored}, created
 
 
 def deployment_columns(model: str, backend: str, seen_at: datetime) -> Columns:
