@@ -31,8 +31,9 @@ check: $(READY) lint  ## the minute before a commit: lint, and the tests that ne
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick -m "not database and not process and not model and not long and not exhaustive"
 
 test: $(READY) style peers-installed  ## lint, and every test; of long rows of like cases, some
-	@# Types are checked in the moments in which tests wait; what was found comes last.
-	@nice $(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
+	@# Types are checked in the moments in which tests wait; what was found comes last. By one process: workers
+	@# of its own would have to answer in time.
+	@nice $(BIN)/mypy --num-workers 0 > $(VENV)/types.log 2>&1 & types=$$!; \
 	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile usual -m "not exhaustive"; tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/types.log; exit $$((tests || types))
 

@@ -58,6 +58,7 @@ async def _drop_file(database: Database, one: ColdDay) -> None:
 
 
 async def delete_day(database: Database, day: datetime) -> None:
+    """Delete the requests of a day row by row, but for the newest of all."""
     within = Request.created_at >= day, Request.created_at < day + DAY
     last = select(func.max(Request.id)).scalar_subquery()
     some = select(Request.id).where(*within, Request.id < last).limit(_ROWS_AT_ONCE)
