@@ -64,7 +64,7 @@ async def serving(settings: Settings, observe: Observe = ignore) -> AsyncIterato
     async with (
         opening as services,
         _maintenance(services),
-        day_mover(services.database, after_days=0 if settings.read_only else settings.cold_after_d),
+        day_mover(services.database, settings),
         services.risk.ticking(),
     ):
         services.report_to(observe)

@@ -89,6 +89,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     database = Database(
         settings.database_url,
         connections=settings.database_connections,
+        wait_s=settings.max_wait_s,
         read_only=settings.read_only,
         cold_files=ColdFiles(settings.cold_path),
     )

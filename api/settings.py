@@ -42,6 +42,8 @@ class Settings(PeopleSettings):
     """Folder, or `s3://bucket/prefix`, of the days of the request log that were moved out of the database."""
     cold_after_d: Annotated[int, Field(ge=0, le=3650)] = 0
     """Age in days from which a service moves days there in the background; 0: it moves none."""
+    keep_d: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Age in days from which a service removes requests for good, and takes none in; 0: it keeps all."""
 
     memory_path: Path = Path(".arcpoint/memory")
     """Folder of the vector index; unused with a memory_url."""
@@ -145,7 +147,10 @@ class Settings(PeopleSettings):
     max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
     """Questions that wait for that; beyond it they are refused with 503."""
     max_wait_s: Annotated[float, Field(gt=0)] = 10.0
-    """How long one of them waits before it is refused, in seconds; at once if that is to be expected."""
+    """How long one of them waits before it is refused, in seconds; at once if that is to be expected.
+
+    Whatever needs a connection to the database waits as long for it.
+    """
     max_answers: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Answers in flight, which wait for the model most of their time."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0

@@ -74,16 +74,24 @@ class Database:
     """The engines of one database; call `close` when done."""
 
     def __init__(
-        self, url: str, *, connections: int = 24, read_only: bool = False, cold_files: ColdFiles | None = None
+        self,
+        url: str,
+        *,
+        connections: int = 24,
+        wait_s: float = 30,
+        read_only: bool = False,
+        cold_files: ColdFiles | None = None,
     ) -> None:
         """Create the engines; `connections` limits the read connections, `read_only` forbids writes.
 
+        `wait_s` is how long a task waits for a connection, or a snapshot for all of its own.
         `cold_files` is where days of the request log are that are not in the database.
         """
         self.url = parse_url(url)
         self.cold_files = cold_files
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.connections = connections
+        self.wait_s = wait_s
         self.read_only = read_only
         self.read_engine = self._engine(read_only=True, connections=connections)
         self.write_engine = self._engine(read_only=False, connections=1 if self.is_sqlite else 5)
@@ -115,7 +123,7 @@ class Database:
         pool: dict[str, Any] = {
             "pool_size": connections,
             "max_overflow": 0,
-            "pool_timeout": 30,
+            "pool_timeout": self.wait_s,
             "pool_use_lifo": True,
         }
         options = {"cold_files": self.cold_files}  # so that each session knows them

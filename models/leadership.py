@@ -10,7 +10,7 @@ from typing import Any
 
 from models.database import Database
 from models.errors import DatabaseUnreachable
-from models.postgresql_url import connect
+from models.postgresql_url import connect, driver_errors
 
 _ANSWER_S = 5.0
 """Within this a held lock shows that its connection lives; after it another process may have the lock."""
@@ -48,7 +48,7 @@ class Leadership:
                     return await self._is_held_on_a_connection()
             except BaseException as error:
                 self._drop()
-                if isinstance(error, (OSError, TimeoutError, *_driver_errors())):
+                if isinstance(error, (OSError, TimeoutError, *driver_errors())):
                     reason = str(error) or f"no answer within {_ANSWER_S:g} s"
                     raise DatabaseUnreachable(f"{self._database.shown_url}: {reason}") from error
                 raise
@@ -81,7 +81,7 @@ class Leadership:
         # A closed connection frees the lock only once the server has noticed; the next one may be faster.
         if self._connection is None:
             return
-        with suppress(OSError, TimeoutError, *_driver_errors()):
+        with suppress(OSError, TimeoutError, *driver_errors()):
             async with asyncio.timeout(_ANSWER_S):
                 await self._connection.execute("ROLLBACK")
 
@@ -102,9 +102,3 @@ class Leadership:
                 return None
             raise
         return file
-
-
-def _driver_errors() -> tuple[type[Exception], ...]:
-    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  SQLite needs none of it
-
-    return (asyncpg.PostgresError, asyncpg.InterfaceError)

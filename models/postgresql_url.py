@@ -181,3 +181,10 @@ def _arguments(url: URL, said: dict[str, str]) -> dict[str, Any]:
         # Behind a pooler the next transaction may meet another server process, without our statements.
         "statement_cache_size": 0,
     }
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Return what a connection of the driver raises besides OSError and TimeoutError."""
+    import asyncpg  # noqa: PLC0415  SQLite needs none of it
+
+    return (asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -48,10 +48,11 @@ class Snapshots:
             with self.database.connected():
                 async with AsyncExitStack() as stack:
                     with self.database.connecting():
-                        connections = [
-                            await stack.enter_async_context(self.database.read_engine.connect())
-                            for _ in range(self.readers)
-                        ]
+                        async with asyncio.timeout(self.database.wait_s):
+                            connections = [
+                                await stack.enter_async_context(self.database.read_engine.connect())
+                                for _ in range(self.readers)
+                            ]
                         if self.database.is_sqlite:
                             snapshot = Snapshot(await self._align_sqlite(connections))
                         else:

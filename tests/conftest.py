@@ -7,12 +7,16 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 from sqlalchemy import Connection, Engine, event
@@ -42,6 +46,12 @@ for name in [name for name in os.environ if re.match("ANTHROPIC_|ARCPOINT_(?!TES
 # For properties that do not set a number of examples; `make exhaustive` draws 100.
 settings.register_profile("quick", max_examples=20)  # chosen by `make check`
 settings.register_profile("usual", max_examples=40)  # chosen by `make test`
+
+# Like the product's; by default one with all local variables is drawn, which takes a second and nobody reads.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
+
+# With it jsonschema compiles a grammar for formats that no schema of ours has, which takes four seconds.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # With it each process that a test starts would compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -77,8 +87,10 @@ _running: set[str] | None = None
 
 
 def _audit(event: str, _arguments: object) -> None:
+    if _running is None:  # as at the end of the interpreter, which has taken the names below apart
+        return
     cost = _STARTS.get(event)
-    if cost is not None and _running is not None and cost not in _running:
+    if cost is not None and cost not in _running:
         raise RuntimeError(f"{event} in a test without the marker `{cost}`: `make check` must stay fast")
 
 
@@ -126,6 +138,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def processes_start_quickly() -> Iterator[None]:
     """Those that a test does not want to start again."""
     with forking():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    """In a process, and not for each client of HTTP, whose tests need them as little as they do."""
+    with patch.object(ssl, "create_default_context", cache(ssl.create_default_context)):
         yield
 
 

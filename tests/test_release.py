@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def test_the_lock_has_what_is_tested_and_all_that_is_needed() -> None:
         for each in wanted
         if not each.specifier.contains(locked[canonicalize_name(each.name)], prereleases=True)
     ] == []
+
+
+def test_nothing_is_needed_that_the_lock_does_not_have() -> None:
+    """With `--require-hashes` pip installs nothing else: setuptools, which torch needs, was missing."""
+    locked = _pins("requirements.lock")
+    needed = {
+        (each.name, canonicalize_name(wanted.name))
+        for each in metadata.distributions()
+        if canonicalize_name(each.name) in locked
+        for wanted in map(Requirement, each.requires or ())
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+    }
+    assert len(needed) > len(locked) / 2
+    assert {(name, wanted) for name, wanted in needed if wanted not in locked} == set()
 
 
 def test_every_pin_of_the_lock_has_a_hash() -> None:

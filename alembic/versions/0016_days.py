@@ -63,8 +63,47 @@ def upgrade() -> None:
         f"ALTER TABLE requests ATTACH PARTITION {first} FOR VALUES FROM (MINVALUE) TO ('{day} 00:00:00+00')"
     )
     op.execute(f"ALTER TABLE {first} DROP CONSTRAINT {first}")
+    op.execute(_HAS_DAY)
+    connection.exec_driver_sql(_MAKE_DAYS.format(connection.scalar(sa.text("SELECT current_schema()"))))
 
 
+_MAKE_DAYS = """
+CREATE FUNCTION make_request_days(days date[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = "{0}", pg_temp AS $$
+DECLARE
+    day date;
+    stamp text;
+    of_day text;
+BEGIN
+    IF NOT has_table_privilege(session_user, 'requests', 'INSERT') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'permission denied for table requests';
+    END IF;
+    FOREACH day IN ARRAY days LOOP
+        stamp := to_char(day, 'YYYYMMDD');
+        of_day := 'requests_' || stamp;
+        CONTINUE WHEN has_request_day(of_day, stamp);
+        LOCK TABLE ONLY requests IN SHARE UPDATE EXCLUSIVE MODE;
+        CONTINUE WHEN has_request_day(of_day, stamp);
+        EXECUTE format('CREATE TABLE %I (LIKE requests INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', of_day);
+        EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (id), ADD UNIQUE (public_id)', of_day);
+        -- Made as a partition at once, it would lock out those who read the log.
+        EXECUTE format(
+            'ALTER TABLE requests ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            of_day, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00'
+        );
+    END LOOP;
+END $$
+"""
+_HAS_DAY = """
+CREATE FUNCTION has_request_day(of_day text, stamp text) RETURNS boolean LANGUAGE sql AS $$
+SELECT EXISTS (
+    SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = 'requests'::regclass AND (
+        relname = of_day OR starts_with(relname, 'requests_before_') AND 'requests_before_' || stamp < relname
+    )
+)
+$$
+"""
 _GRANTS = """
 SELECT format('GRANT %s ON requests TO %s', string_agg(privilege_type, ', '),
     CASE grantee WHEN 'PUBLIC' THEN grantee ELSE quote_ident(grantee) END)
@@ -83,6 +122,8 @@ def downgrade() -> None:
     again = "SELECT public_id FROM requests GROUP BY public_id HAVING count(*) > 1 LIMIT 1"
     if (twice := connection.scalar(sa.text(again))) is not None:
         raise RuntimeError(f"{twice} names requests of several days; the older schema needs it to be one")
+    op.execute("DROP FUNCTION make_request_days")
+    op.execute("DROP FUNCTION has_request_day")
     op.execute("CREATE TABLE whole (LIKE requests INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
     op.execute("INSERT INTO whole SELECT * FROM requests")
     op.execute("ALTER SEQUENCE requests_id_seq OWNED BY whole.id")

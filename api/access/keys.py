@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select, text
 
 from api.access.errors import KeyRefused
 from context_builder.text.wire import WIRE
@@ -65,7 +65,29 @@ class NewKey:
 
 
 async def create_key(session: WriteSession, wanted: KeyRequest, *, now: datetime) -> NewKey:
-    """Make a key. Raises KeyRefused."""
+    """Make a key, whose name no active key has, since names say in the audit trail who it was.
+
+    Raises:
+        KeyRefused: something about the wish is not accepted.
+    """
+    await _check_name_is_free(session, wanted.name, now)
+    return await _make(session, wanted, now=now)
+
+
+async def _check_name_is_free(session: WriteSession, name: str, now: datetime) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        # Two at once would not see each other; SQLite has one writer anyway.
+        await session.execute(text("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"))
+    is_active = and_(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))
+    taken = await session.scalar(select(ApiKey.prefix).where(ApiKey.name == name, is_active).limit(1))
+    if taken is not None:
+        raise KeyRefused(
+            f"the active key {taken} is called {name!r:.120} already; choose another name, or replace that "
+            f"key with `arcpoint keys rotate {taken}`"
+        )
+
+
+async def _make(session: WriteSession, wanted: KeyRequest, *, now: datetime) -> NewKey:
     if not _NAME.fullmatch(wanted.name):
         raise KeyRefused(
             f"{wanted.name!r:.120} is no name; give a key up to {MAX_NAME} letters, digits, blanks and .:@_-"
@@ -119,7 +141,8 @@ async def revoke_key(session: WriteSession, which: str, *, now: datetime) -> Key
 async def rotate_key(session: WriteSession, which: str, *, grace: timedelta, now: datetime) -> NewKey:
     """Make a key with the rights of another, which ends after `grace`. Raises KeyRefused."""
     key, user = await _active(session, which, now)
-    made = await create_key(
+    # With the same name: one follows the other.
+    made = await _make(
         session,
         KeyRequest(
             name=key.name,
@@ -141,9 +164,9 @@ async def rotate_key(session: WriteSession, which: str, *, grace: timedelta, now
     return made
 
 
-def prefix_of(text: str) -> str | None:
+def prefix_of(key: str) -> str | None:
     """Return the prefix of a key, whole or not; None if it is no key of ours."""
-    found = _PREFIX.fullmatch(text)
+    found = _PREFIX.fullmatch(key)
     return None if found is None else found[1]
 
 

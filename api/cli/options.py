@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -38,6 +39,13 @@ def parse_time_option(value: str | datetime) -> datetime:
         return parse_time(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def parse_age(value: str) -> str:
+    """Check the value of an option that is whole days."""
+    if not re.fullmatch(r"[1-9]\d{0,3}d", value):
+        raise typer.BadParameter(f"{value!s:.20} is no age; give whole days from 1d to 9999d, such as 30d")
+    return value
 
 
 def parse_usd(value: str | Decimal) -> Decimal:

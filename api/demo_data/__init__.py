@@ -1,5 +1,5 @@
-"""Demo data: one week of a gateway, the same for the same seed and anchor."""
+"""Demo data: one week of a gateway as records, which `arcpoint demo` posts and `db seed` stores."""
 
-from api.demo_data.generator import DemoDataError, DemoDataSummary, seed
+from api.demo_data.generator import DemoData, DemoDataError, DemoDataSummary, generate, seed
 
-__all__ = ["DemoDataError", "DemoDataSummary", "seed"]
+__all__ = ["DemoData", "DemoDataError", "DemoDataSummary", "generate", "seed"]

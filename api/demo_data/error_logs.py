@@ -12,26 +12,26 @@ from typing import Any
 from api.demo_data.arrivals import arrivals
 from api.demo_data.chance import stream
 from api.demo_data.traffic import Exchange
+from api.ingest.records import ErrorRecord
+from models import LogSeverity
 
 _ROUTER = "router"
 _HEX_BITS = 48
 
-Row = dict[str, Any]
 
-
-def error_logs(seed: int, anchor: datetime, exchanges: Sequence[Exchange]) -> list[Row]:
+def error_logs(seed: int, anchor: datetime, exchanges: Sequence[Exchange]) -> list[ErrorRecord]:
     """Return all lines before the anchor, oldest first. Reads a file: not for the event loop."""
     text = files("api.demo_data").joinpath("error_logs.toml").read_text(encoding="utf-8")
     templates = tomllib.loads(text)
     lines = [*_of_requests(stream(seed, "logs"), exchanges, templates)]
     for flood in templates["flood"]:
         lines += _flood(stream(seed, f"logs: {flood['message']}"), anchor, flood)
-    return sorted(lines, key=lambda line: (line["logged_at"], line["target"], line["message"]))
+    return sorted(lines, key=lambda line: (line.logged_at, line.target, line.message))
 
 
 def _of_requests(
     chance: Random, exchanges: Sequence[Exchange], templates: Mapping[str, Any]
-) -> Iterator[Row]:
+) -> Iterator[ErrorRecord]:
     """Yield one line per failed request, and per request that queued in the router for long."""
     queue = templates["queue"]
     for sent in exchanges:
@@ -51,7 +51,7 @@ def _of_requests(
             yield _line(chance, queue, _ROUTER, left_queue_at, facts)
 
 
-def _flood(chance: Random, anchor: datetime, flood: Mapping[str, Any]) -> Iterator[Row]:
+def _flood(chance: Random, anchor: datetime, flood: Mapping[str, Any]) -> Iterator[ErrorRecord]:
     start = anchor - timedelta(**flood["from"])
     end = anchor - timedelta(**flood.get("until", {}))
     count = round(flood["per_hour"] * ((end - start) / timedelta(hours=1)))
@@ -61,14 +61,14 @@ def _flood(chance: Random, anchor: datetime, flood: Mapping[str, Any]) -> Iterat
 
 def _line(
     chance: Random, template: Mapping[str, Any], target: str, moment: datetime, facts: Mapping[str, Any]
-) -> Row:
+) -> ErrorRecord:
     drawn = {name: _drawn(chance, field) for name, field in template.get("fields", {}).items()}
-    return {
-        "logged_at": moment,
-        "severity": template["severity"],
-        "target": target,
-        "message": template["message"].format(**facts, **drawn),
-    }
+    return ErrorRecord(
+        logged_at=moment,
+        severity=LogSeverity(template["severity"]),
+        target=target,
+        message=template["message"].format(**facts, **drawn),
+    )
 
 
 def _drawn(chance: Random, field: str | Sequence[int] | Sequence[str]) -> str:

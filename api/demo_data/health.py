@@ -11,6 +11,7 @@ from typing import Any
 from api.demo_data.chance import stream
 from api.demo_data.incidents import CALM, Disturbances
 from api.demo_data.personas import DEPLOYMENTS, PERSONAS_AGE, DeploymentRole
+from api.ingest.records import HealthRecord, StateRecord, parse_record
 from models import DeploymentStatus
 
 PROBED_FOR = timedelta(days=2)
@@ -30,7 +31,7 @@ _STUTTER = 0.002
 Row = dict[str, Any]
 
 
-def state_transitions(written: Sequence[Mapping[str, Any]], anchor: datetime) -> list[Row]:
+def state_transitions(written: Sequence[Mapping[str, Any]], anchor: datetime) -> list[StateRecord]:
     """Return every status change in chronological order; `written` holds those before the current status.
 
     A deployment starts out healthy when it is created, and ends with the status of its persona.
@@ -46,12 +47,13 @@ def state_transitions(written: Sequence[Mapping[str, Any]], anchor: datetime) ->
         _change(role.public_id, role.status_age, role.status, role.status_reason) for role in DEPLOYMENTS
     ]
     status = {role.public_id: DeploymentStatus.UNKNOWN for role in DEPLOYMENTS}
-    rows = []
+    records = []
     for change in sorted(changes, key=lambda one: one["age"], reverse=True):
         age, name = change.pop("age"), change["deployment"]
-        rows.append(change | {"changed_at": anchor - age, "from_status": status[name]})
+        placed = {"changed_at": anchor - age, "from_status": status[name]}
+        records.append(parse_record(StateRecord, change | placed))
         status[name] = change["to_status"]
-    return rows
+    return records
 
 
 def _change(deployment: str, age: timedelta, to_status: str, reason: str) -> Row:
@@ -64,29 +66,29 @@ def _change(deployment: str, age: timedelta, to_status: str, reason: str) -> Row
 
 
 def health_checks(
-    seed: int, anchor: datetime, transitions: Sequence[Row], disturbances: Disturbances
-) -> list[Row]:
-    """Return the probes of the last two days, by deployment, newest first, consistent with the incidents."""
+    seed: int, anchor: datetime, transitions: Sequence[StateRecord], disturbances: Disturbances
+) -> Iterator[HealthRecord]:
+    """Yield the probes of the last two days, by deployment, newest first, consistent with the incidents."""
     chance = stream(seed, "health checks")
-    rows = []
     for role in DEPLOYMENTS:
         prober = _Prober(role, transitions, disturbances)
         for moment in prober.moments(anchor):
             seen = prober.seen(moment)
             result = {"deployment": role.public_id, "checked_at": moment, "status": seen}
-            rows.append(result | _answer(chance, role, seen))
-    return rows
+            yield parse_record(HealthRecord, result | _answer(chance, role, seen))
 
 
 class _Prober:
     """Probes one deployment."""
 
-    def __init__(self, role: DeploymentRole, transitions: Sequence[Row], disturbances: Disturbances) -> None:
+    def __init__(
+        self, role: DeploymentRole, transitions: Sequence[StateRecord], disturbances: Disturbances
+    ) -> None:
         self._role = role
         self._chain: list[tuple[DeploymentStatus, datetime]] = [
-            (row["to_status"], row["changed_at"])
-            for row in reversed(transitions)
-            if row["deployment"] == role.public_id
+            (each.to_status, each.changed_at)
+            for each in reversed(transitions)
+            if each.deployment == role.public_id
         ]
         self._disturbances = disturbances
 
@@ -127,19 +129,3 @@ def _answer(chance: Random, role: DeploymentRole, seen: DeploymentStatus) -> Row
     if stutters:
         return {"latency_ms": round(latency * 30), "error": None}
     return {"latency_ms": round(latency), "error": None}
-
-
-def last_answers(checks: Sequence[Row], answered: Sequence[tuple[str, datetime]]) -> dict[str, datetime]:
-    """Return when each deployment last responded, to a probe or with a successful request.
-
-    `answered` holds deployments and the end times of their successful requests.
-    """
-    probed = [
-        (check["deployment"], check["checked_at"])
-        for check in checks
-        if check["status"] is not DeploymentStatus.DOWN
-    ]
-    latest: dict[str, datetime] = {}
-    for name, moment in (*probed, *answered):
-        latest[name] = max(moment, latest.get(name, moment))
-    return latest

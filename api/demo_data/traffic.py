@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,8 +14,8 @@ from api.demo_data.incidents import Disturbances
 from api.demo_data.outcome import TASK_MIX, TASKS, Outcome, Task, answer, failure
 from api.demo_data.personas import BATCH_ENDPOINT, BATCH_USER, DEPLOYMENTS, USERS, UserRole
 from api.demo_data.routing import Route, choose, failover, router_at
+from api.ingest.records import RequestRecord
 from models import RequestStatus, Tier
-from models.request_log import NewRequest
 
 WEEK = timedelta(days=7)
 
@@ -50,20 +50,24 @@ class Exchange:
         """Time of its outcome; while it is pending, the time it was made."""
         return self.created_at + timedelta(milliseconds=self.outcome.latency_ms or 0)
 
-    def row(self, user_ids: Mapping[str, int], deployment_ids: Mapping[str, int]) -> NewRequest:
-        """Return its row of the request log."""
-        return NewRequest(
-            public_id=self.public_id,
+    @property
+    def record(self) -> RequestRecord:
+        """What the gateway's log says about it."""
+        model, backend = self.deployment.split("/")
+        outcome = self.outcome
+        return RequestRecord(
+            id=self.public_id,
             created_at=self.created_at,
-            user_id=user_ids[self.user.public_id],
-            deployment_id=deployment_ids[self.deployment],
+            user=self.user.public_id,
             tier=self.user.tier,
-            status=self.outcome.status,
-            error_code=self.outcome.error_code,
-            latency_ms=self.outcome.latency_ms,
-            cost_usd=self.outcome.cost_usd,
-            prompt_tokens=self.outcome.prompt_tokens,
-            completion_tokens=self.outcome.completion_tokens,
+            model=model,
+            backend=backend,
+            status=outcome.status,
+            error_code=outcome.error_code,
+            latency_ms=outcome.latency_ms,
+            cost_usd=outcome.cost_usd,
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
             endpoint=self.endpoint,
             task_type=self.task_type,
             router_version=self.router_version,

@@ -130,6 +130,8 @@ def _serve(path: Path, requests: BinaryIO, answers: BinaryIO, options: Sequence[
 
     try:
         folder = ChromaFolder(path, owner=os.getppid(), create="--existing" not in options)
+        # Where it is installed, a library of Chroma's would compile a grammar with it for four seconds.
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
         from memory.index import chroma_store  # noqa: PLC0415  takes most of a second: not for a refusal
 
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from now on the end of the input ends us

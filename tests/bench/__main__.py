@@ -21,6 +21,7 @@ from models.database import Database
 from tests.bench.asked_while_written import asked_while_written
 from tests.bench.cold_days import cold_days
 from tests.bench.contexts import max_not_sum, story
+from tests.bench.days import days
 from tests.bench.decode import decoding
 from tests.bench.history import fill_history
 from tests.bench.large import fill
@@ -86,6 +87,7 @@ def _ingest() -> None:
         server = PostgresServer(Path(folder) / "pg", durable=True)
         stack.callback(server.stop)
         asyncio.run(asked_while_written(server.url(server.clone(migrate))))
+        days(server)
 
 
 async def _under_load() -> None:

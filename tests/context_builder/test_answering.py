@@ -269,7 +269,7 @@ async def test_a_question_over_its_cap_gets_the_facts_and_says_which_cap(
     worst = answerer.model.worst_case((await answerer.builder.build(ACME)).manifest.token_bound)
     await set_cap(story, AccountKind.USER, "user_acme", worst, "UTC")
     messages_api.always(Reply(text="llama-70b/neocloud is DOWN [H1].", usage={"output_tokens": 500}))
-    answers = await asyncio.gather(*(answerer.answer(ACME) for _ in range(8)))
+    answers = await asyncio.gather(*(answerer.answer(ACME) for _ in range(4)))
     written = [answer for answer in answers if answer.model is not None]
     assert len(messages_api.messages) == len(written) == 1
     assert await spent_and_reserved(story, AccountKind.USER) == (sum(a.cost_usd for a in written), 0)

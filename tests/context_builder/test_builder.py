@@ -77,13 +77,18 @@ async def cancel_itself(_request: ContextRequest, _stores: Stores) -> Section:
 
 
 async def hang_in_the_database(_request: ContextRequest, stores: Stores) -> Section:
-    slow = {
-        "sqlite": "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000) "
-        "SELECT count(*) FROM c",
-        "postgresql": "SELECT pg_sleep(60)",
-    }
     async with stores.snapshot.session() as session:
-        await (await session.connection()).exec_driver_sql(slow[session.get_bind().dialect.name])
+        connection = await session.connection()
+        if connection.dialect.name == "sqlite":
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await driver.create_function("nap", 0, lambda: time.sleep(0.0005))
+            # It takes its time without the processor, and lets SQLite ask now and then whether to stop.
+            await connection.exec_driver_sql(
+                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) "
+                "SELECT count(nap()) FROM c"
+            )
+        await connection.exec_driver_sql("SELECT pg_sleep(60)")
     raise AssertionError
 
 

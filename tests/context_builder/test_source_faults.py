@@ -199,7 +199,7 @@ def flood(rows: int) -> Section:
     )
 
 
-LARGEST = 100_000
+LARGEST = 20_000
 MANY = 2_000
 """Far more than any budget holds; the time grows in proportion, whichever source it is."""
 

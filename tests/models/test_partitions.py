@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text
 
 from models import Deployment, Request, RequestRollup, User
 from models.database import Database
+from models.errors import DatabaseReadOnly
 from models.migrations import downgrade, upgrade
 from models.postgresql_url import connect
 from models.request_log import NewRequest, append, partitions
-from models.request_log.partitions import FIRST, drop_partition, partition_of
+from models.request_log.partitions import drop_partition, partition_of
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
@@ -52,7 +54,9 @@ async def days(database: Database) -> set[str]:
     """The partitions beside the first one."""
     async with database.read() as session:
         of_log = "SELECT relid::regclass::text FROM pg_partition_tree('requests') WHERE level = 1"
-        return {name for name in await session.scalars(text(of_log)) if not name.startswith(FIRST)}
+        return {
+            name for name in await session.scalars(text(of_log)) if not name.startswith("requests_before_")
+        }
 
 
 async def counted(database: Database) -> tuple[int, int]:
@@ -176,6 +180,7 @@ async def test_a_removal_that_was_interrupted_is_ended_by_the_next(log: Database
                 await session.scalar(select(func.count()).select_from(Request))
                 with pytest.raises(TimeoutError):
                     await connection.execute(f"ALTER TABLE requests {step.format(name)}", timeout=0.3)
+                await connection.execute("SELECT 1")  # answered once the other has been cut off
         else:
             await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name}")
     finally:
@@ -225,3 +230,33 @@ async def test_an_older_log_becomes_the_first_partition(log: Database) -> None:
     with pytest.raises(RuntimeError, match="r0 names requests of several days"):
         await downgrade(log, "0015")
     assert (await counted(log))[0] == 5
+
+
+async def test_who_writes_needs_no_right_to_make_tables(log: Database, log_of_writer: Database) -> None:
+    """A new day is made in the name of the log's owner; and for nobody who may only read."""
+    await add(log_of_writer, asked("a"))
+    assert await days(log) == {partition_of(TODAY)}
+    async with log.write() as session:
+        await session.execute(text(f"REVOKE INSERT ON requests FROM {log_of_writer.url.username}"))
+    with pytest.raises(DatabaseReadOnly, match="permission denied for table requests"):
+        await add(log_of_writer, asked("b", NOON + DAY))
+    assert await days(log) == {partition_of(TODAY)}
+
+
+@pytest.fixture
+async def log_of_writer(log: Database) -> AsyncIterator[Database]:
+    """The same database for a role that reads and writes rows."""
+    role = f"writer_{uuid4().hex}"
+    async with log.write() as session:
+        for statement in (
+            f"CREATE ROLE {role} LOGIN",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+        ):
+            await session.execute(text(statement))
+    database = Database(log.url.set(username=role).render_as_string(hide_password=False))
+    yield database
+    await database.close()
+    async with log.write() as session:
+        await session.execute(text(f"DROP OWNED BY {role}"))
+        await session.execute(text(f"DROP ROLE {role}"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from multiprocessing.process import BaseProcess
 
 from models.audit_chain import Act, Actor, AuditRecord
 from models.database import Database
+from tests.support.forked import forked
 
 
 async def write_at_once(url: str, name: str, transactions: int) -> None:
@@ -26,9 +26,7 @@ async def write_at_once(url: str, name: str, transactions: int) -> None:
 
 def started(url: str, name: str, transactions: int) -> BaseProcess:
     """Start a process that writes."""
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(url, name, transactions))
-    process.start()
-    return process
+    return forked(_run, url, name, transactions)
 
 
 def _run(url: str, name: str, transactions: int) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +13,6 @@ from dataclasses import asdict, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from context_builder.answer.question_log import QuestionLog
 from context_builder.answering import Answerer
@@ -34,6 +31,7 @@ from context_builder.spend.accounts import Payer
 from context_builder.spend.ledger import SpendLedger
 from models.database import Database
 from tests.loopback.messages_api import API_KEY
+from tests.support.forked import forked
 from tests.support.no_memory import NO_MEMORY
 from tests.support.paid import PRICES, paid, run_with
 from tests.support.patient_sources import SOURCES
@@ -86,13 +84,7 @@ def started(database_url: str, api_url: str, events: Path, kill_at: str | None =
 
     `kill_at` is such as `BatchJournal.begin after 1`: there the process kills itself, by SIGKILL.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_main, args=(database_url, api_url, str(events), kill_at))
-    # The server that forks them imports everything once, but looks for it only where the environment says.
-    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):
-        process.start()
-    return process
+    return forked(_main, database_url, api_url, str(events), kill_at)
 
 
 def ended(process: BaseProcess) -> int:

@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import CodeType
@@ -134,6 +136,7 @@ def _adopting() -> Iterator[None]:
 
 def serve(connection_fd: int, namespace: dict[str, Any]) -> NoReturn:
     """Fork a process for each request; what it runs has the namespace of `__main__`."""
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # as in conftest.py
     gc.disable()  # imports make no garbage to speak of, and looking for it takes a third of their time
     _import_all()
     if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
@@ -245,7 +248,10 @@ def _open_streams() -> None:
 
 def _import_all() -> None:
     """Import what any command imports."""
-    from api.cli.commands import SUMMARIES, load  # noqa: PLC0415  not where the tests run
+    import httpx  # noqa: PLC0415  not where the tests run
+    import httpx2  # noqa: PLC0415  likewise
+
+    from api.cli.commands import SUMMARIES, load  # noqa: PLC0415  likewise
     from context_builder.sources import discover  # noqa: PLC0415  likewise
 
     for name in SUMMARIES:
@@ -253,3 +259,7 @@ def _import_all() -> None:
     for module in _IMPORTED_ON_USE:
         import_module(module)
     discover()
+    # Certificates are read once, and not for each client of each process.
+    ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
+    for library in (httpx, httpx2):
+        library.Client().close()

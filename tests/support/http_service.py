@@ -135,7 +135,7 @@ class ServiceProcess:
     async def start(self) -> None:
         """Starts the process without waiting for the service to be ready."""
         self.process = await asyncio.create_subprocess_exec(
-            *program(),
+            *program(self.code),
             self.command,
             *self.options,
             cwd=REPOSITORY,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from context_builder.spend.accounts import Payer
 from context_builder.spend.ledger import CapReached, SpendLedger
 from models.database import Database
+from tests.support.forked import forked
 
 WORST = Decimal("0.10")
 COST = Decimal("0.03")
@@ -49,12 +49,12 @@ async def call_at_once(database: Database, callers: int, payers: Sequence[Payer]
 
 def started(url: str, callers: int, payers: Sequence[Payer], *, settles: bool) -> BaseProcess:
     """Start a process that makes the calls."""
-    return _process(_call, url, callers, tuple(payers), settles)
+    return forked(_call, url, callers, tuple(payers), settles)
 
 
 def started_to_die(url: str, payer: Payer) -> BaseProcess:
     """Start a process that is killed between reserving a call and settling it."""
-    return _process(_die, url, payer)
+    return forked(_die, url, payer)
 
 
 def ended(process: BaseProcess) -> int:
@@ -62,12 +62,6 @@ def ended(process: BaseProcess) -> int:
     process.join(120)
     assert process.exitcode is not None, "it still runs"
     return process.exitcode
-
-
-def _process(target: object, *arguments: object) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)  # type: ignore[arg-type]
-    process.start()
-    return process
 
 
 def _call(url: str, callers: int, payers: Sequence[Payer], settles: bool) -> None:

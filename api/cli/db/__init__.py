@@ -10,6 +10,7 @@ import typer
 from sqlalchemy import func, select
 
 from api.cli.db.cold import cold
+from api.cli.db.drop import drop
 from api.cli.db.rollups import rollups
 from api.cli.failure import EXIT_FAILURE
 from api.cli.options import EXAMPLE_TIME, AsJson, parse_time_option
@@ -51,6 +52,7 @@ from models.migrations import upgrade as migrate
 app = typer.Typer(no_args_is_help=True)
 app.command()(rollups)
 app.command()(cold)
+app.command()(drop)
 
 _COUNTED = (
     Deployment, User, Incident, Postmortem, QualityScore, Job, ConfigChange, AuditEvent, StateTransition,
@@ -79,15 +81,16 @@ def seed(
 ) -> None:
     """Fill an empty database with a week of example data."""
     summary = asyncio.run(_seed(load_settings(), seed, anchor or utc_now()))
+    counts = summary.counts
     what = ", ".join(
         [
-            format_count(summary.deployments, "deployment"),
-            format_count(summary.users, "user"),
-            format_count(summary.requests, "request"),
-            format_count(summary.incidents, "incident"),
-            format_count(summary.jobs, "job"),
-            format_count(summary.config_changes, "config change"),
-            format_count(summary.error_logs, "error log line"),
+            format_count(counts["deployments"], "deployment"),
+            format_count(counts["users"], "user"),
+            format_count(counts["requests"], "request"),
+            format_count(counts["incidents"], "incident"),
+            format_count(counts["jobs"], "job"),
+            format_count(counts["changes"], "config change"),
+            format_count(counts["errors"], "error log line"),
         ]
     )
     until = f"one week, ending {format_time(summary.anchor)} UTC"
@@ -122,7 +125,7 @@ async def _upgrade(settings: Settings) -> None:
 
 async def _seed(settings: Settings, number: int, anchor: datetime) -> DemoDataSummary:
     async with open_database(settings) as database:
-        with progress_bar("writing requests") as progress:
+        with progress_bar("storing a week of records") as progress:
             return await seed_database(database, seed=number, anchor=anchor, progress=progress)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from sqlalchemy import select
 
 from api.cli.failure import EXIT_FAILURE
+from api.cli.options import parse_age
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import say
 from api.services import open_database
@@ -21,18 +21,12 @@ from models import ColdDay
 from models.request_log.cold.moving import differing_days, move_days
 
 
-def _parse_age(value: str) -> str:
-    if not re.fullmatch(r"[1-9]\d{0,3}d", value):
-        raise typer.BadParameter(f"{value!s:.20} is no age; give whole days from 1d to 9999d, such as 30d")
-    return value
-
-
 def cold(
     *,
     older_than: Annotated[
         str | None,
         typer.Option(
-            metavar="DAYS", callback=lambda value: value and _parse_age(value), help="Move older days: 30d."
+            metavar="DAYS", callback=lambda value: value and parse_age(value), help="Move older days: 30d."
         ),
     ] = None,
     verify: Annotated[

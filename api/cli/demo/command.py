@@ -16,18 +16,19 @@ from api.cli.ask.local import show_answer
 from api.cli.ask.output import Extras, PlainOutput, TerminalOutput, text_output
 from api.cli.demo.conversation import conversation_lines
 from api.cli.demo.files import open_demo_folder
+from api.cli.demo.posting import post_week
 from api.cli.risk.chaos import chaos_lines
 from api.cli.terminal.progress_bar import progress_bar
 from api.cli.terminal.streams import print_error, say
-from api.demo_data import seed
-from api.services import Services, open_database, open_services
+from api.demo_data import generate
+from api.services import Services, open_services
 from api.settings import Settings, load_settings
 from context_builder.postmortems.template import load_template
 from context_builder.question.request import QuestionInput
 from context_builder.risk.chaos.comparison import compare
 from context_builder.risk.chaos.faults import SCENARIOS
 from context_builder.text.clock import utc_now
-from context_builder.text.formatting import format_count, format_time
+from context_builder.text.formatting import format_time
 from memory.errors import MemoryUnavailable
 from models.database import Database
 from models.migrations import upgrade
@@ -72,8 +73,9 @@ def demo(
 
 
 async def _demo(settings: Settings, files: PostmortemFiles) -> None:
-    await _make_data(settings)
+    await _migrate(settings)
     async with open_services(settings, wait_for_memory=False) as services:
+        await _take_in_a_week(services)
         try:
             with progress_bar("updating memory") as progress:
                 await services.memory.sync(progress)
@@ -103,22 +105,20 @@ def _show_chaos() -> None:
         say(line)
 
 
-async def _make_data(settings: Settings) -> None:
+async def _migrate(settings: Settings) -> None:
     database = Database(settings.database_url)
     try:
         await upgrade(database)
     finally:
         await database.close()
-    async with open_database(settings) as database:
-        with progress_bar("writing a week of requests") as progress:
-            data = await seed(database, seed=_SEED, anchor=utc_now(), progress=progress)
-    parts = [
-        format_count(data.requests, "request"),
-        format_count(data.deployments, "deployment"),
-        format_count(data.users, "user"),
-        format_count(data.incidents, "incident"),
-    ]
-    say(f"One week of a gateway, ending {format_time(data.anchor)} UTC: {', '.join(parts)}.")
+
+
+async def _take_in_a_week(services: Services) -> None:
+    """Let the week that ends now come in as a gateway's would, and report what came."""
+    data = await asyncio.to_thread(generate, _SEED, utc_now())
+    with progress_bar("posting a week of records") as progress:
+        posted = await post_week(services, data, progress)
+    say(f"One week of a gateway, ending {format_time(data.anchor)} UTC.\n{posted}")
 
 
 async def _write_postmortem(services: Services, files: PostmortemFiles) -> None:

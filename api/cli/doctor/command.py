@@ -13,7 +13,13 @@ from api.cli.doctor.finding import Finding, Level, problem
 from api.cli.doctor.machine import check_disks, check_egress, check_settings
 from api.cli.doctor.model import check_call, check_model
 from api.cli.doctor.service import Running, check_service, running_service
-from api.cli.doctor.storage import check_clock, check_database, check_memory
+from api.cli.doctor.storage import (
+    check_audit,
+    check_clock,
+    check_cold_days,
+    check_database,
+    check_memory,
+)
 from api.cli.doctor.ways import check_rejects, check_ways
 from api.cli.failure import EXIT_FAILURE
 from api.cli.options import AsJson
@@ -89,6 +95,8 @@ async def _of_database(
     yield reachable
     if reachable.level is Level.PROBLEM:
         return
+    yield await check_audit(database)
+    yield await check_cold_days(settings, database)
     yield await check_clock(database)
     async for finding in check_memory(settings, database, running):
         yield finding

@@ -19,8 +19,11 @@ from context_builder.text.clock import utc_now
 from context_builder.text.formatting import format_count
 from memory.entries.outbox import backlog
 from memory.errors import MemoryUnavailable
+from models.audit_guards import missing_audit_guards
 from models.database import HEAD_REVISION, Database
-from models.errors import DatabaseError
+from models.errors import ColdDayUnreadable, DatabaseError
+from models.request_log.cold import ColdFiles
+from models.tables.gateway.cold_days import ColdDay
 
 _MAX_SKEW = timedelta(seconds=5)
 _MAX_BACKLOG_AGE = timedelta(minutes=5)
@@ -37,6 +40,37 @@ async def check_database(database: Database) -> Finding:
         fix = "run `arcpoint db upgrade`, or correct ARCPOINT_DATABASE_URL"
         return problem("database", str(error), fix)
     return ok("database", f"{database.shown_url} has schema {HEAD_REVISION}, which this version needs")
+
+
+async def check_audit(database: Database) -> Finding:
+    """Report whether the database still refuses to change the audit trail."""
+    async with database.read() as session:
+        missing = await missing_audit_guards(session)
+    if missing:
+        fix = (
+            "run `arcpoint audit verify`, find out who did it, "
+            "and create them again as alembic/versions/0012_audit.py does"
+        )
+        text = f"entries can be changed: no trigger {' and no '.join(missing)}"
+        return problem("audit trail", text, fix)
+    return ok("audit trail", "the database refuses to change what is written")
+
+
+async def check_cold_days(settings: Settings, database: Database) -> Finding:
+    """Report whether the place of cold days can be used, if there are any or will be."""
+    files = ColdFiles(settings.cold_path)
+    async with database.read() as session:
+        newest = await session.scalar(select(ColdDay.path).order_by(ColdDay.day.desc()).limit(1))
+    if newest is None and not settings.cold_after_d:
+        return ok("cold days", "none, and none are moved by a service")
+    try:
+        if newest is None:
+            await files.run(lambda cursor: cursor.execute("SELECT 1"))
+            return ok("cold days", f"none yet in {settings.cold_path}")
+        await files.rows([newest], lambda source: f"SELECT count(*) FROM {source}")  # noqa: S608
+    except ColdDayUnreadable as error:
+        return problem("cold days", str(error), "do what the message says; docs/databases.md has more")
+    return ok("cold days", f"the newest in {settings.cold_path} can be read")
 
 
 async def check_clock(database: Database) -> Finding:

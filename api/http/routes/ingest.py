@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
@@ -68,6 +68,7 @@ _ITEM = {
     "backend": "aws",
     "status": "success",
     "latency_ms": 900,
+    "endpoint": "/v1/chat/completions",
 }
 _SENT = {
     "application/json": {"schema": {}, "example": [_ITEM]},
@@ -82,28 +83,30 @@ _SENT = {
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": _SENT}},
 )
-async def ingest(name: _Name, request: Request, about: str = "") -> Response:
+async def ingest(name: _Name, request: Request, about: str = "", key: str = "") -> Response:
     """Store what a gateway reports; `name` is a kind of record or a receiver.
 
     Kinds take a JSON array, one object, or one object on each line, plain or packed with gzip or zstd;
     receivers take what their senders send. The response comes after the commit, and is 200 also if items were
     rejected: sending them again would not help. With 503 nothing was stored; send it again after Retry-After.
-    `about` names the backend that the posts of a sender are about, where they do not say it.
+    `about` names the backend that the posts of a sender are about, where they do not say it. `key` is the
+    secret of a sender that can be given nothing but an address, as Statuspage; other names ignore it.
     """
-    return await _received(request, name, about=about)
+    return await _received(request, Envelope(name=name, about=about, key=key, **_sent(request)))
 
 
 @router.post("/v1/otlp/v1/{signal}", include_in_schema=False)
 async def otlp(signal: str, request: Request) -> Response:
     """Store traces and logs that come over OTLP/HTTP."""
-    return await _received(request, _OTLP, signal)
+    return await _received(request, Envelope(name=_OTLP, topic=signal, **_sent(request)))
 
 
-async def _received(request: Request, name: str, topic: str = "", about: str = "") -> Response:
+def _sent(request: Request) -> dict[str, Any]:
+    return {"headers": dict(request.headers), "chunks": request.stream()}
+
+
+async def _received(request: Request, envelope: Envelope) -> Response:
     ingestor: Ingestor = request.app.state.ingestor
-    envelope = Envelope(
-        name=name, topic=topic, about=about, headers=dict(request.headers), chunks=request.stream()
-    )
     try:
         answer = await ingestor.receive(envelope)
     except BodyTooSlow:

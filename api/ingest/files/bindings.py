@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from api.ingest.errors import MappingError
 from api.ingest.files.mapping import ColumnMapping, FieldMapping, did_you_mean
 from api.ingest.records import FieldProblem, ParseOptions, Record, RecordInvalid, parse_record
 from api.ingest.records.fields import TIME_SETTINGS
+from api.ingest.records.notation import JsonText
 from api.ingest.records.parsing import TimePair
 from api.ingest.records.problems import UNKNOWN_VALUE, excerpt
 
@@ -40,7 +42,11 @@ class Bindings:
 
     def parse(self, values: Mapping[str, str | TimePair]) -> Record:
         """Return the record that values by field name describe. Raises RecordInvalid."""
-        return parse_record(self.record_type, values, self.options)
+        # An array is no text, even though a row has it as one.
+        stated = {
+            name: json.loads(each) if isinstance(each, JsonText) else each for name, each in values.items()
+        }
+        return parse_record(self.record_type, stated, self.options)
 
 
 def bind(mapping: ColumnMapping, columns: Sequence[str] | None, where: str) -> Bindings:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from api.ingest.files.lines import Lines, Row
 from api.ingest.records import ValueProblem
-from api.ingest.records.notation import PlainText
+from api.ingest.records.notation import JsonText, PlainText
 
 _MAX_DEPTH = 5
 """Levels of nested objects whose members are columns too."""
@@ -111,8 +111,10 @@ def json_columns(text: str) -> dict[str, str]:
 def _flatten(members: dict[str, Any], prefix: str, columns: dict[str, str], depth: int) -> None:
     for name, value in members.items():
         path = prefix + name.strip()
-        if isinstance(value, dict | list | bool):
-            columns[path] = json.dumps(value, sort_keys=True)
+        if isinstance(value, dict | list):
+            columns[path] = JsonText(json.dumps(value, sort_keys=True))
+        elif isinstance(value, bool):
+            columns[path] = json.dumps(value)
         elif isinstance(value, str) or value is None:
             columns[path] = (value or "").strip()
         else:

@@ -107,7 +107,7 @@ class GroupCommit:
     @property
     def oldest_s(self) -> float:
         """How long the oldest post has waited for its commit, in seconds; 0 if none waits."""
-        return time.monotonic() - min((each.since for each in self._pending), default=time.monotonic())
+        return max((time.monotonic() - each.since for each in self._pending), default=0.0)
 
     async def store(self, post: Post) -> Stored:
         """Return what became of a post, once it is committed.

@@ -24,7 +24,7 @@ from api.ingest.live.message import (
 )
 from api.ingest.live.signatures import bearer
 from api.ingest.receivers import discover
-from api.ingest.records import RECORD_TYPES
+from api.ingest.records import RECORD_TYPES, RequestRecord
 from api.ingest.store import Outcome
 from api.ingest.store.cardinality import CardinalityLimits
 from api.settings import Settings, SettingsError
@@ -59,6 +59,8 @@ class Envelope:
     about: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name in lower case."""
+    key: str = field(default="", repr=False)
+    """The parameter `key` of the URL."""
     chunks: AsyncIterator[bytes]
 
 
@@ -131,7 +133,7 @@ class Ingestor:
             size = int(announced) if announced.isdecimal() else 0
             async with _within(self._limits.read_s):
                 body = await read_body(envelope.chunks, size, self._limits.max_body, take)
-            self._check_sender(receiver, headers, body)
+            self._check_sender(receiver, envelope, body)
             encoding = headers.get("content-encoding", "").strip().lower()
             message = Message(
                 body=await asyncio.to_thread(unpack, body, encoding, self._limits.max_unpacked, take),
@@ -167,10 +169,14 @@ class Ingestor:
             raise UnknownWay(f"{name!r} is not taken in; accepted are {', '.join(self._receivers)}")
         return receiver
 
-    def _check_sender(self, receiver: Receiver, headers: Mapping[str, str], body: bytes) -> None:
-        secret = self._secrets.get(receiver.name)
+    def _check_sender(self, receiver: Receiver, envelope: Envelope, body: bytes) -> None:
+        secret, headers = self._secrets.get(receiver.name), envelope.headers
+        if receiver.takes_key_in_url and envelope.key:
+            headers = {**headers, "authorization": f"Bearer {envelope.key}"}
         if secret is not None and not receiver.proof(secret, headers, body, utc_now()):
             wanted = "a bearer token" if receiver.proof is bearer else "its signature"
+            if receiver.takes_key_in_url:
+                wanted += ", or ?key=SECRET in the address,"
             raise SenderUnproven(f"{wanted} with the secret of {receiver.name!r} is missing or wrong")
 
 
@@ -197,6 +203,7 @@ def create_ingestor(settings: Settings, database: Database, observe: Observe = i
     options = IngestOptions(
         tier=settings.ingest_tier,
         max_items=settings.ingest_items,
+        keep_d=settings.keep_d,
         # Our own calls are of questions; if a gateway forwards them, it reports them itself.
         ignored_scopes=frozenset(scope for scope in scopes if scope) | {SCOPE},
     )
@@ -219,7 +226,8 @@ async def _within(seconds: float) -> AsyncIterator[None]:
 
 
 def _decode(receiver: Receiver, message: Message) -> Decoded:
-    return without_future(receiver.decode(message), message.received_at)
+    decoded = without_future(receiver.decode(message), message.received_at)
+    return without_unkept(decoded, message.received_at, message.options.keep_d)
 
 
 def without_future(decoded: Decoded, received_at: datetime) -> Decoded:
@@ -237,4 +245,20 @@ def without_future(decoded: Decoded, received_at: datetime) -> Decoded:
         if moment is not None and (decoded.newest is None or moment > decoded.newest):
             decoded.newest = moment
     decoded.records = kept
+    return decoded
+
+
+def without_unkept(decoded: Decoded, received_at: datetime, keep_d: int) -> Decoded:
+    """Reject requests that are too old to be kept: removed, they would be counted again if sent again."""
+    if keep_d:
+        oldest = received_at - timedelta(days=keep_d)
+        old = [
+            (index, record)
+            for index, record in decoded.records
+            if isinstance(record, RequestRecord) and record.created_at < oldest
+        ]
+        reason = f"older than {keep_d} days, which is how long requests are kept"
+        decoded.rejects += [Reject(index, record.time_field, reason) for index, record in old]
+        gone = {index for index, _ in old}
+        decoded.records = [each for each in decoded.records if each[0] not in gone]
     return decoded

@@ -24,6 +24,8 @@ class IngestOptions:
     tier: Tier = Tier.STANDARD
     """Of new users, where the sender does not say it."""
     max_items: int = 20_000
+    keep_d: int = 0
+    """Age in days from which requests are not kept; 0: all are."""
     ignored_scopes: frozenset[str] = frozenset()
     """OpenTelemetry scopes whose spans are not counted."""
 
@@ -135,3 +137,5 @@ class Receiver:
     """Body and content type of the answer that the format asks for; None: the receipt as JSON."""
     proof: Proof = bearer
     """How posts prove where they come from, once a secret is set."""
+    takes_key_in_url: bool = False
+    """True if its sender can be given nothing but an address: then `?key=` counts as a bearer token."""

@@ -11,12 +11,13 @@ from msgspec import Meta, Raw
 
 from api.ingest.live.request_fields import request_record
 from api.ingest.records import RequestRecord
-from api.ingest.records.fields import MAX_COST_USD, MAX_LATENCY_MS, MAX_NAME, MAX_TOKENS, dollars
+from api.ingest.records.fields import MAX_COST_USD, MAX_LATENCY_MS, MAX_NAME, MAX_TARGET, MAX_TOKENS, dollars
 from api.ingest.records.parsing import MAX_TIME, MIN_TIME
 from api.ingest.records.request_record import MAX_DEPLOYMENT
 from models import RequestStatus, Tier
 
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+_Target = Annotated[str, Meta(min_length=1, max_length=MAX_TARGET)]
 _Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 
 
@@ -35,6 +36,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
     cost_usd: Decimal | None = None
     prompt_tokens: _Tokens | None = None
     completion_tokens: _Tokens | None = None
+    endpoint: _Target | None = None
     task_type: _Name | None = None
     router_version: _Name | None = None
 
@@ -70,6 +72,7 @@ def plain_request(raw: Raw | bytes, default_tier: Tier) -> RequestRecord | None:
         "cost_usd": None if cost is None else dollars(cost),
         "prompt_tokens": item.prompt_tokens,
         "completion_tokens": item.completion_tokens,
+        "endpoint": item.endpoint,
         "task_type": item.task_type,
         "router_version": item.router_version,
     }

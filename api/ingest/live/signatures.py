@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 MAX_SIGNED_AGO_S = 300.0
 """Distance between the time that is signed and ours; older posts may be recordings of somebody else."""
+HASHED = "sha256:"
+"""Before the hash of a secret, in hexadecimal digits, that is given in place of it."""
 _MAX_DIGITS = 12
 
 Headers = Mapping[str, str]
@@ -48,8 +51,13 @@ def standard_webhook(secret: str, headers: Headers, body: bytes, now: datetime) 
 
 
 def bearer(secret: str, headers: Headers, _: bytes, __: datetime) -> bool:
-    """Prove the sender by the secret itself, of those that sign nothing but can send a header."""
+    """Prove the sender by the secret itself, of those that sign nothing but can send a header.
+
+    The service need not know a secret of many random characters: `sha256:` and its hash do.
+    """
     scheme, _space, token = headers.get("authorization", "").partition(" ")
+    if secret.startswith(HASHED):
+        token = HASHED + hashlib.sha256(token.strip().encode()).hexdigest()
     return scheme.lower() == "bearer" and _has([token], secret)
 
 

@@ -122,4 +122,4 @@ def _maintenance(incident: Incident, backend: str) -> dict[str, object]:
     }
 
 
-receiver = Receiver("statuspage", decode)
+receiver = Receiver("statuspage", decode, takes_key_in_url=True)

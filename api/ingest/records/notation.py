@@ -28,6 +28,12 @@ class PlainText(str):
     __slots__ = ()
 
 
+class JsonText(str):
+    """Text of a JSON array or object, which a file has where other rows have a name or a number."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Notation:
     """How times and numbers of one field are written."""

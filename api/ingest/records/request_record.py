@@ -13,6 +13,7 @@ from api.ingest.records.fields import (
     JsonObject,
     Latency,
     Name,
+    Target,
     Tokens,
     UtcTime,
 )
@@ -43,6 +44,8 @@ class RequestRecord(NamedRecord):
     cost_usd: Cost | None = None
     prompt_tokens: Tokens | None = None
     completion_tokens: Tokens | None = None
+    endpoint: Target | None = None
+    """Path of the gateway's API, such as `/v1/messages`."""
     task_type: Name | None = None
     router_version: Name | None = None
     routing_reason: JsonObject | None = None

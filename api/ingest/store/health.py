@@ -59,11 +59,12 @@ def advance(deployment: Deployment, checks: Sequence[Row]) -> list[Row]:
     transitions = []
     for check in checks:
         checked_at = check["checked_at"]
+        if check["status"] != DeploymentStatus.DOWN:
+            # Also by a check that came late: it was answered then.
+            deployment.last_seen_at = max(deployment.last_seen_at or checked_at, checked_at)
         if deployment.updated_at is not None and checked_at <= deployment.updated_at:
             continue
         deployment.updated_at = checked_at
-        if check["status"] != DeploymentStatus.DOWN:
-            deployment.last_seen_at = max(deployment.last_seen_at or checked_at, checked_at)
         if check["status"] == deployment.status:
             continue
         transitions.append(_transition(deployment, checked_at, check["status"], check["error"]))

@@ -72,6 +72,7 @@ def _new_request(record: RequestRecord, user_id: int, deployment_id: int, tier: 
         cost_usd=_FREE if record.cost_usd is None else record.cost_usd,
         prompt_tokens=record.prompt_tokens,
         completion_tokens=record.completion_tokens,
+        endpoint=record.endpoint,
         task_type=record.task_type,
         router_version=record.router_version,
         routing_reason=record.routing_reason,

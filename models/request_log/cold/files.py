@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from models.errors import ColdDayUnreadable
 
@@ -79,10 +81,13 @@ class ColdFiles:
         """Return what a function returns that gets a connection of its own in a thread.
 
         It is interrupted if the current task is cancelled, which then waits for its end.
+
+        Raises:
+            ColdDayUnreadable: The function raises an error of DuckDB, such as a place that cannot be written.
         """
         async with self._turns:
             cursor = await asyncio.to_thread(self._open)
-            working = asyncio.ensure_future(asyncio.to_thread(work, cursor))
+            working = asyncio.ensure_future(asyncio.to_thread(self._work, work, cursor))
             try:
                 return await asyncio.shield(working)
             finally:
@@ -91,6 +96,16 @@ class ColdFiles:
                     await asyncio.wait([working])
                     working.exception()
                 await asyncio.to_thread(cursor.close)
+
+    def _work(self, work: Callable[[Cursor], T], cursor: Cursor) -> T:
+        import duckdb  # noqa: PLC0415  it is there: the cursor is open
+
+        try:
+            return work(cursor)
+        except duckdb.InterruptException:
+            raise  # nobody waits any more
+        except duckdb.Error as error:
+            raise ColdDayUnreadable(f"cold days in {self.place}: {_first_line(error)}") from error
 
     def _open(self) -> Cursor:
         return self._database.cursor()
@@ -106,7 +121,7 @@ class ColdFiles:
         database = duckdb.connect(config=_BOUNDS)
         if not self.is_folder:
             try:
-                database.execute("LOAD httpfs; LOAD aws; CREATE SECRET (TYPE s3, PROVIDER credential_chain)")
+                database.execute(f"LOAD httpfs; LOAD aws; CREATE SECRET ({_s3_options()})")
             except duckdb.Error as error:
                 raise ColdDayUnreadable(
                     f"{self.place} needs DuckDB's extensions httpfs and aws, which cannot be loaded here "
@@ -123,6 +138,17 @@ class ColdFiles:
             except Exception as failure:  # noqa: BLE001  whatever it is, this file is what cannot be read
                 return f"the cold day {self.address(name)} cannot be read: {_first_line(failure)}"
         return f"cold days in {self.place} cannot be read: {_first_line(error)}"
+
+
+def _s3_options() -> str:
+    """Return where a bucket is by AWS's own variables, of which DuckDB reads the credentials only."""
+    options = "TYPE s3, PROVIDER credential_chain"
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return options
+    url = urlsplit(endpoint)
+    # What is not AWS has seldom a host name for each bucket.
+    return f"{options}, ENDPOINT {quoted(url.netloc)}, URL_STYLE 'path', USE_SSL {url.scheme != 'http'}"
 
 
 def quoted(text: str) -> str:

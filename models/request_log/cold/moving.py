@@ -61,14 +61,14 @@ async def move_days(
         DatabaseError: Another process moves days, or none can be moved.
     """
     files, moved = _files_of(database), []
-    async with _alone(database):
+    async with alone(database):
         async with database.read() as session:
             unfinished = select(ColdDay).where(ColdDay.state == ColdState.MOVING)
             waiting = list(await session.scalars(unfinished))
         for one in waiting:
             await _delete_moved(database, files, one)
         async with database.read() as session:
-            days = await _days(session, before)
+            days = await days_before(session, before)
         for done, day in enumerate(days, start=1):
             one = await _write_day(database, files, day)
             async with database.write() as session:
@@ -106,7 +106,7 @@ def _files_of(database: Database) -> ColdFiles:
     return database.cold_files
 
 
-async def _days(session: AsyncSession, before: datetime) -> list[datetime]:
+async def days_before(session: AsyncSession, before: datetime) -> list[datetime]:
     """Return the starts of the days with requests in the database that end by a moment."""
     last = EPOCH + (before - EPOCH) // DAY * DAY
     days: list[datetime] = []
@@ -258,7 +258,7 @@ async def _delete_one_by_one(database: Database, files: ColdFiles, one: ColdDay)
 
 
 @asynccontextmanager
-async def _alone(database: Database) -> AsyncIterator[None]:
+async def alone(database: Database) -> AsyncIterator[None]:
     """Keep other processes from moving days of the same database meanwhile, and from waiting for it."""
     leadership = Leadership(database, "cold-days")
     try:

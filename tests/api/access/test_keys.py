@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -78,7 +79,8 @@ async def test_a_revoked_or_expired_key_opens_nothing_in_any_process(
     database: Database, ring: KeyRing
 ) -> None:
     """From the commit on, also where it was just used; a database that had keys never counts as without."""
-    secret, brief = await made(database), await made(database, expires_at=NOW + timedelta(milliseconds=1))
+    secret = await made(database)
+    brief = await made(database, name="brief", expires_at=NOW + timedelta(milliseconds=1))
     other = KeyRing(database)
     assert await ring.caller_of(secret) == await other.caller_of(secret)
     async with database.write() as session:
@@ -104,6 +106,35 @@ async def test_a_rotated_key_has_the_same_rights_and_the_old_one_its_grace(
     assert (await ring.caller_of(first)).user == (await ring.caller_of(third.secret)).user == "user_a"
     with pytest.raises(Unauthenticated):
         await ring.caller_of(second.secret)
+
+
+@pytest.mark.both_databases
+async def test_of_active_keys_only_one_has_a_name(database: Database, ring: KeyRing) -> None:
+    """Also of two that are made at once; a name is free again when its last key is revoked or over."""
+    told = await asyncio.gather(made(database), made(database), return_exceptions=True)
+    (refused,) = (each for each in told if isinstance(each, KeyRefused))
+    (first,) = (each for each in told if isinstance(each, str))
+    assert f"the active key {first[:16]} is called 'ci' already" in str(refused)
+    async with database.write() as session:
+        second = await rotate_key(session, first[:16], grace=HOUR, now=NOW)
+        await revoke_key(session, second.secret, now=NOW)
+    with pytest.raises(KeyRefused, match=first[:16]):
+        await made(database)
+    async with database.write() as session:
+        third = await create_key(session, KeyRequest(name="ci", role=Role.VIEWER), now=NOW + HOUR)
+    assert (await ring.caller_of(third.secret)).name == "key:ci"
+
+
+async def test_two_keys_that_share_a_name_from_before_both_work(database: Database, ring: KeyRing) -> None:
+    """Databases of older releases may hold them; each can be replaced and revoked."""
+    first, second = await made(database), await made(database, name="other")
+    async with database.write() as session:
+        (await session.get_one(ApiKey, 2)).name = "ci"
+    assert {(await ring.caller_of(each)).name for each in (first, second)} == {"key:ci"}
+    async with database.write() as session:
+        await rotate_key(session, second[:16], grace=HOUR, now=utc_now())
+        await revoke_key(session, first[:16], now=utc_now())
+    assert (await ring.caller_of(second)).key_id == 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from api.audit.verification import EMPTY, Anchor, Fault, head, verify_database
 from models import AuditEntry
 from models.audit_chain import Act, Actor, AuditRecord
+from models.audit_guards import missing_audit_guards
 from models.database import Database
 from tests.support.auditing_process import started, write_at_once
 from tests.support.patience import PATIENCE_S
@@ -112,6 +113,20 @@ async def test_what_is_cut_off_is_seen_with_an_anchor_only(database: Database) -
     rewritten = await verify_database(database, anchor)
     assert rewritten.broken is not None
     assert (rewritten.broken.sequence, rewritten.broken.fault) == (3, Fault.ALTERED)
+
+
+@pytest.mark.both_databases
+async def test_a_trigger_that_is_gone_or_switched_off_is_missed(database: Database) -> None:
+    """What an owner does before a change is seen while it lasts: `arcpoint doctor` says so."""
+    switch = "ALTER TABLE audit_entries {} TRIGGER check_audit_entry"
+    off = "DROP TRIGGER check_audit_entry" if database.is_sqlite else switch.format("DISABLE")
+    async with database.write() as session:
+        assert await missing_audit_guards(session) == []
+        await session.execute(text(off))
+        assert await missing_audit_guards(session) == ["check_audit_entry"]
+        await session.rollback()
+    async with database.read() as session:
+        assert await missing_audit_guards(session) == []
 
 
 async def without_triggers(database: Database, statement: str) -> None:

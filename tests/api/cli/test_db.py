@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,16 @@ def test_the_password_is_never_shown(
     assert "up to date" in result.out
 
 
+ROLLUPS = ("request_rollups", "user_spend", "quality_rollups")
+
+
 def test_rollups_are_compared_and_rebuilt(arcpoint: Run, environment: dict[str, str]) -> None:
     """Exit code 1 while a bucket differs, with its name; a day whose requests are gone is refused."""
     path = environment["ARCPOINT_DATABASE_URL"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for column, *tables in (("created_at", "requests"), ("bucket_start", *ROLLUPS)):
+            for table in tables:
+                connection.execute(f"DELETE FROM {table} WHERE {column} < '2026-11-19'")  # noqa: S608
     assert arcpoint("db", "rollups").code == 2
     assert arcpoint("db", "rollups", "--verify").code == 0
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -93,3 +101,24 @@ def test_rollups_are_compared_and_rebuilt(arcpoint: Run, environment: dict[str, 
     refused = arcpoint("db", "rollups", "--rebuild")
     assert refused.code == 1
     assert "not in the log any more; its rollups stay as they are" in refused.out
+
+
+def test_old_days_are_removed_when_it_is_confirmed(arcpoint: Run, environment: dict[str, str]) -> None:
+    """Without a yes nothing is; with one the newer days stay, and the figures of all."""
+    path = environment["ARCPOINT_DATABASE_URL"].removeprefix("sqlite:///")
+
+    def left() -> int:
+        with closing(sqlite3.connect(path)) as connection:
+            return int(connection.execute("SELECT count(*) FROM requests").fetchone()[0])
+
+    before, status = left(), arcpoint("db", "status", "--json").out
+    assert arcpoint("db", "drop", "--older-than", "soon").code == 2
+    assert arcpoint("db", "drop", "--older-than", "1d").code == 1
+    assert left() == before
+    age = f"{(datetime.now(UTC) - datetime.fromisoformat(ANCHOR)).days + 3}d"
+    result = arcpoint("db", "drop", "--older-than", age, "--yes")
+    assert (result.code, result.err) == (0, "")
+    assert "days removed, the last 2026-11-1" in result.out
+    assert 0 < left() < before
+    assert arcpoint("db", "status", "--json").out == status
+    assert "0 days removed" in arcpoint("db", "drop", "--older-than", age, "--yes").out

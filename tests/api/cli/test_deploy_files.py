@@ -73,11 +73,31 @@ def test_only_the_balancer_can_be_reached_and_only_from_this_machine(services: d
     assert published == {"balancer": ["127.0.0.1:8080:80"]}
 
 
+def test_the_balancer_lets_through_what_the_service_takes(deploy: Path, service_settings: Settings) -> None:
+    """Neither a body nor an answer ends at nginx while the service would go on."""
+    balancer = (deploy / "nginx.conf").read_text("utf-8")
+    assert f"client_max_body_size {service_settings.ingest_body_mb}m;" in balancer
+    patience = re.search(r"proxy_read_timeout (\d+)s;", balancer)
+    assert patience is not None
+    assert int(patience[1]) > service_settings.max_wait_s + service_settings.model_deadline_s
+
+
 def test_the_image_copies_what_is_there(deploy: Path, repository: Path) -> None:
-    """All packages, and the migrations that are packed with them."""
+    """All packages, the migrations that are packed with them, and the lock."""
     copied = re.findall(
         r"^COPY (?!--from)(.+) \S+$", (deploy / "Dockerfile").read_text("utf-8"), re.MULTILINE
     )
     names = {name for line in copied for name in line.split()}
-    assert {"api", "context_builder", "memory", "models", "alembic"} <= names
+    assert {"api", "context_builder", "memory", "models", "alembic", "requirements.lock"} <= names
     assert not {name for name in names if not (repository / name).exists()}
+
+
+def test_the_image_is_installed_by_hashes(deploy: Path) -> None:
+    """Whatever pip installs is the lock, or the product itself without dependencies."""
+    installs = re.findall(
+        r"pip install (.+?)(?: \\)?$", (deploy / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    assert installs == [
+        "--no-cache-dir --require-hashes -r requirements.lock",
+        "--no-cache-dir --no-deps .",
+    ]

@@ -45,6 +45,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
     with closing(sqlite3.connect(tmp_path / "story.db")) as connection, connection:
         connection.execute("UPDATE memory_outbox SET queued_at = '2026-11-20 08:00:00.000000'")
+        connection.execute("DROP TRIGGER refuse_audit_delete")
         connection.execute("UPDATE health_checks SET checked_at = ? WHERE id = 1", (ahead,))
         connection.execute(
             "INSERT INTO ingest_rejects (received_at, source, item, field, reason) "
@@ -58,6 +59,7 @@ def test_it_finds_what_is_planted_and_changes_nothing(
         "settings": "warning",  # ARCPOINT_MODLE
         "outbox": "warning",  # nobody has ever followed the story
         "memory": "problem",  # its folder is a file
+        "audit trail": "problem",
         "requests": "warning",  # of 20 November
         "health": "problem",  # of tomorrow
         "rejects of litellm": "warning",
@@ -94,6 +96,19 @@ def test_without_settings_or_database_it_says_so_and_goes_on(
     assert (code, found[check]["level"]) == (1, "problem")
     assert told in found[check]["text"]
     assert ("egress" in found) == (check == "database")
+
+
+@pytest.mark.parametrize(("after", "level"), [("0", "ok"), ("30", "problem")])
+def test_a_bucket_that_cannot_be_used_is_found_before_a_day_is_moved(
+    arcpoint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, level: str
+) -> None:
+    """Extensions of DuckDB are no package; who moves nothing needs none."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # where they would be
+    monkeypatch.setenv("ARCPOINT_COLD_PATH", "s3://bucket/log")
+    monkeypatch.setenv("ARCPOINT_COLD_AFTER_D", after)
+    found = findings(arcpoint)[1]["cold days"]
+    assert found["level"] == level
+    assert ("httpfs" in found["text"]) == (level == "problem")
 
 
 @pytest.mark.process

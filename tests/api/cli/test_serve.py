@@ -16,6 +16,7 @@ from api.cli.commands import run
 from api.services import open_database, open_memory
 from api.settings import Settings
 from tests.loopback.messages_api import Fail, Hang, MessagesApi, Reply
+from tests.support.command_line import START
 from tests.support.http_service import (
     QUESTION,
     START_S,
@@ -24,9 +25,18 @@ from tests.support.http_service import (
     settings_of,
     without_memory,
 )
+from tests.support.patience import PATIENCE_S
 
 BODY = {"question": QUESTION}
 EVENTS = {"accept": "text/event-stream"}
+
+PATIENT = f"""
+from unittest.mock import patch
+from tests.support.patient_sources import SOURCES
+patch("api.services.discover", lambda: SOURCES).start()
+{START}
+"""
+"""With sources that are read whole, however busy the machine is with other processes."""
 
 pytestmark = pytest.mark.process
 
@@ -46,11 +56,11 @@ async def served(settings: Settings) -> AsyncIterator[ServiceProcess]:
 async def test_fifty_questions_at_once_all_get_their_own_answer(
     sqlite_story_url: str, messages_api: MessagesApi, tmp_path: Path
 ) -> None:
-    """Every source of every one of them was read in time, incident memory included."""
-    settings = settings_of(sqlite_story_url, tmp_path, messages_api)
+    """Every source of every one of them was read, incident memory included, however long it had to wait."""
+    settings = settings_of(sqlite_story_url, tmp_path, messages_api, memory_deadline_s=PATIENCE_S)
     async with open_database(settings) as database, open_memory(settings, database) as memory:
         await memory.sync()
-    async with ServiceProcess(settings) as process, process.client() as client:
+    async with ServiceProcess(settings, code=PATIENT) as process, process.client() as client:
         bodies = [BODY | {"token_budget": 3000 + number} for number in range(50)]
         responses = await asyncio.gather(*(client.post("/v1/query", json=body) for body in bodies))
     answers = [response.json() for response in responses]

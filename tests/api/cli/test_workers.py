@@ -48,7 +48,8 @@ async def two_workers(served: ServiceProcess, *, without: int | None = None) -> 
     seen: set[int | None] = set()
     async with asyncio.timeout(PATIENCE_S):
         while len(seen - {None, without}) < 2:
-            seen.update(await asyncio.gather(*(worker_of(served) for _ in range(8))))
+            # One after another: of many at once the worker that wakes first takes all.
+            seen.add(await worker_of(served))
     return {worker for worker in seen if worker not in (None, without)}
 
 
@@ -63,8 +64,8 @@ async def test_workers_share_the_port_and_the_database_and_are_replaced(
             async with served.client() as client:
                 return (await client.post("/v1/query", json={"question": QUESTION})).status_code
 
-        assert set(await asyncio.gather(*(ask() for _ in range(12)))) == {200}
-        assert await asyncio.to_thread(questions_in, tmp_path / "story.db") == 12
+        assert set(await asyncio.gather(*(ask() for _ in range(6)))) == {200}
+        assert await asyncio.to_thread(questions_in, tmp_path / "story.db") == 6
         killed = min(workers)
         psutil.Process(killed).kill()
         after = await two_workers(served, without=killed)

@@ -12,9 +12,19 @@ import pytest
 from sqlalchemy import Table, func, select
 
 from api.demo_data import DemoDataError, seed
-from api.demo_data.generator import generate
-from api.demo_data.history import IDENTIFYING
-from models import Deployment, ErrorLog, Incident, MaintenanceWindow, Request, RequestRollup, Resolution, User
+from api.demo_data.generator import TABLES, generate
+from api.ingest import RECORD_TYPES
+from models import (
+    Deployment,
+    ErrorLog,
+    Incident,
+    Job,
+    MaintenanceWindow,
+    Request,
+    RequestRollup,
+    Resolution,
+    User,
+)
 from models.database import Database
 from models.errors import DatabaseNotMigrated
 from models.request_log import NewRequest, append
@@ -97,8 +107,8 @@ def test_another_seed_is_another_week() -> None:
     """The seed decides every request and score; incidents stay. A negative seed is a seed of its own."""
     one, other = generate(SEED, ANCHOR), generate(-SEED, ANCHOR)
     assert not {sent.public_id for sent in one.requests} & {sent.public_id for sent in other.requests}
-    assert [given.score for given in one.scores] != [given.score for given in other.scores]
-    assert one.incidents == other.incidents
+    assert one.records["quality"] != other.records["quality"]
+    assert one.records["incidents"] == other.records["incidents"]
 
 
 async def test_seeding_twice_adds_nothing(story: Database) -> None:
@@ -112,10 +122,9 @@ async def test_seeding_twice_adds_nothing(story: Database) -> None:
     )
     assert not summary.written
     assert await contents(story) == before
-    sizes = {name: len(rows) for name, rows in before.items() if hasattr(summary, name)}
-    assert sizes == {name: getattr(summary, name) for name in sizes}
-    history = {table.__tablename__ for table in IDENTIFYING}
-    assert set(sizes) == {"deployments", "users", "incidents", "requests", "quality_scores"} | history
+    sizes = {kind: len(before[table.__tablename__]) for kind, table in TABLES.items()}
+    assert sizes == summary.counts
+    assert set(sizes) == RECORD_TYPES.keys() - {"alerts"}, "of which incidents would be derived"
     assert min(sizes.values()) > 0
 
 
@@ -127,7 +136,7 @@ async def test_of_two_seeders_at_once_one_writes_and_one_finds(
     databases = [Database(database_url), Database(database_url)]
     told = await asyncio.gather(*(seed(database, seed=SEED, anchor=ANCHOR) for database in databases))
     assert sorted(summary.written for summary in told) == [False, True]
-    assert await count(databases[0], Request) == told[0].requests
+    assert await count(databases[0], Request) == told[0].counts["requests"]
     for database in databases:
         await database.close()
 
@@ -151,11 +160,12 @@ async def test_a_seeding_that_was_killed_half_way_is_done_by_running_again(
     )
     assert summary.written
     assert seen == sorted(set(seen))
-    assert seen[-1] == (summary.requests, summary.requests)
-    assert await count(database, Request) == summary.requests
+    total, requests = sum(summary.counts.values()), summary.counts["requests"]
+    assert seen[-1] == (total, total)
+    assert await count(database, Request) == requests
     async with database.write() as session:
         rolled = await session.scalar(select(func.sum(RequestRollup.requests)))
-    assert rolled == len(Resolution) * summary.requests
+    assert rolled == len(Resolution) * requests
 
 
 @pytest.mark.parametrize(
@@ -186,13 +196,24 @@ async def test_a_database_that_holds_other_data_is_refused(database: Database, f
 
 
 async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
-    """Another seed, another anchor, and this story with one request of somebody else's are other data."""
+    """Another seed, another anchor, and this story with one request of somebody else's are other data.
+
+    So is one with a job of another name, of which there are as many.
+    """
     refused = "the database already holds data; use an empty one"
     with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED + 1, anchor=ANCHOR)
     with pytest.raises(DemoDataError, match=refused):
         await seed(story, seed=SEED, anchor=ANCHOR + timedelta(minutes=1))
     async with story.write() as session:
+        job = (await session.scalars(select(Job).limit(1))).one()
+        name, job.public_id = job.public_id, "job_of_somebody_else"
+    before = await contents(story)
+    with pytest.raises(DemoDataError, match=refused):
+        await seed(story, seed=SEED, anchor=ANCHOR)
+    assert await contents(story) == before
+    async with story.write() as session:
+        (await session.get_one(Job, job.id)).public_id = name
         request = (await session.scalars(select(Request).limit(1))).one()
         await append(
             session,
@@ -218,8 +239,8 @@ async def test_a_story_that_is_not_this_one_is_refused(story: Database) -> None:
     ("anchor", "complaint"),
     [
         (datetime(2026, 3, 10), "no time zone"),  # noqa: DTZ001  a naive time is the case
-        (datetime.min.replace(tzinfo=UTC), "years 1971 to 9998"),
-        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-9))), "years 1971 to 9998"),
+        (datetime.min.replace(tzinfo=UTC), "years 2002 to 2098"),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-9))), "years 2002 to 2098"),
     ],
 )
 async def test_an_anchor_that_cannot_be_used_is_refused(

@@ -22,7 +22,7 @@ ANCHORS = {
     "a minute later": datetime(2026, 1, 1, 0, 1, tzinfo=UTC),
     "night": datetime(2024, 2, 29, 3, 11, tzinfo=UTC),
     "noon": datetime(2031, 7, 6, 12, tzinfo=UTC),
-    "last minute": datetime(1999, 12, 31, 23, 59, tzinfo=UTC),
+    "last minute": datetime(2003, 12, 31, 23, 59, tzinfo=UTC),
 }
 
 

@@ -77,9 +77,10 @@ async def test_a_locked_table_costs_only_the_sources_that_read_it(
 async def test_without_a_free_connection_a_question_is_to_be_asked_again(
     postgres_story_url: str, tmp_path: Path
 ) -> None:
-    """503 with Retry-After for each, none hangs, and as soon as there are connections they are answered."""
+    """503 with Retry-After for each once `max_wait_s` is over, and afterwards they are answered again."""
     async with serving(postgres_story_url, tmp_path) as (app, client), AsyncExitStack() as held:
         engine = app.state.services.database.read_engine
+        assert engine.pool.timeout() == PATIENCE_S, "it is max_wait_s"
         engine.pool._timeout = 0.3
         for _ in range(engine.pool.size()):
             await held.enter_async_context(engine.connect())

@@ -25,13 +25,14 @@ from models.database import Database
 from tests.loopback.raw_upstream import raw_upstream, whole
 from tests.support.http_service import ServiceProcess, settings_of, without_memory
 from tests.support.patience import PATIENCE_S
+from tests.support.peers import litellm
 
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
 BLOCK = re.compile(r"^## ([^\n]+)\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LITELLM_FOLDER = os.environ.get("ARCPOINT_TEST_LITELLM")
-LITELLM = shutil.which("litellm", path=f"{LITELLM_FOLDER}/bin" if LITELLM_FOLDER else None)
+LITELLM = litellm()
+ALERTMANAGER = shutil.which("prometheus-alertmanager")
 SECRET = "correct-horse-battery"
 MASTER_KEY = "sk-0f3c9a51d7e84b62a1c05e9d3b7f6284"
 """Of LiteLLM, which refuses one that can be guessed."""
@@ -229,7 +230,7 @@ def is_installed(name: str) -> bool:
 
 
 @pytest.mark.skipif(
-    LITELLM is None, reason="no LiteLLM; ARCPOINT_TEST_LITELLM names an environment that has litellm[proxy]"
+    LITELLM is None, reason="no LiteLLM, which `make test` installs, and ARCPOINT_TEST_LITELLM names none"
 )
 async def test_litellm_reports_a_call_and_a_failure(
     service: ServiceProcess, sqlite_url: str, tmp_path: Path, blocks: Callable[[str], list[str]]
@@ -260,7 +261,7 @@ async def test_litellm_reports_a_call_and_a_failure(
         assert await rows(sqlite_url, Request, 2) == 2
 
 
-@pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="Alertmanager is not on the path")
+@pytest.mark.skipif(ALERTMANAGER is None, reason="Alertmanager is not on the path")
 async def test_alertmanager_reports_an_alert(
     service: ServiceProcess, sqlite_url: str, tmp_path: Path, blocks: Callable[[str], list[str]]
 ) -> None:
@@ -269,7 +270,7 @@ async def test_alertmanager_reports_an_alert(
     (tmp_path / "am.yml").write_text(for_service(block, service).replace("10s", "1s"))
     port = free_port()
     command = (
-        "prometheus-alertmanager", "--config.file=am.yml", f"--web.listen-address=127.0.0.1:{port}",
+        str(ALERTMANAGER), "--config.file=am.yml", f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=", "--storage.path=am",
     )  # fmt: skip
     async with started(*command, folder=tmp_path) as program, httpx.AsyncClient(timeout=30) as client:

@@ -77,6 +77,10 @@ COPY (
     FROM range({rows}) t(i)
 ) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 4096)
 """
+LISTS = """
+COPY (SELECT * REPLACE ([model] AS model, {{'is': backend}} AS backend) FROM '{path}')
+TO '{lists}' (FORMAT parquet)
+"""
 
 
 @pytest.fixture
@@ -111,6 +115,23 @@ async def test_parquet_is_what_it_holds(
     assert seen[-1][0] == seen[-1][1] > seen[0][0] > 0
     again = await load(path, "prompt_tokens=usage.total", rejects=rejects)
     assert (again.added, again.already_present) == (0, 2_998)
+
+
+async def test_a_list_is_no_name(
+    parquet: Callable[[int], Path],
+    load: Load,
+    rejects: Path,
+    read_rejects: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """Arrays and objects are rejected as live ingestion rejects them: with row, field and reason."""
+    path = await asyncio.to_thread(parquet, 3)
+    lists = path.with_name("lists.parquet")
+    await asyncio.to_thread(sys.modules["duckdb"].sql, LISTS.format(path=path, lists=lists))
+    summary = await load(lists, rejects=rejects)
+    assert (summary.added, summary.rejected) == (0, 3)
+    first, *_ = await asyncio.to_thread(read_rejects)
+    assert first["line"] == 1
+    assert first["reason"] == """model: not text: "['gpt-4']"; backend: not text: "{'is': 'aws'}\""""
 
 
 async def test_a_parquet_file_that_cannot_be_read_is_named(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from api.pollers import runner as pollers
 from api.pollers.kinds import READERS
@@ -122,12 +122,15 @@ async def test_transitions_are_derived_and_old_targets_forgotten(
 
 @pytest.mark.both_databases
 async def test_one_process_leads_and_another_takes_over(database: Database) -> None:
-    """Whatever ends the first one: its release, or the loss of what held its lock."""
+    """Whatever ends the first one: its release, or the loss of its lock, which holds up no VACUUM."""
     first, second, other = (Leadership(database, work) for work in ("pollers", "pollers", "archive"))
     assert [await each.is_held() for each in (first, second, other, first)] == [True, False, True, True]
     await first.release()
     assert [await each.is_held() for each in (second, first)] == [True, False]
     if not database.is_sqlite:
+        async with database.read() as session:
+            held = "SELECT count(backend_xmin) FROM pg_stat_activity WHERE datname = current_database()"
+            assert await session.scalar(text(f"{held} AND pid <> pg_backend_pid()")) == 0
         # As when the server ends a connection: its holder finds out, and does not lead on.
         second._connection.terminate()
         await until(first.is_held, expected=True)

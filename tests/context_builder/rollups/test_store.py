@@ -197,7 +197,7 @@ async def test_columns_equal_sql_after_every_write(database: Database, max_bytes
     gateway = Gateway(database, max_bytes)
     await gateway.start()
     store = RollupStore(max_bytes)
-    for turn in range(12):
+    for turn in range(6):
         await asyncio.gather(*(write(gateway) for _ in range(1 + turn % 3)))
         await gateway.compare(store)
         assert await rolled_up(database) == await counted(database)

@@ -73,6 +73,8 @@ async def test_no_statement_reads_the_request_log_whole(busy: Gateway, about: st
     with captured(busy.database) as statements:
         await busy.read_all(QUESTIONS[about])
     selects = [statement for statement in statements if statement[0].lstrip().startswith("SELECT")]
+    if busy.database.is_sqlite:  # whose plans do not depend on the parameters
+        selects = list(dict(selects).items())
     assert len(selects) > len(SOURCES), "most sources send several"
     async with planning(busy) as session:
         for statement in selects:

@@ -77,7 +77,7 @@ async def test_four_processes_never_pass_the_cap(capped: Database, database_url:
     # In other orders, so that two that locked as they were named would wait for each other.
     payers = [Payer(user="a", team="t"), Payer(team="t", key="k"), Payer(key="k", user="b"), Payer(user="a")]
     processes = [
-        await asyncio.to_thread(started, database_url, CALLERS // 4, payers[n:] + payers[:n], settles=True)
+        await asyncio.to_thread(started, database_url, 3 * ROOM, payers[n:] + payers[:n], settles=True)
         for n in range(4)
     ]
     most: Decimal | int = 0

@@ -30,6 +30,13 @@ async def test_a_read_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch
     assert await place.rows([], lambda _: "SELECT 2") == [(2,)]
 
 
+async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """An error of DuckDB is ours: what moves days every hour tries again, and a command has no traceback."""
+    target = files.quoted(str(tmp_path / "none" / "day.parquet"))
+    with pytest.raises(ColdDayUnreadable, match=rf"^cold days in {tmp_path}: IO Error: "):
+        await ColdFiles(str(tmp_path)).run(lambda cursor: cursor.execute(f"COPY (SELECT 1) TO {target}"))
+
+
 async def test_a_bucket_without_the_extensions_is_said_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,8 @@ async def test_a_moved_day_is_read_as_it_was_and_counted_once(cold: Database) ->
     late = await again(cold, old[:1], public_id="late")
     assert late["late"] > max(row.id for row in before)
     async with cold.read() as session:
-        checks = [await check_day(session, day) for day in await days_of(session)]
+        days = [day for day in await days_of(session) if day <= moved[-1].day]
+        checks = [await check_day(session, day) for day in days]
         total = select(func.sum(RequestRollup.requests)).where(RequestRollup.resolution == "hour")
         assert await session.scalar(total) == len(before) + 1
     assert [bucket for check in checks for bucket in check.differing] == []
@@ -162,7 +163,7 @@ async def test_a_day_that_is_not_read_back_as_it_was_stays(
 
 async def test_one_process_moves_days_at_a_time(cold: Database) -> None:
     """A second one is refused at once, and the first goes on."""
-    async with moving._alone(cold):
+    async with moving.alone(cold):
         with pytest.raises(DatabaseError, match="another process is moving days"):
             await move_days(cold, before=BEFORE)
     assert await move_days(cold, before=BEFORE)

@@ -12,6 +12,7 @@ import pytest
 
 from api.cli.demo.command import QUESTIONS
 from api.cli.demo.files import MARKER, DemoFiles, open_demo_folder
+from api.demo_data.generator import TABLES
 from models.database import parse_url
 from tests.support.command_line import Run, Start, finished
 
@@ -58,6 +59,10 @@ def test_grounded_answers_and_a_postmortem_about_now(
     assert "\n## Evidence\n" in written.read_text()
     assert not own.exists()
 
+    posted = re.search(
+        r"^POST /v1/ingest/\{kind\} accepted .* in \d+\.\d s: requests ([\d,]+), ", result.out, re.MULTILINE
+    )
+    assert posted is not None
     anchor = re.search(r"ending (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", result.out)
     assert anchor is not None
     ended = datetime.strptime(anchor.group(1), "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
@@ -71,6 +76,9 @@ def test_grounded_answers_and_a_postmortem_about_now(
     monkeypatch.setenv("ARCPOINT_DATABASE_URL", next_command.group(1))
     rows = json.loads(arcpoint("db", "status", "--json").out)["rows"]
     assert (rows["questions"], rows["postmortems"]) == (len(QUESTIONS) + 1, 1)
+    assert f"{rows['requests']:,}" == posted[1]
+    entries = json.loads(arcpoint("audit", "list", "--action", "ingest", "--json").out)["entries"]
+    assert {each["subject"] for each in entries} == set(TABLES), "every kind came in as a post"
 
 
 def test_a_demo_folder_is_emptied_of_a_demo_only(tmp_path: Path) -> None:

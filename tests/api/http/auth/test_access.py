@@ -46,7 +46,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 async def key_of(app: FastAPI, role: Role = Role.VIEWER, **wanted: Any) -> dict[str, str]:
     """The header of a new key."""
-    request = KeyRequest(name="ci", role=role, **wanted)
+    request = KeyRequest(name=f"ci-{role}", role=role, **wanted)
     async with app.state.services.database.write() as session:
         return {"x-api-key": (await create_key(session, request, now=utc_now())).secret}
 

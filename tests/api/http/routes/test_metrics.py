@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "canary-0f3b"
 JSON = {"content-type": "application/json"}
+PROMTOOL = shutil.which("promtool")
 
 
 async def scrape(client: httpx.AsyncClient) -> Scrape:
@@ -144,13 +146,40 @@ async def test_the_page_has_every_metric(repository: Path) -> None:
     assert exported - names_in(page) == set()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
+@pytest.fixture
+def expressions(repository: Path) -> list[str]:
+    """Those of all panels, as Grafana sends them."""
+    dashboard = json.loads((repository / "docs" / "operations" / "dashboard.json").read_text("utf-8"))
+    targets = [target for panel in dashboard["panels"] for target in panel["targets"]]
+    return [target["expr"].replace("$__rate_interval", "5m") for target in targets]
+
+
+async def promtool(*arguments: str, folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        str(PROMTOOL), *arguments, cwd=folder, stdout=PIPE, stderr=STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
 @pytest.mark.process
 @pytest.mark.parametrize("check", [("check", "rules", "alerts.yml"), ("test", "rules", "alerts.test.yml")])
 async def test_the_rules_are_valid_and_fire(repository: Path, check: tuple[str, ...]) -> None:
     """Each alert fires on what it is for, and not without it."""
-    process = await asyncio.create_subprocess_exec(
-        "promtool", *check, cwd=repository / "docs" / "operations", stdout=PIPE, stderr=STDOUT
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
+    await promtool(*check, folder=repository / "docs" / "operations")
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
+@pytest.mark.process
+async def test_prometheus_can_read_every_panel(expressions: list[str], tmp_path: Path) -> None:
+    """Each is PromQL: they are checked as rules that record it."""
+    rules = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(expressions)]
+    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    await promtool("check", "rules", "panels.yml", folder=tmp_path)
+
+
+async def test_a_panel_has_one_line_however_many_replicas_there_are(expressions: list[str]) -> None:
+    """Lines of several instances would have the same legend, and be told apart by nobody."""
+    aggregated = re.compile(r"(time\(\) - )?(sum|max|min|histogram_quantile)\b")
+    assert [each for each in expressions if not aggregated.match(each)] == []

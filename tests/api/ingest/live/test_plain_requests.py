@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
     "backend": "b",
     "status": "success",
 }
-TEXTS = st.sampled_from(["", "a", "é" * 100, "a" * 101, "a/b", "a\0b", "\\u0000", None, 5])
+TEXTS = st.sampled_from(["", "a", "é" * 100, "a" * 101, "a" * 201, "a/b", "a\0b", "\\u0000", None, 5])
 NUMBERS = st.sampled_from(
     [0, 1, -1, 7.5, 1e-10, 0.0000000015, 10_000, 10_001, 2_678_400_000, 2_678_400_001, 10**9, 10**9 + 1,
      1e400, "3", "NaN", True, None]
@@ -37,7 +37,9 @@ TIMES = st.sampled_from(
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        **dict.fromkeys(("id", "user", "model", "backend", "error_code", "task_type", "unknown"), TEXTS),
+        **dict.fromkeys(
+            ("id", "user", "model", "backend", "error_code", "endpoint", "task_type", "unknown"), TEXTS
+        ),
         **dict.fromkeys(("latency_ms", "cost_usd", "prompt_tokens", "completion_tokens"), NUMBERS),
         "daily_budget_usd": NUMBERS,
         "created_at": TIMES,

@@ -118,6 +118,18 @@ async def test_what_has_not_happened_yet_is_rejected(post: Post, kind: str) -> N
     assert "in the future" in receipt["rejects"][0]["reason"]
 
 
+@pytest.mark.parametrize("changes", [{"keep_d": 30}])
+async def test_requests_that_are_not_kept_are_rejected(database: Database, post: Post) -> None:
+    """Removed and sent again, they would be counted twice; other records of that age are taken in."""
+    old, newer = (datetime.now(UTC) - timedelta(days=days) for days in (31, 29))
+    sent = requests("old", created_at=old.isoformat()) + requests("newer", created_at=newer.isoformat())
+    receipt = (await post("requests", body(*sent))).json()
+    assert (receipt["accepted"], receipt["rejected"]) == (1, 1)
+    assert "older than 30 days" in receipt["rejects"][0]["reason"]
+    assert await stored(database) == {"newer"}
+    assert (await post("changes", body(EXAMPLES["changes"]))).json()["accepted"] == 1
+
+
 async def test_what_lenient_encoders_write_is_read(database: Database, post: Post) -> None:
     """NaN is no value and half a character is a mark; neither costs the rest of the body."""
     text = json.dumps(requests("a", "b", latency_ms=float("nan"), error_code="\ud800 \\ud800 \U0001f600"))

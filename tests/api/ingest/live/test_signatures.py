@@ -12,12 +12,18 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
+from api.access.caller import Role
+from api.access.keys import KeyRequest, create_key
 from api.ingest.live.ingestor import create_ingestor
 from api.settings import Settings, SettingsError, load_settings
+from context_builder.text.clock import utc_now
 from models import Request
 from models.database import Database
+from tests.support.http_service import client_of
 from tests.support.kinds_of_records import EXAMPLES
 
 Post = Callable[..., Awaitable[httpx.Response]]
@@ -62,6 +68,47 @@ async def test_only_who_knows_the_secret_is_heard(database: Database, post: Post
     assert (await post("deployments", json.dumps(EXAMPLES["deployments"]).encode())).status_code == 200
     async with database.write() as session:
         assert await session.scalar(select(func.count()).select_from(Request)) == (name == "requests")
+
+
+HASHED = "sha256:" + hashlib.sha256(SECRET.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ingest_secrets": f"statuspage={given} health={given}"} for given in (SECRET, HASHED)]
+)
+async def test_a_sender_that_knows_only_an_address_has_its_secret_there(
+    app: FastAPI, database: Database
+) -> None:
+    """The service may know its hash alone; no other path takes it, and no log, metric or answer shows it."""
+    component = b'{"page": {"id": "p", "name": "OpenAI"}, "component_update": {}}'
+    health = json.dumps(EXAMPLES["health"]).encode()
+
+    async def status_of(path: str, body: bytes = component, **headers: str) -> int:
+        sent = {"content-type": "application/json"} | headers
+        response = await client.post(path, content=body, headers=sent)
+        answers.append(response.text)
+        return response.status_code
+
+    answers: list[str] = []
+    async with database.write() as session:
+        wanted = KeyRequest(name="ci", role=Role.ADMIN)
+        key = (await create_key(session, wanted, now=utc_now())).secret
+    async with client_of(app) as client:
+        with capture_logs() as logged:
+            for wrong in ("", f"?key={SECRET[:-1]}", f"?key={HASHED}", f"?key={key}", f"?about={SECRET}"):
+                assert await status_of(f"/v1/ingest/statuspage{wrong}") == 401, wrong
+            assert await status_of(f"/v1/ingest/statuspage?about=openai&key={SECRET}") == 200
+            assert await status_of("/v1/ingest/statuspage", authorization=f"Bearer {SECRET}") == 200
+            assert await status_of(f"/v1/ingest/statuspage?key={SECRET}", b"nothing") == 400
+            assert await status_of(f"/v1/ingest/health?key={SECRET}", health) == 401
+            assert await status_of(f"/v1/ingest/users?key={key}", b"[]") == 401
+            assert await status_of("/v1/ingest/health", health, authorization=f"Bearer {SECRET}") == 200
+        answers.append((await client.get("/metrics", headers={"x-api-key": key})).text)
+        trail = (await client.get("/v1/audit", headers={"x-api-key": key})).json()["entries"]
+    assert "sender:health" in {each["caller"] for each in trail}
+    assert len(logged) >= len(answers) - 1
+    for secret in (SECRET, SECRET[:-1], key):
+        assert secret not in f"{answers} {logged} {trail}"
 
 
 @pytest.mark.parametrize("given", ["github", "=x", "github= x"])
