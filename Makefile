@@ -43,8 +43,7 @@ exhaustive: $(READY) peers-installed  ## every test with more examples, and ever
 # What connects, for tests against the real programs. What cannot be installed is named, and its tests are skipped.
 $(VENV)/litellm/.ready: tests/support/litellm.txt | $(READY)
 	@rm -rf $(@D) && { $(PYTHON) -m venv --without-pip $(@D) \
-		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --retries 1 --no-deps --no-compile -r $< \
-		&& $(@D)/bin/python -c 'import litellm.proxy.proxy_server'; } > $(VENV)/litellm.log 2>&1 && touch $@ \
+		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --retries 1 --no-deps --no-compile -r $<; } > $(VENV)/litellm.log 2>&1 && touch $@ \
 		|| echo "make: LiteLLM cannot be installed, its test is skipped ($(VENV)/litellm.log)" >&2
 
 .PHONY: peers-installed
