@@ -93,13 +93,14 @@ async def finish_removals(database: Database) -> None:
 @asynccontextmanager
 async def _connection(database: Database, what: str) -> AsyncIterator[Any]:
     """Open a connection outside of transactions; raise DatabaseError for its errors."""
+    failures: tuple[type[Exception], ...] = (OSError, *driver_errors())
     try:
         connection = await connect(database.url)
         try:
             yield connection
         finally:
             await connection.close()
-    except (OSError, *driver_errors()) as error:
+    except failures as error:
         reason = str(error) or "somebody reads it for long"
         raise DatabaseError(f"{what} cannot be removed: {reason}") from error
 
