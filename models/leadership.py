@@ -68,7 +68,8 @@ class Leadership:
             await self._connection.execute("SELECT 1")
             return True
         self._connection = await connect(self._database.url)
-        await self._connection.execute("BEGIN")
+        # Idle for as long as the work takes, it would be ended by a server that bounds that.
+        await self._connection.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
         if await self._connection.fetchval(_TRY, f"arcpoint {self._work}"):
             # A result keeps its snapshot until the next statement: VACUUM would wait for it.
             await self._connection.execute("SELECT 1")

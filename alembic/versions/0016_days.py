@@ -75,7 +75,9 @@ DECLARE
     stamp text;
     of_day text;
 BEGIN
-    IF NOT has_table_privilege(session_user, 'requests', 'INSERT') THEN
+    IF NOT has_table_privilege(
+        coalesce(nullif(current_setting('role'), 'none'), session_user), 'requests', 'INSERT'
+    ) THEN
         RAISE insufficient_privilege USING MESSAGE = 'permission denied for table requests';
     END IF;
     FOREACH day IN ARRAY days LOOP
@@ -84,6 +86,9 @@ BEGIN
         CONTINUE WHEN has_request_day(of_day, stamp);
         LOCK TABLE ONLY requests IN SHARE UPDATE EXCLUSIVE MODE;
         CONTINUE WHEN has_request_day(of_day, stamp);
+        IF to_regclass(of_day) IS NOT NULL THEN
+            RAISE serialization_failure USING MESSAGE = of_day || ' is detached, and about to be removed';
+        END IF;
         EXECUTE format('CREATE TABLE %I (LIKE requests INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', of_day);
         EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (id), ADD UNIQUE (public_id)', of_day);
         -- Made as a partition at once, it would lock out those who read the log.
@@ -98,7 +103,7 @@ _HAS_DAY = """
 CREATE FUNCTION has_request_day(of_day text, stamp text) RETURNS boolean LANGUAGE sql AS $$
 SELECT EXISTS (
     SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-    WHERE inhparent = 'requests'::regclass AND (
+    WHERE inhparent = 'requests'::regclass AND NOT inhdetachpending AND (
         relname = of_day OR starts_with(relname, 'requests_before_') AND 'requests_before_' || stamp < relname
     )
 )
@@ -119,6 +124,7 @@ def downgrade() -> None:
             kept = "CONSTRAINT pk_requests PRIMARY KEY (id), \n\t"
             _replace(kept, f"{kept}{_reference(column, other)}, \n\t")
         return
+    op.execute("LOCK TABLE requests")
     again = "SELECT public_id FROM requests GROUP BY public_id HAVING count(*) > 1 LIMIT 1"
     if (twice := connection.scalar(sa.text(again))) is not None:
         raise RuntimeError(f"{twice} names requests of several days; the older schema needs it to be one")

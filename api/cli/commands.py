@@ -134,6 +134,9 @@ def run(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), prog_name="arcpoint", standalone_mode=False)
     except TyperException as error:
         code = _refuse(error)
+    except typer.Abort:
+        print_error("not confirmed, nothing was done; --yes does not ask")
+        code = 1
     return flush_streams(code if isinstance(code, int) else 0)
 
 

@@ -9,8 +9,8 @@ An id is unique in its partition: a request that is sent again has the moment th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -25,13 +25,21 @@ _SNAPSHOTS_S = 60.0
 """So long older snapshots are waited for; questions take seconds."""
 _PAUSE_S = 0.2
 _DETACH_S = 5.0
-"""So long writers to the day wait at most."""
+"""So long writers to the day wait at most, and those to a new day."""
+_IS_REMOVED = "being removed by Arcpoint"
+"""Comment on a partition: cut off, it is dropped; one that somebody else has detached is not."""
 _STATE = """
 SELECT coalesce(
     (SELECT CASE WHEN inhdetachpending THEN 'pending' ELSE 'attached' END
      FROM pg_inherits WHERE inhrelid = to_regclass($1)),
     CASE WHEN to_regclass($1) IS NOT NULL THEN 'detached' END
 )
+"""
+_LEFT_OVER = """
+SELECT relname FROM pg_class
+WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'requests'::regclass)
+AND relname LIKE 'requests\\_%' AND relkind = 'r' AND obj_description(oid, 'pg_class') = $1
+AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid AND NOT inhdetachpending)
 """
 _OLDER_SNAPSHOTS = """
 SELECT count(*) FROM pg_stat_activity
@@ -65,39 +73,64 @@ async def drop_partition(database: Database, day: datetime, *, rows: int | None 
     """
     if database.is_sqlite:
         return False
-    try:
-        return await _drop_partition(database, day, rows)
-    except OSError as error:
-        reason: Exception = error
-    except driver_errors() as error:
-        reason = error
-    raise DatabaseError(f"{partition_of(day)} cannot be removed: {reason}") from reason
+    async with _connection(database, partition_of(day)) as connection:
+        return await _drop_partition(database, connection, day, rows)
 
 
-async def _drop_partition(database: Database, day: datetime, rows: int | None) -> bool:
-    name, connection = partition_of(day), await connect(database.url)
+async def finish_removals(database: Database) -> None:
+    """Remove the days whose removal was interrupted: statements see them no more, and no other day can go.
+
+    Raises:
+        DatabaseError: The database refuses it, or cannot be reached.
+    """
+    if database.is_sqlite:
+        return
+    async with _connection(database, "a day whose removal was interrupted") as connection:
+        for row in await connection.fetch(_LEFT_OVER, _IS_REMOVED):
+            await _finish(connection, row[0])
+
+
+@asynccontextmanager
+async def _connection(database: Database, what: str) -> AsyncIterator[Any]:
+    """Open a connection outside of transactions; raise DatabaseError for its errors."""
+    failures: tuple[type[Exception], ...] = (OSError, *driver_errors())
     try:
-        state = await connection.fetchval(_STATE, name)
-        if state == "attached":
-            if not await _are_snapshots_newer(connection):
-                return False
-            async with database.write() as session:
-                await lock_day(session, day)
-                if rows not in (None, await connection.fetchval(f"SELECT count(*) FROM {name}")):  # noqa: S608
-                    return False
-                # Cut off, it is detached for whom begins from now on, and for the others later.
-                with suppress(TimeoutError):
-                    detach = f"ALTER TABLE requests DETACH PARTITION {name} CONCURRENTLY"
-                    await connection.execute(detach, timeout=_DETACH_S)
-            state = await connection.fetchval(_STATE, name)
-        if state == "pending":
-            await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name} FINALIZE")
-        elif state != "detached":
+        connection = await connect(database.url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+    except failures as error:
+        reason = str(error) or "somebody reads it for long"
+        raise DatabaseError(f"{what} cannot be removed: {reason}") from error
+
+
+async def _drop_partition(database: Database, connection: Any, day: datetime, rows: int | None) -> bool:
+    name = partition_of(day)
+    state = await connection.fetchval(_STATE, name)
+    if state == "attached":
+        if not await _are_snapshots_newer(connection):
             return False
-        await connection.execute(f"DROP TABLE {name}")
-    finally:
-        await connection.close()
+        async with database.write() as session:
+            await lock_day(session, day)
+            if rows not in (None, await connection.fetchval(f"SELECT count(*) FROM {name}")):  # noqa: S608
+                return False
+            await connection.execute(f"COMMENT ON TABLE {name} IS '{_IS_REMOVED}'")
+            # Cut off, it is detached for whom begins from now on, and for the others later.
+            with suppress(TimeoutError):
+                detach = f"ALTER TABLE requests DETACH PARTITION {name} CONCURRENTLY"
+                await connection.execute(detach, timeout=_DETACH_S)
+    elif state is None:
+        return False
+    await _finish(connection, name)
     return True
+
+
+async def _finish(connection: Any, name: str) -> None:
+    """Drop a partition that is being detached. Who makes a day waits for the first step, so it has an end."""
+    if await connection.fetchval(_STATE, name) == "pending":
+        await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name} FINALIZE", timeout=_DETACH_S)
+    await connection.execute(f"DROP TABLE {name}", timeout=_DETACH_S)
 
 
 async def _are_snapshots_newer(connection: Any) -> bool:

@@ -12,13 +12,15 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select, text
 
+from api.ingest.store.transaction import commit
 from models import Deployment, Request, RequestRollup, User
 from models.database import Database
-from models.errors import DatabaseReadOnly
+from models.errors import DatabaseError, DatabaseReadOnly
 from models.migrations import downgrade, upgrade
 from models.postgresql_url import connect
 from models.request_log import NewRequest, append, partitions
-from models.request_log.partitions import drop_partition, partition_of
+from models.request_log.partitions import drop_partition, make_partitions, partition_of
+from models.request_log.retention import drop_days
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
@@ -168,26 +170,74 @@ async def test_a_day_goes_although_others_read_the_log(
     assert await counted(log) == (2, 3)
 
 
-@pytest.mark.parametrize("step", ["DETACH PARTITION {} CONCURRENTLY", "DROP TABLE {}"])
-async def test_a_removal_that_was_interrupted_is_ended_by_the_next(log: Database, step: str) -> None:
-    """After the day is detached for some or for all: no row of it is seen, and the second removal ends it."""
-    await add(log, asked("a"), asked("b", NOON + DAY))
-    name = partition_of(TODAY)
-    connection = await connect(log.url)
+async def interrupt(log: Database, step: str) -> None:
+    """Leaves today's partition as a removal does that is killed in a step."""
+    name, connection = partition_of(TODAY), await connect(log.url)
     try:
-        if "CONCURRENTLY" in step:
+        await connection.execute(f"COMMENT ON TABLE {name} IS '{partitions._IS_REMOVED}'")
+        if step == "detach":
             async with log.read() as session:
                 await session.scalar(select(func.count()).select_from(Request))
                 with pytest.raises(TimeoutError):
-                    await connection.execute(f"ALTER TABLE requests {step.format(name)}", timeout=0.3)
+                    detach = f"ALTER TABLE requests DETACH PARTITION {name} CONCURRENTLY"
+                    await connection.execute(detach, timeout=0.3)
                 await connection.execute("SELECT 1")  # answered once the other has been cut off
         else:
             await connection.execute(f"ALTER TABLE requests DETACH PARTITION {name}")
     finally:
         await connection.close()
-    assert (await counted(log))[0] == 1
+
+
+@pytest.mark.parametrize("step", ["detach", "drop"])
+async def test_a_removal_that_was_interrupted_is_ended_by_the_next(log: Database, step: str) -> None:
+    """Also if that is of another day; a late request of the day waits for it, and is stored."""
+    await add(log, asked("a"), asked("b", NOON - DAY), asked("c", NOON + DAY))
+    await interrupt(log, step)
+    assert (await counted(log))[0] == 2
+    late = asyncio.create_task(commit(log, lambda session: append(session, [asked("late")])))
+    await asyncio.sleep(0.2)
+    assert not late.done()
+    assert await drop_days(log, before=TODAY) == [TODAY - DAY]
+    assert set(await late) == {"late"}
+    assert await days(log) == {partition_of(TODAY), partition_of(TODAY + DAY)}
+
+
+async def test_a_table_that_somebody_else_detached_stays(log: Database) -> None:
+    """It may be what they want to keep."""
+    await add(log, asked("a"), asked("b", NOON + DAY))
+    async with log.write() as session:
+        await session.execute(text(f"ALTER TABLE requests DETACH PARTITION {partition_of(TODAY)}"))
+    await drop_days(log, before=TODAY + DAY)
+    async with log.read() as session:
+        assert await session.scalar(text(f"SELECT count(*) FROM {partition_of(TODAY)}")) == 1  # noqa: S608
+
+
+async def test_a_reader_of_a_removed_day_holds_up_no_new_day(
+    log: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal that waits for a long reader gives up, since the next day cannot be made meanwhile."""
+    monkeypatch.setattr(partitions, "_DETACH_S", 0.3)
+    await add(log, asked("a"))
+    await interrupt(log, "detach")
+    async with log.read() as session:
+        await session.scalar(select(func.count()).select_from(Request))
+        dropping = asyncio.create_task(drop_partition(log, TODAY))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await add(log, asked("b", NOON + DAY)) == {"b"}
+        with pytest.raises(DatabaseError, match="somebody reads it for long"):
+            await dropping
     assert await drop_partition(log, TODAY)
-    assert await add(log, asked("a")) == {"a"}
+
+
+async def test_what_is_written_while_the_schema_is_downgraded_stays(log: Database) -> None:
+    """The older log is a copy, which is made when no writer is left."""
+    async with log.write() as session:
+        await append(session, [asked("a")])
+        downgrading = asyncio.create_task(downgrade(log, "0015"))
+        await asyncio.sleep(0.3)
+    await downgrading
+    assert (await counted(log))[0] == 1
 
 
 async def test_an_older_log_becomes_the_first_partition(log: Database) -> None:
@@ -233,14 +283,23 @@ async def test_an_older_log_becomes_the_first_partition(log: Database) -> None:
 
 
 async def test_who_writes_needs_no_right_to_make_tables(log: Database, log_of_writer: Database) -> None:
-    """A new day is made in the name of the log's owner; and for nobody who may only read."""
+    """A new day is made in the name of the log's owner, for the role in use; for nobody who may only read."""
     await add(log_of_writer, asked("a"))
     assert await days(log) == {partition_of(TODAY)}
+    role = log_of_writer.url.username
+    async with log.write() as session:
+        await session.execute(text(f"CREATE ROLE {role}_of IN ROLE {role} NOINHERIT"))
+        await session.execute(text(f"SET LOCAL SESSION AUTHORIZATION {role}_of"))
+        await session.execute(text(f"SET LOCAL ROLE {role}"))
+        await make_partitions(session, [TODAY - DAY])
+    async with log.write() as session:
+        await session.execute(text(f"DROP ROLE {role}_of"))
+    assert await days(log) == {partition_of(TODAY), partition_of(TODAY - DAY)}
     async with log.write() as session:
         await session.execute(text(f"REVOKE INSERT ON requests FROM {log_of_writer.url.username}"))
     with pytest.raises(DatabaseReadOnly, match="permission denied for table requests"):
         await add(log_of_writer, asked("b", NOON + DAY))
-    assert await days(log) == {partition_of(TODAY)}
+    assert await days(log) == {partition_of(TODAY), partition_of(TODAY - DAY)}
 
 
 @pytest.fixture

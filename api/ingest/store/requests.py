@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,8 +13,12 @@ from api.ingest.store.result import Outcome, StoreResult
 from models import Deployment, User
 from models.database import WriteSession
 from models.request_log import NewRequest, append
+from models.request_log.days import DAY
+from models.request_log.time_buckets import EPOCH
 
 _FREE = Decimal(0)
+_Key = tuple[str, int]
+"""Id and day of a request: PostgreSQL's log has an id once a day."""
 
 
 async def store_requests(
@@ -41,22 +45,44 @@ async def store_requests(
     )
     deployment_ids = {key: each.id for key, each in deployments.items()}
     user_tiers = {key: (each.id, each.tier) for (key,), each in users.items()}
-    requests: dict[str, NewRequest] = {}
+    requests: dict[_Key, NewRequest] = {}
     for record in records:
-        if record.id in requests:
+        if (key := _key(record)) in requests:
             continue
         user_id, tier = user_tiers[record.user]
         if not tier_is_default and "tier" in record.__pydantic_fields_set__:
             tier = record.tier
         deployment_id = deployment_ids[record.model, record.backend]
-        requests[record.id] = _new_request(record, user_id, deployment_id, tier)
-    new = await append(session, list(requests.values()))
+        requests[key] = _new_request(record, user_id, deployment_id, tier)
+    new: set[_Key] = set()
+    for some in _of_distinct_ids(requests):
+        added = await append(session, [requests[key] for key in some.values()])
+        new.update(some[name] for name in added)
+    outcomes: list[Outcome] = []
+    for record in records:
+        # Of equal ids of a day the first is added.
+        outcomes.append(Outcome.ADDED if (key := _key(record)) in new else Outcome.PRESENT)
+        new.discard(key)
     return StoreResult(
-        # Of equal ids the first is added.
-        outcomes=[Outcome.PRESENT if new.pop(each.id, None) is None else Outcome.ADDED for each in records],
+        outcomes=outcomes,
         deployments_created=deployments_created,
         users_created=users_created,
     )
+
+
+def _key(record: RequestRecord) -> _Key:
+    return record.id, (record.created_at - EPOCH) // DAY
+
+
+def _of_distinct_ids(keys: Iterable[_Key]) -> list[dict[str, _Key]]:
+    """Return keys by id, in as many parts as an id has days: nearly always one."""
+    parts: list[dict[str, _Key]] = []
+    for key in keys:
+        part = next((each for each in parts if key[0] not in each), None)
+        if part is None:
+            parts.append(part := {})
+        part[key[0]] = key
+    return parts
 
 
 def _new_request(record: RequestRecord, user_id: int, deployment_id: int, tier: str) -> NewRequest:

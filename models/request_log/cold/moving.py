@@ -29,7 +29,7 @@ from models.leadership import Leadership
 from models.request_log.cold.files import ColdFiles, quoted
 from models.request_log.cold.reading import DAY
 from models.request_log.days import lock_day
-from models.request_log.partitions import drop_partition
+from models.request_log.partitions import drop_partition, finish_removals
 from models.request_log.time_buckets import EPOCH
 from models.tables.gateway.cold_days import ColdDay, ColdState
 from models.tables.gateway.requests import Request
@@ -259,11 +259,15 @@ async def _delete_one_by_one(database: Database, files: ColdFiles, one: ColdDay)
 
 @asynccontextmanager
 async def alone(database: Database) -> AsyncIterator[None]:
-    """Keep other processes from moving days of the same database meanwhile, and from waiting for it."""
+    """Keep other processes from moving days of the same database meanwhile, and from waiting for it.
+
+    What one of them has not finished is finished first.
+    """
     leadership = Leadership(database, "cold-days")
     try:
         if not await leadership.is_held():
             raise DatabaseError("another process is moving days of this database; it goes on by itself")
+        await finish_removals(database)
         yield
     finally:
         await leadership.release()

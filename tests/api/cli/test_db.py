@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,9 @@ def test_rollups_are_compared_and_rebuilt(arcpoint: Run, environment: dict[str, 
     assert "not in the log any more; its rollups stay as they are" in refused.out
 
 
-def test_old_days_are_removed_when_it_is_confirmed(arcpoint: Run, environment: dict[str, str]) -> None:
+def test_old_days_are_removed_when_it_is_confirmed(
+    arcpoint: Run, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a yes nothing is; with one the newer days stay, and the figures of all."""
     path = environment["ARCPOINT_DATABASE_URL"].removeprefix("sqlite:///")
 
@@ -113,7 +116,10 @@ def test_old_days_are_removed_when_it_is_confirmed(arcpoint: Run, environment: d
 
     before, status = left(), arcpoint("db", "status", "--json").out
     assert arcpoint("db", "drop", "--older-than", "soon").code == 2
-    assert arcpoint("db", "drop", "--older-than", "1d").code == 1
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    unsure = arcpoint("db", "drop", "--older-than", "1d")
+    assert unsure.code == 1
+    assert unsure.err.endswith("not confirmed, nothing was done; --yes does not ask\n")
     assert left() == before
     age = f"{(datetime.now(UTC) - datetime.fromisoformat(ANCHOR)).days + 3}d"
     result = arcpoint("db", "drop", "--older-than", age, "--yes")

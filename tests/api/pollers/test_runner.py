@@ -139,6 +139,19 @@ async def test_one_process_leads_and_another_takes_over(database: Database) -> N
         await each.release()
 
 
+@pytest.mark.postgres
+async def test_the_lead_outlasts_a_bound_on_idle_transactions(postgres_url: str) -> None:
+    """Work of hours is done by one process also where the server ends transactions that are idle."""
+    bound = "options=-c%20idle_in_transaction_session_timeout%3D50"
+    database = Database(f"{postgres_url}{'&' if '?' in postgres_url else '?'}{bound}")
+    leadership = Leadership(database, "pollers")
+    assert await leadership.is_held()
+    await asyncio.sleep(0.3)
+    assert await leadership.is_held()
+    await leadership.release()
+    await database.close()
+
+
 async def until(check: Callable[[], Awaitable[bool]], *, expected: bool) -> None:
     """Return once a check says so; a connection that is gone is an error first."""
     async with asyncio.timeout(PATIENCE_S):

@@ -110,3 +110,15 @@ async def test_an_action_needs_its_user(database: Database) -> None:
         2: "user",
     }
     assert result.added == 1
+
+
+async def test_an_id_that_begins_again_each_day_is_stored_on_each(database: Database) -> None:
+    """Where an id is one of a day, also if both days come in one post; SQLite's log has it once."""
+    evening, midnight = "2026-11-20T23:59:59.999999Z", "2026-11-21T00:00:00Z"
+    batch = [example("requests", id="1", created_at=at) for at in (evening, midnight, evening, midnight)]
+    result = await store_records(database, RECORD_TYPES["requests"], batch)
+    second = Outcome.PRESENT if database.is_sqlite else Outcome.ADDED
+    assert result.outcomes == [Outcome.ADDED, second, Outcome.PRESENT, Outcome.PRESENT]
+    assert (await rows(database))["requests"] == result.added
+    again = await store_records(database, RECORD_TYPES["requests"], batch)
+    assert again.added == 0
