@@ -40,7 +40,7 @@ class BulkTable:
     mostly_new: bool = False
     """True if a key that is taken is the exception."""
     moment: str = ""
-    """Column that says to which day a row belongs, if a key is unique in its day only; empty: everywhere."""
+    """First of the others, if it says to which day a row belongs and PostgreSQL has a key once a day."""
     departed_ids: str = ""
     """Statement for the highest id of rows that have left the table, not given again; empty: none."""
 
@@ -56,13 +56,17 @@ class Bulk(ABC):
     def __init__(self, session: WriteSession) -> None:
         self.session = session
 
+    def identity(self, table: BulkTable, row: Values) -> Values:
+        """Return what no two rows have in common, of a row or of its beginning."""
+        return row[: len(table.key)]
+
     async def _run(self, statement: str, values: Any) -> Any:
         connection = await self.session.connection()
         return await connection.exec_driver_sql(statement, values)
 
     @abstractmethod
     async def insert_new(self, table: BulkTable, rows: Sequence[Values]) -> dict[Values, int]:
-        """Insert the rows whose key is not taken; return their ids by key. Keys are distinct."""
+        """Insert the rows that are not there; return their ids by identity. Identities are distinct."""
 
     @abstractmethod
     async def find(self, table: BulkTable, keys: Sequence[Values]) -> dict[Values, Values]:
@@ -77,27 +81,32 @@ class PostgresBulk(Bulk):
     """Passes each column as one array; rows of the log, which nearly always are new, by COPY."""
 
     @override
+    def identity(self, table: BulkTable, row: Values) -> Values:
+        width = len(table.key)
+        return (*row[:width], row[width].date()) if table.moment else row[:width]
+
+    @override
     async def insert_new(self, table: BulkTable, rows: Sequence[Values]) -> dict[Values, int]:
         if table.mostly_new:
             copied = await self._copy_new(table, rows)
             if copied is not None:
                 return copied
         names, key = ", ".join(table.columns), ", ".join(table.key)
+        told = f"{key}, {table.moment}" if table.moment else key
         statement = (
             f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {_arrays(table.columns)}"  # noqa: S608
-            f" ON CONFLICT {'' if table.moment else f'({key})'} DO NOTHING RETURNING id, {key}"
+            f" ON CONFLICT {'' if table.moment else f'({key})'} DO NOTHING RETURNING id, {told}"
         )
         found = await self._run(statement, tuple(map(list, zip(*rows, strict=True))))
-        return {tuple(row[1:]): row[0] for row in found}
+        return {self.identity(table, tuple(row[1:])): row[0] for row in found}
 
     async def _copy_new(self, table: BulkTable, rows: Sequence[Values]) -> dict[Values, int] | None:
         """Insert by COPY what is not there; None if another writer was faster, or it is refused.
 
         COPY knows no ON CONFLICT. Whatever is wrong, the statement that is tried next says it.
         """
-        width = len(table.key)
         taken = await self._taken(table, rows)
-        new = [row for row in rows if row[:width] not in taken] if taken else rows
+        new = [row for row in rows if self.identity(table, row) not in taken] if taken else rows
         if not new:
             return {}
         ids = await self._run(
@@ -117,10 +126,10 @@ class PostgresBulk(Bulk):
                 )
         except (PostgresError, ValueError):
             return None
-        return {record[1 : width + 1]: record[0] for record in records}
+        return {self.identity(table, record[1:]): record[0] for record in records}
 
     async def _taken(self, table: BulkTable, rows: Sequence[Values]) -> set[Values]:
-        """Return the keys of rows that are there, in the days of the rows if it is by day."""
+        """Return the identities of the rows that are there."""
         wanted = {**table.key, table.moment: table.others[table.moment]} if table.moment else table.key
         columns = [list(column) for column in zip(*rows, strict=True)][: len(wanted)]
         same = " AND ".join(f"stored.{name} = wanted.{name}" for name in table.key)
@@ -132,11 +141,11 @@ class PostgresBulk(Bulk):
             same += f" AND {stored} >= {day} AND {stored} < {day} + {_DAY}"
             columns += [min(columns[-1]), max(columns[-1])]
         found = await self._run(
-            f"SELECT {', '.join(f'wanted.{name}' for name in table.key)}"  # noqa: S608  names of ours
+            f"SELECT {', '.join(f'wanted.{name}' for name in wanted)}"  # noqa: S608  names of ours
             f" FROM {_arrays(wanted, name='wanted')} JOIN {table.name} AS stored ON {same}",
             tuple(columns),
         )
-        return {tuple(row) for row in found}
+        return {self.identity(table, tuple(row)) for row in found}
 
     @override
     async def find(self, table: BulkTable, keys: Sequence[Values]) -> dict[Values, Values]:

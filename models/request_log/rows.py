@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import itemgetter
 from typing import Any
 
 from models.request_log.bulk import Bulk, BulkTable, Values
@@ -62,16 +63,14 @@ class NewRequest:
 
 async def insert_requests(bulk: Bulk, requests: Sequence[NewRequest]) -> list[tuple[int, NewRequest]]:
     """Insert the requests that are new; return them with their ids, in the order of the ids."""
-    first: dict[str, NewRequest] = {}
+    first: dict[Values, tuple[NewRequest, Values]] = {}
     for request in requests:
-        first.setdefault(request.public_id, request)
+        row = row_of(request)
+        first.setdefault(bulk.identity(LOG, row), (request, row))
     if not first:
         return []
-    inserted = await bulk.insert_new(LOG, [row_of(request) for request in first.values()])
-    return [
-        (row_id, first[public_id])
-        for (public_id,), row_id in sorted(inserted.items(), key=lambda new: new[1])
-    ]
+    inserted = await bulk.insert_new(LOG, [row for _, row in first.values()])
+    return sorted(((row_id, first[which][0]) for which, row_id in inserted.items()), key=itemgetter(0))
 
 
 def nano_of(cost: Decimal) -> int:

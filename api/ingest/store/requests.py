@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,13 +12,9 @@ from api.ingest.store.references import deployment_columns
 from api.ingest.store.result import Outcome, StoreResult
 from models import Deployment, User
 from models.database import WriteSession
-from models.request_log import NewRequest, append
-from models.request_log.days import DAY
-from models.request_log.time_buckets import EPOCH
+from models.request_log import NewRequest, append_new
 
 _FREE = Decimal(0)
-_Key = tuple[str, int]
-"""Id and day of a request: PostgreSQL's log has an id once a day."""
 
 
 async def store_requests(
@@ -45,44 +41,19 @@ async def store_requests(
     )
     deployment_ids = {key: each.id for key, each in deployments.items()}
     user_tiers = {key: (each.id, each.tier) for (key,), each in users.items()}
-    requests: dict[_Key, NewRequest] = {}
+    requests: list[NewRequest] = []
     for record in records:
-        if (key := _key(record)) in requests:
-            continue
         user_id, tier = user_tiers[record.user]
         if not tier_is_default and "tier" in record.__pydantic_fields_set__:
             tier = record.tier
         deployment_id = deployment_ids[record.model, record.backend]
-        requests[key] = _new_request(record, user_id, deployment_id, tier)
-    new: set[_Key] = set()
-    for some in _of_distinct_ids(requests):
-        added = await append(session, [requests[key] for key in some.values()])
-        new.update(some[name] for name in added)
-    outcomes: list[Outcome] = []
-    for record in records:
-        # Of equal ids of a day the first is added.
-        outcomes.append(Outcome.ADDED if (key := _key(record)) in new else Outcome.PRESENT)
-        new.discard(key)
+        requests.append(_new_request(record, user_id, deployment_id, tier))
+    added = {id(request) for _, request in await append_new(session, requests)}
     return StoreResult(
-        outcomes=outcomes,
+        outcomes=[Outcome.ADDED if id(request) in added else Outcome.PRESENT for request in requests],
         deployments_created=deployments_created,
         users_created=users_created,
     )
-
-
-def _key(record: RequestRecord) -> _Key:
-    return record.id, (record.created_at - EPOCH) // DAY
-
-
-def _of_distinct_ids(keys: Iterable[_Key]) -> list[dict[str, _Key]]:
-    """Return keys by id, in as many parts as an id has days: nearly always one."""
-    parts: list[dict[str, _Key]] = []
-    for key in keys:
-        part = next((each for each in parts if key[0] not in each), None)
-        if part is None:
-            parts.append(part := {})
-        part[key[0]] = key
-    return parts
 
 
 def _new_request(record: RequestRecord, user_id: int, deployment_id: int, tier: str) -> NewRequest:
