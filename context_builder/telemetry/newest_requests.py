@@ -42,12 +42,14 @@ class OwnedRequest:
 
 
 async def load_request(session: AsyncSession, public_id: str) -> OwnedRequest | None:
-    """Load a request by its id; cold days are searched only if it is not in the database.
+    """Load a request by its id, the newest if several days have it.
+
+    Cold days are searched only if it is not in the database.
 
     Raises:
         ColdDayUnreadable: It may be in a file that cannot be read.
     """
-    statement = select(*_COLUMNS).where(Request.public_id == public_id)
+    statement = select(*_COLUMNS).where(Request.public_id == public_id).order_by(Request.created_at.desc())
     rows = (await session.execute(statement)).all() or await log_rows(session, statement)
     found = await _with_owners(session, rows)
     return found[0] if found else None

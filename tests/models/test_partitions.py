@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from api.ingest.store.transaction import commit
+from context_builder.telemetry.newest_requests import load_request
 from models import Deployment, Request, RequestRollup, User
 from models.database import Database
 from models.errors import DatabaseError, DatabaseReadOnly
@@ -78,6 +79,16 @@ async def test_an_id_names_one_request_of_a_day(log: Database) -> None:
     assert await add(log, asked("b", TODAY - DAY)) == {"b"}
     assert await days(log) == {partition_of(TODAY + n * DAY) for n in (-1, 0, 1)}
     assert await counted(log) == (4, 4)
+
+
+async def test_an_id_of_several_days_names_the_newest(log: Database) -> None:
+    """A question that gives nothing but the id means what happened last."""
+    await add(log, asked("a", NOON - DAY))
+    await add(log, asked("a", NOON))
+    async with log.read() as session:
+        found = await load_request(session, "a")
+    assert found is not None
+    assert found.request.created_at == NOON
 
 
 async def test_writers_at_once_make_each_day_once(log: Database) -> None:
