@@ -91,7 +91,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         connections=settings.database_connections,
         wait_s=settings.max_wait_s,
         read_only=settings.read_only,
-        cold_files=ColdFiles(settings.cold_path),
+        cold_files=ColdFiles(settings.cold_path, endpoint=settings.cold_endpoint),
     )
     try:
         await database.require_revision(HEAD_REVISION)

@@ -40,6 +40,8 @@ class Settings(PeopleSettings):
 
     cold_path: str = ".arcpoint/cold"
     """Folder, or `s3://bucket/prefix`, of the days of the request log that were moved out of the database."""
+    cold_endpoint: str = ""
+    """URL of the server of that bucket, if it is not AWS's."""
     cold_after_d: Annotated[int, Field(ge=0, le=3650)] = 0
     """Age in days from which a service moves days there in the background; 0: it moves none."""
     keep_d: Annotated[int, Field(ge=0, le=3650)] = 0

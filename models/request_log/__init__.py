@@ -29,9 +29,11 @@ async def append_new(session: WriteSession, requests: Sequence[NewRequest]) -> l
     """
     if not requests:
         return []
-    await make_partitions(session, await share_days(session, (each.created_at for each in requests)))
+    await share_days(session, (each.created_at for each in requests))
+    left = await without_cold(session, requests)
+    await make_partitions(session, (each.created_at for each in left))
     bulk = bulk_of(session)
-    new = await insert_requests(bulk, await without_cold(session, requests))
+    new = await insert_requests(bulk, left)
     if new:
         await add_rollups(bulk, new)
         await add_spend(bulk, new)

@@ -15,14 +15,10 @@ _LOCK_CLASS = 0x10A
 """First half of the keys of our advisory locks, so that they are nobody else's."""
 
 
-async def share_days(session: WriteSession, moments: Iterable[datetime]) -> list[datetime]:
-    """Wait until nobody counts the days of these moments again; nobody begins before the transaction ends.
-
-    Returns the starts of the days.
-    """
+async def share_days(session: WriteSession, moments: Iterable[datetime]) -> None:
+    """Wait until nobody counts the days of these moments again; nobody begins before the transaction ends."""
     days = sorted({(moment - EPOCH) // DAY for moment in moments})
     await _lock(session, "pg_advisory_xact_lock_shared", days)
-    return [EPOCH + day * DAY for day in days]
 
 
 async def lock_day(session: WriteSession, day: datetime) -> None:

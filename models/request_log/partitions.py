@@ -9,9 +9,9 @@ An id is unique in its partition: a request that is sent again has the moment th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Date, cast, func, select
@@ -29,16 +29,16 @@ _DETACH_S = 5.0
 _IS_REMOVED = "being removed by Arcpoint"
 """Comment on a partition: cut off, it is dropped; one that somebody else has detached is not."""
 _STATE = """
-SELECT coalesce(
-    (SELECT CASE WHEN inhdetachpending THEN 'pending' ELSE 'attached' END
-     FROM pg_inherits WHERE inhrelid = to_regclass($1)),
-    CASE WHEN to_regclass($1) IS NOT NULL THEN 'detached' END
-)
+SELECT CASE WHEN inhrelid IS NULL THEN 'detached' WHEN inhdetachpending THEN 'pending' ELSE 'attached' END
+FROM pg_class LEFT JOIN pg_inherits ON inhrelid = oid
+WHERE oid = to_regclass($1) AND pg_has_role(relowner, 'USAGE')
 """
+"""None: there is no such day, or it is not ours to remove."""
 _LEFT_OVER = """
 SELECT relname FROM pg_class
 WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'requests'::regclass)
 AND relname LIKE 'requests\\_%' AND relkind = 'r' AND obj_description(oid, 'pg_class') = $1
+AND pg_has_role(relowner, 'USAGE')
 AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid AND NOT inhdetachpending)
 """
 _OLDER_SNAPSHOTS = """
@@ -52,21 +52,21 @@ def partition_of(day: datetime) -> str:
     return "requests_" + day.date().isoformat().replace("-", "")
 
 
-async def make_partitions(session: WriteSession, days: Sequence[datetime]) -> None:
-    """Make the partitions that days lack; others that lack one wait for the end of the transaction.
+async def make_partitions(session: WriteSession, moments: Iterable[datetime]) -> None:
+    """Make the partitions that moments lack; others that lack one wait for the end of the transaction.
 
     The database does it in the name of the log's owner, so who writes needs no more rights than that.
     """
     if session.get_bind().dialect.name != "sqlite":
-        made = select(func.make_request_days(cast([day.date() for day in days], ARRAY(Date))))
-        await session.execute(made)
+        days = sorted({moment.astimezone(UTC).date() for moment in moments})
+        await session.execute(select(func.make_request_days(cast(days, ARRAY(Date)))))
 
 
 async def drop_partition(database: Database, day: datetime, *, rows: int | None = None) -> bool:
-    """Remove a day with all of its requests, if it has a partition of its own; return whether it had.
+    """Remove a day with all of its requests, if it has a partition of its own; return whether it did.
 
-    It stays if there are not as many `rows` as given, or if a snapshot of before is in use for long. Readers
-    do not wait; writers of this day do for seconds.
+    It stays if there are not as many `rows` as given, if a snapshot of before is in use for long, or if the
+    log is another role's. Readers do not wait; writers of this day do for seconds.
 
     Raises:
         DatabaseError: The database refuses it, or cannot be reached. The next call goes on.

@@ -6,27 +6,36 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text
 
+from api.cli.doctor import storage
+from api.cli.doctor.finding import Level
+from api.cli.doctor.storage import check_days
+from api.ingest.records import FieldProblem, QualityRecord
+from api.ingest.store import Outcome
+from api.ingest.store.quality import store_quality
 from api.ingest.store.transaction import commit
 from context_builder.telemetry.newest_requests import load_request
-from models import Deployment, Request, RequestRollup, User
+from models import Deployment, QualityScore, Request, RequestRollup, User
 from models.database import Database
 from models.errors import DatabaseError, DatabaseReadOnly
 from models.migrations import downgrade, upgrade
 from models.postgresql_url import connect
 from models.request_log import NewRequest, append, partitions
+from models.request_log.cold import ColdFiles
+from models.request_log.cold.moving import move_days
 from models.request_log.partitions import drop_partition, make_partitions, partition_of
 from models.request_log.retention import drop_days
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
 
-DAY = timedelta(days=1)
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOON = TODAY + DAY / 2
 
@@ -75,8 +84,8 @@ async def test_an_id_names_one_request_of_a_day(log: Database) -> None:
     last = TODAY + DAY - timedelta(microseconds=1)
     assert await add(log, asked("a"), asked("a"), asked("b", last)) == {"a", "b"}
     assert await add(log, asked("a", TODAY), asked("b", last + timedelta(microseconds=1))) == {"b"}
-    assert await add(log, asked("b", last), asked("b", TODAY - DAY), asked("a")) == set()
-    assert await add(log, asked("b", TODAY - DAY)) == {"b"}
+    assert await add(log, asked("b", last), asked("b", TODAY - DAY), asked("a")) == {"b"}
+    assert await add(log, asked("b", TODAY - DAY)) == set()
     assert await days(log) == {partition_of(TODAY + n * DAY) for n in (-1, 0, 1)}
     assert await counted(log) == (4, 4)
 
@@ -306,6 +315,7 @@ async def test_who_writes_needs_no_right_to_make_tables(log: Database, log_of_wr
     async with log.write() as session:
         await session.execute(text(f"DROP ROLE {role}_of"))
     assert await days(log) == {partition_of(TODAY), partition_of(TODAY - DAY)}
+    assert not await drop_partition(log_of_writer, TODAY), "row by row it may"
     async with log.write() as session:
         await session.execute(text(f"REVOKE INSERT ON requests FROM {log_of_writer.url.username}"))
     with pytest.raises(DatabaseReadOnly, match="permission denied for table requests"):
@@ -330,3 +340,45 @@ async def log_of_writer(log: Database) -> AsyncIterator[Database]:
     async with log.write() as session:
         await session.execute(text(f"DROP OWNED BY {role}"))
         await session.execute(text(f"DROP ROLE {role}"))
+
+
+async def test_a_score_is_of_the_last_request_before_it(log: Database) -> None:
+    """Where several days have the id."""
+    await add(log, asked("a"), asked("a", NOON + DAY), asked("b", NOON + DAY))
+    records = [
+        QualityRecord(request="a", score=0.5, scorer="s", scored_at=moment)
+        for moment in (NOON + DAY - MICROSECOND, NOON + DAY)
+    ]
+    async with log.write() as session:
+        result = await store_quality(session, records)
+        assert result.outcomes == [Outcome.ADDED] * 2
+        of_days = select(Request.created_at).join(QualityScore, QualityScore.request_id == Request.id)
+        assert set(await session.scalars(of_days)) == {NOON, NOON + DAY}
+        early = QualityRecord(request="b", score=0.5, scorer="s", scored_at=NOON)
+        [problem] = (await store_quality(session, [early])).outcomes
+    assert isinstance(problem, FieldProblem)
+    assert problem.reason.startswith("before the request")
+
+
+async def test_an_id_of_a_cold_day_is_new_on_another(log: Database, tmp_path: Path) -> None:
+    """Also if both days come in one post."""
+    pytest.importorskip("duckdb", reason="cold days need the extra `archive`")
+    cold = Database(log.url.render_as_string(hide_password=False), cold_files=ColdFiles(str(tmp_path)))
+    await add(cold, asked("a", NOON - 9 * DAY), asked("b", NOON - 8 * DAY))
+    await move_days(cold, before=TODAY - 7 * DAY)
+    assert await days(cold) == set()
+    assert await add(cold, asked("a", NOON - 8 * DAY), asked("a", NOON - 9 * DAY)) == {"a"}
+    assert await days(cold) == {partition_of(TODAY - 8 * DAY)}
+    await cold.close()
+
+
+async def test_doctor_compares_the_days_with_the_locks(log: Database) -> None:
+    """Before looks into all days at once take more than there are."""
+    async with log.write() as session:
+        await make_partitions(session, [TODAY + n * DAY for n in range(3)])
+    assert (await check_days(log)).level is Level.OK
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "LOCKS_A_DAY", 10_000)
+        finding = await check_days(log)
+    assert finding.level is Level.PROBLEM
+    assert "max_locks_per_transaction" in finding.fix

@@ -18,6 +18,7 @@ from api.cli.doctor.storage import (
     check_clock,
     check_cold_days,
     check_database,
+    check_days,
     check_memory,
 )
 from api.cli.doctor.ways import check_rejects, check_ways
@@ -95,6 +96,7 @@ async def _of_database(
     yield reachable
     if reachable.level is Level.PROBLEM:
         return
+    yield await check_days(database)
     yield await check_audit(database)
     yield await check_cold_days(settings, database)
     yield await check_clock(database)

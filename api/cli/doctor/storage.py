@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli.doctor.finding import Finding, ok, problem, warning
@@ -28,6 +28,14 @@ from models.tables.gateway.cold_days import ColdDay
 _MAX_SKEW = timedelta(seconds=5)
 _MAX_BACKLOG_AGE = timedelta(minutes=5)
 _MEMORY_FIX = "do what the message says; `arcpoint memory status` shows more"
+LOCKS_A_DAY = 7
+"""A partition and its indexes."""
+_LOOKS_AT_ONCE = 8
+_DAYS_AND_LOCKS = """
+SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = 'requests'::regclass),
+    current_setting('max_locks_per_transaction')::bigint
+    * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)
+"""
 _MIN_FOUND = 0.95
 """Share of sampled rows of the index that must find themselves."""
 
@@ -40,6 +48,20 @@ async def check_database(database: Database) -> Finding:
         fix = "run `arcpoint db upgrade`, or correct ARCPOINT_DATABASE_URL"
         return problem("database", str(error), fix)
     return ok("database", f"{database.shown_url} has schema {HEAD_REVISION}, which this version needs")
+
+
+async def check_days(database: Database) -> Finding:
+    """Report whether PostgreSQL has locks enough for looks into every day of the log."""
+    if database.is_sqlite:
+        return ok("days", "the log is one table")
+    async with database.read() as session:
+        days, locks = (await session.execute(text(_DAYS_AND_LOCKS))).one()
+    taken = days * LOCKS_A_DAY
+    said = f"{format_count(days, 'day')} of the log; a look into all takes {taken:,} of {locks:,} locks"
+    if taken * _LOOKS_AT_ONCE > locks:
+        fix = "raise PostgreSQL's max_locks_per_transaction, or see `arcpoint db cold` and `db drop`"
+        return problem("days", said, fix)
+    return ok("days", said)
 
 
 async def check_audit(database: Database) -> Finding:
@@ -58,7 +80,7 @@ async def check_audit(database: Database) -> Finding:
 
 async def check_cold_days(settings: Settings, database: Database) -> Finding:
     """Report whether the place of cold days can be used, if there are any or will be."""
-    files = ColdFiles(settings.cold_path)
+    files = ColdFiles(settings.cold_path, endpoint=settings.cold_endpoint)
     async with database.read() as session:
         newest = await session.scalar(select(ColdDay.path).order_by(ColdDay.day.desc()).limit(1))
     if newest is None and not settings.cold_after_d:

@@ -26,4 +26,4 @@ async def without_cold(session: AsyncSession, requests: Sequence[NewRequest]) ->
     starts = {(each.day - EPOCH) // DAY for each in cold.days}
     old = [request.public_id for day, request in zip(days, requests, strict=True) if day in starts]
     known = await cold.known_ids(old) if old else set()
-    return [request for request in requests if request.public_id not in known]
+    return [each for day, each in zip(days, requests, strict=True) if (each.public_id, day) not in known]

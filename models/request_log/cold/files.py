@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +31,14 @@ _BUCKET = "s3://"
 class ColdFiles:
     """A folder, or a bucket as `s3://bucket/prefix`, with the files of cold days."""
 
-    def __init__(self, place: str) -> None:
-        """Nothing is opened, and DuckDB is not imported, before the first read."""
+    def __init__(self, place: str, *, endpoint: str = "") -> None:
+        """Nothing is opened, and DuckDB is not imported, before the first read.
+
+        `endpoint` is the URL of a bucket's server; empty: AWS's.
+        """
         self.place = place.rstrip("/")
         self.is_folder = not place.startswith(_BUCKET)
+        self._endpoint = endpoint
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     @property
@@ -121,7 +124,7 @@ class ColdFiles:
         database = duckdb.connect(config=_BOUNDS)
         if not self.is_folder:
             try:
-                database.execute(f"LOAD httpfs; LOAD aws; CREATE SECRET ({_s3_options()})")
+                database.execute(f"LOAD httpfs; LOAD aws; CREATE SECRET ({_s3_options(self._endpoint)})")
             except duckdb.Error as error:
                 raise ColdDayUnreadable(
                     f"{self.place} needs DuckDB's extensions httpfs and aws, which cannot be loaded here "
@@ -140,10 +143,9 @@ class ColdFiles:
         return f"cold days in {self.place} cannot be read: {_first_line(error)}"
 
 
-def _s3_options() -> str:
-    """Return where a bucket is by AWS's own variables, of which DuckDB reads the credentials only."""
+def _s3_options(endpoint: str) -> str:
+    """Return where a bucket is; credentials come from AWS's own variables and files."""
     options = "TYPE s3, PROVIDER credential_chain"
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return options
     url = urlsplit(endpoint)

@@ -19,6 +19,7 @@ from models.tables.gateway.cold_days import ColdDay
 from models.tables.gateway.users import User
 
 DAY = timedelta(days=1)
+_DAY_S = 86_400
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -67,14 +68,17 @@ class ColdPart:
         result: IteratorResult[Any] = IteratorResult(names, rows)
         return list(result.all())
 
-    async def known_ids(self, public_ids: Sequence[str]) -> set[str]:
-        """Return which of any number of ids are in these days. Raises ColdDayUnreadable."""
+    async def known_ids(self, public_ids: Sequence[str]) -> set[tuple[str, int]]:
+        """Return which of any number of ids are there, each with its day. Raises ColdDayUnreadable."""
         found = await self._files.rows(
             [each.path for each in self.days],
-            lambda source: f"SELECT public_id FROM {source} WHERE public_id IN (SELECT unnest(?))",  # noqa: S608
+            lambda source: (
+                f"SELECT public_id, epoch(date_trunc('day', created_at)) FROM {source}"  # noqa: S608  ours
+                " WHERE public_id IN (SELECT unnest(?))"
+            ),
             [list(public_ids)],
         )
-        return {row[0] for row in found}
+        return {(name, int(seconds) // _DAY_S) for name, seconds in found}
 
     async def _users(self) -> str:
         rows = await self._session.execute(select(User.id, User.tier, User.created_at, User.updated_at))

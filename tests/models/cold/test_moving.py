@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from api.ingest.store.transaction import commit
 from models import ColdDay, ColdState, Request, RequestRollup
 from models.database import Database
 from models.errors import ColdDayUnreadable, DatabaseError
@@ -53,8 +54,8 @@ async def again(database: Database, rows: list[Any], **changes: Any) -> dict[str
     """Append requests as they were sent once."""
     names = NewRequest.__dataclass_fields__.keys() - {"cost_usd"}
     sent = [NewRequest(**{name: getattr(row, name) for name in names}) for row in rows]
-    async with database.write() as session:
-        return await append(session, [replace(one, **changes) for one in sent])
+    changed = [replace(one, **changes) for one in sent]
+    return await commit(database, lambda session: append(session, changed))
 
 
 @pytest.mark.both_databases
