@@ -171,19 +171,8 @@ async def open_services(
         model = await asyncio.to_thread(make_model, settings, prices)
         if model is not None:
             stack.push_async_callback(model.close)
-        sources = await asyncio.to_thread(discover)
-        calibration = Calibration(settings.model if model is not None else None)
-        await calibration.load(database)
-        builder = ContextBuilder(
-            database,
-            memory,
-            sources,
-            default_budget=settings.token_budget,
-            calibration=calibration,
-            runbooks=Runbooks(settings.runbooks_path),
-        )
+        builder = await _make_builder(settings, database, memory, None if model is None else settings.model)
         builder.redaction = redaction
-        builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
         await stack.enter_async_context(builder.shared_ticks(settings.tick_s if shares_ticks else 0.0))
         questions = QuestionLog(database)
         answerer = Answerer(
@@ -203,6 +192,24 @@ async def open_services(
         yield Services(
             *(settings, database, embedder, memory, answerer, questions, prices, ledger, risk, agent, audit)
         )
+
+
+async def _make_builder(
+    settings: Settings, database: Database, memory: IncidentMemory, model: str | None
+) -> ContextBuilder:
+    """Create the context builder, whose estimates of tokens are those of a model."""
+    calibration = Calibration(model)
+    await calibration.load(database)
+    builder = ContextBuilder(
+        database,
+        memory,
+        await asyncio.to_thread(discover),
+        default_budget=settings.token_budget,
+        calibration=calibration,
+        runbooks=Runbooks(settings.runbooks_path),
+    )
+    builder.rollups.max_bytes = settings.rollup_memory_mb * 2**20
+    return builder
 
 
 def make_risk_ticker(settings: Settings, database: Database, make_feed: MakeFeed | None = None) -> RiskTicker:

@@ -17,7 +17,9 @@ OWN, OWN_NAME = "user_meadow", "Meadow Labs"
 OTHERS = {"user_zq7": "Zebulon Quark", "user_second": "Xanthe & Sons"}
 OTHER_REQUEST = "req_zq7_3"
 CANARY = re.compile(
-    r"zq7|zebulon|quark|user_second|xanthe|7[,.]?913|64[,.]?31|\b1,5\d\d requests|\b7[78]\d[,.]\d\d\b",
+    # Figures on their own: ids of answers are random, and have any four digits now and then.
+    r"zq7|zebulon|quark|user_second|xanthe|(?<![\w.])(?:7[,.]?913|64[,.]?31)\b"
+    r"|\b1,5\d\d requests|\b7[78]\d[,.]\d\d\b",
     re.IGNORECASE,
 )
 """Ids, names and texts of others, their budgets and spend, and totals in which they are."""
