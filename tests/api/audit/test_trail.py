@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -34,18 +36,22 @@ async def test_what_waits_is_written_soon_and_the_rest_at_the_end(database: Data
     assert (await verify_database(database)).broken is None
 
 
-async def test_a_database_that_is_away_loses_nothing_without_a_trace(sqlite_url: str) -> None:
+async def test_a_database_that_is_away_loses_nothing_without_a_trace(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
     """Entries wait; what no longer fits is counted, and an entry says how many they were."""
-    database = Database(sqlite_url)
-    away = database.path.rename(database.path.with_suffix(".away"))
-    database.path.mkdir()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(sqlite_template, folder / "arcpoint.db")
+    database = Database(f"sqlite:///{folder}/arcpoint.db")
+    away = folder.rename(tmp_path / "away")
     trail = AuditTrail(database, every_s=0.01, max_waiting=3)
     async with trail.writing():
         for number in range(5):
             trail.put(AuditRecord(action="route", subject=str(number)))
         await asyncio.sleep(0.05)
-        database.path.rmdir()
-        away.rename(database.path)
+        # In one step: a writer that finds neither would make a new file, and keep it open.
+        away.rename(folder)
     async with database.read() as session:
         first = (await session.scalars(select(AuditEntry).order_by(AuditEntry.sequence))).first()
     assert first is not None
