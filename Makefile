@@ -8,6 +8,8 @@ OLD_SDK := anthropic==0.70.0 distro==1.9.0
 # Programs of Debian that connect, and the packages that have them.
 PROGRAMS := prometheus-alertmanager promtool redis-server
 PROGRAM_PACKAGES := prometheus-alertmanager prometheus redis-server
+# An index that does not answer holds up nobody for long.
+PATIENCE := -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1
 # Those that skip without such a program.
 PEER_TESTS := tests/api/ingest/test_connect.py tests/api/proxy/test_brokers.py tests/api/http/routes/test_metrics.py
 # With it each process would compile every module again.
@@ -43,14 +45,14 @@ exhaustive: $(READY) peers-installed  ## every test with more examples, and ever
 # What connects, for tests against the real programs. What cannot be installed is named, and its tests are skipped.
 $(VENV)/litellm/.ready: tests/support/litellm.txt | $(READY)
 	@rm -rf $(@D) && { $(PYTHON) -m venv --without-pip $(@D) \
-		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --retries 1 --no-deps --no-compile -r $<; } > $(VENV)/litellm.log 2>&1 && touch $@ \
+		&& $(BIN)/pip --python $(@D)/bin/python install --quiet --disable-pip-version-check --retries 1 --timeout 20 --no-deps --no-compile -r $<; } > $(VENV)/litellm.log 2>&1 && touch $@ \
 		|| echo "make: LiteLLM cannot be installed, its test is skipped ($(VENV)/litellm.log)" >&2
 
 .PHONY: peers-installed
 peers-installed: export DEBIAN_FRONTEND := noninteractive
 peers-installed: $(VENV)/litellm/.ready
 	@missing=$$(for each in $(PROGRAMS); do command -v $$each > /dev/null || echo $$each; done); test -z "$$missing" \
-		|| { apt-get update; apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=60 $(PROGRAM_PACKAGES); } \
+		|| { timeout 60 apt-get $(PATIENCE) update; timeout 180 apt-get $(PATIENCE) install --yes --no-install-recommends -o DPkg::Lock::Timeout=60 $(PROGRAM_PACKAGES); } \
 			> $(VENV)/apt-get.log 2>&1 \
 		|| echo "make: apt-get cannot install these, their tests are skipped ($(VENV)/apt-get.log):" $$missing >&2
 
