@@ -41,5 +41,5 @@ async def _move(database: Database, settings: Settings) -> None:
                 ):
                     log.info("day moved", day=f"{one.day:%Y-%m-%d}", requests=one.rows, bytes=one.bytes)
         except (DatabaseError, SQLAlchemyError, OSError) as error:
-            log.warning("no day moved", reason=str(error).splitlines()[0])
+            log.warning("days not moved or removed", reason=str(error).splitlines()[0])
         await asyncio.sleep(EVERY_S)

@@ -32,9 +32,8 @@ async def drop_days(
     """
     async with alone(database):
         async with database.read() as session:
-            last = func.max(ColdDay.last_id)
-            kept = select(last).scalar_subquery()
-            old = ColdDay.day <= before - DAY, ColdDay.last_id < kept
+            highest = select(func.max(ColdDay.last_id)).scalar_subquery()
+            old = ColdDay.day <= before - DAY, ColdDay.last_id < highest
             cold = (await session.scalars(select(ColdDay).where(*old))).all()
             days = sorted({*await days_before(session, before), *(one.day for one in cold)})
         for done, day in enumerate(days, start=1):
@@ -60,8 +59,8 @@ async def _drop_file(database: Database, one: ColdDay) -> None:
 async def delete_day(database: Database, day: datetime) -> None:
     """Delete the requests of a day row by row, but for the newest of all."""
     within = Request.created_at >= day, Request.created_at < day + DAY
-    last = select(func.max(Request.id)).scalar_subquery()
-    some = select(Request.id).where(*within, Request.id < last).limit(_ROWS_AT_ONCE)
+    highest = select(func.max(Request.id)).scalar_subquery()
+    some = select(Request.id).where(*within, Request.id < highest).limit(_ROWS_AT_ONCE)
     deleted = 1
     while deleted:
         async with database.write() as session:

@@ -78,5 +78,5 @@ async def test_ids_of_removed_requests_are_not_given_again(log: Database) -> Non
 async def test_days_are_not_removed_while_others_are_moved(log: Database) -> None:
     """One process does either at a time; the second is refused at once."""
     async with alone(log):
-        with pytest.raises(DatabaseError, match="another process"):
+        with pytest.raises(DatabaseError, match="another process is moving or removing days"):
             await drop_days(log, before=BEFORE)

@@ -58,7 +58,7 @@ async def move_days(
 
     Raises:
         ColdDayUnreadable: The place cannot be written, or holds other rows than it was given.
-        DatabaseError: Another process moves days, or none can be moved.
+        DatabaseError: Another process moves or removes days, or none can be moved.
     """
     files, moved = _files_of(database), []
     async with alone(database):
@@ -259,14 +259,16 @@ async def _delete_one_by_one(database: Database, files: ColdFiles, one: ColdDay)
 
 @asynccontextmanager
 async def alone(database: Database) -> AsyncIterator[None]:
-    """Keep other processes from moving days of the same database meanwhile, and from waiting for it.
+    """Keep other processes from moving or removing days meanwhile, and from waiting for it.
 
     What one of them has not finished is finished first.
     """
     leadership = Leadership(database, "cold-days")
     try:
         if not await leadership.is_held():
-            raise DatabaseError("another process is moving days of this database; it goes on by itself")
+            raise DatabaseError(
+                "another process is moving or removing days of this database; it goes on by itself"
+            )
         await finish_removals(database)
         yield
     finally:

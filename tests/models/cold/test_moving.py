@@ -165,6 +165,6 @@ async def test_a_day_that_is_not_read_back_as_it_was_stays(
 async def test_one_process_moves_days_at_a_time(cold: Database) -> None:
     """A second one is refused at once, and the first goes on."""
     async with moving.alone(cold):
-        with pytest.raises(DatabaseError, match="another process is moving days"):
+        with pytest.raises(DatabaseError, match="another process is moving or removing days"):
             await move_days(cold, before=BEFORE)
     assert await move_days(cold, before=BEFORE)
