@@ -267,7 +267,7 @@ async def alone(database: Database) -> AsyncIterator[None]:
     try:
         if not await leadership.is_held():
             raise DatabaseError(
-                "another process is moving or removing days of this database; it goes on by itself"
+                "another process is moving or removing days; it goes on by itself"
             )
         await finish_removals(database)
         yield
