@@ -266,9 +266,7 @@ async def alone(database: Database) -> AsyncIterator[None]:
     leadership = Leadership(database, "cold-days")
     try:
         if not await leadership.is_held():
-            raise DatabaseError(
-                "another process is moving or removing days; it goes on by itself"
-            )
+            raise DatabaseError("another process is moving or removing days; it goes on by itself")
         await finish_removals(database)
         yield
     finally:
